@@ -1,0 +1,64 @@
+"""The program that Pulumi runs: settings in, components, outputs out."""
+
+import pulumi
+import pulumi_aws as aws
+
+import settings
+from components.image_repository import ImageRepository
+from components.pipeline_role import PipelineRole
+
+
+def main() -> None:
+    """Declare the stack."""
+    caller = aws.get_caller_identity()
+    account = settings.Account(
+        partition=caller.arn.split(":")[1], id=caller.account_id, region=aws.get_region().region
+    )
+    stack = settings.load(account)
+    refuse_lock_out(caller.arn, stack.administrator_roles)
+
+    role = None
+    if stack.pipeline_role.name:
+        role = PipelineRole(stack.pipeline_role.name, stack.pipeline_role.to_args(account))
+    repositories = {
+        name: ImageRepository(
+            name,
+            stack.repository_args(name, account),
+            # AWS takes no repository policy whose principals do not exist.
+            pulumi.ResourceOptions(depends_on=role),
+        )
+        for name in stack.repositories
+    }
+
+    pulumi.export("repositoryUrls", {name: it.repository_url for name, it in repositories.items()})
+    pulumi.export("repositoryArns", {name: it.repository_arn for name, it in repositories.items()})
+    pulumi.export("tagMutability", {name: it.tag_mutability for name, it in repositories.items()})
+    pulumi.export("pipelineRoleArn", role.arn if role else stack.pipeline_role.arn)
+
+
+def refuse_lock_out(caller_arn: str, administrator_roles: tuple[str, ...]) -> None:
+    """Fail where the guard would keep out the very role that puts it up.
+
+    A preview only warns: it may well run as another role, one that cannot change anything.
+    """
+    try:
+        # Unlike a session's ARN, the role's has its path, as the administrators' have.
+        role = aws.iam.get_session_context(arn=caller_arn).issuer_arn
+        found = f"{role} is not one of the administratorRoles"
+    except Exception as error:  # noqa: BLE001 the SDK raises just that for a failed invoke
+        role = None
+        found = f"the role of {caller_arn} could not be looked up (iam:GetRole): {error}"
+    if role in administrator_roles:
+        return
+    message = (
+        f"{found}. Only those may change the guard, so an update as another role would lock itself "
+        "out. Run it as one of them, or add this role to them as one of them. To rotate the role "
+        "that deploys, update twice: as the old one, adding the new; as the new one, removing the "
+        "old."
+    )
+    if not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError(message)
+    pulumi.log.warn(f"{message} An update would fail here.")
+
+
+main()

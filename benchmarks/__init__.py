@@ -1,0 +1,1 @@
+"""Figures: how the time per repository grows, and what the components cost."""

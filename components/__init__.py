@@ -1,0 +1,1 @@
+"""What the stack declares: the Pulumi components, and the pure rules beneath them."""

@@ -1,0 +1,131 @@
+"""ImageRepository: an ECR repository with its retention and its guard."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from components import guard, retention
+from components.tag_mutability import exclusion_filters
+
+
+class ImageRepositoryArgs(TypedDict):
+    """What an image repository is made of.
+
+    What its policies are made of are plain values, not Inputs: a preview has to show both whole.
+    """
+
+    access: guard.Access
+    """Who may push, pull, delete, and change the guard."""
+    tag_mutability: str
+    """MUTABLE, MUTABLE_WITH_EXCLUSION or IMMUTABLE_WITH_EXCLUSION."""
+    movable_tags: list[str]
+    """Tags that the pipeline moves from image to image. Their images are never expired."""
+    write_once_tags: NotRequired[list[str]]
+    """With MUTABLE_WITH_EXCLUSION: 1 to 5 patterns of tags that stay on their image."""
+    retention: NotRequired[list[retention.RetentionRule]]
+    """Which images are kept, in the order in which the rules apply. Default: all of them."""
+    kms_key: NotRequired[str]
+    """ARN of the KMS key that encrypts the images. Default: AES256, with keys that ECR manages. A
+    repository's encryption cannot be changed: another value means another repository."""
+    scan_on_push: NotRequired[pulumi.Input[bool]]
+    """Whether an image is scanned when it is pushed. Default: true."""
+    tags: NotRequired[dict[str, pulumi.Input[str]]]
+    """Resource tags."""
+    import_existing: NotRequired[bool]
+    """Adopt the repository of this name that exists in AWS, and put both policies over its own.
+    Its other settings have to equal those given here: Pulumi imports without changing."""
+
+
+class ImageRepository(pulumi.ComponentResource):
+    """An ECR repository, named like the component, with a lifecycle policy and a repository policy.
+
+    The repository is protected: a deletion fails before it begins. All three are retained: a
+    repository that is taken out of the stack keeps its images and its guard, and a policy that has
+    to be replaced is overwritten by AWS's Put instead of deleted, first or afterwards
+    (https://github.com/pulumi/pulumi-aws/issues/2075).
+
+    Give `depends_on` where a role named in `access` is created by the same stack: AWS refuses a
+    repository policy whose principals do not exist.
+    """
+
+    repository_url: pulumi.Output[str]
+    """The repository's URI, which an image reference starts with."""
+    repository_arn: pulumi.Output[str]
+    """ARN of the repository."""
+    tag_mutability: pulumi.Output[str | None]
+    """The repository's tag mutability."""
+
+    def __init__(
+        self, name: str, args: ImageRepositoryArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Register the repository and its policies.
+
+        Raises InvalidInputError where AWS would refuse a policy, or read it otherwise than meant;
+        ValueError for a tag mutability that the stack does not have.
+        """
+        super().__init__("container-images:index:ImageRepository", name, {}, opts)
+        repository_policy = guard.to_json(guard.repository_policy(args["access"]))
+        lifecycle_policy = guard.to_json(
+            retention.lifecycle_policy(args["movable_tags"], args.get("retention", []))
+        )
+        filters = exclusion_filters(
+            args["tag_mutability"], args["movable_tags"], args.get("write_once_tags", [])
+        )
+        kms_key = args.get("kms_key")
+
+        repository = aws.ecr.Repository(
+            name,
+            name=name,
+            image_tag_mutability=args["tag_mutability"],
+            image_tag_mutability_exclusion_filters=[
+                aws.ecr.RepositoryImageTagMutabilityExclusionFilterArgs(
+                    filter=pattern, filter_type="WILDCARD"
+                )
+                for pattern in filters
+            ]
+            or None,
+            image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(
+                scan_on_push=args.get("scan_on_push", True)
+            ),
+            encryption_configurations=[
+                aws.ecr.RepositoryEncryptionConfigurationArgs(
+                    encryption_type="KMS" if kms_key else "AES256", kms_key=kms_key
+                )
+            ],
+            tags=args.get("tags"),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # On the repository alone: children inherit it from a component, and on the policies
+                # it would block every replacement.
+                protect=True,
+                retain_on_delete=True,
+                import_=name if args.get("import_existing") else None,
+            ),
+        )
+        aws.ecr.LifecyclePolicy(
+            f"{name}-lifecycle",
+            repository=repository.name,
+            policy=lifecycle_policy,
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+        )
+        aws.ecr.RepositoryPolicy(
+            f"{name}-policy",
+            repository=repository.name,
+            policy=repository_policy,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                retain_on_delete=True,
+                depends_on=opts.depends_on if opts else None,
+            ),
+        )
+        self.repository_url = repository.repository_url
+        self.repository_arn = repository.arn
+        self.tag_mutability = repository.image_tag_mutability
+        self.register_outputs(
+            {
+                "repositoryUrl": self.repository_url,
+                "repositoryArn": self.repository_arn,
+                "tagMutability": self.tag_mutability,
+            }
+        )

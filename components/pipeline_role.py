@@ -1,0 +1,61 @@
+"""PipelineRole: the role that pushes images and moves tags, and who may become it."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from components import guard
+
+
+class PipelineRoleArgs(TypedDict):
+    """What a pipeline role is made of.
+
+    These are plain values, not Inputs: the trust policy is made of them, and a preview has to show
+    it whole.
+    """
+
+    trust: guard.Trust
+    """Who may become the role."""
+    path: NotRequired[str]
+    """The role's path, with a slash at both ends. Default: /."""
+    permissions_boundary: NotRequired[str]
+    """ARN of the policy that bounds the role's permissions. Default: none."""
+
+
+class PipelineRole(pulumi.ComponentResource):
+    """An IAM role, named like the component, that may log in to the registry.
+
+    What it may do to a repository stands in that repository's policy (see ImageRepository), so that
+    the role's own policy does not grow with the number of repositories.
+    """
+
+    arn: pulumi.Output[str]
+    """ARN of the role."""
+
+    def __init__(
+        self, name: str, args: PipelineRoleArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Register the role and its policy.
+
+        Raises InvalidInputError where the trust policy would be longer than AWS takes.
+        """
+        super().__init__("container-images:index:PipelineRole", name, {}, opts)
+        role = aws.iam.Role(
+            name,
+            name=name,
+            path=args.get("path", "/"),
+            description="Pushes images to ECR and moves their tags",
+            assume_role_policy=guard.to_json(guard.trust_policy(args["trust"])),
+            permissions_boundary=args.get("permissions_boundary"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.iam.RolePolicy(
+            f"{name}-login",
+            name="registry-login",
+            role=role.name,
+            policy=guard.to_json(guard.pipeline_role_policy()),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.arn = role.arn
+        self.register_outputs({"arn": self.arn})

@@ -1,0 +1,53 @@
+"""Pure: the tags and tag patterns that ECR accepts, and which tags a repository lets move.
+
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, Literal, get_args
+
+TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"]
+"""The settings of this stack. ECR's fourth, IMMUTABLE, lets no tag move at all: ADR040 rules it
+out."""
+
+TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
+
+TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+"""A tag, as the OCI distribution specification and Docker's client write it."""
+
+PATTERN: Final = re.compile(r"[0-9a-zA-Z_*][0-9a-zA-Z._*-]{0,127}")
+"""A tag pattern. ECR also takes a leading `.` or `-`, with which no tag can begin: such a pattern
+would protect nothing, and nobody would be told."""
+
+MAX_EXCLUSION_FILTERS: Final = 5
+MAX_FILTER_WILDCARDS: Final = 2
+
+
+def matches(pattern: str, tag: str) -> bool:
+    """Whether the whole tag matches. The only wildcard is `*`: any number of characters."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), tag) is not None
+
+
+def exclusion_filters(
+    tag_mutability: str, movable_tags: Sequence[str], write_once_tags: Sequence[str]
+) -> list[str]:
+    """The patterns that are excluded from the repository's general rule.
+
+    Raises ValueError for a tag mutability that the stack does not have.
+    """
+    match tag_mutability:
+        case "MUTABLE":
+            return []
+        case "MUTABLE_WITH_EXCLUSION":
+            return list(write_once_tags)
+        case "IMMUTABLE_WITH_EXCLUSION":
+            return list(movable_tags)
+        case _:
+            raise ValueError(f"{tag_mutability!r} is none of {', '.join(TAG_MUTABILITIES)}")
+
+
+def is_write_once(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:
+    """Whether ECR refuses to put the tag on another image, in a repository so configured."""
+    excluded = any(matches(pattern, tag) for pattern in filters)
+    return excluded != tag_mutability.startswith("IMMUTABLE")

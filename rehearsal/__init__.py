@@ -1,0 +1,1 @@
+"""The main job with no account: the real program on an embedded AWS, then ADR040 acted out."""

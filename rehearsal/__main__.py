@@ -1,0 +1,54 @@
+"""`python -m rehearsal`: see a stack come up and work, without an account or a network."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from botocore.exceptions import ClientError
+from pulumi import RunError
+from rich.console import Console
+
+from rehearsal.embedded_aws import NotEmbeddedError
+from rehearsal.rehearse import rehearse
+from rehearsal.report import Report
+from rehearsal.stack_file import StackFileError, read
+
+FAILED = 1
+BAD_SETTINGS = 2
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    stack: Annotated[str, typer.Option(help="The stack: NAME in Pulumi.NAME.yaml.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
+    ] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Run the program; act and prove nothing.")
+    ] = False,
+) -> None:
+    """Bring a stack up on an embedded AWS, act ADR040 out on it, and prove who can do what.
+
+    Exit status: 0 if every act came out well and every claim is proved, 1 if not, 2 if the settings
+    or the command are wrong.
+    """
+    try:
+        rehearsal = rehearse(
+            read(Path.cwd(), stack), Report(Console(quiet=as_json)), plan_only=plan_only
+        )
+    except (StackFileError, RunError) as error:
+        typer.echo(f"Pulumi.{stack}.yaml: {error}", err=True)
+        raise typer.Exit(BAD_SETTINGS) from None
+    except (NotEmbeddedError, ClientError) as error:
+        typer.echo(f"the embedded AWS: {error}", err=True)
+        raise typer.Exit(FAILED) from None
+    if as_json:
+        typer.echo(json.dumps(rehearsal.to_json(), indent=2))
+    if not rehearsal.ok:
+        raise typer.Exit(FAILED)
+
+
+app(prog_name="python -m rehearsal")

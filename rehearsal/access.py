@@ -1,0 +1,401 @@
+"""Who can do what to the repositories: proved over every principal, not tried on a few.
+
+The evaluator is iamprover, which states IAM's rules to the solver Z3. A claim is proved where the
+solver finds no request that breaks it; the request that it does find is the counterexample.
+
+A principal has two sides. The Principal element of a policy names it by its ARN or its account's;
+conditions see `aws:PrincipalArn`. The second is left free, so that one question is about everybody.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import z3
+from iamprover.engine.conditions import encode_condition
+from iamprover.engine.context import Context
+from iamprover.engine.encoder import allowed
+from iamprover.engine.patterns import iam_pattern_to_re
+from iamprover.model import Policy, Principal
+from iamprover.parsers.iam import parse_policy_document
+
+from components.guard import ACTIONS, LAMBDA_PULL, Access, Effect, actions
+
+MOVE_TAGS: Final = actions(Effect.MOVE_TAG)
+DELETE_IMAGES: Final = actions(Effect.DELETE_IMAGE)
+CHANGE_GUARD: Final = actions(Effect.CHANGE_GUARD)
+PULL: Final = LAMBDA_PULL
+"""What it takes to have an image: its manifest and its layers."""
+
+_ON_A_REPOSITORY: Final = actions(*(set(Effect) - {Effect.REGISTRY}))
+_PRINCIPAL_ARN: Final = "aws:PrincipalArn"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repositories:
+    """Repositories for which everything below has the same answer: the first stands for all."""
+
+    arns: tuple[str, ...]
+    policy: dict[str, Any]
+    """Their policy, as AWS has it. Without statements where there is none."""
+    access: Access
+    """Who is meant to have access: the policy is held against this."""
+
+
+def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Repositories]:
+    """Repositories by ARN, policy text and intended access, grouped by the last two."""
+    alike: dict[str, list[str]] = {}
+    for arn, text, access in repositories:
+        alike.setdefault(json.dumps([text, access]), []).append(arn)
+    groups = []
+    for key, arns in alike.items():
+        text, access = json.loads(key)
+        policy = json.loads(text) if text else {"Statement": []}
+        groups.append(Repositories(arns=tuple(arns), policy=policy, access=access))
+    return groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counterexample:
+    """A request that breaks a claim."""
+
+    principal: str
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Whether a claim holds in every repository."""
+
+    claim: str
+    proved: bool
+    counterexample: Counterexample | None
+    """None where the claim is proved, and where the policy is beyond the evaluator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a principal can do, in any of the repositories."""
+
+    principal: str
+    pull: bool
+    move_tags: bool
+    delete_images: bool
+    change_guard: bool
+
+
+class NotModelledError(Exception):
+    """A policy has an element that the evaluator does not know; it proves nothing about it."""
+
+
+# --- Callers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Caller:
+    """A set of principals that are alike but for what their requests' context says."""
+
+    named: str
+    """The ARN or service by which a Principal element names them."""
+    identity: bool
+    """Whether their own policies allow them everything, or nothing. Nothing is what counts for
+    another account's: whatever it allows them, the repository's policy has to allow them too."""
+    context: Callable[[Context], z3.BoolRef]
+
+    def principal(self) -> Principal:
+        everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        own = [parse_policy_document("own", everything)] if self.identity else []
+        return Principal(arn=self.named, policies=own)
+
+
+def _anybody_but(roles: Sequence[str]) -> _Caller:
+    """Whoever it is, of whatever account, with every permission, save these roles."""
+    return _Caller(
+        named="anybody",
+        identity=True,
+        context=lambda context: z3.And(*(_arn(context) != z3.StringVal(arn) for arn in roles)),
+    )
+
+
+def _role(arn: str, access: Access) -> _Caller:
+    """Just this role. One of another account is named by its account in the policies."""
+    own = arn.split(":")[4] == access["account_id"]
+    return _Caller(
+        named=arn if own else _root(arn.split(":")[4], access),
+        identity=own,
+        context=lambda context: _arn(context) == z3.StringVal(arn),
+    )
+
+
+def _account(account_id: str, access: Access) -> _Caller:
+    """Any role or user of another account."""
+    pattern = f"arn:{access['partition']}:iam::{account_id}:*"
+    return _Caller(
+        named=_root(account_id, access),
+        identity=False,
+        context=lambda context: z3.InRe(_arn(context), iam_pattern_to_re(pattern)),
+    )
+
+
+def _arn(context: Context) -> z3.SeqRef:
+    return context.string(_PRINCIPAL_ARN)
+
+
+def _root(account_id: str, access: Access) -> str:
+    return f"arn:{access['partition']}:iam::{account_id}:root"
+
+
+# --- Questions ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """One repository's policy, ready to be asked about."""
+
+    arn: str
+    policy: Policy
+
+    def find(
+        self, caller: _Caller, actions: Sequence[str], *, denied: bool = False
+    ) -> Counterexample | None:
+        """A request by the caller for one of the actions that is allowed, or else denied.
+
+        None where there is no such request at all.
+        """
+        solver, context, action = z3.Solver(), Context(), z3.String("action")
+        is_allowed = self._allowed(caller, action, context)
+        solver.add(z3.Not(is_allowed) if denied else is_allowed)
+        solver.add(_one_of(action, actions), caller.context(context))
+        return self._solution(solver, context, action, caller)
+
+    def find_both(
+        self, caller: _Caller, one: Sequence[str], other: Sequence[str]
+    ) -> Counterexample | None:
+        """A caller that is allowed one of the first actions and one of the others.
+
+        Both requests share one context, and so one aws:PrincipalArn: it is one principal.
+        """
+        solver, context = z3.Solver(), Context()
+        first, second = z3.String("first"), z3.String("second")
+        for action, among in ((first, one), (second, other)):
+            solver.add(_one_of(action, among), self._allowed(caller, action, context))
+        solver.add(caller.context(context))
+        return self._solution(solver, context, second, caller)
+
+    def _allowed(self, caller: _Caller, action: z3.SeqRef, context: Context) -> z3.BoolRef:
+        resource = z3.StringVal(self.arn)
+        return allowed(caller.principal(), action, resource, context, [self.policy])
+
+    def _solution(
+        self, solver: z3.Solver, context: Context, action: z3.SeqRef, caller: _Caller
+    ) -> Counterexample | None:
+        if (answer := solver.check()) == z3.unsat:
+            return None
+        if answer != z3.sat:
+            raise NotModelledError(f"the solver gave up: {solver.reason_unknown()}")
+        model = solver.model()
+        # The solver takes the shortest string that will do. Where a role's ARN does, say that.
+        role = iam_pattern_to_re("arn:aws:iam::999999999999:role/*")
+        if solver.check(z3.InRe(_arn(context), role)) == z3.sat:
+            model = solver.model()
+        principal = model.eval(_arn(context), model_completion=True).as_string()
+        found = model.eval(action, model_completion=True).as_string()
+        return Counterexample(
+            principal=principal or caller.named, action=_SPELLING[found], resource=self.arn
+        )
+
+
+_SPELLING: Final = {f"ecr:{action}".lower(): f"ecr:{action}" for action in ACTIONS}
+
+
+def _one_of(action: z3.SeqRef, among: Sequence[str]) -> z3.BoolRef:
+    return z3.Or(*(action == z3.StringVal(name.lower()) for name in among))
+
+
+def _parsed(repositories: Repositories) -> _Repository:
+    """The policy in the evaluator's terms, with nothing left out. Raises NotModelledError."""
+    document = repositories.policy
+    statements = document.get("Statement", [])
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if unknown := statement.keys() - _ELEMENTS:
+            raise NotModelledError(f"the evaluator has no {', '.join(sorted(unknown))}")
+    policy = parse_policy_document("repository", document)
+    for statement in policy.statements:
+        # IAM reads a bare account id as that account's root; the evaluator does not.
+        statement.principals = [
+            _root(it, repositories.access) if it.isdigit() else it for it in statement.principals
+        ]
+        for condition in statement.conditions:
+            if encode_condition(condition, Context()) is None:
+                raise NotModelledError(
+                    f"the evaluator has no {condition.operator} {condition.values}"
+                )
+    return _Repository(repositories.arns[0], policy)
+
+
+_ELEMENTS: Final = {
+    "Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition",
+}  # fmt: skip
+
+
+# --- Claims ---------------------------------------------------------------------------------------
+
+
+def prove(groups: Sequence[Repositories]) -> list[Proof]:
+    """Hold every claim against every repository."""
+    proofs = []
+    for claim, breaches in _CLAIMS.items():
+        counterexample, proved = None, True
+        for group in groups:
+            try:
+                counterexample = next(breaches(_parsed(group), group.access), None)
+                proved = counterexample is None
+            except NotModelledError:
+                proved = False
+            if not proved:
+                break
+        proofs.append(Proof(claim=claim, proved=proved, counterexample=counterexample))
+    return proofs
+
+
+_Breaches = Iterator[Counterexample]
+
+
+def _moved_by_others(repository: _Repository, access: Access) -> _Breaches:
+    others = _anybody_but(access["pipeline_roles"])
+    yield from _found(repository.find(others, MOVE_TAGS))
+
+
+def _administered_by_others(repository: _Repository, access: Access) -> _Breaches:
+    others = _anybody_but(access["administrator_roles"])
+    yield from _found(repository.find(others, [*DELETE_IMAGES, *CHANGE_GUARD]))
+
+
+def _both(repository: _Repository, _: Access) -> _Breaches:
+    anybody = _anybody_but([])
+    yield from _found(repository.find_both(anybody, MOVE_TAGS, [*DELETE_IMAGES, *CHANGE_GUARD]))
+
+
+def _pipeline_kept_out(repository: _Repository, access: Access) -> _Breaches:
+    needed = actions(Effect.PULL, Effect.UPLOAD, Effect.MOVE_TAG)
+    for arn in access["pipeline_roles"]:
+        # The repository's policy alone allows it, whatever the role's own say.
+        caller = replace(_role(arn, access), identity=False)
+        yield from _found(repository.find(caller, needed, denied=True))
+
+
+def _administrators_locked_out(repository: _Repository, access: Access) -> _Breaches:
+    for arn in access["administrator_roles"]:
+        caller = _role(arn, access)
+        yield from _found(repository.find(caller, [*DELETE_IMAGES, *CHANGE_GUARD], denied=True))
+
+
+def _strangers_let_in(repository: _Repository, access: Access) -> _Breaches:
+    """Outsiders that can make a call they are not to make.
+
+    A Principal element names exact principals, or everybody. So all whom the policy names, and one
+    whom it does not, are all the cases there are.
+    """
+    named = {name for it in repository.policy.statements for name in it.principals}
+    more_than_pull = sorted({*_ON_A_REPOSITORY} - {*actions(Effect.PULL)})
+    for name in sorted(named | {"a stranger"}):
+        yield from _found(repository.find(_outsider(name, access), more_than_pull))
+        yield from _found(repository.find(_outsider(name, access, listed=False), _ON_A_REPOSITORY))
+
+
+def _outsider(name: str, access: Access, *, listed: bool = True) -> _Caller:
+    """Whoever is named so, save the account's own principals and the pipeline roles.
+
+    Those that are listed count too, or not.
+    """
+    account_id = name.split(":")[4] if name.startswith("arn:") else ""
+
+    def outside(context: Context) -> z3.BoolRef:
+        inside = [_arn(context) == z3.StringVal(arn) for arn in access["pipeline_roles"]]
+        inside.append(z3.BoolVal(account_id == access["account_id"]))
+        if not listed:
+            inside.append(z3.BoolVal(account_id in access["pull_accounts"]))
+        if not listed and access["pull_organization"]:
+            inside.append(_member(context, access))
+        if not listed and access["lambda_pull"] and name == "service:lambda.amazonaws.com":
+            functions = f"arn:*:lambda:*:{access['account_id']}:function:*"
+            function = context.string("aws:SourceArn")
+            inside.append(z3.InRe(function, iam_pattern_to_re(functions)))
+        return z3.Not(z3.Or(*inside))
+
+    return _Caller(named=name, identity=False, context=outside)
+
+
+def _member(context: Context, access: Access) -> z3.BoolRef:
+    return context.string("aws:PrincipalOrgID") == z3.StringVal(access["pull_organization"])
+
+
+def _listed_kept_out(repository: _Repository, access: Access) -> _Breaches:
+    for account_id in access["pull_accounts"]:
+        yield from _found(repository.find(_account(account_id, access), PULL, denied=True))
+    if access["pull_organization"]:
+        member = _Caller(
+            named="a member of the organization",
+            identity=False,
+            context=lambda context: _member(context, access),
+        )
+        yield from _found(repository.find(member, PULL, denied=True))
+
+
+def _found(counterexample: Counterexample | None) -> _Breaches:
+    if counterexample is not None:
+        yield counterexample
+
+
+_CLAIMS: Final[dict[str, Callable[[_Repository, Access], _Breaches]]] = {
+    "Nobody but the pipeline roles can move a tag, by ECR calls on a repository (replication is "
+    "not covered)": _moved_by_others,
+    "Nobody but the administrator roles can delete an image or change the guard, by ECR calls on a "
+    "repository (lifecycle expiry is not covered)": _administered_by_others,
+    "No principal can do both, in one state of the guard": _both,
+    "Every pipeline role can push, pull and move tags": _pipeline_kept_out,
+    "Every administrator role that its own policies allow it can delete images and change the "
+    "guard (no lock-out)": _administrators_locked_out,
+    "Accounts, organizations and services that are not listed can make no call on a repository, "
+    "and those that are listed none but a pull": _strangers_let_in,
+    "Accounts and organizations that are listed can pull, as far as they allow their own "
+    "principals": _listed_kept_out,
+}
+
+
+# --- The access table -----------------------------------------------------------------------------
+
+
+def table(groups: Sequence[Repositories]) -> list[Row]:
+    """What each principal that the settings name can do, and the root, and anybody else."""
+    access = groups[0].access
+    listed = [*access["pipeline_roles"], *access["administrator_roles"]]
+    callers = {arn: _role(arn, access) for arn in listed}
+    callers |= {_root(it, access): _account(it, access) for it in access["pull_accounts"]}
+    root = _root(access["account_id"], access)
+    callers[root] = replace(_role(root, access), named=root)
+    callers["anybody else in the account"] = replace(
+        _account(access["account_id"], access),
+        identity=True,
+        context=lambda context: z3.And(
+            _account(access["account_id"], access).context(context),
+            *(_arn(context) != z3.StringVal(arn) for arn in [root, *listed]),
+        ),
+    )
+    repositories = [_parsed(group) for group in groups]
+    return [_row(principal, caller, repositories) for principal, caller in callers.items()]
+
+
+def _row(principal: str, caller: _Caller, repositories: Sequence[_Repository]) -> Row:
+    def can(*needed: Sequence[str]) -> bool:
+        return any(all(it.find(caller, step) for step in needed) for it in repositories)
+
+    return Row(
+        principal=principal,
+        pull=can(*([action] for action in PULL)),
+        move_tags=can(MOVE_TAGS),
+        delete_images=can(DELETE_IMAGES),
+        change_guard=can(CHANGE_GUARD),
+    )

@@ -1,0 +1,268 @@
+"""ADR040 acted out: what the pipeline does with images, and what ECR lets nobody do with them.
+
+The acts follow on each other, as in a pipeline. They are played on one repository of each kind:
+those with the same tag mutability behave alike.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
+
+from components.tag_mutability import is_write_once
+from rehearsal.embedded_aws import EmbeddedAws, Repository
+from rehearsal.program import Update
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
+_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """What was done, and whether it came out as ADR040 has it."""
+
+    act: str
+    ok: bool
+    detail: str
+
+
+class _FailedError(Exception):
+    """It came out otherwise."""
+
+
+def perform(
+    aws: EmbeddedAws, update: Update, found: Sequence[Repository], movable_tags: Sequence[str]
+) -> Iterator[Act]:
+    """Play each act that the stack has a part in. It is told as soon as it is over.
+
+    `found` is every repository as the API has it.
+    """
+    declared = list(_declared(update, aws.default_tags))
+    yield from _played("declared", [partial(_compare, declared, found)])
+    pipeline = aws.session_as(update.outputs["pipelineRoleArn"]).client("ecr")
+    kinds = {(it.tag_mutability, it.exclusion_filters): it for it in found}
+    scenes = [_Scene(pipeline, repository, movable_tags) for repository in kinds.values()]
+    for name, act in _ACTS.items():
+        yield from _played(name, [partial(act, scene) for scene in scenes])
+
+
+def _played(name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Act]:
+    """One act in all its parts. A part that returns None had nothing to play."""
+    told, failures = [], []
+    for part in parts:
+        try:
+            told.append(part())
+        except (_FailedError, ClientError) as error:
+            failures.append(str(error))
+    details = failures or [detail for detail in told if detail is not None]
+    if details:
+        yield Act(act=name, ok=not failures, detail=details[0])
+
+
+def _compare(declared: Sequence[Repository], found: Sequence[Repository]) -> str:
+    """What the API has, against what the program declared."""
+    there, wanted = ({it.name: it for it in them} for them in (found, declared))
+    for name in sorted(there.keys() | wanted.keys()):
+        if there.get(name) != wanted.get(name):
+            raise _FailedError(
+                f"{name} is {there.get(name)}, and was declared as {wanted.get(name)}"
+            )
+    return f"{len(wanted)} repositories exist as declared, with their policies"
+
+
+def _declared(update: Update, default_tags: Mapping[str, str]) -> Iterator[Repository]:
+    """The repositories as the program's inputs have them."""
+    policies: dict[tuple[str, str], str] = {
+        (it.type, it.inputs["repository"]): it.inputs["policy"]
+        for it in update.resources
+        if "policy" in it.inputs and "repository" in it.inputs
+    }
+    for it in update.resources:
+        if it.type != "aws:ecr/repository:Repository":
+            continue
+        name = it.inputs["name"]
+        yield Repository(
+            arn=update.outputs["repositoryArns"][name],
+            name=name,
+            tag_mutability=it.inputs["imageTagMutability"],
+            exclusion_filters=tuple(
+                one["filter"] for one in it.inputs.get("imageTagMutabilityExclusionFilters", [])
+            ),
+            scan_on_push=it.inputs["imageScanningConfiguration"]["scanOnPush"],
+            kms_key=it.inputs["encryptionConfigurations"][0].get("kmsKey"),
+            tags={**default_tags, **it.inputs.get("tags", {})},
+            lifecycle_policy=policies["aws:ecr/lifecyclePolicy:LifecyclePolicy", name],
+            policy=policies["aws:ecr/repositoryPolicy:RepositoryPolicy", name],
+        )
+
+
+# --- On the stage ---------------------------------------------------------------------------------
+
+
+class _Build:
+    """An image with one layer, and the tag that it is built with."""
+
+    def __init__(self, repository: str, number: int) -> None:
+        self.layer = f"{repository}, build {number}".encode()
+        self.config = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
+        blobs = {"config": (_CONFIG, self.config), "layer": (_LAYER, self.layer)}
+        config, layer = (
+            {"mediaType": media_type, "digest": _digest(blob), "size": len(blob)}
+            for media_type, blob in blobs.values()
+        )
+        self.manifest = json.dumps(
+            {"schemaVersion": 2, "mediaType": _MANIFEST, "config": config, "layers": [layer]}
+        )
+        self.digest = _digest(self.manifest.encode())
+        commit = hashlib.sha1(self.layer, usedforsecurity=False).hexdigest()
+        self.tag = f"merged-{commit}-{_EPOCH + number * 3600}"
+
+
+_EPOCH: Final = 1_764_000_000
+"""When the first hour of the play begins, in seconds since 1970."""
+
+
+def _digest(blob: bytes) -> str:
+    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
+
+
+class _Scene:
+    """A repository, its tags that move, and the pipeline's client."""
+
+    def __init__(
+        self, ecr: "ECRClient", repository: Repository, movable_tags: Sequence[str]
+    ) -> None:
+        self.ecr = ecr
+        self.repository = repository
+        self.movable_tags = movable_tags
+        self.first, self.second = (_Build(repository.name, number) for number in (1, 2))
+
+    def push_builds(self) -> str:
+        """Two builds, each with a tag of its own. The movable tags go to the first."""
+        for build in (self.first, self.second):
+            self._upload(build.config)
+            self._upload(build.layer)
+            self._put(build, build.tag)
+        for tag in self.movable_tags:
+            self._put(self.first, tag)
+            self._expect(tag, self.first)
+        return f"two builds of {self.repository.name}; {self.movable_tags[0]} is on the first"
+
+    def move(self) -> str:
+        """The movable tags go on, without a layer being pulled or pushed."""
+        return self._move(self.first, self.second)
+
+    def keep_unique_tag(self) -> str:
+        """The first build is there, under the tag that it was built with."""
+        self._expect(self.first.tag, self.first)
+        return f"the first build can still be pulled, as {_short(self.first.tag)}"
+
+    def refuse_overwriting(self) -> str | None:
+        """A tag of each write-once kind, first on the one build, then on the other."""
+        tags = self._write_once_tags()
+        for tag in tags:
+            if tag != self.first.tag:
+                self._put(self.first, tag)
+            try:
+                self._put(self.second, tag)
+            except self.ecr.exceptions.ImageTagAlreadyExistsException:
+                self._expect(tag, self.first)
+            else:
+                raise _FailedError(f"{self.repository.name}: {tag} was overwritten")
+        return f"refused for {', '.join(map(_short, tags))}" if tags else None
+
+    def overwrite(self) -> str | None:
+        """A tag that is neither movable nor write-once by the settings."""
+        tag = next((tag for tag in _OTHER_TAGS if not self._is_write_once(tag)), None)
+        if tag is None:
+            return None
+        for build in (self.first, self.second):
+            self._put(build, tag)
+            self._expect(tag, build)
+        return f"{tag}, which no pattern names, went from one build to the other"
+
+    def move_back(self) -> str:
+        """The movable tags return."""
+        return self._move(self.second, self.first)
+
+    def _move(self, source: _Build, target: _Build) -> str:
+        for tag in self.movable_tags:
+            self._expect(tag, source)
+            self._put(target, tag, self._manifest(imageDigest=target.digest))
+            self._expect(tag, target)
+        one = self.movable_tags[0]
+        return f"{one} went from {_short(source.digest)} to {_short(target.digest)}"
+
+    def _upload(self, blob: bytes) -> None:
+        name = self.repository.name
+        upload = self.ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
+        self.ecr.upload_layer_part(
+            repositoryName=name,
+            uploadId=upload,
+            partFirstByte=0,
+            partLastByte=len(blob) - 1,
+            layerPartBlob=blob,
+        )
+        self.ecr.complete_layer_upload(
+            repositoryName=name, uploadId=upload, layerDigests=[_digest(blob)]
+        )
+
+    def _put(self, build: _Build, tag: str, manifest: str | None = None) -> None:
+        self.ecr.put_image(
+            repositoryName=self.repository.name,
+            imageManifest=manifest or build.manifest,
+            imageManifestMediaType=_MANIFEST,
+            imageTag=tag,
+            imageDigest=build.digest,
+        )
+
+    def _expect(self, tag: str, build: _Build) -> None:
+        """The tag names the build, to the byte."""
+        if self._manifest(imageTag=tag) != build.manifest:
+            raise _FailedError(f"{self.repository.name}: {tag} is not on {build.tag}")
+
+    def _manifest(self, **image: str) -> str:
+        found = self.ecr.batch_get_image(
+            repositoryName=self.repository.name,
+            imageIds=[image],  # type: ignore[list-item]
+            acceptedMediaTypes=[_MANIFEST],
+        )
+        if not found["images"]:
+            raise _FailedError(f"{self.repository.name}: there is no image {image}")
+        return found["images"][0]["imageManifest"]
+
+    def _write_once_tags(self) -> list[str]:
+        match self.repository.tag_mutability:
+            case "MUTABLE_WITH_EXCLUSION":
+                return [it.replace("*", "0") for it in self.repository.exclusion_filters]
+            case "IMMUTABLE_WITH_EXCLUSION":
+                return [self.first.tag]
+            case _:
+                return []
+
+    def _is_write_once(self, tag: str) -> bool:
+        return is_write_once(tag, self.repository.tag_mutability, self.repository.exclusion_filters)
+
+
+_OTHER_TAGS: Final = ("scratch", "cache", "next")
+
+_ACTS: Final[dict[str, Callable[[_Scene], str | None]]] = {
+    "push-builds": _Scene.push_builds,
+    "move-latest": _Scene.move,
+    "keep-unique-tag": _Scene.keep_unique_tag,
+    "refuse-overwriting": _Scene.refuse_overwriting,
+    "overwrite-other-tag": _Scene.overwrite,
+    "move-latest-back": _Scene.move_back,
+}
+
+
+def _short(name: str, limit: int = 20) -> str:
+    return name if len(name) <= limit else f"{name[: limit - 1]}…"

@@ -1,0 +1,99 @@
+"""One rehearsal, from the stack file to the evidence."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import moto
+from pydantic.alias_generators import to_camel
+
+import settings
+from rehearsal import program
+from rehearsal.access import Proof, Row, alike, prove, table
+from rehearsal.acts import Act, perform
+from rehearsal.embedded_aws import embedded_aws
+from rehearsal.report import Report
+from rehearsal.stack_file import StackFile
+
+
+@dataclass(kw_only=True)
+class Rehearsal:
+    """What happened, and what it shows."""
+
+    stack: str
+    update: program.Update
+    acts: list[Act] = field(default_factory=list)
+    proofs: list[Proof] = field(default_factory=list)
+    access: list[Row] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether each act came out as it should, and each claim is proved."""
+        return all(act.ok for act in self.acts) and all(proof.proved for proof in self.proofs)
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "stack": self.stack,
+            "cloud": {"name": "moto", "version": moto.__version__},
+            "resources": [
+                {
+                    "type": it.type,
+                    "name": it.name,
+                    "parent": it.parent,
+                    "id": it.id,
+                    "inputs": it.inputs,
+                    "protect": it.protect,
+                    "retainOnDelete": it.retain_on_delete,
+                }
+                for it in self.update.resources
+            ],
+            "outputs": self.update.outputs,
+            "acts": [_camel(act) for act in self.acts],
+            "proofs": [_camel(proof) for proof in self.proofs],
+            "access": [_camel(row) for row in self.access],
+            "seconds": {"program": round(self.update.seconds, 3), "total": round(self.seconds, 3)},
+        }
+
+
+def _camel(record: Act | Proof | Row) -> dict[str, Any]:
+    return {to_camel(key): value for key, value in asdict(record).items()}
+
+
+def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Rehearsal:
+    """Run the stack's program on an embedded AWS; then act and prove, unless only the plan counts.
+
+    The report is told everything as it happens. Raises StackFileError and pulumi.RunError for a
+    stack that is not as it should be; NotEmbeddedError and botocore's ClientError where the program
+    asks for what AWS does not have, or does not take.
+    """
+    start = time.perf_counter()
+    with embedded_aws(stack) as aws:
+        with report.progress("Registering") as step:
+            aws.on_created = step
+            update = program.run(stack, aws)
+        report.registered(stack.stack, update)
+        rehearsal = Rehearsal(stack=stack.stack, update=update)
+        if not plan_only:
+            account = aws.account
+            configured = settings.parse(stack.config_in(settings.NAMESPACE), account)
+            found = []
+            with report.progress("Reading back", len(configured.repositories)) as step:
+                for repository in aws.repositories():
+                    found.append(repository)
+                    step()
+            for act in perform(aws, update, found, configured.movable_tags):
+                rehearsal.acts.append(act)
+                report.acted(act)
+            groups = alike(
+                (it.arn, it.policy, configured.repository_args(it.name, account)["access"])
+                for it in found
+            )
+            rehearsal.proofs = prove(groups)
+            report.proved(rehearsal.proofs)
+            rehearsal.access = table(groups)
+            report.accessible(rehearsal.access)
+    rehearsal.seconds = time.perf_counter() - start
+    report.over(stack.stack, ok=rehearsal.ok, seconds=rehearsal.seconds)
+    return rehearsal

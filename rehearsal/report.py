@@ -1,0 +1,122 @@
+"""The rehearsal for people: a tree, the acts as they happen, the proofs, the access table."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from rehearsal.access import Proof, Row
+from rehearsal.acts import Act
+from rehearsal.program import Resource, Update
+
+_MOST_COMPONENTS = 10
+"""In the tree: nobody reads a thousand of them one by one."""
+
+
+class Report:
+    """Writes to a console: plain text where that is no terminal, nothing where it is quiet."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def progress(self, what: str, steps: int | None = None) -> Iterator[Callable[[], None]]:
+        """A bar for what may take a while, a step further with each call of what this gives."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        shown = self._console.is_terminal and not self._console.quiet
+        with Progress(
+            *columns, console=self._console, transient=True, disable=not shown
+        ) as progress:
+            task = progress.add_task(what, total=steps)
+            yield lambda: progress.advance(task)
+
+    def registered(self, stack: str, update: Update) -> None:
+        """Everything that the program has declared."""
+        children: dict[str | None, list[Resource]] = {}
+        for resource in update.resources:
+            children.setdefault(resource.parent, []).append(resource)
+        components = children.get(None, [])
+        tree = Tree(Text(f"Stack {stack}", style="bold"))
+        for component in components[:_MOST_COMPONENTS]:
+            branch = tree.add(_line(component))
+            for child in children.get(component.name, []):
+                branch.add(_line(child))
+        if len(components) > _MOST_COMPONENTS:
+            tree.add(f"… and {len(components) - _MOST_COMPONENTS} more")
+        self._console.print(tree)
+
+    def acted(self, act: Act) -> None:
+        """An act, right after it is over."""
+        if act.act == "declared":
+            self._heading("ADR040 acted out")
+        self._verdict("ok" if act.ok else "FAILED", f"{act.act}: {act.detail}", good=act.ok)
+
+    def proved(self, proofs: Sequence[Proof]) -> None:
+        """Each claim; where it does not hold, the request that breaks it."""
+        self._heading("Claims, proved over every principal in every repository")
+        for proof in proofs:
+            text = proof.claim
+            if found := proof.counterexample:
+                text += f"\nnot so: {found.action} on {found.resource} by {found.principal}"
+            elif not proof.proved:
+                text += "\na policy has an element that the evaluator does not know"
+            self._verdict("proved" if proof.proved else "FALSE", text, good=proof.proved)
+
+    def accessible(self, rows: Sequence[Row]) -> None:
+        """Who can do what."""
+        self._heading("Who can do what, in any repository")
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        table.add_column("principal", overflow="fold")
+        for column in ("pull", "move tags", "delete images", "change guard"):
+            table.add_column(column, justify="center", max_width=8)
+        for row in rows:
+            can = (row.pull, row.move_tags, row.delete_images, row.change_guard)
+            principal = row.principal.removeprefix("arn:aws:iam::")
+            table.add_row(Text(principal), *("yes" if it else "-" for it in can))
+        self._console.print(table)
+        self._console.print(
+            "Principals of the account count with every permission of their own, others as far as\n"
+            "the repository lets them in.",
+            style="dim",
+        )
+
+    def over(self, stack: str, *, ok: bool, seconds: float) -> None:
+        """How it went, and what comes next."""
+        self._console.print()
+        if ok:
+            self._verdict("ok", f"the stack {stack} was rehearsed in {seconds:.1f} s", good=ok)
+            self._console.print(
+                f"Next: change Pulumi.{stack}.yaml and rehearse again; with an AWS account,\n"
+                f"make preview STACK={stack}."
+            )
+        else:
+            self._verdict("FAILED", f"the stack {stack} does not do what ADR040 asks", good=ok)
+
+    def _heading(self, text: str) -> None:
+        self._console.print()
+        self._console.print(Text(text, style="bold"))
+
+    def _verdict(self, verdict: str, text: str, *, good: bool) -> None:
+        line = Table.grid(padding=(0, 2, 0, 0))
+        line.add_column(width=7, no_wrap=True)
+        line.add_column(overflow="fold")
+        line.add_row(Text(verdict, style="green" if good else "bold red"), Text(text))
+        self._console.print(line)
+
+
+def _line(resource: Resource) -> RenderableType:
+    kind = resource.type.rpartition(":")[2]
+    marks = [
+        mark
+        for mark, holds in (
+            ("protected", resource.protect),
+            ("retained", resource.retain_on_delete),
+            ("imported", resource.import_id),
+        )
+        if holds
+    ]
+    return Text(f"{resource.name}  ") + Text(", ".join([kind, *marks]), style="dim")

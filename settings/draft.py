@@ -1,0 +1,230 @@
+"""A configuration in which each value has been checked for itself."""
+
+import difflib
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from components.fault import Fault
+from components.tag_mutability import TAG_MUTABILITIES
+from settings.model import (
+    Account,
+    PipelineRoleSettings,
+    RepositorySettings,
+    RetentionRule,
+    Settings,
+    StackSettings,
+)
+from settings.values import RepositoryName
+
+Path = tuple[str | int, ...]
+
+Level = tuple[Path, dict[str, Any], dict[str, Any]]
+"""Where it is, what is written there (with the stack's defaults), and what holds there."""
+
+
+class Draft:
+    """A configuration in which each value has been checked on its own.
+
+    What is valid stands, by attribute name, in `stack` (defaults filled in), `role` (the same) and
+    `entries` (by repository, only what is written there). `faults` is about the rest.
+    """
+
+    def __init__(self, raw: Mapping[str, Any], account: Account) -> None:
+        self.raw = raw
+        self.account = account
+        self.faults = list(_nulls(raw))
+        self.stack = self._fields(StackSettings, raw, (), nested=("pipelineRole", "repositories"))
+        self.role: dict[str, Any] = {}
+        if raw.get("pipelineRole") is not None:
+            self.role = self._fields(PipelineRoleSettings, raw["pipelineRole"], ("pipelineRole",))
+        self.entries: dict[str, dict[str, Any]] = {}
+        if raw.get("repositories") is not None:
+            self.entries = self._entries(raw["repositories"])
+
+    def effective(self, name: str) -> dict[str, Any]:
+        """What holds for one repository: the stack's settings, save where its entry says others."""
+        inherited = {key: self.stack[key] for key in _INHERITED if key in self.stack}
+        return inherited | self.entries[name]
+
+    def levels(self) -> Iterator[Level]:
+        """Where settings stand: in the stack, and in each repository's entry."""
+        yield (), self.stack, self.stack
+        for name, entry in self.entries.items():
+            yield ("repositories", name), entry, self.effective(name)
+
+    def pipeline_roles(self) -> Iterator[tuple[Path, str]]:
+        """Where each pipeline role is named, and its ARN."""
+        arn, name, path = (self.role.get(key) for key in ("arn", "name", "path"))
+        if arn:
+            yield ("pipelineRole", "arn"), arn
+        elif name and path:
+            role = PipelineRoleSettings(name=name, path=path)
+            yield ("pipelineRole", "name"), role.arn_in(self.account)
+        for position, arn in enumerate(self.stack.get("additional_pipeline_roles", ())):
+            yield ("additionalPipelineRoles", position), arn
+
+    def roles(self) -> Iterator[tuple[Path, str]]:
+        """Where each role of any kind is named, and its ARN."""
+        yield from self.pipeline_roles()
+        for position, arn in enumerate(self.role.get("trusted_roles", ())):
+            yield ("pipelineRole", "trustedRoles", position), arn
+        for position, arn in enumerate(self.stack.get("administrator_roles", ())):
+            yield ("administratorRoles", position), arn
+
+    def _entries(self, raw: Any) -> dict[str, dict[str, Any]]:
+        where = ("repositories",)
+        if not isinstance(raw, dict):
+            self.faults.append(_wrong_type(where, raw, "a mapping"))
+            return {}
+        if not raw:
+            self.faults.append(
+                Fault(
+                    where=where,
+                    value=raw,
+                    rule="a stack has at least one repository",
+                    fix="write the name of one, with {} to have all from the stack",
+                )
+            )
+        for name in raw:
+            try:
+                _REPOSITORY_NAME.validate_python(name)
+            except ValidationError as invalid:
+                self.faults += _explained(invalid, (*where, name))
+        return {
+            name: self._fields(RepositorySettings, entry or {}, (*where, name), defaults=False)
+            for name, entry in raw.items()
+        }
+
+    def _fields(
+        self,
+        model: type[Settings],
+        raw: Any,
+        where: tuple[str, ...],
+        *,
+        nested: Container[str] = (),
+        defaults: bool = True,
+    ) -> dict[str, Any]:
+        """The valid values of a mapping, without the nested ones, which are checked elsewhere."""
+        if not isinstance(raw, dict):
+            self.faults.append(_wrong_type(where, raw, "a mapping"))
+            return {}
+        names = _names(model)
+        values: dict[str, Any] = {}
+        for key in raw:
+            if key not in names:
+                self.faults.append(_unknown_key((*where, key), raw[key], names))
+        for key, name in names.items():
+            field = model.model_fields[name]
+            if key not in raw:
+                if defaults and field.is_required():
+                    self.faults.append(_missing((*where, key)))
+                elif defaults:
+                    values[name] = field.default
+            elif key not in nested:
+                try:
+                    values[name] = _adapter(model, name).validate_python(raw[key])
+                except ValidationError as invalid:
+                    self.faults += _explained(invalid, (*where, key))
+        return values
+
+
+@cache
+def _names(model: type[Settings]) -> dict[str, str]:
+    """The model's keys, as they are written, and its attributes."""
+    return {field.alias or name: name for name, field in model.model_fields.items()}
+
+
+@cache
+def _adapter(model: type[Settings], name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(model.model_fields[name].rebuild_annotation())
+
+
+_REPOSITORY_NAME: Final = TypeAdapter(RepositoryName)
+
+_INHERITED: Final = [
+    name for name, field in RepositorySettings.model_fields.items() if field.is_required()
+]
+
+
+def _nulls(raw: Any, *where: str | int) -> Iterator[Fault]:
+    """Every null in the tree, save as a repository's whole entry: that means "as the stack"."""
+    children: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(raw, dict):
+        children = raw.items()
+    elif isinstance(raw, list):
+        children = enumerate(raw)
+    for key, value in children:
+        if value is not None:
+            yield from _nulls(value, *where, key)
+        elif where != ("repositories",):
+            yield Fault(
+                where=(*where, key),
+                value=None,
+                rule="a key without a value means nothing",
+                fix="write the value, or leave the key out to have the default",
+            )
+
+
+def _missing(where: tuple[str, ...]) -> Fault:
+    return Fault(
+        where=where, rule="this key is required", fix="write it; the README's table says how"
+    )
+
+
+def _wrong_type(where: tuple[str | int, ...], value: Any, expected: str) -> Fault:
+    fix = f"write {expected}"
+    if expected == "text" and isinstance(value, bool | int | float):
+        fix = f'write it in quotes: "{json.dumps(value)}"'
+    return Fault(where=where, value=value, rule=f"it is to be {expected}", fix=fix)
+
+
+def _unknown_key(where: tuple[str | int, ...], value: Any, keys: Iterable[str]) -> Fault:
+    valid = sorted(keys)
+    near = difflib.get_close_matches(str(where[-1]), valid, n=1, cutoff=0.5)
+    return Fault(
+        where=where,
+        value=value,
+        rule="there is no such key",
+        fix=f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(valid)}",
+    )
+
+
+_TYPES: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+
+
+def _explained(invalid: ValidationError, where: tuple[str | int, ...]) -> Iterator[Fault]:
+    """Pydantic's errors about the value at this place, each as a fault."""
+    for error in invalid.errors(include_url=False):
+        at = (*where, *(step for step in error["loc"] if step != "[key]"))
+        value, context = error["input"], error.get("ctx", {})
+        if value is None:
+            continue  # _nulls has said it
+        match error["type"]:
+            case "rule":
+                yield Fault(where=at, value=value, rule=context["rule"], fix=context["fix"])
+            case "extra_forbidden":
+                yield _unknown_key(at, value, _names(RetentionRule))
+            case "literal_error":
+                yield _wrong_type(at, value, f"one of {', '.join(TAG_MUTABILITIES)}")
+            case "too_short":
+                yield Fault(
+                    where=at, value=value, rule="it has at least one entry", fix="write one"
+                )
+            case "too_long":
+                most = context["max_length"]
+                yield Fault(
+                    where=at, value=value, rule=f"AWS takes at most {most}", fix="leave some out"
+                )
+            case kind:
+                yield _wrong_type(at, value, _TYPES.get(kind, error["msg"]))
