@@ -201,4 +201,5 @@ def _description(rule: RetentionRule) -> str:
         images = f"images tagged {rule['tags']}" if "tags" in rule else "untagged images"
     if "keep_newest" in rule:
         return f"Keep the newest {rule['keep_newest']} of {images}"
-    return f"Expire {images} {rule['expire_after_days']} days after their push"
+    days = rule["expire_after_days"]
+    return f"Expire {images} {days} {'day' if days == 1 else 'days'} after their push"

@@ -129,13 +129,18 @@ def _role(arn: str, access: Access) -> _Caller:
     )
 
 
-def _account(account_id: str, access: Access) -> _Caller:
-    """Any role or user of another account."""
+def _account(account_id: str, access: Access, *, identity: bool = False) -> _Caller:
+    """Any principal of an account, save those that have a line of their own in the table."""
     pattern = f"arn:{access['partition']}:iam::{account_id}:*"
+    own_root = _root(access["account_id"], access)
+    others = [own_root, *access["pipeline_roles"], *access["administrator_roles"]]
     return _Caller(
         named=_root(account_id, access),
-        identity=False,
-        context=lambda context: z3.InRe(_arn(context), iam_pattern_to_re(pattern)),
+        identity=identity,
+        context=lambda context: z3.And(
+            z3.InRe(_arn(context), iam_pattern_to_re(pattern)),
+            *(_arn(context) != z3.StringVal(arn) for arn in others),
+        ),
     )
 
 
@@ -319,10 +324,8 @@ def _outsider(name: str, access: Access, *, listed: bool = True) -> _Caller:
             inside.append(z3.BoolVal(account_id in access["pull_accounts"]))
         if not listed and access["pull_organization"]:
             inside.append(_member(context, access))
-        if not listed and access["lambda_pull"] and name == "service:lambda.amazonaws.com":
-            functions = f"arn:*:lambda:*:{access['account_id']}:function:*"
-            function = context.string("aws:SourceArn")
-            inside.append(z3.InRe(function, iam_pattern_to_re(functions)))
+        if not listed and access["lambda_pull"] and name == _LAMBDA:
+            inside.append(_own_function(context, access))
         return z3.Not(z3.Or(*inside))
 
     return _Caller(named=name, identity=False, context=outside)
@@ -330,6 +333,15 @@ def _outsider(name: str, access: Access, *, listed: bool = True) -> _Caller:
 
 def _member(context: Context, access: Access) -> z3.BoolRef:
     return context.string("aws:PrincipalOrgID") == z3.StringVal(access["pull_organization"])
+
+
+_LAMBDA: Final = "service:lambda.amazonaws.com"
+
+
+def _own_function(context: Context, access: Access) -> z3.BoolRef:
+    place = f"{access['partition']}:lambda:{access['region']}:{access['account_id']}"
+    functions = iam_pattern_to_re(f"arn:{place}:function:*")
+    return z3.InRe(context.string("aws:SourceArn"), functions)
 
 
 def _listed_kept_out(repository: _Repository, access: Access) -> _Breaches:
@@ -342,6 +354,13 @@ def _listed_kept_out(repository: _Repository, access: Access) -> _Breaches:
             context=lambda context: _member(context, access),
         )
         yield from _found(repository.find(member, PULL, denied=True))
+    if access["lambda_pull"]:
+        functions = _Caller(
+            named=_LAMBDA,
+            identity=False,
+            context=lambda context: _own_function(context, access),
+        )
+        yield from _found(repository.find(functions, PULL, denied=True))
 
 
 def _found(counterexample: Counterexample | None) -> _Breaches:
@@ -360,7 +379,7 @@ _CLAIMS: Final[dict[str, Callable[[_Repository, Access], _Breaches]]] = {
     "guard (no lock-out)": _administrators_locked_out,
     "Accounts, organizations and services that are not listed can make no call on a repository, "
     "and those that are listed none but a pull": _strangers_let_in,
-    "Accounts and organizations that are listed can pull, as far as they allow their own "
+    "Accounts, organizations and services that are listed can pull, as far as they allow their own "
     "principals": _listed_kept_out,
 }
 
@@ -371,19 +390,14 @@ _CLAIMS: Final[dict[str, Callable[[_Repository, Access], _Breaches]]] = {
 def table(groups: Sequence[Repositories]) -> list[Row]:
     """What each principal that the settings name can do, and the root, and anybody else."""
     access = groups[0].access
-    listed = [*access["pipeline_roles"], *access["administrator_roles"]]
-    callers = {arn: _role(arn, access) for arn in listed}
-    callers |= {_root(it, access): _account(it, access) for it in access["pull_accounts"]}
     root = _root(access["account_id"], access)
-    callers[root] = replace(_role(root, access), named=root)
-    callers["anybody else in the account"] = replace(
-        _account(access["account_id"], access),
-        identity=True,
-        context=lambda context: z3.And(
-            _account(access["account_id"], access).context(context),
-            *(_arn(context) != z3.StringVal(arn) for arn in [root, *listed]),
-        ),
-    )
+    callers = {
+        arn: _role(arn, access)
+        for arn in (*access["pipeline_roles"], *access["administrator_roles"])
+    }
+    callers |= {_root(it, access): _account(it, access) for it in access["pull_accounts"]}
+    callers[root] = _role(root, access)
+    callers["anybody else in the account"] = _account(access["account_id"], access, identity=True)
     repositories = [_parsed(group) for group in groups]
     return [_row(principal, caller, repositories) for principal, caller in callers.items()]
 

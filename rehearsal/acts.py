@@ -75,7 +75,7 @@ def _compare(declared: Sequence[Repository], found: Sequence[Repository]) -> str
             raise _FailedError(
                 f"{name} is {there.get(name)}, and was declared as {wanted.get(name)}"
             )
-    return f"{len(wanted)} repositories exist as declared, with their policies"
+    return f"all repositories ({len(wanted)}) exist as declared, with their policies"
 
 
 def _declared(update: Update, default_tags: Mapping[str, str]) -> Iterator[Repository]:

@@ -1,9 +1,12 @@
-"""Run the real program, `__main__.py`, as Pulumi's language host does, with another engine."""
+"""Run a Pulumi program as the language host does, with another engine: the real program, mostly."""
 
 import asyncio
 import contextvars
 import runpy
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,33 +47,63 @@ class Update:
 
 
 def run(stack: StackFile, cloud: pulumi.runtime.Mocks, *, preview: bool = False) -> Update:
-    """Run the program for a stack.
+    """Run the stack's program, as `execute` does."""
+
+    def program() -> None:
+        runpy.run_path(str(stack.directory / "__main__.py"), run_name="__main__")
+
+    return execute(program, stack, cloud, preview=preview)
+
+
+def execute(
+    program: Callable[[], object],
+    stack: StackFile,
+    cloud: pulumi.runtime.Mocks,
+    *,
+    preview: bool = False,
+) -> Update:
+    """Run a Pulumi program with the configuration of a stack.
 
     `cloud` creates the resources and answers the invokes. Whatever it raises, or the program does,
     is raised here. Runs do not see each other: all of the SDK's state is in context variables.
     """
-    return contextvars.copy_context().run(lambda: _run(stack, cloud, preview=preview))
+    return contextvars.copy_context().run(_execute, program, stack, cloud, preview)
 
 
-def _run(stack: StackFile, cloud: pulumi.runtime.Mocks, *, preview: bool) -> Update:
-    monitor = _Monitor(cloud)
-
+def _execute(
+    program: Callable[[], object],
+    stack: StackFile,
+    cloud: pulumi.runtime.Mocks,
+    preview: bool,  # noqa: FBT001 Context.run passes it on by position
+) -> Update:
     def main() -> None:
-        runpy.run_path(str(stack.directory / "__main__.py"), run_name="__main__")
+        program()
 
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
+    monitor = _Monitor(cloud)
+    with closing(asyncio.new_event_loop()) as loop, _worker() as worker:
+        asyncio.set_event_loop(loop)
+        loop.set_default_executor(worker)
         pulumi.runtime.set_mocks(cloud, stack.project, stack.stack, preview, monitor=monitor)
         pulumi.runtime.set_all_config(dict(stack.config))
         ROOT.set(None)  # set_mocks has made a stack; run_in_stack makes its own
         start = time.perf_counter()
-        loop.run_until_complete(pulumi.runtime.run_in_stack(main))
+        try:
+            loop.run_until_complete(pulumi.runtime.run_in_stack(main))
+        finally:
+            asyncio.set_event_loop(None)
         seconds = time.perf_counter() - start
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
     return Update(resources=monitor.in_order(), outputs=monitor.outputs, seconds=seconds)
+
+
+@contextmanager
+def _worker() -> Iterator[ThreadPoolExecutor]:
+    """The one thread in which the monitor works, so that its calls come one by one, in order.
+
+    The mocks want an event loop there, and would leave behind one that nobody closes.
+    """
+    with closing(asyncio.new_event_loop()) as loop:
+        with ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(loop)) as worker:
+            yield worker
 
 
 _STACK = "pulumi:pulumi:Stack"

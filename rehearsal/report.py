@@ -1,5 +1,6 @@
 """The rehearsal for people: a tree, the acts as they happen, the proofs, the access table."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -72,15 +73,16 @@ class Report:
         table = Table(box=None, padding=(0, 2, 0, 0))
         table.add_column("principal", overflow="fold")
         for column in ("pull", "move tags", "delete images", "change guard"):
-            table.add_column(column, justify="center", max_width=8)
+            table.add_column(column, max_width=6)
         for row in rows:
             can = (row.pull, row.move_tags, row.delete_images, row.change_guard)
-            principal = row.principal.removeprefix("arn:aws:iam::")
+            # Without "arn:aws:iam::", which is the same in every line and takes the room.
+            principal = row.principal.split(":", maxsplit=4)[-1]
             table.add_row(Text(principal), *("yes" if it else "-" for it in can))
         self._console.print(table)
         self._console.print(
-            "Principals of the account count with every permission of their own, others as far as\n"
-            "the repository lets them in.",
+            "The account's own principals count with every permission, others as far as the\n"
+            "repositories let them in.",
             style="dim",
         )
 
@@ -101,22 +103,22 @@ class Report:
         self._console.print(Text(text, style="bold"))
 
     def _verdict(self, verdict: str, text: str, *, good: bool) -> None:
-        line = Table.grid(padding=(0, 2, 0, 0))
-        line.add_column(width=7, no_wrap=True)
-        line.add_column(overflow="fold")
-        line.add_row(Text(verdict, style="green" if good else "bold red"), Text(text))
-        self._console.print(line)
+        indent = " " * 9
+        lines = [
+            line
+            for paragraph in text.splitlines()
+            for line in textwrap.wrap(paragraph, self._console.width - len(indent))
+        ]
+        mark = Text(verdict.ljust(len(indent)), style="green" if good else "bold red")
+        self._console.print(mark + Text(f"\n{indent}".join(lines)), soft_wrap=True)
 
 
 def _line(resource: Resource) -> RenderableType:
     kind = resource.type.rpartition(":")[2]
-    marks = [
-        mark
-        for mark, holds in (
-            ("protected", resource.protect),
-            ("retained", resource.retain_on_delete),
-            ("imported", resource.import_id),
-        )
-        if holds
-    ]
-    return Text(f"{resource.name}  ") + Text(", ".join([kind, *marks]), style="dim")
+    options = {
+        "protected": resource.protect,
+        "retained": resource.retain_on_delete,
+        "imported": resource.import_id,
+    }
+    marks = [kind, *(mark for mark, holds in options.items() if holds)]
+    return Text(f"{resource.name}  ") + Text(", ".join(marks), style="dim")

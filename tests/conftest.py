@@ -1,0 +1,101 @@
+"""What all tests share: no way to a real AWS, and the stack that they are about."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import MockCallArgs, MockResourceArgs
+
+from components.guard import Access
+from rehearsal.stack_file import StackFile, read
+from settings import Account
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that nobody has, an endpoint where nobody listens, no files and no metadata."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "PULUMI_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    # An Output in a string is a mistake that otherwise only warns.
+    monkeypatch.setenv("PULUMI_ERROR_OUTPUT_STRING", "1")
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account(partition="aws", id="111122223333", region="eu-west-2")
+
+
+@pytest.fixture
+def access() -> Access:
+    """An access with one of everything."""
+    return {
+        "partition": "aws",
+        "account_id": "111122223333",
+        "region": "eu-west-2",
+        "pipeline_roles": ["arn:aws:iam::111122223333:role/pipeline/push"],
+        "administrator_roles": ["arn:aws:iam::111122223333:role/deploy"],
+        "pull_accounts": ["444455556666"],
+        "pull_organization": "",
+        "lambda_pull": False,
+    }
+
+
+@pytest.fixture
+def prod() -> StackFile:
+    """The production stack, as it is in the repository."""
+    return read(ROOT, "prod")
+
+
+class Cloud(pulumi.runtime.Mocks):
+    """Answers as AWS would, and keeps what it was asked. Whatever it does not know, it refuses."""
+
+    def __init__(self, caller: str, *, computed: bool = True) -> None:
+        self.caller = caller
+        self.computed = computed
+        self.invokes: list[str] = []
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        computed = {
+            "aws:ecr/repository:Repository": {
+                "arn": f"arn:aws:ecr:eu-west-2:111122223333:repository/{args.name}",
+                "repositoryUrl": f"111122223333.dkr.ecr.eu-west-2.amazonaws.com/{args.name}",
+            },
+            "aws:ecr/lifecyclePolicy:LifecyclePolicy": {},
+            "aws:ecr/repositoryPolicy:RepositoryPolicy": {},
+            "aws:iam/role:Role": {
+                "arn": f"arn:aws:iam::111122223333:role{args.inputs.get('path')}{args.name}"
+            },
+            "aws:iam/rolePolicy:RolePolicy": {},
+            "container-images:index:ImageRepository": {},
+            "container-images:index:PipelineRole": {},
+        }[args.typ]
+        return (args.name, args.inputs | computed) if self.computed else (None, args.inputs)
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        self.invokes.append(args.token)
+        session = "arn:aws:sts::111122223333:assumed-role/" + self.caller.rpartition("/")[2] + "/ci"
+        answers: dict[str, dict[str, Any]] = {
+            "aws:index/getCallerIdentity:getCallerIdentity": {
+                "accountId": "111122223333",
+                "arn": session,
+            },
+            "aws:index/getRegion:getRegion": {"region": "eu-west-2"},
+            "aws:iam/getSessionContext:getSessionContext": {"issuerArn": self.caller},
+        }
+        return answers[args.token], None
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    """A cloud in which the production stack's deploying role calls."""
+    return Cloud("arn:aws:iam::111122223333:role/platform/forms-registry-deploy")
