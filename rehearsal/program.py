@@ -13,7 +13,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import ROOT
+from pulumi.runtime.settings import ROOT, SETTINGS
 
 from rehearsal.stack_file import StackFile
 
@@ -85,11 +85,16 @@ def _execute(
         loop.set_default_executor(worker)
         pulumi.runtime.set_mocks(cloud, stack.project, stack.stack, preview, monitor=monitor)
         pulumi.runtime.set_all_config(dict(stack.config))
+        SETTINGS.outputs = set()  # set_mocks leaves those of the run before
         ROOT.set(None)  # set_mocks has made a stack; run_in_stack makes its own
         start = time.perf_counter()
         try:
             loop.run_until_complete(pulumi.runtime.run_in_stack(main))
         finally:
+            unfinished = asyncio.all_tasks(loop)
+            for task in unfinished:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*unfinished, return_exceptions=True))
             asyncio.set_event_loop(None)
         seconds = time.perf_counter() - start
     return Update(resources=monitor.in_order(), outputs=monitor.outputs, seconds=seconds)
@@ -101,9 +106,11 @@ def _worker() -> Iterator[ThreadPoolExecutor]:
 
     The mocks want an event loop there, and would leave behind one that nobody closes.
     """
-    with closing(asyncio.new_event_loop()) as loop:
-        with ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(loop)) as worker:
-            yield worker
+    with (
+        closing(asyncio.new_event_loop()) as loop,
+        ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(loop)) as worker,
+    ):
+        yield worker
 
 
 _STACK = "pulumi:pulumi:Stack"

@@ -47,7 +47,13 @@ class Draft:
 
     def effective(self, name: str) -> dict[str, Any]:
         """What holds for one repository: the stack's settings, save where its entry says others."""
-        inherited = {key: self.stack[key] for key in _INHERITED if key in self.stack}
+        written = self.raw["repositories"][name] or {}
+        inherited = {
+            attribute: self.stack[attribute]
+            for key, attribute in _INHERITED.items()
+            # What is written there but invalid is not what the stack says either.
+            if attribute in self.stack and key not in written
+        }
         return inherited | self.entries[name]
 
     def levels(self) -> Iterator[Level]:
@@ -145,9 +151,11 @@ def _adapter(model: type[Settings], name: str) -> TypeAdapter[Any]:
 
 _REPOSITORY_NAME: Final = TypeAdapter(RepositoryName)
 
-_INHERITED: Final = [
-    name for name, field in RepositorySettings.model_fields.items() if field.is_required()
-]
+_INHERITED: Final = {
+    key: name
+    for key, name in _names(RepositorySettings).items()
+    if RepositorySettings.model_fields[name].is_required()
+}
 
 
 def _nulls(raw: Any, *where: str | int) -> Iterator[Fault]:
@@ -217,10 +225,6 @@ def _explained(invalid: ValidationError, where: tuple[str | int, ...]) -> Iterat
                 yield _unknown_key(at, value, _names(RetentionRule))
             case "literal_error":
                 yield _wrong_type(at, value, f"one of {', '.join(TAG_MUTABILITIES)}")
-            case "too_short":
-                yield Fault(
-                    where=at, value=value, rule="it has at least one entry", fix="write one"
-                )
             case "too_long":
                 most = context["max_length"]
                 yield Fault(

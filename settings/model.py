@@ -1,7 +1,7 @@
 """The settings of a stack: what the program is given, valid and frozen."""
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 from pydantic.alias_generators import to_camel
@@ -11,6 +11,7 @@ from components.image_repository import ImageRepositoryArgs
 from components.pipeline_role import PipelineRoleArgs
 from settings.values import (
     AccountId,
+    AdministratorRoles,
     CodeBuildProjectArn,
     GitHubSubject,
     KmsKeyArn,
@@ -120,7 +121,7 @@ class StackSettings(Settings):
     write_once_tags: WriteOnceTags = ()
     pipeline_role: PipelineRoleSettings
     additional_pipeline_roles: tuple[RoleArn, ...] = ()
-    administrator_roles: Annotated[tuple[RoleArn, ...], Field(min_length=1)]
+    administrator_roles: AdministratorRoles
     pull_accounts: dict[str, AccountId] = {}
     pull_organization: OrganizationId = ""
     lambda_pull: StrictBool = False

@@ -163,6 +163,12 @@ def _not_immutable(value: object) -> object:
     return value
 
 
+def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise _broken("it has at least one entry", "write one")
+    return values
+
+
 def _without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
     if repeated := sorted({value for value in values if values.count(value) > 1}):
         raise _broken(f"{', '.join(repeated)} stands there twice", "write it once")
@@ -171,8 +177,9 @@ def _without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
 
 Mutability = Annotated[TagMutability, BeforeValidator(_not_immutable)]
 MovableTags = Annotated[
-    tuple[MovableTag, ...], Field(min_length=1), AfterValidator(_without_repeats)
+    tuple[MovableTag, ...], AfterValidator(_not_empty), AfterValidator(_without_repeats)
 ]
+AdministratorRoles = Annotated[tuple[RoleArn, ...], AfterValidator(_not_empty)]
 WriteOnceTags = Annotated[
     tuple[WriteOncePattern, ...],
     Field(max_length=MAX_EXCLUSION_FILTERS),

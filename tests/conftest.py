@@ -92,7 +92,7 @@ class Cloud(pulumi.runtime.Mocks):
             "aws:index/getRegion:getRegion": {"region": "eu-west-2"},
             "aws:iam/getSessionContext:getSessionContext": {"issuerArn": self.caller},
         }
-        return answers[args.token], None
+        return answers[args.token], []
 
 
 @pytest.fixture

@@ -252,12 +252,10 @@ def test_other_languages_could_use_the_components() -> None:
     role = analyzed["component_definitions"]["PipelineRole"]
     assert role.inputs.keys() == {"trust", "path", "permissionsBoundary"}
     assert role.outputs.keys() == {"arn"}
-    undocumented = [
-        f"{definition.name}.{name}"
-        for definition in (repository, role, *analyzed["type_definitions"].values())
-        for name, it in (
-            definition.properties if hasattr(definition, "properties") else definition.inputs
-        ).items()
-        if not it.description
-    ]
-    assert undocumented == []
+    types = analyzed["type_definitions"].values()
+    fields = {
+        **repository.inputs,
+        **role.inputs,
+        **{f"{it.name}.{name}": field for it in types for name, field in it.properties.items()},
+    }
+    assert [name for name, field in fields.items() if not field.description] == []

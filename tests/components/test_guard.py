@@ -273,7 +273,7 @@ class TestTrustPolicy:
     def test_it_says_what_to_shorten_when_aws_would_refuse_it(self, trust: Trust) -> None:
         trust["roles"] = [DEPLOY]
         trust["github_subjects"] = [f"repo:o/r{n}:environment:production" for n in range(60)]
-        with pytest.raises(InvalidInputError, match="2,048.*60 GitHub subjects"):
+        with pytest.raises(InvalidInputError, match=r"2,048.*60 GitHub subjects"):
             guard.trust_policy(trust)
 
 

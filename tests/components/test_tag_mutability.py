@@ -67,7 +67,8 @@ def test_which_tags_stay(tag_mutability: str, filters: list[str], write_once: se
 
 def test_the_limits_are_those_of_the_service_model() -> None:
     model = botocore.session.get_session().get_service_model("ecr")
-    assert set(model.shape_for("ImageTagMutability").enum) == {*TAG_MUTABILITIES, "IMMUTABLE"}
+    values = model.shape_for("ImageTagMutability").metadata["enum"]
+    assert set(values) == {*TAG_MUTABILITIES, "IMMUTABLE"}
     filters = model.shape_for("ImageTagMutabilityExclusionFilters").metadata
     assert filters["max"] == MAX_EXCLUSION_FILTERS
     assert model.shape_for("ImageTagMutabilityExclusionFilterValue").metadata["max"] == 128

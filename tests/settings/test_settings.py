@@ -1,0 +1,578 @@
+"""Every way in which a configuration can be wrong, and what its author is told."""
+
+import json
+import re
+from typing import Any
+
+import botocore.session
+import pulumi
+import pytest
+from pulumi.runtime.config import CONFIG
+from pydantic import TypeAdapter, ValidationError
+
+import settings
+from components.fault import InvalidInputError
+from settings import Account, StackSettings
+from settings.values import RepositoryName
+
+DEPLOY = "arn:aws:iam::111122223333:role/deploy"
+
+
+def valid() -> dict[str, Any]:
+    """The least that a stack has to say."""
+    return {
+        "repositories": {"app": {}},
+        "pipelineRole": {"arn": "arn:aws:iam::111122223333:role/ci/push"},
+        "administratorRoles": [DEPLOY],
+    }
+
+
+def as_pulumi_has_it(configuration: dict[str, Any]) -> dict[str, str]:
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in configuration.items()
+    }
+
+
+def parse(configuration: dict[str, Any]) -> StackSettings:
+    account = Account(partition="aws", id="111122223333", region="eu-west-2")
+    return settings.parse(as_pulumi_has_it(configuration), account)
+
+
+def faults(**changes: Any) -> list[str]:
+    with pytest.raises(InvalidInputError) as refused:
+        parse(valid() | changes)
+    return [str(fault) for fault in refused.value.faults]
+
+
+def created_role(**changes: Any) -> dict[str, Any]:
+    return {"name": "push", "trustedRoles": ["arn:aws:iam::111122223333:role/ci"]} | changes
+
+
+class TestWhatIsValid:
+    def test_the_least_has_every_default(self) -> None:
+        parsed = parse(valid())
+        assert parsed.tag_mutability == "MUTABLE"
+        assert parsed.movable_tags == ("latest",)
+        app = parsed.repositories["app"]
+        assert app.model_dump(by_alias=True) == {
+            "tagMutability": "MUTABLE",
+            "writeOnceTags": (),
+            "retention": (),
+            "lambdaPull": False,
+            "tags": {},
+            "kmsKey": None,
+            "scanOnPush": True,
+            "import": False,
+        }
+
+    def test_an_entry_replaces_what_the_stack_says(self) -> None:
+        parsed = parse(
+            valid()
+            | {
+                "tagMutability": "MUTABLE_WITH_EXCLUSION",
+                "writeOnceTags": ["prod-*"],
+                "retention": [{"tags": "prod-*", "keepNewest": 3}],
+                "lambdaPull": True,
+                "repositories": {
+                    "inherits": None,
+                    "overrides": {
+                        "tagMutability": "IMMUTABLE_WITH_EXCLUSION",
+                        "retention": [],
+                        "lambdaPull": False,
+                    },
+                },
+            }
+        )
+        inherits, overrides = parsed.repositories["inherits"], parsed.repositories["overrides"]
+        assert inherits.tag_mutability == "MUTABLE_WITH_EXCLUSION"
+        assert inherits.write_once_tags == overrides.write_once_tags == ("prod-*",)
+        assert len(inherits.retention) == 1
+        assert inherits.lambda_pull is True
+        assert overrides.tag_mutability == "IMMUTABLE_WITH_EXCLUSION"
+        assert overrides.retention == ()
+        assert overrides.lambda_pull is False
+
+    def test_repositories_come_in_alphabetical_order(self) -> None:
+        parsed = parse(valid() | {"repositories": {"bb": {}, "cc/a": {}, "aa": {}}})
+        assert list(parsed.repositories) == ["aa", "bb", "cc/a"]
+
+    def test_settings_cannot_be_changed(self) -> None:
+        with pytest.raises(ValidationError, match="frozen"):
+            parse(valid()).tag_mutability = "MUTABLE"
+
+    def test_patterns_are_of_use_where_one_repository_uses_them(self) -> None:
+        entries = {"app": {"tagMutability": "MUTABLE_WITH_EXCLUSION"}, "other": {}}
+        parsed = parse(valid() | {"writeOnceTags": ["v*"], "repositories": entries})
+        assert parsed.repositories["other"].tag_mutability == "MUTABLE"
+
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            "repo:owner/name:environment:production",
+            "repo:owner/name:ref:refs/heads/main",
+            "repo:owner/name:ref:refs/tags/v1.0",
+            # Repositories created after 15 July 2026 send their ids too.
+            "repo:owner@123/name@456:environment:production",
+        ],
+    )
+    def test_an_exact_subject(self, subject: str) -> None:
+        role = created_role(trustedGitHubSubjects=[subject])
+        assert parse(valid() | {"pipelineRole": role}).pipeline_role.trusted_github_subjects == (
+            subject,
+        )
+
+    def test_the_arn_of_a_role_to_create_is_known_beforehand(self, account: Account) -> None:
+        parsed = parse(valid() | {"pipelineRole": created_role(path="/ci/images/")})
+        assert parsed.pipeline_roles_in(account) == [
+            "arn:aws:iam::111122223333:role/ci/images/push"
+        ]
+
+    def test_a_pipeline_role_may_be_of_another_account(self) -> None:
+        foreign = "arn:aws:iam::444455556666:role/push"
+        assert parse(valid() | {"additionalPipelineRoles": [foreign]})
+
+
+class TestOneFault:
+    """Each of these is one mistake, and is told once: the key, the value, the rule and the fix."""
+
+    @pytest.mark.parametrize(
+        ("changes", "key", "said"),
+        [
+            pytest.param(
+                {"movableTag": ["x"]}, "movableTag", "did you mean movableTags?", id="typo"
+            ),
+            pytest.param({"zzz": 1}, "zzz", "the keys here are additionalPipelineRoles", id="key"),
+            pytest.param({"tagMutability": "IMMUTABLE"}, "tagMutability", "ADR040", id="immutable"),
+            pytest.param(
+                {"tagMutability": "mutable"}, "tagMutability", "one of MUTABLE", id="case"
+            ),
+            pytest.param({"repositories": {}}, "repositories", "at least one", id="none"),
+            pytest.param({"repositories": ["app"]}, "repositories", "a mapping", id="list"),
+            pytest.param({"repositories": "app"}, "repositories", "a mapping", id="text"),
+            pytest.param(
+                {"repositories": {"App": {}}}, "repositories.App", "lower-case", id="name"
+            ),
+            pytest.param({"repositories": {"a": {}}}, "repositories.a", "2 to 256", id="short"),
+            pytest.param(
+                {"repositories": {"app": {"retentions": []}}},
+                "repositories.app.retentions",
+                "did you mean retention?",
+                id="typo in an entry",
+            ),
+            pytest.param(
+                {"repositories": {"app.v2": {"scanOnPush": "yes"}}},
+                'repositories["app.v2"].scanOnPush',
+                "true or false",
+                id="no boolean",
+            ),
+            pytest.param(
+                {"repositories": {"app": ["x"]}}, "repositories.app", "a mapping", id="entry"
+            ),
+            pytest.param(
+                {"repositories": {"app": {"kmsKey": "alias/x"}}},
+                "repositories.app.kmsKey",
+                "ARN of a KMS key",
+                id="alias",
+            ),
+            pytest.param(
+                {"repositories": {"app": {"kmsKey": "arn:aws:kms:eu-west-1:111122223333:key/1"}}},
+                "repositories.app.kmsKey",
+                "eu-west-2",
+                id="key of another Region",
+            ),
+            pytest.param(
+                {"repositories": {"app": {"tags": {"aws:x": "1"}}}},
+                "repositories.app.tags.aws:x",
+                "AWS's own prefix",
+                id="AWS's tag",
+            ),
+            pytest.param(
+                {"repositories": {"app": {"tags": {"x": 1}}}},
+                "repositories.app.tags.x",
+                'in quotes: "1"',
+                id="number as tag",
+            ),
+            pytest.param({"movableTags": []}, "movableTags", "at least one", id="no tag"),
+            pytest.param({"movableTags": ["la*"]}, "movableTags[0]", "exact tag", id="wildcard"),
+            pytest.param({"movableTags": ["a", "a"]}, "movableTags", "twice", id="tag twice"),
+            pytest.param({"movableTags": "latest"}, "movableTags", "a list", id="no list"),
+            pytest.param({"lambdaPull": "on"}, "lambdaPull", "true or false", id="boolean"),
+            pytest.param({"pullOrganization": "o-1"}, "pullOrganization", "o- and 10", id="org"),
+            pytest.param(
+                {"pullAccounts": {"dev": 444455556666}},
+                "pullAccounts.dev",
+                'in quotes: "444455556666"',
+                id="unquoted account",
+            ),
+            pytest.param({"pullAccounts": {"dev": "1"}}, "pullAccounts.dev", "12 digits", id="id"),
+            pytest.param(
+                {"pullAccounts": {"dev": "444455556666", "stg": "444455556666"}},
+                "pullAccounts.stg",
+                "dev has the same id",
+                id="account twice",
+            ),
+            pytest.param({"administratorRoles": []}, "administratorRoles", "at least", id="nobody"),
+            pytest.param(
+                {"administratorRoles": ["arn:aws:iam::111122223333:user/bob"]},
+                "administratorRoles[0]",
+                "one IAM role",
+                id="user",
+            ),
+            pytest.param(
+                {"administratorRoles": ["arn:aws:iam::111122223333:role/*"]},
+                "administratorRoles[0]",
+                "without wildcards",
+                id="wildcard in a role",
+            ),
+            pytest.param(
+                {"administratorRoles": ["arn:aws:iam::111122223333:role/a?/b"]},
+                "administratorRoles[0]",
+                "without wildcards",
+                id="wildcard in a path",
+            ),
+            pytest.param(
+                {"administratorRoles": ["arn:aws:sts::111122223333:assumed-role/a/session"]},
+                "administratorRoles[0]",
+                "take its role's",
+                id="session",
+            ),
+            pytest.param(
+                {"administratorRoles": ["arn:aws:iam::444455556666:role/deploy"]},
+                "administratorRoles[0]",
+                "the stack's own account, 111122223333",
+                id="administrator of another account",
+            ),
+            pytest.param(
+                {"administratorRoles": ["arn:aws:iam::111122223333:role/ci/push"]},
+                "administratorRoles[0]",
+                "no role both moves tags and administers",
+                id="both",
+            ),
+            pytest.param(
+                {"administratorRoles": ["arn:aws:iam::111122223333:role/elsewhere/push"]},
+                "administratorRoles[0]",
+                "unique across paths",
+                id="both, under another path",
+            ),
+            pytest.param(
+                {"pipelineRole": created_role(name="deploy")},
+                "administratorRoles[0]",
+                "pipelineRole.name is the same role",
+                id="both, created",
+            ),
+            pytest.param(
+                {"additionalPipelineRoles": ["arn:aws:iam::111122223333:role/x/deploy"]},
+                "administratorRoles[0]",
+                "additionalPipelineRoles[0] is the same role",
+                id="both, additional",
+            ),
+            pytest.param(
+                {"pipelineRole": created_role(trustedRoles=[DEPLOY])},
+                "administratorRoles[0]",
+                "lets this administrator become the pipeline role",
+                id="an administrator who may become the pipeline",
+            ),
+            pytest.param(
+                {"additionalPipelineRoles": ["arn:aws-cn:iam::444455556666:role/x"]},
+                "additionalPipelineRoles[0]",
+                "another partition",
+                id="partition",
+            ),
+            pytest.param(
+                {"pipelineRole": {}}, "pipelineRole", "exists or is created", id="no role"
+            ),
+            pytest.param({"pipelineRole": "x"}, "pipelineRole", "a mapping", id="role as text"),
+            pytest.param(
+                {"pipelineRole": {"name": "push"}}, "pipelineRole", "able to become", id="untrusted"
+            ),
+            pytest.param(
+                {"pipelineRole": {"name": "push", "trustedRoles": []}},
+                "pipelineRole",
+                "able to become",
+                id="trusted by none",
+            ),
+            pytest.param(
+                {"pipelineRole": created_role(arn="arn:aws:iam::111122223333:role/push")},
+                "pipelineRole",
+                "leave out name, trustedRoles",
+                id="arn and name",
+            ),
+            pytest.param(
+                {"pipelineRole": created_role(name="a/b")},
+                "pipelineRole.name",
+                "1 to 64",
+                id="name/",
+            ),
+            pytest.param(
+                {"pipelineRole": created_role(path="ci")}, "pipelineRole.path", "starts", id="path"
+            ),
+            pytest.param(
+                {"pipelineRole": created_role(path="/*/")},
+                "pipelineRole.path",
+                "wildcards",
+                id="/*/",
+            ),
+            pytest.param(
+                {"pipelineRole": created_role(permissionsBoundary=DEPLOY)},
+                "pipelineRole.permissionsBoundary",
+                "managed policy",
+                id="boundary",
+            ),
+            pytest.param(
+                {
+                    "pipelineRole": created_role(
+                        trustedCodeBuildProjects=[
+                            "arn:aws:codebuild:eu-west-2:111122223333:project/*"
+                        ]
+                    )
+                },
+                "pipelineRole.trustedCodeBuildProjects[0]",
+                "one CodeBuild project",
+                id="any project",
+            ),
+            pytest.param(
+                {
+                    "pipelineRole": created_role(
+                        trustedCodeBuildProjects=[
+                            "arn:aws:codebuild:eu-west-2:444455556666:project/deploy"
+                        ]
+                    )
+                },
+                "pipelineRole.trustedCodeBuildProjects[0]",
+                "project of that account",
+                id="project of another account",
+            ),
+            pytest.param(
+                {"tagMutability": "MUTABLE_WITH_EXCLUSION"},
+                "writeOnceTags",
+                "takes 1 to 5",
+                id="no patterns",
+            ),
+            pytest.param(
+                {"writeOnceTags": ["v*"]}, "writeOnceTags", "no effect", id="patterns unused"
+            ),
+            pytest.param(
+                {"repositories": {"app": {"tagMutability": "MUTABLE_WITH_EXCLUSION"}}},
+                "repositories.app.writeOnceTags",
+                "takes 1 to 5",
+                id="no patterns in an entry",
+            ),
+            pytest.param(
+                {"repositories": {"app": {"writeOnceTags": ["v*"]}}},
+                "repositories.app.writeOnceTags",
+                "with tagMutability MUTABLE they have no effect",
+                id="patterns unused in an entry",
+            ),
+            pytest.param(
+                {
+                    "movableTags": ["a", "b", "c", "d", "e", "f"],
+                    "tagMutability": "IMMUTABLE_WITH_EXCLUSION",
+                },
+                "tagMutability",
+                "at most 5",
+                id="too many filters",
+            ),
+        ],
+    )
+    def test_is_told(self, changes: dict[str, Any], key: str, said: str) -> None:
+        [told] = faults(**changes)
+        assert told.startswith((f"{key} = ", f"{key}: "))
+        assert said in told
+        assert ";" in told, "the rule, and then the fix"
+
+    @pytest.mark.parametrize("key", ["repositories", "pipelineRole", "administratorRoles"])
+    def test_a_required_key_is_missing(self, key: str) -> None:
+        configuration = valid()
+        del configuration[key]
+        with pytest.raises(InvalidInputError) as refused:
+            parse(configuration)
+        [fault] = refused.value.faults
+        assert str(fault).startswith(f"{key}: this key is required")
+
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            "*",
+            "repo:*",
+            "repo:owner/*",
+            "repo:owner/name:*",
+            "repo:owner/name",
+            "repo:owner/name:pull_request",
+            "repo:owner/name:ref:refs/heads/*",
+            "repo:owner/name:ref:refs/heads/?ain",
+            "repo:owner/name:ref:refs/pull/1/merge",
+            "repo:*/name:environment:production",
+            "repo:owner/name:environment:*",
+            "owner/name:environment:production",
+        ],
+    )
+    def test_a_subject_that_lets_any_branch_in(self, subject: str) -> None:
+        [told] = faults(pipelineRole=created_role(trustedGitHubSubjects=[subject]))
+        assert "whoever can push any branch" in told
+
+    @pytest.mark.parametrize(
+        ("patterns", "said"),
+        [
+            (["l*"], "matches latest"),
+            (["*"], "matches latest"),
+            (["latest"], "matches latest"),
+            (["a*b*c*"], "at most 2 wildcards"),
+            ([f"{n}-*" for n in range(6)], "at most 5"),
+            (["v*", "v*"], "twice"),
+            (["-v"], "starts as a tag does"),
+            ([7], 'in quotes: "7"'),
+        ],
+    )
+    @pytest.mark.parametrize("where", ["stack", "entry"])
+    def test_a_write_once_pattern(self, patterns: list[Any], said: str, where: str) -> None:
+        changes: dict[str, Any] = {
+            "tagMutability": "MUTABLE_WITH_EXCLUSION",
+            "writeOnceTags": patterns,
+        }
+        if where == "entry":
+            changes = {"repositories": {"app": changes}}
+        [told] = faults(**changes)
+        assert said in told
+
+    @pytest.mark.parametrize("where", ["stack", "entry"])
+    def test_a_retention_rule(self, where: str) -> None:
+        """One of those that tests/components/test_retention.py has all of."""
+        changes: dict[str, Any] = {"retention": [{"untagged": True, "keepNewest": 1}]}
+        prefix = "retention[0]"
+        if where == "entry":
+            changes = {"repositories": {"app": changes}}
+            prefix = "repositories.app.retention[0]"
+        [told] = faults(**changes)
+        assert told.startswith(prefix)
+        assert "keepNewest" in told
+
+    @pytest.mark.parametrize(
+        ("rule", "said"),
+        [
+            ({"tag": "a", "keepNewest": 1}, "did you mean tags?"),
+            ({"tags": "a", "keepNewest": "1"}, "a whole number"),
+            ({"tags": "a", "keepNewest": 1.5}, "a whole number"),
+            ({"tags": "a", "keepNewest": True}, "a whole number"),
+            ({"tags": 1, "keepNewest": 1}, "text"),
+            ("prod-*", "a mapping"),
+        ],
+    )
+    def test_a_retention_rule_of_the_wrong_shape(self, rule: Any, said: str) -> None:
+        [told] = faults(retention=[rule])
+        assert told.startswith("retention[0]")
+        assert said in told
+
+    @pytest.mark.parametrize(
+        ("changes", "key"),
+        [
+            ({"movableTags": None}, "movableTags"),
+            ({"repositories": None}, "repositories"),
+            ({"pipelineRole": None}, "pipelineRole"),
+            ({"administratorRoles": [None]}, "administratorRoles[0]"),
+            ({"repositories": {"app": {"kmsKey": None}}}, "repositories.app.kmsKey"),
+            ({"pullAccounts": {"dev": None}}, "pullAccounts.dev"),
+        ],
+    )
+    def test_a_key_without_a_value(self, changes: dict[str, Any], key: str) -> None:
+        [told] = faults(**changes)
+        assert told.startswith(f"{key} = null: a key without a value")
+
+    def test_a_policy_that_is_too_long(self) -> None:
+        accounts = {f"account-{n}": f"{n:012}" for n in range(300)}
+        [told] = faults(pullAccounts=accounts)
+        assert "300 pull accounts" in told
+
+    def test_a_trust_policy_that_is_too_long(self) -> None:
+        subjects = [f"repo:owner/name{n}:environment:production" for n in range(60)]
+        [told] = faults(pipelineRole=created_role(trustedGitHubSubjects=subjects))
+        assert "60 GitHub subjects" in told
+
+
+class TestAllFaults:
+    def test_come_at_once(self) -> None:
+        told = faults(
+            tagMutability="IMMUTABLE",
+            movableTag=["x"],
+            administratorRoles=["arn:aws:iam::444455556666:role/push"],
+            pullAccounts={"dev": 1, "stg": "2"},
+            repositories={
+                "App": {},
+                "app": {"kmsKey": "x", "retention": [{"any": True, "keepNewest": 0}]},
+            },
+        )
+        assert [re.split(r" = |: ", it)[0] for it in told] == [
+            "movableTag",
+            "tagMutability",
+            "pullAccounts.dev",
+            "pullAccounts.stg",
+            "repositories.App",
+            "repositories.app.kmsKey",
+            "administratorRoles[0]",
+            "repositories.app.retention[0].keepNewest",
+        ]
+
+    def test_of_what_a_thousand_repositories_inherit_are_told_once(self) -> None:
+        assert (
+            len(
+                faults(
+                    tagMutability="MUTABLE_WITH_EXCLUSION",
+                    repositories={f"app-{n}": {} for n in range(1000)},
+                )
+            )
+            == 1
+        )
+
+    def test_are_one_error_without_a_traceback(self, account: Account) -> None:
+        keys = as_pulumi_has_it(valid() | {"tagMutability": "IMMUTABLE", "zzz": 1})
+        token = CONFIG.set({f"container-images:{key}": value for key, value in keys.items()})
+        try:
+            with pytest.raises(pulumi.RunError) as refused:
+                settings.load(account)
+        finally:
+            CONFIG.reset(token)
+        first, *rest = str(refused.value).splitlines()
+        assert first == (
+            "the container-images configuration has 2 problems; nothing has been changed:"
+        )
+        assert [line[:5] for line in rest] == ["  1. ", "  2. "]
+
+
+class TestWhereTheKeysAreRead:
+    def test_from_what_the_language_host_hands_over(
+        self, monkeypatch: pytest.MonkeyPatch, account: Account
+    ) -> None:
+        keys = as_pulumi_has_it(valid())
+        handed = {f"container-images:{key}": value for key, value in keys.items()}
+        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(handed | {"aws:region": "eu-west-2"}))
+        assert settings.stack_configuration() == keys
+        assert settings.load(account) == settings.parse(keys, account)
+
+    def test_from_what_a_program_has_set(self) -> None:
+        token = CONFIG.set({"container-images:lambdaPull": "true", "other:lambdaPull": "false"})
+        try:
+            assert settings.stack_configuration() == {"lambdaPull": "true"}
+        finally:
+            CONFIG.reset(token)
+
+    def test_in_the_projects_namespace(self) -> None:
+        assert settings.NAMESPACE == "container-images"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ab", "a--b", "a__b", "a_b", "a.b", "a/b", "a-b/c.d_e", "1/2"),
+        *("a___b", "a..b", "-a", "a-", "a//b", "A", "/a", "a/", "a_-b", "aé", "a\n"),
+    ],
+)
+def test_a_repository_name_is_what_ecr_says_it_is(name: str) -> None:
+    shape = botocore.session.get_session().get_service_model("ecr").shape_for("RepositoryName")
+    accepted = re.fullmatch(shape.metadata["pattern"], name) is not None
+    try:
+        TypeAdapter(RepositoryName).validate_python(name)
+    except ValidationError:
+        assert not accepted
+    else:
+        assert accepted
+    assert (shape.metadata["min"], shape.metadata["max"]) == (2, 256)

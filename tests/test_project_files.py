@@ -1,0 +1,106 @@
+"""Pulumi.yaml and the stack files, as the Pulumi CLI reads them before the program runs."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import settings
+from rehearsal.stack_file import read
+from settings import Account, StackSettings
+from tests.conftest import ROOT
+
+PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+DECLARED: dict[str, dict[str, Any]] = PROJECT["config"]
+STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
+
+# https://www.pulumi.com/docs/iac/concepts/projects/project-file/#config
+TYPES = {"string": str, "boolean": bool, "array": list, "object": dict}
+
+
+def test_the_project() -> None:
+    assert PROJECT["name"] == settings.NAMESPACE
+    assert PROJECT["runtime"] == {
+        "name": "python",
+        "options": {"toolchain": "pip", "virtualenv": ".venv"},
+    }
+
+
+def test_every_key_of_the_settings_is_declared_and_no_other() -> None:
+    keys = {field.alias for field in StackSettings.model_fields.values()}
+    assert DECLARED.keys() == keys
+
+
+@pytest.mark.parametrize("key", DECLARED)
+def test_a_declared_key_has_a_type_and_a_description(key: str) -> None:
+    declared = DECLARED[key]
+    assert declared["type"] in TYPES
+    assert declared["description"]
+    # The CLI refuses an array without the type of its items.
+    assert ("items" in declared) == (declared["type"] == "array")
+
+
+@pytest.mark.parametrize("key", DECLARED)
+def test_an_optional_key_has_the_models_default_and_a_required_one_has_none(key: str) -> None:
+    """The CLI refuses a stack that lacks a declared key without a default."""
+    [field] = [it for it in StackSettings.model_fields.values() if it.alias == key]
+    declared = DECLARED[key]
+    assert ("default" in declared) == (not field.is_required())
+    if "default" in declared:
+        default = declared["default"]
+        assert isinstance(default, TYPES[declared["type"]])
+        assert json.dumps(default) == json.dumps(field.default)
+
+
+def test_the_keys_that_are_text_are_those_that_are_declared_so() -> None:
+    """All others reach the program as JSON, and are read as that."""
+    assert {key for key, it in DECLARED.items() if it["type"] == "string"} == settings._TEXT
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_cli_would_start_the_program_for(stack: str) -> None:
+    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    prefix = f"{PROJECT['name']}:"
+    assert all(":" in key for key in config), "every key has its namespace"
+    written = {key.removeprefix(prefix): it for key, it in config.items() if key.startswith(prefix)}
+    required = {key for key, it in DECLARED.items() if "default" not in it}
+    assert required <= written.keys()
+    for key, value in written.items():
+        assert isinstance(value, TYPES[DECLARED[key]["type"]]), key
+        if isinstance(value, list):
+            item = DECLARED[key]["items"]["type"]
+            assert all(isinstance(it, TYPES[item]) for it in value), key
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_settings_are_valid_of(stack: str, account: Account) -> None:
+    assert settings.parse(read(ROOT, stack).config_in(settings.NAMESPACE), account)
+
+
+def test_the_production_stack_is_guarded_against_the_wrong_account() -> None:
+    assert read(ROOT, "prod").of_provider("allowedAccountIds") == ["111122223333"]
+    assert read(ROOT, "prod").of_provider("region") == "eu-west-2"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_direct_dependencies_are_pinned_as_in_the_constraints(name: str) -> None:
+    constraints = requirements(ROOT / "constraints.txt")
+    for package, specifier in requirements(ROOT / name).items():
+        assert re.fullmatch(r"==[^,*]+", specifier), package
+        assert constraints[package] == specifier
+
+
+def requirements(path: Path) -> dict[str, str]:
+    lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+    parsed = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    return {re.sub(r"[-_.]+", "-", it.name).lower(): str(it.specifier) for it in parsed}
+
+
+def test_account_numbers_are_those_of_aws_documentation() -> None:
+    examples = {"111122223333", "444455556666", "123456789012", "777788889999", "999999999999"}
+    for path in ROOT.glob("Pulumi*.yaml"):
+        assert set(re.findall(r"\b\d{12}\b", path.read_text())) <= examples
