@@ -1,0 +1,349 @@
+"""The proofs: they hold for the guard as it is, and see each way in which it can be weakened."""
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from components import guard
+from components.guard import Access
+from rehearsal.access import NotModelledError, Proof, Row, alike, prove, table
+
+ARN = "arn:aws:ecr:eu-west-2:111122223333:repository/app"
+PIPELINE = "arn:aws:iam::111122223333:role/pipeline/push"
+DEPLOY = "arn:aws:iam::111122223333:role/deploy"
+
+MOVED = "Nobody but the pipeline roles can move a tag"
+ADMINISTERED = "Nobody but the administrator roles can delete"
+BOTH = "No principal can do both"
+PUSHED = "Every pipeline role can push"
+LOCKED_OUT = "Every administrator role"
+STRANGERS = "Accounts, organizations and services that are not listed"
+LISTED = "Accounts, organizations and services that are listed"
+CLAIMS = [MOVED, ADMINISTERED, BOTH, PUSHED, LOCKED_OUT, STRANGERS, LISTED]
+
+Document = dict[str, Any]
+
+
+def proofs(access: Access, policy: Document | None, *others: Document) -> dict[str, Proof]:
+    """Each claim's proof, by how the claim begins."""
+    repositories = [(f"{ARN}-{number}", json.dumps(it), access) for number, it in enumerate(others)]
+    text = None if policy is None else json.dumps(policy)
+    found = prove(alike([*repositories, (ARN, text, access)]))
+    return {
+        begin: it for it, begin in zip(found, CLAIMS, strict=True) if it.claim.startswith(begin)
+    }
+
+
+def broken(found: dict[str, Proof]) -> set[str]:
+    assert len(found) == len(CLAIMS)
+    return {begin for begin, proof in found.items() if not proof.proved}
+
+
+def of_statement(sid: str, change: Callable[[Document], object]) -> Callable[[Document], None]:
+    def weaken(policy: Document) -> None:
+        [statement] = [it for it in policy["Statement"] if it["Sid"] == sid]
+        change(statement)
+
+    return weaken
+
+
+def only_pipeline(change: Callable[[Document], object]) -> Callable[[Document], None]:
+    return of_statement("OnlyThePipelineMovesTags", change)
+
+
+def only_administrators(change: Callable[[Document], object]) -> Callable[[Document], None]:
+    return of_statement("OnlyAdministratorsDeleteAndChangeTheGuard", change)
+
+
+def exempt(*roles: str, operator: str = "ArnNotEquals") -> Callable[[Document], None]:
+    def change(statement: Document) -> None:
+        statement["Condition"] = {operator: {"aws:PrincipalArn": list(roles)}}
+
+    return change
+
+
+def without(action: str) -> Callable[[Document], None]:
+    return lambda statement: statement["Action"].remove(action)
+
+
+def adding(statement: Document) -> Callable[[Document], None]:
+    return lambda policy: policy["Statement"].append({"Sid": "Added", **statement})
+
+
+def everybody(*actions: str) -> Callable[[Document], None]:
+    return adding({"Effect": "Allow", "Principal": "*", "Action": list(actions)})
+
+
+ANY_ROLE = "arn:aws:iam::111122223333:role/*"
+
+
+class TestTheGuardAsItIs:
+    @pytest.fixture(
+        params=[
+            "plain",
+            "organization",
+            "lambda",
+            "foreign pipeline",
+            "many",
+            "china",
+            "nobody else",
+        ]
+    )
+    def whoever(self, request: pytest.FixtureRequest, access: Access) -> Access:
+        changes: dict[str, dict[str, Any]] = {
+            "plain": {},
+            "organization": {"pull_organization": "o-exampleorgid"},
+            "lambda": {"lambda_pull": True},
+            "foreign pipeline": {"pipeline_roles": ["arn:aws:iam::777788889999:role/ci/push"]},
+            "many": {
+                "pipeline_roles": [PIPELINE, "arn:aws:iam::777788889999:role/push"],
+                "administrator_roles": [DEPLOY, "arn:aws:iam::111122223333:role/break-glass"],
+                "pull_accounts": ["444455556666", "999999999999"],
+            },
+            "china": {
+                "partition": "aws-cn",
+                "pipeline_roles": ["arn:aws-cn:iam::111122223333:role/push"],
+                "administrator_roles": ["arn:aws-cn:iam::111122223333:role/deploy"],
+            },
+            "nobody else": {"pull_accounts": []},
+        }
+        return {**access, **changes[request.param]}  # type: ignore[typeddict-item]
+
+    def test_every_claim_is_proved(self, whoever: Access) -> None:
+        found = proofs(whoever, guard.repository_policy(whoever))
+        assert broken(found) == set()
+        assert all(proof.counterexample is None for proof in found.values())
+
+    def test_the_claims_say_what_they_do_not_cover(self, access: Access) -> None:
+        found = proofs(access, guard.repository_policy(access))
+        assert "replication is not covered" in found[MOVED].claim
+        assert "lifecycle expiry is not covered" in found[ADMINISTERED].claim
+
+
+WEAKENED = [
+    pytest.param(only_pipeline(without("ecr:PutImage")), {MOVED, BOTH}, id="PutImage dropped"),
+    pytest.param(
+        only_pipeline(without("ecr:BatchImportUpstreamImage")),
+        {MOVED, BOTH},
+        id="BatchImportUpstreamImage dropped",
+    ),
+    *(
+        pytest.param(
+            only_administrators(without(action)), {ADMINISTERED, BOTH}, id=f"{action} dropped"
+        )
+        for action in guard.actions(guard.Effect.DELETE_IMAGE, guard.Effect.CHANGE_GUARD)
+    ),
+    pytest.param(only_pipeline(lambda it: it.pop("Condition")), {PUSHED}, id="no condition"),
+    pytest.param(
+        only_administrators(lambda it: it.pop("Condition")),
+        {LOCKED_OUT},
+        id="no condition, so that nobody administers",
+    ),
+    pytest.param(only_pipeline(exempt(ANY_ROLE)), {MOVED, BOTH}, id="any role moves tags"),
+    pytest.param(
+        only_administrators(exempt(ANY_ROLE)), {ADMINISTERED, BOTH}, id="any role administers"
+    ),
+    pytest.param(
+        only_pipeline(exempt(f"{PIPELINE}*")), {MOVED}, id="roles whose names begin alike"
+    ),
+    pytest.param(
+        only_pipeline(exempt("arn:aws:iam::*:role/pipeline/push")), {MOVED}, id="of any account"
+    ),
+    pytest.param(
+        only_pipeline(exempt(PIPELINE, operator="ArnEquals")),
+        {MOVED, BOTH, PUSHED},
+        id="ArnEquals for ArnNotEquals",
+    ),
+    pytest.param(
+        only_administrators(exempt(DEPLOY, operator="ArnEquals")),
+        {ADMINISTERED, BOTH, LOCKED_OUT},
+        id="ArnEquals for ArnNotEquals, administrators",
+    ),
+    pytest.param(
+        only_pipeline(exempt(PIPELINE, DEPLOY)), {MOVED, BOTH}, id="an administrator pushes too"
+    ),
+    pytest.param(
+        only_administrators(exempt(DEPLOY, PIPELINE)),
+        {ADMINISTERED, BOTH},
+        id="the pipeline administers too",
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it.update(Effect="Allow")), {MOVED, BOTH, STRANGERS}, id="Allow"
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it.update(Principal={"AWS": "arn:aws:iam::111122223333:root"})),
+        {MOVED, BOTH},
+        id="a Deny for one account only",
+    ),
+    pytest.param(
+        only_pipeline(
+            lambda it: it.update(Condition={"StringNotEquals": {"aws:PrincipalTag/ci": "yes"}})
+        ),
+        {MOVED, BOTH, PUSHED},
+        id="a tag, which whoever sets tags can have",
+    ),
+    pytest.param(everybody("ecr:*"), {STRANGERS}, id="everybody allowed everything"),
+    pytest.param(everybody("ecr:BatchGetImage"), {STRANGERS}, id="everybody allowed to pull"),
+    pytest.param(everybody("ecr:ListImages"), {STRANGERS}, id="everybody allowed to look"),
+    pytest.param(everybody("ecr:InitiateLayerUpload"), {STRANGERS}, id="everybody may upload"),
+    pytest.param(
+        adding(
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::999999999999:role/x"},
+                "Action": "ecr:BatchGetImage",
+            }
+        ),
+        {STRANGERS},
+        id="a role of an account that is not listed",
+    ),
+    pytest.param(
+        adding({"Effect": "Allow", "Principal": {"AWS": "999999999999"}, "Action": "ecr:*"}),
+        {STRANGERS},
+        id="a bare account id",
+    ),
+    pytest.param(
+        adding(
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::444455556666:root"},
+                "Action": "ecr:InitiateLayerUpload",
+            }
+        ),
+        {STRANGERS},
+        id="more than a pull for a listed account",
+    ),
+    pytest.param(
+        adding(
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "ecr:BatchGetImage",
+            }
+        ),
+        {STRANGERS},
+        id="functions of any account",
+    ),
+    pytest.param(
+        lambda policy: policy["Statement"].pop(), {LISTED}, id="a listed account kept out"
+    ),
+    pytest.param(
+        of_statement("ThePipelinePushesAndPulls", without("ecr:UploadLayerPart")),
+        {PUSHED},
+        id="the pipeline cannot upload",
+    ),
+    pytest.param(
+        lambda policy: policy["Statement"].clear(), {*CLAIMS} - {LOCKED_OUT, STRANGERS}, id="empty"
+    ),
+    pytest.param(
+        only_pipeline(
+            lambda it: it.update(Condition={"ArnNotEqualsIfExists": {"aws:PrincipalArn": "x"}})
+        ),
+        {*CLAIMS},
+        id="an operator that the evaluator does not know",
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it.update(NotPrincipal=it.pop("Principal"))),
+        {*CLAIMS},
+        id="NotPrincipal, which the evaluator does not know",
+    ),
+]
+
+
+class TestAWeakenedGuard:
+    @pytest.mark.parametrize(("weaken", "claims"), WEAKENED)
+    def test_is_seen(
+        self, access: Access, weaken: Callable[[Document], None], claims: set[str]
+    ) -> None:
+        policy = guard.repository_policy(access)
+        before = copy.deepcopy(policy)
+        weaken(policy)
+        assert policy != before
+        assert broken(proofs(access, policy)) == claims
+
+    def test_is_seen_in_one_repository_of_five(self, access: Access) -> None:
+        good = guard.repository_policy(access)
+        found = proofs(access, None, good, good, good, good)
+        assert {MOVED, ADMINISTERED, BOTH, PUSHED, LISTED} == broken(found)
+        counterexample = found[MOVED].counterexample
+        assert counterexample is not None
+        assert counterexample.resource == ARN
+
+    def test_comes_with_a_request_that_breaks_the_claim(self, access: Access) -> None:
+        policy = guard.repository_policy(access)
+        only_pipeline(exempt(ANY_ROLE))(policy)
+        found = proofs(access, policy)[MOVED].counterexample
+        assert found is not None
+        assert found.principal.startswith("arn:aws:iam::111122223333:role/")
+        assert found.principal != PIPELINE
+        assert found.action in ("ecr:PutImage", "ecr:BatchImportUpstreamImage")
+        assert found.resource == ARN
+
+    def test_names_a_role_where_anybody_would_do(self, access: Access) -> None:
+        policy = guard.repository_policy(access)
+        only_pipeline(without("ecr:PutImage"))(policy)
+        found = proofs(access, policy)[MOVED].counterexample
+        assert found is not None
+        assert found.principal.startswith("arn:aws:iam::999999999999:role/")
+        assert found.action == "ecr:PutImage"
+
+    def test_functions_of_another_account_are_seen(self, access: Access) -> None:
+        access["lambda_pull"] = True
+        policy = guard.repository_policy(access)
+        of_statement("LambdaPulls", lambda it: it.pop("Condition"))(policy)
+        assert broken(proofs(access, policy)) == {STRANGERS}
+
+    def test_another_organization_is_seen(self, access: Access) -> None:
+        access["pull_organization"] = "o-exampleorgid"
+        policy = guard.repository_policy({**access, "pull_organization": "o-anotherorgid"})
+        assert broken(proofs(access, policy)) == {STRANGERS, LISTED}
+
+
+class TestTheTable:
+    def test_of_the_guard_as_it_is(self, access: Access) -> None:
+        groups = alike([(ARN, json.dumps(guard.repository_policy(access)), access)])
+        assert table(groups) == [
+            row(PIPELINE, move_tags=True),
+            row(DEPLOY, delete_images=True, change_guard=True),
+            row("arn:aws:iam::444455556666:root"),
+            row("arn:aws:iam::111122223333:root"),
+            row("anybody else in the account"),
+        ]
+
+    def test_an_ability_in_one_repository_counts(self, access: Access) -> None:
+        guarded = json.dumps(guard.repository_policy(access))
+        rows = table(alike([(f"{ARN}-2", guarded, access), (ARN, None, access)]))
+        others = {it.principal: it for it in rows}["anybody else in the account"]
+        assert others == row(
+            "anybody else in the account", move_tags=True, delete_images=True, change_guard=True
+        )
+
+    def test_an_account_counts_without_its_pipeline_role(self, access: Access) -> None:
+        access["pipeline_roles"].append("arn:aws:iam::444455556666:role/push")
+        groups = alike([(ARN, json.dumps(guard.repository_policy(access)), access)])
+        rows = {it.principal: it for it in table(groups)}
+        assert rows["arn:aws:iam::444455556666:role/push"].move_tags
+        assert not rows["arn:aws:iam::444455556666:root"].move_tags
+
+
+def row(principal: str, **can: bool) -> Row:
+    nothing = {"pull": True, "move_tags": False, "delete_images": False, "change_guard": False}
+    return Row(principal=principal, **nothing | can)
+
+
+def test_a_table_is_not_made_of_what_the_evaluator_does_not_know(access: Access) -> None:
+    policy = guard.repository_policy(access)
+    only_pipeline(lambda it: it.update(Condition={"Null": {"aws:PrincipalArn": "true"}}))(policy)
+    with pytest.raises(NotModelledError, match="Null"):
+        table(alike([(ARN, json.dumps(policy), access)]))
+
+
+def test_repositories_that_are_alike_are_evaluated_once(access: Access) -> None:
+    text = json.dumps(guard.repository_policy(access))
+    groups = alike((f"{ARN}-{number}", text, access) for number in range(1000))
+    assert [len(group.arns) for group in groups] == [1000]
+    with_lambda: Access = {**access, "lambda_pull": True}
+    assert len(alike([(ARN, text, access), (ARN, text, with_lambda), (ARN, None, access)])) == 3
