@@ -1,6 +1,7 @@
 """What is wrong with an input, said so that its author can mend it."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -39,14 +40,17 @@ class InvalidInputError(ValueError):
         super().__init__("\n".join(str(fault) for fault in faults))
 
 
+_PLAIN_KEY: Final = re.compile(r"[\w:/-]+")
+
+
 def key_at(where: Iterable[str | int]) -> str:
     """A path in the syntax of `pulumi config set --path`."""
     key = ""
     for step in where:
         if isinstance(step, int):
             key += f"[{step}]"
-        elif "." in step:
-            key += f'["{step}"]'
+        elif not _PLAIN_KEY.fullmatch(step):
+            key += f"[{json.dumps(step, ensure_ascii=False)}]"
         else:
             key += f".{step}" if key else step
     return key

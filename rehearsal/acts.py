@@ -48,7 +48,7 @@ def perform(
     declared = list(_declared(update, aws.default_tags))
     yield from _played("declared", [partial(_compare, declared, found)])
     pipeline = aws.session_as(update.outputs["pipelineRoleArn"]).client("ecr")
-    kinds = {(it.tag_mutability, it.exclusion_filters): it for it in found}
+    kinds = {(it.tag_mutability, it.exclusion_filters): it for it in reversed(found)}
     scenes = [_Scene(pipeline, repository, movable_tags) for repository in kinds.values()]
     for name, act in _ACTS.items():
         yield from _played(name, [partial(act, scene) for scene in scenes])

@@ -83,6 +83,7 @@ def _execute(
     with closing(asyncio.new_event_loop()) as loop, _worker() as worker:
         asyncio.set_event_loop(loop)
         loop.set_default_executor(worker)
+        loop.set_exception_handler(lambda *_: None)  # what goes wrong is raised below, once
         pulumi.runtime.set_mocks(cloud, stack.project, stack.stack, preview, monitor=monitor)
         pulumi.runtime.set_all_config(dict(stack.config))
         SETTINGS.outputs = set()  # set_mocks leaves those of the run before

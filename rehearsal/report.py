@@ -107,7 +107,12 @@ class Report:
         lines = [
             line
             for paragraph in text.splitlines()
-            for line in textwrap.wrap(paragraph, self._console.width - len(indent))
+            for line in textwrap.wrap(
+                paragraph,
+                self._console.width - len(indent),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
         ]
         mark = Text(verdict.ljust(len(indent)), style="green" if good else "bold red")
         self._console.print(mark + Text(f"\n{indent}".join(lines)), soft_wrap=True)

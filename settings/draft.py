@@ -47,7 +47,8 @@ class Draft:
 
     def effective(self, name: str) -> dict[str, Any]:
         """What holds for one repository: the stack's settings, save where its entry says others."""
-        written = self.raw["repositories"][name] or {}
+        written = self.raw["repositories"][name]
+        written = written if isinstance(written, dict) else {}
         inherited = {
             attribute: self.stack[attribute]
             for key, attribute in _INHERITED.items()
@@ -101,7 +102,12 @@ class Draft:
             except ValidationError as invalid:
                 self.faults += _explained(invalid, (*where, name))
         return {
-            name: self._fields(RepositorySettings, entry or {}, (*where, name), defaults=False)
+            name: self._fields(
+                RepositorySettings,
+                {} if entry is None else entry,
+                (*where, name),
+                defaults=False,
+            )
             for name, entry in raw.items()
         }
 

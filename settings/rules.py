@@ -18,7 +18,7 @@ def _pipeline_role_faults(draft: Draft) -> Iterator[Fault]:
     trusts = ("trustedCodeBuildProjects", "trustedGitHubSubjects", "trustedRoles")
     where = ("pipelineRole",)
     if "arn" in raw and len(raw) > 1:
-        others = ", ".join(sorted(raw.keys() - {"arn"}))
+        others = ", ".join(key_at([key]) for key in sorted(raw.keys() - {"arn"}))
         yield Fault(
             where=where,
             value=raw,
@@ -116,7 +116,7 @@ def _account_faults(draft: Draft) -> Iterator[Fault]:
             yield Fault(
                 where=("pullAccounts", name),
                 value=account_id,
-                rule=f"{names[account_id]} has the same id",
+                rule=f"{key_at(('pullAccounts', names[account_id]))} has the same id",
                 fix="correct one of the two, or leave it out",
             )
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
@@ -13,6 +14,17 @@ from rehearsal.stack_file import StackFile, read
 from settings import Account
 
 ROOT = Path(__file__).parents[1]
+
+# The same examples in every run, however slow the machine, and nothing kept between runs.
+hypothesis.settings.register_profile(
+    "deterministic",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("deterministic")
 
 
 @pytest.fixture(autouse=True)

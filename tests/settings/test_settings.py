@@ -16,6 +16,7 @@ from settings import Account, StackSettings
 from settings.values import RepositoryName
 
 DEPLOY = "arn:aws:iam::111122223333:role/deploy"
+NO_ENTRIES: list[Any] = [True, False, "", [], 0]
 
 
 def valid() -> dict[str, Any]:
@@ -168,6 +169,15 @@ class TestOneFault:
             ),
             pytest.param(
                 {"repositories": {"app": ["x"]}}, "repositories.app", "a mapping", id="entry"
+            ),
+            *(
+                pytest.param(
+                    {"repositories": {"app": entry}},
+                    "repositories.app",
+                    "a mapping",
+                    id=repr(entry),
+                )
+                for entry in NO_ENTRIES
             ),
             pytest.param(
                 {"repositories": {"app": {"kmsKey": "alias/x"}}},

@@ -1,0 +1,208 @@
+"""The embedded AWS: it does what is asked or refuses, and is put right where moto is wrong."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import moto.ecr.models
+import pytest
+from botocore.exceptions import ClientError
+from pulumi.runtime import MockCallArgs, MockResourceArgs
+
+from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, embedded_aws
+from rehearsal.stack_file import StackFile, StackFileError
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+@pytest.fixture
+def aws(prod: StackFile) -> Iterator[EmbeddedAws]:
+    with embedded_aws(prod) as it:
+        yield it
+
+
+def without(stack: StackFile, *keys: str) -> StackFile:
+    return replace(stack, config={key: it for key, it in stack.config.items() if key not in keys})
+
+
+def repository(**changes: Any) -> MockResourceArgs:
+    inputs = {
+        "name": "app",
+        "imageTagMutability": "MUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": True},
+        "encryptionConfigurations": [{"encryptionType": "AES256"}],
+    }
+    return MockResourceArgs("aws:ecr/repository:Repository", "app", inputs | changes)
+
+
+class TestWhoAndWhere:
+    def test_the_update_runs_as_an_administrator_of_the_stacks_account(
+        self, aws: EmbeddedAws
+    ) -> None:
+        caller, _ = aws.call(MockCallArgs("aws:index/getCallerIdentity:getCallerIdentity", {}, ""))
+        assert caller["accountId"] == "111122223333"
+        context, failures = aws.call(
+            MockCallArgs("aws:iam/getSessionContext:getSessionContext", {"arn": caller["arn"]}, "")
+        )
+        administrator = "arn:aws:iam::111122223333:role/platform/forms-registry-deploy"
+        assert context["issuerArn"] == administrator
+        assert not failures
+
+    def test_a_role_that_is_not_there_cannot_be_looked_up(self, aws: EmbeddedAws) -> None:
+        arn = "arn:aws:sts::111122223333:assumed-role/nobody/session"
+        invoke = "aws:iam/getSessionContext:getSessionContext"
+        _, failures = aws.call(MockCallArgs(invoke, {"arn": arn}, ""))
+        assert failures
+        assert "NoSuchEntity" in failures[0][1]
+
+    def test_the_region_is_the_stacks(self, aws: EmbeddedAws) -> None:
+        region, _ = aws.call(MockCallArgs("aws:index/getRegion:getRegion", {}, ""))
+        assert region["region"] == "eu-west-2"
+        _, created = aws.new_resource(repository())
+        assert created["arn"] == "arn:aws:ecr:eu-west-2:111122223333:repository/app"
+
+    def test_without_a_region_there_is_no_rehearsal(
+        self, prod: StackFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_REGION", "eu-west-1")
+        stack = without(prod, "aws:region")
+        with pytest.raises(StackFileError, match="no aws:region"), embedded_aws(stack):
+            pass
+
+    @pytest.mark.parametrize("missing", ["administratorRoles", None])
+    def test_a_stack_that_names_no_administrator_still_has_somebody_to_run_it(
+        self, prod: StackFile, missing: str | None
+    ) -> None:
+        """The program is to say what is wrong, not the embedded AWS."""
+        key = "container-images:administratorRoles"
+        stack = without(prod, key) if missing else replace(prod, config={**prod.config, key: "[7]"})
+        with embedded_aws(stack) as aws:
+            assert aws.account.id == "111122223333"
+
+    def test_without_allowed_accounts_the_administrators_tell(self, prod: StackFile) -> None:
+        with embedded_aws(without(prod, "aws:allowedAccountIds")) as aws:
+            assert aws.account.id == "111122223333"
+
+    def test_the_processs_own_aws_settings_are_out_of_sight(
+        self, prod: StackFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With this endpoint and profile a call would go elsewhere, or fail."""
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+        before = dict(os.environ)
+        with embedded_aws(prod) as aws:
+            aws.new_resource(repository())
+        assert dict(os.environ) == before
+
+    def test_another_partition(self, prod: StackFile) -> None:
+        role = '["arn:aws-cn:iam::111122223333:role/deploy"]'
+        config = {
+            **prod.config,
+            "aws:region": "cn-north-1",
+            "container-images:administratorRoles": role,
+        }
+        with embedded_aws(replace(prod, config=config)) as aws:
+            caller, _ = aws.call(
+                MockCallArgs("aws:index/getCallerIdentity:getCallerIdentity", {}, "")
+            )
+            assert caller["arn"].startswith("arn:aws-cn:sts::")
+
+
+class TestWhatItDoesNotKnow:
+    def test_a_resource(self, aws: EmbeddedAws) -> None:
+        with pytest.raises(NotEmbeddedError, match="no aws:s3/bucket:Bucket"):
+            aws.new_resource(MockResourceArgs("aws:s3/bucket:Bucket", "b", {}))
+
+    def test_an_invoke(self, aws: EmbeddedAws) -> None:
+        with pytest.raises(NotEmbeddedError, match="getZones"):
+            aws.call(MockCallArgs("aws:index/getZones:getZones", {}, ""))
+
+    def test_an_input_that_would_have_no_effect(self, aws: EmbeddedAws) -> None:
+        with pytest.raises(NotEmbeddedError, match="forceDelete of aws:ecr"):
+            aws.new_resource(repository(forceDelete=True))
+
+    def test_a_name_that_is_taken(self, aws: EmbeddedAws) -> None:
+        aws.new_resource(repository())
+        with pytest.raises(ClientError, match="RepositoryAlreadyExists"):
+            aws.new_resource(repository())
+
+    def test_a_policy_of_a_repository_that_is_not_there(self, aws: EmbeddedAws) -> None:
+        inputs = {"repository": "none", "policy": '{"Version": "2012-10-17", "Statement": []}'}
+        kind = "aws:ecr/repositoryPolicy:RepositoryPolicy"
+        with pytest.raises(ClientError, match="RepositoryNotFound"):
+            aws.new_resource(MockResourceArgs(kind, "p", inputs))
+
+
+class TestMotoPutRight:
+    @pytest.fixture
+    def put(self, aws: EmbeddedAws) -> Any:
+        ecr = aws.session_as("arn:aws:iam::111122223333:role/push").client("ecr")
+
+        def put(tag: str, image: int) -> None:
+            ecr.put_image(
+                repositoryName="app",
+                imageManifest=f'{{"schemaVersion": 2, "image": {image}}}',
+                imageManifestMediaType=MANIFEST,
+                imageTag=tag,
+                imageDigest=f"sha256:{image:064}",
+            )
+
+        return put
+
+    @pytest.mark.parametrize(
+        "case",
+        [
+            ("MUTABLE", [], "prod-1", False),
+            ("MUTABLE_WITH_EXCLUSION", ["prod-*"], "prod-1", True),
+            # In moto a filter is a regular expression: prod-* is "prod" and any number of "-".
+            ("MUTABLE_WITH_EXCLUSION", ["prod-*"], "product", False),
+            ("MUTABLE_WITH_EXCLUSION", ["v"], "v2", False),
+            ("MUTABLE_WITH_EXCLUSION", ["*-rc"], "1-rc", True),
+            ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "latest", False),
+            ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "latest-2", True),
+            ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "prod-1", True),
+        ],
+    )
+    def test_a_filter_has_ecrs_wildcards(
+        self, aws: EmbeddedAws, put: Any, case: tuple[str, list[str], str, bool]
+    ) -> None:
+        mode, filters, tag, stays = case
+        them = [{"filter": it, "filterType": "WILDCARD"} for it in filters]
+        more = {"imageTagMutabilityExclusionFilters": them} if them else {}
+        aws.new_resource(repository(imageTagMutability=mode, **more))
+        put(tag, 1)
+        if stays:
+            with pytest.raises(ClientError, match="ImageTagAlreadyExistsException"):
+                put(tag, 2)
+        else:
+            put(tag, 2)
+
+    @pytest.mark.parametrize("name", ["a--b", "a__b", "a/b-c_d.e"])
+    def test_a_name_that_ecr_takes_is_taken(self, aws: EmbeddedAws, name: str) -> None:
+        created, _ = aws.new_resource(repository(name=name))
+        assert created == name
+
+    def test_and_one_that_it_does_not_take_is_not(self, aws: EmbeddedAws) -> None:
+        with pytest.raises(ClientError, match="InvalidParameter"):
+            aws.new_resource(repository(name="-a"))
+
+    def test_it_leaves_no_trace(self, prod: StackFile) -> None:
+        before = moto.ecr.models.ECRBackend._resolve_image_tag_mutability
+        with embedded_aws(prod) as aws:
+            aws.new_resource(repository())
+        with embedded_aws(prod) as aws:
+            assert list(aws.repositories()) == []
+        assert moto.ecr.models.ECRBackend._resolve_image_tag_mutability is before
+
+
+def test_default_tags_are_on_every_repository(prod: StackFile) -> None:
+    with embedded_aws(prod) as aws:
+        aws.new_resource(repository(tags={"Service": "other", "Own": "1"}))
+        [found] = aws.repositories()
+    assert found.tags == {
+        "Service": "other",
+        "Environment": "deploy",
+        "ManagedBy": "pulumi",
+        "Own": "1",
+    }
