@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import runpy
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ def _execute(
         program()
 
     monitor = _Monitor(cloud)
-    with closing(asyncio.new_event_loop()) as loop, _worker() as worker:
+    with closing(asyncio.new_event_loop()) as loop, _worker() as worker, _no_collector():
         asyncio.set_event_loop(loop)
         loop.set_default_executor(worker)
         loop.set_exception_handler(lambda *_: None)  # what goes wrong is raised below, once
@@ -99,6 +100,22 @@ def _execute(
             asyncio.set_event_loop(None)
         seconds = time.perf_counter() - start
     return Update(resources=monitor.in_order(), outputs=monitor.outputs, seconds=seconds)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """A time without the cyclic garbage collector.
+
+    What the SDK makes of a program lives until the program ends. The collector would walk through
+    all of it again and again, longer with each resource, and free nothing.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -146,9 +146,10 @@ class StackSettings(Settings):
             "write_once_tags": list(repository.write_once_tags),
             "retention": [rule.to_args() for rule in repository.retention],
             "scan_on_push": repository.scan_on_push,
-            "tags": {key: repository.tags[key] for key in sorted(repository.tags)},
             "import_existing": repository.import_existing,
         }
+        if repository.tags:
+            args["tags"] = {key: repository.tags[key] for key in sorted(repository.tags)}
         if repository.kms_key:
             args["kms_key"] = repository.kms_key
         return args
