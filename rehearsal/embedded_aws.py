@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, Final, cast
 from unittest.mock import patch
 
 import boto3
+import botocore.loaders
 import botocore.session
 import moto.ecr.models
 import pulumi
@@ -77,9 +78,11 @@ class EmbeddedAws(pulumi.runtime.Mocks):
 
     def session_as(self, role_arn: str) -> boto3.Session:
         """A session of the role, in the stack's Region; moto lets everybody assume every role."""
-        sts = boto3.client("sts", region_name=self.region)
+        nobody = boto3.Session(botocore_session=_botocore_session(), region_name=self.region)
+        sts = nobody.client("sts")
         role = sts.assume_role(RoleArn=role_arn, RoleSessionName="rehearsal")["Credentials"]
         return boto3.Session(
+            botocore_session=_botocore_session(),
             aws_access_key_id=role["AccessKeyId"],
             aws_secret_access_key=role["SecretAccessKey"],
             aws_session_token=role["SessionToken"],
@@ -254,6 +257,16 @@ def _administrator(stack: StackFile) -> str:
     return f"arn:{partition}:iam::{account or '123456789012'}:role/rehearsal"
 
 
+_LOADER: Final = botocore.loaders.create_loader()
+"""Keeps the service models, which are large, for all sessions."""
+
+
+def _botocore_session() -> botocore.session.Session:
+    session = botocore.session.Session()
+    session.register_component("data_loader", _LOADER)
+    return session
+
+
 # --- Moto, put right ------------------------------------------------------------------------------
 
 
@@ -275,7 +288,7 @@ def embedded_aws(stack: StackFile) -> Iterator[EmbeddedAws]:
             )
         )
         # Moto's own pattern refuses some names that ECR takes, such as a--b.
-        names = botocore.session.get_session().get_service_model("ecr").shape_for("RepositoryName")
+        names = _botocore_session().get_service_model("ecr").shape_for("RepositoryName")
         contexts.enter_context(
             patch.object(moto.ecr.models, "ECR_REPOSITORY_NAME_PATTERN", names.metadata["pattern"])
         )
