@@ -66,31 +66,42 @@ class Verdict:
 
     image: Image
     action: Literal["keep"] | Action
-    rule: int | None = None
-    """The priority of the rule by which it goes."""
-    shielded_by: int | None = None
-    """The priority of the first rule that selects it: that rule lets it be, and no later one may
-    take it, whatever it says."""
+    decided_by: int | None = None
+    """The priority of the first rule that selects it: no later one may take it, whatever it says.
+    For a referrer that goes with its subject, the rule that takes the subject."""
     held_by: str | None = None
     """The digest of an index that stays and lists it. Its rule would have taken it."""
     goes_with: str | None = None
     """The digest of the subject that a referrer follows."""
 
+    @property
+    def rule(self) -> int | None:
+        """The priority of the rule by which it goes."""
+        return None if self.action == "keep" else self.decided_by
+
+    @property
+    def shielded_by(self) -> int | None:
+        """The priority of the rule that keeps it from every later one."""
+        return None if self.action != "keep" or self.held_by else self.decided_by
+
 
 def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> list[Verdict]:
     """What becomes of each image, the youngest first. Each digest may occur once."""
     ordered = sorted(images, key=lambda image: (image.since, image.digest), reverse=True)
-    by_priority = sorted(rules, key=lambda rule: rule.priority)
     selecting: dict[str, Rule] = {}
     taking: dict[str, Rule] = {}
-    for archived in (False, True):
-        shelf = _Shelf([image for image in ordered if image.archived is archived], now)
-        for rule in by_priority:
-            if rule.archived is archived:
-                shelf.apply(rule, selecting, taking)
+    shelves = _shelves(ordered)
+    for rule in sorted(rules, key=lambda rule: rule.priority):
+        shelves[rule.archived].apply(rule, now, selecting, taking)
     holding = _hold(ordered, taking)
     following = _follow(ordered, taking, holding)
     return [_verdict(image, selecting, taking, holding, following) for image in ordered]
+
+
+def matched(rules: Iterable[Rule], images: Sequence[Image]) -> dict[int, int]:
+    """How many images each rule is about, by its priority, whether or not it decides about them."""
+    shelves = _shelves(images)
+    return {rule.priority: len(shelves[rule.archived].select(rule)) for rule in rules}
 
 
 def _verdict(
@@ -101,25 +112,30 @@ def _verdict(
     following: Mapping[str, str],
 ) -> Verdict:
     digest = image.digest
-    if rule := taking.get(digest):
-        return Verdict(
-            image=image,
-            action=rule.action,
-            rule=rule.priority,
-            goes_with=following.get(digest),
-        )
-    if index := holding.get(digest):
-        return Verdict(image=image, action="keep", held_by=index)
-    rule = selecting.get(digest)
-    return Verdict(image=image, action="keep", shielded_by=rule.priority if rule else None)
+    taker = taking.get(digest)
+    rule = taker or selecting.get(digest)
+    return Verdict(
+        image=image,
+        action=taker.action if taker else "keep",
+        decided_by=rule.priority if rule else None,
+        held_by=holding.get(digest),
+        goes_with=following.get(digest),
+    )
+
+
+def _shelves(images: Sequence[Image]) -> "dict[bool, _Shelf]":
+    """By whether they are in the archive, in the same order."""
+    return {
+        archived: _Shelf([image for image in images if image.archived is archived])
+        for archived in (False, True)
+    }
 
 
 class _Shelf:
     """The images of one storage class, the youngest first. A rule sees one shelf, never both."""
 
-    def __init__(self, images: Sequence[Image], now: datetime) -> None:
+    def __init__(self, images: Sequence[Image]) -> None:
         self._images = images
-        self._now = now
         carried = sorted((tag, place) for place, image in enumerate(images) for tag in image.tags)
         self._tags = _side_by_side([tag for tag, _ in carried])
         """In alphabetical order: those with the same beginning are one stretch."""
@@ -127,11 +143,13 @@ class _Shelf:
         """Of the images that carry them."""
         self._matching: dict[tuple[str, ...], set[int]] = {}
 
-    def apply(self, rule: Rule, selecting: dict[str, Rule], taking: dict[str, Rule]) -> None:
+    def apply(
+        self, rule: Rule, now: datetime, selecting: dict[str, Rule], taking: dict[str, Rule]
+    ) -> None:
         """Let a rule take what it finds, save what an earlier rule has selected."""
         counts = rule.count_type == "imageCountMoreThan"
         limit = timedelta(days=min(rule.number, timedelta.max.days))
-        for younger, place in enumerate(self._selected(rule)):
+        for younger, place in enumerate(self.select(rule)):
             image = self._images[place]
             if image.digest in selecting:
                 continue  # it keeps its place in the count, all the same
@@ -140,11 +158,11 @@ class _Shelf:
                 goes = younger >= rule.number
             else:
                 began = _began(image, rule)
-                goes = began is not None and self._now - began > limit
+                goes = began is not None and now - began > limit
             if goes:
                 taking[image.digest] = rule
 
-    def _selected(self, rule: Rule) -> Iterable[int]:
+    def select(self, rule: Rule) -> Sequence[int]:
         """The places of the images that the rule is about, the youngest first."""
         match rule.tag_status:
             case "any":
@@ -160,7 +178,7 @@ class _Shelf:
             self._matching[entry] = set(self._search(entry))
         return self._matching[entry]
 
-    def _search(self, entry: tuple[str, ...]) -> Iterable[int]:
+    def _search(self, entry: tuple[str, ...]) -> Sequence[int]:
         head, *rest = entry
         start = bisect_left(self._tags, head)
         if not rest:

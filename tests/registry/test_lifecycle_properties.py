@@ -2,7 +2,7 @@
 
 import random
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -260,8 +260,10 @@ def test_the_second_evaluator_notices_a_mistake(
         case "shields":
             apply = lifecycle._Shelf.apply
 
-            def forgetful(shelf: Any, rule: Rule, _: Any, taking: dict[str, Rule]) -> None:
-                apply(shelf, rule, dict(taking), taking)
+            def forgetful(
+                shelf: Any, rule: Rule, now: datetime, _: Any, taking: dict[str, Rule]
+            ) -> None:
+                apply(shelf, rule, now, dict(taking), taking)
 
             monkeypatch.setattr(lifecycle._Shelf, "apply", forgetful)
     assert decided(document, images) != evaluate(document, images)
