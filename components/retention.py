@@ -107,7 +107,7 @@ def faults_in(movable_tags: Sequence[str], rules: Sequence[RetentionRule]) -> It
         yield from (fault.under(position) for fault in _faults_in_values(rule))
 
         subject = rule.get("tags", kind)
-        if subject in movable_tags:
+        if rule.get("tags") in movable_tags:
             yield Fault(
                 where=(position, "tags"),
                 value=subject,
