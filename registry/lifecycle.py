@@ -209,7 +209,7 @@ def pattern(entry: Sequence[str]) -> re.Pattern[str]:
         return re.compile(re.escape(entry[0]))
     head, *between, tail = map(re.escape, entry)
     found = "".join(f"(?>.*?{piece})" for piece in between)
-    return re.compile(f"{head}{found}.*{tail}", re.DOTALL)
+    return re.compile(f"{head}{found}.*{tail}")
 
 
 def _began(image: Image, rule: Rule) -> datetime | None:

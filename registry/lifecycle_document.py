@@ -7,11 +7,11 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeGuard
 
-from components.fault import Fault, InvalidInputError
+from components.fault import ABSENT, Fault, InvalidInputError
 from components.retention import MAX_PATTERN_WILDCARDS, MAX_RULES
 
 MAX_LENGTH: Final = 30_720
@@ -111,7 +111,7 @@ def faults_in(document: Any) -> Iterator[Fault]:
             fix='write {"rules": [...]}',
         )
         return
-    yield from _unknown_keys(document, {"rules": True})
+    yield from _unknown_keys(document, ["rules"])
     rules = document["rules"]
     if not 1 <= len(rules) <= MAX_RULES:
         yield Fault(
@@ -226,7 +226,7 @@ def _faults_in_selection(selection: Mapping[str, Any]) -> Iterator[Fault]:
     if written in _VALUES["storageClass"] and written != wanted:
         yield Fault(
             where=("storageClass",),
-            value=written,
+            value=selection.get("storageClass", ABSENT),
             rule=f"{count_type} is about images of the storage class {wanted} only",
             fix=f'write "storageClass": "{wanted}"',
         )
@@ -384,7 +384,7 @@ def _object(written: Any) -> Mapping[str, Any]:
     return written if isinstance(written, dict) else {}
 
 
-def _unknown_keys(written: Mapping[str, Any], known: Mapping[str, bool]) -> Iterator[Fault]:
+def _unknown_keys(written: Mapping[str, Any], known: Collection[str]) -> Iterator[Fault]:
     for key in written:
         if key not in known:
             yield Fault(

@@ -3,11 +3,13 @@
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
 """
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from components.fault import InvalidInputError
+from components.fault import ABSENT, InvalidInputError, key_at
 from registry.lifecycle_document import MAX_LENGTH, faults_in, rules_in
 from tests.registry.lifecycle_documents import (
     ANY,
@@ -25,6 +27,12 @@ from tests.registry.lifecycle_documents import (
 PULLED = older(9, "sinceImagePulled")
 TRANSITIONED = older(90, "sinceImageTransitioned")
 EMPTY: tuple[Any, ...] = ([], "a", None)
+SELECTION_KEYS = (
+    "tagStatus, tagPatternList, tagPrefixList, storageClass, countType, countUnit, countNumber"
+)
+PARTS = (("selection", SELECTION_KEYS), ("action", "type, targetStorageClass"))
+NO_RULES = ("a lifecycle policy is an object with a list of rules", 'write {"rules": [...]}')
+LETTERS = "write it in just these letters"
 VALID = rule(1, ANY | count(1))
 
 
@@ -66,10 +74,20 @@ def test_valid(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("document", "key", "rule_says", "fix"),
     [
-        ([], "", "an object with a list of rules", 'write {"rules": [...]}'),
-        ({}, "", "an object with a list of rules", 'write {"rules": [...]}'),
-        ({"rules": {}}, "", "an object with a list of rules", 'write {"rules": [...]}'),
-        ({"rules": []}, "rules", "a lifecycle policy has 1 to 50 rules", "delete the policy"),
+        ([], "", *NO_RULES),
+        ({}, "", *NO_RULES),
+        (
+            {"rules": {}},
+            "",
+            "a lifecycle policy is an object with a list of rules",
+            'write {"rules": [...]}',
+        ),
+        (
+            {"rules": []},
+            "rules",
+            "a lifecycle policy has 1 to 50 rules",
+            "delete the policy instead",
+        ),
         (
             policy(*(tagged(f"a-{number}") | count(1) for number in range(51))),
             "rules",
@@ -82,8 +100,18 @@ def test_valid(document: dict[str, Any]) -> None:
             "AWS knows no such key here",
             "write one of rules",
         ),
-        ({"rules": ["a"]}, "rules[0]", "a rule without a number: a rule is an object", "write"),
-        ({"rules": [{**VALID, "name": "a"}]}, "rules[0].name", "rule 1: AWS knows no such key", ""),
+        (
+            {"rules": ["a"]},
+            "rules[0]",
+            "a rule without a number: a rule is an object",
+            "write rulePriority, selection and action",
+        ),
+        (
+            {"rules": [{**VALID, "name": "a"}]},
+            "rules[0].name",
+            "rule 1: AWS knows no such key",
+            "write one of rulePriority, description, selection, action",
+        ),
         (
             {"rules": [without(VALID, "rulePriority")]},
             "rules[0].rulePriority",
@@ -107,7 +135,7 @@ def test_valid(document: dict[str, Any]) -> None:
                 {"rules": [{**VALID, "rulePriority": value}]},
                 "rules[0].rulePriority",
                 "a rule without a number: the priority is a whole number from 1",
-                "number the rules",
+                "number the rules in the order in which they decide",
             )
             for value in (0, -1, "1", True, 1.5, None)
         ),
@@ -115,16 +143,19 @@ def test_valid(document: dict[str, Any]) -> None:
             {"rules": [{**VALID, "description": 1}]},
             "rules[0].description",
             "rule 1: the description is text",
-            "quote it",
+            "quote it, or leave it out",
         ),
         *(
             (
                 {"rules": [{**VALID, part: "a"}]},
                 f"rules[0].{part}",
                 f"rule 1: the {part} is an object",
-                f"write {first}",
+                f"write {keys} in it, as far as they apply",
             )
-            for part, first in (("selection", "tagStatus"), ("action", "type"))
+            for part, keys in (
+                ("selection", SELECTION_KEYS),
+                ("action", "type, targetStorageClass"),
+            )
         ),
         *(
             (
@@ -139,7 +170,7 @@ def test_valid(document: dict[str, Any]) -> None:
             one(ANY | count(1) | {"a": 1}),
             "rules[0].selection.a",
             "rule 1: AWS knows no such key",
-            "write one of tagStatus, tagPatternList",
+            f"write one of {SELECTION_KEYS}",
         ),
         (
             one(ANY | count(1), {"type": "expire", "a": 1}),
@@ -151,38 +182,38 @@ def test_valid(document: dict[str, Any]) -> None:
             one({"tagStatus": "ANY"} | count(1)),
             "rules[0].selection.tagStatus",
             "rule 1: this is tagged or untagged or any",
-            "in just these letters",
+            LETTERS,
         ),
         (
             one(ANY | count(1) | {"countType": "age"}),
             "rules[0].selection.countType",
             "rule 1: this is imageCountMoreThan or sinceImagePushed or sinceImagePulled or",
-            "",
+            LETTERS,
         ),
         (
             one(ANY | older(1) | {"countUnit": "hours"}),
             "rules[0].selection.countUnit",
             "rule 1: this is days",
-            "",
+            LETTERS,
         ),
         (
             one(ANY | older(1) | {"storageClass": "glacier"}),
             "rules[0].selection.storageClass",
             "rule 1: this is standard or archive",
-            "",
+            LETTERS,
         ),
         (
             one(ANY | count(1), {"type": "delete"}),
             "rules[0].action.type",
             "rule 1: this is expire or transition",
-            "",
+            LETTERS,
         ),
         (one(ANY | count(1), {}), "rules[0].action.type", "rule 1: this is missing", "write it"),
         (
             one(ANY | count(1), {"type": "transition", "targetStorageClass": "standard"}),
             "rules[0].action.targetStorageClass",
             "rule 1: this is archive",
-            "",
+            LETTERS,
         ),
         (
             one(ANY | count(1), {"type": "transition"}),
@@ -200,7 +231,7 @@ def test_valid(document: dict[str, Any]) -> None:
             one({"tagStatus": "tagged"} | count(1)),
             "rules[0].selection.tagStatus",
             "rule 1: tagged goes with either a tagPatternList or a tagPrefixList",
-            'write "tagPatternList"',
+            'write "tagPatternList": ["PATTERN"]',
         ),
         (
             one(tagged("a") | prefixed("a") | count(1)),
@@ -213,7 +244,7 @@ def test_valid(document: dict[str, Any]) -> None:
                 one(tags | {"tagStatus": status} | count(1)),
                 f"rules[0].selection.{key}",
                 f"rule 1: {status} images are not selected by their tags",
-                "leave the list out",
+                "leave the list out, or write tagged",
             )
             for status in ("any", "untagged")
             for tags, key in ((tagged("a"), "tagPatternList"), (prefixed("a"), "tagPrefixList"))
@@ -223,7 +254,7 @@ def test_valid(document: dict[str, Any]) -> None:
                 one({"tagStatus": "tagged", key: value} | count(1)),
                 f"rules[0].selection.{key}",
                 "rule 1: this is a list with at least one entry",
-                "write one",
+                "write one such as prod-",
             )
             for key in ("tagPatternList", "tagPrefixList")
             for value in EMPTY
@@ -233,7 +264,7 @@ def test_valid(document: dict[str, Any]) -> None:
                 one(tagged("a") | {"tagPatternList": ["a", value]} | count(1)),
                 "rules[0].selection.tagPatternList[1]",
                 "rule 1: an entry is text with at least one character",
-                "write the tag",
+                "write the tag, or the beginning of it",
             )
             for value in ("", 1, None)
         ),
@@ -241,7 +272,7 @@ def test_valid(document: dict[str, Any]) -> None:
             one(prefixed("") | count(1)),
             "rules[0].selection.tagPrefixList[0]",
             "rule 1: an entry is text with at least one character",
-            "write the tag",
+            "write the tag, or the beginning of it",
         ),
         (
             one(tagged("test*1*2*3*4*5*6") | count(1)),
@@ -254,7 +285,7 @@ def test_valid(document: dict[str, Any]) -> None:
                 one(ANY | count(1) | {"countNumber": value}),
                 "rules[0].selection.countNumber",
                 "rule 1: the number is a whole number from 1",
-                "without quotes",
+                "write such a number, without quotes",
             )
             for value in (0, -1, "1", True, 1.5, None)
         ),
@@ -305,19 +336,19 @@ def test_valid(document: dict[str, Any]) -> None:
             one(ANY | PULLED),
             "rules[0].action.type",
             "rule 1: sinceImagePulled goes with the action transition only",
-            "write transition",
+            "write transition, or count otherwise",
         ),
         (
             one(ANY | IN_ARCHIVE | TRANSITIONED, ARCHIVE),
             "rules[0].action.type",
             "rule 1: sinceImageTransitioned goes with the action expire only",
-            "write expire",
+            "write expire, or count otherwise",
         ),
         (
             {"rules": [rule(3, tagged("a") | count(1)), rule(3, tagged("b") | count(1))]},
             "rules[1].rulePriority",
             "rule 3: rules[0] has this priority already",
-            "a number of its own",
+            "give each rule a number of its own",
         ),
         (
             policy(UNTAGGED | count(1), tagged("a") | count(1), UNTAGGED | older(1)),
@@ -353,7 +384,7 @@ def test_valid(document: dict[str, Any]) -> None:
             {"rules": [{**VALID, "description": "é" * MAX_LENGTH}]},
             "",
             "the text of a lifecycle policy has at most 30,720 characters",
-            "shorten the descriptions",
+            "shorten the descriptions, or write fewer patterns",
         ),
     ],
 )
@@ -361,10 +392,23 @@ def test_refused(document: Any, key: str, rule_says: str, fix: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         rules_in(document)
     [fault] = caught.value.faults
-    text = str(fault)
-    assert text.startswith((f"{key} = ", f"{key}: "))
-    assert rule_says in text
-    assert fix in fault.fix
+    assert key_at(fault.where) == key
+    assert fault.rule.startswith(rule_says)
+    assert fault.fix == fix
+    assert fault.value == value_at(document, fault.where)
+
+
+def value_at(document: Any, where: Sequence[str | int]) -> Any:
+    """What stands there; of what is too much of something, how much it is."""
+    for step in where:
+        if isinstance(step, str) and step not in document:
+            return ABSENT
+        document = document[step]
+    if isinstance(document, list) and where == ("rules",):
+        return len(document)
+    if isinstance(document, dict) and not where and document.get("rules"):
+        return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
+    return document
 
 
 def test_the_longest_text_is_taken_and_no_longer_one() -> None:
@@ -387,6 +431,9 @@ def test_all_faults_come_at_once() -> None:
             rule(1, UNTAGGED | older(1) | {"countUnit": "weeks"}, {"type": "move"}),
             rule(2, {"tagStatus": "any", "storageClass": 1, "countType": []}),
             "?",
+            {"rulePriority": 4, "selection": 1, "action": {"type": "expire"}, "more": 1},
+            {"rulePriority": 5, "selection": 1, "action": {"type": "move"}},
+            rule(6, {**tagged(), **prefixed("")} | count(1)),
         ],
         "Rules": [],
     }
@@ -399,6 +446,13 @@ def test_all_faults_come_at_once() -> None:
         (("rules", 2, "selection", "countType"), "rule 2"),
         (("rules", 2, "selection", "countNumber"), "rule 2"),
         (("rules", 3), "a rule without a number"),
+        (("rules", 4, "more"), "rule 4"),
+        (("rules", 4, "selection"), "rule 4"),
+        (("rules", 5, "selection"), "rule 5"),
+        (("rules", 5, "action", "type"), "rule 5"),
+        (("rules", 6, "selection", "tagStatus"), "rule 6"),
+        (("rules", 6, "selection", "tagPatternList"), "rule 6"),
+        (("rules", 6, "selection", "tagPrefixList", 0), "rule 6"),
         (("rules", 1, "rulePriority"), "rule 1"),
         (("rules", 1, "selection", "tagStatus"), "rule 1"),
     ]
