@@ -294,11 +294,11 @@ def _about_indexes(verdicts: Sequence[Verdict]) -> Iterator[Caution]:
     unknown = [it for it in verdicts if is_index(it.image) and it.image.children is None]
     untagged = [it for it in verdicts if not it.image.tags and not is_index(it.image)]
     going = sum(it.action != "keep" for it in untagged)
+    lists = "the index lists" if len(unknown) == 1 else f"{len(unknown):,} indexes list"
     if unknown and untagged:
         yield Caution(
             kind="children-unknown",
-            text=f"there is nothing here about what {len(unknown):,} indexes list: of the "
-            f"{len(untagged):,} untagged images, {going:,} of which are said to go, those stay "
-            "that an index lists",
+            text=f"it is not known here what {lists}: of the {len(untagged):,} untagged images, "
+            f"{going:,} of which are said to go, those stay that an index lists",
             digests=tuple(it.image.digest for it in untagged),
         )

@@ -407,9 +407,15 @@ def test_untagged_images_beside_an_index_whose_list_is_not_known() -> None:
     images = [index, image("1", days=9), image("2")]
     [caution] = found(examined(policy(UNTAGGED | older(7)), *images), "children-unknown")
     assert caution.digests == ("2", "1")
-    assert (
-        "what 1 indexes list: of the 2 untagged images, 1 of which are said to go" in caution.text
+    assert caution.text == (
+        "it is not known here what the index lists: of the 2 untagged images, 1 of which are said "
+        "to go, those stay that an index lists"
     )
+    [caution] = found(
+        examined(policy(UNTAGGED | older(7)), image("another", "b", media_type=INDEX), *images),
+        "children-unknown",
+    )
+    assert "what 2 indexes list: of the 2 untagged images" in caution.text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,6 @@ from rehearsal.year import Event, Year, figures, history, live, picture
 from tests.registry.lifecycle_documents import (
     ANY,
     ARCHIVE,
-    UNTAGGED,
     count,
     image,
     older,
@@ -160,15 +160,20 @@ def test_what_is_archived_cannot_be_pulled() -> None:
     assert "latest can be pulled" in failing(found)
 
 
-def test_what_goes_takes_no_place_in_tomorrow_s_count() -> None:
-    """A simulation of the last day alone would keep the third: it has two younger ones today."""
+def test_an_image_goes_on_its_day_not_at_the_end_of_the_year() -> None:
+    """Its last day's tags alone would have kept the first: `latest` was on its way back to it."""
+    one, two = image("1", "latest", days=9), image("2", days=6)
     events = [
-        Event(at=it.pushed_at, digest=it.digest, pushed=it)
-        for it in (image("1", days=9), image("2", days=8), image("3", "a", days=5))
+        Event(at=one.pushed_at, digest="1", pushed=one),
+        Event(at=two.pushed_at, digest="2", pushed=two),
+        Event(at=two.pushed_at, digest="2", tag="latest"),
+        Event(at=two.pushed_at + timedelta(days=3), digest="1", tag="latest"),
     ]
-    events.append(Event(at=image("3", days=1).pushed_at, digest="3", tag="b"))
-    found = live(rules_in(policy(tagged("b") | older(1), UNTAGGED | count(1))), events)
-    assert found.gone == {"1": 2, "3": 1}
+    found = live(rules_in(policy(tagged("latest") | count(1), ANY | older(2))), events)
+    assert (found.gone, found.missed) == ({"1": 2}, ("1",))
+    assert [(it.digest, it.tags) for it in found.kept] == [("2", ("latest",))]
+    early = [replace(event, at=min(event.at, two.pushed_at)) for event in events]
+    assert live(rules_in(policy(tagged("latest") | count(1), ANY | older(2))), early).missed == ()
 
 
 def test_the_picture_fits_a_terminal_and_needs_no_colour(year: Year) -> None:
