@@ -127,3 +127,44 @@ def retentions(draw: st.DrawFn) -> tuple[list[str], list[RetentionRule]]:
 
 def valid(movable: Sequence[str], rules: Sequence[RetentionRule]) -> bool:
     return not list(faults_in(movable, rules))
+
+
+_keys = st.sampled_from(
+    (
+        *("rules", "rulePriority", "description", "selection", "action", "tagStatus", "type"),
+        *("tagPatternList", "tagPrefixList", "storageClass", "countType", "countUnit"),
+        *("countNumber", "targetStorageClass", "other"),
+    )
+)
+_scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 100),
+    st.floats(),
+    st.text(max_size=3),
+    st.sampled_from(("any", "tagged", "untagged", "archive", "days", "sinceImagePushed", "expire")),
+)
+anything = st.recursive(
+    _scalars,
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(_keys, parts, max_size=4),
+    max_leaves=8,
+)
+
+
+@st.composite
+def spoilt_policies(draw: st.DrawFn) -> Any:
+    """A document with anything in one of its places, or in the place of all of it."""
+    document = draw(policies())
+    where = draw(st.integers(0, 3))
+    if where == 0:
+        return draw(anything)
+    rules = document["rules"]
+    at = draw(st.integers(0, len(rules) - 1))
+    if where == 1:
+        rules[at] = draw(anything)
+    elif where == 2:
+        rules[at][draw(_keys)] = draw(anything)
+    else:
+        part = draw(st.sampled_from(("selection", "action")))
+        rules[at][part] = {**rules[at][part], draw(_keys): draw(anything)}
+    return document

@@ -15,7 +15,7 @@ from registry import lifecycle
 from registry.lifecycle import Image, Verdict, simulate
 from registry.lifecycle_document import Rule, faults_in, rules_in
 from tests.registry.lifecycle_documents import NOW, days_ago, image, verdicts
-from tests.registry.lifecycle_strategies import histories, policies, retentions
+from tests.registry.lifecycle_strategies import histories, policies, retentions, spoilt_policies
 
 # --- Any policy -----------------------------------------------------------------------------------
 
@@ -47,6 +47,17 @@ def test_each_image_is_told_once_and_goes_by_one_rule_that_exists(
             assert it.shielded_by is None
             assert it.held_by is None
         assert it.shielded_by is None or it.shielded_by in rules
+
+
+@given(spoilt_policies(), histories())
+@settings(deadline=None, derandomize=True, max_examples=150)
+def test_whatever_stands_in_a_document_is_refused_in_words_or_simulated(
+    document: Any, images: list[Image]
+) -> None:
+    if found := list(faults_in(document)):
+        assert all(str(fault) for fault in found)
+    else:
+        assert len(simulate(rules_in(document), images, NOW)) == len(images)
 
 
 @given(histories())
