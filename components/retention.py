@@ -52,6 +52,11 @@ def lifecycle_policy(
     shield expires nothing. But an image that matches a rule is out of reach of every later one:
     behind the shield no rule can take the image that `latest` names.
 
+    An image is decided about by the first rule that it matches. So a rule that keeps the newest N
+    takes none of the newest N that match it, and no later rule takes one of them; only an earlier
+    rule can, one that another of its tags matches. And those that an earlier rule keeps take their
+    places among the N all the same: `stg-*` behind `prod-*` counts the releases too.
+
     Raises InvalidInputError where AWS would refuse the document, or read it otherwise than meant.
     """
     if faults := list(faults_in(movable_tags, rules)):
@@ -107,7 +112,7 @@ def faults_in(movable_tags: Sequence[str], rules: Sequence[RetentionRule]) -> It
         yield from (fault.under(position) for fault in _faults_in_values(rule))
 
         subject = rule.get("tags", kind)
-        if subject in movable_tags:
+        if rule.get("tags") in movable_tags:
             yield Fault(
                 where=(position, "tags"),
                 value=subject,

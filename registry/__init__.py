@@ -1,0 +1,1 @@
+"""What is operated: tags moved, resolved and traced; images shown before they expire."""

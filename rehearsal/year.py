@@ -1,0 +1,334 @@
+"""Pure: a year of one repository, lived through day by day under a lifecycle policy.
+
+Day by day, as ECR does it: what has expired is gone and takes no place in tomorrow's counts, and an
+image is judged by the tags that it has that day. One simulation at the end of the year would show a
+repository in which nothing had ever gone before.
+"""
+
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha1, sha256
+from typing import Any, Final
+
+from registry.lifecycle import Image, simulate
+from registry.lifecycle_document import Rule
+
+DAYS: Final = 365
+STAGES: Final = ("prod", "stg", "merged", "dev", "pr")
+"""From the furthest to the nearest: an image is of the furthest that it has a tag of."""
+
+_START: Final = datetime(2025, 6, 2, tzinfo=UTC)  # a Monday
+_WEEKEND: Final = 5
+_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """An image is pushed, or an image that is there gets a tag, which leaves the one it was on."""
+
+    at: datetime
+    digest: str
+    tag: str | None = None
+    pushed: Image | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Year:
+    """What became of the images that were pushed."""
+
+    pushed: tuple[Image, ...]
+    """All of them, each with the last tags that it had."""
+    kept: tuple[Image, ...]
+    gone: dict[str, int]
+    """The digests of the others, each with the rule that took it."""
+    latest: tuple[str, ...]
+    """The digests that the tag `latest` has been on, in the order in which it came to them."""
+    missed: tuple[str, ...]
+    """What the pipeline wanted to tag and the policy had taken."""
+    end: datetime
+
+
+def history() -> list[Event]:
+    """What the pipeline and the developers do in a year, always the same, in the order of time.
+
+    On working days there are merges, built for two architectures: an index and two images without a
+    tag. Staging accepts most of them and production some, each under a tag of that step, and
+    production moves `latest`. There are builds of pull requests for review apps, and of developers.
+    Two releases were bad, one amid the year and the last one: `latest` went back to the one before.
+    """
+    events = [event for day in range(DAYS) for event in _day(day)]
+    releases = [event for event in events if event.tag == "latest"]
+    for bad in (len(releases) // 2, len(releases) - 1):
+        at = releases[bad].at + timedelta(minutes=50)
+        events.append(Event(at=at, digest=releases[bad - 1].digest, tag="latest"))
+    return sorted(events, key=lambda event: event.at)
+
+
+_STAGING_ACCEPTS: Final = 80
+_PRODUCTION_ACCEPTS: Final = 65
+"""In percent: of the merges, and of each morning's first that staging has accepted."""
+
+
+def _day(day: int) -> Iterator[Event]:
+    morning = _START + timedelta(days=day, hours=9)
+    if morning.weekday() >= _WEEKEND:
+        return
+    for number in range(1 + _chance(day, "merges") % 3):
+        at = morning + timedelta(minutes=150 * number)
+        commit = _commit(day, f"merge {number}")
+        index = yield from _index(at, commit)
+        if _chance(day, f"staging {number}") % 100 < _STAGING_ACCEPTS:
+            at += timedelta(minutes=25)
+            yield Event(at=at, digest=index, tag=_tag("stg", commit, at))
+            if number == 0 and _chance(day, "production") % 100 < _PRODUCTION_ACCEPTS:
+                at += timedelta(minutes=35)
+                yield Event(at=at, digest=index, tag=_tag("prod", commit, at))
+                yield Event(at=at, digest=index, tag="latest")
+    for number in range(_chance(day, "pull requests") % 5):
+        at = morning + timedelta(minutes=40 + 90 * number)
+        commit = _commit(day, f"pull request {number}")
+        yield _push(at, commit, (_tag(f"pr-{100 + 5 * day + number}", commit, at),))
+    if _chance(day, "developers") % 3 == 0:
+        at = morning + timedelta(hours=7)
+        commit = _commit(day, "developer")
+        yield _push(at, commit, (_tag("dev", commit, at),))
+
+
+def _index(at: datetime, commit: str) -> Generator[Event, None, str]:
+    """The images of two architectures, and then the index that lists them. Gives its digest."""
+    parts = [_push(at, f"{commit} {architecture}") for architecture in ("amd64", "arm64")]
+    yield from parts
+    at += timedelta(seconds=20)
+    index = _push(
+        at,
+        commit,
+        (_tag("merged", commit, at),),
+        media_type=_INDEX,
+        children=tuple(part.digest for part in parts),
+    )
+    yield index
+    return index.digest
+
+
+def _push(at: datetime, content: str, tags: tuple[str, ...] = (), **more: Any) -> Event:
+    digest = f"sha256:{sha256(content.encode()).hexdigest()}"
+    image = Image(
+        digest=digest,
+        tags=tags,
+        pushed_at=at,
+        **{
+            "media_type": _MANIFEST,
+            "size": 90_000_000 + int(digest[-6:], 16),
+            **more,
+        },
+    )
+    return Event(at=at, digest=digest, pushed=image)
+
+
+def _tag(stage: str, commit: str, at: datetime) -> str:
+    return f"{stage}-{commit}-{int(at.timestamp())}"
+
+
+def _commit(day: int, what: str) -> str:
+    return sha1(f"{day} {what}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _chance(day: int, what: str) -> int:
+    """A number that looks drawn, and is the same each time."""
+    return int(_commit(day, what)[:8], 16)
+
+
+# --- Living through it ----------------------------------------------------------------------------
+
+
+def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
+    """Do what happened, and at the end of each day what the policy asks."""
+    days: dict[datetime, list[Event]] = {}
+    for event in events:
+        days.setdefault(_midnight_after(event.at), []).append(event)
+    repository = _Repository()
+    first, last = min(days), max(days)
+    for number in range((last - first).days + 1):
+        midnight = first + timedelta(days=number)
+        for event in days.get(midnight, []):
+            repository.happen(event)
+        repository.clean(rules, midnight)
+    return Year(
+        pushed=tuple(repository.pushed.values()),
+        kept=tuple(repository.there.values()),
+        gone=repository.gone,
+        latest=tuple(repository.latest),
+        missed=tuple(repository.missed),
+        end=last,
+    )
+
+
+class _Repository:
+    """The images of one repository as they come, change their tags and go."""
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Image] = {}
+        self.there: dict[str, Image] = {}
+        self.gone: dict[str, int] = {}
+        self.latest: list[str] = []
+        self.missed: list[str] = []
+
+    def happen(self, event: Event) -> None:
+        """A push, or a tag that moves."""
+        if event.pushed:
+            self._put(event.pushed)
+        elif event.digest not in self.there:
+            self.missed.append(event.digest)
+        elif event.tag:
+            for image in [it for it in self.there.values() if event.tag in it.tags]:
+                rest = tuple(tag for tag in image.tags if tag != event.tag)
+                self._put(replace(image, tags=rest))
+            image = self.there[event.digest]
+            self._put(replace(image, tags=(*image.tags, event.tag)))
+            if event.tag == "latest":
+                self.latest.append(event.digest)
+
+    def clean(self, rules: Sequence[Rule], now: datetime) -> None:
+        """What ECR does once a day."""
+        for verdict in simulate(rules, self.there.values(), now):
+            digest = verdict.image.digest
+            if verdict.action == "expire":
+                del self.there[digest]
+                self.gone[digest] = verdict.rule or 0
+            elif verdict.action == "archive":
+                self._put(replace(verdict.image, archived=True, archived_at=now))
+
+    def _put(self, image: Image) -> None:
+        self.pushed[image.digest] = self.there[image.digest] = image
+
+
+def _midnight_after(at: datetime) -> datetime:
+    return at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+# --- What it comes to -----------------------------------------------------------------------------
+
+RELEASES: Final = 10
+"""The newest of them must be there, to go back to."""
+
+
+def figures(year: Year) -> dict[str, Any]:
+    """The year in numbers, with the claims about it that hold or do not."""
+    kept = {image.digest: image for image in year.kept}
+    stages = {
+        stage: {
+            "pushed": len(images),
+            "kept": sum(image.digest in kept for image in images),
+            "newestKept": _newest_kept(images, kept),
+        }
+        for stage, images in _by_stage(year).items()
+    }
+    releases = _by_stage(year)["prod"]
+    return {
+        "end": year.end.isoformat(),
+        "pushed": len(year.pushed),
+        "kept": len(year.kept),
+        "bytesPushed": sum(_size(image) for image in year.pushed),
+        "bytesKept": sum(_size(image) for image in year.kept),
+        "stages": stages,
+        "goneByRule": {
+            str(rule): number for rule, number in sorted(Counter(year.gone.values()).items())
+        },
+        "latest": _place(year.latest[-1:], releases),
+        "predecessor": _place(_predecessor(year), releases),
+        "claims": [
+            {"claim": claim, "holds": holds}
+            for claim, holds in (
+                ("latest can be pulled", _can_be_pulled(year.latest[-1:], kept)),
+                ("the image that it was on before, too", _can_be_pulled(_predecessor(year), kept)),
+                (
+                    f"so can the newest {RELEASES} releases",
+                    _can_be_pulled([it.digest for it in releases[:RELEASES]], kept),
+                ),
+                ("nothing was taken that was still to be tagged", not year.missed),
+            )
+        ],
+    }
+
+
+def picture(year: Year) -> list[str]:
+    """The year in 80 columns: a line for each stage, a character for each week."""
+    told = figures(year)
+    weeks = DAYS // 7 + 1
+    kept = {image.digest for image in year.kept}
+    lines = [
+        f"A year of one repository: {told['pushed']:,} images pushed, {told['kept']:,} kept",
+        "",
+        f"{'':9}{'a year ago':<{weeks - 5}}{'today':>5}{'pushed':>8}{'kept':>6}",
+    ]
+    for stage, images in _by_stage(year).items():
+        columns: list[list[bool]] = [[] for _ in range(weeks)]
+        for image in images:
+            columns[_week(image, year)].append(image.digest in kept)
+        drawn = "".join(map(_mark, columns))
+        numbers = told["stages"][stage]
+        lines.append(f"{stage:9}{drawn}{numbers['pushed']:>8,}{numbers['kept']:>6,}")
+    pushed = {image.digest: image for image in year.pushed}
+    for name, digests in (("latest", year.latest[-1:]), ("before it", _predecessor(year))):
+        lines += (f"{name:9}{'':{_week(pushed[digest], year)}}^" for digest in digests)
+    lines += [
+        "",
+        "# all of a week's images are kept, + some of them, . none. An image is of the",
+        "furthest stage that it reached. The untagged are those that an index lists.",
+    ]
+    lines += [f"{'ok' if it['holds'] else 'FAILED':8}{it['claim']}" for it in told["claims"]]
+    return lines
+
+
+def _by_stage(year: Year) -> dict[str, list[Image]]:
+    """The images that were pushed, by the furthest stage that each reached, the newest first."""
+    found: dict[str, list[Image]] = {stage: [] for stage in (*STAGES, "untagged")}
+    for image in sorted(year.pushed, key=lambda image: image.pushed_at, reverse=True):
+        prefixes = {tag.partition("-")[0] for tag in image.tags}
+        furthest = next((stage for stage in STAGES if stage in prefixes), "untagged")
+        found[furthest].append(image)
+    return found
+
+
+def _newest_kept(images: Sequence[Image], kept: Mapping[str, Image]) -> int:
+    """How many are kept, from the newest on, before the first that is not."""
+    return next((at for at, image in enumerate(images) if image.digest not in kept), len(images))
+
+
+def _predecessor(year: Year) -> tuple[str, ...]:
+    """What `latest` was on before it came where it is; nothing if it never moved."""
+    return tuple(it for it in year.latest if it != year.latest[-1])[-1:]
+
+
+def _place(digests: Sequence[str], releases: Sequence[Image]) -> dict[str, Any] | None:
+    """Where a release stands among all: 1 is the newest."""
+    for place, image in enumerate(releases, start=1):
+        if image.digest in digests:
+            return {"digest": image.digest, "tags": list(image.tags), "place": place}
+    return None
+
+
+def _can_be_pulled(digests: Sequence[str], kept: Mapping[str, Image]) -> bool:
+    """Whether they are all there, with all that they list, and none in the archive."""
+    found = [kept.get(digest) for digest in digests]
+    found += [kept.get(child) for image in found if image for child in image.children or ()]
+    return bool(found) and all(image is not None and not image.archived for image in found)
+
+
+def _size(image: Image) -> int:
+    """In bytes. An index has none: its size, as ECR gives it, is that of its largest image."""
+    return 0 if image.media_type == _INDEX else image.size
+
+
+def _week(image: Image, year: Year) -> int:
+    """The column of the picture; the last is the week that ends with the year."""
+    return DAYS // 7 - (year.end - image.pushed_at).days // 7
+
+
+def _mark(kept: Sequence[bool]) -> str:
+    if not kept:
+        return " "
+    return "#" if all(kept) else "+" if any(kept) else "."
