@@ -43,7 +43,7 @@ _AWS_FIXES: Final[Mapping[str, str]] = {
     "SSOTokenLoadError": _SIGN_IN,
     "NoRegionError": "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI",
     "ProfileNotFound": "correct AWS_PROFILE, or unset it",
-    "InvalidRegionError": "correct AWS_DEFAULT_REGION, or the Region in the repository's ARN or URI",
+    "InvalidRegionError": "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
 }
 """How to mend what botocore finds wrong before it has an answer, by the name of its exception."""
 

@@ -85,10 +85,10 @@ def _target(
     older = next_older(current, repository.images()) if current else None
     if older is None:
         raise RefusedError(
-            f"nothing tells where {tag} of {repository} was before: {why}, and no image has an "
-            "older unique tag of the same stage; name the image with --to DIGEST"
+            f"nothing tells where {tag} of {repository} was before: no image has an older unique "
+            f"tag of the same stage, and {why}; name the image with --to DIGEST"
         )
-    return older.digest, "tags", (f"{why}; going by the unique tags instead",)
+    return older.digest, "tags", (f"going by the unique tags: {why}",)
 
 
 _NOWHERE: Final = "no image"
