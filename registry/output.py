@@ -119,6 +119,9 @@ def _what(change: Change, tags: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"refused: {record.error}", *lines] if record.error else lines
 
 
+_SHORT_SHA: Final = 8
+"""Digits of a commit in a table: the lines of a build's log are 80 characters long."""
+
 _ENDS: Final = {DELETE: "deleted", EXPIRE: "expired"}
 
 
@@ -127,7 +130,7 @@ def _short(digest: str | None, tags: Mapping[str, Sequence[str]]) -> str:
     if digest is None:
         return "?"
     tag = convention.unique_tag(tags.get(digest, ()))
-    return str(replace(tag, sha=tag.sha[:12])) if tag else digest[:19]
+    return str(replace(tag, sha=tag.sha[:_SHORT_SHA])) if tag else digest[:19]
 
 
 def _image_json(image: Image) -> dict[str, Any]:

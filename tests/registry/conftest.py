@@ -1,9 +1,12 @@
+import functools
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import boto3
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from moto import mock_aws
 
 from registry.images import Repository
@@ -29,6 +32,15 @@ def _nobodys_aws(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }.items():
         monkeypatch.setenv(variable, value)
+
+
+_one_loader = functools.cache(create_loader)
+
+
+@pytest.fixture(autouse=True)
+def _aws_models_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command has a session of its own, which would read botocore's large files again."""
+    monkeypatch.setattr(botocore.session, "create_loader", _one_loader)
 
 
 @pytest.fixture
