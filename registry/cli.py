@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,6 +15,7 @@ from registry.aws import Aws
 from registry.errors import RefusedError, explain
 from registry.images import Repository
 from registry.moves import move, promote
+from registry.plain_values import PlainCommand, PlainGroup
 from registry.reference import InvalidReferenceError, Reference
 from registry.resolve import resolve
 from registry.rollback import NoTrailError, rollback
@@ -24,6 +25,7 @@ from registry.trail import changes as changes_of
 FAILED: Final = 1
 
 app = typer.Typer(
+    cls=PlainGroup,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text: readable in a build's log, and quicker to start
@@ -60,11 +62,20 @@ def _source(text: str) -> str:
     return text if reference.is_digest(text) else _tag(text)
 
 
+def _stage(text: str) -> str:
+    if text not in get_args(_Stage):
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(get_args(_Stage))}")
+    return text
+
+
 def _role(text: str) -> str:
     if not text.startswith("arn:") or ":role/" not in text:
         raise typer.BadParameter(f"{text!r} is no ARN of a role: arn:aws:iam::ACCOUNT:role/NAME")
     return text
 
+
+_Stage = Literal["stg", "prod"]
+"""What an image can be promoted to."""
 
 _Repository = Annotated[
     Reference,
@@ -90,6 +101,7 @@ _Reason = Annotated[
 _Record = Annotated[
     Path | None,
     typer.Option(
+        parser=Path,
         metavar="FILE",
         help="Append a JSON line to this file for a tag that was moved.",
         show_default=False,
@@ -100,7 +112,7 @@ _Record = Annotated[
 # --- The commands ---------------------------------------------------------------------------------
 
 
-@app.command(name="move")
+@app.command(name="move", cls=PlainCommand)
 def move_command(
     repository: _Repository,
     source: _Source,
@@ -138,13 +150,15 @@ def move_command(
         _print(told, output.move_text(moved), as_json=as_json)
 
 
-@app.command(name="promote")
+@app.command(name="promote", cls=PlainCommand)
 def promote_command(
     repository: _Repository,
     source: _Source,
     stage: Annotated[
-        Literal["stg", "prod"],
-        typer.Option(help="What the image has been accepted for.", show_default=False),
+        _Stage,
+        typer.Option(
+            parser=_stage, help="What the image has been accepted for.", show_default=False
+        ),
     ],
     latest: Annotated[
         bool, typer.Option("--latest", help="Then move latest to the image, as move does.")
@@ -170,7 +184,7 @@ def promote_command(
         _print(told, text, as_json=as_json)
 
 
-@app.command(name="rollback")
+@app.command(name="rollback", cls=PlainCommand)
 def rollback_command(
     repository: _Repository,
     tag: Annotated[
@@ -205,7 +219,7 @@ def rollback_command(
         _print({**told, "basis": done.basis}, text, as_json=as_json)
 
 
-@app.command(name="resolve")
+@app.command(name="resolve", cls=PlainCommand)
 def resolve_command(
     repository: _Repository, tag: _TagArgument = "latest", as_json: _Json = False
 ) -> None:
@@ -220,7 +234,7 @@ def resolve_command(
         _print(told, told["reference"], as_json=as_json)
 
 
-@app.command(name="history")
+@app.command(name="history", cls=PlainCommand)
 def history_command(
     repository: _Repository,
     tag: _TagArgument = "latest",

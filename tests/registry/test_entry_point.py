@@ -171,5 +171,5 @@ def test_an_endpoint_that_nobody_is_at_is_one_line(monkeypatch: pytest.MonkeyPat
 def test_wrong_usage_is_told_on_standard_error() -> None:
     result = run("promote", NAME, "latest", "--stage", "dev", "--json")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "'stg'" in result.stderr
+    assert "'dev' is none of stg, prod" in result.stderr
     assert "Traceback" not in result.stderr

@@ -41,7 +41,19 @@ def test_loading_pulumi_would_be_noticed() -> None:
 
 
 def test_help_needs_neither_boto3_nor_rich() -> None:
-    assert not loaded("import registry.cli") & {"boto3", "rich", "pulumi"}
+    assert not loaded("import registry.cli") & {"boto3", "rich", "pulumi", "pydantic"}
+
+
+def test_a_command_runs_without_pydantic() -> None:
+    """Typer loads it for the first value that it reads, and that takes longer than the rest."""
+    command = (
+        "from registry.cli import app; from typer.testing import CliRunner; "
+        "import os; os.environ['AWS_PROFILE'] = 'nobody'; "
+        "assert 'AWS_PROFILE' in CliRunner().invoke(app, ['resolve', 'forms', 'next']).stderr"
+    )
+    found = loaded(command)
+    assert "boto3" in found
+    assert "pydantic" not in found
 
 
 @pytest.mark.parametrize("command", ["resolve", "move"])
