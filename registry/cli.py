@@ -290,7 +290,7 @@ def _work(repository: Reference) -> Iterator[tuple[Aws, Repository]]:
         problem = explain(error, str(repository))
     else:
         return
-    typer.echo(" ".join(problem.split()), err=True)
+    _say(problem)
     raise typer.Exit(FAILED)
 
 
@@ -344,4 +344,9 @@ def _print(told: Mapping[str, Any], text: str, *, as_json: bool) -> None:
 
 
 def _note(text: str) -> None:
-    typer.echo(f"note: {text}", err=True)
+    _say(f"note: {text}")
+
+
+def _say(text: str) -> None:
+    """A line on standard error, whatever AWS's messages are made up of."""
+    typer.echo(" ".join(text.split()), err=True)

@@ -48,25 +48,32 @@ _AWS_FIXES: Final[Mapping[str, str]] = {
 """How to mend what botocore finds wrong before it has an answer, by the name of its exception."""
 
 
+_ECR_FIXES: Final[Mapping[str, str]] = {
+    "RepositoryNotFoundException": (
+        "check the name and the Region, or give the repository's ARN or URI"
+    ),
+    "LimitExceededException": "delete tags of the image that nobody needs",
+    "LayersNotFoundException": "push the image anew: it is not whole",
+    "ReferencedImagesNotFoundException": "push the image anew: it is not whole",
+    "KmsException": "let the role use the KMS key of the repository",
+}
+"""How to mend what ECR does not do, however often it is asked, by the code of its error."""
+
+
 def explain(error: ClientError | BotoCoreError, repository: str) -> str:
-    """Why AWS did not do it, and what helps, on one line."""
+    """Why AWS did not do it, and what helps."""
     if isinstance(error, BotoCoreError):
         fix = _AWS_FIXES.get(type(error).__name__, f"check the network to AWS, then {_AGAIN}")
-        return _line(f"{repository}: {str(error).rstrip('.')}; {fix}")
+        return f"{repository}: {str(error).rstrip('.')}; {fix}"
     action = f"{_SERVICES.get(error.operation_name, 'ecr')}:{error.operation_name}"
     code = _code(error)
     said = error.response.get("Error", {}).get("Message", "").rstrip(".") or "no reason given"
     if code in _DENIED:
         fix = f"grant {action}, or run as a role that has it"
-        return _line(f"no permission for {action} on {repository}: {said}; {fix}")
+        return f"no permission for {action} on {repository}: {said}; {fix}"
     if code in _BAD_CREDENTIALS:
-        return _line(
-            f"{repository}: AWS does not take the credentials ({code}: {said}); {_SIGN_IN}"
-        )
-    if code == "RepositoryNotFoundException":
-        fix = "check the name and the Region, or give the repository's ARN or URI"
-        return _line(f"there is no repository {repository} ({said}); {fix}")
-    return _line(f"{action} on {repository} failed ({code}: {said}); {_AGAIN}")
+        return f"{repository}: AWS does not take the credentials ({code}: {said}); {_SIGN_IN}"
+    return f"{action} on {repository} failed ({code}: {said}); {_ECR_FIXES.get(code, _AGAIN)}"
 
 
 _AGAIN: Final = "run the command again: it takes up where this one stopped"
@@ -74,7 +81,3 @@ _AGAIN: Final = "run the command again: it takes up where this one stopped"
 
 def _code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

@@ -84,7 +84,8 @@ def print_history(
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(highlight=False, soft_wrap=False)
-    console.print(Text(f"{title}, back to {_iso(since)}: {len(changes) or 'no'} events"))
+    events = "1 event" if len(changes) == 1 else f"{len(changes) or 'no'} events"
+    console.print(Text(f"{title}, back to {_iso(since)}: {events}"))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("time", "who", "what"):
         table.add_column(column, overflow="fold")

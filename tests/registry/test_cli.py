@@ -174,7 +174,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         stub = Stubber(client)
         for it in pages:
             if isinstance(it, str):
-                stub.add_client_error("lookup_events", it, "no luck")
+                stub.add_client_error("lookup_events", it, "no\n  luck")
             else:
                 stub.add_response("lookup_events", it)
         stub.activate()
@@ -216,7 +216,7 @@ def test_rollback_in_another_account_does_not_ask_the_callers_cloudtrail(
     build(ecr, "a", "latest")
     lookups()
     arn = f"arn:aws:ecr:{REGION}:111122223333:repository/{NAME}"
-    assert "there is no repository" in refused("rollback", arn)
+    assert "RepositoryNotFoundException" in refused("rollback", arn)
     assert "does not hold what happened in 111122223333" in refused("history", arn)
 
 
@@ -270,7 +270,7 @@ def test_china_has_a_domain_of_its_own() -> None:
 def test_resolve_refuses_and_says_why(ecr: "ECRClient") -> None:
     build(ecr, "a")
     assert "there is no tag latest" in refused("resolve", NAME)
-    assert "there is no repository other" in refused("resolve", "other")
+    assert "name 'other' does not exist" in refused("resolve", "other")
 
 
 # --- history --------------------------------------------------------------------------------------
@@ -373,17 +373,23 @@ def test_without_any_role_that_is_said_and_nobody_is_marked(lookups: Callable[..
     assert "!" not in result.stdout
 
 
-def test_nothing_seen_is_said(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [((), "no events"), ((put(1, "a"),), "1 event"), ((put(1, "a"),) * 2, "2 events")],
+)
+def test_how_much_was_seen_is_said(
+    ecr: "ECRClient", lookups: Callable[..., None], seen: tuple[dict[str, Any], ...], told: str
+) -> None:
     guarded(ecr)
-    lookups(page(), page(), page())
-    assert run("history", NAME, "next").stdout.endswith(": no events\n")
+    lookups(page(*seen), page(), page())
+    assert run("history", NAME).stdout.splitlines()[0].endswith(f": {told}")
 
 
 @pytest.mark.usefixtures("ecr")
 def test_history_needs_cloudtrail(lookups: Callable[..., None]) -> None:
     lookups("AccessDeniedException", "AccessDeniedException")
     told = refused("history", NAME)
-    assert "no permission for cloudtrail:LookupEvents on forms-admin-deploy" in told
+    assert f"no permission for cloudtrail:LookupEvents on {NAME}: no luck; grant" in told
 
 
 # --- Faults of AWS and of its use -----------------------------------------------------------------

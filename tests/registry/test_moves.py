@@ -249,6 +249,17 @@ def test_a_write_once_tag_is_told_as_such(ecr: "ECRClient") -> None:
     assert place(ecr, "release", "immutable") == older
 
 
+def test_a_tag_that_is_taken_back_at_once_is_a_lost_race(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+
+    def take_back(call: int) -> None:
+        if call == 3:
+            move(on(Wire(ecr)), older, "latest", allow_older=True)
+
+    with pytest.raises(RefusedError, match=f"moved by somebody else.*now on {older}"):
+        move(on(Wire(ecr, after=take_back)), newer, "latest")
+
+
 # --- Faults ---------------------------------------------------------------------------------------
 
 
