@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from components.tag_mutability import is_write_once
+from registry import convention, images, reference
+from registry.errors import RefusedError
+from registry.moves import move, promote
+from registry.resolve import resolve
+from registry.rollback import NoTrailError, rollback
 from rehearsal.embedded_aws import EmbeddedAws, Repository
 from rehearsal.program import Update
 
@@ -60,7 +65,7 @@ def _played(name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Ac
     for part in parts:
         try:
             told.append(part())
-        except (_FailedError, ClientError) as error:
+        except (_FailedError, RefusedError, ClientError) as error:
             failures.append(str(error))
     details = failures or [detail for detail in told if detail is not None]
     if details:
@@ -122,8 +127,8 @@ class _Build:
             {"schemaVersion": 2, "mediaType": _MANIFEST, "config": config, "layers": [layer]}
         )
         self.digest = _digest(self.manifest.encode())
-        commit = hashlib.sha1(self.layer, usedforsecurity=False).hexdigest()
-        self.tag = f"merged-{commit}-{_EPOCH + number * 3600}"
+        self.commit = hashlib.sha1(self.layer, usedforsecurity=False).hexdigest()
+        self.tag = f"merged-{self.commit}-{_EPOCH + number * 3600}"
 
 
 _EPOCH: Final = 1_764_000_000
@@ -142,6 +147,7 @@ class _Scene:
     ) -> None:
         self.ecr = ecr
         self.repository = repository
+        self.operated = images.Repository(ecr, reference.Reference(name=repository.name))
         self.movable_tags = movable_tags
         self.first, self.second = (_Build(repository.name, number) for number in (1, 2))
 
@@ -192,6 +198,45 @@ class _Scene:
     def move_back(self) -> str:
         """The movable tags return."""
         return self._move(self.second, self.first)
+
+    def promote(self) -> str:
+        """The second build goes through all stages, as the first has before it."""
+        self._put(self.first, self.first.tag.replace("merged", "prod"))
+        for stage in ("stg", "prod", "prod"):
+            latest = self.movable_tags[0] if stage == "prod" else None
+            promotion = promote(self.operated, self.second.tag, stage, latest=latest)
+            self._expect(promotion.tag, self.second)
+        self._expect(self.movable_tags[0], self.second)
+        image, _ = self.operated.image_and_place(self.second.tag, self.second.tag)
+        stages = [tag.stage for tag in convention.unique_tags(image.tags)]
+        if stages != ["prod", "stg", "merged"]:
+            raise _FailedError(f"{self.repository.name}: the promoted build is {image.tags}")
+        return f"the second build is {_short(promotion.tag)}; {self.movable_tags[0]} is on it"
+
+    def refuse_backwards(self) -> str:
+        """The first build is older."""
+        tag = self.movable_tags[0]
+        try:
+            move(self.operated, self.first.digest, tag)
+        except RefusedError:
+            self._expect(tag, self.second)
+            return f"{tag} would not go to the older build"
+        raise _FailedError(f"{self.repository.name}: {tag} went to an older build")
+
+    def roll_back(self) -> str:
+        """Moto has no CloudTrail to tell where the tag was, so the unique tags do."""
+        tag = self.movable_tags[0]
+        done = rollback(self.operated, tag, _no_trail)
+        self._expect(tag, self.first)
+        return f"{tag} is on the first build again, by the {done.basis}"
+
+    def resolve(self) -> str:
+        """What a review app would run, and what that was built from."""
+        tag = self.movable_tags[0]
+        found = resolve(self.operated, tag)
+        if (found.image.digest, found.commit) != (self.first.digest, self.first.commit):
+            raise _FailedError(f"{self.repository.name}: {tag} was resolved to {found.image}")
+        return f"{tag} is {_short(str(found.unique_tag))}, of commit {found.commit[:7]}"
 
     def _move(self, source: _Build, target: _Build) -> str:
         for tag in self.movable_tags:
@@ -261,7 +306,15 @@ _ACTS: Final[dict[str, Callable[[_Scene], str | None]]] = {
     "refuse-overwriting": _Scene.refuse_overwriting,
     "overwrite-other-tag": _Scene.overwrite,
     "move-latest-back": _Scene.move_back,
+    "promote": _Scene.promote,
+    "refuse-backwards": _Scene.refuse_backwards,
+    "roll-back": _Scene.roll_back,
+    "resolve": _Scene.resolve,
 }
+
+
+def _no_trail() -> Sequence[str]:
+    raise NoTrailError("the embedded AWS has no CloudTrail")
 
 
 def _short(name: str, limit: int = 20) -> str:

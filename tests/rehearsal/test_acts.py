@@ -25,6 +25,10 @@ ALL = [
     "refuse-overwriting",
     "overwrite-other-tag",
     "move-latest-back",
+    "promote",
+    "refuse-backwards",
+    "roll-back",
+    "resolve",
 ]
 OPEN_POLICY = {
     "Version": "2012-10-17",
@@ -100,7 +104,7 @@ def test_nothing_is_claimed_where_there_is_nothing_to_play(stack: StackFile) -> 
     config["container-images:writeOnceTags"] = "[]"
     stack = replace(stack, config=config)
     with embedded_aws(stack) as aws:
-        assert list(Up(aws, run(stack, aws)).play()) == [it for it in ALL if "refuse" not in it]
+        assert list(Up(aws, run(stack, aws)).play()) == [it for it in ALL if it != "refuse-overwriting"]
 
 
 class TestDeclared:
@@ -171,7 +175,14 @@ class TestTheOthers:
             return Immutable
 
         monkeypatch.setattr(ECR, "_resolve_image_tag_mutability", moves_nothing)
-        assert up.failed() == {"move-latest", "overwrite-other-tag", "move-latest-back"}
+        assert up.failed() == {
+            "move-latest",
+            "overwrite-other-tag",
+            "move-latest-back",
+            "promote",
+            "refuse-backwards",
+            "roll-back",
+        }
 
     def test_a_put_that_does_nothing_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
         right = ECR.put_image

@@ -1,0 +1,352 @@
+"""The commands: what is asked is parsed, the work is called, and what came of it is printed."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from registry import output, reference
+from registry.aws import Aws
+from registry.errors import RefusedError, explain
+from registry.images import Repository
+from registry.moves import move, promote
+from registry.plain_values import PlainCommand, PlainGroup
+from registry.reference import InvalidReferenceError, Reference
+from registry.resolve import resolve
+from registry.rollback import NoTrailError, rollback
+from registry.trail import DELETE, EXPIRE, PUT, Record, Trail, earliest, pipeline_roles, places
+from registry.trail import changes as changes_of
+
+FAILED: Final = 1
+
+app = typer.Typer(
+    cls=PlainGroup,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: readable in a build's log, and quicker to start
+    no_args_is_help=True,
+    help="Move, promote, roll back, resolve and trace the tags of a repository in Amazon ECR. "
+    "Region, profile and endpoint come from the environment, as with any AWS tool. Exit status: "
+    "0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage.",
+)
+
+
+# --- What is asked --------------------------------------------------------------------------------
+
+
+def _repository(text: str) -> Reference:
+    try:
+        return reference.parse(text)
+    except InvalidReferenceError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _tag(text: str) -> str:
+    if not reference.is_tag(text):
+        raise typer.BadParameter(f"{text!r} is no tag: 1 to 128 letters, digits and . _ -")
+    return text
+
+
+def _digest(text: str) -> str:
+    if not reference.is_digest(text):
+        raise typer.BadParameter(f"{text!r} is no digest: sha256: and 64 hex digits, lower case")
+    return text
+
+
+def _source(text: str) -> str:
+    return text if reference.is_digest(text) else _tag(text)
+
+
+def _stage(text: str) -> str:
+    if text not in get_args(_Stage):
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(get_args(_Stage))}")
+    return text
+
+
+def _role(text: str) -> str:
+    if not text.startswith("arn:") or ":role/" not in text:
+        raise typer.BadParameter(f"{text!r} is no ARN of a role: arn:aws:iam::ACCOUNT:role/NAME")
+    return text
+
+
+_Stage = Literal["stg", "prod"]
+"""What an image can be promoted to."""
+
+_Repository = Annotated[
+    Reference,
+    typer.Argument(
+        parser=_repository,
+        metavar="REPOSITORY",
+        help="Name, ARN or URI of the repository. An ARN and a URI say the account and Region too.",
+        show_default=False,
+    ),
+]
+_Source = Annotated[
+    str,
+    typer.Argument(
+        parser=_source, metavar="SOURCE", help="The image: a tag or a digest.", show_default=False
+    ),
+]
+_TagArgument = Annotated[str, typer.Argument(parser=_tag, metavar="TAG", help="The tag.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would move, and move nothing.")]
+_Reason = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Why, for the record.", show_default=False)
+]
+_Record = Annotated[
+    Path | None,
+    typer.Option(
+        parser=Path,
+        metavar="FILE",
+        help="Append a JSON line to this file for a tag that was moved.",
+        show_default=False,
+    ),
+]
+
+
+# --- The commands ---------------------------------------------------------------------------------
+
+
+@app.command(name="move", cls=PlainCommand)
+def move_command(
+    repository: _Repository,
+    source: _Source,
+    to: Annotated[
+        str, typer.Option(parser=_tag, metavar="TAG", help="The tag that moves.")
+    ] = "latest",
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            parser=_digest,
+            metavar="DIGEST",
+            help="Refuse unless the tag is on this image now.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_older: Annotated[
+        bool,
+        typer.Option("--allow-older", help="Also to an image whose build is older, or unknown."),
+    ] = False,
+    dry_run: _DryRun = False,
+    reason: _Reason = None,
+    record: _Record = None,
+    as_json: _Json = False,
+) -> None:
+    """Put a tag on another image, without pulling it.
+
+    Refused where the image was built before the one that the tag is on. Nothing is done where the
+    tag is on the image already.
+    """
+    with _work(repository) as (aws, there), _recorded(record) as append:
+        _, caller = aws.caller()
+        moved = move(there, source, to, expect=expect, allow_older=allow_older, dry_run=dry_run)
+        told = output.move_json(moved, caller, reason)
+        append(told)
+        _print(told, output.move_text(moved), as_json=as_json)
+
+
+@app.command(name="promote", cls=PlainCommand)
+def promote_command(
+    repository: _Repository,
+    source: _Source,
+    stage: Annotated[
+        _Stage,
+        typer.Option(
+            parser=_stage, help="What the image has been accepted for.", show_default=False
+        ),
+    ],
+    latest: Annotated[
+        bool, typer.Option("--latest", help="Then move latest to the image, as move does.")
+    ] = False,
+    reason: _Reason = None,
+    record: _Record = None,
+    as_json: _Json = False,
+) -> None:
+    """Give an image the unique tag of a stage: STAGE-COMMIT-TIME.
+
+    An image that has one for this stage keeps it, and gets no other: the command may be run again.
+    """
+    with _work(repository) as (aws, there), _recorded(record) as append:
+        _, caller = aws.caller()
+        done = promote(there, source, stage, latest="latest" if latest else None)
+        moved = None if done.latest is None else output.move_json(done.latest, caller, reason)
+        if moved is not None:
+            append(moved)
+        told = {"tag": done.tag, "digest": done.digest, "added": done.added, "latest": moved}
+        text = f"{done.tag} {'added to' if done.added else 'was already on'} {done.digest}"
+        if done.latest is not None:
+            text += f"\n{output.move_text(done.latest)}"
+        _print(told, text, as_json=as_json)
+
+
+@app.command(name="rollback", cls=PlainCommand)
+def rollback_command(
+    repository: _Repository,
+    tag: Annotated[
+        str, typer.Option(parser=_tag, metavar="TAG", help="The tag that moves.")
+    ] = "latest",
+    to: Annotated[
+        str | None,
+        typer.Option(
+            parser=_digest, metavar="DIGEST", help="The image to go back to.", show_default=False
+        ),
+    ] = None,
+    dry_run: _DryRun = False,
+    reason: _Reason = None,
+    record: _Record = None,
+    as_json: _Json = False,
+) -> None:
+    """Move a tag back to the image that it was on before.
+
+    That is the last one in CloudTrail; where CloudTrail cannot tell, the image with the next older
+    unique tag of the same stage. Done again, it goes back one further.
+    """
+    with _work(repository) as (aws, there), _recorded(record) as append:
+        account, caller = aws.caller()
+        done = rollback(
+            there, tag, lambda: _places(aws, account, repository, tag), to=to, dry_run=dry_run
+        )
+        for note in done.notes:
+            _note(note)
+        told = output.move_json(done.move, caller, reason)
+        append(told)
+        text = f"{output.move_text(done.move)}\nbasis: {done.basis}"
+        _print({**told, "basis": done.basis}, text, as_json=as_json)
+
+
+@app.command(name="resolve", cls=PlainCommand)
+def resolve_command(
+    repository: _Repository, tag: _TagArgument = "latest", as_json: _Json = False
+) -> None:
+    """Say which image a tag is on, as a reference that can be pulled and never changes.
+
+    Needs no more than permission to pull, so it works from any account that may.
+    """
+    with _work(repository) as (aws, there):
+        found = resolve(there, tag)
+        uri = there.uri(found.image.registry_id, aws.dns_suffix())
+        told = output.resolved_json(found, uri)
+        _print(told, told["reference"], as_json=as_json)
+
+
+@app.command(name="history", cls=PlainCommand)
+def history_command(
+    repository: _Repository,
+    tag: _TagArgument = "latest",
+    pipeline_role: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=_role,
+            metavar="ARN",
+            help="A role that may move tags. Default: those that the repository policy names.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Say who moved a tag, tried to, or took it away, the newest first.
+
+    As CloudTrail has it: 90 days back, and up to a quarter of an hour late. Others than the
+    pipeline's roles are marked with an exclamation mark.
+    """
+    with _work(repository) as (aws, there):
+        account, _ = aws.caller()
+        since = earliest()
+        try:
+            records = _records(aws, account, repository, (PUT, DELETE, EXPIRE), since)
+        except NoTrailError as error:
+            raise RefusedError(str(error)) from None
+        roles = frozenset(pipeline_role or ()) or pipeline_roles(there.policy())
+        if not roles:
+            _note(
+                f"the policy of {there} does not say which roles may move tags, so nobody counts "
+                "as the pipeline; name them with --pipeline-role"
+            )
+        changes = changes_of(records, tag)[::-1]
+        if as_json:
+            _print(output.history_json(tag, since, changes, roles), "", as_json=True)
+        else:
+            names = {it.digest: it.tags for it in there.images()}
+            output.print_history(f"{tag} of {there}", since, changes, roles, names)
+
+
+# --- Around every command -------------------------------------------------------------------------
+
+
+@contextmanager
+def _work(repository: Reference) -> Iterator[tuple[Aws, Repository]]:
+    """AWS and the repository in it. What goes wrong with them ends the command, in one line."""
+    try:
+        aws = Aws(repository.region)
+        yield aws, Repository(aws.ecr(), repository)
+    except RefusedError as error:
+        problem = str(error)
+    except (ClientError, BotoCoreError) as error:
+        problem = explain(error, str(repository))
+    else:
+        return
+    _say(problem)
+    raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _recorded(file: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Takes what is to be recorded, where it moved anything.
+
+    The file is opened first: nothing is moved where it cannot be recorded.
+    """
+    if file is None:
+        yield lambda _: None
+        return
+    try:
+        with file.open("a", encoding="utf-8") as lines:
+
+            def append(told: Mapping[str, Any]) -> None:
+                if told["moved"]:
+                    lines.write(f"{json.dumps(told)}\n")
+
+            yield append
+    except OSError as error:
+        raise RefusedError(
+            f"the record {file} cannot be written ({error.strerror}); name another file, and see "
+            "with resolve whether the tag has been moved"
+        ) from None
+
+
+def _places(aws: Aws, account: str, repository: Reference, tag: str) -> list[str]:
+    return places(_records(aws, account, repository, (PUT,), earliest()), tag)
+
+
+def _records(
+    aws: Aws, account: str, repository: Reference, events: tuple[str, ...], since: datetime
+) -> list[Record]:
+    """What CloudTrail has of the repository. Raises NoTrailError where it cannot be asked."""
+    holder = repository.registry_id or account
+    if holder != account:
+        raise NoTrailError(
+            f"CloudTrail in account {account} does not hold what happened in {holder}; run as a "
+            "role of that account"
+        )
+    trail = Trail(aws.cloudtrail())
+    try:
+        return trail.records(aws.repository_arn(repository.name, holder), events, since)
+    except (ClientError, BotoCoreError) as error:
+        raise NoTrailError(explain(error, str(repository))) from None
+
+
+def _print(told: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    typer.echo(json.dumps(told, indent=2) if as_json else text)
+
+
+def _note(text: str) -> None:
+    _say(f"note: {text}")
+
+
+def _say(text: str) -> None:
+    """A line on standard error, whatever AWS's messages are made up of."""
+    typer.echo(" ".join(text.split()), err=True)

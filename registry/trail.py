@@ -1,0 +1,245 @@
+"""What CloudTrail has recorded of a tag: who put it where, who tried to, and what took it away.
+
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/logging-using-cloudtrail.html
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from types_boto3_cloudtrail import CloudTrailClient
+    from types_boto3_cloudtrail.type_defs import LookupEventsRequestTypeDef
+
+DAYS: Final = 90
+"""How long CloudTrail keeps the events that it lets everybody look up."""
+
+SECONDS_PER_LOOKUP: Final = 0.5
+"""Two requests a second are allowed, in an account and Region:
+https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html"""
+
+PUT: Final = "PutImage"
+DELETE: Final = "BatchDeleteImage"
+EXPIRE: Final = "PolicyExecutionEvent"
+"""The work of a lifecycle policy. It has no caller."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One event about the images of a repository, as CloudTrail has it."""
+
+    time: datetime
+    event: str
+    principal: str | None
+    """ARN of the role, of the user or of the account's root."""
+    session: str | None
+    """Of a role: the session's name."""
+    error: str | None
+    """Why nothing came of it."""
+    tags: frozenset[str] | None
+    """The tags that it put or took. None where CloudTrail left them out: of calls that were denied
+    it may, and of large ones it does."""
+    put: str | None = None
+    """Digest of the image that it put, if that is recorded."""
+    taken: frozenset[str] = frozenset()
+    """Digests of the images that it took away with all their tags."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What an event did, or would have done, to one tag."""
+
+    record: Record
+    before: str | None
+    """Digest of the image that the tag was on, as far as the events tell."""
+    after: str | None
+    """Digest of the image that it was put on, or was to be; None where it was taken away."""
+
+
+class Trail:
+    """CloudTrail's event history of one account and Region, at the rate that AWS allows."""
+
+    def __init__(
+        self,
+        cloudtrail: "CloudTrailClient",
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`clock` and `sleep` count in seconds."""
+        self._cloudtrail = cloudtrail
+        self._clock = clock
+        self._sleep = sleep
+        self._next = clock()
+
+    def records(self, repository_arn: str, events: Sequence[str], since: datetime) -> list[Record]:
+        """What happened to a repository's images, the oldest first.
+
+        A lookup takes one attribute, so each event's name is a pass of its own over all that
+        happened under that name in the account.
+        """
+        found = [
+            record
+            for event in events
+            for raw in self._lookup(event, since)
+            if (record := record_of(raw, repository_arn))
+        ]
+        # CloudTrail gives the newest first, and so it counts within a second too: times are whole
+        # seconds, and sorting leaves those that are equal as they were.
+        found.reverse()
+        return sorted(found, key=lambda it: it.time)
+
+    def _lookup(self, event: str, since: datetime) -> Iterator[dict[str, Any]]:
+        request: LookupEventsRequestTypeDef = {
+            "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": event}],
+            "StartTime": since,
+            "MaxResults": 50,
+        }
+        while True:
+            wait = self._next - self._clock()
+            if wait > 0:
+                self._sleep(wait)
+            self._next = self._clock() + SECONDS_PER_LOOKUP
+            page = self._cloudtrail.lookup_events(**request)
+            yield from (json.loads(it["CloudTrailEvent"]) for it in page["Events"])
+            if not page.get("NextToken"):
+                return
+            request["NextToken"] = page["NextToken"]
+
+
+def earliest(now: datetime | None = None) -> datetime:
+    """How far back CloudTrail can be asked."""
+    return (now or datetime.now(UTC)) - timedelta(days=DAYS)
+
+
+def changes(records: Iterable[Record], tag: str) -> list[Change]:
+    """What became of a tag, given the records of its repository, the oldest first.
+
+    No event says where the tag was before: that is the last place that an earlier event gave it.
+    """
+    found = []
+    at: str | None = None
+    for record in records:
+        if record.event == PUT:
+            if record.tags is not None and tag not in record.tags:
+                continue
+            after = record.put
+        else:
+            # Whoever deletes an image by its digest takes its tags too, and need not name them.
+            named = record.tags is None or tag in record.tags
+            if not named and (at is None or at not in record.taken):
+                continue
+            after = None
+        found.append(Change(record=record, before=at, after=after))
+        if record.error is None:
+            at = after
+    return found
+
+
+def places(records: Iterable[Record], tag: str) -> list[str]:
+    """Where a tag was put, the oldest first, as far as CloudTrail has the digest and the tag."""
+    return [
+        record.put
+        for record in records
+        if record.event == PUT and not record.error and tag in (record.tags or ()) and record.put
+    ]
+
+
+def record_of(raw: Mapping[str, Any], repository_arn: str) -> Record | None:
+    """An event, if it is about this repository."""
+    if raw.get("eventSource") != "ecr.amazonaws.com" or not _is_about(raw, repository_arn):
+        return None
+    identity = raw.get("userIdentity") or {}
+    issuer = (identity.get("sessionContext") or {}).get("sessionIssuer") or {}
+    arn = identity.get("arn") or ""
+    recorded: dict[str, Any] = {
+        "time": datetime.fromisoformat(raw["eventTime"]),
+        "event": raw["eventName"],
+        "principal": issuer.get("arn") or arn or identity.get("invokedBy"),
+        "session": arn.rpartition("/")[2] if ":assumed-role/" in arn else None,
+        "error": raw.get("errorCode"),
+    }
+    return Record(**recorded, **_READERS[raw["eventName"]](raw))
+
+
+def _is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
+    _, _, _, _, registry_id, resource = repository_arn.split(":", maxsplit=5)
+    arns = [it["ARN"] for it in raw.get("resources") or [] if it.get("ARN")]
+    if arns:
+        return repository_arn in arns
+    details = raw.get("requestParameters") or raw.get("serviceEventDetails") or {}
+    if "repositoryName" in details:
+        named = f"repository/{details['repositoryName']}"
+        return named == resource and details.get("registryId", registry_id) == registry_id
+    # Of a denied call there may be no more than what its caller was told.
+    return repository_arn in raw.get("errorMessage", "").split()
+
+
+def _read_put(raw: Mapping[str, Any]) -> dict[str, Any]:
+    request, response = raw.get("requestParameters"), raw.get("responseElements") or {}
+    put = ((response.get("image") or {}).get("imageId") or {}).get("imageDigest")
+    if not request:
+        return {"tags": None, "put": put}
+    tag, manifest = request.get("imageTag"), request.get("imageManifest")
+    if not put:
+        put = request.get("imageDigest")
+    if not put and manifest:
+        put = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+    return {"tags": frozenset({tag} if tag else ()), "put": put}
+
+
+def _read_delete(raw: Mapping[str, Any]) -> dict[str, Any]:
+    request, response = raw.get("requestParameters"), raw.get("responseElements")
+    if not request:
+        return {"tags": None}
+    asked: list[dict[str, str]] = request.get("imageIds") or []
+    # The answer lists what was deleted; what could not be, it leaves to its failures.
+    done: list[dict[str, str]] = asked if response is None else response.get("imageIds") or []
+    digests = {it["imageDigest"] for it in done if "imageDigest" in it}
+    return {
+        "tags": frozenset(it["imageTag"] for it in done if "imageTag" in it),
+        # With a tag beside it, a digest only says which image the tag has to be on.
+        "taken": frozenset(
+            it["imageDigest"]
+            for it in asked
+            if "imageTag" not in it and it.get("imageDigest") in digests
+        ),
+    }
+
+
+def _read_expiry(raw: Mapping[str, Any]) -> dict[str, Any]:
+    actions = (raw.get("serviceEventDetails") or {}).get("lifecycleEventImageActions") or []
+    images = [it["lifecycleEventImage"] for it in actions]
+    return {
+        "tags": frozenset(tag for it in images for tag in it.get("tagList") or []),
+        "taken": frozenset(it["digest"] for it in images),
+    }
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+    PUT: _read_put,
+    DELETE: _read_delete,
+    EXPIRE: _read_expiry,
+}
+
+
+def pipeline_roles(policy: str | None) -> frozenset[str]:
+    """The roles that a repository policy lets move tags: those that its Deny leaves out.
+
+    Empty where there is no policy, or none with such a Deny as the guard writes it.
+    """
+    found: set[str] = set()
+    for statement in json.loads(policy or "{}").get("Statement", []):
+        condition = statement.get("Condition", {}).get("ArnNotEquals", {})
+        roles = condition.get("aws:PrincipalArn", [])
+        if statement.get("Effect") == "Deny" and f"ecr:{PUT}" in _listed(statement.get("Action")):
+            found.update(_listed(roles))
+    return frozenset(found)
+
+
+def _listed(value: str | list[str] | None) -> list[str]:
+    """An element of a policy, where one value may stand for a list of one."""
+    return [value] if isinstance(value, str) else value or []

@@ -1,0 +1,486 @@
+"""The commands in one process with the tests: every exit status, and what is printed where."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from typer.testing import CliRunner, Result
+
+from components.guard import repository_policy, to_json
+from registry import trail
+from registry.aws import ATTEMPTS, Aws
+from registry.cli import app
+from tests.registry.builds import ACCOUNT, NAME, REGION, Wire, build, digest_of, place, sha, tag
+from tests.registry.events import DIGESTS, PIPELINE, expiry, identity, put
+from tests.registry.test_trail import access, page
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+CALLER = f"arn:aws:sts::{ACCOUNT}:user/moto"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def done(*arguments: str) -> dict[str, Any]:
+    """What a command printed, where it went well and printed nothing else."""
+    result = run(*arguments, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+def refused(*arguments: str) -> str:
+    """Why a command did nothing: one line on standard error, and no other."""
+    for mode in ([], ["--json"]):
+        result = run(*arguments, *mode)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def image(digest: str, *tags: str) -> dict[str, Any]:
+    return {"digest": digest, "tags": sorted(tags)}
+
+
+# --- move -----------------------------------------------------------------------------------------
+
+
+def test_move_tells_what_it_did(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+    told = done("move", NAME, newer, "--expect", older, "--reason", "released")
+    time = told.pop("time")
+    assert time.endswith("Z")
+    assert len(time) == len("2026-11-23T07:00:00Z")
+    assert told == {
+        "repository": NAME,
+        "tag": "latest",
+        "from": image(older, "latest", tag("merged", "a")),
+        "to": image(newer, "latest", tag("merged", "b")),
+        "moved": True,
+        "dryRun": False,
+        "caller": CALLER,
+        "reason": "released",
+    }
+    assert done("move", NAME, newer)["moved"] is False
+
+
+def test_move_of_a_new_tag_tells_that_it_was_nowhere(ecr: "ECRClient") -> None:
+    build(ecr, "a")
+    told = done("move", NAME, tag("merged", "a"), "--to", "next")
+    assert (told["tag"], told["from"], told["moved"], told["reason"]) == ("next", None, True, None)
+
+
+def test_move_in_words(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a"), build(ecr, "b")
+    first, second = (
+        f"{it} ({tag('merged', letter)})" for it, letter in ((older, "a"), (newer, "b"))
+    )
+    assert run("move", NAME, older).stdout == f"latest moved from no image to {first}\n"
+    would = run("move", NAME, newer, "--dry-run")
+    assert would.stdout == f"latest would move from {first} to {second}\n"
+    assert place(ecr, "latest") == older
+    assert run("move", NAME, newer).stdout == f"latest moved from {first} to {second}\n"
+    assert run("move", NAME, newer).stdout == f"latest is on {second} already\n"
+
+
+def test_move_refuses_and_says_why(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a"), build(ecr, "b", "latest")
+    assert "--allow-older" in refused("move", NAME, older)
+    assert "not on the expected" in refused("move", NAME, newer, "--to", "next", "--expect", older)
+    assert "no image nothing" in refused("move", NAME, "nothing")
+    assert place(ecr, "latest") == newer
+    assert done("move", NAME, older, "--allow-older")["moved"] is True
+
+
+def test_a_dry_run_is_marked_as_one(ecr: "ECRClient") -> None:
+    told = done("move", NAME, build(ecr, "a"), "--dry-run")
+    assert (told["moved"], told["dryRun"]) == (False, True)
+
+
+def test_only_moves_are_recorded_each_in_a_line(ecr: "ECRClient", tmp_path: Path) -> None:
+    record = tmp_path / "moves.jsonl"
+    older, newer = build(ecr, "a"), build(ecr, "b", tag("prod", "b"))
+    to = ("--record", str(record))
+    moves = [
+        done("move", NAME, older, *to),
+        done("move", NAME, older, *to),
+        done("move", NAME, newer, "--dry-run", *to),
+        done("promote", NAME, newer, "--stage", "prod", "--latest", *to)["latest"],
+        done("promote", NAME, newer, "--stage", "prod", *to),
+        done("rollback", NAME, "--to", older, *to),
+    ]
+    del moves[-1]["basis"]
+    lines = record.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [moves[0], moves[3], moves[5]]
+
+
+def test_nothing_is_moved_where_it_cannot_be_recorded(ecr: "ECRClient", tmp_path: Path) -> None:
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+    told = refused("move", NAME, newer, "--record", str(tmp_path / "nowhere" / "moves.jsonl"))
+    assert "moves.jsonl cannot be written (No such file or directory); name another" in told
+    assert place(ecr, "latest") == older
+
+
+# --- promote --------------------------------------------------------------------------------------
+
+
+def test_promote_tells_the_tag_and_the_move(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    staged = done("promote", NAME, digest, "--stage", "stg")
+    assert staged == {"tag": staged["tag"], "digest": digest, "added": True, "latest": None}
+    assert staged["tag"].startswith(f"stg-{sha('a')}-")
+    produced = done("promote", NAME, staged["tag"], "--stage", "prod", "--latest", "--reason", "ok")
+    latest = produced["latest"]
+    assert (latest["moved"], latest["from"], latest["reason"]) == (True, None, "ok")
+    assert latest["to"]["digest"] == digest
+    assert set(latest) == {
+        *("repository", "tag", "from", "to", "moved", "dryRun", "caller", "time", "reason")
+    }
+    again = done("promote", NAME, digest, "--stage", "prod", "--latest")
+    assert (again["tag"], again["added"], again["latest"]["moved"]) == (
+        produced["tag"],
+        False,
+        False,
+    )
+
+
+def test_promote_in_words(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    first = run("promote", NAME, digest, "--stage", "prod", "--latest").stdout.splitlines()
+    assert first[0].endswith(f" added to {digest}")
+    assert first[1].startswith("latest moved from no image to ")
+    [again] = run("promote", NAME, digest, "--stage", "prod").stdout.splitlines()
+    assert again.endswith(f" was already on {digest}")
+
+
+# --- rollback -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """CloudTrail with these pages in answer to the next lookups, or with an error."""
+
+    def answer(*pages: dict[str, Any] | str) -> None:
+        client = boto3.client("cloudtrail")
+        stub = Stubber(client)
+        for it in pages:
+            if isinstance(it, str):
+                stub.add_client_error("lookup_events", it, "no\n  luck")
+            else:
+                stub.add_response("lookup_events", it)
+        stub.activate()
+        monkeypatch.setattr(Aws, "cloudtrail", lambda _: client)
+        monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # the stub has no rate
+
+    return answer
+
+
+def test_rollback_goes_by_cloudtrail(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+    older, newer = build(ecr, "a"), build(ecr, "b", "latest")
+
+    def seen(hour: int, digest: str) -> dict[str, Any]:
+        return put(hour, "a", responseElements={"image": {"imageId": {"imageDigest": digest}}})
+
+    lookups(page(seen(2, newer), seen(1, older)))
+    told = done("rollback", NAME, "--reason", "broken")
+    assert (told["basis"], told["moved"], told["reason"]) == ("cloudtrail", True, "broken")
+    assert (told["from"]["digest"], told["to"]["digest"]) == (newer, older)
+    assert place(ecr, "latest") == older
+
+
+def test_rollback_goes_by_the_tags_where_cloudtrail_may_not_be_read(
+    ecr: "ECRClient", lookups: Callable[..., None]
+) -> None:
+    older = build(ecr, "a", tag("prod", "a"))
+    build(ecr, "b", tag("prod", "b"), "latest")
+    lookups("AccessDeniedException")
+    result = run("rollback", NAME)
+    assert result.exit_code == 0
+    assert result.stdout.endswith("\nbasis: tags\n")
+    assert "note: going by the unique tags: no permission for cloudtrail:Look" in result.stderr
+    assert place(ecr, "latest") == older
+
+
+def test_rollback_in_another_account_does_not_ask_the_callers_cloudtrail(
+    ecr: "ECRClient", lookups: Callable[..., None]
+) -> None:
+    build(ecr, "a", "latest")
+    lookups()
+    arn = f"arn:aws:ecr:{REGION}:111122223333:repository/{NAME}"
+    assert "RepositoryNotFoundException" in refused("rollback", arn)
+    assert "does not hold what happened in 111122223333" in refused("history", arn)
+
+
+def test_rollback_as_given(ecr: "ECRClient") -> None:
+    older = build(ecr, "a")
+    build(ecr, "b", "latest")
+    would = done("rollback", NAME, "--to", older, "--dry-run")
+    assert (would["basis"], would["moved"], would["dryRun"]) == ("given", False, True)
+    assert done("rollback", NAME, "--to", older, "--tag", "latest")["moved"] is True
+
+
+# --- resolve --------------------------------------------------------------------------------------
+
+
+def test_resolve_tells_the_image_and_its_build(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a", "latest", tag("prod", "a", 1))
+    reference = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest}"
+    assert run("resolve", NAME).stdout == f"{reference}\n"
+    assert done("resolve", NAME) == {
+        "reference": reference,
+        "digest": digest,
+        "tag": "latest",
+        "uniqueTag": tag("prod", "a", 1),
+        "commit": sha("a"),
+        "builtAt": "2026-03-01T16:00:00Z",
+        "tags": sorted(["latest", tag("merged", "a"), tag("prod", "a", 1)]),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}",
+        f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}",
+    ],
+)
+def test_a_uri_or_an_arn_needs_no_region_in_the_environment(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    digest = build(ecr, "a", "latest")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    told = done("resolve", text)
+    assert told["reference"] == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest}"
+
+
+def test_china_has_a_domain_of_its_own() -> None:
+    assert Aws("cn-north-1").dns_suffix() == "amazonaws.com.cn"
+    assert Aws("cn-north-1").repository_arn(NAME, ACCOUNT).startswith("arn:aws-cn:ecr:cn-north-1:")
+
+
+def test_resolve_refuses_and_says_why(ecr: "ECRClient") -> None:
+    build(ecr, "a")
+    assert "there is no tag latest" in refused("resolve", NAME)
+    assert "name 'other' does not exist" in refused("resolve", "other")
+
+
+# --- history --------------------------------------------------------------------------------------
+
+
+def guarded(ecr: "ECRClient") -> None:
+    policy = to_json(repository_policy(access(PIPELINE)))
+    ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
+
+
+STRANGER = f"arn:aws:iam::{ACCOUNT}:role/mary"
+
+
+def three_events() -> list[dict[str, Any]]:
+    stranger = put(3, "b", userIdentity=identity(STRANGER, "mary"), errorCode="AccessDenied")
+    return [page(stranger, put(2, "a")), page(), page(expiry(4, "a", "latest"))]
+
+
+def test_history_tells_who_did_what(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+    guarded(ecr)
+    lookups(*three_events())
+    told = done("history", NAME)
+    assert told["tag"] == "latest"
+    assert told["since"].endswith("Z")
+    assert told["events"] == [
+        {
+            "time": "2026-11-20T04:00:00Z",
+            "event": "PolicyExecutionEvent",
+            "principal": "AWS Internal",
+            "session": None,
+            "pipeline": False,
+            "from": DIGESTS["a"],
+            "to": None,
+            "error": None,
+        },
+        {
+            "time": "2026-11-20T03:00:00Z",
+            "event": "PutImage",
+            "principal": STRANGER,
+            "session": "mary",
+            "pipeline": False,
+            "from": DIGESTS["a"],
+            "to": DIGESTS["b"],
+            "error": "AccessDenied",
+        },
+        {
+            "time": "2026-11-20T02:00:00Z",
+            "event": "PutImage",
+            "principal": PIPELINE,
+            "session": "build-7",
+            "pipeline": True,
+            "from": None,
+            "to": DIGESTS["a"],
+            "error": None,
+        },
+    ]
+
+
+def test_history_in_a_table(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+    guarded(ecr)
+    kept = build(ecr, "c")
+    there = put(5, "c", responseElements={"image": {"imageId": {"imageDigest": kept}}})
+    passes = three_events()
+    passes[0]["Events"] = page(there)["Events"] + passes[0]["Events"]
+    lookups(*passes)
+    result = run("history", NAME)
+    assert (result.exit_code, result.stderr) == (0, "")
+    title, head, *lines = (line.rstrip() for line in result.stdout.splitlines())
+    assert title.startswith(f"latest of {NAME}, back to 20")
+    assert title.endswith(": 4 events")
+    assert head.split() == ["time", "who", "what"]
+    epoch = tag("merged", "c").rpartition("-")[2]
+    assert [re.split(" {2,}", line.strip(), maxsplit=1) for line in lines] == [
+        ["2026-11-20T05:00:00Z", "forms-image-pipeline  from ?"],
+        ["build-7", f"to   merged-{'c' * 8}-{epoch}"],
+        ["2026-11-20T04:00:00Z", "the lifecycle policy  from sha256:aaaaaaaaaaaa"],
+        ["expired"],
+        ["2026-11-20T03:00:00Z", "! mary                refused: AccessDenied"],
+        ["mary", "from sha256:aaaaaaaaaaaa"],
+        ["to", "sha256:bbbbbbbbbbbb"],
+        ["2026-11-20T02:00:00Z", "forms-image-pipeline  from ?"],
+        ["build-7", "to   sha256:aaaaaaaaaaaa"],
+    ]
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_pipelines_roles_can_be_given(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+    guarded(ecr)
+    lookups(*three_events())
+    told = done("history", NAME, "--pipeline-role", STRANGER)
+    assert [it["pipeline"] for it in told["events"]] == [False, True, False]
+
+
+@pytest.mark.usefixtures("ecr")
+def test_without_any_role_that_is_said_and_nobody_is_marked(lookups: Callable[..., None]) -> None:
+    lookups(*three_events())
+    result = run("history", NAME)
+    assert result.exit_code == 0
+    assert "nobody counts as the pipeline; name them with --pipeline-role" in result.stderr
+    assert "!" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [((), "no events"), ((put(1, "a"),), "1 event"), ((put(1, "a"),) * 2, "2 events")],
+)
+def test_how_much_was_seen_is_said(
+    ecr: "ECRClient", lookups: Callable[..., None], seen: tuple[dict[str, Any], ...], told: str
+) -> None:
+    guarded(ecr)
+    lookups(page(*seen), page(), page())
+    assert run("history", NAME).stdout.splitlines()[0].endswith(f": {told}")
+
+
+@pytest.mark.usefixtures("ecr")
+def test_history_needs_cloudtrail(lookups: Callable[..., None]) -> None:
+    lookups("AccessDeniedException", "AccessDeniedException")
+    told = refused("history", NAME)
+    assert f"no permission for cloudtrail:LookupEvents on {NAME}: no luck; grant" in told
+
+
+# --- Faults of AWS and of its use -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("describe_images", "ecr:DescribeImages"),
+        ("batch_get_image", "ecr:BatchGetImage"),
+        ("put_image", "ecr:PutImage"),
+    ],
+)
+def test_a_missing_permission_names_the_action_and_the_repository(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, operation: str, action: str
+) -> None:
+    def denied(**_: object) -> None:
+        raise ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "explicit deny"}},
+            action.removeprefix("ecr:"),
+        )
+
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+    with monkeypatch.context() as patch:
+        patch.setattr(ecr, operation, denied)
+        patch.setattr(Aws, "ecr", lambda _: Wire(ecr))
+        told = refused("move", NAME, newer)
+    assert told.startswith(f"no permission for {action} on {NAME}: explicit deny; grant {action}")
+    assert place(ecr, "latest") == older
+
+
+def test_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert "set AWS_DEFAULT_REGION, or give the repository as" in refused("resolve", NAME)
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert "Unable to locate credentials; sign in to AWS" in refused("resolve", NAME)
+
+
+def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert "correct AWS_PROFILE" in refused("resolve", NAME)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["resolve", "Forms:latest"], "is no repository"),
+        (["resolve", NAME, "sha256:0"], "is no tag"),
+        (["move", NAME, "sha256:0"], "is no tag"),
+        (["move", NAME, "latest", "--to", "-x"], "is no tag"),
+        (["move", NAME, "latest", "--expect", "latest"], "is no digest"),
+        (["rollback", NAME, "--to", "latest"], "is no digest"),
+        (["history", NAME, "--pipeline-role", "mary"], "is no ARN of a role"),
+        (["promote", NAME, "latest"], "--stage"),
+        (["promote", NAME, "latest", "--stage", "dev"], "dev"),
+        (["move", NAME], "SOURCE"),
+        (["nothing"], "nothing"),
+    ],
+)
+def test_wrong_usage_is_another_status(arguments: list[str], told: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize("command", ["move", "promote", "rollback", "resolve", "history"])
+def test_help_says_what_a_command_is_for_and_takes(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "REPOSITORY" in result.stdout
+    assert "--json" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert f"  {command} " in run("--help").stdout
+
+
+def test_throttling_is_retried_adaptively_and_the_environment_says_how_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def retries() -> object:
+        return Aws().ecr().meta.config.retries  # type: ignore[attr-defined]
+
+    assert retries() == {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    assert retries() == {"mode": "adaptive", "total_max_attempts": 2}
+
+
+def test_a_digest_is_that_of_the_manifests_bytes(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    [found] = ecr.batch_get_image(repositoryName=NAME, imageIds=[{"imageDigest": digest}])["images"]
+    assert digest_of(found["imageManifest"]) == digest

@@ -1,0 +1,175 @@
+"""The commands as the pipeline runs them: their own process, against servers at an endpoint."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from components.guard import repository_policy, to_json
+from tests.registry.builds import ACCOUNT, NAME, REGION, build, place, sha, tag
+from tests.registry.events import DIGESTS, PIPELINE, deletion, expiry, put
+from tests.registry.test_trail import access, page
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "registry", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def done(*arguments: str) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+@pytest.fixture(scope="module")
+def moto_server() -> Iterator[str]:
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def ecr(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["ECRClient"]:
+    """ECR at moto's server, where every process that a test starts finds it too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    client = boto3.client("ecr")
+    client.create_repository(repositoryName=NAME)
+    yield client
+    client.delete_repository(repositoryName=NAME, force=True)
+
+
+class Lookups(BaseHTTPRequestHandler):
+    """CloudTrail's LookupEvents, which moto does not have. Two of the four events come later."""
+
+    answers: dict[tuple[str, str | None], dict[str, Any]] = {  # noqa: RUF012 never changed
+        ("PutImage", None): page(put(8, "b"), put(7, "c", tag="prod"), more="second page"),
+        ("PutImage", "second page"): page(put(1, "a")),
+        ("BatchDeleteImage", None): page(
+            deletion(9, [{"imageDigest": DIGESTS["b"]}], [{"imageDigest": DIGESTS["b"]}])
+        ),
+        ("PolicyExecutionEvent", None): page(expiry(4, "a", "latest")),
+    }
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        [attribute] = request["LookupAttributes"]
+        known = self.headers["X-Amz-Target"].endswith(".LookupEvents")
+        key = (attribute["AttributeValue"], request.get("NextToken"))
+        body = json.dumps(self.answers[key]).encode()
+        self.send_response(200 if known and attribute["AttributeKey"] == "EventName" else 400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def cloudtrail(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    server = HTTPServer(("127.0.0.1", 0), Lookups)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDTRAIL", f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_build_goes_to_production_and_back(ecr: "ECRClient", tmp_path: Path) -> None:
+    record = tmp_path / "moves.jsonl"
+    first = build(ecr, "a", tag("prod", "a"), "latest")
+    second = build(ecr, "b")
+
+    staged = done("promote", NAME, tag("merged", "b"), "--stage", "stg")
+    assert (staged["digest"], staged["added"], staged["latest"]) == (second, True, None)
+    to_production = (NAME, staged["tag"], "--stage", "prod", "--latest", "--record", str(record))
+    produced = done("promote", *to_production)
+    assert produced["latest"]["moved"] is True
+    assert place(ecr, "latest") == second
+    assert [json.loads(line) for line in record.read_text().splitlines()] == [produced["latest"]]
+
+    resolved = done("resolve", f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}")
+    assert resolved["uniqueTag"] == produced["tag"]
+    assert resolved["commit"] == sha("b")
+
+    back = run("rollback", NAME, "--json")
+    assert back.returncode == 0
+    assert json.loads(back.stdout)["basis"] == "tags"
+    assert "going by the unique tags" in back.stderr  # moto has no CloudTrail to look up
+    assert place(ecr, "latest") == first
+
+    forth = run("move", NAME, produced["tag"])
+    assert (forth.returncode, forth.stderr) == (0, "")
+    assert forth.stdout.startswith(f"latest moved from {first} ")
+    assert place(ecr, "latest") == second
+
+    refused = run("move", NAME, first, "--json")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.count("\n") == 1
+    assert place(ecr, "latest") == second
+
+
+def test_an_image_reference_is_all_that_resolve_prints(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a", "latest")
+    found = run("resolve", NAME)
+    uri = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
+    assert (found.returncode, found.stdout, found.stderr) == (0, f"{uri}@{digest}\n", "")
+
+
+@pytest.mark.usefixtures("cloudtrail")
+def test_history_and_rollback_read_cloudtrail(ecr: "ECRClient") -> None:
+    policy = to_json(repository_policy(access(PIPELINE)))
+    ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
+    told = done("history", NAME)
+    assert [(it["event"], it["from"], it["to"]) for it in told["events"]] == [
+        ("BatchDeleteImage", DIGESTS["b"], None),
+        ("PutImage", None, DIGESTS["b"]),
+        ("PolicyExecutionEvent", DIGESTS["a"], None),
+        ("PutImage", None, DIGESTS["a"]),
+    ]
+    assert [it["pipeline"] for it in told["events"]] == [True, True, False, True]
+
+    build(ecr, "a", "latest")
+    gone = run("rollback", NAME, "--dry-run")
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert f"{DIGESTS['b']}, which latest of {NAME} would go back to, is gone" in gone.stderr
+
+
+def test_an_endpoint_that_nobody_is_at_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    result = run("resolve", NAME)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1
+    assert "Could not connect to the endpoint URL" in result.stderr
+    assert "check the network to AWS" in result.stderr
+
+
+def test_wrong_usage_is_told_on_standard_error() -> None:
+    result = run("promote", NAME, "latest", "--stage", "dev", "--json")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "'dev' is none of stg, prod" in result.stderr
+    assert "Traceback" not in result.stderr
