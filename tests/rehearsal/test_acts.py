@@ -104,7 +104,9 @@ def test_nothing_is_claimed_where_there_is_nothing_to_play(stack: StackFile) -> 
     config["container-images:writeOnceTags"] = "[]"
     stack = replace(stack, config=config)
     with embedded_aws(stack) as aws:
-        assert list(Up(aws, run(stack, aws)).play()) == [it for it in ALL if it != "refuse-overwriting"]
+        assert list(Up(aws, run(stack, aws)).play()) == [
+            it for it in ALL if it != "refuse-overwriting"
+        ]
 
 
 class TestDeclared:
