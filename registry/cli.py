@@ -3,26 +3,35 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from components.fault import InvalidInputError
 from registry import output, reference
 from registry.aws import Aws
 from registry.errors import RefusedError, explain
+from registry.expiry import examine
+from registry.expiry_files import Listing, moment, read_images, read_in_use, read_policy
+from registry.expiry_live import Difference, differences, live_listing, live_rules
+from registry.expiry_live import aws_preview as preview_of
+from registry.fate import UnknownFateError, fate
 from registry.images import Repository
+from registry.lifecycle_document import Rule
 from registry.moves import move, promote
 from registry.plain_values import PlainCommand, PlainGroup
 from registry.reference import InvalidReferenceError, Reference
-from registry.resolve import resolve
+from registry.resolve import Resolved, resolve
 from registry.rollback import NoTrailError, rollback
 from registry.trail import DELETE, EXPIRE, PUT, Record, Trail, earliest, pipeline_roles, places
 from registry.trail import changes as changes_of
 
 FAILED: Final = 1
+
+_T = TypeVar("_T")
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -68,10 +77,23 @@ def _stage(text: str) -> str:
     return text
 
 
+def _file(help_text: str) -> Any:
+    return typer.Option(parser=Path, metavar="FILE", help=help_text, show_default=False)
+
+
 def _role(text: str) -> str:
     if not text.startswith("arn:") or ":role/" not in text:
         raise typer.BadParameter(f"{text!r} is no ARN of a role: arn:aws:iam::ACCOUNT:role/NAME")
     return text
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time such as 2026-01-31T12:00:00Z: {error}"
+        ) from None
 
 
 _Stage = Literal["stg", "prod"]
@@ -225,12 +247,14 @@ def resolve_command(
 ) -> None:
     """Say which image a tag is on, as a reference that can be pulled and never changes.
 
-    Needs no more than permission to pull, so it works from any account that may.
+    Needs no more than permission to pull, so it works from any account that may. Whoever may read
+    the lifecycle policy too is told if it is about to take the image.
     """
     with _work(repository) as (aws, there):
         found = resolve(there, tag)
         uri = there.uri(found.image.registry_id, aws.dns_suffix())
         told = output.resolved_json(found, uri)
+        told |= _expires(there, found)
         _print(told, told["reference"], as_json=as_json)
 
 
@@ -275,19 +299,101 @@ def history_command(
             output.print_history(f"{tag} of {there}", since, changes, roles, names)
 
 
+@app.command(name="expiring", cls=PlainCommand)
+def expiring_command(
+    repository: Annotated[
+        Reference | None,
+        typer.Argument(
+            parser=_repository,
+            metavar="[REPOSITORY]",
+            help="Name, ARN or URI of the repository. Not with --policy and --images.",
+            show_default=False,
+        ),
+    ] = None,
+    policy: Annotated[
+        Path | None, _file("A lifecycle policy to try, instead of a live one.")
+    ] = None,
+    images: Annotated[
+        Path | None, _file("Its images, as aws ecr describe-images prints them.")
+    ] = None,
+    now: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=_moment,
+            metavar="ISO",
+            help="With files: the time for which it is said. Default: this moment.",
+            show_default=False,
+        ),
+    ] = None,
+    in_use: Annotated[
+        Path | None,
+        _file("What is deployed: digests and image references, one to a line or a JSON list."),
+    ] = None,
+    fail_on_loss: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-loss", help="Exit 1 if the image of latest, or one in use, would go."
+        ),
+    ] = False,
+    aws_preview: Annotated[
+        bool,
+        typer.Option("--aws-preview", help="Run AWS's own preview too, and say what differs."),
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Say what a lifecycle policy is about to do to a repository's images, and what to beware of.
+
+    Either REPOSITORY, with the policy that it has; or --policy and --images, without AWS.
+    """
+    files = None if policy is None or images is None else (policy, images)
+    if (repository is None) is (files is None) or (policy is None) is not (images is None):
+        raise typer.BadParameter("give either REPOSITORY, or both --policy and --images")
+    if files is not None and aws_preview:
+        raise typer.BadParameter("--aws-preview needs REPOSITORY: AWS knows nothing of the files")
+    if repository is not None and now is not None:
+        raise typer.BadParameter("--now goes with --policy and --images")
+    found: list[Difference] | None = None
+    with _told(str(repository or policy)):
+        used = _read(in_use, read_in_use) if in_use else []
+        if files is not None:
+            rules, listing = _read(files[0], read_policy), _read(files[1], read_images)
+        elif repository is not None:
+            there = Repository(Aws(repository.region).ecr(), repository)
+            rules, listing = _live(there)
+        report = examine(rules, listing, now or datetime.now(UTC), used)
+        if aws_preview:
+            # AWS previews no policy that is not there; and without one nothing goes.
+            preview = preview_of(there.client, there.place) if rules else {}
+            found = differences(report.verdicts, preview)
+    if as_json:
+        _print(output.expiring_json(report, found), "", as_json=True)
+    else:
+        output.print_expiring(str(repository or images), report, found)
+    if fail_on_loss and report.loses:
+        _say("the image of a movable tag, or one in use, would go; see the warnings")
+        raise typer.Exit(FAILED)
+
+
 # --- Around every command -------------------------------------------------------------------------
 
 
 @contextmanager
 def _work(repository: Reference) -> Iterator[tuple[Aws, Repository]]:
-    """AWS and the repository in it. What goes wrong with them ends the command, in one line."""
-    try:
+    """AWS and the repository in it."""
+    with _told(str(repository)):
         aws = Aws(repository.region)
         yield aws, Repository(aws.ecr(), repository)
+
+
+@contextmanager
+def _told(about: str) -> Iterator[None]:
+    """What goes wrong ends the command, in one line."""
+    try:
+        yield
     except RefusedError as error:
         problem = str(error)
     except (ClientError, BotoCoreError) as error:
-        problem = explain(error, str(repository))
+        problem = explain(error, about)
     else:
         return
     _say(problem)
@@ -316,6 +422,43 @@ def _recorded(file: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]
             f"the record {file} cannot be written ({error.strerror}); name another file, and see "
             "with resolve whether the tag has been moved"
         ) from None
+
+
+def _read(file: Path, parse: Callable[[str], _T]) -> _T:
+    """What is in a file. Raises RefusedError with all that is wrong with it."""
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except InvalidInputError as error:
+        raise RefusedError(f"{file}: {_faults(error)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"{file} cannot be read ({error}); name another file") from None
+
+
+def _live(repository: Repository) -> tuple[tuple[Rule, ...], Listing]:
+    client, place = repository.client, repository.place
+    try:
+        return live_rules(client, place), live_listing(client, place)
+    except InvalidInputError as error:
+        raise RefusedError(f"the lifecycle policy of {repository}: {_faults(error)}") from None
+
+
+def _faults(error: InvalidInputError) -> str:
+    """All of them, in one line."""
+    return " | ".join(map(str, error.faults))
+
+
+def _expires(repository: Repository, found: Resolved) -> dict[str, Any]:
+    """Whether the image is about to go, as far as the caller may know; a note if it is."""
+    try:
+        going = fate(repository, found.image.digest)
+    except UnknownFateError as error:
+        if not error.denied:
+            _note(f"not known whether the image is about to go: {error}")
+        return {}
+    if going is None:
+        return {"expires": None}
+    _note(f"the image of {found.tag} is about to go: {going}")
+    return {"expires": {"rule": going.rule}}
 
 
 def _places(aws: Aws, account: str, repository: Reference, tag: str) -> list[str]:

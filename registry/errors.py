@@ -43,6 +43,7 @@ _AWS_FIXES: Final[Mapping[str, str]] = {
     "SSOTokenLoadError": _SIGN_IN,
     "NoRegionError": "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI",
     "ProfileNotFound": "correct AWS_PROFILE, or unset it",
+    "WaiterError": "see what aws ecr get-lifecycle-policy-preview says, or leave --aws-preview out",
     "InvalidRegionError": "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
 }
 """How to mend what botocore finds wrong before it has an answer, by the name of its exception."""
@@ -51,6 +52,9 @@ _AWS_FIXES: Final[Mapping[str, str]] = {
 _ECR_FIXES: Final[Mapping[str, str]] = {
     "RepositoryNotFoundException": (
         "check the name and the Region, or give the repository's ARN or URI"
+    ),
+    "LifecyclePolicyPreviewInProgressException": (
+        "somebody's preview is under way, maybe of another policy: run the command again after it"
     ),
     "LimitExceededException": "delete tags of the image that nobody needs",
     "LayersNotFoundException": "push the image anew: it is not whole",
@@ -77,6 +81,11 @@ def explain(error: ClientError | BotoCoreError, repository: str) -> str:
 
 
 _AGAIN: Final = "run the command again: it takes up where this one stopped"
+
+
+def is_denied(error: ClientError | BotoCoreError) -> bool:
+    """Whether the caller lacks the permission."""
+    return isinstance(error, ClientError) and _code(error) in _DENIED
 
 
 def _code(error: ClientError) -> str:

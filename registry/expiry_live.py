@@ -30,8 +30,8 @@ def live_rules(ecr: "ECRClient", place: Mapping[str, Any]) -> tuple[Rule, ...]:
     return read_policy(text)
 
 
-def live_listing(ecr: "ECRClient", place: Mapping[str, Any]) -> Listing:
-    """The images of the repository, with what its indexes list.
+def live_listing(ecr: "ECRClient", place: Mapping[str, Any], *, lists: bool = True) -> Listing:
+    """The images of the repository, archived ones too, with what its indexes list if asked for.
 
     To read an index is to pull it, as ECR sees it, and sets back the time without a pull that a
     rule may measure; unless the reader's role is excluded from that:
@@ -40,13 +40,13 @@ def live_listing(ecr: "ECRClient", place: Mapping[str, Any]) -> Listing:
     archive cannot be read, and holds nothing.
     """
     pages = ecr.get_paginator("describe_images").paginate(
-        **place, PaginationConfig={"PageSize": 1000}
+        **place, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
     )
     images = [image_of(detail) for page in pages for detail in page["imageDetails"]]
-    if any(not image.tags and not is_index(image) for image in images):
+    if lists and any(not image.tags and not is_index(image) for image in images):
         indexes = [it.digest for it in images if is_index(it) and not it.archived]
-        lists = dict(_lists(ecr, place, indexes))
-        images = [replace(it, children=lists.get(it.digest)) for it in images]
+        children = dict(_lists(ecr, place, indexes))
+        images = [replace(it, children=children.get(it.digest)) for it in images]
     return Listing(images=tuple(images), repository=place["repositoryName"])
 
 

@@ -79,6 +79,18 @@ class Repository:
         """The repository, for a message."""
         return str(self._reference)
 
+    @property
+    def client(self) -> "ECRClient":
+        """For the calls that are not about one image."""
+        return self._ecr
+
+    @property
+    def place(self) -> "Place":
+        """What each call says of it."""
+        registry_id = self._reference.registry_id
+        here: Place = {"repositoryName": self.name}
+        return here if registry_id is None else {**here, "registryId": registry_id}
+
     def image(self, name: str) -> Image | None:
         """The image of this tag or digest, if there is one. One call."""
         return _named(name, self._describe(name))
@@ -103,7 +115,7 @@ class Repository:
     def images(self) -> Iterator[Image]:
         """All of them, a thousand to a call."""
         pages = self._ecr.get_paginator("describe_images").paginate(
-            **self._in(), filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
+            **self.place, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
         )
         for page in pages:
             yield from map(_image, page["imageDetails"])
@@ -114,7 +126,7 @@ class Repository:
         https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-retag.html
         """
         answer = self._ecr.batch_get_image(
-            **self._in(), imageIds=[{"imageDigest": digest}], acceptedMediaTypes=list(MEDIA_TYPES)
+            **self.place, imageIds=[{"imageDigest": digest}], acceptedMediaTypes=list(MEDIA_TYPES)
         )
         if not answer["images"]:
             # A miss is no error in this operation; it stands in the answer.
@@ -142,7 +154,7 @@ class Repository:
         )
         try:
             self._ecr.put_image(
-                **self._in(),
+                **self.place,
                 imageManifest=manifest.text,
                 imageManifestMediaType=manifest.media_type,
                 imageDigest=manifest.digest,
@@ -172,7 +184,7 @@ class Repository:
     def policy(self) -> str | None:
         """The repository policy, if it has one. One call."""
         try:
-            return self._ecr.get_repository_policy(**self._in())["policyText"]
+            return self._ecr.get_repository_policy(**self.place)["policyText"]
         except self._ecr.exceptions.RepositoryPolicyNotFoundException:
             return None
 
@@ -180,7 +192,7 @@ class Repository:
         """Those images, or none where one of them is missing."""
         try:
             answer = self._ecr.describe_images(
-                **self._in(),
+                **self.place,
                 imageIds=[_identifier(name) for name in dict.fromkeys(names)],
                 filter={"imageStatus": "ANY"},  # without it, archived images are not described
             )
@@ -188,13 +200,10 @@ class Repository:
             return []
         return [_image(detail) for detail in answer["imageDetails"]]
 
-    def _in(self) -> "_Where":
-        registry_id = self._reference.registry_id
-        here: _Where = {"repositoryName": self.name}
-        return here if registry_id is None else {**here, "registryId": registry_id}
 
+class Place(TypedDict):
+    """What each call says of the repository."""
 
-class _Where(TypedDict):
     repositoryName: str
     registryId: NotRequired[str]
 

@@ -1,11 +1,14 @@
 """What the commands tell: JSON objects for machines, text for people."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from registry import convention
+from registry.expiry import Report, why
+from registry.expiry_live import Difference
 from registry.images import Image
 from registry.moves import Move
 from registry.resolve import Resolved
@@ -132,6 +135,75 @@ def _short(digest: str | None, tags: Mapping[str, Sequence[str]]) -> str:
         return "?"
     tag = convention.unique_tag(tags.get(digest, ()))
     return str(replace(tag, sha=tag.sha[:_SHORT_SHA])) if tag else digest[:19]
+
+
+def expiring_json(report: Report, differences: Sequence[Difference] | None) -> dict[str, Any]:
+    """What becomes of the images, and where AWS's preview says something else, if it was asked."""
+    told = report.to_json()
+    if differences is not None:
+        told["differences"] = [
+            {"digest": it.digest, "ours": it.ours, "aws": it.aws} for it in differences
+        ]
+    return told
+
+
+def print_expiring(title: str, report: Report, differences: Sequence[Difference] | None) -> None:
+    """What becomes of the images, those that go first; totals; what to beware of."""
+    from rich.console import Console  # noqa: PLC0415 see above
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(highlight=False, soft_wrap=False)
+    totals = report.totals()
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("image", "tags", "pushed", "what", "why"):
+        table.add_column(column, overflow="fold", no_wrap=column in {"image", "pushed", "what"})
+    for it in sorted(report.verdicts, key=lambda it: it.action == "keep"):
+        table.add_row(
+            Text(_brief(it.image.digest)),
+            Text("\n".join(map(_brief, it.image.tags))),
+            Text(f"{it.image.pushed_at:%Y-%m-%d}"),
+            Text(it.action, style="" if it.action == "keep" else "bold red"),
+            Text(_brief(why(it))),
+        )
+    if report.verdicts:
+        console.print(table)
+        console.print()
+    archived = f", {totals['archive']:,} are archived" if totals["archive"] else ""
+    console.print(
+        Text(
+            f"{title}: of {totals['images']:,} images {totals['expire']:,} go{archived} and "
+            f"{totals['keep']:,} stay; at most {_size(totals['bytesFreed'])} of "
+            f"{_size(totals['bytes'])} are freed"
+        )
+    )
+    for caution in report.cautions:
+        console.print(Text(f"warning: {_brief(caution.text)}"))
+    if differences is not None:
+        for each in differences:
+            console.print(
+                Text(f"AWS's preview: {_brief(each.digest)}: {each.aws}; here: {each.ours}")
+            )
+        if not differences:
+            console.print(Text("AWS's preview says the same."))
+
+
+def _brief(text: str) -> str:
+    """Digests and commits by their first digits."""
+    return re.sub(r"\b(sha256:[0-9a-f]{8}|[0-9a-f]{8})[0-9a-f]{8,}\b", r"\1", text)
+
+
+def _size(number: int) -> str:
+    """Bytes, in the unit that fits."""
+    amount = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < _THOUSAND:
+            return f"{amount:.3g} {unit}"
+        amount /= _THOUSAND
+    return f"{amount:,.3g} TB"
+
+
+_THOUSAND: Final = 1000
 
 
 def _image_json(image: Image) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from registry import convention
 from registry.errors import RefusedError
+from registry.fate import UnknownFateError, fate
 from registry.images import Image, NoSuchImageError, Repository
 from registry.moves import Move, move
 
@@ -40,13 +41,16 @@ def rollback(
 
     `read_places` gives the digests of the images that CloudTrail saw the tag put on, the oldest
     first, or raises NoTrailError. Raises RefusedError where nothing says where the tag was before,
-    where that image is gone or archived, and where the tag is moved by somebody else meanwhile.
+    where that image is gone, archived or about to go by the lifecycle policy, and where the tag is
+    moved by somebody else meanwhile.
     """
     current = repository.image(tag)
     if to is None:
         target, basis, notes = _target(repository, tag, current, read_places)
     else:
         target, basis, notes = to, "given", ()
+    if current is None or current.digest != target:
+        notes = (*notes, *_refuse_going(repository, tag, target))
     try:
         moved = move(
             repository,
@@ -62,6 +66,23 @@ def rollback(
             "was deleted; name another image with --to DIGEST"
         ) from None
     return Rollback(move=moved, basis=basis, notes=notes)
+
+
+def _refuse_going(repository: Repository, tag: str, target: str) -> tuple[str, ...]:
+    """Notes where it is not known. Raises RefusedError for an image that ECR is about to take.
+
+    Even where the tag would shield it: ECR may have chosen it for this day already.
+    """
+    try:
+        going = fate(repository, target)
+    except UnknownFateError as error:
+        return (f"not known whether the lifecycle policy is about to take {target}: {error}",)
+    if going is None:
+        return ()
+    raise RefusedError(
+        f"{target}, which {tag} of {repository} would go back to, is about to go: {going}; name "
+        "another image with --to DIGEST, or move the tag all the same with move --allow-older"
+    )
 
 
 def _target(

@@ -243,6 +243,7 @@ def test_resolve_tells_the_image_and_its_build(ecr: "ECRClient") -> None:
         "commit": sha("a"),
         "builtAt": "2026-03-01T16:00:00Z",
         "tags": sorted(["latest", tag("merged", "a"), tag("prod", "a", 1)]),
+        "expires": None,
     }
 
 

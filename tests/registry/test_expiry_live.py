@@ -73,7 +73,7 @@ def test_another_refusal_is_no_missing_policy(ecr: "ECRClient", aws: Stubber) ->
 
 
 def test_all_pages_and_what_the_indexes_list(ecr: "ECRClient", aws: Stubber) -> None:
-    asked = {**PLACE, "maxResults": 1000}
+    asked = {**PLACE, "maxResults": 1000, "filter": {"imageStatus": "ANY"}}
     aws.add_response(
         "describe_images",
         {
