@@ -2,7 +2,9 @@
 
 from rich.console import Console
 
-from benchmarks import program
+from benchmarks import lifecycle, program, registry
 
 console = Console()
 program.main(console)
+registry.main(console)
+lifecycle.main(console)

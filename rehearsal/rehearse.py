@@ -1,6 +1,8 @@
 """One rehearsal, from the stack file to the evidence."""
 
+import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -8,12 +10,14 @@ import moto
 from pydantic.alias_generators import to_camel
 
 import settings
+from registry.lifecycle_document import rules_in
 from rehearsal import program
 from rehearsal.access import Proof, Row, alike, prove, table
 from rehearsal.acts import Act, perform
-from rehearsal.embedded_aws import embedded_aws
+from rehearsal.embedded_aws import Repository, embedded_aws
 from rehearsal.report import Report
 from rehearsal.stack_file import StackFile
+from rehearsal.year import Year, figures, history, is_told_by, live
 
 
 @dataclass(kw_only=True)
@@ -25,12 +29,19 @@ class Rehearsal:
     acts: list[Act] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
     access: list[Row] = field(default_factory=list)
+    year: dict[str, Any] | None = None
+    """A year of one repository, in figures; None where the settings follow another convention."""
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
-        """Whether each act came out as it should, and each claim is proved."""
-        return all(act.ok for act in self.acts) and all(proof.proved for proof in self.proofs)
+        """Whether each act came out as it should, and each claim is proved and holds for a year."""
+        year = self.year["claims"] if self.year else ()
+        return (
+            all(act.ok for act in self.acts)
+            and all(proof.proved for proof in self.proofs)
+            and all(claim["holds"] for claim in year)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -53,6 +64,7 @@ class Rehearsal:
             "acts": [_camel(act) for act in self.acts],
             "proofs": [_camel(proof) for proof in self.proofs],
             "access": [_camel(row) for row in self.access],
+            **({"year": self.year} if self.year else {}),
             "seconds": {"program": round(self.update.seconds, 3), "total": round(self.seconds, 3)},
         }
 
@@ -94,6 +106,20 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             report.proved(rehearsal.proofs)
             rehearsal.access = table(groups)
             report.accessible(rehearsal.access)
+            if lived := _year(found, configured.movable_tags):
+                name, year = lived
+                rehearsal.year = {"repository": name, **figures(year)}
+                report.lived(name, year)
     rehearsal.seconds = time.perf_counter() - start
     report.over(stack.stack, ok=rehearsal.ok, seconds=rehearsal.seconds)
     return rehearsal
+
+
+def _year(found: Sequence[Repository], movable_tags: Sequence[str]) -> tuple[str, Year] | None:
+    """A year of the first repository that the history is about, under the policy that it has."""
+    for it in found:
+        rules = rules_in(json.loads(it.lifecycle_policy)) if it.lifecycle_policy else ()
+        patterned = it.tag_mutability == "MUTABLE_WITH_EXCLUSION"
+        if is_told_by(rules, movable_tags, it.exclusion_filters if patterned else ()):
+            return it.name, live(rules, history())
+    return None

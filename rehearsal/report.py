@@ -13,6 +13,7 @@ from rich.tree import Tree
 from rehearsal.access import Proof, Row
 from rehearsal.acts import Act
 from rehearsal.program import Resource, Update
+from rehearsal.year import Year, picture
 
 _MOST_COMPONENTS = 10
 """In the tree: nobody reads a thousand of them one by one."""
@@ -85,6 +86,12 @@ class Report:
             "repositories let them in.",
             style="dim",
         )
+
+    def lived(self, repository: str, year: Year) -> None:
+        """What a year leaves of the images of a repository."""
+        self._heading(f"{repository} after a year under its lifecycle policy (simulated)")
+        for line in picture(year):
+            self._console.print(Text(line), soft_wrap=True)
 
     def over(self, stack: str, *, ok: bool, seconds: float) -> None:
         """How it went, and what comes next."""

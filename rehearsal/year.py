@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
 from typing import Any, Final
 
-from registry.lifecycle import Image, simulate
+from registry.lifecycle import Image, pattern, simulate
 from registry.lifecycle_document import Rule
 
 DAYS: Final = 365
@@ -139,6 +139,22 @@ def _commit(day: int, what: str) -> str:
 def _chance(day: int, what: str) -> int:
     """A number that looks drawn, and is the same each time."""
     return int(_commit(day, what)[:8], 16)
+
+
+_RELEASE: Final = f"prod-{'0' * 40}-1764000000"
+
+
+def is_told_by(
+    rules: Sequence[Rule], movable_tags: Sequence[str], write_once: Sequence[str]
+) -> bool:
+    """Whether the history is that of a repository with these settings.
+
+    It is where the pipeline moves `latest` and the settings speak of releases as it tags them: in a
+    rule of the policy, or in a pattern of `write_once`. Elsewhere it says nothing.
+    """
+    patterns = [pattern(entry) for rule in rules for entry in rule.tags]
+    patterns += [pattern(it.split("*")) for it in write_once]
+    return "latest" in movable_tags and any(it.fullmatch(_RELEASE) for it in patterns)
 
 
 # --- Living through it ----------------------------------------------------------------------------

@@ -79,7 +79,17 @@ class TestForMachines:
 
     def test_the_shape(self, told: dict[str, Any]) -> None:
         assert told.keys() == {
-            *("stack", "cloud", "resources", "outputs", "acts", "proofs", "access", "seconds"),
+            *(
+                "stack",
+                "cloud",
+                "resources",
+                "outputs",
+                "acts",
+                "proofs",
+                "access",
+                "year",
+                "seconds",
+            ),
         }
         assert told["stack"] == "prod"
         assert told["cloud"]["name"] == "moto"
@@ -119,6 +129,7 @@ class TestForMachines:
         told = json.loads(done.stdout)
         assert len(told["resources"]) == 23
         assert told["acts"] == told["proofs"] == told["access"] == []
+        assert "year" not in told
 
 
 class TestForPeople:
@@ -228,6 +239,39 @@ class TestStacks:
         assert rehearsal.ok
         [imported] = [it for it in rehearsal.update.resources if it.import_id]
         assert imported.name == "everything"
+
+
+class TestTheYear:
+    def test_it_is_told(self, told: dict[str, Any], done: subprocess.CompletedProcess[str]) -> None:
+        year = told["year"]
+        assert year["repository"] == "end-to-end-tests"
+        assert year["stages"]["prod"]["kept"] == 50
+        assert all(claim["holds"] for claim in year["claims"])
+        assert "end-to-end-tests after a year under its lifecycle policy" in done.stdout
+
+    @pytest.mark.parametrize(
+        "retention", [[{"tags": "prod-*", "keepNewest": 3}], [{"any": True, "keepNewest": 5}]]
+    )
+    def test_a_policy_that_loses_releases_fails(
+        self, project: Path, retention: list[dict[str, Any]]
+    ) -> None:
+        write(project, "short", retention=retention)
+        rehearsal = rehearse(read(project, "short"), silent())
+        assert all(act.ok for act in rehearsal.acts)
+        assert all(proof.proved for proof in rehearsal.proofs)
+        assert not rehearsal.ok
+
+    def test_other_tags_are_another_year(self, project: Path) -> None:
+        other: dict[str, Any] = {"retention": [{"any": True, "keepNewest": 5}]}
+        for changes in (
+            {**other, "writeOnceTags": ["v*"]},
+            {**other, "tagMutability": "MUTABLE"},
+            {"movableTags": ["stable"]},
+        ):
+            write(project, "other", **changes)
+            rehearsal = rehearse(read(project, "other"), silent())
+            assert rehearsal.ok
+            assert "year" not in rehearsal.to_json()
 
 
 class TestTheReport:
