@@ -265,7 +265,7 @@ class TestTheYear:
         other: dict[str, Any] = {"retention": [{"any": True, "keepNewest": 5}]}
         for changes in (
             {**other, "writeOnceTags": ["v*"]},
-            {**other, "tagMutability": "MUTABLE"},
+            {**other, "tagMutability": "MUTABLE", "writeOnceTags": None},
             {"movableTags": ["stable"]},
         ):
             write(project, "other", **changes)
