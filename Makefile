@@ -35,10 +35,10 @@ bench: $(INSTALLED) ## measure the program's time per repository
 	@$(BIN)/python -m benchmarks
 
 preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: what an update of STACK would do
-	pulumi preview --stack $(STACK) --diff
+	pulumi preview --refresh --diff --stack $(STACK)
 
 up: $(INSTALLED) ## with the Pulumi CLI and an AWS account: update STACK
-	pulumi up --stack $(STACK)
+	pulumi up --refresh --stack $(STACK)
 
 constraints: ## resolve all dependencies anew
 	$(PYTHON) -m venv $(VENV)

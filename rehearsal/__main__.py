@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 from pulumi import RunError
 from rich.console import Console
 
-from rehearsal.access import NotModelledError
 from rehearsal.embedded_aws import NotEmbeddedError
 from rehearsal.rehearse import rehearse
 from rehearsal.report import Report
@@ -43,7 +42,7 @@ def main(
     except (StackFileError, RunError) as error:
         typer.echo(f"Pulumi.{stack}.yaml: {error}", err=True)
         raise typer.Exit(BAD_SETTINGS) from None
-    except (NotEmbeddedError, NotModelledError, ClientError) as error:
+    except (NotEmbeddedError, ClientError) as error:
         typer.echo(f"the rehearsal ends here: {error}", err=True)
         raise typer.Exit(FAILED) from None
     if as_json:

@@ -51,13 +51,20 @@ class Rehearsal:
             ],
             "outputs": self.update.outputs,
             "acts": [_camel(act) for act in self.acts],
-            "proofs": [_camel(proof) for proof in self.proofs],
+            "proofs": [
+                {
+                    "claim": it.claim,
+                    "proved": it.proved,
+                    "counterexample": it.counterexample and asdict(it.counterexample),
+                }
+                for it in self.proofs
+            ],
             "access": [_camel(row) for row in self.access],
             "seconds": {"program": round(self.update.seconds, 3), "total": round(self.seconds, 3)},
         }
 
 
-def _camel(record: Act | Proof | Row) -> dict[str, Any]:
+def _camel(record: Act | Row) -> dict[str, Any]:
     return {to_camel(key): value for key, value in asdict(record).items()}
 
 
