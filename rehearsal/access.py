@@ -459,6 +459,8 @@ def table(groups: Sequence[Repositories]) -> list[Row]:
     for group in groups:
         with suppress(NotModelledError):  # then no claim is proved, and the table is of the others
             repositories.append(_parsed(group))
+    if not repositories:
+        return []
     return [_row(principal, caller, repositories) for principal, caller in callers.items()]
 
 
