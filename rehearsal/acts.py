@@ -114,7 +114,7 @@ def _compare(wanted: Sequence[Repository], found: Sequence[Repository]) -> str:
     for name in sorted(there.keys() | right.keys()):
         if there.get(name) != right.get(name):
             raise _FailedError(f"{name} is {there.get(name)}, and should be {right.get(name)}")
-    return f"all repositories ({len(right)}) are as the settings say, with their policies"
+    return f"all repositories ({len(right)}) are as the settings say"
 
 
 def _check_options(update: Update) -> None:
