@@ -14,8 +14,8 @@ help: ## say what there is
 
 $(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
 	@echo "Setting up $(VENV), which takes a minute or two the first time"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 rehearse: $(INSTALLED) ## bring STACK up on an embedded AWS, act ADR040 out, prove who can do what
@@ -35,13 +35,13 @@ bench: $(INSTALLED) ## measure the program's time per repository
 	@$(BIN)/python -m benchmarks
 
 preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: what an update of STACK would do
-	pulumi preview --stack $(STACK) --diff
+	pulumi preview --refresh --diff --stack $(STACK)
 
 up: $(INSTALLED) ## with the Pulumi CLI and an AWS account: update STACK
-	pulumi up --stack $(STACK)
+	pulumi up --refresh --stack $(STACK)
 
 constraints: ## resolve all dependencies anew
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	@: > constraints.txt # requirements.txt names it: the old pins would bind the new ones
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header \

@@ -52,9 +52,8 @@ def refuse_lock_out(caller_arn: str, administrator_roles: tuple[str, ...]) -> No
         return
     message = (
         f"{found}. Only those may change the guard, so an update as another role would lock itself "
-        "out. Run it as one of them, or add this role to them as one of them. To rotate the role "
-        "that deploys, update twice: as the old one, adding the new; as the new one, removing the "
-        "old."
+        "out. Run it as one of them. To rotate the role that deploys, update twice: as the old "
+        "one, adding the new; as the new one, removing the old."
     )
     if not pulumi.runtime.is_dry_run():
         raise pulumi.RunError(message)

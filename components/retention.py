@@ -78,8 +78,13 @@ def lifecycle_policy(
     }
 
 
-def faults_in(movable_tags: Sequence[str], rules: Sequence[RetentionRule]) -> Iterator[Fault]:
-    """Everything that is wrong with the rules, each fault under the rule's position."""
+def faults_in(
+    movable_tags: Sequence[str], rules: Sequence[RetentionRule | None]
+) -> Iterator[Fault]:
+    """Everything that is wrong with the rules, each fault under the rule's position.
+
+    None stands for a rule that was refused already.
+    """
     if len(movable_tags) + len(rules) > MAX_RULES:
         yield Fault(
             where=(),
@@ -90,6 +95,8 @@ def faults_in(movable_tags: Sequence[str], rules: Sequence[RetentionRule]) -> It
         )
     first_with: dict[object, int] = {}
     for position, rule in enumerate(rules):
+        if rule is None:
+            continue
         kinds = [kind for kind in _NUMBERS if kind in rule]
         if len(kinds) != 1:
             yield Fault(

@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from botocore.exceptions import ClientError
 from pulumi import RunError
 from rich.console import Console
 
-from rehearsal.access import NotModelledError
-from rehearsal.embedded_aws import NotEmbeddedError
 from rehearsal.rehearse import rehearse
 from rehearsal.report import Report
 from rehearsal.stack_file import StackFileError, read
@@ -43,9 +40,6 @@ def main(
     except (StackFileError, RunError) as error:
         typer.echo(f"Pulumi.{stack}.yaml: {error}", err=True)
         raise typer.Exit(BAD_SETTINGS) from None
-    except (NotEmbeddedError, NotModelledError, ClientError) as error:
-        typer.echo(f"the rehearsal ends here: {error}", err=True)
-        raise typer.Exit(FAILED) from None
     if as_json:
         typer.echo(json.dumps(rehearsal.to_json(), indent=2))
     if not rehearsal.ok:

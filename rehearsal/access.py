@@ -9,26 +9,47 @@ conditions see `aws:PrincipalArn`. The second is left free, so that one question
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import z3
-from iamprover.engine.conditions import encode_condition
 from iamprover.engine.context import Context
 from iamprover.engine.encoder import allowed
 from iamprover.engine.patterns import iam_pattern_to_re
 from iamprover.model import Policy, Principal
 from iamprover.parsers.iam import parse_policy_document
 
-from components.guard import ACTIONS, LAMBDA_PULL, Access, Effect, actions
+from components.guard import ACTIONS, Access
 
-MOVE_TAGS: Final = actions(Effect.MOVE_TAG)
-DELETE_IMAGES: Final = actions(Effect.DELETE_IMAGE)
-CHANGE_GUARD: Final = actions(Effect.CHANGE_GUARD)
-PULL: Final = LAMBDA_PULL
+# What the claims are about is written out here, and not taken from components/guard.py: the
+# policies are made from that, and would be held against themselves.
+PULL: Final = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 """What it takes to have an image: its manifest and its layers."""
+MAY_PULL: Final = (*PULL, "ecr:BatchCheckLayerAvailability", "ecr:DescribeImages")
+"""All that is granted to those who are to pull."""
+MOVE_TAGS: Final = ("ecr:PutImage", "ecr:BatchImportUpstreamImage")
+PUSH: Final = (
+    *MOVE_TAGS,
+    "ecr:InitiateLayerUpload",
+    "ecr:UploadLayerPart",
+    "ecr:CompleteLayerUpload",
+)
+DELETE_IMAGES: Final = ("ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass")
+CHANGE_GUARD: Final = (
+    "ecr:SetRepositoryPolicy",
+    "ecr:DeleteRepositoryPolicy",
+    "ecr:PutImageTagMutability",
+    "ecr:PutLifecyclePolicy",
+    "ecr:DeleteLifecyclePolicy",
+    "ecr:DeleteRepository",
+    "ecr:PutImageScanningConfiguration",
+    "ecr:TagResource",
+    "ecr:UntagResource",
+)
+ADMINISTER: Final = (*DELETE_IMAGES, *CHANGE_GUARD)
+ANYTHING: Final = tuple(f"ecr:{action}" for action in ACTIONS)
 
-_ON_A_REPOSITORY: Final = actions(*(set(Effect) - {Effect.REGISTRY}))
 _PRINCIPAL_ARN: Final = "aws:PrincipalArn"
 
 
@@ -72,7 +93,9 @@ class Proof:
     claim: str
     proved: bool
     counterexample: Counterexample | None
-    """None where the claim is proved, and where the policy is beyond the evaluator."""
+    """None where the claim is proved, and where a policy is beyond the evaluator."""
+    beyond: str = ""
+    """What the evaluator does not know of the policy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +126,8 @@ class _Caller:
     """Whether their own policies allow them everything, or nothing. Nothing is what counts for
     another account's: whatever it allows them, the repository's policy has to allow them too."""
     context: Callable[[Context], z3.BoolRef]
+    shown: str = ""
+    """Whom a counterexample names. Otherwise the aws:PrincipalArn that the solver found."""
 
     def principal(self) -> Principal:
         everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -178,16 +203,20 @@ class _Repository:
     def find_both(
         self, caller: _Caller, one: Sequence[str], other: Sequence[str]
     ) -> Counterexample | None:
-        """A caller that is allowed one of the first actions and one of the others.
+        """A principal that is allowed one of the first actions and one of the others.
 
-        Both requests share one context, and so one aws:PrincipalArn: it is one principal.
+        The two are requests of their own, from wherever it likes: all they share is the principal.
         """
-        solver, context = z3.Solver(), Context()
-        first, second = z3.String("first"), z3.String("second")
-        for action, among in ((first, one), (second, other)):
+        solver = z3.Solver()
+        contexts, asked = (
+            (Context("one:"), Context("other:")),
+            (z3.String("one"), z3.String("other")),
+        )
+        for context, action, among in zip(contexts, asked, (one, other), strict=True):
             solver.add(_one_of(action, among), self._allowed(caller, action, context))
-        solver.add(caller.context(context))
-        return self._solution(solver, context, second, caller)
+            solver.add(caller.context(context))
+        solver.add(_arn(contexts[0]) == _arn(contexts[1]))
+        return self._solution(solver, contexts[1], asked[1], caller)
 
     def _allowed(self, caller: _Caller, action: z3.SeqRef, context: Context) -> z3.BoolRef:
         resource = z3.StringVal(self.arn)
@@ -201,14 +230,17 @@ class _Repository:
         if answer != z3.sat:
             raise NotModelledError(f"the solver gave up: {solver.reason_unknown()}")
         model = solver.model()
-        # The solver takes the shortest string that will do. Where a role's ARN does, say that.
-        role = iam_pattern_to_re("arn:aws:iam::999999999999:role/*")
-        if solver.check(z3.InRe(_arn(context), role)) == z3.sat:
-            model = solver.model()
+        # The solver takes any string that will do. Where a role's ARN does, say that.
+        for pattern in ("arn:aws:iam::999999999999:role/?*", "arn:*:iam::*:role/?*"):
+            if solver.check(z3.InRe(_arn(context), iam_pattern_to_re(pattern))) == z3.sat:
+                model = solver.model()
+                break
         principal = model.eval(_arn(context), model_completion=True).as_string()
         found = model.eval(action, model_completion=True).as_string()
         return Counterexample(
-            principal=principal or caller.named, action=_SPELLING[found], resource=self.arn
+            principal=caller.shown or principal or caller.named,
+            action=_SPELLING[found],
+            resource=self.arn,
         )
 
 
@@ -220,29 +252,47 @@ def _one_of(action: z3.SeqRef, among: Sequence[str]) -> z3.BoolRef:
 
 
 def _parsed(repositories: Repositories) -> _Repository:
-    """The policy in the evaluator's terms, with nothing left out. Raises NotModelledError."""
+    """The policy in the evaluator's terms. Raises NotModelledError where they do not say it all."""
     document = repositories.policy
     statements = document.get("Statement", [])
     for statement in statements if isinstance(statements, list) else [statements]:
         if unknown := statement.keys() - _ELEMENTS:
-            raise NotModelledError(f"the evaluator has no {', '.join(sorted(unknown))}")
+            raise NotModelledError(", ".join(sorted(unknown)))
+        for operator, keys in statement.get("Condition", {}).items():
+            for key, value in keys.items():
+                _refuse_unknown(operator, key, value)
     policy = parse_policy_document("repository", document)
-    for statement in policy.statements:
+    for it in policy.statements:
         # IAM reads a bare account id as that account's root; the evaluator does not.
-        statement.principals = [
-            _root(it, repositories.access) if it.isdigit() else it for it in statement.principals
+        it.principals = [
+            _root(name, repositories.access) if name.isdigit() else name for name in it.principals
         ]
-        for condition in statement.conditions:
-            if encode_condition(condition, Context()) is None:
-                raise NotModelledError(
-                    f"the evaluator has no {condition.operator} {condition.values}"
-                )
     return _Repository(repositories.arns[0], policy)
 
 
-_ELEMENTS: Final = {
-    "Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition",
-}  # fmt: skip
+def _refuse_unknown(operator: str, key: str, value: Any) -> None:
+    """Raise NotModelledError for a condition that the evaluator reads otherwise than IAM does.
+
+    It knows no absent key: a free variable stands for each, and its empty value for the absence.
+    That is right as long as no value of a condition matches the empty string.
+    """
+    values = value if isinstance(value, list) else [value]
+    if operator not in _OPERATORS or not all(
+        isinstance(it, str) and it.strip("*") and "${" not in it for it in values
+    ):
+        raise NotModelledError(f"{operator} {key} {value}")
+
+
+_ELEMENTS: Final = {"Sid", "Effect", "Principal", "Action", "NotAction", "Condition"}
+"""Without Resource, which a repository policy does not need: an answer for one repository is to
+hold for all that have the same policy."""
+
+_OPERATORS: Final = {
+    f"{kind}{negation}{comparison}"
+    for kind in ("String", "Arn")
+    for negation in ("", "Not")
+    for comparison in ("Equals", "Like")
+}
 
 
 # --- Claims ---------------------------------------------------------------------------------------
@@ -252,16 +302,17 @@ def prove(groups: Sequence[Repositories]) -> list[Proof]:
     """Hold every claim against every repository."""
     proofs = []
     for claim, breaches in _CLAIMS.items():
-        counterexample, proved = None, True
+        proof = Proof(claim=claim, proved=True, counterexample=None)
         for group in groups:
             try:
-                counterexample = next(breaches(_parsed(group), group.access), None)
-                proved = counterexample is None
-            except NotModelledError:
-                proved = False
-            if not proved:
+                found = next(breaches(_parsed(group), group.access), None)
+            except NotModelledError as error:
+                proof = replace(proof, proved=False, beyond=str(error))
+            else:
+                proof = replace(proof, proved=found is None, counterexample=found)
+            if not proof.proved:
                 break
-        proofs.append(Proof(claim=claim, proved=proved, counterexample=counterexample))
+        proofs.append(proof)
     return proofs
 
 
@@ -275,16 +326,16 @@ def _moved_by_others(repository: _Repository, access: Access) -> _Breaches:
 
 def _administered_by_others(repository: _Repository, access: Access) -> _Breaches:
     others = _anybody_but(access["administrator_roles"])
-    yield from _found(repository.find(others, [*DELETE_IMAGES, *CHANGE_GUARD]))
+    yield from _found(repository.find(others, ADMINISTER))
 
 
 def _both(repository: _Repository, _: Access) -> _Breaches:
     anybody = _anybody_but([])
-    yield from _found(repository.find_both(anybody, MOVE_TAGS, [*DELETE_IMAGES, *CHANGE_GUARD]))
+    yield from _found(repository.find_both(anybody, MOVE_TAGS, ADMINISTER))
 
 
 def _pipeline_kept_out(repository: _Repository, access: Access) -> _Breaches:
-    needed = actions(Effect.PULL, Effect.UPLOAD, Effect.MOVE_TAG)
+    needed = (*MAY_PULL, *PUSH)
     for arn in access["pipeline_roles"]:
         # The repository's policy alone allows it, whatever the role's own say.
         caller = replace(_role(arn, access), identity=False)
@@ -294,7 +345,7 @@ def _pipeline_kept_out(repository: _Repository, access: Access) -> _Breaches:
 def _administrators_locked_out(repository: _Repository, access: Access) -> _Breaches:
     for arn in access["administrator_roles"]:
         caller = _role(arn, access)
-        yield from _found(repository.find(caller, [*DELETE_IMAGES, *CHANGE_GUARD], denied=True))
+        yield from _found(repository.find(caller, ADMINISTER, denied=True))
 
 
 def _strangers_let_in(repository: _Repository, access: Access) -> _Breaches:
@@ -304,10 +355,13 @@ def _strangers_let_in(repository: _Repository, access: Access) -> _Breaches:
     whom it does not, are all the cases there are.
     """
     named = {name for it in repository.policy.statements for name in it.principals}
-    more_than_pull = sorted({*_ON_A_REPOSITORY} - {*actions(Effect.PULL)})
-    for name in sorted(named | {"a stranger"}):
+    more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
+    for name in sorted(named | {_STRANGER}):
         yield from _found(repository.find(_outsider(name, access), more_than_pull))
-        yield from _found(repository.find(_outsider(name, access, listed=False), _ON_A_REPOSITORY))
+        yield from _found(repository.find(_outsider(name, access, listed=False), ANYTHING))
+
+
+_STRANGER: Final = "somebody whom the policy does not name"
 
 
 def _outsider(name: str, access: Access, *, listed: bool = True) -> _Caller:
@@ -328,7 +382,8 @@ def _outsider(name: str, access: Access, *, listed: bool = True) -> _Caller:
             inside.append(_own_function(context, access))
         return z3.Not(z3.Or(*inside))
 
-    return _Caller(named=name, identity=False, context=outside)
+    shown = "" if name in ("*", _STRANGER) else name
+    return _Caller(named=name, identity=False, context=outside, shown=shown)
 
 
 def _member(context: Context, access: Access) -> z3.BoolRef:
@@ -352,6 +407,7 @@ def _listed_kept_out(repository: _Repository, access: Access) -> _Breaches:
             named="a member of the organization",
             identity=False,
             context=lambda context: _member(context, access),
+            shown="a member of the organization",
         )
         yield from _found(repository.find(member, PULL, denied=True))
     if access["lambda_pull"]:
@@ -359,6 +415,7 @@ def _listed_kept_out(repository: _Repository, access: Access) -> _Breaches:
             named=_LAMBDA,
             identity=False,
             context=lambda context: _own_function(context, access),
+            shown=_LAMBDA,
         )
         yield from _found(repository.find(functions, PULL, denied=True))
 
@@ -398,7 +455,12 @@ def table(groups: Sequence[Repositories]) -> list[Row]:
     callers |= {_root(it, access): _account(it, access) for it in access["pull_accounts"]}
     callers[root] = _role(root, access)
     callers["anybody else in the account"] = _account(access["account_id"], access, identity=True)
-    repositories = [_parsed(group) for group in groups]
+    repositories = []
+    for group in groups:
+        with suppress(NotModelledError):  # then no claim is proved, and the table is of the others
+            repositories.append(_parsed(group))
+    if not repositories:
+        return []
     return [_row(principal, caller, repositories) for principal, caller in callers.items()]
 
 

@@ -6,13 +6,14 @@ those with the same tag mutability behave alike.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
+from components import guard, retention
 from components.tag_mutability import is_write_once
 from registry import convention, images, reference
 from registry.errors import RefusedError
@@ -21,6 +22,7 @@ from registry.resolve import resolve
 from registry.rollback import NoTrailError, rollback
 from rehearsal.embedded_aws import EmbeddedAws, Repository
 from rehearsal.program import Update
+from settings import Account, StackSettings
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -44,19 +46,58 @@ class _FailedError(Exception):
 
 
 def perform(
-    aws: EmbeddedAws, update: Update, found: Sequence[Repository], movable_tags: Sequence[str]
+    aws: EmbeddedAws,
+    update: Update,
+    found: Sequence[Repository],
+    wanted: Sequence[Repository],
+    movable_tags: Sequence[str],
 ) -> Iterator[Act]:
     """Play each act that the stack has a part in. It is told as soon as it is over.
 
-    `found` is every repository as the API has it.
+    `found` is every repository as the API has it, `wanted` the same as the settings have it. The
+    acts go by the settings, and not by what the program has made of them.
     """
-    declared = list(_declared(update, aws.default_tags))
-    yield from _played("declared", [partial(_compare, declared, found)])
+    yield from _played(
+        "declared", [partial(_compare, wanted, found), partial(_check_options, update)]
+    )
     pipeline = aws.session_as(update.outputs["pipelineRoleArn"]).client("ecr")
-    kinds = {(it.tag_mutability, it.exclusion_filters): it for it in reversed(found)}
-    scenes = [_Scene(pipeline, repository, movable_tags) for repository in kinds.values()]
+    names = {it.name for it in found}
+    stage = [it for it in reversed(wanted) if it.name in names]
+    kinds = {(it.tag_mutability, it.exclusion_filters): it for it in stage}
+    scenes = [_Scene(pipeline, it, movable_tags) for it in reversed(kinds.values())]
     for name, act in _ACTS.items():
         yield from _played(name, [partial(act, scene) for scene in scenes])
+
+
+def intended(
+    settings: StackSettings, account: Account, default_tags: dict[str, str]
+) -> list[Repository]:
+    """Every repository as the settings have it."""
+    repositories = []
+    for name, it in settings.repositories.items():
+        args = settings.repository_args(name, account)
+        filters = {
+            "MUTABLE": (),
+            "MUTABLE_WITH_EXCLUSION": it.write_once_tags,
+            "IMMUTABLE_WITH_EXCLUSION": settings.movable_tags,
+        }
+        place = f"{account.partition}:ecr:{account.region}:{account.id}"
+        repositories.append(
+            Repository(
+                arn=f"arn:{place}:repository/{name}",
+                name=name,
+                tag_mutability=it.tag_mutability,
+                exclusion_filters=filters[it.tag_mutability],
+                scan_on_push=it.scan_on_push,
+                kms_key=it.kms_key,
+                tags=default_tags | it.tags,
+                lifecycle_policy=guard.to_json(
+                    retention.lifecycle_policy(settings.movable_tags, args.get("retention", []))
+                ),
+                policy=guard.to_json(guard.repository_policy(args["access"])),
+            )
+        )
+    return repositories
 
 
 def _played(name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Act]:
@@ -72,41 +113,25 @@ def _played(name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Ac
         yield Act(act=name, ok=not failures, detail=details[0])
 
 
-def _compare(declared: Sequence[Repository], found: Sequence[Repository]) -> str:
-    """What the API has, against what the program declared."""
-    there, wanted = ({it.name: it for it in them} for them in (found, declared))
-    for name in sorted(there.keys() | wanted.keys()):
-        if there.get(name) != wanted.get(name):
-            raise _FailedError(
-                f"{name} is {there.get(name)}, and was declared as {wanted.get(name)}"
-            )
-    return f"all repositories ({len(wanted)}) exist as declared, with their policies"
+def _compare(wanted: Sequence[Repository], found: Sequence[Repository]) -> str:
+    """What the API has, against what the settings say."""
+    there, right = ({it.name: it for it in them} for them in (found, wanted))
+    for name in sorted(there.keys() | right.keys()):
+        if there.get(name) != right.get(name):
+            raise _FailedError(f"{name} is {there.get(name)}, and should be {right.get(name)}")
+    return f"all repositories ({len(right)}) are as the settings say"
 
 
-def _declared(update: Update, default_tags: Mapping[str, str]) -> Iterator[Repository]:
-    """The repositories as the program's inputs have them."""
-    policies: dict[tuple[str, str], str] = {
-        (it.type, it.inputs["repository"]): it.inputs["policy"]
-        for it in update.resources
-        if "policy" in it.inputs and "repository" in it.inputs
+def _check_options(update: Update) -> None:
+    """What keeps images and guard from being deleted; the API does not know of it."""
+    options = {
+        "aws:ecr/repository:Repository": (True, True),
+        "aws:ecr/lifecyclePolicy:LifecyclePolicy": (False, True),
+        "aws:ecr/repositoryPolicy:RepositoryPolicy": (False, True),
     }
     for it in update.resources:
-        if it.type != "aws:ecr/repository:Repository":
-            continue
-        name = it.inputs["name"]
-        yield Repository(
-            arn=update.outputs["repositoryArns"][name],
-            name=name,
-            tag_mutability=it.inputs["imageTagMutability"],
-            exclusion_filters=tuple(
-                one["filter"] for one in it.inputs.get("imageTagMutabilityExclusionFilters", [])
-            ),
-            scan_on_push=it.inputs["imageScanningConfiguration"]["scanOnPush"],
-            kms_key=it.inputs["encryptionConfigurations"][0].get("kmsKey"),
-            tags={**default_tags, **it.inputs.get("tags", {})},
-            lifecycle_policy=policies["aws:ecr/lifecyclePolicy:LifecyclePolicy", name],
-            policy=policies["aws:ecr/repositoryPolicy:RepositoryPolicy", name],
-        )
+        if (it.protect, it.retain_on_delete) != options.get(it.type, (False, False)):
+            raise _FailedError(f"{it.name} ({it.type}) is not protected and retained as it should")
 
 
 # --- On the stage ---------------------------------------------------------------------------------
@@ -287,7 +312,8 @@ class _Scene:
     def _write_once_tags(self) -> list[str]:
         match self.repository.tag_mutability:
             case "MUTABLE_WITH_EXCLUSION":
-                return [it.replace("*", "0") for it in self.repository.exclusion_filters]
+                samples = (it.replace("*", "0") for it in self.repository.exclusion_filters)
+                return list(dict.fromkeys(samples))  # two patterns may have the same
             case "IMMUTABLE_WITH_EXCLUSION":
                 return [self.first.tag]
             case _:

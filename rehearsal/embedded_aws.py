@@ -5,7 +5,6 @@ What it does not know is an error: a rehearsal passes nothing that it has not do
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,10 +21,12 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.exceptions import ServiceException
 from pulumi.runtime import MockCallArgs, MockResourceArgs
+from pydantic import TypeAdapter, ValidationError
 
 from components.tag_mutability import is_write_once
 from rehearsal.stack_file import StackFile, StackFileError
 from settings import Account
+from settings.values import RoleArn
 
 COMPONENTS = ("container-images:index:ImageRepository", "container-images:index:PipelineRole")
 
@@ -57,19 +58,14 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     """One account and Region of an AWS in which only the stack's administrator has been."""
 
     def __init__(self, stack: StackFile) -> None:
-        region = stack.of_provider("region")
-        if not isinstance(region, str):
-            raise StackFileError(
-                "the stack has no aws:region, and a rehearsal takes none from the environment"
-            )
         self.on_created: Callable[[], None] = lambda: None
         """Called after each resource."""
-        self.region = region
-        self.default_tags = (stack.of_provider("defaultTags") or {}).get("tags", {})
+        self.region = str(stack.of_provider("region"))
+        self.default_tags = stack.default_tags
         administrator = _administrator(stack)
         self._caller = self.session_as(administrator)
         _, partition, _, _, account_id, _ = administrator.split(":", maxsplit=5)
-        self.account = Account(partition=partition, id=account_id, region=region)
+        self.account = Account(partition=partition, id=account_id, region=self.region)
         self._ecr = self._caller.client("ecr")
         self._iam = self._caller.client("iam")
         _, _, path_and_name = administrator.partition(":role")
@@ -137,7 +133,13 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         if args.typ not in creators:
             raise NotEmbeddedError(f"{args.name}: there is no {args.typ} in the embedded AWS")
         inputs = _Inputs(args.inputs)
-        resource_id, computed = creators[args.typ](inputs)
+        try:
+            resource_id, computed = creators[args.typ](inputs)
+        except KeyError as missing:
+            raise NotEmbeddedError(
+                f"{args.name}: the embedded AWS has no default for the {missing.args[0]} of "
+                f"{args.typ}"
+            ) from None
         if unread := args.inputs.keys() - inputs.read:
             raise NotEmbeddedError(
                 f"{args.name}: {', '.join(sorted(unread))} of {args.typ} would have no effect in "
@@ -175,7 +177,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             "encryptionConfiguration": inputs["encryptionConfigurations"][0],
             "tags": [
                 {"Key": key, "Value": value}
-                for key, value in {**self.default_tags, **inputs.get("tags", {})}.items()
+                for key, value in {**self.default_tags, **(inputs.get("tags") or {})}.items()
             ],
         }
         if filters := inputs.get("imageTagMutabilityExclusionFilters"):
@@ -238,6 +240,9 @@ class _Inputs(Mapping[str, Any]):
         return len(self._inputs)
 
 
+_ROLE_ARN: Final = TypeAdapter(RoleArn)
+
+
 def _administrator(stack: StackFile) -> str:
     """The role that the update runs as: the first administrator that can be told.
 
@@ -247,12 +252,14 @@ def _administrator(stack: StackFile) -> str:
         roles = json.loads(stack.config.get(f"{stack.project}:administratorRoles", ""))
     except json.JSONDecodeError:
         roles = []
-    accounts = stack.of_provider("allowedAccountIds")
-    account = accounts[0] if isinstance(accounts, list) and accounts else None
+    account = next(iter(stack.of_provider("allowedAccountIds") or []), None)
     for role in roles if isinstance(roles, list) else []:
-        arn = re.fullmatch(r"arn:[a-z-]+:iam::(\d{12}):role/[\w+=,.@/-]+", str(role))
-        if arn and account in (None, arn[1]):
-            return arn[0]
+        try:
+            arn = _ROLE_ARN.validate_python(role)
+        except ValidationError:
+            continue
+        if account in (None, arn.split(":")[4]):
+            return arn
     partition = boto3.Session().get_partition_for_region(stack.of_provider("region"))
     return f"arn:{partition}:iam::{account or '123456789012'}:role/rehearsal"
 
@@ -275,13 +282,14 @@ def embedded_aws(stack: StackFile) -> Iterator[EmbeddedAws]:
     """An AWS for this stack, for as long as the context lasts. It ends with no trace.
 
     The process's own AWS settings (profile, credentials, endpoints) are out of sight meanwhile.
-    Raises StackFileError for a stack without a Region.
+    Raises StackFileError for a Region that AWS does not have.
     """
     out_of_sight = {name for name in os.environ if name.startswith("AWS_")}
     environment = {name: value for name, value in os.environ.items() if name not in out_of_sight}
     environment |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
     with ExitStack() as contexts:
         contexts.enter_context(patch.dict(os.environ, environment, clear=True))
+        _refuse_unknown_region(str(stack.of_provider("region")))
         contexts.enter_context(
             patch.multiple(
                 moto.ecr.models.ECRBackend, _resolve_image_tag_mutability=_images_with_the_tag
@@ -294,6 +302,13 @@ def embedded_aws(stack: StackFile) -> Iterator[EmbeddedAws]:
         )
         contexts.enter_context(mock_aws())
         yield EmbeddedAws(stack)
+
+
+def _refuse_unknown_region(region: str) -> None:
+    session = boto3.Session(botocore_session=_botocore_session())
+    partitions = session.get_available_partitions()
+    if not any(region in session.get_available_regions("ecr", it) for it in partitions):
+        raise StackFileError(f"aws:region is {region}, which is no Region that has ECR")
 
 
 class _ImageTagAlreadyExists(ServiceException):

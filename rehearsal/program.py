@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import pulumi
@@ -42,7 +43,7 @@ class Update:
     """What a run of the program registered."""
 
     resources: list[Resource]
-    """Components before their children, otherwise by name."""
+    """Components by type and name, each with its children right behind it."""
     outputs: dict[str, Any]
     seconds: float
 
@@ -139,7 +140,8 @@ class _Monitor(MockMonitor):
 
     def __init__(self, mocks: pulumi.runtime.Mocks) -> None:
         super().__init__(mocks)
-        self.recorded: dict[str, Resource] = {}
+        self.recorded: dict[str, tuple[tuple[str, ...], Resource]] = {}
+        """By URN: where it stands among the others, and what it is."""
         self.outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 the protocol's name
@@ -149,16 +151,22 @@ class _Monitor(MockMonitor):
         if urn in self.recorded:
             raise ValueError(f"the program registers {request.type} {request.name!r} twice")
         response = super().RegisterResource(request)
-        self.recorded[urn] = Resource(
-            type=request.type,
-            name=request.name,
-            parent=None if f"{_STACK}::" in request.parent else _name(request.parent),
-            id=response.id,
-            inputs=rpc.deserialize_properties(request.object),
-            protect=request.protect,
-            retain_on_delete=request.retainOnDelete,
-            import_id=request.importId,
-            depends_on=tuple(sorted(_name(urn) for urn in request.dependencies)),
+        own, parent = (request.type, request.name), request.parent.split("::")
+        at_the_top = parent[2] == _STACK
+        place = own if at_the_top else (parent[2].rpartition("$")[2], parent[3], *own)
+        self.recorded[urn] = (
+            place,
+            Resource(
+                type=request.type,
+                name=request.name,
+                parent=None if at_the_top else parent[3],
+                id=response.id,
+                inputs=rpc.deserialize_properties(request.object),
+                protect=request.protect,
+                retain_on_delete=request.retainOnDelete,
+                import_id=request.importId,
+                depends_on=tuple(sorted(_name(urn) for urn in request.dependencies)),
+            ),
         )
         return response
 
@@ -168,10 +176,7 @@ class _Monitor(MockMonitor):
         return super().RegisterResourceOutputs(request)
 
     def in_order(self) -> list[Resource]:
-        return sorted(
-            self.recorded.values(),
-            key=lambda it: (it.parent or it.name, it.parent is not None, it.type, it.name),
-        )
+        return [resource for _, resource in sorted(self.recorded.values(), key=itemgetter(0))]
 
 
 def _name(urn: str) -> str:

@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import moto
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic.alias_generators import to_camel
 
 import settings
 from registry.lifecycle_document import rules_in
 from rehearsal import program
 from rehearsal.access import Proof, Row, alike, prove, table
-from rehearsal.acts import Act, perform
-from rehearsal.embedded_aws import Repository, embedded_aws
+from rehearsal.acts import Act, intended, perform
+from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, Repository, embedded_aws
 from rehearsal.report import Report
 from rehearsal.stack_file import StackFile
 from rehearsal.year import Year, figures, history, is_told_by, live
@@ -62,14 +63,21 @@ class Rehearsal:
             ],
             "outputs": self.update.outputs,
             "acts": [_camel(act) for act in self.acts],
-            "proofs": [_camel(proof) for proof in self.proofs],
+            "proofs": [
+                {
+                    "claim": it.claim,
+                    "proved": it.proved,
+                    "counterexample": it.counterexample and asdict(it.counterexample),
+                }
+                for it in self.proofs
+            ],
             "access": [_camel(row) for row in self.access],
             **({"year": self.year} if self.year else {}),
             "seconds": {"program": round(self.update.seconds, 3), "total": round(self.seconds, 3)},
         }
 
 
-def _camel(record: Act | Proof | Row) -> dict[str, Any]:
+def _camel(record: Act | Row) -> dict[str, Any]:
     return {to_camel(key): value for key, value in asdict(record).items()}
 
 
@@ -77,42 +85,60 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
     """Run the stack's program on an embedded AWS; then act and prove, unless only the plan counts.
 
     The report is told everything as it happens. Raises StackFileError and pulumi.RunError for a
-    stack that is not as it should be; NotEmbeddedError and botocore's ClientError where the program
-    asks for what AWS does not have, or does not take.
+    stack that is not as it should be.
     """
     start = time.perf_counter()
     with embedded_aws(stack) as aws:
-        with report.progress("Registering") as step:
-            aws.on_created = step
-            update = program.run(stack, aws)
-        report.registered(stack.stack, update)
-        rehearsal = Rehearsal(stack=stack.stack, update=update)
-        if not plan_only:
-            account = aws.account
-            configured = settings.parse(stack.config_in(settings.NAMESPACE), account)
-            found = []
-            with report.progress("Reading back", len(configured.repositories)) as step:
-                for repository in aws.repositories():
-                    found.append(repository)
-                    step()
-            for act in perform(aws, update, found, configured.movable_tags):
-                rehearsal.acts.append(act)
-                report.acted(act)
-            groups = alike(
-                (it.arn, it.policy, configured.repository_args(it.name, account)["access"])
-                for it in found
-            )
-            rehearsal.proofs = prove(groups)
-            report.proved(rehearsal.proofs)
-            rehearsal.access = table(groups)
-            report.accessible(rehearsal.access)
-            if lived := _year(found, configured.movable_tags):
-                name, year = lived
-                rehearsal.year = {"repository": name, **figures(year)}
-                report.lived(name, year)
+        rehearsal = _registered(stack, report, aws)
+        if rehearsal.ok and not plan_only:
+            _act_and_prove(rehearsal, stack, report, aws)
     rehearsal.seconds = time.perf_counter() - start
     report.over(stack.stack, ok=rehearsal.ok, seconds=rehearsal.seconds)
     return rehearsal
+
+
+def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal:
+    """The program has run. What the embedded AWS refuses is an act that failed."""
+    with report.progress("Registering") as step:
+        aws.on_created = step
+        try:
+            update = program.run(stack, aws)
+        except (NotEmbeddedError, ClientError, BotoCoreError) as error:
+            update = program.Update(resources=[], outputs={}, seconds=0.0)
+            refused = Act(act="register", ok=False, detail=str(error))
+            report.acted(refused)
+            return Rehearsal(stack=stack.stack, update=update, acts=[refused])
+    report.registered(stack.stack, update)
+    return Rehearsal(stack=stack.stack, update=update)
+
+
+def _act_and_prove(
+    rehearsal: Rehearsal, stack: StackFile, report: Report, aws: EmbeddedAws
+) -> None:
+    configured = settings.parse(stack.config_in(settings.NAMESPACE), aws.account)
+    found = []
+    with report.progress("Reading back", len(configured.repositories)) as step:
+        for repository in aws.repositories():
+            found.append(repository)
+            step()
+    wanted = intended(configured, aws.account, aws.default_tags)
+    report.heading("ADR040 acted out")
+    for act in perform(aws, rehearsal.update, found, wanted, configured.movable_tags):
+        rehearsal.acts.append(act)
+        report.acted(act)
+    groups = alike(
+        (it.arn, it.policy, configured.repository_args(it.name, aws.account)["access"])
+        for it in found
+        if it.name in configured.repositories
+    )
+    rehearsal.proofs = prove(groups)
+    report.proved(rehearsal.proofs)
+    rehearsal.access = table(groups)
+    report.accessible(rehearsal.access)
+    if lived := _year(found, configured.movable_tags):
+        name, year = lived
+        rehearsal.year = {"repository": name, **figures(year)}
+        report.lived(name, year)
 
 
 def _year(found: Sequence[Repository], movable_tags: Sequence[str]) -> tuple[str, Year] | None:

@@ -38,39 +38,38 @@ class Report:
 
     def registered(self, stack: str, update: Update) -> None:
         """Everything that the program has declared."""
-        children: dict[str | None, list[Resource]] = {}
+        tree = branch = Tree(Text(f"Stack {stack}", style="bold"))
+        shown = 0
         for resource in update.resources:
-            children.setdefault(resource.parent, []).append(resource)
-        components = children.get(None, [])
-        tree = Tree(Text(f"Stack {stack}", style="bold"))
-        for component in components[:_MOST_COMPONENTS]:
-            branch = tree.add(_line(component))
-            for child in children.get(component.name, []):
-                branch.add(_line(child))
-        if len(components) > _MOST_COMPONENTS:
-            tree.add(f"… and {len(components) - _MOST_COMPONENTS} more")
+            # A component comes before its children.
+            if resource.parent is None:
+                shown += 1
+                if shown <= _MOST_COMPONENTS:
+                    branch = tree.add(_line(resource))
+            elif shown <= _MOST_COMPONENTS:
+                branch.add(_line(resource))
+        if shown > _MOST_COMPONENTS:
+            tree.add(f"… and {shown - _MOST_COMPONENTS} more")
         self._console.print(tree)
 
     def acted(self, act: Act) -> None:
         """An act, right after it is over."""
-        if act.act == "declared":
-            self._heading("ADR040 acted out")
         self._verdict("ok" if act.ok else "FAILED", f"{act.act}: {act.detail}", good=act.ok)
 
     def proved(self, proofs: Sequence[Proof]) -> None:
         """Each claim; where it does not hold, the request that breaks it."""
-        self._heading("Claims, proved over every principal in every repository")
+        self.heading("Claims, proved over every principal in every repository")
         for proof in proofs:
             text = proof.claim
             if found := proof.counterexample:
                 text += f"\nnot so: {found.action} on {found.resource} by {found.principal}"
             elif not proof.proved:
-                text += "\na policy has an element that the evaluator does not know"
+                text += f"\nnot known: the evaluator cannot read a policy's {proof.beyond}"
             self._verdict("proved" if proof.proved else "FALSE", text, good=proof.proved)
 
     def accessible(self, rows: Sequence[Row]) -> None:
         """Who can do what."""
-        self._heading("Who can do what, in any repository")
+        self.heading("Who can do what, in any repository")
         table = Table(box=None, padding=(0, 2, 0, 0))
         table.add_column("principal", overflow="fold")
         for column in ("pull", "move tags", "delete images", "change guard"):
@@ -89,7 +88,7 @@ class Report:
 
     def lived(self, repository: str, year: Year) -> None:
         """What a year leaves of the images of a repository."""
-        self._heading(f"{repository} after a year under its lifecycle policy (simulated)")
+        self.heading(f"{repository} after a year under its lifecycle policy (simulated)")
         for line in picture(year):
             self._console.print(Text(line), soft_wrap=True)
 
@@ -105,7 +104,8 @@ class Report:
         else:
             self._verdict("FAILED", f"the stack {stack} does not do what ADR040 asks", good=ok)
 
-    def _heading(self, text: str) -> None:
+    def heading(self, text: str) -> None:
+        """What comes next is about this."""
         self._console.print()
         self._console.print(Text(text, style="bold"))
 

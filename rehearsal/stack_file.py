@@ -4,12 +4,13 @@ The rules are the CLI's own: `sdk/go/common/workspace/{project,config}.go` in pu
 """
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 
 
 class StackFileError(Exception):
@@ -44,6 +45,12 @@ class StackFile:
         except json.JSONDecodeError:
             return text
 
+    @property
+    def default_tags(self) -> dict[str, str]:
+        """What the AWS provider puts on every resource, as text."""
+        tags = (self.of_provider("defaultTags") or {}).get("tags", {})
+        return {key: _text(value) for key, value in tags.items()}
+
 
 def read(directory: Path, stack: str) -> StackFile:
     """Read a stack of the project that `directory` belongs to. Raises StackFileError."""
@@ -61,23 +68,48 @@ def read(directory: Path, stack: str) -> StackFile:
         raise StackFileError(f"there is no such stack; there is {', '.join(stacks) or 'none'}")
     project = _mapping(directory / "Pulumi.yaml")
     contents = _mapping(stack_file)
+    written = contents.get("config") or {}
+    if not isinstance(written, dict):
+        raise StackFileError("config is to be a mapping")
     if "environment" in contents:
         raise StackFileError(
-            f"{stack_file.name} imports a Pulumi ESC environment, whose values only the service "
+            "the stack imports a Pulumi ESC environment, whose values only the service "
             "knows; rehearse a stack file that has them itself"
         )
     config: dict[str, str] = {}
     for key, declared in (project.get("config") or {}).items():
         if isinstance(declared, dict) and "default" in declared:
             config[_namespaced(key, project["name"])] = _text(declared["default"])
-    for key, value in (contents.get("config") or {}).items():
+    for key, value in written.items():
         if isinstance(value, dict) and value.keys() == {"secure"}:
             raise StackFileError(
-                f"{key} in {stack_file.name} is encrypted, and a rehearsal has no key to it; "
+                f"{key} is encrypted, and a rehearsal has no key to it; "
                 "rehearse a stack file that has a stand-in"
             )
         config[_namespaced(key, project["name"])] = _text(value)
-    return StackFile(directory=directory, project=project["name"], stack=stack, config=config)
+    read_stack = StackFile(directory=directory, project=project["name"], stack=stack, config=config)
+    _refuse_misshapen_provider(read_stack)
+    return read_stack
+
+
+def _refuse_misshapen_provider(stack: StackFile) -> None:
+    """What the AWS provider would not understand, of the keys that a rehearsal reads."""
+    region = stack.of_provider("region")
+    if not isinstance(region, str):
+        raise StackFileError(
+            "aws:region is to be the name of a Region, such as eu-west-2; a rehearsal takes none "
+            "from the environment"
+        )
+    default_tags = stack.of_provider("defaultTags")
+    if default_tags is not None and not (
+        isinstance(default_tags, dict) and isinstance(default_tags.get("tags"), dict)
+    ):
+        raise StackFileError("aws:defaultTags is to be a mapping such as {tags: {Team: forms}}")
+    accounts = stack.of_provider("allowedAccountIds")
+    if accounts is not None and not (
+        isinstance(accounts, list) and all(isinstance(it, str) for it in accounts)
+    ):
+        raise StackFileError('aws:allowedAccountIds is to be a list such as ["111122223333"]')
 
 
 def _namespaced(key: str, project: str) -> str:
@@ -88,32 +120,27 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses what the CLI refuses and PyYAML lets pass: the same key twice, and keys not text."""
-
-    def construct_mapping(
-        self,
-        node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002 as PyYAML has it
-    ) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
-                raise StackFileError(f"line {line}: the key {key.value} is no text; quote it")
-            if key.value in seen:
-                raise StackFileError(f"line {line}: the key {key.value} stands there twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _mapping(path: Path) -> dict[str, Any]:
+    """A file's contents: YAML 1.2, whose `no` is text, as the CLI reads it."""
     try:
-        contents = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 a SafeLoader
-    except yaml.YAMLError as error:
-        raise StackFileError(f"{path.name} is no YAML: {error}") from None
-    except StackFileError as error:
-        raise StackFileError(f"{path.name}, {error}") from None
-    if not isinstance(contents, dict):
-        raise StackFileError(f"{path.name} is to be a mapping")
-    return contents
+        contents = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise StackFileError(
+            f"line {line} is no YAML that the CLI reads: {error.problem}"
+        ) from None
+    except ValueError as error:  # of the encoding, or of a date
+        raise StackFileError(f"the file is no YAML that the CLI reads: {error}") from None
+    return _texts_for_keys(contents, "the file")
+
+
+def _texts_for_keys(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise StackFileError(f"{where} is to be a mapping")
+    for key, child in value.items():
+        if not isinstance(key, str):
+            raise StackFileError(f"in {where}, the key {key} is no text; write it in quotes")
+        for it in child if isinstance(child, list) else [child]:
+            if isinstance(it, dict):
+                _texts_for_keys(it, key)
+    return value

@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,7 +30,8 @@ class Draft:
     """A configuration in which each value has been checked on its own.
 
     What is valid stands, by attribute name, in `stack` (defaults filled in), `role` (the same) and
-    `entries` (by repository, only what is written there). `faults` is about the rest.
+    `entries` (by repository, only what is written there). Of a list, the invalid items are None.
+    `faults` is about the rest.
     """
 
     def __init__(self, raw: Mapping[str, Any], account: Account) -> None:
@@ -71,16 +72,22 @@ class Draft:
         elif name and path:
             role = PipelineRoleSettings(name=name, path=path)
             yield ("pipelineRole", "name"), role.arn_in(self.account)
-        for position, arn in enumerate(self.stack.get("additional_pipeline_roles", ())):
-            yield ("additionalPipelineRoles", position), arn
+        yield from _placed(self.stack, "additional_pipeline_roles", "additionalPipelineRoles")
 
     def roles(self) -> Iterator[tuple[Path, str]]:
         """Where each role of any kind is named, and its ARN."""
         yield from self.pipeline_roles()
-        for position, arn in enumerate(self.role.get("trusted_roles", ())):
-            yield ("pipelineRole", "trustedRoles", position), arn
-        for position, arn in enumerate(self.stack.get("administrator_roles", ())):
-            yield ("administratorRoles", position), arn
+        yield from _placed(self.role, "trusted_roles", "pipelineRole", "trustedRoles")
+        yield from self.administrator_roles()
+
+    def administrator_roles(self) -> Iterator[tuple[Path, str]]:
+        """Where each administrator role is named, and its ARN."""
+        yield from _placed(self.stack, "administrator_roles", "administratorRoles")
+
+    def codebuild_projects(self) -> Iterator[tuple[Path, str]]:
+        """Where each trusted project is named, and its ARN."""
+        key = "trusted_codebuild_projects"
+        yield from _placed(self.role, key, "pipelineRole", "trustedCodeBuildProjects")
 
     def _entries(self, raw: Any) -> dict[str, dict[str, Any]]:
         where = ("repositories",)
@@ -137,11 +144,49 @@ class Draft:
                 elif defaults:
                     values[name] = field.default
             elif key not in nested:
-                try:
-                    values[name] = _adapter(model, name).validate_python(raw[key])
-                except ValidationError as invalid:
-                    self.faults += _explained(invalid, (*where, key))
+                values |= self._value(model, name, raw[key], (*where, key))
         return values
+
+    def _value(
+        self, model: type[Settings], name: str, raw: Any, where: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """One attribute with its value, or with what is valid of it; empty if nothing is."""
+        adapter = _adapter(model, name)
+        try:
+            return {name: adapter.validate_python(raw)}
+        except ValidationError as invalid:
+            self.faults += _explained(invalid, where)
+        kind = get_origin(model.model_fields[name].annotation)
+        if kind is tuple and isinstance(raw, list):
+            return {name: tuple(_valid_items(adapter, raw))}
+        if kind is dict and isinstance(raw, dict):
+            return {name: dict(_valid_entries(adapter, raw))}
+        return {}
+
+
+def _placed(values: Mapping[str, Any], name: str, *where: str) -> Iterator[tuple[Path, str]]:
+    """The valid items of a list, each with its place."""
+    for position, item in enumerate(values.get(name, ())):
+        if item is not None:
+            yield (*where, position), item
+
+
+def _valid_items(adapter: TypeAdapter[Any], raw: list[Any]) -> Iterator[Any]:
+    """The items of a list that is not valid as a whole, with None in the place of each at fault."""
+    for item in raw:
+        try:
+            yield adapter.validate_python([item])[0]
+        except ValidationError:
+            yield None
+
+
+def _valid_entries(adapter: TypeAdapter[Any], raw: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The entries of a mapping that is not valid as a whole, without those at fault."""
+    for key, value in raw.items():
+        try:
+            yield key, adapter.validate_python({key: value})[key]
+        except ValidationError:
+            continue
 
 
 @cache
@@ -190,9 +235,10 @@ def _missing(where: tuple[str, ...]) -> Fault:
 
 
 def _wrong_type(where: tuple[str | int, ...], value: Any, expected: str) -> Fault:
-    fix = f"write {expected}"
+    fix = f"write it as {_EXAMPLES[expected]}" if expected in _EXAMPLES else "choose one of them"
     if expected == "text" and isinstance(value, bool | int | float):
-        fix = f'write it in quotes: "{json.dumps(value)}"'
+        # Of a number YAML has not kept how it was written, leading zeros for instance.
+        fix = f'write it in quotes, such as "{json.dumps(value)}", with every digit it has'
     return Fault(where=where, value=value, rule=f"it is to be {expected}", fix=fix)
 
 
@@ -206,6 +252,14 @@ def _unknown_key(where: tuple[str | int, ...], value: Any, keys: Iterable[str]) 
         fix=f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(valid)}",
     )
 
+
+_EXAMPLES: Final = {
+    "text": '"latest"',
+    "a whole number": "20",
+    "true or false": "true, without quotes",
+    "a list": "[latest]",
+    "a mapping": "{tags: prod-*, keepNewest: 20}",
+}
 
 _TYPES: Final = {
     "string_type": "text",

@@ -47,9 +47,8 @@ def _role_faults(draft: Draft) -> Iterator[Fault]:
     The paths do not matter: within an account, the names of roles are unique across paths.
     """
     pipeline = {_account_and_name(arn): (where, arn) for where, arn in draft.pipeline_roles()}
-    trusted = {_account_and_name(arn) for arn in draft.role.get("trusted_roles", ())}
-    for position, arn in enumerate(draft.stack.get("administrator_roles", ())):
-        where = ("administratorRoles", position)
+    trusted = {_account_and_name(arn) for arn in draft.role.get("trusted_roles", ()) if arn}
+    for where, arn in draft.administrator_roles():
         identity = _account_and_name(arn)
         if identity in pipeline:
             other, its_arn = pipeline[identity]
@@ -88,10 +87,10 @@ def _place_faults(draft: Draft) -> Iterator[Fault]:
                 f"{account.partition}",
                 fix=f"name a role whose ARN starts with arn:{account.partition}:",
             )
-    for position, arn in enumerate(draft.role.get("trusted_codebuild_projects", ())):
+    for where, arn in draft.codebuild_projects():
         if _account(arn) != account.id:
             yield Fault(
-                where=("pipelineRole", "trustedCodeBuildProjects", position),
+                where=where,
                 value=arn,
                 rule="CodeBuild runs a project as a role of the project's own account, and the "
                 f"stack's is {account.id}",
@@ -108,8 +107,32 @@ def _place_faults(draft: Draft) -> Iterator[Fault]:
             )
 
 
+def _one_path_faults(draft: Draft) -> Iterator[Fault]:
+    """No role is named with two paths: within an account, only one of the two can exist."""
+    first: dict[tuple[str, str], tuple[str, tuple[str | int, ...]]] = {}
+    for where, arn in draft.roles():
+        other, there = first.setdefault(_account_and_name(arn), (arn, where))
+        if other != arn and where[0] == there[0]:
+            yield Fault(
+                where=where,
+                value=arn,
+                rule=f"{key_at(there)} has the same name with another path, and within an account "
+                "a role's name is unique across paths",
+                fix="leave out the one that does not exist",
+            )
+    for where, arn in draft.roles():
+        created = (draft.account.id, draft.role.get("name"))
+        if where[:2] == ("pipelineRole", "trustedRoles") and _account_and_name(arn) == created:
+            yield Fault(
+                where=where,
+                value=arn,
+                rule="that is the role that the stack is to create",
+                fix="name another role, which may become it",
+            )
+
+
 def _account_faults(draft: Draft) -> Iterator[Fault]:
-    """No account is listed under two names."""
+    """No account is listed under two names, and not the stack's own."""
     names: dict[str, str] = {}
     for name, account_id in draft.stack.get("pull_accounts", {}).items():
         if names.setdefault(account_id, name) != name:
@@ -119,20 +142,28 @@ def _account_faults(draft: Draft) -> Iterator[Fault]:
                 rule=f"{key_at(('pullAccounts', names[account_id]))} has the same id",
                 fix="correct one of the two, or leave it out",
             )
+        if account_id == draft.account.id:
+            yield Fault(
+                where=("pullAccounts", name),
+                value=account_id,
+                rule="that is the stack's own account, whose principals pull as far as their own "
+                "policies allow it",
+                fix="leave it out",
+            )
 
 
 def _tag_faults(draft: Draft) -> Iterator[Fault]:
     """No tag is both movable and write-once."""
     for where, own, _ in draft.levels():
         for position, pattern in enumerate(own.get("write_once_tags", ())):
-            for tag in draft.stack.get("movable_tags", ()):
-                if matches(pattern, tag):
-                    yield Fault(
-                        where=(*where, "writeOnceTags", position),
-                        value=pattern,
-                        rule=f"it matches {tag}, one of the movableTags",
-                        fix="narrow the pattern",
-                    )
+            movable = [tag for tag in draft.stack.get("movable_tags", ()) if tag]
+            if pattern and (both := [tag for tag in movable if matches(pattern, tag)]):
+                yield Fault(
+                    where=(*where, "writeOnceTags", position),
+                    value=pattern,
+                    rule=f"it matches {', '.join(both)} of the movableTags",
+                    fix="narrow the pattern",
+                )
 
 
 def _mutability_faults(draft: Draft) -> Iterator[Fault]:
@@ -180,9 +211,9 @@ _TAG_KEYS: Final = {"tag_mutability", "write_once_tags"}
 
 def _retention_faults(draft: Draft) -> Iterator[Fault]:
     """Each list of rules makes a lifecycle policy that AWS takes and that means what it says."""
-    movable_tags = draft.stack.get("movable_tags", ())
+    movable_tags = [tag for tag in draft.stack.get("movable_tags", ()) if tag]
     for where, own, _ in draft.levels():
-        rules = [rule.to_args() for rule in own.get("retention", ())]
+        rules = [rule and rule.to_args() for rule in own.get("retention", ())]
         for fault in retention.faults_in(movable_tags, rules):
             yield fault.under(*where, "retention")
 
@@ -191,6 +222,7 @@ SHARED_RULES: Final[Sequence[Callable[[Draft], Iterator[Fault]]]] = (
     _pipeline_role_faults,
     _role_faults,
     _place_faults,
+    _one_path_faults,
     _account_faults,
     _tag_faults,
     _mutability_faults,

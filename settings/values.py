@@ -34,13 +34,14 @@ def _shape(pattern: str, rule: str, fix: str) -> AfterValidator:
 
 
 def _length(least: int, most: int) -> AfterValidator:
-    rule = f"AWS takes {least} to {most} characters"
-    return _rule(lambda value: least <= len(value) <= most, rule, "write such a value")
+    rule = f"it is to have {least} to {most} characters"
+    return _rule(lambda value: least <= len(value) <= most, rule, "shorten or lengthen it")
 
 
 _PARTITION: Final = r"aws[a-z-]*"
-_PATH: Final = r"([!-)+-.0->@-~]+/)*"
-"""Of a role or policy: what IAM takes, save the wildcards * and ?."""
+_PATH: Final = r"([!-#%-)+-.0->@-~]+/)*"
+"""Of a role or policy: what IAM takes, save * and ?, which are wildcards in a condition, and $,
+which begins a policy variable there."""
 
 RepositoryName = Annotated[
     str,
@@ -56,7 +57,7 @@ RoleArn = Annotated[
     str,
     _shape(
         rf"arn:{_PARTITION}:iam::\d{{12}}:role/{_PATH}[\w+=,.@-]{{1,64}}",
-        "it is to be the exact ARN of one IAM role, path included, without wildcards",
+        "it is to be the exact ARN of one IAM role, path included, without wildcards or variables",
         "write one such as arn:aws:iam::111122223333:role/platform/deploy "
         "(an assumed-role ARN names a session: take its role's)",
     ),
@@ -107,7 +108,7 @@ GitHubSubject = Annotated[
     # a trust policy that lets them in lets everybody in who can push a branch.
     # https://docs.github.com/en/actions/reference/security/oidc
     _shape(
-        r"repo:[^:*?/\s]+/[^:*?/\s]+:(environment:[^*?\s]+|ref:refs/(heads|tags)/[^*?\s]+)",
+        r"repo:[^:*?/\s]+/[^:*?/\s]+:(environment:[^*?$\s]+|ref:refs/(heads|tags)/[^*?$\s]+)",
         "it is to be one exact `sub` claim that names an environment, a branch or a tag, without "
         "wildcards: all else lets in whoever can push any branch or open a pull request",
         "write one such as repo:OWNER/REPOSITORY:environment:production",

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
+from ruamel.yaml import YAML
 
 import settings
 from rehearsal.stack_file import read
 from settings import Account, StackSettings
 from tests.conftest import ROOT
 
-PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+PROJECT = YAML(typ="safe", pure=True).load((ROOT / "Pulumi.yaml").read_text())
 DECLARED: dict[str, dict[str, Any]] = PROJECT["config"]
 STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
 
@@ -63,7 +63,7 @@ def test_the_keys_that_are_text_are_those_that_are_declared_so() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_cli_would_start_the_program_for(stack: str) -> None:
-    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    config = YAML(typ="safe", pure=True).load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     prefix = f"{PROJECT['name']}:"
     assert all(":" in key for key in config), "every key has its namespace"
     written = {key.removeprefix(prefix): it for key, it in config.items() if key.startswith(prefix)}
@@ -104,3 +104,9 @@ def test_account_numbers_are_those_of_aws_documentation() -> None:
     examples = {"111122223333", "444455556666", "123456789012", "777788889999", "999999999999"}
     for path in ROOT.glob("Pulumi*.yaml"):
         assert set(re.findall(r"\b\d{12}\b", path.read_text())) <= examples
+
+
+@pytest.mark.parametrize("command", ["preview", "up"])
+def test_an_update_sees_what_was_changed_by_hand(command: str) -> None:
+    """Without a refresh, a guard that was deleted in AWS would stay deleted: the state has it."""
+    assert f"pulumi {command} --refresh " in (ROOT / "Makefile").read_text()

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-import yaml
+from ruamel.yaml import YAML
 
 from settings import StackSettings
 from tests.conftest import ROOT
@@ -43,7 +43,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
             assert shown == "required"
         else:
             default = field.default
-            as_written = yaml.safe_load(shown)
+            as_written = YAML(typ="safe", pure=True).load(shown)
             assert as_written == (list(default) if isinstance(default, tuple) else default)
 
 

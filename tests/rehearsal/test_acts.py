@@ -11,10 +11,13 @@ import moto.ecr.models
 import pytest
 from moto.ecr.exceptions import RepositoryNotFoundException
 
-from rehearsal.acts import Act, perform
+from components import image_repository
+from components.tag_mutability import exclusion_filters
+from rehearsal.acts import Act, intended, perform
 from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
-from rehearsal.program import Update, run
+from rehearsal.program import Resource, Update, run
 from rehearsal.stack_file import StackFile
+from settings import StackSettings, parse
 
 MOVABLE = ["latest", "stable"]
 ALL = [
@@ -43,6 +46,7 @@ class Up:
 
     aws: EmbeddedAws
     update: Update
+    settings: StackSettings
 
     @property
     def ecr(self) -> Any:
@@ -51,10 +55,16 @@ class Up:
 
     def play(self) -> dict[str, Act]:
         found = list(self.aws.repositories())
-        return {act.act: act for act in perform(self.aws, self.update, found, MOVABLE)}
+        wanted = intended(self.settings, self.aws.account, self.aws.default_tags)
+        acts = perform(self.aws, self.update, found, wanted, self.settings.movable_tags)
+        return {act.act: act for act in acts}
 
     def failed(self) -> set[str]:
         return {name for name, act in self.play().items() if not act.ok}
+
+
+def brought_up(stack: StackFile, aws: EmbeddedAws) -> Up:
+    return Up(aws, run(stack, aws), parse(stack.config_in("container-images"), aws.account))
 
 
 @pytest.fixture
@@ -74,7 +84,7 @@ def stack(prod: StackFile) -> StackFile:
 @pytest.fixture
 def up(stack: StackFile) -> Iterator[Up]:
     with embedded_aws(stack) as aws:
-        yield Up(aws, run(stack, aws))
+        yield brought_up(stack, aws)
 
 
 def test_all_come_out_well(up: Up) -> None:
@@ -104,7 +114,7 @@ def test_nothing_is_claimed_where_there_is_nothing_to_play(stack: StackFile) -> 
     config["container-images:writeOnceTags"] = "[]"
     stack = replace(stack, config=config)
     with embedded_aws(stack) as aws:
-        assert list(Up(aws, run(stack, aws)).play()) == [
+        assert list(brought_up(stack, aws).play()) == [
             it for it in ALL if it != "refuse-overwriting"
         ]
 
@@ -146,7 +156,48 @@ class TestDeclared:
         act = up.play()["declared"]
         assert act.detail.startswith("mutable is Repository(")
         assert "policy=None" in act.detail
-        assert "was declared as" in act.detail
+        assert "and should be Repository(" in act.detail
+
+    def test_sees_a_component_that_declares_something_else(
+        self, stack: StackFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not the program's own word counts, but the settings'."""
+
+        def one_too_few(mode: str, movable: list[str], write_once: list[str]) -> list[str]:
+            filters = exclusion_filters(mode, movable, write_once)
+            return filters[1:] if mode == "MUTABLE_WITH_EXCLUSION" else filters
+
+        monkeypatch.setattr(image_repository, "exclusion_filters", one_too_few)
+        with embedded_aws(stack) as aws:
+            failed = brought_up(stack, aws).failed()
+        assert {"declared", "refuse-overwriting"} <= failed
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda it: replace(it, protect=not it.protect),
+            lambda it: replace(it, retain_on_delete=False),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["mutable", "mutable-lifecycle", "mutable-policy"])
+    def test_sees_what_could_be_deleted(
+        self, up: Up, change: Callable[[Resource], Resource], name: str
+    ) -> None:
+        resources = up.update.resources
+        [it] = [it for it in resources if it.name == name and it.retain_on_delete]
+        resources[resources.index(it)] = change(it)
+        assert up.failed() == {"declared"}
+
+
+def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
+    config = {
+        **stack.config,
+        "container-images:writeOnceTags": '["a*b*", "a0b0"]',
+        "container-images:repositories": '{"app": {}}',
+    }
+    stack = replace(stack, config=config)
+    with embedded_aws(stack) as aws:
+        assert brought_up(stack, aws).failed() == set()
 
 
 class TestTheOthers:

@@ -62,13 +62,22 @@ class TestWhoAndWhere:
         _, created = aws.new_resource(repository())
         assert created["arn"] == "arn:aws:ecr:eu-west-2:111122223333:repository/app"
 
-    def test_without_a_region_there_is_no_rehearsal(
-        self, prod: StackFile, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_REGION", "eu-west-1")
-        stack = without(prod, "aws:region")
-        with pytest.raises(StackFileError, match="no aws:region"), embedded_aws(stack):
+    def test_in_no_region_there_is_no_rehearsal(self, prod: StackFile) -> None:
+        stack = replace(prod, config={**prod.config, "aws:region": "eu-west-9"})
+        with (
+            pytest.raises(StackFileError, match="eu-west-9, which is no Region"),
+            embedded_aws(stack),
+        ):
             pass
+
+    def test_an_administrator_is_whatever_the_settings_take(self, prod: StackFile) -> None:
+        role = "arn:aws:iam::111122223333:role/a!b/deploy"
+        config = {**prod.config, "container-images:administratorRoles": f'["{role}"]'}
+        with embedded_aws(replace(prod, config=config)) as aws:
+            caller, _ = aws.call(
+                MockCallArgs("aws:index/getCallerIdentity:getCallerIdentity", {}, "")
+            )
+            assert ":assumed-role/deploy/" in caller["arn"]
 
     @pytest.mark.parametrize("missing", ["administratorRoles", None])
     def test_a_stack_that_names_no_administrator_still_has_somebody_to_run_it(

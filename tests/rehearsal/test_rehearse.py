@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rich.console import Console
+from ruamel.yaml import YAML
 
 from rehearsal.rehearse import rehearse
 from rehearsal.report import Report
@@ -29,12 +29,12 @@ def project(tmp_path: Path) -> Path:
 
 def write(project: Path, stack: str, **changes: Any) -> None:
     """The production stack under another name, with other values; None takes a key away."""
-    contents = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())
+    contents = YAML(typ="safe", pure=True).load((ROOT / "Pulumi.prod.yaml").read_text())
     for key, value in changes.items():
         contents["config"].pop(f"container-images:{key}", None)
         if value is not None:
             contents["config"][f"container-images:{key}"] = value
-    (project / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(contents))
+    YAML().dump(contents, project / f"Pulumi.{stack}.yaml")
 
 
 def command(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
@@ -198,13 +198,45 @@ class TestExitStatus:
             " ".join(done.stdout.split())
         )
 
-    def test_something_that_the_embedded_aws_does_not_have(self, project: Path) -> None:
+    @pytest.mark.parametrize(
+        ("added", "said"),
+        [
+            ("aws.s3.Bucket('bucket')", "there is no aws:s3/bucket:Bucket in the embedded AWS"),
+            ("aws.ecr.Repository('a', name='-a')", "no default for the imageTagMutability of"),
+            ("aws.iam.RolePolicy('a', name='a', role='none', policy='{}')", "NoSuchEntity"),
+        ],
+    )
+    @pytest.mark.parametrize("options", [[], ["--plan-only"]])
+    def test_something_that_the_embedded_aws_does_not_have_or_take(
+        self, project: Path, added: str, said: str, options: list[str]
+    ) -> None:
+        """A failed act, in the one object that --json promises."""
         program = project / "__main__.py"
-        program.write_text(program.read_text() + "\naws.s3.Bucket('bucket')\n")
+        program.write_text(program.read_text() + f"\n{added}\n")
+        done = command(project, "--stack", "prod", "--json", *options)
+        assert (done.returncode, done.stderr) == (1, "")
+        told = json.loads(done.stdout)
+        [act] = told["acts"]
+        assert (act["act"], act["ok"]) == ("register", False)
+        assert said in act["detail"]
+        assert told["resources"] == told["proofs"] == told["access"] == []
+
+    def test_a_policy_that_the_evaluator_does_not_know(self, project: Path) -> None:
+        program = project / "__main__.py"
+        program.write_text(
+            program.read_text().replace(
+                "import settings\n",
+                "import settings\n"
+                "from components import guard\n"
+                "deny = guard._deny_all_but\n"
+                "guard._deny_all_but = lambda *a: {**deny(*a), 'Resource': '*'}\n",
+            )
+        )
         done = command(project, "--stack", "prod", "--json")
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "there is no aws:s3/bucket:Bucket in the embedded AWS" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert (done.returncode, done.stderr) == (1, "")
+        told = json.loads(done.stdout)
+        assert [proof["proved"] for proof in told["proofs"]] == [False] * 7
+        assert told["access"] == []
 
 
 class TestStacks:

@@ -200,7 +200,7 @@ class TestOneFault:
             pytest.param(
                 {"repositories": {"app": {"tags": {"x": 1}}}},
                 "repositories.app.tags.x",
-                'in quotes: "1"',
+                'in quotes, such as "1"',
                 id="number as tag",
             ),
             pytest.param({"movableTags": []}, "movableTags", "at least one", id="no tag"),
@@ -212,7 +212,7 @@ class TestOneFault:
             pytest.param(
                 {"pullAccounts": {"dev": 444455556666}},
                 "pullAccounts.dev",
-                'in quotes: "444455556666"',
+                'in quotes, such as "444455556666"',
                 id="unquoted account",
             ),
             pytest.param({"pullAccounts": {"dev": "1"}}, "pullAccounts.dev", "12 digits", id="id"),
@@ -240,6 +240,34 @@ class TestOneFault:
                 "administratorRoles[0]",
                 "without wildcards",
                 id="wildcard in a path",
+            ),
+            pytest.param(
+                {"administratorRoles": ["arn:aws:iam::111122223333:role/${aws:username}/a"]},
+                "administratorRoles[0]",
+                "without wildcards or variables",
+                id="policy variable in a path",
+            ),
+            pytest.param(
+                {"administratorRoles": [DEPLOY, "arn:aws:iam::111122223333:role/x/deploy"]},
+                "administratorRoles[1]",
+                "the same name with another path",
+                id="one role with two paths",
+            ),
+            pytest.param(
+                {
+                    "pipelineRole": created_role(
+                        trustedRoles=["arn:aws:iam::111122223333:role/push"]
+                    )
+                },
+                "pipelineRole.trustedRoles[0]",
+                "the stack is to create",
+                id="a role that trusts itself",
+            ),
+            pytest.param(
+                {"pullAccounts": {"own": "111122223333"}},
+                "pullAccounts.own",
+                "the stack's own account",
+                id="own account",
             ),
             pytest.param(
                 {"administratorRoles": ["arn:aws:sts::111122223333:assumed-role/a/session"]},
@@ -414,6 +442,7 @@ class TestOneFault:
             "repo:owner/name:ref:refs/pull/1/merge",
             "repo:*/name:environment:production",
             "repo:owner/name:environment:*",
+            "repo:owner/name:environment:${aws:username}",
             "owner/name:environment:production",
         ],
     )
@@ -431,7 +460,7 @@ class TestOneFault:
             ([f"{n}-*" for n in range(6)], "at most 5"),
             (["v*", "v*"], "twice"),
             (["-v"], "starts as a tag does"),
-            ([7], 'in quotes: "7"'),
+            ([7], 'in quotes, such as "7"'),
         ],
     )
     @pytest.mark.parametrize("where", ["stack", "entry"])
@@ -520,6 +549,39 @@ class TestAllFaults:
             "repositories.app.kmsKey",
             "administratorRoles[0]",
             "repositories.app.retention[0].keepNewest",
+        ]
+
+    def test_come_from_every_item_of_a_list(self) -> None:
+        """One that is of no use hides nothing that is wrong with its neighbours."""
+        told = faults(
+            administratorRoles=[
+                "arn:aws:iam::111122223333:role/ci/push",
+                "bad",
+                "arn:aws:iam::444455556666:role/deploy",
+            ],
+            tagMutability="MUTABLE_WITH_EXCLUSION",
+            writeOnceTags=["latest", "a b", "v***"],
+            pullAccounts={"one": "444455556666", "bad": 1, "other": "444455556666"},
+            retention=[
+                {"tags": "v*", "keepNewest": "1"},
+                {"untagged": True, "keepNewest": 1},
+                {"any": True, "keepNewest": 1},
+                {},
+            ],
+        )
+        assert sorted(re.split(r" = |: ", it)[0] for it in told) == [
+            "administratorRoles[0]",
+            "administratorRoles[1]",
+            "administratorRoles[2]",
+            "pullAccounts.bad",
+            "pullAccounts.other",
+            "retention[0].keepNewest",
+            "retention[1]",
+            "retention[2]",
+            "retention[3]",
+            "writeOnceTags[0]",
+            "writeOnceTags[1]",
+            "writeOnceTags[2]",
         ]
 
     def test_of_what_a_thousand_repositories_inherit_are_told_once(self) -> None:
