@@ -194,11 +194,22 @@ class _Repository:
 
         None where there is no such request at all.
         """
+        solver, context, action = self._asked(caller, actions, denied=denied)
+        return self._solution(solver, context, action, caller)
+
+    def allows(self, caller: _Caller, actions: Sequence[str]) -> bool:
+        """Whether there is a request by the caller for one of the actions that is allowed."""
+        solver, _, _ = self._asked(caller, actions, denied=False)
+        return _answered(solver)
+
+    def _asked(
+        self, caller: _Caller, actions: Sequence[str], *, denied: bool
+    ) -> tuple[z3.Solver, Context, z3.SeqRef]:
         solver, context, action = z3.Solver(), Context(), z3.String("action")
         is_allowed = self._allowed(caller, action, context)
         solver.add(z3.Not(is_allowed) if denied else is_allowed)
         solver.add(_one_of(action, actions), caller.context(context))
-        return self._solution(solver, context, action, caller)
+        return solver, context, action
 
     def find_both(
         self, caller: _Caller, one: Sequence[str], other: Sequence[str]
@@ -225,10 +236,8 @@ class _Repository:
     def _solution(
         self, solver: z3.Solver, context: Context, action: z3.SeqRef, caller: _Caller
     ) -> Counterexample | None:
-        if (answer := solver.check()) == z3.unsat:
+        if not _answered(solver):
             return None
-        if answer != z3.sat:
-            raise NotModelledError(f"the solver gave up: {solver.reason_unknown()}")
         model = solver.model()
         # The solver takes any string that will do. Where a role's ARN does, say that.
         for pattern in ("arn:aws:iam::999999999999:role/?*", "arn:*:iam::*:role/?*"):
@@ -245,6 +254,13 @@ class _Repository:
 
 
 _SPELLING: Final = {f"ecr:{action}".lower(): f"ecr:{action}" for action in ACTIONS}
+
+
+def _answered(solver: z3.Solver) -> bool:
+    """Whether there is a solution. Raises NotModelledError where the solver cannot tell."""
+    if (answer := solver.check()) == z3.unknown:
+        raise NotModelledError(f"the solver gave up: {solver.reason_unknown()}")
+    return bool(answer == z3.sat)
 
 
 def _one_of(action: z3.SeqRef, among: Sequence[str]) -> z3.BoolRef:
@@ -466,7 +482,7 @@ def table(groups: Sequence[Repositories]) -> list[Row]:
 
 def _row(principal: str, caller: _Caller, repositories: Sequence[_Repository]) -> Row:
     def can(*needed: Sequence[str]) -> bool:
-        return any(all(it.find(caller, step) for step in needed) for it in repositories)
+        return any(all(it.allows(caller, step) for step in needed) for it in repositories)
 
     return Row(
         principal=principal,
