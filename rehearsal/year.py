@@ -49,6 +49,8 @@ class Year:
     missed: tuple[str, ...]
     """What the pipeline wanted to tag and the policy had taken."""
     end: datetime
+    rules: tuple[Rule, ...]
+    """The policy that they lived under."""
 
 
 def history() -> list[Event]:
@@ -179,6 +181,7 @@ def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
         latest=tuple(repository.latest),
         missed=tuple(repository.missed),
         end=last,
+        rules=tuple(rules),
     )
 
 
@@ -228,11 +231,15 @@ def _midnight_after(at: datetime) -> datetime:
 # --- What it comes to -----------------------------------------------------------------------------
 
 RELEASES: Final = 10
-"""The newest of them must be there, to go back to."""
+"""The newest of them are claimed to be there, to go back to, unless the policy wants fewer."""
 
 
 def figures(year: Year) -> dict[str, Any]:
-    """The year in numbers, with the claims about it that hold or do not."""
+    """The year in numbers, with the claims about it that hold or do not.
+
+    That the image of `latest` is there is always claimed; that releases are, as far as the policy
+    itself has it. A team may want to keep three, or none for longer than a month.
+    """
     kept = {image.digest: image for image in year.kept}
     stages = {
         stage: {
@@ -255,19 +262,32 @@ def figures(year: Year) -> dict[str, Any]:
         },
         "latest": _place(year.latest[-1:], releases),
         "predecessor": _place(_predecessor(year), releases),
+        "missed": len(year.missed),
         "claims": [
-            {"claim": claim, "holds": holds}
-            for claim, holds in (
-                ("latest can be pulled", _can_be_pulled(year.latest[-1:], kept)),
-                ("the image that it was on before, too", _can_be_pulled(_predecessor(year), kept)),
-                (
-                    f"so can the newest {RELEASES} releases",
-                    _can_be_pulled([it.digest for it in releases[:RELEASES]], kept),
-                ),
-                ("nothing was taken that was still to be tagged", not year.missed),
-            )
+            {"claim": claim, "holds": _can_be_pulled(digests, kept)}
+            for claim, digests in _claims(year, [it.digest for it in releases])
         ],
     }
+
+
+def _claims(year: Year, releases: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """What is claimed to be there; of the releases, the newest first."""
+    yield "latest can be pulled", year.latest[-1:]
+    if promised := _promised(year.rules):
+        yield "the image that it was on before, too", _predecessor(year)
+        number = f"newest {promised} releases" if promised > 1 else "newest release"
+        yield f"so can the {number}", releases[:promised]
+
+
+def _promised(rules: Sequence[Rule]) -> int:
+    """How many of the newest releases the policy's own rule about them keeps, ten at the most."""
+    for rule in sorted(rules, key=lambda rule: rule.priority):
+        if rule.tag_status == "tagged" and all(pattern(it).fullmatch(_RELEASE) for it in rule.tags):
+            counts = rule.count_type == "imageCountMoreThan"
+            return min(rule.number, RELEASES) if counts else 0
+        if rule.tag_status == "any":
+            return 0
+    return RELEASES
 
 
 def picture(year: Year) -> list[str]:
@@ -295,6 +315,10 @@ def picture(year: Year) -> list[str]:
         "# all of a week's images are kept, + some of them, . none. An image is of the",
         "furthest stage that it reached. The untagged are those that an index lists.",
     ]
+    if told["missed"]:
+        lines.append(
+            f"note    images that went before the pipeline had tagged them: {told['missed']:,}"
+        )
     lines += [f"{'ok' if it['holds'] else 'FAILED':8}{it['claim']}" for it in told["claims"]]
     return lines
 
