@@ -13,9 +13,11 @@ import pytest
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from rehearsal.rehearse import rehearse
+from rehearsal.acts import Act
+from rehearsal.program import Update
+from rehearsal.rehearse import Rehearsal, rehearse
 from rehearsal.report import Report
-from rehearsal.stack_file import StackFile, read
+from rehearsal.stack_file import read
 from tests.conftest import ROOT
 
 
@@ -199,14 +201,17 @@ class TestExitStatus:
         )
 
     @pytest.mark.parametrize(
-        ("added", "said"),
+        ("added", "said", "options"),
         [
-            ("aws.s3.Bucket('bucket')", "there is no aws:s3/bucket:Bucket in the embedded AWS"),
-            ("aws.ecr.Repository('a', name='-a')", "no default for the imageTagMutability of"),
-            ("aws.iam.RolePolicy('a', name='a', role='none', policy='{}')", "NoSuchEntity"),
+            ("aws.s3.Bucket('bucket')", "there is no aws:s3/bucket:Bucket", []),
+            ("aws.ecr.Repository('a', name='-a')", "no default for the imageTagMutability of", []),
+            (
+                "aws.iam.RolePolicy('a', name='a', role='none', policy='{}')",
+                "NoSuchEntity",
+                ["--plan-only"],
+            ),
         ],
     )
-    @pytest.mark.parametrize("options", [[], ["--plan-only"]])
     def test_something_that_the_embedded_aws_does_not_have_or_take(
         self, project: Path, added: str, said: str, options: list[str]
     ) -> None:
@@ -332,8 +337,8 @@ class TestTheReport:
         assert out.getvalue().strip().startswith("FAILED   the stack prod does not do")
 
 
-def test_a_rehearsal_in_which_an_act_failed_is_not_ok(prod: StackFile) -> None:
-    rehearsal = rehearse(prod, silent())
-    assert rehearsal.ok
-    rehearsal.acts[0] = type(rehearsal.acts[0])(act="declared", ok=False, detail="")
-    assert not rehearsal.ok
+def test_a_rehearsal_in_which_an_act_failed_is_not_ok() -> None:
+    update = Update(resources=[], outputs={}, seconds=0.0)
+    for ok in (True, False):
+        acts = [Act(act="one", ok=True, detail=""), Act(act="other", ok=ok, detail="")]
+        assert Rehearsal(stack="prod", update=update, acts=acts).ok is ok

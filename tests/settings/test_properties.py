@@ -178,7 +178,7 @@ json_values = st.recursive(
 )
 
 
-@hypothesis_settings(max_examples=300)
+@hypothesis_settings(max_examples=150)
 @given(configurations(), st.data())
 def test_whatever_is_written_is_either_taken_or_told(
     configuration: dict[str, Any], data: st.DataObject
