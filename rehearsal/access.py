@@ -240,8 +240,9 @@ class _Repository:
             return None
         model = solver.model()
         # The solver takes any string that will do. Where a role's ARN does, say that.
-        for pattern in ("arn:aws:iam::999999999999:role/?*", "arn:*:iam::*:role/?*"):
-            if solver.check(z3.InRe(_arn(context), iam_pattern_to_re(pattern))) == z3.sat:
+        for beginning in ("arn:aws:iam::999999999999:role/", "arn:*:iam::*:role/"):
+            role = z3.Concat(iam_pattern_to_re(beginning), _NAME)
+            if solver.check(z3.InRe(_arn(context), role)) == z3.sat:
                 model = solver.model()
                 break
         principal = model.eval(_arn(context), model_completion=True).as_string()
@@ -252,6 +253,9 @@ class _Repository:
             resource=self.arn,
         )
 
+
+_NAME: Final = z3.Plus(z3.Union(z3.Range("a", "z"), z3.Re("-"), z3.Re("/")))
+"""Of a role in a counterexample, with its path: one that can be read."""
 
 _SPELLING: Final = {f"ecr:{action}".lower(): f"ecr:{action}" for action in ACTIONS}
 
