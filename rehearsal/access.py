@@ -240,8 +240,8 @@ class _Repository:
             return None
         model = solver.model()
         # The solver takes any string that will do. Where a role's ARN does, say that.
-        for beginning in ("arn:aws:iam::999999999999:role/", "arn:*:iam::*:role/"):
-            role = z3.Concat(iam_pattern_to_re(beginning), _NAME)
+        for account in (z3.Re("999999999999"), z3.Loop(z3.Range("0", "9"), 12, 12)):
+            role = z3.Concat(_PARTITIONS, z3.Re(":iam::"), account, z3.Re(":role/"), _NAME)
             if solver.check(z3.InRe(_arn(context), role)) == z3.sat:
                 model = solver.model()
                 break
@@ -254,6 +254,7 @@ class _Repository:
         )
 
 
+_PARTITIONS: Final = z3.Union(*(z3.Re(f"arn:{it}") for it in ("aws", "aws-cn", "aws-us-gov")))
 _NAME: Final = z3.Plus(z3.Union(z3.Range("a", "z"), z3.Re("-"), z3.Re("/")))
 """Of a role in a counterexample, with its path: one that can be read."""
 
