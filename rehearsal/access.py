@@ -240,8 +240,9 @@ class _Repository:
             return None
         model = solver.model()
         # The solver takes any string that will do. Where a role's ARN does, say that.
+        partition = self.arn.split(":")[1]
         for account in (z3.Re("999999999999"), z3.Loop(z3.Range("0", "9"), 12, 12)):
-            role = z3.Concat(_PARTITIONS, z3.Re(":iam::"), account, z3.Re(":role/"), _NAME)
+            role = z3.Concat(z3.Re(f"arn:{partition}:iam::"), account, z3.Re(":role/"), _NAME)
             if solver.check(z3.InRe(_arn(context), role)) == z3.sat:
                 model = solver.model()
                 break
@@ -254,9 +255,8 @@ class _Repository:
         )
 
 
-_PARTITIONS: Final = z3.Union(*(z3.Re(f"arn:{it}") for it in ("aws", "aws-cn", "aws-us-gov")))
-_NAME: Final = z3.Plus(z3.Union(z3.Range("a", "z"), z3.Re("-"), z3.Re("/")))
-"""Of a role in a counterexample, with its path: one that can be read."""
+_NAME: Final = z3.Plus(z3.Range("a", "z"))
+"""Of a role in a counterexample: one that can be read."""
 
 _SPELLING: Final = {f"ecr:{action}".lower(): f"ecr:{action}" for action in ACTIONS}
 
