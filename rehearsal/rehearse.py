@@ -12,8 +12,8 @@ from pydantic.alias_generators import to_camel
 
 import settings
 from registry.lifecycle_document import rules_in
+from registry.proofs import Proof, Row, alike, prove, table
 from rehearsal import program
-from rehearsal.access import Proof, Row, alike, prove, table
 from rehearsal.acts import Act, intended, perform
 from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, Repository, embedded_aws
 from rehearsal.report import Report

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from rehearsal.access import Proof, Row
+from registry.proofs import Proof, Row
 from rehearsal.acts import Act
 from rehearsal.program import Resource, Update
 from rehearsal.year import Year, picture

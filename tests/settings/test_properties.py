@@ -12,7 +12,7 @@ import settings
 from components import guard, retention
 from components.fault import Fault, InvalidInputError
 from components.tag_mutability import exclusion_filters, matches
-from rehearsal.access import alike, prove
+from registry.proofs import alike, prove
 from settings import Account, StackSettings
 
 ACCOUNT = Account(partition="aws", id="111122223333", region="eu-west-2")

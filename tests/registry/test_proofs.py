@@ -10,8 +10,8 @@ import pytest
 
 from components import guard
 from components.guard import Access, Effect
-from rehearsal import access as access_module
-from rehearsal.access import Proof, Row, alike, prove, table
+from registry import proofs as proofs_module
+from registry.proofs import Proof, Row, alike, prove, table
 
 ARN = "arn:aws:ecr:eu-west-2:111122223333:repository/app"
 PIPELINE = "arn:aws:iam::111122223333:role/pipeline/push"
@@ -383,15 +383,15 @@ def test_the_table_leaves_out_what_the_evaluator_does_not_know(access: Access) -
 def test_the_claims_are_about_what_the_guard_denies() -> None:
     """They are written out on their own, so that a mistake in the guard is no mistake in both."""
     effects = {
-        access_module.MOVE_TAGS: [Effect.MOVE_TAG],
-        access_module.PUSH: [Effect.MOVE_TAG, Effect.UPLOAD],
-        access_module.DELETE_IMAGES: [Effect.DELETE_IMAGE],
-        access_module.CHANGE_GUARD: [Effect.CHANGE_GUARD],
-        access_module.MAY_PULL: [Effect.PULL],
+        proofs_module.MOVE_TAGS: [Effect.MOVE_TAG],
+        proofs_module.PUSH: [Effect.MOVE_TAG, Effect.UPLOAD],
+        proofs_module.DELETE_IMAGES: [Effect.DELETE_IMAGE],
+        proofs_module.CHANGE_GUARD: [Effect.CHANGE_GUARD],
+        proofs_module.MAY_PULL: [Effect.PULL],
     }
     for written, them in effects.items():
         assert sorted(written) == guard.actions(*them)
-    assert set(access_module.PULL) <= set(access_module.MAY_PULL)
+    assert set(proofs_module.PULL) <= set(proofs_module.MAY_PULL)
 
 
 @pytest.mark.parametrize(
