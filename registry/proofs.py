@@ -9,8 +9,8 @@ conditions see `aws:PrincipalArn`. The second is left free, so that one question
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Final
 
 import z3
@@ -75,6 +75,33 @@ def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Reposi
         policy = json.loads(text) if text else {"Statement": []}
         groups.append(Repositories(arns=tuple(arns), policy=policy, access=access))
     return groups
+
+
+class Claim(StrEnum):
+    """What is proved of repositories, in the words in which it is told."""
+
+    MOVED = (
+        "Nobody but the pipeline roles can move a tag, by ECR calls on a repository (replication "
+        "is not covered)"
+    )
+    ADMINISTERED = (
+        "Nobody but the administrator roles can delete an image or change the guard, by ECR calls "
+        "on a repository (lifecycle expiry is not covered)"
+    )
+    BOTH = "No principal can do both, in one state of the guard"
+    PUSHED = "Every pipeline role can push, pull and move tags"
+    LOCKED_OUT = (
+        "Every administrator role that its own policies allow it can delete images and change the "
+        "guard (no lock-out)"
+    )
+    STRANGERS = (
+        "Accounts, organizations and services that are not listed can make no call on a "
+        "repository, and those that are listed none but a pull"
+    )
+    LISTED = (
+        "Accounts, organizations and services that are listed can pull, as far as they allow their "
+        "own principals"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,12 +207,13 @@ def _root(account_id: str, access: Access) -> str:
 # --- Questions ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Repository:
-    """One repository's policy, ready to be asked about."""
+    """A repository, ready to be asked about."""
 
     arn: str
     policy: Policy
+    access: Access
 
     def find(
         self, caller: _Caller, actions: Sequence[str], *, denied: bool = False
@@ -272,6 +300,18 @@ def _one_of(action: z3.SeqRef, among: Sequence[str]) -> z3.BoolRef:
     return z3.Or(*(action == z3.StringVal(name.lower()) for name in among))
 
 
+def _read(groups: Iterable[Repositories]) -> tuple[list[_Repository], str]:
+    """The repositories to ask about, and what is beyond the evaluator in the others."""
+    read: list[_Repository] = []
+    beyond = ""
+    for group in groups:
+        try:
+            read.append(_parsed(group))
+        except NotModelledError as error:
+            beyond = beyond or str(error)
+    return read, beyond
+
+
 def _parsed(repositories: Repositories) -> _Repository:
     """The policy in the evaluator's terms. Raises NotModelledError where they do not say it all."""
     document = repositories.policy
@@ -288,7 +328,7 @@ def _parsed(repositories: Repositories) -> _Repository:
         it.principals = [
             _root(name, repositories.access) if name.isdigit() else name for name in it.principals
         ]
-    return _Repository(repositories.arns[0], policy)
+    return _Repository(arn=repositories.arns[0], policy=policy, access=repositories.access)
 
 
 def _refuse_unknown(operator: str, key: str, value: Any) -> None:
@@ -319,25 +359,30 @@ _OPERATORS: Final = {
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-def prove(groups: Sequence[Repositories]) -> list[Proof]:
-    """Hold every claim against every repository."""
-    proofs = []
-    for claim, breaches in _CLAIMS.items():
-        proof = Proof(claim=claim, proved=True, counterexample=None)
-        for group in groups:
-            try:
-                found = next(breaches(_parsed(group), group.access), None)
-            except NotModelledError as error:
-                proof = replace(proof, proved=False, beyond=str(error))
-            else:
-                proof = replace(proof, proved=found is None, counterexample=found)
-            if not proof.proved:
-                break
-        proofs.append(proof)
-    return proofs
-
-
 _Breaches = Iterator[Counterexample]
+
+
+def prove(groups: Sequence[Repositories], claims: Iterable[Claim] = Claim) -> list[Proof]:
+    """Hold each claim, or these alone, against every repository."""
+    repositories, beyond = _read(groups)
+    return [
+        _proof(
+            claim, (it for one in repositories for it in _BREACHES[claim](one, one.access)), beyond
+        )
+        for claim in claims
+    ]
+
+
+def _proof(claim: str, breaches: _Breaches, beyond: str) -> Proof:
+    """A claim that nothing breaks is proved, as long as nothing was beyond the evaluator."""
+    found = None
+    try:
+        found = next(breaches, None)
+    except NotModelledError as error:
+        beyond = str(error)
+    if found:
+        return Proof(claim=claim, proved=False, counterexample=found)
+    return Proof(claim=claim, proved=not beyond, counterexample=None, beyond=beyond)
 
 
 def _moved_by_others(repository: _Repository, access: Access) -> _Breaches:
@@ -446,20 +491,16 @@ def _found(counterexample: Counterexample | None) -> _Breaches:
         yield counterexample
 
 
-_CLAIMS: Final[dict[str, Callable[[_Repository, Access], _Breaches]]] = {
-    "Nobody but the pipeline roles can move a tag, by ECR calls on a repository (replication is "
-    "not covered)": _moved_by_others,
-    "Nobody but the administrator roles can delete an image or change the guard, by ECR calls on a "
-    "repository (lifecycle expiry is not covered)": _administered_by_others,
-    "No principal can do both, in one state of the guard": _both,
-    "Every pipeline role can push, pull and move tags": _pipeline_kept_out,
-    "Every administrator role that its own policies allow it can delete images and change the "
-    "guard (no lock-out)": _administrators_locked_out,
-    "Accounts, organizations and services that are not listed can make no call on a repository, "
-    "and those that are listed none but a pull": _strangers_let_in,
-    "Accounts, organizations and services that are listed can pull, as far as they allow their own "
-    "principals": _listed_kept_out,
+_BREACHES: Final[dict[Claim, Callable[[_Repository, Access], _Breaches]]] = {
+    Claim.MOVED: _moved_by_others,
+    Claim.ADMINISTERED: _administered_by_others,
+    Claim.BOTH: _both,
+    Claim.PUSHED: _pipeline_kept_out,
+    Claim.LOCKED_OUT: _administrators_locked_out,
+    Claim.STRANGERS: _strangers_let_in,
+    Claim.LISTED: _listed_kept_out,
 }
+"""How each claim is broken."""
 
 
 # --- The access table -----------------------------------------------------------------------------
@@ -476,10 +517,7 @@ def table(groups: Sequence[Repositories]) -> list[Row]:
     callers |= {_root(it, access): _account(it, access) for it in access["pull_accounts"]}
     callers[root] = _role(root, access)
     callers["anybody else in the account"] = _account(access["account_id"], access, identity=True)
-    repositories = []
-    for group in groups:
-        with suppress(NotModelledError):  # then no claim is proved, and the table is of the others
-            repositories.append(_parsed(group))
+    repositories, _ = _read(groups)  # where one is beyond the evaluator, no claim is proved
     if not repositories:
         return []
     return [_row(principal, caller, repositories) for principal, caller in callers.items()]
