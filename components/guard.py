@@ -3,6 +3,8 @@
 Three documents: the policy of a repository, which is the guard; the trust policy of a pipeline
 role; and that role's own policy. All are made of names alone, so that the first preview shows them
 whole, and all have a fixed order, so that no update is ever only a reordering.
+
+What is beyond a repository's policy is the organization's: components/organization.py.
 """
 
 import json
@@ -32,7 +34,9 @@ class Effect(Enum):
     CHANGE_GUARD = "changes who may do what, which tags may move, or which images are kept"
     HARMLESS = "starts a scan or a preview, which changes neither image nor guard"
     REPLICATE = "puts an image for ECR's replication, which only its service-linked role calls"
-    REGISTRY = "is about the registry: no repository policy has a say in it"
+    CREATE_REPOSITORY = "makes a repository, which has no policy yet"
+    CHANGE_REGISTRY = "changes the registry as a whole: no repository policy has a say in it"
+    READ_REGISTRY = "reads from the registry, or logs in to it"
 
 
 ACTIONS: Final[Mapping[str, Effect]] = {
@@ -73,36 +77,36 @@ ACTIONS: Final[Mapping[str, Effect]] = {
     "StartImageScan": Effect.HARMLESS,
     "StartLifecyclePolicyPreview": Effect.HARMLESS,
     "ReplicateImage": Effect.REPLICATE,
-    "CreatePullThroughCacheRule": Effect.REGISTRY,
-    "CreateRepository": Effect.REGISTRY,
-    "CreateRepositoryCreationTemplate": Effect.REGISTRY,
-    "DeletePullThroughCacheRule": Effect.REGISTRY,
-    "DeleteRegistryPolicy": Effect.REGISTRY,
-    "DeleteRepositoryCreationTemplate": Effect.REGISTRY,
-    "DeleteSigningConfiguration": Effect.REGISTRY,
-    "DeregisterPullTimeUpdateExclusion": Effect.REGISTRY,
-    "DescribePullThroughCacheRules": Effect.REGISTRY,
-    "DescribeRegistry": Effect.REGISTRY,
-    "DescribeReplicationBackfillResults": Effect.REGISTRY,
-    "DescribeRepositoryCreationTemplates": Effect.REGISTRY,
-    "GetAccountSetting": Effect.REGISTRY,
-    "GetAuthorizationToken": Effect.REGISTRY,
-    "GetRegistryPolicy": Effect.REGISTRY,
-    "GetRegistryScanningConfiguration": Effect.REGISTRY,
-    "GetSigningConfiguration": Effect.REGISTRY,
-    "ListPullTimeUpdateExclusions": Effect.REGISTRY,
-    "ListReplicationBackfills": Effect.REGISTRY,
-    "PutAccountSetting": Effect.REGISTRY,
-    "PutRegistryPolicy": Effect.REGISTRY,
-    "PutRegistryScanningConfiguration": Effect.REGISTRY,
-    "PutReplicationConfiguration": Effect.REGISTRY,
-    "PutSigningConfiguration": Effect.REGISTRY,
-    "RegisterPullTimeUpdateExclusion": Effect.REGISTRY,
-    "StartReplicationBackfill": Effect.REGISTRY,
-    "StopReplicationBackfill": Effect.REGISTRY,
-    "UpdatePullThroughCacheRule": Effect.REGISTRY,
-    "UpdateRepositoryCreationTemplate": Effect.REGISTRY,
-    "ValidatePullThroughCacheRule": Effect.REGISTRY,
+    "CreateRepository": Effect.CREATE_REPOSITORY,
+    "CreatePullThroughCacheRule": Effect.CHANGE_REGISTRY,
+    "CreateRepositoryCreationTemplate": Effect.CHANGE_REGISTRY,
+    "DeletePullThroughCacheRule": Effect.CHANGE_REGISTRY,
+    "DeleteRegistryPolicy": Effect.CHANGE_REGISTRY,
+    "DeleteRepositoryCreationTemplate": Effect.CHANGE_REGISTRY,
+    "DeleteSigningConfiguration": Effect.CHANGE_REGISTRY,
+    "DeregisterPullTimeUpdateExclusion": Effect.CHANGE_REGISTRY,
+    "PutAccountSetting": Effect.CHANGE_REGISTRY,
+    "PutRegistryPolicy": Effect.CHANGE_REGISTRY,
+    "PutRegistryScanningConfiguration": Effect.CHANGE_REGISTRY,
+    "PutReplicationConfiguration": Effect.CHANGE_REGISTRY,
+    "PutSigningConfiguration": Effect.CHANGE_REGISTRY,
+    "RegisterPullTimeUpdateExclusion": Effect.CHANGE_REGISTRY,
+    "StartReplicationBackfill": Effect.CHANGE_REGISTRY,
+    "StopReplicationBackfill": Effect.CHANGE_REGISTRY,
+    "UpdatePullThroughCacheRule": Effect.CHANGE_REGISTRY,
+    "UpdateRepositoryCreationTemplate": Effect.CHANGE_REGISTRY,
+    "DescribePullThroughCacheRules": Effect.READ_REGISTRY,
+    "DescribeRegistry": Effect.READ_REGISTRY,
+    "DescribeReplicationBackfillResults": Effect.READ_REGISTRY,
+    "DescribeRepositoryCreationTemplates": Effect.READ_REGISTRY,
+    "GetAccountSetting": Effect.READ_REGISTRY,
+    "GetAuthorizationToken": Effect.READ_REGISTRY,
+    "GetRegistryPolicy": Effect.READ_REGISTRY,
+    "GetRegistryScanningConfiguration": Effect.READ_REGISTRY,
+    "GetSigningConfiguration": Effect.READ_REGISTRY,
+    "ListPullTimeUpdateExclusions": Effect.READ_REGISTRY,
+    "ListReplicationBackfills": Effect.READ_REGISTRY,
+    "ValidatePullThroughCacheRule": Effect.READ_REGISTRY,
 }
 """Every action of ECR, by what it can do.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
@@ -137,17 +141,43 @@ class Access(TypedDict):
     """Whether functions of this account may be made from the images."""
 
 
-def repository_policy(access: Access) -> dict[str, Any]:
-    """The policy of a repository: two Denies that nothing outweighs, then what is allowed.
+def denies(access: Access) -> list[dict[str, Any]]:
+    """What the guard is: two Denies that nothing outweighs.
 
-    The Denies follow AWS's replacement for NotPrincipal: everybody (`*`), save those whose
+    They follow AWS's replacement for NotPrincipal: everybody (`*`), save those whose
     `aws:PrincipalArn` is in the list. ArnNotEquals is true for a caller without that key, so they
     hold for whoever cannot be told, and they bind the account's root too.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
 
     No Resource is named: a repository policy is about its own repository. ReplicateImage stays
-    out of the Denies: only ECR's service-linked role makes that call, and AWS documents no effect
-    of a repository policy on it.
+    out: only ECR's service-linked role makes that call, and AWS documents no effect of a
+    repository policy on it.
+    """
+    return [
+        {
+            "Sid": "OnlyThePipelineMovesTags",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": actions(Effect.MOVE_TAG),
+            "Condition": everybody_but(access["pipeline_roles"]),
+        },
+        {
+            "Sid": "OnlyAdministratorsDeleteAndChangeTheGuard",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD),
+            "Condition": everybody_but(access["administrator_roles"]),
+        },
+    ]
+
+
+def everybody_but(roles: Iterable[str]) -> dict[str, Any]:
+    """The condition of a Deny that spares these roles alone."""
+    return {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}}
+
+
+def repository_policy(access: Access) -> dict[str, Any]:
+    """The policy of a repository: what is denied, then what is allowed.
 
     Raises InvalidInputError where AWS would refuse the document for its length.
     """
@@ -158,14 +188,7 @@ def repository_policy(access: Access) -> dict[str, Any]:
     push_and_pull = actions(Effect.PULL, Effect.UPLOAD, Effect.MOVE_TAG)
     pull = actions(Effect.PULL)
 
-    statements = [
-        _deny_all_but("OnlyThePipelineMovesTags", pipeline, actions(Effect.MOVE_TAG)),
-        _deny_all_but(
-            "OnlyAdministratorsDeleteAndChangeTheGuard",
-            sorted(set(access["administrator_roles"])),
-            actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD),
-        ),
-    ]
+    statements = denies(access)
     if local:
         # The role itself is the principal: in its own account that grants without any policy
         # attached to it.
@@ -197,13 +220,13 @@ def repository_policy(access: Access) -> dict[str, Any]:
             _allow("LambdaPulls", {"Service": "lambda.amazonaws.com"}, LAMBDA_PULL)
             | {"Condition": {"ArnLike": {"aws:SourceArn": functions}}}
         )
-    document = _document(statements)
+    document = document_of(statements)
     lists = {
         "pipeline roles": pipeline,
         "administrator roles": access["administrator_roles"],
         "pull accounts": access["pull_accounts"],
     }
-    _refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document, lists)
+    refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document, lists)
     return document
 
 
@@ -255,9 +278,9 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
         )
     if roles:
         statements.append(_allow("Roles", {"AWS": roles}, ["sts:AssumeRole"]))
-    document = _document(statements)
+    document = document_of(statements)
     lists = {"CodeBuild projects": projects, "GitHub subjects": subjects, "roles": roles}
-    _refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, lists)
+    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, lists)
     return document
 
 
@@ -267,7 +290,14 @@ def pipeline_role_policy() -> dict[str, Any]:
     AWS grants that on `*` only, in an identity policy. All else that the role may do stands in the
     policy of each repository.
     """
-    return _document([{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}])
+    return document_of(
+        [{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}]
+    )
+
+
+def document_of(statements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A policy document with these statements."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
 def to_json(document: Mapping[str, Any]) -> str:
@@ -275,27 +305,13 @@ def to_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
-def _document(statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": list(statements)}
-
-
-def _allow(sid: str, principal: str | dict[str, Any], action: Iterable[str]) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": list(action)}
-
-
-def _deny_all_but(sid: str, roles: Sequence[str], action: Sequence[str]) -> dict[str, Any]:
-    return {
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": action,
-        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": roles}},
-    }
-
-
-def _refuse_longer_than(
+def refuse_longer_than(
     limit: int, name: str, document: Mapping[str, Any], lists: Mapping[str, Sequence[str]]
 ) -> None:
+    """Raise InvalidInputError where AWS would refuse the document for its length.
+
+    `lists` are what it is made of: the error names the one that takes most of it.
+    """
     length = len(to_json(document))
     if length <= limit:
         return
@@ -311,3 +327,7 @@ def _refuse_longer_than(
             )
         ]
     )
+
+
+def _allow(sid: str, principal: str | dict[str, Any], action: Iterable[str]) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": list(action)}

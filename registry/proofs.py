@@ -5,12 +5,14 @@ solver finds no request that breaks it; the request that it does find is the cou
 
 A principal has two sides. The Principal element of a policy names it by its ARN or its account's;
 conditions see `aws:PrincipalArn`. The second is left free, so that one question is about everybody.
+
+The organization's policies count where they are given, and only there.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Final
 
 import z3
@@ -48,6 +50,26 @@ CHANGE_GUARD: Final = (
     "ecr:UntagResource",
 )
 ADMINISTER: Final = (*DELETE_IMAGES, *CHANGE_GUARD)
+CREATE_REPOSITORY: Final = ("ecr:CreateRepository",)
+CHANGE_REGISTRY: Final = (
+    "ecr:PutRegistryPolicy",
+    "ecr:DeleteRegistryPolicy",
+    "ecr:PutReplicationConfiguration",
+    "ecr:StartReplicationBackfill",
+    "ecr:StopReplicationBackfill",
+    "ecr:CreatePullThroughCacheRule",
+    "ecr:UpdatePullThroughCacheRule",
+    "ecr:DeletePullThroughCacheRule",
+    "ecr:CreateRepositoryCreationTemplate",
+    "ecr:UpdateRepositoryCreationTemplate",
+    "ecr:DeleteRepositoryCreationTemplate",
+    "ecr:PutAccountSetting",
+    "ecr:PutSigningConfiguration",
+    "ecr:DeleteSigningConfiguration",
+    "ecr:PutRegistryScanningConfiguration",
+    "ecr:RegisterPullTimeUpdateExclusion",
+    "ecr:DeregisterPullTimeUpdateExclusion",
+)
 ANYTHING: Final = tuple(f"ecr:{action}" for action in ACTIONS)
 
 _PRINCIPAL_ARN: Final = "aws:PrincipalArn"
@@ -62,10 +84,20 @@ class Repositories:
     """Their policy, as AWS has it. Without statements where there is none."""
     access: Access
     """Who is meant to have access: the policy is held against this."""
+    resource_control_policy: dict[str, Any] | None = None
+    """The organization's, if it counts. It tells repositories apart by name: none then stands for
+    another."""
 
 
-def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Repositories]:
-    """Repositories by ARN, policy text and intended access, grouped by the last two."""
+def alike(
+    repositories: Iterable[tuple[str, str | None, Access]],
+    *,
+    resource_control_policy: dict[str, Any] | None = None,
+) -> list[Repositories]:
+    """Repositories by ARN, policy text and intended access, grouped by the last two.
+
+    What is proved of them is proved under the resource control policy, where one is given.
+    """
     alike: dict[str, list[str]] = {}
     for arn, text, access in repositories:
         alike.setdefault(json.dumps([text, access]), []).append(arn)
@@ -73,8 +105,55 @@ def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Reposi
     for key, arns in alike.items():
         text, access = json.loads(key)
         policy = json.loads(text) if text else {"Statement": []}
-        groups.append(Repositories(arns=tuple(arns), policy=policy, access=access))
+        groups.append(
+            Repositories(
+                arns=tuple(arns),
+                policy=policy,
+                access=access,
+                resource_control_policy=resource_control_policy,
+            )
+        )
     return groups
+
+
+class Claim(StrEnum):
+    """What is proved of repositories, in the words in which it is told."""
+
+    MOVED = (
+        "Nobody but the pipeline roles can move a tag, by ECR calls on a repository (replication "
+        "is not covered)"
+    )
+    ADMINISTERED = (
+        "Nobody but the administrator roles can delete an image or change the guard, by ECR calls "
+        "on a repository (lifecycle expiry is not covered)"
+    )
+    BOTH = "No principal can do both, in one state of the guard"
+    PUSHED = "Every pipeline role can push, pull and move tags"
+    LOCKED_OUT = (
+        "Every administrator role that its own policies allow it can delete images and change the "
+        "guard (no lock-out)"
+    )
+    STRANGERS = (
+        "Accounts, organizations and services that are not listed can make no call on a "
+        "repository, and those that are listed none but a pull"
+    )
+    LISTED = (
+        "Accounts, organizations and services that are listed can pull, as far as they allow their "
+        "own principals"
+    )
+
+
+class RegistryClaim(StrEnum):
+    """What is proved of an account's registry under a service control policy."""
+
+    CHANGED = (
+        "Nobody in the account but the administrator roles can change the registry, or make a "
+        "guarded repository anew (service-linked roles are not covered)"
+    )
+    LOCKED_OUT = "Every administrator role that its own policies allow it can do both (no lock-out)"
+    KEPT_OUT = (
+        "Nobody in the account is denied any other ECR call on the registry or a guarded repository"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +207,16 @@ class _Caller:
     context: Callable[[Context], z3.BoolRef]
     shown: str = ""
     """Whom a counterexample names. Otherwise the aws:PrincipalArn that the solver found."""
+    account_id: str = "999999999999"
+    """The account whose role a counterexample names, where any role will do."""
 
     def principal(self) -> Principal:
-        everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-        own = [parse_policy_document("own", everything)] if self.identity else []
-        return Principal(arn=self.named, policies=own)
+        return Principal(arn=self.named, policies=[_EVERYTHING] if self.identity else [])
+
+
+_EVERYTHING: Final = parse_policy_document(
+    "everything", {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+)
 
 
 def _anybody_but(roles: Sequence[str]) -> _Caller:
@@ -180,12 +264,17 @@ def _root(account_id: str, access: Access) -> str:
 # --- Questions ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Repository:
-    """One repository's policy, ready to be asked about."""
+@dataclass(frozen=True, kw_only=True)
+class _Resource:
+    """What a call is about, ready to be asked about: a repository, or the registry as a whole."""
 
     arn: str
+    """`*` for the registry, as IAM has it for calls about no resource of their own."""
+    access: Access
     policy: Policy
+    """Its own."""
+    controls: Sequence[Policy]
+    """The organization's."""
 
     def find(
         self, caller: _Caller, actions: Sequence[str], *, denied: bool = False
@@ -231,7 +320,11 @@ class _Repository:
 
     def _allowed(self, caller: _Caller, action: z3.SeqRef, context: Context) -> z3.BoolRef:
         resource = z3.StringVal(self.arn)
-        return allowed(caller.principal(), action, resource, context, [self.policy])
+        # The evaluator tells service control policies from resource control policies by what they
+        # fail to allow. These fail to allow nothing: they deny.
+        return allowed(
+            caller.principal(), action, resource, context, [self.policy], scps=self.controls
+        )
 
     def _solution(
         self, solver: z3.Solver, context: Context, action: z3.SeqRef, caller: _Caller
@@ -240,9 +333,9 @@ class _Repository:
             return None
         model = solver.model()
         # The solver takes any string that will do. Where a role's ARN does, say that.
-        partition = self.arn.split(":")[1]
-        for account in (z3.Re("999999999999"), z3.Loop(z3.Range("0", "9"), 12, 12)):
-            role = z3.Concat(z3.Re(f"arn:{partition}:iam::"), account, z3.Re(":role/"), _NAME)
+        iam = f"arn:{self.access['partition']}:iam::"
+        for account in (z3.Re(caller.account_id), z3.Loop(z3.Range("0", "9"), 12, 12)):
+            role = z3.Concat(z3.Re(iam), account, z3.Re(":role/"), _NAME)
             if solver.check(z3.InRe(_arn(context), role)) == z3.sat:
                 model = solver.model()
                 break
@@ -272,23 +365,70 @@ def _one_of(action: z3.SeqRef, among: Sequence[str]) -> z3.BoolRef:
     return z3.Or(*(action == z3.StringVal(name.lower()) for name in among))
 
 
-def _parsed(repositories: Repositories) -> _Repository:
-    """The policy in the evaluator's terms. Raises NotModelledError where they do not say it all."""
-    document = repositories.policy
-    statements = document.get("Statement", [])
-    for statement in statements if isinstance(statements, list) else [statements]:
-        if unknown := statement.keys() - _ELEMENTS:
-            raise NotModelledError(", ".join(sorted(unknown)))
-        for operator, keys in statement.get("Condition", {}).items():
-            for key, value in keys.items():
-                _refuse_unknown(operator, key, value)
-    policy = parse_policy_document("repository", document)
+def _read(groups: Iterable[Repositories]) -> tuple[list[_Resource], str]:
+    """The repositories to ask about, and what is beyond the evaluator in the others."""
+    read: list[_Resource] = []
+    beyond = ""
+    for group in groups:
+        try:
+            read += _parsed(group)
+        except NotModelledError as error:
+            beyond = beyond or str(error)
+    return read, beyond
+
+
+def _parsed(group: Repositories) -> list[_Resource]:
+    """Those of the repositories that have to be asked about."""
+    policy = _policy(group.policy, _REPOSITORY_POLICY)
     for it in policy.statements:
         # IAM reads a bare account id as that account's root; the evaluator does not.
         it.principals = [
-            _root(name, repositories.access) if name.isdigit() else name for name in it.principals
+            _root(name, group.access) if name.isdigit() else name for name in it.principals
         ]
-    return _Repository(repositories.arns[0], policy)
+    arns, controls = group.arns[:1], []
+    if group.resource_control_policy is not None:
+        arns, controls = group.arns, [_control_policy(group.resource_control_policy, "Principal")]
+    return [
+        _Resource(arn=arn, access=group.access, policy=policy, controls=controls) for arn in arns
+    ]
+
+
+def _control_policy(document: Mapping[str, Any], *more: str) -> Policy:
+    """One of the organization's policies, beside the full access that AWS attaches with it.
+
+    Without that, the evaluator takes a policy that only denies to deny everything, and whatever
+    nobody is to do is proved.
+    """
+    needed = {"Effect", "Action", "Resource", *more}
+    for statement in _statements(document):
+        if missing := needed - statement.keys():
+            raise NotModelledError(f"statement without {', '.join(sorted(missing))}")
+        # The evaluator heeds no Principal here, and AWS takes no other.
+        if statement.get("Principal", "*") != "*":
+            raise NotModelledError(f"Principal {statement['Principal']}")
+        # It takes a variable to be anything, which for a Deny is too much.
+        if "${" in json.dumps(statement["Resource"]):
+            raise NotModelledError(f"Resource {statement['Resource']}")
+    policy = _policy(document, {*needed, "Sid", "Condition"})
+    return Policy(policy.name, [*_EVERYTHING.statements, *policy.statements])
+
+
+def _policy(document: Mapping[str, Any], elements: Iterable[str]) -> Policy:
+    """A policy in the evaluator's terms. Raises NotModelledError where they do not say it all."""
+    for statement in _statements(document):
+        if unknown := statement.keys() - elements:
+            raise NotModelledError(", ".join(sorted(unknown)))
+        if (effect := statement.get("Effect")) not in ("Allow", "Deny"):
+            raise NotModelledError(f"Effect {effect}")
+        for operator, keys in statement.get("Condition", {}).items():
+            for key, value in keys.items():
+                _refuse_unknown(operator, key, value)
+    return parse_policy_document("policy", document)
+
+
+def _statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    statements = document.get("Statement", [])
+    return statements if isinstance(statements, list) else [statements]
 
 
 def _refuse_unknown(operator: str, key: str, value: Any) -> None:
@@ -304,9 +444,9 @@ def _refuse_unknown(operator: str, key: str, value: Any) -> None:
         raise NotModelledError(f"{operator} {key} {value}")
 
 
-_ELEMENTS: Final = {"Sid", "Effect", "Principal", "Action", "NotAction", "Condition"}
-"""Without Resource, which a repository policy does not need: an answer for one repository is to
-hold for all that have the same policy."""
+_REPOSITORY_POLICY: Final = {"Sid", "Effect", "Principal", "Action", "NotAction", "Condition"}
+"""Its elements. Without Resource, which a repository policy does not need: an answer for one
+repository is to hold for all that have the same policy."""
 
 _OPERATORS: Final = {
     f"{kind}{negation}{comparison}"
@@ -319,43 +459,48 @@ _OPERATORS: Final = {
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-def prove(groups: Sequence[Repositories]) -> list[Proof]:
-    """Hold every claim against every repository."""
-    proofs = []
-    for claim, breaches in _CLAIMS.items():
-        proof = Proof(claim=claim, proved=True, counterexample=None)
-        for group in groups:
-            try:
-                found = next(breaches(_parsed(group), group.access), None)
-            except NotModelledError as error:
-                proof = replace(proof, proved=False, beyond=str(error))
-            else:
-                proof = replace(proof, proved=found is None, counterexample=found)
-            if not proof.proved:
-                break
-        proofs.append(proof)
-    return proofs
-
-
 _Breaches = Iterator[Counterexample]
 
 
-def _moved_by_others(repository: _Repository, access: Access) -> _Breaches:
+def prove(groups: Sequence[Repositories], claims: Iterable[Claim] = Claim) -> list[Proof]:
+    """Hold each claim, or these alone, against every repository."""
+    repositories, beyond = _read(groups)
+    return [
+        _proof(
+            claim, (it for one in repositories for it in _BREACHES[claim](one, one.access)), beyond
+        )
+        for claim in claims
+    ]
+
+
+def _proof(claim: str, breaches: _Breaches, beyond: str) -> Proof:
+    """A claim that nothing breaks is proved, as long as nothing was beyond the evaluator."""
+    found = None
+    try:
+        found = next(breaches, None)
+    except NotModelledError as error:
+        beyond = str(error)
+    if found:
+        return Proof(claim=claim, proved=False, counterexample=found)
+    return Proof(claim=claim, proved=not beyond, counterexample=None, beyond=beyond)
+
+
+def _moved_by_others(repository: _Resource, access: Access) -> _Breaches:
     others = _anybody_but(access["pipeline_roles"])
     yield from _found(repository.find(others, MOVE_TAGS))
 
 
-def _administered_by_others(repository: _Repository, access: Access) -> _Breaches:
+def _administered_by_others(repository: _Resource, access: Access) -> _Breaches:
     others = _anybody_but(access["administrator_roles"])
     yield from _found(repository.find(others, ADMINISTER))
 
 
-def _both(repository: _Repository, _: Access) -> _Breaches:
+def _both(repository: _Resource, _: Access) -> _Breaches:
     anybody = _anybody_but([])
     yield from _found(repository.find_both(anybody, MOVE_TAGS, ADMINISTER))
 
 
-def _pipeline_kept_out(repository: _Repository, access: Access) -> _Breaches:
+def _pipeline_kept_out(repository: _Resource, access: Access) -> _Breaches:
     needed = (*MAY_PULL, *PUSH)
     for arn in access["pipeline_roles"]:
         # The repository's policy alone allows it, whatever the role's own say.
@@ -363,13 +508,13 @@ def _pipeline_kept_out(repository: _Repository, access: Access) -> _Breaches:
         yield from _found(repository.find(caller, needed, denied=True))
 
 
-def _administrators_locked_out(repository: _Repository, access: Access) -> _Breaches:
+def _administrators_locked_out(repository: _Resource, access: Access) -> _Breaches:
     for arn in access["administrator_roles"]:
         caller = _role(arn, access)
         yield from _found(repository.find(caller, ADMINISTER, denied=True))
 
 
-def _strangers_let_in(repository: _Repository, access: Access) -> _Breaches:
+def _strangers_let_in(repository: _Resource, access: Access) -> _Breaches:
     """Outsiders that can make a call they are not to make.
 
     A Principal element names exact principals, or everybody. So all whom the policy names, and one
@@ -420,7 +565,7 @@ def _own_function(context: Context, access: Access) -> z3.BoolRef:
     return z3.InRe(context.string("aws:SourceArn"), functions)
 
 
-def _listed_kept_out(repository: _Repository, access: Access) -> _Breaches:
+def _listed_kept_out(repository: _Resource, access: Access) -> _Breaches:
     for account_id in access["pull_accounts"]:
         yield from _found(repository.find(_account(account_id, access), PULL, denied=True))
     if access["pull_organization"]:
@@ -446,20 +591,50 @@ def _found(counterexample: Counterexample | None) -> _Breaches:
         yield counterexample
 
 
-_CLAIMS: Final[dict[str, Callable[[_Repository, Access], _Breaches]]] = {
-    "Nobody but the pipeline roles can move a tag, by ECR calls on a repository (replication is "
-    "not covered)": _moved_by_others,
-    "Nobody but the administrator roles can delete an image or change the guard, by ECR calls on a "
-    "repository (lifecycle expiry is not covered)": _administered_by_others,
-    "No principal can do both, in one state of the guard": _both,
-    "Every pipeline role can push, pull and move tags": _pipeline_kept_out,
-    "Every administrator role that its own policies allow it can delete images and change the "
-    "guard (no lock-out)": _administrators_locked_out,
-    "Accounts, organizations and services that are not listed can make no call on a repository, "
-    "and those that are listed none but a pull": _strangers_let_in,
-    "Accounts, organizations and services that are listed can pull, as far as they allow their own "
-    "principals": _listed_kept_out,
+_BREACHES: Final[dict[Claim, Callable[[_Resource, Access], _Breaches]]] = {
+    Claim.MOVED: _moved_by_others,
+    Claim.ADMINISTERED: _administered_by_others,
+    Claim.BOTH: _both,
+    Claim.PUSHED: _pipeline_kept_out,
+    Claim.LOCKED_OUT: _administrators_locked_out,
+    Claim.STRANGERS: _strangers_let_in,
+    Claim.LISTED: _listed_kept_out,
 }
+"""How each claim is broken."""
+
+
+def prove_registry(
+    service_control_policy: Mapping[str, Any], access: Access, arns: Iterable[str]
+) -> list[Proof]:
+    """Hold each claim about the registry against an account with this service control policy.
+
+    `arns` are those of the repositories that are guarded.
+    """
+    try:
+        controls = [_control_policy(service_control_policy)]
+    except NotModelledError as error:
+        return [_proof(claim, iter(()), str(error)) for claim in RegistryClaim]
+    policy = Policy("none", [])
+    registry = _Resource(arn="*", access=access, policy=policy, controls=controls)
+    guarded = [replace(registry, arn=arn) for arn in arns]
+    changes = [(registry, CHANGE_REGISTRY), *((it, CREATE_REPOSITORY) for it in guarded)]
+    others = [it for it in ANYTHING if it not in (*CHANGE_REGISTRY, *CREATE_REPOSITORY)]
+
+    administrators = access["administrator_roles"]
+    anybody = replace(_anybody_but([]), account_id=access["account_id"])
+    anybody_else = replace(_anybody_but(administrators), account_id=access["account_id"])
+    breaches = {
+        RegistryClaim.CHANGED: (it.find(anybody_else, change) for it, change in changes),
+        RegistryClaim.LOCKED_OUT: (
+            it.find(_role(arn, access), change, denied=True)
+            for arn in administrators
+            for it, change in changes
+        ),
+        RegistryClaim.KEPT_OUT: (
+            it.find(anybody, others, denied=True) for it in (registry, *guarded)
+        ),
+    }
+    return [_proof(claim, (it for it in found if it), "") for claim, found in breaches.items()]
 
 
 # --- The access table -----------------------------------------------------------------------------
@@ -476,16 +651,13 @@ def table(groups: Sequence[Repositories]) -> list[Row]:
     callers |= {_root(it, access): _account(it, access) for it in access["pull_accounts"]}
     callers[root] = _role(root, access)
     callers["anybody else in the account"] = _account(access["account_id"], access, identity=True)
-    repositories = []
-    for group in groups:
-        with suppress(NotModelledError):  # then no claim is proved, and the table is of the others
-            repositories.append(_parsed(group))
+    repositories, _ = _read(groups)  # where one is beyond the evaluator, no claim is proved
     if not repositories:
         return []
     return [_row(principal, caller, repositories) for principal, caller in callers.items()]
 
 
-def _row(principal: str, caller: _Caller, repositories: Sequence[_Repository]) -> Row:
+def _row(principal: str, caller: _Caller, repositories: Sequence[_Resource]) -> Row:
     def can(*needed: Sequence[str]) -> bool:
         return any(all(it.allows(caller, step) for step in needed) for it in repositories)
 

@@ -38,6 +38,9 @@ def statements(access: Access) -> dict[str, dict[str, Any]]:
     return {statement["Sid"]: statement for statement in document["Statement"]}
 
 
+REGISTRY = {Effect.CHANGE_REGISTRY, Effect.READ_REGISTRY}
+
+
 class TestClassification:
     def test_every_operation_of_ecr_is_classified(self) -> None:
         """When AWS adds one, this fails until somebody has decided about it."""
@@ -56,9 +59,8 @@ class TestClassification:
     def test_whatever_writes_to_a_repository_is_denied_to_somebody(self) -> None:
         """Reads, uploads of layers and ECR's own replication aside."""
         free = {Effect.PULL, Effect.READ, Effect.UPLOAD, Effect.HARMLESS, Effect.REPLICATE}
-        writes = {
-            action for action, effect in ACTIONS.items() if effect not in free | {Effect.REGISTRY}
-        }
+        beyond = {Effect.CREATE_REPOSITORY, *REGISTRY}
+        writes = {action for action, effect in ACTIONS.items() if effect not in free | beyond}
         assert writes == {
             "PutImage",
             "BatchImportUpstreamImage",
@@ -80,6 +82,25 @@ class TestClassification:
         for action, its_effect in ACTIONS.items():
             if its_effect is effect:
                 assert action.startswith(("Batch", "Describe", "Get", "List")), action
+
+    def test_what_names_no_repository_is_about_the_registry(self) -> None:
+        """A repository's policy has a say in just those calls that say which repository."""
+        model = botocore.session.get_session().get_service_model("ecr")
+        for name in model.operation_names:
+            request = model.operation_model(name).input_shape
+            assert request, name
+            names_one = request.members.keys() & {
+                "repositoryName",
+                "repositoryNames",
+                "resourceArn",
+            }
+            assert (ACTIONS[name] in REGISTRY) is not bool(names_one), name
+
+    def test_whatever_does_not_read_from_the_registry_changes_it(self) -> None:
+        for action, effect in ACTIONS.items():
+            if effect in REGISTRY:
+                reads = action.startswith(("Describe", "Get", "List", "Validate"))
+                assert (effect is Effect.READ_REGISTRY) is reads, action
 
 
 class TestRepositoryPolicy:

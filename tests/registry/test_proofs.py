@@ -11,7 +11,7 @@ import pytest
 from components import guard
 from components.guard import Access, Effect
 from registry import proofs as proofs_module
-from registry.proofs import Proof, Row, alike, prove, table
+from registry.proofs import Claim, Proof, Row, alike, prove, table
 
 ARN = "arn:aws:ecr:eu-west-2:111122223333:repository/app"
 PIPELINE = "arn:aws:iam::111122223333:role/pipeline/push"
@@ -378,6 +378,28 @@ def test_the_table_leaves_out_what_the_evaluator_does_not_know(access: Access) -
     groups = alike([(ARN, json.dumps(policy), access), (ARN, json.dumps(known), access)])
     assert table(groups) == table(groups[1:])
     assert [proof.beyond for proof in prove(groups)] == ["Null aws:PrincipalArn true"] * 7
+
+
+def test_a_request_that_breaks_a_claim_is_told_whatever_else_is_not_known(access: Access) -> None:
+    unknown = guard.repository_policy(access)
+    only_pipeline(lambda it: it.update(Condition={"Null": {"aws:PrincipalArn": "true"}}))(unknown)
+    for texts in ([json.dumps(unknown), None], [None, json.dumps(unknown)]):
+        groups = alike((f"{ARN}-{number}", text, access) for number, text in enumerate(texts))
+        moved, locked_out = prove(groups, [Claim.MOVED, Claim.LOCKED_OUT])
+        assert moved.counterexample is not None
+        assert (moved.proved, moved.beyond) == (False, "")
+        assert locked_out.counterexample is None
+        assert (locked_out.proved, locked_out.beyond) == (False, "Null aws:PrincipalArn true")
+
+
+def test_claims_can_be_chosen(access: Access) -> None:
+    groups = alike([(ARN, json.dumps(guard.repository_policy(access)), access)])
+    chosen = [Claim.LOCKED_OUT, Claim.MOVED]
+    assert [(proof.claim, proof.proved) for proof in prove(groups, chosen)] == [
+        (Claim.LOCKED_OUT, True),
+        (Claim.MOVED, True),
+    ]
+    assert [proof.claim for proof in prove(groups)] == list(Claim)
 
 
 def test_the_claims_are_about_what_the_guard_denies() -> None:

@@ -233,8 +233,8 @@ class TestExitStatus:
                 "import settings\n",
                 "import settings\n"
                 "from components import guard\n"
-                "deny = guard._deny_all_but\n"
-                "guard._deny_all_but = lambda *a: {**deny(*a), 'Resource': '*'}\n",
+                "denies = guard.denies\n"
+                "guard.denies = lambda it: [deny | {'Resource': '*'} for deny in denies(it)]\n",
             )
         )
         done = command(project, "--stack", "prod", "--json")
