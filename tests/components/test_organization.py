@@ -1,13 +1,22 @@
 """The organization's two policies, word for word, and what docs/organization.md says of them."""
 
+import json
+import re
+import shlex
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
 
+import settings
 from components import guard, organization
 from components.fault import InvalidInputError
-from components.guard import Access
+from components.guard import Access, Effect
+from rehearsal.stack_file import StackFile
+from settings import Account
+from tests.conftest import ROOT
 
 APP = "arn:aws:ecr:eu-west-2:111122223333:repository/app"
 TEAM_APP = "arn:aws:ecr:eu-west-2:111122223333:repository/team/app"
@@ -113,3 +122,62 @@ def test_the_last_character_of_a_resource_control_policy_is_accepted(access: Acc
     access["administrator_roles"] = [DEPLOY + "x" * (spare + 1)]
     with pytest.raises(InvalidInputError, match=r"a resource control policy of at most 5,120 char"):
         organization.resource_control_policy(access, ["app"])
+
+
+class TestTheDocumentation:
+    TEXT = (ROOT / "docs" / "organization.md").read_text()
+
+    def test_lists_what_no_repository_policy_can_stop(self) -> None:
+        beyond = [Effect.CHANGE_REGISTRY, Effect.CREATE_REPOSITORY, Effect.REPLICATE]
+        rows = re.findall(r"^\| (`.+?`) \|", self.TEXT, re.MULTILINE)
+        listed = [f"ecr:{call}" for row in rows for call in re.findall(r"`(\w+)`", row)]
+        assert sorted(listed) == guard.actions(*beyond)
+
+    def test_has_the_policies_of_the_production_stack(
+        self, prod: StackFile, account: Account
+    ) -> None:
+        stack = settings.parse(prod.config_in(settings.NAMESPACE), account)
+        access = stack.repository_args("end-to-end-tests", account)["access"]
+        shown = re.findall(r"```json\n(.+?)```", self.TEXT, re.DOTALL)
+        assert shown == [
+            json.dumps(build(access, stack.repositories), indent=2) + "\n" for build in BUILDERS
+        ]
+
+    def test_says_how_to_print_them(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        [program] = re.findall(r"```python\n(.+?)```", self.TEXT, re.DOTALL)
+        monkeypatch.chdir(ROOT)
+        exec(program, {})  # noqa: S102 it is ours
+        shown = re.findall(r"```json\n(.+?)```", self.TEXT, re.DOTALL)
+        printed = capsys.readouterr().out.splitlines()
+        assert printed == [guard.to_json(json.loads(it)) for it in shown]
+
+    def test_has_the_limits(self) -> None:
+        limits = [organization.MAX_SERVICE_CONTROL_POLICY, organization.MAX_RESOURCE_CONTROL_POLICY]
+        assert re.findall(r"policy, of at most ([\d,]+) char", self.TEXT) == [
+            f"{limit:,}" for limit in limits
+        ]
+
+    def test_has_commands_that_aws_knows(self) -> None:
+        [block] = re.findall(r"```console\n(.+?)```", self.TEXT, re.DOTALL)
+        commands = [shlex.split(it) for it in block.replace("\\\n", "").split("$ ")[1:]]
+        assert len(commands) == 7
+        for aws, service, command, *options in commands:
+            assert aws == "aws"
+            model = botocore.session.get_session().get_service_model(service)
+            [name] = [it for it in model.operation_names if xform_name(it, "-") == command]
+            request = model.operation_model(name).input_shape
+            assert request
+            known = {f"--{xform_name(it, '-')}": it for it in request.members}
+            given = {
+                known[option]: value
+                for option, value in zip(options[::2], options[1::2], strict=True)
+            }
+            assert given.keys() >= set(request.required_members)
+            for member, value in given.items():
+                assert value in (getattr(request.members[member], "enum", None) or [value])
+
+    def test_links_to_files_that_exist(self) -> None:
+        for link in re.findall(r"\]\(((?!http)[^)]+)\)", self.TEXT):
+            assert (ROOT / "docs" / link).exists(), link
