@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from components.fault import ABSENT, Fault, InvalidInputError
-from registry.evaluation import Statements, UnreadablePolicyError, parse
+from registry.evaluation import NO_POLICY, Policy, UnreadablePolicyError, parse
 
 COMMAND: Final = "aws iam get-account-authorization-details"
 
@@ -18,13 +19,13 @@ class Identity:
     """A role or a user of an account."""
 
     arn: str
-    policies: tuple[Statements, ...]
+    policies: tuple[Policy, ...]
     """Inline and managed ones, and those of its groups."""
     boundary_arn: str | None = None
-    boundary: Statements | None = None
+    boundary: Policy | None = None
     """Its permissions boundary. None too where the text of the boundary is not listed: who may be
     limited counts as unlimited."""
-    trust: Statements = ()
+    trust: Policy = NO_POLICY
     """Who may assume it, if it is a role."""
     managed: frozenset[str] = frozenset()
     """ARNs of the managed policies among its own and its groups'."""
@@ -62,8 +63,14 @@ class Account:
     identities: tuple[Identity, ...]
     groups: frozenset[str]
     """ARNs."""
-    policies: Mapping[str, Statements]
+    managed: Mapping[str, Policy]
     """The managed policies, by ARN."""
+
+    @cached_property
+    def policies(self) -> frozenset[Policy]:
+        """Everything that allows somebody something, or limits it."""
+        held = {one for it in self.identities for one in (*it.policies, it.boundary)}
+        return frozenset(it for it in held if it is not None)
 
 
 def read_account(text: str) -> Account:
@@ -122,7 +129,7 @@ def account_of(details: Any) -> Account:
             _identity(it, [groups[name] for name in it.groups], policies) for it in everybody
         ),
         groups=frozenset(it.arn for it in listing.groups),
-        policies=policies,
+        managed=policies,
     )
 
 
@@ -131,7 +138,7 @@ def merged(accounts: list[Account]) -> Account:
     return Account(
         identities=tuple(it for account in accounts for it in account.identities),
         groups=frozenset(it for account in accounts for it in account.groups),
-        policies={arn: it for account in accounts for arn, it in account.policies.items()},
+        managed={arn: it for account in accounts for arn, it in account.managed.items()},
     )
 
 
@@ -139,14 +146,14 @@ def merged(accounts: list[Account]) -> Account:
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 
 
-def _parsed(document: Any) -> Statements:
+def _parsed(document: Any) -> Policy:
     try:
         return parse(document)
     except UnreadablePolicyError as error:
         raise ValueError(str(error)) from None
 
 
-_Policy = Annotated[tuple[Any, ...], BeforeValidator(_parsed)]
+_Document = Annotated[Any, BeforeValidator(_parsed)]
 
 
 class _Written(BaseModel):
@@ -154,7 +161,7 @@ class _Written(BaseModel):
 
 
 class _Inline(_Written):
-    document: _Policy = Field(alias="PolicyDocument")
+    document: _Document = Field(alias="PolicyDocument")
 
 
 class _Attached(_Written):
@@ -182,7 +189,7 @@ class _User(_Written):
 
 class _Role(_Written):
     arn: str = Field(alias="Arn")
-    trust: _Policy = Field(alias="AssumeRolePolicyDocument")
+    trust: _Document = Field(alias="AssumeRolePolicyDocument")
     inline: tuple[_Inline, ...] = Field(default=(), alias="RolePolicyList")
     attached: tuple[_Attached, ...] = Field(default=(), alias="AttachedManagedPolicies")
     boundary: _Boundary | None = Field(default=None, alias="PermissionsBoundary")
@@ -192,7 +199,7 @@ class _Role(_Written):
 
 class _Version(_Written):
     id: str = Field(alias="VersionId")
-    document: _Policy = Field(alias="Document")
+    document: _Document = Field(alias="Document")
 
 
 class _Managed(_Written):
@@ -238,9 +245,7 @@ def _missing(listing: _Listing) -> Iterator[Fault]:
             )
 
 
-def _identity(
-    it: _Role | _User, groups: list[_Group], policies: Mapping[str, Statements]
-) -> Identity:
+def _identity(it: _Role | _User, groups: list[_Group], policies: Mapping[str, Policy]) -> Identity:
     holders: tuple[_Role | _User | _Group, ...] = (it, *groups)
     managed = [one.arn for holder in holders for one in holder.attached]
     inline = [one.document for holder in holders for one in holder.inline]
@@ -250,7 +255,7 @@ def _identity(
         policies=(*inline, *(policies[arn] for arn in managed)),
         boundary_arn=it.boundary.arn if it.boundary else None,
         boundary=policies.get(it.boundary.arn) if it.boundary else None,
-        trust=it.trust if isinstance(it, _Role) else (),
+        trust=it.trust if isinstance(it, _Role) else NO_POLICY,
         managed=frozenset(managed),
         groups=frozenset(group.arn for group in groups),
         has_inline=bool(it.inline),

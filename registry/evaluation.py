@@ -9,9 +9,9 @@ absent. A Deny that cannot be read with certainty denies nothing, and an Allow a
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -58,21 +58,53 @@ class Statement:
     conditions: tuple[Condition, ...]
 
 
-Statements = tuple[Statement, ...]
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """A policy, of whatever kind. There is one object for all documents that are the same."""
+
+    statements: tuple[Statement, ...]
+    _about: dict[str, tuple[Statement, ...]] = field(default_factory=dict, repr=False)
+    _reach: dict[str, re.Pattern[str] | None] = field(default_factory=dict, repr=False)
+
+    def about(self, action: str) -> tuple[Statement, ...]:
+        """The statements that are about an action."""
+        if action not in self._about:
+            self._about[action] = tuple(it for it in self.statements if _is_about(it, action))
+        return self._about[action]
+
+    def reach(self, action: str) -> re.Pattern[str] | None:
+        """The resources on which statements may allow an action, whatever is denied. None: none."""
+        if action not in self._reach:
+            allowed = [it for it in self.about(action) if it.allows]
+            patterns = {pattern for it in allowed for pattern in it.resources}
+            if any(it.all_but_resources for it in allowed) or any("${" in it for it in patterns):
+                patterns = {"*"}
+            regular = "|".join(map(_regular, sorted(patterns)))
+            self._reach[action] = re.compile(regular) if patterns else None
+        return self._reach[action]
 
 
-def parse(document: Any) -> Statements:
-    """The statements of a policy document: an object, or its text, percent-encoded or not.
+def parse(document: Any) -> Policy:
+    """The policy in a document: an object, or its text, percent-encoded or not.
 
     Raises UnreadablePolicyError with what is wrong.
     """
+    return _parse(document if isinstance(document, str) else json.dumps(document))
+
+
+@cache
+def _parse(text: str) -> Policy:
     try:
-        if isinstance(document, str):
-            document = json.loads(document if document.lstrip()[:1] == "{" else unquote(document))
-        return tuple(_statement(it) for it in _listed(document["Statement"]))
+        document = json.loads(text if text.lstrip()[:1] == "{" else unquote(text))
+        return Policy(tuple(_statement(it) for it in _listed(document["Statement"])))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise UnreadablePolicyError(f"this is no policy document ({problem})") from None
+
+
+def _is_about(statement: Statement, action: str) -> bool:
+    is_listed = any(fits(it, action.lower()) for it in statement.actions)
+    return is_listed is not statement.all_but_actions
 
 
 def _statement(raw: Mapping[str, Any]) -> Statement:
@@ -116,6 +148,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+NO_POLICY: Final = parse({"Statement": []})
 EVERYTHING: Final = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 
 
@@ -134,11 +167,11 @@ class Principal:
     named: str
     """How a Principal element names it. Empty for a role that was created anew: AWS keeps a role's
     name there as the unique id that the role had."""
-    policies: tuple[Statements, ...] = ()
+    policies: tuple[Policy, ...] = ()
     """What is attached to it, inline and managed, its groups' policies too."""
-    boundary: Statements | None = None
+    boundary: Policy | None = None
     """Its permissions boundary."""
-    scps: tuple[Statements, ...] = ()
+    scps: tuple[Policy, ...] = ()
     """Service control policies, one for each level of the organization."""
     is_not: frozenset[str] = frozenset()
     """ARNs that fit the pattern and are others'."""
@@ -158,7 +191,8 @@ class Principal:
         """Its name for people."""
         return self.arn or self.named.partition(":")[2]
 
-    def keys(self) -> dict[str, str | None]:
+    @cached_property
+    def keys(self) -> Mapping[str, str | None]:
         """The condition keys whose value is certain, in lower case. None for absent ones.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
@@ -182,9 +216,11 @@ class Request:
     action: str
     resource: str
     """An ARN, or a pattern for any resource that fits it."""
+    but: frozenset[str] = frozenset()
+    """ARNs that fit the pattern and are not meant."""
     account: str
     """The account that holds the resource."""
-    policy: Statements = ()
+    policy: Policy = NO_POLICY
     """The resource's own policy."""
     is_trust: bool = False
     """Whether that is a role's trust policy: it has to allow the call in any case."""
@@ -197,16 +233,18 @@ class Request:
 
 def may(principal: Principal, request: Request) -> bool:
     """Whether there are circumstances in which AWS allows the principal this request."""
-    keys = principal.keys() | {key: value or None for key, value in request.context}
+    keys = principal.keys
+    if request.context:
+        keys = {**keys, **{key: value or None for key, value in request.context}}
 
-    def relevant(statements: Iterable[Statement]) -> tuple[_Clause, ...]:
-        clauses = (_clause(it, request, keys) for it in statements)
-        return tuple(dict.fromkeys(it for it in clauses if it is not None))
+    def relevant(statements: Iterable[Statement]) -> _Clauses:
+        clauses = [_clause(it, request, keys) for it in statements]
+        return tuple(it for it in clauses if it is not None)
 
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     granted, within, delegated = [], [], []
-    for statement in request.policy:
+    for statement in request.policy.about(request.action):
         match _meant(statement, principal):
             case _Meant.BY_NAME if principal.is_role:
                 within.append(statement)
@@ -214,11 +252,16 @@ def may(principal: Principal, request: Request) -> bool:
                 granted.append(statement)
             case _Meant.BY_ACCOUNT:
                 delegated.append(statement)
+    own = relevant(it for one in principal.policies for it in one.about(request.action))
+    if not granted and not within and not any(it.allows for it in own):
+        return False
     return _answer(
         _Question(
-            own=relevant(it for policy in principal.policies for it in policy),
-            boundary=None if principal.boundary is None else relevant(principal.boundary),
-            scps=tuple(dict.fromkeys(relevant(it) for it in principal.scps)),
+            own=own,
+            boundary=relevant(principal.boundary.about(request.action))
+            if principal.boundary
+            else None,
+            scps=tuple(relevant(it.about(request.action)) for it in principal.scps),
             granted=relevant(granted),
             granted_within=relevant(within),
             delegated=relevant(delegated),
@@ -229,11 +272,6 @@ def may(principal: Principal, request: Request) -> bool:
             is_not=principal.is_not if principal.is_pattern else frozenset(),
         )
     )
-
-
-def allows_action(statements: Statements, action: str) -> bool:
-    """Whether a statement allows the action on anything, whatever is denied."""
-    return any(it.allows and _is_about(it, action) for it in statements)
 
 
 class _Meant(Enum):
@@ -373,11 +411,10 @@ _Keys = Mapping[str, str | None]
 
 
 def _clause(statement: Statement, request: Request, keys: _Keys) -> _Clause | None:
-    """None where the statement has no effect on the request, whatever is not known of it."""
-    if not _is_about(statement, request.action):
-        return None
+    """What a statement about the action leaves open. None where it has no effect on the request."""
     resources = _patterns(statement, keys)
     if "*" in request.resource:
+        resources = tuple(it for it in resources if it not in request.but)
         meets = any(globs_intersect(it, request.resource) for it in resources)
         if not meets and not statement.all_but_resources:
             return None
@@ -401,11 +438,6 @@ def _clause(statement: Statement, request: Request, keys: _Keys) -> _Clause | No
         all_but_resources=statement.all_but_resources and bool(resources),
         conditions=tuple(conditions),
     )
-
-
-def _is_about(statement: Statement, action: str) -> bool:
-    is_listed = any(fits(it, action.lower()) for it in statement.actions)
-    return is_listed is not statement.all_but_actions
 
 
 def _patterns(statement: Statement, keys: _Keys) -> tuple[str, ...]:
@@ -480,8 +512,13 @@ def fits(pattern: str, text: str) -> bool:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    wildcards = {"*": ".*", "?": "."}
-    return re.compile("".join(wildcards.get(it) or re.escape(it) for it in pattern), re.DOTALL)
+    return re.compile(_regular(pattern))
+
+
+def _regular(pattern: str) -> str:
+    """The pattern as a regular expression."""
+    wildcards = {"*": "(?s:.*)", "?": "(?s:.)"}
+    return "".join(wildcards.get(it) or re.escape(it) for it in pattern)
 
 
 _COMPARISONS: Final[Mapping[str, Callable[[str, str], bool]]] = {

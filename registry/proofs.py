@@ -11,7 +11,7 @@ The organization's policies count where they are given, and only there.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -175,6 +175,14 @@ class Proof:
     """None where the claim is proved, and where a policy is beyond the evaluator."""
     beyond: str = ""
     """What the evaluator does not know of the policy."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "claim": self.claim,
+            "proved": self.proved,
+            "counterexample": self.counterexample and asdict(self.counterexample),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,14 +63,7 @@ class Rehearsal:
             ],
             "outputs": self.update.outputs,
             "acts": [_camel(act) for act in self.acts],
-            "proofs": [
-                {
-                    "claim": it.claim,
-                    "proved": it.proved,
-                    "counterexample": it.counterexample and asdict(it.counterexample),
-                }
-                for it in self.proofs
-            ],
+            "proofs": [proof.to_json() for proof in self.proofs],
             "access": [_camel(row) for row in self.access],
             **({"year": self.year} if self.year else {}),
             "seconds": {"program": round(self.update.seconds, 3), "total": round(self.seconds, 3)},

@@ -1,0 +1,617 @@
+"""Who could move a tag: each way there is to become somebody who can, and what closes it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components import guard
+from registry import chains, movers
+from registry.account import account_of
+from registry.evaluation import Policy, parse
+from registry.movers import Findings, Repository, findings
+from tests.registry.accounts import (
+    ACCOUNT,
+    DEPLOY,
+    DEPLOY_ROLE,
+    GUARD,
+    IAM,
+    OTHER,
+    PIPELINE,
+    PIPELINE_ROLE,
+    PROJECT,
+    REPOSITORY,
+    THE_ACCOUNT,
+    Document,
+    access,
+    allow,
+    deny,
+    details,
+    group,
+    managed,
+    policy,
+    role,
+    trust,
+    user,
+)
+
+SOMEBODY = f"{IAM}role/somebody"
+
+
+def found(
+    *identities: Document, policy: Document = GUARD, scps: tuple[Policy, ...] = ()
+) -> Findings:
+    account = account_of(details(PIPELINE_ROLE, *identities))
+    [only] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(policy))], scps)
+    return only
+
+
+def steps(findings: Findings, principal: str, ability: str = "moveTags") -> list[str] | None:
+    """The chain in short: CALLER ACTION RESOURCE, without what all ARNs of the account have."""
+    [mover] = [it for it in findings.movers if it.principal == principal]
+    chain = mover.chains[ability]
+    if chain is None:
+        return None
+    return [
+        f"{it.principal} {it.action} {it.resource}".replace(IAM, "").replace(REPOSITORY, "app")
+        for it in chain
+    ]
+
+
+def of_somebody(*statements: Document, **more: Any) -> list[str] | None:
+    """The chain of a role with these statements, in an account of the guard's roles and it."""
+    return steps(found(role("somebody", *statements), **more), SOMEBODY)
+
+
+PUSHES = "role/pipeline/push ecr:PutImage app"
+
+
+class TestTheCallItself:
+    def test_of_the_pipeline_role(self) -> None:
+        assert steps(found(), PIPELINE) == [PUSHES]
+
+    def test_not_of_an_administrator_with_all_of_ecr_and_nothing_of_iam(self) -> None:
+        everything = found(role("somebody", allow("ecr:*", "s3:*", "ec2:*")), DEPLOY_ROLE)
+        for ability in ("moveTags", "deleteImages", "changeGuard"):
+            assert steps(everything, SOMEBODY, ability) is None
+
+    def test_of_an_administrator_of_the_guard(self) -> None:
+        there = found(role("deploy", allow("ecr:*")))
+        assert steps(there, DEPLOY) is None
+        assert steps(there, DEPLOY, "deleteImages") == ["role/deploy ecr:BatchDeleteImage app"]
+        assert steps(there, DEPLOY, "changeGuard") == ["role/deploy ecr:SetRepositoryPolicy app"]
+
+    def test_not_of_a_role_with_the_pipelines_name_under_another_path(self) -> None:
+        there = found(role("other/push", allow("ecr:*")))
+        assert steps(there, f"{IAM}role/other/push") is None
+
+    def test_of_a_listed_role_of_another_account_and_of_none_that_is_not(self) -> None:
+        listed, stranger = (f"arn:aws:iam::{OTHER}:role/{name}" for name in ("push", "stranger"))
+        there = found(
+            role(listed, allow("ecr:*")),
+            role(stranger, allow("ecr:*")),
+            policy=guard.repository_policy(access(pipeline_roles=[PIPELINE, listed])),
+        )
+        assert steps(there, listed) == [f"{listed} ecr:PutImage app"]
+        assert steps(there, stranger) is None
+
+    def test_not_of_a_listed_role_whose_own_account_does_not_allow_it(self) -> None:
+        listed = f"arn:aws:iam::{OTHER}:role/push"
+        there = found(
+            role(listed, allow("ecr:BatchGetImage")),
+            policy=guard.repository_policy(access(pipeline_roles=[listed])),
+        )
+        assert steps(there, listed) is None
+
+    def test_of_a_listed_role_of_an_account_that_is_not_known(self) -> None:
+        listed = f"arn:aws:iam::{OTHER}:role/push"
+        there = found(policy=guard.repository_policy(access(pipeline_roles=[PIPELINE, listed])))
+        assert steps(there, listed) == [f"{listed} ecr:PutImage app"]
+
+    def test_of_everybody_with_the_permission_where_there_is_no_guard(self) -> None:
+        there = found(role("somebody", allow("ecr:PutImage")), role("reader"), policy=policy())
+        assert steps(there, SOMEBODY) == ["role/somebody ecr:PutImage app"]
+        assert steps(there, f"{IAM}role/reader") is None
+
+
+def becoming(*calls: str) -> list[str]:
+    """Somebody makes these calls, and then pushes as the pipeline role."""
+    return [*(f"role/somebody {call}" for call in calls), PUSHES]
+
+
+ASSUMED = "sts:AssumeRole role/pipeline/push"
+
+
+class TestByAnotherName:
+    def test_an_administrator_of_iam_rewrites_the_trust(self) -> None:
+        assert of_somebody(allow("ecr:*", "iam:*")) == becoming(
+            "iam:UpdateAssumeRolePolicy role/pipeline/push", ASSUMED
+        )
+
+    def test_a_developer_rewrites_the_trust(self) -> None:
+        assert of_somebody(allow("iam:UpdateAssumeRolePolicy", on=PIPELINE)) == becoming(
+            "iam:UpdateAssumeRolePolicy role/pipeline/push", ASSUMED
+        )
+
+    def test_but_not_that_of_another_role(self) -> None:
+        assert of_somebody(allow("iam:UpdateAssumeRolePolicy", on=f"{IAM}role/app-*")) is None
+
+    @pytest.mark.parametrize(
+        ("trusts", "statements", "can"),
+        [
+            (trust({"AWS": SOMEBODY}), [], True),
+            (trust({"AWS": SOMEBODY}), [deny("sts:*")], False),
+            (THE_ACCOUNT, [], False),
+            (THE_ACCOUNT, [allow("sts:AssumeRole", on=PIPELINE)], True),
+            (trust({"AWS": ACCOUNT}), [allow("sts:AssumeRole", on=PIPELINE)], True),
+            (trust({"AWS": OTHER}), [allow("sts:AssumeRole")], False),
+            (trust("*"), [], True),
+            (trust({"AWS": f"{IAM}role/others"}), [allow("sts:AssumeRole")], False),
+            (
+                trust(
+                    {"AWS": f"{IAM}root"},
+                    Condition={"ArnLike": {"aws:PrincipalArn": f"{IAM}role/o*"}},
+                ),
+                [allow("sts:AssumeRole")],
+                False,
+            ),
+            (
+                trust(
+                    {"AWS": f"{IAM}root"}, Condition={"Bool": {"aws:MultiFactorAuthPresent": True}}
+                ),
+                [allow("sts:AssumeRole")],
+                True,
+            ),
+        ],
+    )
+    def test_assuming_it_takes_what_its_trust_asks(
+        self, trusts: Document, statements: list[Document], *, can: bool
+    ) -> None:
+        pipeline = role("pipeline/push", trusts=trusts)
+        account = account_of(details(pipeline, role("somebody", *statements)))
+        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        assert steps(there, SOMEBODY) == (becoming(ASSUMED) if can else None)
+
+    def test_a_chain_of_roles_makes_each_call_as_the_role_it_is_by_then(self) -> None:
+        there = found(
+            role("somebody", allow("sts:AssumeRole", on=f"{IAM}role/hop-1")),
+            role("hop-1", allow("sts:AssumeRole", on=f"{IAM}role/hop-2"), trusts=THE_ACCOUNT),
+            role("hop-2", allow("iam:UpdateAssumeRolePolicy"), trusts=THE_ACCOUNT),
+        )
+        assert steps(there, SOMEBODY) == [
+            "role/somebody sts:AssumeRole role/hop-1",
+            "role/hop-1 sts:AssumeRole role/hop-2",
+            "role/hop-2 iam:UpdateAssumeRolePolicy role/pipeline/push",
+            "role/hop-2 sts:AssumeRole role/pipeline/push",
+            PUSHES,
+        ]
+
+    def test_the_last_callers_arn_counts_and_not_the_firsts(self) -> None:
+        """A role that the guard lists goes over to one that it does not, and can no longer push."""
+        there = found(
+            role("somebody", allow("sts:AssumeRole")),
+            role("ecr-admin", allow("ecr:*"), trusts=THE_ACCOUNT),
+            policy=guard.repository_policy(access(pipeline_roles=[PIPELINE, DEPLOY + "er"])),
+        )
+        assert steps(there, SOMEBODY) is None
+
+    def test_the_shortest_chain_is_shown(self) -> None:
+        there = found(
+            role("somebody", allow("sts:AssumeRole", "iam:CreateRole", "iam:PutRolePolicy")),
+            role("hop", allow("*"), trusts=THE_ACCOUNT),
+            role("start", allow("codebuild:StartBuild"), trusts=THE_ACCOUNT),
+        )
+        chain = steps(there, SOMEBODY)
+        assert chain is not None
+        assert len(chain) == 3
+
+    def test_what_two_roles_can_do_together_counts_for_whoever_can_be_both(self) -> None:
+        """One may change what the other may do, and neither gets any further by itself."""
+        target = f"{IAM}role/target"
+        there = found(
+            role("somebody", allow("sts:AssumeRole", on=[f"{IAM}role/editor", target])),
+            role("editor", allow("iam:PutRolePolicy", on=target), trusts=THE_ACCOUNT),
+            role("target", allow("s3:*"), trusts=THE_ACCOUNT),
+        )
+        chain = steps(there, SOMEBODY)
+        assert chain is not None
+        assert "role/editor iam:PutRolePolicy role/target" in chain
+        assert steps(there, target) is None
+        assert steps(there, f"{IAM}role/editor") is None
+
+
+class TestThroughCompute:
+    def test_passing_the_role_to_a_build(self) -> None:
+        assert of_somebody(
+            allow("iam:PassRole", on=PIPELINE), allow("codebuild:CreateProject")
+        ) == becoming("iam:PassRole role/pipeline/push", f"codebuild:CreateProject {PROJECT}")
+
+    def test_passing_it_to_another_service_is_no_way(self) -> None:
+        condition = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+        assert (
+            of_somebody(
+                allow("iam:PassRole", Condition=condition), allow("codebuild:CreateProject")
+            )
+            is None
+        )
+
+    def test_passing_it_without_a_build_is_no_way(self) -> None:
+        assert of_somebody(allow("iam:PassRole")) is None
+
+    def test_an_overridden_build(self) -> None:
+        assert of_somebody(allow("codebuild:StartBuild", on=PROJECT)) == becoming(
+            f"codebuild:StartBuild {PROJECT}"
+        )
+
+    def test_a_build_of_another_project_is_no_way(self) -> None:
+        assert of_somebody(allow("codebuild:*", on=f"{PROJECT}-tests")) is None
+
+    def test_a_changed_build(self) -> None:
+        assert of_somebody(allow("codebuild:UpdateProject", on=PROJECT)) == becoming(
+            f"codebuild:UpdateProject {PROJECT}"
+        )
+
+    @pytest.mark.parametrize(
+        ("service", "actions"),
+        [
+            ("ec2.amazonaws.com", ["ec2:RunInstances", "iam:AddRoleToInstanceProfile"]),
+            ("lambda.amazonaws.com", ["lambda:CreateFunction"]),
+            ("ecs-tasks.amazonaws.com", ["ecs:RegisterTaskDefinition", "ecs:RunTask"]),
+            ("cloudformation.amazonaws.com", ["cloudformation:CreateStack"]),
+            ("glue.amazonaws.com", ["glue:CreateJob"]),
+            ("sagemaker.amazonaws.com", ["sagemaker:CreateNotebookInstance"]),
+        ],
+    )
+    def test_passing_it_to_compute_that_may_assume_it(
+        self, service: str, actions: list[str]
+    ) -> None:
+        pipeline = role("pipeline/push", trusts=trust({"Service": service}))
+        somebody = role("somebody", allow("iam:PassRole", *actions))
+        nobody = role("nobody", allow(*actions, "iam:GetRole"))
+        account = account_of(details(pipeline, somebody, nobody))
+        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        chain = steps(there, SOMEBODY)
+        assert chain is not None
+        assert "role/somebody iam:PassRole role/pipeline/push" in chain
+        assert steps(there, f"{IAM}role/nobody") is None
+        assert steps(found(somebody), SOMEBODY) is None  # only builds may assume that one
+
+    def test_an_instance_takes_the_role_in_a_profile(self) -> None:
+        def can(profiles: int) -> bool:
+            ec2 = trust({"Service": "ec2.amazonaws.com"})
+            pipeline = role("pipeline/push", trusts=ec2, profiles=profiles)
+            somebody = role("somebody", allow("iam:PassRole", "ec2:RunInstances"))
+            account = account_of(details(pipeline, somebody))
+            [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+            return steps(there, SOMEBODY) is not None
+
+        assert can(profiles=1)
+        assert not can(profiles=0)
+
+    def test_a_service_that_is_not_known_may_do_anything_with_a_role(self) -> None:
+        pipeline = role("pipeline/push", trusts=trust({"Service": "brand-new.amazonaws.com"}))
+        account = account_of(details(pipeline, role("somebody", allow("iam:PassRole"))))
+        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        assert steps(there, SOMEBODY) == becoming("iam:PassRole role/pipeline/push")
+
+
+class TestByRewriting:
+    @pytest.mark.parametrize("action", ["iam:PutRolePolicy", "iam:AttachRolePolicy"])
+    def test_ones_own_policies(self, action: str) -> None:
+        chain = of_somebody(allow(action, on=SOMEBODY))
+        assert chain is not None
+        assert chain[0] == f"role/somebody {action} role/somebody"
+
+    def test_not_somebody_elses_whom_one_cannot_be(self) -> None:
+        assert of_somebody(allow("iam:PutRolePolicy", on=f"{IAM}role/app")) is None
+
+    def test_a_managed_policy_that_one_has(self) -> None:
+        own = f"{IAM}policy/own"
+        there = found(
+            role("somebody", allow("iam:CreatePolicyVersion", on=own), managed=[own]),
+            role("another", allow("iam:CreatePolicyVersion", on=own)),
+            managed("own", allow("s3:*")),
+        )
+        chain = steps(there, SOMEBODY)
+        assert chain is not None
+        assert chain[0] == "role/somebody iam:CreatePolicyVersion policy/own"
+        assert steps(there, f"{IAM}role/another") is None
+
+    def test_a_group_that_one_is_in(self) -> None:
+        there = found(
+            user("amy", groups=["staff"]),
+            user("bob", allow("iam:PutGroupPolicy")),
+            group("staff", allow("iam:PutGroupPolicy")),
+        )
+        chain = steps(there, f"{IAM}user/amy")
+        assert chain is not None
+        assert chain[0] == "user/amy iam:PutGroupPolicy group/staff"
+
+    def test_a_deny_of_ones_own_can_be_taken_away(self) -> None:
+        statements = [allow("iam:*"), deny("iam:UpdateAssumeRolePolicy", "iam:P*", "iam:Att*")]
+        statements.append(deny("iam:Create*"))
+        chain = of_somebody(*statements)
+        assert chain is not None
+        assert chain[0] == "role/somebody iam:DeleteRolePolicy role/somebody"
+
+    def test_another_user_by_new_keys(self) -> None:
+        there = found(
+            role("somebody", allow("iam:CreateAccessKey", on=f"{IAM}user/admin")),
+            user("admin", allow("iam:UpdateAssumeRolePolicy")),
+        )
+        chain = steps(there, SOMEBODY)
+        assert chain is not None
+        assert chain[0] == "role/somebody iam:CreateAccessKey user/admin"
+
+    def test_a_service_linked_role_can_be_changed_by_nobody(self) -> None:
+        linked = "aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication"
+        there = found(
+            role(
+                "somebody", allow("iam:UpdateAssumeRolePolicy", on=f"{IAM}role/aws-service-role/*")
+            ),
+            role(linked, allow("ecr:*"), trusts=THE_ACCOUNT),
+            policy=guard.repository_policy(access(pipeline_roles=[f"{IAM}role/{linked}"])),
+        )
+        assert steps(there, f"{IAM}role/{linked}") is not None
+        assert steps(there, SOMEBODY) is None
+
+
+class TestByMaking:
+    def test_a_listed_role_that_does_not_exist(self) -> None:
+        account = account_of(
+            details(role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy", on=PIPELINE)))
+        )
+        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        assert there.missing == (DEPLOY, PIPELINE)
+        assert steps(there, SOMEBODY) == [
+            "role/somebody iam:CreateRole role/pipeline/push",
+            "role/somebody sts:AssumeRole role/pipeline/push",
+            "role/somebody iam:PutRolePolicy role/pipeline/push",
+            PUSHES,
+        ]
+
+    def test_a_new_role_has_no_permission_by_itself(self) -> None:
+        """The policy's Principal means the role that was there, by its unique id."""
+        assert of_somebody(allow("iam:CreateRole", "iam:DeleteRole", on=PIPELINE)) is None
+
+    def test_a_listed_role_anew(self) -> None:
+        actions = [f"iam:{verb}RolePolicy" for verb in ("Delete", "Put")]
+        chain = of_somebody(allow("iam:CreateRole", "iam:DeleteRole", *actions, on=PIPELINE))
+        assert chain is not None
+        assert chain[:3] == [
+            "role/somebody iam:DeleteRolePolicy role/pipeline/push",
+            "role/somebody iam:DeleteRole role/pipeline/push",
+            "role/somebody iam:CreateRole role/pipeline/push",
+        ]
+
+    def test_a_role_of_the_same_name_has_to_go_first(self) -> None:
+        def can(*others: Document) -> bool:
+            making = allow("iam:CreateRole", "iam:AttachRolePolicy", on=PIPELINE)
+            account = account_of(details(role("somebody", making), *others))
+            [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+            return steps(there, SOMEBODY) is not None
+
+        assert can()
+        assert can(role("other/pushed"))
+        assert not can(role("other/PUSH"))
+
+    def test_a_new_role_with_every_permission(self) -> None:
+        chain = of_somebody(allow("iam:CreateRole", "iam:AttachRolePolicy", on=f"{IAM}role/app-*"))
+        assert chain is not None
+        assert chain[:3] == [
+            "role/somebody iam:CreateRole role/*",
+            "role/somebody iam:AttachRolePolicy role/*",
+            "role/somebody sts:AssumeRole role/*",
+        ]
+        assert chain[3].startswith("role/* codebuild:")
+        assert chain[4:] == [PUSHES]
+
+    def test_a_new_role_within_a_boundary_is_within_it(self) -> None:
+        boundary = f"{IAM}policy/boundary"
+        condition = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+        making = allow("iam:CreateRole", "iam:AttachRolePolicy", Condition=condition)
+        narrow, wide = managed("boundary", allow("s3:*")), managed("boundary", allow("*"))
+        assert steps(found(role("somebody", making), narrow), SOMEBODY) is None
+        assert steps(found(role("somebody", making), wide), SOMEBODY) is not None
+        assert steps(found(role("somebody", making)), SOMEBODY) is not None  # not known: may be all
+
+    def test_a_name_that_a_pattern_of_the_guard_fits(self) -> None:
+        weak = guard.repository_policy(access())
+        weak["Statement"][0]["Condition"] = {"ArnNotLike": {"aws:PrincipalArn": f"{IAM}role/ci-*"}}
+        chain = of_somebody(allow("iam:CreateRole", "iam:PutRolePolicy"), policy=weak)
+        assert chain is not None
+        assert chain[-1] == "role/* ecr:PutImage app"
+
+
+class TestWhatLimits:
+    def test_a_boundary(self) -> None:
+        boundary = f"{IAM}policy/boundary"
+        bounded = role("somebody", allow("*"), boundary=boundary)
+        assert steps(found(bounded, managed("boundary", allow("ecr:*"))), SOMEBODY) is None
+        assert steps(found(bounded, managed("boundary", allow("iam:*"))), SOMEBODY) is not None
+
+    def test_a_boundary_that_one_can_take_off(self) -> None:
+        boundary = f"{IAM}policy/boundary"
+        there = found(
+            role("somebody", allow("*"), boundary=boundary),
+            managed("boundary", allow("ecr:*", "iam:DeleteRolePermissionsBoundary")),
+        )
+        chain = steps(there, SOMEBODY)
+        assert chain is not None
+        assert chain[0] == "role/somebody iam:DeleteRolePermissionsBoundary role/somebody"
+
+    def test_the_pipelines_own_boundary(self) -> None:
+        """A grant to a role's ARN does not reach beyond the role's boundary."""
+        boundary = f"{IAM}policy/boundary"
+
+        def can(*actions: str) -> bool:
+            pipeline = role("pipeline/push", boundary=boundary)
+            account = account_of(details(pipeline, managed("boundary", allow(*actions))))
+            [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+            return steps(there, PIPELINE) is not None
+
+        assert can("ecr:*")
+        assert not can("s3:*")
+
+    def test_a_service_control_policy(self) -> None:
+        somebody = role("somebody", allow("iam:*"))
+        protects = policy(allow("*"), deny("iam:*", on=f"{IAM}role/pipeline/*"))
+        assert steps(found(somebody), SOMEBODY) is not None
+        there = found(somebody, scps=(parse(protects),))
+        chain = steps(there, SOMEBODY)
+        assert chain is not None  # by way of a new role, which may start a build
+        assert not any("role/pipeline" in step for step in chain[:-1])
+        closed = parse(policy(allow("*"), deny("iam:*", "codebuild:*")))
+        assert steps(found(somebody, scps=(closed,)), SOMEBODY) is None
+
+    def test_each_level_of_the_organization(self) -> None:
+        levels = (parse(policy(allow("*"))), parse(policy(allow("ecr:*"))))
+        assert of_somebody(allow("iam:*"), scps=levels) is None
+
+    def test_a_condition_whose_key_is_not_known_hides_nothing(self) -> None:
+        condition = {"StringEquals": {"aws:PrincipalTag/team": "platform"}}
+        assert of_somebody(allow("iam:UpdateAssumeRolePolicy", Condition=condition)) is not None
+        denied = deny("iam:UpdateAssumeRolePolicy", Condition=condition)
+        assert of_somebody(allow("iam:UpdateAssumeRolePolicy"), denied) is not None
+
+
+class TestOutsiders:
+    def test_whoever_is_trusted_from_another_account(self) -> None:
+        admin = f"arn:aws:iam::{OTHER}:role/admin"
+        pipeline = role(
+            "pipeline/push", trusts=trust({"AWS": [admin, f"arn:aws:iam::{OTHER}:root"]})
+        )
+        account = account_of(details(pipeline))
+        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        assert steps(there, admin) == [f"{admin} {ASSUMED}", PUSHES]
+        anybody = f"arn:aws:iam::{OTHER}:*"
+        assert steps(there, anybody) == [f"{anybody} {ASSUMED}", PUSHES]
+
+    def test_nobody_of_another_account_who_is_let_in_nowhere_near(self) -> None:
+        there = found(role("vendor", trusts=trust({"AWS": f"arn:aws:iam::{OTHER}:root"})))
+        assert [it.principal for it in there.movers] == [PIPELINE, f"{IAM}role/vendor"]
+
+    def test_a_federation_counts_unless_it_is_about_exact_subjects(self) -> None:
+        issuer = "token.actions.githubusercontent.com"
+        provider = f"{IAM}oidc-provider/{issuer}"
+
+        def movers(operator: str) -> list[str]:
+            condition = {operator: {f"{issuer}:sub": "repo:example-org/forms:*"}}
+            github = trust(
+                {"Federated": provider}, "sts:AssumeRoleWithWebIdentity", Condition=condition
+            )
+            account = account_of(details(role("pipeline/push", trusts=github)))
+            [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+            assert [it.trusts for it in there.entrances] == [provider]
+            return [it.principal for it in there.movers]
+
+        assert movers("StringEquals") == [PIPELINE]
+        assert movers("StringLike") == [PIPELINE, provider]
+
+    def test_the_root_can_do_everything_by_way_of_iam(self) -> None:
+        root = found(DEPLOY_ROLE).root
+        assert root.principal == f"{IAM}root"
+        assert all(chain and len(chain) > 1 for chain in root.chains.values())
+
+
+def without(sid: str, action: str) -> Document:
+    weak = guard.repository_policy(access())
+    [statement] = [it for it in weak["Statement"] if it["Sid"] == sid]
+    statement["Action"] = [it for it in statement["Action"] if it != action]
+    return weak
+
+
+def changed(position: int, **more: Any) -> Document:
+    weak = guard.repository_policy(access())
+    weak["Statement"][position] |= more
+    return weak
+
+
+def exempting(*arns: str, operator: str = "ArnNotEquals", at: int = 0) -> Document:
+    return changed(at, Condition={operator: {"aws:PrincipalArn": list(arns)}})
+
+
+MOVES, GUARDS = "OnlyThePipelineMovesTags", "OnlyAdministratorsDeleteAndChangeTheGuard"
+
+WEAKENED = [
+    pytest.param(without(MOVES, "ecr:PutImage"), {"moveTags"}, id="PutImage dropped"),
+    pytest.param(without(MOVES, "ecr:BatchImportUpstreamImage"), {"moveTags"}, id="import dropped"),
+    pytest.param(without(GUARDS, "ecr:BatchDeleteImage"), {"deleteImages"}, id="delete dropped"),
+    pytest.param(without(GUARDS, "ecr:DeleteRepository"), {"changeGuard"}, id="repository dropped"),
+    pytest.param(exempting(PIPELINE, SOMEBODY), {"moveTags"}, id="one more is exempt"),
+    pytest.param(exempting(f"{IAM}role/*"), {"moveTags"}, id="every role is exempt"),
+    pytest.param(
+        exempting(f"{IAM}role/*", at=1), {"deleteImages", "changeGuard"}, id="every role may guard"
+    ),
+    pytest.param(exempting(PIPELINE, operator="ArnEquals"), {"moveTags"}, id="ArnEquals"),
+    pytest.param(
+        changed(0, Principal={"AWS": f"arn:aws:iam::{OTHER}:root"}), {"moveTags"}, id="others only"
+    ),
+    pytest.param(changed(0, Effect="Allow"), {"moveTags"}, id="Allow"),
+    pytest.param(
+        changed(0, Condition={"StringNotEquals": {"aws:PrincipalTag/ci": "yes"}}),
+        {"moveTags"},
+        id="a tag of the principal's",
+    ),
+    pytest.param(
+        changed(0, Condition={"NumericLessThan": {"aws:EpochTime": "1"}}),
+        {"moveTags"},
+        id="an operator that is not known",
+    ),
+    pytest.param(changed(0, Resource=f"{REPOSITORY}-2"), {"moveTags"}, id="a neighbour only"),
+    pytest.param(
+        changed(0, NotPrincipal={"AWS": SOMEBODY}, Principal={}), {"moveTags"}, id="NotPrincipal"
+    ),
+    pytest.param(policy(), {"moveTags", "deleteImages", "changeGuard"}, id="no policy"),
+]
+
+
+class TestAWeakenedGuard:
+    @pytest.mark.parametrize(("weak", "abilities"), WEAKENED)
+    def test_is_seen(self, weak: Document, abilities: set[str]) -> None:
+        for statement in weak["Statement"]:
+            if "NotPrincipal" in statement:
+                del statement["Principal"]
+        everything = role("somebody", allow("ecr:*"))
+        [mover] = [it for it in found(everything, policy=weak).movers if it.principal == SOMEBODY]
+        assert {ability for ability, chain in mover.chains.items() if chain} == abilities
+        [mover] = [it for it in found(everything).movers if it.principal == SOMEBODY]
+        assert not any(mover.chains.values())
+
+
+class TestRepositories:
+    def test_an_unguarded_neighbour_is_not_taken_for_guarded(self) -> None:
+        account = account_of(details(PIPELINE_ROLE, role("somebody", allow("ecr:*"))))
+        guarded, open_to_all = findings(
+            account,
+            [
+                Repository(arn=REPOSITORY, text=json.dumps(GUARD)),
+                Repository(arn=f"{REPOSITORY}-2", text=json.dumps(policy())),
+            ],
+        )
+        assert steps(guarded, SOMEBODY) is None
+        assert steps(open_to_all, SOMEBODY) == ["role/somebody ecr:PutImage app-2"]
+
+    def test_alike_ones_are_evaluated_once_and_told_of_each(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        evaluated: list[str] = []
+
+        class Counted(chains.Target):
+            def __init__(self, arn: str, *more: Any) -> None:
+                evaluated.append(arn)
+                super().__init__(arn, *more)
+
+        monkeypatch.setattr(movers, "Target", Counted)
+        one_only = allow("ecr:PutImage", on=f"{REPOSITORY}-7")
+        account = account_of(details(PIPELINE_ROLE, role("somebody", one_only)))
+        arns = [f"{REPOSITORY}-{number}" for number in range(20)]
+        repositories = [Repository(arn=arn, text=json.dumps(policy())) for arn in arns]
+        there = findings(account, repositories)
+        assert len(evaluated) == 2
+        assert [it.repository for it in there] == arns
+        able = [steps(it, SOMEBODY) for it in there]
+        assert able[7] == ["role/somebody ecr:PutImage app-7"]
+        assert not any(able[:7] + able[8:])
+        pushing = [steps(it, PIPELINE) for it in there]
+        assert not any(pushing)  # there is no policy that would let it
