@@ -1,6 +1,6 @@
 """The AWS that the environment names, as with any boto3 tool: Region, profile and endpoint."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
@@ -47,6 +47,12 @@ class Aws:
         """Account and ARN of whoever calls. It needs no permission."""
         identity = self._session.client("sts", config=self._config).get_caller_identity()
         return identity["Account"], identity["Arn"]
+
+    def authorization_details(self) -> dict[str, Any]:
+        """The account's roles, users, groups and policies, all pages of them in one."""
+        iam = self._session.client("iam", config=self._config)
+        pages = iam.get_paginator("get_account_authorization_details").paginate()
+        return pages.build_full_result()
 
     def repository_arn(self, name: str, registry_id: str) -> str:
         """ARN of a repository in this Region."""

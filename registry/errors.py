@@ -27,7 +27,11 @@ _BAD_CREDENTIALS: Final = frozenset(
     }
 )
 
-_SERVICES: Final[Mapping[str, str]] = {"LookupEvents": "cloudtrail", "GetCallerIdentity": "sts"}
+_SERVICES: Final[Mapping[str, str]] = {
+    "LookupEvents": "cloudtrail",
+    "GetCallerIdentity": "sts",
+    "GetAccountAuthorizationDetails": "iam",
+}
 """Of the operations that are not ECR's."""
 
 _SIGN_IN: Final = (

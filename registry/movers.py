@@ -45,6 +45,8 @@ class Findings:
     """Who could do what to one repository."""
 
     repository: str
+    like: str
+    """ARN of the repository that was evaluated. What was found is told of all that are like it."""
     movers: tuple[Mover, ...]
     """Every role and user, and those of other accounts that have or are given a say."""
     root: Mover
@@ -192,6 +194,7 @@ def _findings(
     homes = {it.account for it in account.identities}
     return Findings(
         repository=repository.arn,
+        like=repository.arn,
         movers=tuple(
             mover
             for it, mover in movers.items()

@@ -2,13 +2,14 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from registry.chains import Chain
+from registry.chains import Chain, Step
 from registry.movers import Entrance, Findings, Mover
 from registry.proofs import Proof
 
@@ -20,6 +21,10 @@ NOT_MODELLED: Final = (
     (
         "whoever has a say in what runs as a role without a call to AWS: the source that a build "
         "takes, the workflow of a trusted repository, the image of a task, people on an instance"
+    ),
+    (
+        "whether anything runs as a role now: whoever could take over a build, a function or an "
+        "instance that does, counts"
     ),
     "the organization's management account, and IAM Identity Center",
     "other accounts' own policies: their principals count with every permission",
@@ -65,25 +70,35 @@ def _mover_json(mover: Mover) -> dict[str, Any]:
     }
 
 
-def print_movers(found: Findings, proofs: Sequence[Proof]) -> None:
-    """Who could do what, how, and what is not known."""
+def print_movers(found: Sequence[Findings], proofs: Sequence[Sequence[Proof]]) -> None:
+    """Who could do what, how, and what is not known. Once for repositories that are alike."""
     console = Console(highlight=False, soft_wrap=False)
+    alike: dict[str, list[tuple[Findings, Sequence[Proof]]]] = {}
+    for one, its_proofs in zip(found, proofs, strict=True):
+        alike.setdefault(one.like, []).append((one, its_proofs))
+    for some in alike.values():
+        (one, its_proofs), *_ = some
+        names = [it.repository.partition(":repository/")[2] for it, _ in some]
+        _print_findings(console, _names(names), one)
+        _print_proofs(console, its_proofs)
+        console.print()
+    _print_list(console, "Not looked at", NOT_MODELLED)
+
+
+def _print_findings(console: Console, names: str, found: Findings) -> None:
     able = [it for it in found.movers if any(it.chains.values())]
     account = found.repository.split(":")[4]
-    name = found.repository.partition(":repository/")[2]
-    console.print(Text(f"Who could do what to {name} of account {account}", style="bold"))
+    console.print(Text(f"Who could do what to {names} of account {account}", style="bold"))
     if able:
         console.print(_table(able, account))
     unable = len(found.movers) - len(able)
-    others = "role or user" if unable == 1 else "roles and users"
-    _say(console, f"{unable:,} other {others} could do none of it." if able else "Nobody could.")
+    who = "role or user" if unable == 1 else "roles and users"
+    _say(console, f"{unable:,} {'other ' if able else ''}{who} could do none of it.")
     _print_root(console, found.root)
     for arn in found.missing:
         _say(console, f"Listed, but not there: {_short(arn, account)}")
     _print_chains(console, able, account)
     _print_entrances(console, found.entrances, account)
-    _print_proofs(console, proofs)
-    _print_list(console, "Not looked at", NOT_MODELLED)
 
 
 def _table(able: Iterable[Mover], account: str) -> Table:
@@ -115,18 +130,23 @@ def _print_root(console: Console, root: Mover) -> None:
 
 
 def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None:
-    """The chains that take more than a call, those that are alike but for their beginner once."""
-    alike: dict[Any, list[str]] = {}
+    """The chains that take more than a call, once for all principals that go alike."""
+    told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for mover in able:
-        chains = {it: chain for it, chain in mover.chains.items() if chain and len(chain) > 1}
-        for ability, chain in chains.items():
-            lines = tuple(_lines(chain, mover.principal, account))
-            alike.setdefault((ability, lines), []).append(_short(mover.principal, account))
-    if not alike:
-        return
-    console.print(Text("\nHow, where it takes more than one call", style="bold"))
-    for (ability, lines), principals in alike.items():
-        _say(console, f"{_names(principals)} could {_VERBS[ability]}:")
+        ends: dict[Chain, dict[str, Step]] = {}
+        for ability, chain in mover.chains.items():
+            if chain and len(chain) > 1:
+                ends.setdefault(chain[:-1], {})[ability] = chain[-1]
+        for way, last in ends.items():
+            calls = _listing([it.action for it in last.values()], "or")
+            end = replace(next(iter(last.values())), action=calls)
+            lines = tuple(_lines((*way, end), mover.principal, account))
+            abilities = _listing([_VERBS[it] for it in last])
+            told.setdefault((abilities, lines), []).append(_short(mover.principal, account))
+    if told:
+        console.print(Text("\nHow, where it takes more than one call", style="bold"))
+    for (abilities, lines), principals in told.items():
+        _say(console, f"{_names(principals)} could {abilities}:")
         for line in lines:
             _say(console, line, indent="    ")
 
@@ -148,8 +168,8 @@ def _names(principals: Sequence[str]) -> str:
 _MOST_NAMES: Final = 3
 
 
-def _listing(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+def _listing(words: Sequence[str], last: str = "and") -> str:
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _print_entrances(console: Console, entrances: Sequence[Entrance], account: str) -> None:
