@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test lint types bench preview up constraints clean
+.PHONY: help rehearse test lint types bench seen preview up constraints clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ types: $(INSTALLED) ## check types
 
 bench: $(INSTALLED) ## measure the program's time per repository
 	@$(BIN)/python -m benchmarks
+
+seen: $(INSTALLED) ## with an AWS account: who would be denied what they have done so far, by CloudTrail
+	@$(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json \
+	  | $(BIN)/python -m registry movers --seen --plan -
 
 preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: what an update of STACK would do
 	pulumi preview --refresh --diff --stack $(STACK)

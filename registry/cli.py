@@ -1,6 +1,7 @@
 """The commands: what is asked is parsed, the work is called, and what came of it is printed."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -374,6 +375,79 @@ def expiring_command(
         raise typer.Exit(FAILED)
 
 
+@app.command(name="movers", cls=PlainCommand)
+def movers_command(
+    repository: Annotated[
+        Reference | None,
+        typer.Argument(
+            parser=_repository,
+            metavar="[REPOSITORY]",
+            help="Name, ARN or URI of the repository. Not with --plan.",
+            show_default=False,
+        ),
+    ] = None,
+    seen: Annotated[
+        bool,
+        typer.Option(
+            "--seen", help="Who has done, by CloudTrail, what a planned policy would deny them."
+        ),
+    ] = False,
+    plan: Annotated[
+        Path | None,
+        _file(
+            "With --seen: the stack's plan, as python -m rehearsal --plan-only --json prints it; "
+            "- is standard input."
+        ),
+    ] = None,
+    repository_policy: Annotated[
+        Path | None, _file("The planned policy of REPOSITORY; - is standard input.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Say who has moved tags, deleted images or changed the guard, and will be denied it.
+
+    Either of all repositories of a --plan, or of REPOSITORY and its --repository-policy.
+    """
+    if seen:
+        _movers_seen(repository, plan, repository_policy, as_json=as_json)
+    else:
+        # HERE: who could, by the account's own policies.
+        raise typer.BadParameter("give --seen")
+
+
+def _movers_seen(
+    repository: Reference | None, plan: Path | None, policy: Path | None, *, as_json: bool
+) -> None:
+    # Here, and not above: no other command needs the solver.
+    from registry.proofs import NotModelledError  # noqa: PLC0415
+    from registry.seen import EVENTS, Plan, denied, read_plan, read_repository_policy  # noqa: PLC0415
+
+    since = earliest()
+    with _told(str(repository or "the plan's repositories")):
+        if plan and not repository and not policy:
+            planned = _read(plan, read_plan)
+            aws = Aws(planned.region)
+            account, _ = aws.caller()
+        elif repository and policy and not plan:
+            document = _read(policy, read_repository_policy)
+            aws = Aws(repository.region)
+            account, _ = aws.caller()
+            arn = aws.repository_arn(repository.name, repository.registry_id or account)
+            planned = Plan(policies={arn: document})
+        else:
+            raise typer.BadParameter("--seen needs --plan, or REPOSITORY and --repository-policy")
+        try:
+            trail = _trail(aws, account, planned.account_id)
+            steps = output.tracked(EVENTS, "Reading CloudTrail")
+            found = denied(planned, (raw for name in steps for raw in trail.events(name, since)))
+        except (NoTrailError, NotModelledError) as error:
+            raise RefusedError(str(error)) from None
+    if as_json:
+        _print(output.seen_json(planned, since, found), "", as_json=True)
+    else:
+        output.print_seen(planned, since, found)
+
+
 # --- Around every command -------------------------------------------------------------------------
 
 
@@ -425,13 +499,15 @@ def _recorded(file: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]
 
 
 def _read(file: Path, parse: Callable[[str], _T]) -> _T:
-    """What is in a file. Raises RefusedError with all that is wrong with it."""
+    """What is in a file, or on standard input. Raises RefusedError with all that is wrong."""
+    standard_input = str(file) == "-"
+    name = "standard input" if standard_input else str(file)
     try:
-        return parse(file.read_text(encoding="utf-8"))
+        return parse(sys.stdin.read() if standard_input else file.read_text(encoding="utf-8"))
     except InvalidInputError as error:
-        raise RefusedError(f"{file}: {_faults(error)}") from None
+        raise RefusedError(f"{name}: {_faults(error)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise RefusedError(f"{file} cannot be read ({error}); name another file") from None
+        raise RefusedError(f"{name} cannot be read ({error}); name another file") from None
 
 
 def _live(repository: Repository) -> tuple[tuple[Rule, ...], Listing]:
@@ -470,16 +546,21 @@ def _records(
 ) -> list[Record]:
     """What CloudTrail has of the repository. Raises NoTrailError where it cannot be asked."""
     holder = repository.registry_id or account
+    trail = _trail(aws, account, holder)
+    try:
+        return trail.records(aws.repository_arn(repository.name, holder), events, since)
+    except (ClientError, BotoCoreError) as error:
+        raise NoTrailError(explain(error, str(repository))) from None
+
+
+def _trail(aws: Aws, account: str, holder: str) -> Trail:
+    """What happened in the account that holds a repository. Raises NoTrailError for another's."""
     if holder != account:
         raise NoTrailError(
             f"CloudTrail in account {account} does not hold what happened in {holder}; run as a "
             "role of that account"
         )
-    trail = Trail(aws.cloudtrail())
-    try:
-        return trail.records(aws.repository_arn(repository.name, holder), events, since)
-    except (ClientError, BotoCoreError) as error:
-        raise NoTrailError(explain(error, str(repository))) from None
+    return Trail(aws.cloudtrail())
 
 
 def _print(told: Mapping[str, Any], text: str, *, as_json: bool) -> None:

@@ -25,7 +25,9 @@ def read_policy(text: str) -> tuple[Rule, ...]:
 
     Raises InvalidInputError with everything for which AWS would refuse it.
     """
-    document = _json(text, "policy", "aws ecr get-lifecycle-policy")
+    document = parse_json(
+        text, "policy", "write it as aws ecr get-lifecycle-policy has it, with --output json"
+    )
     if isinstance(document, dict) and isinstance(document.get("lifecyclePolicyText"), str):
         return read_policy(document["lifecyclePolicyText"])
     return rules_in(document)
@@ -36,7 +38,9 @@ def read_images(text: str) -> Listing:
 
     It prints no index's children. Raises InvalidInputError with everything that cannot be read.
     """
-    written = _json(text, "list of images", "aws ecr describe-images")
+    written = parse_json(
+        text, "list of images", "write it as aws ecr describe-images has it, with --output json"
+    )
     details = written.get("imageDetails") if isinstance(written, dict) else written
     if not isinstance(details, list):
         raise InvalidInputError(
@@ -174,7 +178,9 @@ def read_in_use(text: str) -> list[str]:
     """Digests and image references, one to a line or as a JSON list. Raises InvalidInputError."""
     if not text.lstrip().startswith("["):
         return [line.strip() for line in text.splitlines() if line.strip()]
-    written = _json(text, "list of images in use", "one digest or image reference to a line")
+    written = parse_json(
+        text, "list of images in use", "write one digest or image reference to a line"
+    )
     if not all(isinstance(it, str) for it in written):
         raise InvalidInputError(
             [
@@ -206,7 +212,8 @@ def reference(written: str) -> tuple[str, str, str]:
     return f"{path}/{last}" if path else last, tag or ("" if digest else "latest"), digest
 
 
-def _json(text: str, what: str, source: str) -> Any:
+def parse_json(text: str, what: str, fix: str) -> Any:
+    """What is written. Raises InvalidInputError, with the fix, for text that is no JSON."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -216,7 +223,7 @@ def _json(text: str, what: str, source: str) -> Any:
                     where=(),
                     value=text,
                     rule=f"the {what} is no JSON ({error})",
-                    fix=f"write it as {source} has it, with --output json",
+                    fix=fix,
                 )
             ]
         ) from None

@@ -464,6 +464,48 @@ _OPERATORS: Final = {
 }
 
 
+# --- One principal --------------------------------------------------------------------------------
+
+
+def lets(policy: dict[str, Any], repository_arn: str, principal: str | None, action: str) -> bool:
+    """Whether a repository policy leaves it to a principal's own policies to allow it a call.
+
+    It does where it denies it no such request, whatever else the request says, and, to a principal
+    of another account, allows each. `principal` is the caller's aws:PrincipalArn; None is a caller
+    without one, such as a service of AWS, of which only what is denied is known.
+
+    Raises NotModelledError where the evaluator cannot tell, and so never takes a Deny that it does
+    not know for none.
+    """
+    _, partition, _, region, account_id, _ = repository_arn.split(":", maxsplit=5)
+    access = Access(
+        partition=partition,
+        account_id=account_id,
+        region=region,
+        pipeline_roles=[],
+        administrator_roles=[],
+        pull_accounts=[],
+        pull_organization="",
+        lambda_pull=False,
+    )
+    repository = _parsed(Repositories(arns=(repository_arn,), policy=policy, access=access))
+    caller = _WITHOUT_ARN if principal is None else _role(principal, access)
+    if principal is not None:
+        # A policy may name somebody, or the account: for the evaluator that is to be one name.
+        names = {principal, _root(principal.split(":")[4], access)}
+        for it in repository.policy.statements:
+            if names.intersection(it.principals):
+                it.principals.append(caller.named)
+    return repository.find(caller, [action], denied=True) is None
+
+
+_WITHOUT_ARN: Final = _Caller(
+    named="a caller without an ARN",
+    identity=True,
+    context=lambda context: _arn(context) == z3.StringVal(""),
+)
+
+
 # --- Claims ---------------------------------------------------------------------------------------
 
 

@@ -84,7 +84,7 @@ class Trail:
         found = [
             record
             for event in events
-            for raw in self._lookup(event, since)
+            for raw in self.events(event, since)
             if (record := record_of(raw, repository_arn))
         ]
         # CloudTrail gives the newest first, and so it counts within a second too: times are whole
@@ -92,9 +92,10 @@ class Trail:
         found.reverse()
         return sorted(found, key=lambda it: it.time)
 
-    def _lookup(self, event: str, since: datetime) -> Iterator[dict[str, Any]]:
+    def events(self, name: str, since: datetime) -> Iterator[dict[str, Any]]:
+        """All that happened under a name in the account, the newest first, as CloudTrail has it."""
         request: LookupEventsRequestTypeDef = {
-            "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": event}],
+            "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}],
             "StartTime": since,
             "MaxResults": 50,
         }
@@ -150,27 +151,42 @@ def places(records: Iterable[Record], tag: str) -> list[str]:
 
 def record_of(raw: Mapping[str, Any], repository_arn: str) -> Record | None:
     """An event, if it is about this repository."""
-    if raw.get("eventSource") != "ecr.amazonaws.com" or not _is_about(raw, repository_arn):
+    if not is_about(raw, repository_arn):
         return None
-    identity = raw.get("userIdentity") or {}
-    issuer = (identity.get("sessionContext") or {}).get("sessionIssuer") or {}
-    arn = identity.get("arn") or ""
+    principal, session = caller(raw)
     recorded: dict[str, Any] = {
         "time": datetime.fromisoformat(raw["eventTime"]),
         "event": raw["eventName"],
-        "principal": issuer.get("arn") or arn or identity.get("invokedBy"),
-        "session": arn.rpartition("/")[2] if ":assumed-role/" in arn else None,
+        "principal": principal,
+        "session": session,
         "error": raw.get("errorCode"),
     }
     return Record(**recorded, **_READERS[raw["eventName"]](raw))
 
 
-def _is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
+def caller(raw: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Whose call it was: the ARN of a role, of a user or of the root, or a service; None if unsaid.
+
+    And of a role, the session's name.
+    """
+    identity = raw.get("userIdentity") or {}
+    issuer = (identity.get("sessionContext") or {}).get("sessionIssuer") or {}
+    arn = identity.get("arn") or ""
+    session = arn.rpartition("/")[2] if ":assumed-role/" in arn else None
+    return issuer.get("arn") or arn or identity.get("invokedBy"), session
+
+
+def is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
+    """Whether an event is ECR's, and about this repository."""
+    if raw.get("eventSource") != "ecr.amazonaws.com":
+        return False
     _, _, _, _, registry_id, resource = repository_arn.split(":", maxsplit=5)
     arns = [it["ARN"] for it in raw.get("resources") or [] if it.get("ARN")]
     if arns:
         return repository_arn in arns
     details = raw.get("requestParameters") or raw.get("serviceEventDetails") or {}
+    if "resourceArn" in details:  # TagResource, UntagResource
+        return bool(details["resourceArn"] == repository_arn)
     if "repositoryName" in details:
         named = f"repository/{details['repositoryName']}"
         return named == resource and details.get("registryId", registry_id) == registry_id

@@ -1,14 +1,17 @@
 import functools
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 import pytest
 from botocore.loaders import create_loader
+from botocore.stub import Stubber
 from moto import mock_aws
 
+from registry import trail
+from registry.aws import Aws
 from registry.images import Repository
 from registry.reference import Reference
 from tests.registry.builds import NAME, REGION
@@ -55,3 +58,22 @@ def ecr() -> Iterator["ECRClient"]:
 @pytest.fixture
 def repository(ecr: "ECRClient") -> Repository:
     return Repository(ecr, Reference(name=NAME))
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """CloudTrail with these pages in answer to the next lookups, or with an error."""
+
+    def answer(*pages: dict[str, Any] | str) -> None:
+        client = boto3.client("cloudtrail")
+        stub = Stubber(client)
+        for it in pages:
+            if isinstance(it, str):
+                stub.add_client_error("lookup_events", it, "no\n  luck")
+            else:
+                stub.add_response("lookup_events", it)
+        stub.activate()
+        monkeypatch.setattr(Aws, "cloudtrail", lambda _: client)
+        monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # the stub has no rate
+
+    return answer

@@ -6,14 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from botocore.stub import Stubber
 from typer.testing import CliRunner, Result
 
 from components.guard import repository_policy, to_json
-from registry import trail
 from registry.aws import ATTEMPTS, Aws
 from registry.cli import app
 from tests.registry.builds import ACCOUNT, NAME, REGION, Wire, build, digest_of, place, sha, tag
@@ -163,25 +160,6 @@ def test_promote_in_words(ecr: "ECRClient") -> None:
 
 
 # --- rollback -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """CloudTrail with these pages in answer to the next lookups, or with an error."""
-
-    def answer(*pages: dict[str, Any] | str) -> None:
-        client = boto3.client("cloudtrail")
-        stub = Stubber(client)
-        for it in pages:
-            if isinstance(it, str):
-                stub.add_client_error("lookup_events", it, "no\n  luck")
-            else:
-                stub.add_response("lookup_events", it)
-        stub.activate()
-        monkeypatch.setattr(Aws, "cloudtrail", lambda _: client)
-        monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # the stub has no rate
-
-    return answer
 
 
 def test_rollback_goes_by_cloudtrail(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
@@ -460,7 +438,7 @@ def test_wrong_usage_is_another_status(arguments: list[str], told: str) -> None:
     assert told in result.stderr
 
 
-@pytest.mark.parametrize("command", ["move", "promote", "rollback", "resolve", "history"])
+@pytest.mark.parametrize("command", ["move", "promote", "rollback", "resolve", "history", "movers"])
 def test_help_says_what_a_command_is_for_and_takes(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

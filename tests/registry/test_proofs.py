@@ -11,7 +11,16 @@ import pytest
 from components import guard
 from components.guard import Access, Effect
 from registry import proofs as proofs_module
-from registry.proofs import Claim, Proof, Row, alike, prove, table
+from registry.proofs import (
+    Claim,
+    NotModelledError,
+    Proof,
+    Row,
+    alike,
+    lets,
+    prove,
+    table,
+)
 
 ARN = "arn:aws:ecr:eu-west-2:111122223333:repository/app"
 PIPELINE = "arn:aws:iam::111122223333:role/pipeline/push"
@@ -475,3 +484,70 @@ def test_repositories_that_are_alike_are_evaluated_once(access: Access) -> None:
     assert [len(group.arns) for group in groups] == [1000]
     with_lambda: Access = {**access, "lambda_pull": True}
     assert len(alike([(ARN, text, access), (ARN, text, with_lambda), (ARN, None, access)])) == 3
+
+
+FOREIGN = "arn:aws:iam::777788889999:role/ci/push"
+ROOT = "arn:aws:iam::111122223333:root"
+CACHE = "arn:aws:iam::111122223333:role/buildx-cache"
+
+
+class TestWhomAPolicyLets:
+    @pytest.mark.parametrize(
+        ("principal", "let"),
+        [
+            (PIPELINE, ["ecr:PutImage"]),
+            (FOREIGN, ["ecr:PutImage"]),
+            (DEPLOY, ["ecr:SetRepositoryPolicy"]),
+            ("arn:aws:iam::777788889999:role/ci/other", []),
+            ("arn:aws:iam::111122223333:role/push", []),
+            ("arn:aws:iam::111122223333:user/mary", []),
+            (ROOT, []),
+            (None, []),
+        ],
+    )
+    def test_of_the_guard(self, access: Access, principal: str | None, let: list[str]) -> None:
+        access["pipeline_roles"].append(FOREIGN)
+        policy = guard.repository_policy(access)
+        asked = ("ecr:PutImage", "ecr:SetRepositoryPolicy")
+        assert [it for it in asked if lets(policy, ARN, principal, it)] == let
+
+    def test_without_a_deny_the_accounts_own_are_let_and_others_are_not(self) -> None:
+        nothing: Document = {"Statement": []}
+        for policy in (nothing, allow({"AWS": CACHE})):
+            assert lets(policy, ARN, CACHE, "ecr:PutImage")
+            assert lets(policy, ARN, None, "ecr:PutImage")
+            assert not lets(policy, ARN, FOREIGN, "ecr:PutImage")
+
+    @pytest.mark.parametrize("named", [FOREIGN, "arn:aws:iam::777788889999:root", "777788889999"])
+    def test_somebody_may_be_named_by_the_account(self, named: str) -> None:
+        policy = allow({"AWS": named})
+        assert lets(policy, ARN, FOREIGN, "ecr:PutImage")
+        policy["Statement"].append({**policy["Statement"][0], "Effect": "Deny"})
+        assert not lets(policy, ARN, FOREIGN, "ecr:PutImage")
+
+    @pytest.mark.parametrize("named", [CACHE, ROOT, "111122223333", "*"])
+    def test_and_so_may_whoever_is_denied(self, named: str) -> None:
+        policy = {"Statement": {**allow({"AWS": named})["Statement"][0], "Effect": "Deny"}}
+        assert not lets(policy, ARN, CACHE, "ecr:PutImage")
+        assert lets(policy, ARN, CACHE, "ecr:BatchDeleteImage")
+
+    def test_nobody_is_let_who_is_denied_from_some_network(self, access: Access) -> None:
+        policy = guard.repository_policy(access)
+        only_pipeline(lambda it: it["Condition"].update({"StringLike": {"aws:SourceVpce": "v*"}}))(
+            policy
+        )
+        assert lets(policy, ARN, PIPELINE, "ecr:PutImage")
+        assert not lets(policy, ARN, CACHE, "ecr:PutImage")
+
+    def test_a_policy_that_the_evaluator_does_not_know_lets_nobody(self, access: Access) -> None:
+        policy = guard.repository_policy(access)
+        only_pipeline(lambda it: it.update(Condition={"Null": {"aws:PrincipalArn": "true"}}))(
+            policy
+        )
+        for principal in (PIPELINE, CACHE, None):
+            with pytest.raises(NotModelledError, match="Null"):
+                lets(policy, ARN, principal, "ecr:PutImage")
+
+
+def allow(principal: Document) -> Document:
+    return {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "ecr:PutImage"}]}

@@ -97,6 +97,14 @@ def test_an_event_is_the_repositorys_wherever_it_is_named(same: dict[str, Any]) 
     assert len(read(same)) == 1
 
 
+def test_a_resource_tag_is_its_repositorys() -> None:
+    def tagged(arn: str) -> dict[str, Any]:
+        return event("TagResource", 9, resources=[], requestParameters={"resourceArn": arn})
+
+    assert trail.is_about(tagged(ARN), ARN)
+    assert not trail.is_about(tagged(f"{ARN}-2"), ARN)
+
+
 def test_the_digest_of_a_refused_put_is_that_of_its_manifest() -> None:
     request = {"repositoryName": NAME, "imageTag": "latest", "imageManifest": '{"a": 1}'}
     refused = put(9, "a", requestParameters=request, responseElements=None)
