@@ -77,11 +77,18 @@ class TestClassification:
             "UntagResource",
         }
 
-    @pytest.mark.parametrize("effect", [Effect.PULL, Effect.READ])
-    def test_what_is_called_a_read_begins_like_one(self, effect: Effect) -> None:
-        for action, its_effect in ACTIONS.items():
-            if its_effect is effect:
-                assert action.startswith(("Batch", "Describe", "Get", "List")), action
+    def test_what_begins_like_a_read_is_one_and_nothing_else_is(self) -> None:
+        for action, effect in ACTIONS.items():
+            begins = ("BatchCheck", "BatchGet", "Describe", "Get", "List", "Validate")
+            reads = {Effect.PULL, Effect.READ, Effect.READ_REGISTRY}
+            assert (effect in reads) is action.startswith(begins), action
+
+    def test_little_that_writes_is_left_to_everybody(self) -> None:
+        assert guard.actions(Effect.HARMLESS) == [
+            "ecr:StartImageScan",
+            "ecr:StartLifecyclePolicyPreview",
+        ]
+        assert guard.actions(Effect.REPLICATE) == ["ecr:ReplicateImage"]
 
     def test_what_names_no_repository_is_about_the_registry(self) -> None:
         """A repository's policy has a say in just those calls that say which repository."""
@@ -95,12 +102,6 @@ class TestClassification:
                 "resourceArn",
             }
             assert (ACTIONS[name] in REGISTRY) is not bool(names_one), name
-
-    def test_whatever_does_not_read_from_the_registry_changes_it(self) -> None:
-        for action, effect in ACTIONS.items():
-            if effect in REGISTRY:
-                reads = action.startswith(("Describe", "Get", "List", "Validate"))
-                assert (effect is Effect.READ_REGISTRY) is reads, action
 
 
 class TestRepositoryPolicy:
