@@ -1,7 +1,7 @@
 """The classification of ECR's actions, and the documents, word for word."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import botocore.session
 import pytest
@@ -77,11 +77,18 @@ class TestClassification:
             "UntagResource",
         }
 
-    @pytest.mark.parametrize("effect", [Effect.PULL, Effect.READ])
-    def test_what_is_called_a_read_begins_like_one(self, effect: Effect) -> None:
-        for action, its_effect in ACTIONS.items():
-            if its_effect is effect:
-                assert action.startswith(("Batch", "Describe", "Get", "List")), action
+    def test_what_begins_like_a_read_is_one_and_nothing_else_is(self) -> None:
+        for action, effect in ACTIONS.items():
+            begins = ("BatchCheck", "BatchGet", "Describe", "Get", "List", "Validate")
+            reads = {Effect.PULL, Effect.READ, Effect.READ_REGISTRY}
+            assert (effect in reads) is action.startswith(begins), action
+
+    def test_little_that_writes_is_left_to_everybody(self) -> None:
+        assert guard.actions(Effect.HARMLESS) == [
+            "ecr:StartImageScan",
+            "ecr:StartLifecyclePolicyPreview",
+        ]
+        assert guard.actions(Effect.REPLICATE) == ["ecr:ReplicateImage"]
 
     def test_what_names_no_repository_is_about_the_registry(self) -> None:
         """A repository's policy has a say in just those calls that say which repository."""
@@ -95,12 +102,6 @@ class TestClassification:
                 "resourceArn",
             }
             assert (ACTIONS[name] in REGISTRY) is not bool(names_one), name
-
-    def test_whatever_does_not_read_from_the_registry_changes_it(self) -> None:
-        for action, effect in ACTIONS.items():
-            if effect in REGISTRY:
-                reads = action.startswith(("Describe", "Get", "List", "Validate"))
-                assert (effect is Effect.READ_REGISTRY) is reads, action
 
 
 class TestRepositoryPolicy:
@@ -215,9 +216,19 @@ class TestRepositoryPolicy:
         access["pull_accounts"] = [f"{number:012}" for number in range(300)]
         with pytest.raises(InvalidInputError) as refused:
             guard.repository_policy(access)
-        [fault] = refused.value.faults
-        assert "at most 10,240 characters" in str(fault)
-        assert "300 pull accounts" in str(fault)
+        assert str(refused.value) == (
+            '["repository policy"] = "11,173 characters": AWS takes a repository policy of at most '
+            "10,240 characters; shorten it by 933: the longest list is that of the 300 pull "
+            "accounts"
+        )
+
+    @pytest.mark.parametrize("roles", ["pipeline_roles", "administrator_roles"])
+    def test_it_says_that_roles_are_too_many(
+        self, access: Access, roles: Literal["pipeline_roles", "administrator_roles"]
+    ) -> None:
+        access[roles] = [f"{DEPLOY}-{number}" for number in range(300)]
+        with pytest.raises(InvalidInputError, match=f"300 {roles.replace('_', ' ')}$"):
+            guard.repository_policy(access)
 
     def test_the_last_character_that_fits_is_accepted(self, access: Access) -> None:
         spare = guard.MAX_REPOSITORY_POLICY - len(guard.to_json(guard.repository_policy(access)))
@@ -291,10 +302,29 @@ class TestTrustPolicy:
             }
         ]
 
-    def test_it_says_what_to_shorten_when_aws_would_refuse_it(self, trust: Trust) -> None:
+    @pytest.mark.parametrize(
+        ("key", "one", "said"),
+        [
+            (
+                "codebuild_projects",
+                "arn:aws:codebuild:eu-west-2:111122223333:project/deploy",
+                "CodeBuild projects",
+            ),
+            ("github_subjects", "repo:o/r:environment:production", "GitHub subjects"),
+            ("roles", DEPLOY, "roles"),
+        ],
+    )
+    def test_it_says_what_to_shorten_when_aws_would_refuse_it(
+        self,
+        trust: Trust,
+        key: Literal["codebuild_projects", "github_subjects", "roles"],
+        one: str,
+        said: str,
+    ) -> None:
         trust["roles"] = [DEPLOY]
-        trust["github_subjects"] = [f"repo:o/r{n}:environment:production" for n in range(60)]
-        with pytest.raises(InvalidInputError, match=r"2,048.*60 GitHub subjects"):
+        trust[key] = [f"{one}-{number}" for number in range(60)]
+        sentence = f"AWS takes a trust policy of at most 2,048 characters; .* the 60 {said}$"
+        with pytest.raises(InvalidInputError, match=sentence):
             guard.trust_policy(trust)
 
 
