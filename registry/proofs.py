@@ -488,7 +488,7 @@ def lets(policy: dict[str, Any], repository_arn: str, principal: str | None, act
         pull_organization="",
         lambda_pull=False,
     )
-    repository = _parsed(Repositories(arns=(repository_arn,), policy=policy, access=access))
+    [repository] = _parsed(Repositories(arns=(repository_arn,), policy=policy, access=access))
     caller = _WITHOUT_ARN if principal is None else _role(principal, access)
     if principal is not None:
         # A policy may name somebody, or the account: for the evaluator that is to be one name.
