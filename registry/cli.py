@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,6 +29,10 @@ from registry.resolve import Resolved, resolve
 from registry.rollback import NoTrailError, rollback
 from registry.trail import DELETE, EXPIRE, PUT, Record, Trail, earliest, pipeline_roles, places
 from registry.trail import changes as changes_of
+
+if TYPE_CHECKING:
+    from registry.account import Account
+    from registry.policy_files import Plan
 
 FAILED: Final = 1
 
@@ -54,6 +58,19 @@ def _repository(text: str) -> Reference:
         return reference.parse(text)
     except InvalidReferenceError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _repository_arn(text: str) -> str:
+    if not text.startswith("arn:"):
+        raise typer.BadParameter(f"{text!r} is no ARN of a repository")
+    _repository(text)
+    return text
+
+
+def _principal_arn(text: str) -> str:
+    if not text.startswith("arn:") or ":iam::" not in text:
+        raise typer.BadParameter(f"{text!r} is no ARN of a role or a user")
+    return text
 
 
 def _tag(text: str) -> str:
@@ -382,60 +399,155 @@ def movers_command(
         typer.Argument(
             parser=_repository,
             metavar="[REPOSITORY]",
-            help="Name, ARN or URI of the repository. Not with --plan.",
+            help="Name, ARN or URI of the repository. Not with --plan and --repository-arn.",
+            show_default=False,
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        _file(
+            "All repositories of a stack, with the policies that it plans for them: what python "
+            "-m rehearsal --plan-only --json prints; - is standard input."
+        ),
+    ] = None,
+    repository_arn: Annotated[
+        str | None,
+        typer.Option(
+            parser=_repository_arn,
+            metavar="ARN",
+            help="The repository, without AWS: with --repository-policy and "
+            "--authorization-details.",
+            show_default=False,
+        ),
+    ] = None,
+    repository_policy: Annotated[
+        Path | None,
+        _file(
+            "The repository's policy, instead of the live one: planned, or as aws ecr "
+            "get-repository-policy prints it; - is standard input."
+        ),
+    ] = None,
+    authorization_details: Annotated[
+        list[Path] | None,
+        _file(
+            "The account, instead of the live one: as aws iam get-account-authorization-details "
+            "prints it. May be repeated, for other accounts."
+        ),
+    ] = None,
+    scp: Annotated[
+        list[Path] | None,
+        _file(
+            "The service control policy of one level of the organization, as aws organizations "
+            "describe-policy prints it. May be repeated, for each level."
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=_principal_arn,
+            metavar="ARN",
+            help="Exit 1 if anybody else could move a tag. May be repeated.",
             show_default=False,
         ),
     ] = None,
     seen: Annotated[
         bool,
         typer.Option(
-            "--seen", help="Who has done, by CloudTrail, what a planned policy would deny them."
+            "--seen",
+            help="Instead: who has, by CloudTrail, done what the planned policy would deny them. "
+            "With --plan, or REPOSITORY and --repository-policy.",
         ),
     ] = False,
-    plan: Annotated[
-        Path | None,
-        _file(
-            "With --seen: the stack's plan, as python -m rehearsal --plan-only --json prints it; "
-            "- is standard input."
-        ),
-    ] = None,
-    repository_policy: Annotated[
-        Path | None, _file("The planned policy of REPOSITORY; - is standard input.")
-    ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Say who has moved tags, deleted images or changed the guard, and will be denied it.
+    """Say who could move a tag, delete an image or change the guard, and by which steps.
 
-    Either of all repositories of a --plan, or of REPOSITORY and its --repository-policy.
+    Every role and user of the account counts, with all that they could do by becoming others: by
+    assuming roles, passing them to compute, rewriting trusts and policies, making them anew.
     """
     if seen:
+        if repository_arn or authorization_details or scp or only:
+            raise typer.BadParameter("--seen asks CloudTrail, and takes no other files than a plan")
         _movers_seen(repository, plan, repository_policy, as_json=as_json)
+        return
+    if sum(it is not None for it in (repository, plan, repository_arn)) != 1:
+        raise typer.BadParameter("give one of REPOSITORY, --plan and --repository-arn")
+    if plan and repository_policy:
+        raise typer.BadParameter("--plan has its own policies: leave --repository-policy out")
+    if repository_arn and not (repository_policy and authorization_details):
+        raise typer.BadParameter(
+            "--repository-arn is for files: give --repository-policy and --authorization-details"
+        )
+    # Here, and not above: no other command needs the solver.
+    from registry import account, movers, movers_report, policy_files  # noqa: PLC0415
+
+    with _told(str(repository or repository_arn or plan)):
+        levels = [_read(it, policy_files.read_service_control_policy) for it in scp or []]
+        files = [_read(it, account.read_account) for it in authorization_details or []]
+        planned, aws = _asked(repository, plan, repository_arn, repository_policy)
+        if not files:
+            with output.working("Reading the account's roles and users"):
+                files = [_account(aws)]
+        asked = [
+            movers.Repository(arn=arn, text=json.dumps(policy))
+            for arn, policy in planned.policies.items()
+        ]
+        with output.working("Looking for ways"):
+            found = movers.findings(account.merged(files), asked, tuple(levels))
+            proofs = [movers.proofs(it) for it in asked]
+    if as_json:
+        told = [movers_report.movers_json(*it) for it in zip(found, proofs, strict=True)]
+        _print({"repositories": told} if plan else told[0], "", as_json=True)
     else:
-        # HERE: who could, by the account's own policies.
-        raise typer.BadParameter("give --seen")
+        movers_report.print_movers(found, proofs)
+    if only and (others := movers.others(found, only)):
+        _say(f"{len(others)} besides those of --only could move a tag: {', '.join(others)}")
+        raise typer.Exit(FAILED)
+
+
+def _asked(
+    repository: Reference | None, plan: Path | None, arn: str | None, policy: Path | None
+) -> "tuple[Plan, Aws]":
+    """The repositories that are asked about, with their policies; and the AWS that they are in."""
+    from registry.policy_files import Plan, read_plan, read_repository_policy  # noqa: PLC0415
+
+    if plan is not None:
+        planned = _read(plan, read_plan)
+        return planned, Aws(planned.region)
+    place = repository or reference.parse(arn or "")
+    document = _read(policy, read_repository_policy) if policy else None
+    aws = Aws(place.region)
+    arn = arn or aws.repository_arn(place.name, place.registry_id or aws.caller()[0])
+    if document is None:
+        # Without a policy a repository is open to whoever has the permission.
+        document = json.loads(Repository(aws.ecr(), place).policy() or '{"Statement": []}')
+    return Plan(policies={arn: document}), aws
+
+
+def _account(aws: Aws) -> "Account":
+    """The live account. Raises RefusedError where a part of it is missing."""
+    from registry.account import account_of  # noqa: PLC0415
+
+    try:
+        return account_of(aws.authorization_details())
+    except InvalidInputError as error:
+        raise RefusedError(f"the account's authorization details: {_faults(error)}") from None
 
 
 def _movers_seen(
     repository: Reference | None, plan: Path | None, policy: Path | None, *, as_json: bool
 ) -> None:
-    # Here, and not above: no other command needs the solver.
     from registry.proofs import NotModelledError  # noqa: PLC0415
-    from registry.seen import EVENTS, Plan, denied, read_plan, read_repository_policy  # noqa: PLC0415
+    from registry.seen import EVENTS, denied  # noqa: PLC0415
 
+    if (plan is None) is not (repository is not None and policy is not None) or (
+        plan and (repository or policy)
+    ):
+        raise typer.BadParameter("--seen needs --plan, or REPOSITORY and --repository-policy")
     since = earliest()
     with _told(str(repository or "the plan's repositories")):
-        if plan and not repository and not policy:
-            planned = _read(plan, read_plan)
-            aws = Aws(planned.region)
-            account, _ = aws.caller()
-        elif repository and policy and not plan:
-            document = _read(policy, read_repository_policy)
-            aws = Aws(repository.region)
-            account, _ = aws.caller()
-            arn = aws.repository_arn(repository.name, repository.registry_id or account)
-            planned = Plan(policies={arn: document})
-        else:
-            raise typer.BadParameter("--seen needs --plan, or REPOSITORY and --repository-policy")
+        planned, aws = _asked(repository, plan, None, policy)
+        account, _ = aws.caller()
         try:
             trail = _trail(aws, account, planned.account_id)
             steps = output.tracked(EVENTS, "Reading CloudTrail")

@@ -1,6 +1,6 @@
 """Who could move a tag, delete an image or change the guard, by whatever way, and how."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -139,6 +139,12 @@ def findings(
             alike[key] = _findings(account, ways, network, repository, scps)
         found.append(_of(repository.arn, alike[key]))
     return found
+
+
+def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
+    """Who else could move a tag in any of the repositories."""
+    able = {mover.principal for it in found for mover in it.movers if mover.chains["moveTags"]}
+    return sorted(able.difference(only))
 
 
 def _likeness(account: Account, repository: Repository) -> Any:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,8 @@ from registry.resolve import Resolved
 from registry.trail import DAYS, DELETE, EXPIRE, Change
 
 if TYPE_CHECKING:
-    from registry.seen import Denied, Plan
+    from registry.policy_files import Plan
+    from registry.seen import Denied
 
 
 def move_json(move: Move, caller: str, reason: str | None) -> dict[str, Any]:
@@ -274,6 +276,16 @@ def tracked(steps: Sequence[str], what: str) -> Iterable[str]:
 
     console = Console(stderr=True)
     return track(steps, what, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A sign on standard error that work goes on, where that is a terminal."""
+    from rich.console import Console  # noqa: PLC0415 see above
+
+    console = Console(stderr=True)
+    with console.status(what) if console.is_terminal else nullcontext():
+        yield
 
 
 def _brief(text: str) -> str:

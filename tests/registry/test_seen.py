@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from components.fault import InvalidInputError
 from components.guard import Access, repository_policy, to_json
-from registry import cli, proofs, seen
+from registry import cli, policy_files, proofs, seen
 from registry.aws import Aws
-from registry.seen import EVENTS, Denied, Plan, denied, read_plan, read_repository_policy
+from registry.policy_files import Plan, read_plan
+from registry.seen import EVENTS, Denied, denied
 from tests.conftest import ROOT
 from tests.registry.builds import NAME, REGION
 from tests.registry.events import event, expiry, identity
@@ -190,10 +190,7 @@ def test_policies_that_are_alike_are_evaluated_once(monkeypatch: pytest.MonkeyPa
     names = [f"app-{number}" for number in range(50)]
     plan = Plan(policies={arn(name): GUARD for name in names})
     assert len(denied(plan, [push(repository=name) for name in names])) == 50
-    assert len(asked) == 1
-
-
-# --- Files ----------------------------------------------------------------------------------------
+    assert len(asked) == 2  # whether it can be read, and whether it lets the role push
 
 
 def written(**changes: Any) -> str:
@@ -220,99 +217,8 @@ def policy(**changes: Any) -> str:
     )
 
 
-def resource(**inputs: Any) -> dict[str, Any]:
-    return {"type": "aws:ecr/repositoryPolicy:RepositoryPolicy", "inputs": inputs}
-
-
 def arns(**named: str) -> dict[str, Any]:
     return {"outputs": {"repositoryArns": named}}
-
-
-def faults(read: Callable[[str], object], text: str) -> str:
-    with pytest.raises(InvalidInputError) as caught:
-        read(text)
-    return str(caught.value)
-
-
-def test_a_plan_is_read() -> None:
-    plan = read_plan(written())
-    assert plan == Plan(policies={arn(): GUARD}, stack="prod")
-    assert (plan.region, plan.account_id, str(plan)) == (REGION, ACCOUNT, f"{NAME} of prod")
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", "the plan is no JSON"),
-        ("[]", "= []: a plan has resources, and repositoryArns among its outputs"),
-        (written(resources=[], outputs={}), "see that make rehearse ends with ok, then print it"),
-        (written(outputs={"repositoryArns": {}}), "a plan has resources, and repositoryArns"),
-        (written(resources={}), "a plan has resources, and repositoryArns"),
-        (written(resources=[3]), f'"{NAME}": each repository of a plan has its ARN here, and a'),
-        (written(**arns(**{NAME: arn(), "other": arn("o")})), '"other": each repository of a plan'),
-        (written(**arns(other=arn("other"))), f'"{NAME}": each repository of a plan'),
-        (written(**arns(**{NAME: NAME})), f'repositoryArns.{NAME} = "{NAME}": this is the ARN'),
-        (
-            written(
-                resources=[resource(repository=it, policy=to_json(GUARD)) for it in "ab"],
-                **arns(a=arn("a"), b=arn("b").replace(REGION, "us-east-1")),
-            ),
-            "CloudTrail is asked of one account and Region; ask of each by itself",
-        ),
-        (
-            written(resources=[resource(repository=NAME)]),
-            'resources[0].inputs.policy = "None": the repository policy is no JSON',
-        ),
-        (
-            written(resources=[{"type": "aws:ecr/repositoryPolicy:RepositoryPolicy", "inputs": 3}]),
-            "resources[0].inputs.policy",
-        ),
-        (
-            written(resources=[resource(repository=NAME, policy=policy(Effect="deny"))]),
-            "resources[0].inputs.policy.Statement[0].Effect",
-        ),
-    ],
-)
-def test_a_plan_that_says_too_little_is_refused(text: str, says: str) -> None:
-    assert says in faults(read_plan, text)
-
-
-def test_all_that_is_wrong_with_a_plan_is_said_at_once() -> None:
-    broken = policy(Effect="deny", Action=3)
-    text = written(resources=[resource(repository=NAME, policy=broken)], **arns(**{NAME: "x y"}))
-    assert len(faults(read_plan, text).splitlines()) == 3
-
-
-def test_a_policy_is_read_as_it_is_and_as_aws_prints_it() -> None:
-    for text in (to_json(GUARD), json.dumps({"policyText": to_json(GUARD)})):
-        assert read_repository_policy(text) == GUARD
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", "the repository policy is no JSON"),
-        ("[]", "= []: a policy has a Statement; print it with aws ecr get-repository-policy"),
-        ('{"Statement": "x"}', "a policy has a Statement"),
-        ('{"Statement": [3]}', "Statement[0].Principal: the principal is"),
-        (policy(Effect="deny"), 'Statement[0].Effect = "deny": the effect is Allow or Deny'),
-        (policy(Principal=None), 'Statement[0].Principal: the principal is "*" or an object'),
-        (policy(Principal=CACHE), f'Statement[0].Principal = "{CACHE}": the principal is'),
-        (policy(Principal={"AWS": 3}), "Statement[0].Principal"),
-        (policy(Action=None), "Statement[0].Action: the actions are a text or a list"),
-        (policy(Action=None, NotAction=[3]), "Statement[0].NotAction = [3]"),
-        (policy(Condition=[]), "Statement[0].Condition = []: a condition is an object of objects"),
-        (policy(Condition={"ArnEquals": "x"}), "Statement[0].Condition"),
-        (
-            policy(Condition={"Null": {"aws:PrincipalArn": "true"}}),
-            'Statement = "Null aws:PrincipalArn true": the evaluator does not know this',
-        ),
-        (policy(NotPrincipal={"AWS": CACHE}, Principal=None), "the evaluator does not know this"),
-        (policy(Resource=arn()), "the evaluator does not know this"),
-    ],
-)
-def test_a_policy_that_cannot_be_held_against_anybody_is_refused(text: str, says: str) -> None:
-    assert says in faults(read_repository_policy, text)
 
 
 # --- The command ----------------------------------------------------------------------------------
@@ -508,7 +414,7 @@ def test_nobody_counts_as_let_where_the_evaluator_gives_up(
 
     trail(push())
     read = read_plan(Path(plan).read_text())
-    monkeypatch.setattr(seen, "read_plan", lambda _: read)
+    monkeypatch.setattr(policy_files, "read_plan", lambda _: read)
     monkeypatch.setattr(seen, "lets", gives_up)
     result = run("movers", "--seen", "--plan", plan)
     assert (result.exit_code, result.stdout) == (1, "")
