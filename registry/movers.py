@@ -50,6 +50,8 @@ class Findings:
     movers: tuple[Mover, ...]
     """Every role and user, and those of other accounts that have or are given a say."""
     root: Mover
+    is_home: bool
+    """Whether the roles and users of the account that holds the repository are known."""
     missing: tuple[str, ...]
     """ARNs that its policy names, of roles and users that do not exist."""
     entrances: tuple[Entrance, ...]
@@ -208,6 +210,7 @@ def _findings(
             if it in own or it.arn in repository.listed or any(mover.chains.values())
         ),
         root=Mover(principal=root.shown, chains=chains.of(root)),
+        is_home=repository.account in homes,
         missing=tuple(
             sorted(
                 it

@@ -94,7 +94,7 @@ def _print_findings(console: Console, names: str, found: Findings) -> None:
     unable = len(found.movers) - len(able)
     who = "role or user" if unable == 1 else "roles and users"
     _say(console, f"{unable:,} {'other ' if able else ''}{who} could do none of it.")
-    if not any(it.principal.split(":")[4] == account for it in found.movers):
+    if not found.is_home:
         _say(console, f"No roles and users of account {account} were given: some of them may, too.")
     _print_root(console, found.root)
     for arn in found.missing:
