@@ -323,7 +323,7 @@ def expiring_command(
         Reference | None,
         typer.Argument(
             parser=_repository,
-            metavar="[REPOSITORY]",
+            metavar="REPOSITORY",
             help="Name, ARN or URI of the repository. Not with --policy and --images.",
             show_default=False,
         ),
@@ -398,7 +398,7 @@ def movers_command(
         Reference | None,
         typer.Argument(
             parser=_repository,
-            metavar="[REPOSITORY]",
+            metavar="REPOSITORY",
             help="Name, ARN or URI of the repository. Not with --plan and --repository-arn.",
             show_default=False,
         ),

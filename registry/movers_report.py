@@ -76,13 +76,20 @@ def print_movers(found: Sequence[Findings], proofs: Sequence[Sequence[Proof]]) -
     alike: dict[str, list[tuple[Findings, Sequence[Proof]]]] = {}
     for one, its_proofs in zip(found, proofs, strict=True):
         alike.setdefault(one.like, []).append((one, its_proofs))
-    for some in alike.values():
+    for number, some in enumerate(alike.values()):
         (one, its_proofs), *_ = some
         names = [it.repository.partition(":repository/")[2] for it, _ in some]
+        console.print("\n" if number else "", end="")
         _print_findings(console, _names(names), one)
         _print_proofs(console, its_proofs)
-        console.print()
     _print_list(console, "Not looked at", NOT_MODELLED)
+    console.print()
+    _say(
+        console,
+        "Next: take the first call of each way from those whom it is not meant for, and ask again "
+        "with --only ARN for each of those whom it is.",
+        hang=0,
+    )
 
 
 def _print_findings(console: Console, names: str, found: Findings) -> None:
@@ -184,7 +191,8 @@ def _print_entrances(console: Console, entrances: Sequence[Entrance], account: s
 
 
 def _print_proofs(console: Console, proofs: Sequence[Proof]) -> None:
-    console.print(Text("\nClaims, proved over every principal there is or could be", style="bold"))
+    heading = "Claims about the roles that the policy lets, proved over every principal"
+    console.print(Text(f"\n{heading}", style="bold"))
     for proof in proofs:
         text = proof.claim
         if counterexample := proof.counterexample:

@@ -1,6 +1,7 @@
 """The command `movers`: from files without AWS, and from a live account."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from typer.testing import CliRunner
 
+from components import guard
 from registry import movers_report
 from registry.aws import Aws
 from registry.cli import app
@@ -26,6 +28,7 @@ from tests.registry.accounts import (
     REPOSITORY,
     THE_ACCOUNT,
     Document,
+    access,
     allow,
     deny,
     details,
@@ -33,6 +36,7 @@ from tests.registry.accounts import (
     role,
     trust,
 )
+from tests.test_readme import README
 
 ADMIN = role("admin", allow("ecr:*", "iam:*"))
 DEVELOPER = role("developer", allow("iam:UpdateAssumeRolePolicy", on=PIPELINE))
@@ -190,6 +194,33 @@ class TestFromFiles:
         stranger = role(f"arn:aws:iam::{OTHER}:role/stranger", allow("*"))
         said = " ".join(run(*offline(details(stranger))).stdout.split())
         assert f"No roles and users of account {ACCOUNT} were given" in said
+
+
+def test_the_readme_shows_it(file: Callable[[Any], str]) -> None:
+    """Line by line, in order; … stands for lines left out."""
+    pipeline = f"{IAM}role/pipeline/forms-image-pipeline"
+    administrators = [f"{IAM}role/platform/forms-registry-deploy", f"{IAM}role/break-glass"]
+    the_guard = guard.repository_policy(
+        access(pipeline_roles=[pipeline], administrator_roles=administrators)
+    )
+    account = details(
+        role("pipeline/forms-image-pipeline", trusts=CODEBUILD),
+        *(role(it, allow("ecr:*")) for it in administrators),
+        role("team/administrator", allow("ecr:*", "iam:*")),
+        role("team/developer", allow("ecr:*", "codebuild:StartBuild")),
+        *(role(f"app/{number}", allow("ecr:*", "s3:*")) for number in range(40)),
+    )
+    result = run(
+        "movers",
+        *("--repository-arn", REPOSITORY.replace("app", "forms-admin-deploy")),
+        *("--repository-policy", file(the_guard)),
+        *("--authorization-details", file(account)),
+    )
+    real = iter([line.rstrip() for line in result.stdout.splitlines()])
+    [shown] = re.findall(r"registry movers forms-admin-deploy\n(.*?)```", README, re.DOTALL)
+    for line in shown.splitlines():
+        if line != "…":
+            assert line in real, line
 
 
 class TestOnly:
