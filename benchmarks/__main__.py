@@ -2,9 +2,10 @@
 
 from rich.console import Console
 
-from benchmarks import lifecycle, program, registry
+from benchmarks import lifecycle, movers, program, registry
 
 console = Console()
 program.main(console)
 registry.main(console)
 lifecycle.main(console)
+movers.main(console)
