@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
-from registry.evaluation import ASSUME_ROLE, Policy, Principal, Request, may
+from registry.evaluation import ASSUME_ROLE, NO_POLICY, Policy, Principal, Request, may
 from registry.ways import Way
 
 
@@ -59,7 +59,11 @@ class Network:
         """The calls; without those to assume a role."""
         self._by_name: dict[str, list[Request]] = defaultdict(list)
         """The calls to assume a role, by whom its trust policy names."""
-        self._made: dict[Principal, list[Request]] = {}
+        self._number: dict[Request, int] = {}
+        """The order of the calls."""
+        self._made: dict[Principal, dict[Request, None]] = {}
+        self._usual: dict[Any, list[Request]] = {}
+        """What principals with the same policies may do, whoever they are."""
         for way in ways:
             self.into[way.to].append(way)
             if way.held is not None:
@@ -70,39 +74,50 @@ class Network:
                 self._with[call].append(way)
 
     def _file(self, call: Request) -> None:
-        if call.is_trust:
-            for name in trusted(call.policy):
-                self._by_name[name].append(call)
-        else:
+        self._number[call] = len(self._number)
+        if not call.is_trust:
             self._by_action[call.action].append(call)
+            return
+        for name in {_EVERYBODY} if call.policy.is_personal else trusted(call.policy):
+            self._by_name[name].append(call)
 
-    def made_by(self, principal: Principal) -> list[Request]:
+    def made_by(self, principal: Principal) -> Mapping[Request, None]:
         """The calls that a principal may make, as it is."""
         if principal not in self._made:
-            calls = [
+            named = [
                 call
-                for name in dict.fromkeys((principal.named, "*"))
+                for name in (principal.named, _EVERYBODY)
                 for call in self._by_name.get(name, ())
+                if may(principal, call)
             ]
-            of_its_own = {ASSUME_ROLE: self._by_name.get(principal.account, [])} | self._by_action
-            for action, some in of_its_own.items():
-                reaches = [it for one in principal.policies if (it := one.reach(action))]
-                calls += (
-                    call
-                    for call in (some if reaches else ())
-                    if (call.is_trust or call.account == principal.account)
-                    and ("*" in call.resource or any(it.fullmatch(call.resource) for it in reaches))
-                )
-            self._made[principal] = [it for it in dict.fromkeys(calls) if may(principal, it)]
+            self._made[principal] = dict.fromkeys((*self._usually_made_by(principal), *named))
         return self._made[principal]
+
+    def _usually_made_by(self, principal: Principal) -> list[Request]:
+        """Those of the calls that go by what somebody may do, and not by who it is."""
+        policies = (*principal.policies, *principal.scps, principal.boundary or NO_POLICY)
+        alike: Any = principal
+        if not any(it.is_personal for it in policies):
+            kind = (principal.account, principal.is_role, principal.is_pattern and principal.arn)
+            alike = (kind, principal.policies, principal.scps, principal.boundary)
+        if alike not in self._usual:
+            actions = {ASSUME_ROLE: self._by_name.get(principal.account, [])} | self._by_action
+            self._usual[alike] = [
+                call
+                for action, calls in actions.items()
+                if (reaches := [it for one in principal.policies if (it := one.reach(action))])
+                for call in calls
+                if (call.is_trust or call.account == principal.account)
+                and ("*" in call.resource or any(it.fullmatch(call.resource) for it in reaches))
+                and may(principal, call)
+            ]
+        return self._usual[alike]
 
     def opened_by(self, one: Principal, team: "_Team") -> Iterator[Way]:
         """The ways that a team can go now that this principal has joined it, and no sooner."""
-        ways = list(self._after[one])
-        for call in self.made_by(one):
-            if call not in team.makers:
-                team.makers[call] = one
-                ways += self._with[call]
+        new = sorted(self.made_by(one).keys() - team.makers.keys(), key=self._number.__getitem__)
+        team.makers |= dict.fromkeys(new, one)
+        ways = (*self._after[one], *(way for call in new for way in self._with[call]))
         for way in ways:
             is_open = way.held is None or way.held in team.held
             if is_open and all(call in team.makers for call in way.calls):
@@ -155,9 +170,11 @@ class Chains:
         one is by then makes the calls.
         """
         found: dict[str, Chain] = {}
+        wanted = {ability for ability, leading in self._leading.items() if start in leading}
+        worthwhile = frozenset[Principal]().union(*(self._leading[it] for it in wanted))
         team, serial = _Team(), count()
         queue: list[tuple[int, int, Principal | str, Chain]] = [(0, next(serial), start, ())]
-        while queue and len(found) < len(self._open):
+        while queue and not found.keys() >= wanted:
             _, _, one, chain = heapq.heappop(queue)
             if isinstance(one, str):
                 found.setdefault(one, chain)
@@ -169,9 +186,9 @@ class Chains:
             for ability, rest in short.items():
                 whole = (*chain, *rest)
                 heapq.heappush(queue, (len(whole), next(serial), ability, whole))
-            if len(short) < len(self._open):
+            if not short.keys() >= wanted:
                 for way in self._network.opened_by(one, team):
-                    if way.to in self._leading and way.to not in team.held:
+                    if way.to in worthwhile and way.to not in team.held:
                         longer = team.chain(way)
                         heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
         return {ability: found.get(ability) for ability in self._target.abilities}
@@ -215,41 +232,53 @@ class Chains:
                 team.makers = dict.fromkeys(way.calls, principal)
                 yield team.chain(way)
 
-    def _worthwhile(self, principals: Sequence[Principal]) -> set[Principal]:
-        """Those whom it may help to become.
+    def _worthwhile(self, principals: Sequence[Principal]) -> dict[str, set[Principal]]:
+        """Whom it may help to be, by the ability that it may help to.
 
         Found with all of the principals as one team, which can do whatever any of them can: what
         does not help that team helps none of them.
         """
         team = _Team()
-        open_ways: dict[Principal, list[Way]] = defaultdict(list)
+        ways: dict[Principal, list[Way]] = defaultdict(list)
         makers: dict[Request, list[Principal]] = defaultdict(list)
-        leading: set[Principal] = set()
         joining = list(principals)
         while joining:
             one = joining.pop()
             if one in team.held:
                 continue
             team.held[one] = ()
-            short = self._shortly(one)
-            if short:
-                leading.add(one)
-            if len(short) < len(self._open):
+            if len(self._shortly(one)) < len(self._open):
                 for call in self._network.made_by(one):
                     makers[call].append(one)
                 for way in self._network.opened_by(one, team):
-                    open_ways[way.to].append(way)
+                    ways[way.to].append(way)
                     joining.append(way.to)
-        # Back from there: whoever may make a call that leads to one of them.
-        rest = list(leading)
-        while rest:
-            for way in open_ways[rest.pop()]:
-                before = {one for call in way.calls for one in makers[call]}
-                before |= {way.held} if way.held else set()
-                rest += before - leading
-                leading |= before
-        return leading
+        return {
+            ability: _behind(
+                {one for one in team.held if ability in self._shortly(one)}, ways, makers
+            )
+            for ability in self._target.abilities
+        }
 
+
+def _behind(
+    goals: set[Principal],
+    ways: Mapping[Principal, Sequence[Way]],
+    makers: Mapping[Request, Sequence[Principal]],
+) -> set[Principal]:
+    """The goals, and whoever may make a call of a way that leads to one of them in the end."""
+    found, rest, done = set(goals), list(goals), set[Request]()
+    while rest:
+        for way in ways.get(rest.pop(), ()):
+            before = {one for call in way.calls if call not in done for one in makers[call]}
+            before |= {way.held} if way.held else set()
+            done.update(way.calls)
+            rest += before - found
+            found |= before
+    return found
+
+
+_EVERYBODY: Final = "*"
 
 _SHORT: Final = 2
 """Calls. See where it is used."""
@@ -262,7 +291,7 @@ def trusted(trust: Policy) -> frozenset[str]:
         if statement.allows:
             names |= {_trusted(it) for it in statement.principals}
             if statement.all_but_principals:
-                names.add("*")
+                names.add(_EVERYBODY)
     return frozenset(names)
 
 
@@ -270,4 +299,4 @@ def _trusted(name: str) -> str:
     if name.endswith(":root"):
         return name.split(":")[4]
     # A session's name does not say the path of its role: anybody's it may be.
-    return "*" if ":assumed-role/" in name else name
+    return _EVERYBODY if ":assumed-role/" in name else name

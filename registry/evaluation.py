@@ -72,6 +72,20 @@ class Policy:
             self._about[action] = tuple(it for it in self.statements if _is_about(it, action))
         return self._about[action]
 
+    @cached_property
+    def is_personal(self) -> bool:
+        """Whether it may tell principals of one account apart that have the same policies.
+
+        By their names, that is. That an Allow names somebody does not count.
+        """
+        return any(
+            any(key in _NAMES or "${" in "".join(values) for _, key, values in it.conditions)
+            or "${" in "".join(it.resources)
+            or it.all_but_principals
+            or not (it.allows or it.principals in ((), ("*",)))
+            for it in self.statements
+        )
+
     def reach(self, action: str) -> re.Pattern[str] | None:
         """The resources on which statements may allow an action, whatever is denied. None: none."""
         if action not in self._reach:
@@ -147,6 +161,9 @@ def _texts(value: Any) -> tuple[str, ...]:
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
+
+_NAMES: Final = ("aws:principalarn", "aws:username")
+"""Of the keys below, those that say who a principal is."""
 
 NO_POLICY: Final = parse({"Statement": []})
 EVERYTHING: Final = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
