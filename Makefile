@@ -7,19 +7,22 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test lint types bench seen preview up constraints clean
+.PHONY: help rehearse access test lint types bench seen preview up constraints clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
-	@echo "Setting up $(VENV), which takes a minute or two the first time"
+	@echo "Setting up $(VENV), which takes a minute or two the first time" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 rehearse: $(INSTALLED) ## bring STACK up on an embedded AWS, act ADR040 out, prove who can do what
 	@$(BIN)/python -m rehearsal --stack $(STACK)
+
+access: $(INSTALLED) ## print what is proved of STACK and who can do what, in Markdown for a pull request
+	@$(BIN)/python -m rehearsal --stack $(STACK) --markdown
 
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest --quiet --numprocesses 2

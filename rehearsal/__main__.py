@@ -24,6 +24,12 @@ def main(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
     ] = False,
+    as_markdown: Annotated[
+        bool,
+        typer.Option(
+            "--markdown", help="Print the claims and the access table as Markdown, nothing else."
+        ),
+    ] = False,
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Run the program; act and prove nothing.")
     ] = False,
@@ -33,15 +39,18 @@ def main(
     Exit status: 0 if every act came out well and every claim is proved, 1 if not, 2 if the settings
     or the command are wrong.
     """
+    if as_markdown and (as_json or plan_only):
+        raise typer.BadParameter("--markdown goes with neither --json nor --plan-only")
+    report = Report(Console(quiet=as_json or as_markdown))
     try:
-        rehearsal = rehearse(
-            read(Path.cwd(), stack), Report(Console(quiet=as_json)), plan_only=plan_only
-        )
+        rehearsal = rehearse(read(Path.cwd(), stack), report, plan_only=plan_only)
     except (StackFileError, RunError) as error:
         typer.echo(f"Pulumi.{stack}.yaml: {error}", err=True)
         raise typer.Exit(BAD_SETTINGS) from None
     if as_json:
         typer.echo(json.dumps(rehearsal.to_json(), indent=2))
+    if as_markdown:
+        typer.echo(rehearsal.to_markdown())
     if not rehearsal.ok:
         raise typer.Exit(FAILED)
 

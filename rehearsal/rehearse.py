@@ -15,6 +15,7 @@ from registry.lifecycle_document import rules_in
 from registry.proofs import Proof, Row, alike, prove, table
 from rehearsal import program
 from rehearsal.acts import Act, intended, perform
+from rehearsal.comment import comment
 from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, Repository, embedded_aws
 from rehearsal.report import Report
 from rehearsal.stack_file import StackFile
@@ -37,12 +38,19 @@ class Rehearsal:
     @property
     def ok(self) -> bool:
         """Whether each act came out as it should, and each claim is proved and holds for a year."""
+        return all(proof.proved for proof in self.proofs) and not self._failures()
+
+    def _failures(self) -> list[str]:
+        """Each act that did not, and each claim that does not hold for a year."""
         year = self.year["claims"] if self.year else ()
-        return (
-            all(act.ok for act in self.acts)
-            and all(proof.proved for proof in self.proofs)
-            and all(claim["holds"] for claim in year)
-        )
+        return [
+            *(f"{act.act}: {act.detail}" for act in self.acts if not act.ok),
+            *(f"after a year: {claim['claim']}" for claim in year if not claim["holds"]),
+        ]
+
+    def to_markdown(self) -> str:
+        """For a comment on a pull request: the claims, and who can do what."""
+        return comment(self.stack, self.proofs, self.access, self._failures())
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""

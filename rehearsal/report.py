@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -17,6 +18,18 @@ from rehearsal.year import Year, picture
 
 _MOST_COMPONENTS = 10
 """In the tree: nobody reads a thousand of them one by one."""
+
+ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
+HOW_THEY_COUNT: Final = (
+    "The account's own principals count with every permission, others as far as the repositories "
+    "let them in."
+)
+
+
+def abilities(row: Row) -> list[str]:
+    """What somebody can do, in the order of ABILITIES."""
+    can = (row.pull, row.move_tags, row.delete_images, row.change_guard)
+    return ["yes" if it else "-" for it in can]
 
 
 class Report:
@@ -72,19 +85,14 @@ class Report:
         self.heading("Who can do what, in any repository")
         table = Table(box=None, padding=(0, 2, 0, 0))
         table.add_column("principal", overflow="fold")
-        for column in ("pull", "move tags", "delete images", "change guard"):
+        for column in ABILITIES:
             table.add_column(column, max_width=6)
         for row in rows:
-            can = (row.pull, row.move_tags, row.delete_images, row.change_guard)
             # Without "arn:aws:iam::", which is the same in every line and takes the room.
             principal = row.principal.split(":", maxsplit=4)[-1]
-            table.add_row(Text(principal), *("yes" if it else "-" for it in can))
+            table.add_row(Text(principal), *abilities(row))
         self._console.print(table)
-        self._console.print(
-            "The account's own principals count with every permission, others as far as the\n"
-            "repositories let them in.",
-            style="dim",
-        )
+        self._console.print(HOW_THEY_COUNT, style="dim")
 
     def lived(self, repository: str, year: Year) -> None:
         """What a year leaves of the images of a repository."""

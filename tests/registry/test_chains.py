@@ -24,6 +24,7 @@ from tests.registry.accounts import (
     deny,
     details,
     managed,
+    policy,
     role,
     trust,
     user,
@@ -55,7 +56,13 @@ def statements(draw: st.DrawFn) -> list[Document]:
     found = [allow(draw(some(CALLS)), on=draw(some(ON))) for _ in range(draw(st.integers(0, 3)))]
     if draw(st.integers(0, 4)) == 0:
         found.append(deny(draw(some(CALLS)), on=draw(some(ON))))
+    if found and draw(st.integers(0, 4)) == 0:
+        found[0] |= by_name(draw(some(ROLES)))
     return found
+
+
+def by_name(arn: str) -> Document:
+    return {"Condition": {"ArnEquals": {"aws:PrincipalArn": arn}}}
 
 
 @st.composite
@@ -66,6 +73,12 @@ def accounts(draw: st.DrawFn) -> Document:
             CODEBUILD,
             trust({"Service": "lambda.amazonaws.com"}),
             *(trust({"AWS": f"{IAM}role/{name}"}) for name in NAMES),
+            trust({"AWS": f"{IAM}root"}, **by_name(f"{IAM}role/a")),
+            trust("*", **by_name(f"{IAM}role/b")),
+            policy(
+                *THE_ACCOUNT["Statement"],
+                *trust({"AWS": f"{IAM}role/c"}, Effect="Deny")["Statement"],
+            ),
         ]
     )
     bounded = st.sampled_from([None, None, BOUNDARY])

@@ -19,6 +19,8 @@ from tests.registry import accounts
 from tests.registry.builds import NAME, REGION
 from tests.registry.test_seen import ACCOUNT, CACHE, GUARD, arn, arns, policy, written
 
+URI = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
+
 
 def resource(**inputs: Any) -> dict[str, Any]:
     return {"type": "aws:ecr/repositoryPolicy:RepositoryPolicy", "inputs": inputs}
@@ -48,6 +50,7 @@ def test_a_plan_is_read() -> None:
         (written(**arns(**{NAME: arn(), "other": arn("o")})), '"other": each repository of a plan'),
         (written(**arns(other=arn("other"))), f'"{NAME}": each repository of a plan'),
         (written(**arns(**{NAME: NAME})), f'repositoryArns.{NAME} = "{NAME}": this is the ARN'),
+        (written(**arns(**{NAME: URI})), f'repositoryArns.{NAME} = "{URI}": this is the ARN'),
         (
             written(
                 resources=[resource(repository=it, policy=to_json(GUARD)) for it in "ab"],

@@ -19,6 +19,7 @@ from rehearsal.rehearse import Rehearsal, rehearse
 from rehearsal.report import Report
 from rehearsal.stack_file import read
 from tests.conftest import ROOT
+from tests.rehearsal.test_comment import read_comment
 
 
 @pytest.fixture
@@ -27,6 +28,21 @@ def project(tmp_path: Path) -> Path:
     for name in ("Pulumi.yaml", "Pulumi.prod.yaml", "__main__.py"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def weakened(project: Path) -> Path:
+    """A project whose program's guard does not deny PutImage."""
+    program = project / "__main__.py"
+    program.write_text(
+        program.read_text().replace(
+            "import settings\n",
+            "import settings\n"
+            "from components import guard\n"
+            "guard.ACTIONS['PutImage'] = guard.Effect.UPLOAD\n",
+        )
+    )
+    return project
 
 
 def write(project: Path, stack: str, **changes: Any) -> None:
@@ -162,6 +178,53 @@ class TestForPeople:
         assert ["444455556666:root", "yes", "-", "-", "-"] in words
 
 
+@pytest.fixture(scope="module")
+def as_markdown() -> subprocess.CompletedProcess[str]:
+    return command(ROOT, "--stack", "prod", "--markdown")
+
+
+class TestForPullRequests:
+    def test_it_says_what_machines_are_told(
+        self, as_markdown: subprocess.CompletedProcess[str], told: dict[str, Any]
+    ) -> None:
+        assert (as_markdown.returncode, as_markdown.stderr) == (0, "")
+        heading, claims, table, last = read_comment(as_markdown.stdout)
+        assert heading == "Who can do what in the stack prod"
+        assert claims == [f"proved {it['claim']}" for it in told["proofs"]]
+        assert table[0] == ["principal", "pull", "move tags", "delete images", "change guard"]
+        assert [[cell == "yes" for cell in row[1:]] for row in table[1:]] == [
+            [it[key] for key in ("pull", "moveTags", "deleteImages", "changeGuard")]
+            for it in told["access"]
+        ]
+        assert [row[0] for row in table[1:]] == [it["principal"] for it in told["access"]]
+        assert "own principals count with every permission" in last
+
+    def test_a_weakened_guard_is_seen(self, weakened: Path) -> None:
+        done = command(weakened, "--stack", "prod", "--markdown")
+        assert (done.returncode, done.stderr) == (1, "")
+        _, claims, table, _ = read_comment(done.stdout)
+        assert [claim.partition(" ")[0] for claim in claims].count("FALSE") == 2
+        assert claims[0].startswith("FALSE Nobody but the pipeline roles can move a tag")
+        assert "not so: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in claims[0]
+        assert table[-1] == ["anybody else in the account", "yes", "yes", "-", "-"]
+
+    def test_so_is_whatever_else_fails(self, project: Path) -> None:
+        program = project / "__main__.py"
+        program.write_text(program.read_text() + "\naws.s3.Bucket('bucket')\n")
+        done = command(project, "--stack", "prod", "--markdown")
+        assert (done.returncode, done.stderr) == (1, "")
+        heading, failures, *rest = read_comment(done.stdout)
+        assert (heading, rest) == ("Who can do what in the stack prod", [])
+        assert failures[0].startswith("FAILED register: ")
+        assert "there is no aws:s3/bucket:Bucket" in failures[0]
+
+    @pytest.mark.parametrize("options", [["--json"], ["--plan-only"], ["--json", "--plan-only"]])
+    def test_it_goes_with_no_other_form(self, options: list[str]) -> None:
+        done = command(ROOT, "--stack", "prod", "--markdown", *options)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--markdown goes with neither --json nor --plan-only" in done.stderr
+
+
 class TestExitStatus:
     def test_bad_settings(self, project: Path) -> None:
         write(project, "dev", tagMutability="IMMUTABLE", pullAccounts={"dev": 444455556666})
@@ -183,17 +246,8 @@ class TestExitStatus:
         assert (done.returncode, done.stdout) == (2, "")
         assert said in done.stderr
 
-    def test_a_claim_that_does_not_hold(self, project: Path) -> None:
-        """A program whose guard does not deny PutImage."""
-        program = project / "__main__.py"
-        weakened = program.read_text().replace(
-            "import settings\n",
-            "import settings\n"
-            "from components import guard\n"
-            "guard.ACTIONS['PutImage'] = guard.Effect.UPLOAD\n",
-        )
-        program.write_text(weakened)
-        done = command(project, "--stack", "prod")
+    def test_a_claim_that_does_not_hold(self, weakened: Path) -> None:
+        done = command(weakened, "--stack", "prod")
         assert done.returncode == 1
         assert "FALSE    Nobody but the pipeline roles can move a tag" in done.stdout
         assert "not so: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in (
@@ -297,6 +351,7 @@ class TestTheYear:
         assert all(act.ok for act in rehearsal.acts)
         assert all(proof.proved for proof in rehearsal.proofs)
         assert not rehearsal.ok
+        assert "- **FAILED** after a year: " in rehearsal.to_markdown()
 
     def test_other_tags_are_another_year(self, project: Path) -> None:
         other: dict[str, Any] = {"retention": [{"any": True, "keepNewest": 5}]}
