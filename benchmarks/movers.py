@@ -7,7 +7,7 @@ from rich.console import Console
 
 from components.guard import Access, repository_policy, to_json
 from registry.account import account_of
-from registry.movers import Repository, findings
+from registry.movers import Guarded, findings
 
 _ACCOUNT: Final = "111122223333"
 _IAM: Final = f"arn:aws:iam::{_ACCOUNT}:"
@@ -33,7 +33,7 @@ def evaluate(details: Document, policies: int) -> int:
     """How many principals could move a tag in any of the repositories, of which some are alike."""
     texts = [to_json(repository_policy(_access(number % policies))) for number in range(50)]
     repositories = [
-        Repository(arn=f"arn:aws:ecr:eu-west-2:{_ACCOUNT}:repository/app-{number}", text=text)
+        Guarded(arn=f"arn:aws:ecr:eu-west-2:{_ACCOUNT}:repository/app-{number}", text=text)
         for number, text in enumerate(texts)
     ]
     return len(

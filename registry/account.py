@@ -48,6 +48,14 @@ class Identity:
         return ":role/" in self.arn
 
     @property
+    def is_protected(self) -> bool:
+        """Whether nobody of the account can change it: it is a service's, or single sign-on's.
+
+        https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
+        """
+        return self.is_service_linked or ":role/aws-reserved/" in self.arn
+
+    @property
     def is_service_linked(self) -> bool:
         """Whether it belongs to a service of AWS, which alone assumes it; nobody can change it.
 

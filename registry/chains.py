@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from registry.evaluation import ASSUME_ROLE, NO_POLICY, Policy, Principal, Request, may
+from registry.evaluation import (
+    ANY,
+    ASSUME_ROLE,
+    NO_POLICY,
+    Policy,
+    Principal,
+    Request,
+    is_pattern,
+    may,
+)
 from registry.ways import Way
 
 
@@ -78,7 +87,7 @@ class Network:
         if not call.is_trust:
             self._by_action[call.action].append(call)
             return
-        for name in {_EVERYBODY} if call.policy.is_personal else trusted(call.policy):
+        for name in {ANY} if call.policy.is_personal else call.policy.lets_in:
             self._by_name[name].append(call)
 
     def made_by(self, principal: Principal) -> Mapping[Request, None]:
@@ -86,7 +95,7 @@ class Network:
         if principal not in self._made:
             named = [
                 call
-                for name in (principal.named, _EVERYBODY)
+                for name in (principal.named, ANY)
                 for call in self._by_name.get(name, ())
                 if may(principal, call)
             ]
@@ -108,7 +117,9 @@ class Network:
                 if (reaches := [it for one in principal.policies if (it := one.reach(action))])
                 for call in calls
                 if (call.is_trust or call.account == principal.account)
-                and ("*" in call.resource or any(it.fullmatch(call.resource) for it in reaches))
+                and (
+                    is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
+                )
                 and may(principal, call)
             ]
         return self._usual[alike]
@@ -192,6 +203,11 @@ class Chains:
                         longer = team.chain(way)
                         heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
         return {ability: found.get(ability) for ability in self._target.abilities}
+
+    def directly_of(self, principal: Principal) -> dict[str, Chain | None]:
+        """What the principal can do as it is, and by becoming nobody else."""
+        calls = self._directly(principal)
+        return {it: (calls[it],) if it in calls else None for it in self._target.abilities}
 
     def _directly(self, principal: Principal) -> dict[str, Step]:
         """What the principal can do as it is."""
@@ -278,25 +294,5 @@ def _behind(
     return found
 
 
-_EVERYBODY: Final = "*"
-
 _SHORT: Final = 2
 """Calls. See where it is used."""
-
-
-def trusted(trust: Policy) -> frozenset[str]:
-    """Whom a policy may let in: ARNs, account ids, services, federations; `*` for everybody."""
-    names = set()
-    for statement in trust.statements:
-        if statement.allows:
-            names |= {_trusted(it) for it in statement.principals}
-            if statement.all_but_principals:
-                names.add(_EVERYBODY)
-    return frozenset(names)
-
-
-def _trusted(name: str) -> str:
-    if name.endswith(":root"):
-        return name.split(":")[4]
-    # A session's name does not say the path of its role: anybody's it may be.
-    return _EVERYBODY if ":assumed-role/" in name else name

@@ -437,8 +437,9 @@ def movers_command(
     scp: Annotated[
         list[Path] | None,
         _file(
-            "The service control policy of one level of the organization, as aws organizations "
-            "describe-policy prints it. May be repeated, for each level."
+            "The service control policy that binds the repository's account at one level of the "
+            "organization, as aws organizations describe-policy prints it. May be repeated, for "
+            "each level."
         ),
     ] = None,
     only: Annotated[
@@ -489,7 +490,7 @@ def movers_command(
             with output.working("Reading the account's roles and users"):
                 files = [_account(aws)]
         asked = [
-            movers.Repository(arn=arn, text=json.dumps(policy))
+            movers.Guarded(arn=arn, text=json.dumps(policy))
             for arn, policy in planned.policies.items()
         ]
         with output.working("Looking for ways"):
@@ -500,6 +501,12 @@ def movers_command(
         _print({"repositories": told} if plan else told[0], "", as_json=True)
     else:
         movers_report.print_movers(found, proofs)
+    if only and not all(it.is_home for it in found):
+        _say(
+            "the roles and users of the account that holds the repository are not given: who could "
+            "move a tag is not known; give --authorization-details of that account too"
+        )
+        raise typer.Exit(FAILED)
     if only and (others := movers.others(found, only)):
         _say(f"{len(others)} besides those of --only could move a tag: {', '.join(others)}")
         raise typer.Exit(FAILED)

@@ -99,14 +99,21 @@ def _taking_nodes(service: str, *nodes: str) -> tuple[Compute, ...]:
         )
         for node in nodes
     )
-    return commands + _taking(
+    # Credentials for a session, for whoever asked for access where that is granted for a while.
+    token = Compute(
+        service=service,
+        passes=False,
+        calls=(
+            ("ssm:StartAccessRequest", "*"),
+            ("ssm:GetAccessToken", _arn("ssm", "opsitem/*")),
+        ),
+    )
+    return (*commands, token) + _taking(
         service,
         (("ssm:StartSession", node) for node in nodes),
         _ASSOCIATING,
         _IN_A_WINDOW,
         _on("ssm", "document/*", "UpdateDocument"),
-        # Credentials for a session, where just-in-time access is set up.
-        _on("ssm", "opsitem/*", "GetAccessToken"),
     )
 
 

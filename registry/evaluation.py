@@ -23,6 +23,10 @@ from iamprover.engine.patterns import globs_intersect, iam_pattern_to_re
 
 ASSUME_ROLE: Final = "sts:AssumeRole"
 
+SERVICE: Final = "service:"
+FEDERATED: Final = "federated:"
+"""Before the names of a Principal element that are no names of AWS's principals."""
+
 # --- Policies -------------------------------------------------------------------------------------
 
 
@@ -52,8 +56,8 @@ class Statement:
     resources: tuple[str, ...]
     all_but_resources: bool
     principals: tuple[str, ...]
-    """`*`, ARNs and account ids; `service:` and `federated:` before those. Empty in a policy that
-    belongs to its principal."""
+    """`*`, ARNs and account ids; services and federations with that before their names. Empty in a
+    policy that belongs to its principal."""
     all_but_principals: bool
     conditions: tuple[Condition, ...]
 
@@ -86,6 +90,18 @@ class Policy:
             for it in self.statements
         )
 
+    @cached_property
+    def lets_in(self) -> frozenset[str]:
+        """Whom it may allow something: ARNs, account ids, services, federations; `*`: anybody."""
+        return frozenset(
+            name
+            for it in self.statements
+            if it.allows
+            for names in (it.principals, (ANY,) if it.all_but_principals else ())
+            for named in names
+            for name in _plainly(named)
+        )
+
     def reach(self, action: str) -> re.Pattern[str] | None:
         """The resources on which statements may allow an action, whatever is denied. None: none."""
         if action not in self._reach:
@@ -98,6 +114,24 @@ class Policy:
         return self._reach[action]
 
 
+def _plainly(name: str) -> tuple[str, ...]:
+    if name.endswith(":root"):
+        return (account_of(name),)
+    if ":assumed-role/" in name:
+        # It does not say the path of the session's role: somebody's of the account.
+        return (ANY, account_of(name))
+    return (name,)
+
+
+def account_of(arn: str) -> str:
+    """The account in an ARN. Empty in anything else."""
+    parts = arn.split(":")
+    return parts[4] if arn.startswith("arn:") and len(parts) > _PARTS else ""
+
+
+_PARTS: Final = 5
+
+
 def parse(document: Any) -> Policy:
     """The policy in a document: an object, or its text, percent-encoded or not.
 
@@ -106,10 +140,17 @@ def parse(document: Any) -> Policy:
     return _parse(document if isinstance(document, str) else json.dumps(document))
 
 
+_WITH_VARIABLES: Final = "2012-10-17"
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html"""
+
+
 @cache
 def _parse(text: str) -> Policy:
     try:
         document = json.loads(text if text.lstrip()[:1] == "{" else unquote(text))
+        if document.get("Version") != _WITH_VARIABLES:
+            # What would be a variable is plain text there, and no resource has that in its name.
+            document = json.loads(json.dumps(document).replace("${", "$ {"))
         return Policy(tuple(_statement(it) for it in _listed(document["Statement"])))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
@@ -165,6 +206,8 @@ def _listed(value: Any) -> list[Any]:
 _NAMES: Final = ("aws:principalarn", "aws:username")
 """Of the keys below, those that say who a principal is."""
 
+ANY: Final = "*"
+
 NO_POLICY: Final = parse({"Statement": []})
 EVERYTHING: Final = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 
@@ -180,7 +223,7 @@ class Principal:
     """What aws:PrincipalArn says of it: of a role's session, the role. A pattern where its creator
     may choose the name. Empty where the key is absent."""
     account: str
-    """Empty for a service and for a federated identity, which are of no account."""
+    """Empty for a service and for a federated identity, which are of no account; `*` for any."""
     named: str
     """How a Principal element names it. Empty for a role that was created anew: AWS keeps a role's
     name there as the unique id that the role had."""
@@ -191,12 +234,12 @@ class Principal:
     scps: tuple[Policy, ...] = ()
     """Service control policies, one for each level of the organization."""
     is_not: frozenset[str] = frozenset()
-    """ARNs that fit the pattern and are others'."""
+    """ARNs, and patterns of ARNs, that fit the pattern and are others'."""
 
     @property
     def is_pattern(self) -> bool:
         """Whether its name may be chosen."""
-        return "*" in self.arn
+        return is_pattern(self.arn)
 
     @property
     def is_role(self) -> bool:
@@ -218,8 +261,9 @@ class Principal:
         if not self.is_pattern:
             found["aws:principalarn"] = self.arn or None
         if self.arn:
-            found["aws:principalaccount"] = self.account
             found["aws:principalisawsservice"] = "false"
+            if self.account != ANY:
+                found["aws:principalaccount"] = self.account
             if self.is_role or not self.is_pattern:
                 is_user = ":user/" in self.arn
                 found["aws:username"] = self.arn.rpartition("/")[2] if is_user else None
@@ -265,7 +309,7 @@ def may(principal: Principal, request: Request) -> bool:
         match _meant(statement, principal):
             case _Meant.BY_NAME if principal.is_role:
                 within.append(statement)
-            case _Meant.BY_NAME | _Meant.WITH_ALL:
+            case _Meant.BY_NAME | _Meant.BY_SESSION | _Meant.WITH_ALL:
                 granted.append(statement)
             case _Meant.BY_ACCOUNT:
                 delegated.append(statement)
@@ -284,7 +328,7 @@ def may(principal: Principal, request: Request) -> bool:
             delegated=relevant(delegated),
             is_foreign=bool(principal.arn) and principal.account != request.account,
             is_trust=request.is_trust,
-            resource=request.resource if "*" in request.resource else "",
+            resource=request.resource if is_pattern(request.resource) else "",
             arn=principal.arn if principal.is_pattern else "",
             is_not=principal.is_not if principal.is_pattern else frozenset(),
         )
@@ -295,34 +339,37 @@ class _Meant(Enum):
     """How a Principal element means somebody."""
 
     BY_NAME = "its own ARN"
+    BY_SESSION = "one of its sessions"
     WITH_ALL = "everybody"
     BY_ACCOUNT = "all of its account, as far as their own policies allow it them"
 
 
 def _meant(statement: Statement, principal: Principal) -> _Meant | None:
     if statement.all_but_principals:
-        # A role that is listed without its sessions is meant or not: an Allow may mean it.
+        # A role that is listed without its sessions may be meant: by an Allow it counts as such.
         listed = principal.named in statement.principals
         return None if listed and not statement.allows else _Meant.WITH_ALL
     if "*" in statement.principals:
         return _Meant.WITH_ALL
     if principal.named in statement.principals:
         return _Meant.BY_NAME
-    for name in statement.principals:
-        if statement.allows and _is_session(name, principal):
-            return _Meant.BY_NAME
-        is_root = name.endswith(f":iam::{principal.account}:root")
-        if principal.arn and (is_root or name == principal.account):
-            return _Meant.BY_ACCOUNT
+    if statement.allows and any(_is_session(name, principal) for name in statement.principals):
+        return _Meant.BY_SESSION
+    root = f":iam::{principal.account}:root"
+    if principal.arn and any(
+        name == principal.account or name.endswith(root) for name in statement.principals
+    ):
+        return _Meant.BY_ACCOUNT
     return None
 
 
 def _is_session(name: str, principal: Principal) -> bool:
-    """Whether the name is that of the role's session, in which a role's path is left out."""
-    if ":assumed-role/" not in name or not principal.is_role or not principal.named:
+    """Whether the name is that of a role's session, in which a role's path is left out."""
+    if f":sts::{principal.account}:assumed-role/" not in name:
         return False
-    of_account = f":sts::{principal.account}:assumed-role/"
-    return of_account in name and name.split("/")[1] == principal.arn.rpartition("/")[2]
+    return principal.is_pattern or (
+        principal.is_role and name.split("/")[1] == principal.arn.rpartition("/")[2]
+    )
 
 
 class _Clause(NamedTuple):
@@ -366,7 +413,8 @@ def _answer(question: _Question) -> bool:
     if question.arn:
         arn = context.string("aws:PrincipalArn")
         solver.add(z3.InRe(arn, iam_pattern_to_re(question.arn)))
-        solver.add(*(arn != z3.StringVal(it) for it in sorted(question.is_not)))
+        others = (iam_pattern_to_re(it) for it in sorted(question.is_not))
+        solver.add(*(z3.Not(z3.InRe(arn, it)) for it in others))
 
     boundary = None if question.boundary is None else _policy(question.boundary)
     scps = [_policy(it) for it in question.scps]
@@ -430,9 +478,9 @@ _Keys = Mapping[str, str | None]
 def _clause(statement: Statement, request: Request, keys: _Keys) -> _Clause | None:
     """What a statement about the action leaves open. None where it has no effect on the request."""
     resources = _patterns(statement, keys)
-    if "*" in request.resource:
+    if is_pattern(request.resource):
         resources = tuple(it for it in resources if it not in request.but)
-        meets = any(globs_intersect(it, request.resource) for it in resources)
+        meets = any(meet(it, request.resource) for it in resources)
         if not meets and not statement.all_but_resources:
             return None
     else:
@@ -499,19 +547,21 @@ def _holds(condition: Condition, keys: _Keys) -> bool | None:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
     """
     operator, key, values = condition
-    if key not in keys or any("${" in it for it in values):
+    if key not in keys:
         return None
     value = keys[key]
     if operator == "Null":
-        return (value is None) is (values[0].lower() == "true")
+        return any((value is None) is (it.lower() == "true") for it in values)
     base = operator.removesuffix("IfExists")
     if base not in _COMPARISONS:
         return None
-    negated = base in _NEGATED
     if value is None:
-        return negated or base != operator
+        return base in _NEGATED or base != operator
+    wanted = [_filled_in(it, keys) for it in values]
+    if any(it is not None and "${" in it for it in wanted):
+        return None
     compare = _COMPARISONS[base]
-    return any(compare(it, value) for it in values) is not negated
+    return any(it is not None and compare(it, value) for it in wanted) is not (base in _NEGATED)
 
 
 def _is_equal(wanted: str, value: str) -> bool:
@@ -520,6 +570,19 @@ def _is_equal(wanted: str, value: str) -> bool:
 
 def _is_equal_in_any_case(wanted: str, value: str) -> bool:
     return wanted.lower() == value.lower()
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text is a pattern of IAM's, and no ARN."""
+    return "*" in text or "?" in text
+
+
+def meet(pattern: str, other: str) -> bool:
+    """Whether a text may fit both patterns."""
+    try:
+        return ANY in (pattern, other) or globs_intersect(pattern, other)
+    except RecursionError:  # very long ones: they may, then
+        return True
 
 
 def fits(pattern: str, text: str) -> bool:

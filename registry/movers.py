@@ -5,10 +5,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.account import Account, Identity
-from registry.chains import Chain, Chains, Network, Target, trusted
-from registry.evaluation import EVERYTHING, Policy, Principal, fits, parse
+from registry.chains import Chain, Chains, Network, Target
+from registry.evaluation import (
+    ANY,
+    EVERYTHING,
+    FEDERATED,
+    SERVICE,
+    Policy,
+    Principal,
+    account_of,
+    fits,
+    is_pattern,
+    parse,
+)
 from registry.proofs import CHANGE_GUARD, DELETE_IMAGES, MOVE_TAGS, Claim, Proof, alike, prove
-from registry.ways import FEDERATED, SERVICE, Ways
+from registry.ways import Ways
 
 if TYPE_CHECKING:
     from components.guard import Access
@@ -55,10 +66,11 @@ class Findings:
     missing: tuple[str, ...]
     """ARNs that its policy names, of roles and users that do not exist."""
     entrances: tuple[Entrance, ...]
+    """Into the roles that could do something."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repository:
+class Guarded:
     """A repository to ask about."""
 
     arn: str
@@ -68,7 +80,12 @@ class Repository:
     @property
     def account(self) -> str:
         """The account that holds it."""
-        return self.arn.split(":")[4]
+        return account_of(self.arn)
+
+    @property
+    def partition(self) -> str:
+        """The AWS partition of that account."""
+        return self.arn.split(":")[1]
 
     @property
     def policy(self) -> Policy:
@@ -87,26 +104,37 @@ class Repository:
         )
 
     def exempted(self, action: str) -> list[str]:
-        """The ARNs that its Denies of an action leave out."""
+        """The roles and users that its Denies of an action leave out, one by one."""
         return sorted(
-            {
-                value
+            value
+            for value in self.listed
+            if _is_exact(value)
+            and any(
+                condition.key == _PRINCIPAL_ARN
+                and "Not" in condition.operator
+                and value in condition.values
                 for statement in self.policy.about(action)
                 for condition in statement.conditions
-                if condition.key == _PRINCIPAL_ARN and "Not" in condition.operator
-                for value in condition.values
                 if not statement.allows
-            }
+            )
         )
 
 
 _PRINCIPAL_ARN: Final = "aws:principalarn"
 
 
-def proofs(repository: Repository) -> list[Proof]:
+def _is_exact(arn: str) -> bool:
+    """Whether it is the ARN of one role or user."""
+    return bool(account_of(arn)) and not is_pattern(arn) and arn.split(":")[5].startswith(_KINDS)
+
+
+_KINDS: Final = ("role/", "user/")
+
+
+def proofs(repository: Guarded) -> list[Proof]:
     """What holds of everybody, whether listed or not: nobody but those whom the policy exempts."""
     access: Access = {
-        "partition": repository.arn.split(":")[1],
+        "partition": repository.partition,
         "region": repository.arn.split(":")[3],
         "account_id": repository.account,
         "pipeline_roles": repository.exempted("ecr:PutImage"),
@@ -123,23 +151,27 @@ def proofs(repository: Repository) -> list[Proof]:
 
 
 def findings(
-    account: Account, repositories: Sequence[Repository], scps: tuple[Policy, ...] = ()
+    account: Account, repositories: Sequence[Guarded], scps: tuple[Policy, ...] = ()
 ) -> list[Findings]:
     """Who could do what to each repository, and how.
 
-    `scps` are service control policies, one for each level of the organization. Repositories for
-    which no policy makes a difference are evaluated once.
+    `scps` are the service control policies of the account that holds them, one for each level of
+    the organization. Repositories for which no policy makes a difference are evaluated once.
     """
     listed = frozenset[str]().union(*(it.listed for it in repositories))
-    ways = Ways(account, listed, scps)
+    ways = Ways(account, listed, scps, {it.account for it in repositories})
     network = Network(ways.all)
-    alike: dict[Any, Findings] = {}
+    policies = (*account.policies, *account.managed.values(), *scps)
+    patterns = {
+        pattern for policy in policies for it in policy.statements for pattern in it.resources
+    }
+    evaluated: dict[Any, Findings] = {}
     found = []
     for repository in repositories:
-        key = _likeness(account, repository)
-        if key not in alike:
-            alike[key] = _findings(account, ways, network, repository, scps)
-        found.append(_of(repository.arn, alike[key]))
+        key = _likeness(repository, patterns)
+        if key not in evaluated:
+            evaluated[key] = _findings(account, ways, network, repository, scps)
+        found.append(_of(repository.arn, evaluated[key]))
     return found
 
 
@@ -149,14 +181,10 @@ def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
     return sorted(able.difference(only))
 
 
-def _likeness(account: Account, repository: Repository) -> Any:
+def _likeness(repository: Guarded, patterns: Collection[str]) -> Any:
     """The same for repositories of which everything said of one can be said of the other."""
-    patterns = {
-        pattern
-        for policy in (*account.policies, repository.policy)
-        for statement in policy.statements
-        for pattern in statement.resources
-    }
+    own = {pattern for it in repository.policy.statements for pattern in it.resources}
+    patterns = own.union(patterns)
     if any("${" in it for it in patterns):
         return repository.arn
     fitting = frozenset(it for it in patterns if fits(it, repository.arn))
@@ -183,76 +211,74 @@ def _findings(
     account: Account,
     ways: Ways,
     network: Network,
-    repository: Repository,
+    repository: Guarded,
     scps: tuple[Policy, ...],
 ) -> Findings:
-    partition = repository.arn.split(":")[1]
-    root = Principal(
-        arn=f"arn:{partition}:iam::{repository.account}:root",
-        account=repository.account,
-        named=f"arn:{partition}:iam::{repository.account}:root",
-        policies=(EVERYTHING,),
-        scps=scps,
+    root = f"arn:{repository.partition}:iam::{repository.account}:root"
+    the_root = Principal(
+        arn=root, account=repository.account, named=root, policies=(EVERYTHING,), scps=scps
     )
-    own = list(ways.principals.values())
-    outsiders = list(_outsiders(account, repository))
     target = Target(repository.arn, repository.policy, ABILITIES)
-    chains = Chains(network, target, [*own, *outsiders, root])
-    movers = {it: Mover(principal=it.shown, chains=chains.of(it)) for it in (*own, *outsiders)}
+    outsiders = list(_outsiders(account, repository))
+    chains = Chains(network, target, [*ways.principals.values(), *outsiders, the_root])
+    movers = []
+    for it in account.identities:
+        principal = ways.principals[it.arn]
+        # Only its service assumes a service-linked role, and does with it what it is for.
+        of = chains.directly_of if it.is_service_linked else chains.of
+        movers.append(Mover(principal=it.arn, chains=of(principal)))
+    able = {it.principal for it in movers if any(it.chains.values())}
+    for outsider in outsiders:
+        mover = Mover(principal=outsider.shown, chains=chains.of(outsider))
+        # Others' roles that are let in nowhere near are not worth a line.
+        if any(mover.chains.values()) or outsider.arn in repository.listed:
+            movers.append(mover)
     homes = {it.account for it in account.identities}
     return Findings(
         repository=repository.arn,
         like=repository.arn,
-        movers=tuple(
-            mover
-            for it, mover in movers.items()
-            # Others' roles that are let in nowhere near are not worth a line.
-            if it in own or it.arn in repository.listed or any(mover.chains.values())
-        ),
-        root=Mover(principal=root.shown, chains=chains.of(root)),
+        movers=tuple(movers),
+        root=Mover(principal=root, chains=chains.of(the_root)),
         is_home=repository.account in homes,
         missing=tuple(
-            sorted(
-                it
-                for it in repository.listed
-                if it not in ways.principals and it.split(":")[4] in homes and "*" not in it
-            )
+            it
+            for it in sorted(repository.listed)
+            if _is_exact(it) and it not in ways.principals and account_of(it) in homes
         ),
         entrances=tuple(
-            entrance
-            for it in account.identities
-            if any(
-                chain and len(chain) == 1
-                for chain in movers[ways.principals[it.arn]].chains.values()
-            )
-            for entrance in _entrances(it)
+            entrance for it in account.identities if it.arn in able for entrance in _entrances(it)
         ),
     )
 
 
-def _outsiders(account: Account, repository: Repository) -> Iterator[Principal]:
-    """Those of other accounts whom a policy names, and federations that vouch for anybody.
+def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
+    """Whom a policy lets in from outside: other accounts, services, anybody of a federation.
 
     What their own accounts allow them is not known: so it is everything.
     """
+    partition = repository.partition
     homes = {it.account for it in account.identities}
-    policies = (repository.policy, *(it.trust for it in account.identities))
-    named = repository.listed.union(*map(trusted, policies))
-    foreign = {it: it.split(":")[4] for it in named if it.startswith("arn:") and ":iam::" in it}
-    foreign = {arn: account_id for arn, account_id in foreign.items() if account_id not in homes}
-    for arn, account_id in sorted(foreign.items()):
-        yield Principal(arn=arn, account=account_id, named=arn, policies=(EVERYTHING,))
-    partition = repository.arn.split(":")[1]
-    for account_id in sorted(it for it in named if it.isdigit() and it not in homes):
+    named = repository.listed.union(
+        repository.policy.lets_in, *(it.trust.lets_in for it in account.identities)
+    )
+    exact = sorted(it for it in named if _is_exact(it) and account_of(it) not in homes)
+    for arn in exact:
+        yield Principal(arn=arn, account=account_of(arn), named=arn, policies=(EVERYTHING,))
+    foreign = {it for it in named if it.isdigit()} | {account_of(it) for it in exact}
+    own = {f"arn:{partition}:iam::{home}:*" for home in homes}
+    for one in sorted((foreign | ({ANY} & named)) - homes):
         yield Principal(
-            arn=f"arn:{partition}:iam::{account_id}:*",
-            account=account_id,
+            arn=f"arn:{partition}:iam::{one}:*",
+            account=one,
             named="",
             policies=(EVERYTHING,),
-            is_not=frozenset(foreign),
+            is_not=frozenset({*exact, *own}),
         )
-    for name in sorted(it for it in named if it.startswith(FEDERATED)):
-        yield Principal(arn="", account="", named=name)
+    for name in sorted(named):
+        if name.startswith(FEDERATED) or (
+            name.startswith(SERVICE) and name in repository.policy.lets_in
+        ):
+            yield Principal(arn="", account="", named=name)
 
 
 def _entrances(it: Identity) -> Iterator[Entrance]:

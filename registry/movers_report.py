@@ -16,7 +16,11 @@ from registry.proofs import Proof
 NOT_MODELLED: Final = (
     "service control policies other than those given with --scp, and resource control policies",
     "session policies, which only take away",
-    "service-linked roles: ECR's replication writes images past every repository policy",
+    (
+        "service-linked roles, which their services alone assume: ECR's replication writes images "
+        "past every repository policy"
+    ),
+    "the registry's own policy, which may allow others what no Deny stops",
     "pull-through caches, which fill repositories by themselves",
     (
         "whoever has a say in what runs as a role without a call to AWS: the source that a build "
@@ -26,6 +30,8 @@ NOT_MODELLED: Final = (
         "whether anything runs as a role now: whoever could take over a build, a function or an "
         "instance that does, counts"
     ),
+    "what runs already as a role of a service that this does not know",
+    "federated users of sts:GetFederationToken that a policy names",
     "the organization's management account, and IAM Identity Center",
     "other accounts' own policies: their principals count with every permission",
 )
@@ -100,10 +106,12 @@ def _print_findings(console: Console, names: str, found: Findings) -> None:
         console.print(_table(able, account))
     unable = len(found.movers) - len(able)
     who = "role or user" if unable == 1 else "roles and users"
-    _say(console, f"{unable:,} {'other ' if able else ''}{who} could do none of it.")
-    if not found.is_home:
+    if unable:
+        _say(console, f"{unable:,} {'other ' if able else ''}{who} could do none of it.")
+    if found.is_home:
+        _print_root(console, found.root)
+    else:
         _say(console, f"No roles and users of account {account} were given: some of them may, too.")
-    _print_root(console, found.root)
     for arn in found.missing:
         _say(console, f"Listed, but not there: {_short(arn, account)}")
     _print_chains(console, able, account)

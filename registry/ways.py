@@ -5,23 +5,30 @@ its trust or its policies, or make one anew by its name, can have what it has. A
 more than what stands here is listed with less: no ability is left out.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
+from itertools import permutations
 from typing import Any, Final
 
 from registry.account import Account, Identity
 from registry.compute import COMPUTE, Compute
 from registry.evaluation import (
+    ANY,
     ASSUME_ROLE,
     EVERYTHING,
+    FEDERATED,
+    SERVICE,
     Policy,
     Principal,
     Request,
     Statement,
     fits,
+    is_pattern,
     may,
+    meet,
 )
 
 
@@ -34,16 +41,52 @@ class Way:
     held: Principal | None = None
     """Who one has to be already, where the way only changes what that one may do."""
     then: str = ""
-    """The action that follows, and which these calls have made possible."""
+    """The action that follows, which these calls have made possible: no permission is asked for."""
+
+
+_Bound = tuple[str, Policy | None]
+"""A permissions boundary: its ARN, or nothing; and what it says, None for anything."""
+
+_UNBOUND: Final[_Bound] = ("", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """Whom a call of IAM's is about: a role or a user."""
+
+    arn: str
+    """A pattern, where the name may be chosen."""
+    but: frozenset[str] = frozenset()
+    """ARNs that fit the pattern and are others'."""
+    managed: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+    @property
+    def kind(self) -> str:
+        """As in the names of IAM's actions."""
+        return "Role" if ":role/" in self.arn else "User"
 
 
 class Ways:
     """The ways through one account, or through several."""
 
-    def __init__(self, account: Account, listed: Collection[str], scps: tuple[Policy, ...]) -> None:
-        """`listed` are the ARNs that a guard names, of roles that exist or do not."""
+    def __init__(
+        self,
+        account: Account,
+        listed: Collection[str],
+        scps: tuple[Policy, ...] = (),
+        homes: Collection[str] = (),
+    ) -> None:
+        """`listed` are the ARNs, or patterns of ARNs, that a guard names.
+
+        `scps` bind the principals of the accounts `homes`, whose service control policies they are.
+        """
         self._account = account
-        self._scps = scps
+        self._scps, self._homes = scps, homes
+        self._listed = sorted(listed)
+        self._names: dict[tuple[str, ...], list[Identity]] = defaultdict(list)
+        for it in account.identities:
+            self._names[_name_of(it.arn)].append(it)
         self.principals = {
             it.arn: Principal(
                 arn=it.arn,
@@ -53,7 +96,7 @@ class Ways:
                 boundary=it.boundary,
                 # An organization's policies do not bind what belongs to AWS's services. See
                 # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
-                scps=() if it.is_service_linked else scps,
+                scps=() if it.is_service_linked else self._scps_of(it.account),
             )
             for it in account.identities
         }
@@ -63,13 +106,21 @@ class Ways:
         for it in account.identities:
             if not it.is_service_linked:
                 self.all += self._into(it)
-                self.all += self._changing(it)
+            if not it.is_protected:
+                self._reshaped(self.principals[it.arn], (it.boundary_arn or "", it.boundary), it)
+                self._made(_Target(arn=it.arn), self._removals(it.arn))
         for iam in sorted({_iam_of(it.arn) for it in account.identities}):
-            here = sorted(it for it in listed if it.startswith(iam))
-            self.all += self._new(iam, [*self.principals, *here])
-            for arn in here:
-                if "*" not in arn and "?" not in arn:
-                    self.all += self._by_name(arn)
+            exact = [it for it in self._listed if it.startswith(iam) and not is_pattern(it)]
+            for kind in ("role", "user"):
+                for arn in exact:
+                    if arn.startswith(f"{iam}{kind}/") and arn not in self.principals:
+                        self._made(_Target(arn=arn), self._removals(arn))
+                pattern = f"{iam}{kind}/*"
+                taken = frozenset(it for it in (*self.principals, *exact) if fits(pattern, it))
+                self._made(_Target(arn=pattern, but=taken), [])
+
+    def _scps_of(self, account: str) -> tuple[Policy, ...]:
+        return self._scps if account in self._homes else ()
 
     # --- Becoming somebody who exists -------------------------------------------------------------
 
@@ -79,35 +130,69 @@ class Ways:
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html
             for action in ("CreateAccessKey", "CreateLoginProfile", "UpdateLoginProfile"):
                 yield Way(to=to, calls=(self._iam(action, it.arn),))
+            yield from self._renamed(it, to)
             return
-        named = {name for statement in it.trust.statements for name in statement.principals}
-        anybodys = Policy(tuple(one for one in it.trust.statements if not is_pinned(one)))
-        assumed = {ASSUME_ROLE: it.trust}
-        if any(name.startswith(FEDERATED) for name in named):
-            assumed |= dict.fromkeys(_WITH_FEDERATION, anybodys)
-        for action, trust in assumed.items():
-            request = Request(
-                action=action, resource=it.arn, account=it.account, policy=trust, is_trust=True
-            )
-            yield Way(to=to, calls=(request,))
-        rewritten = self._iam("UpdateAssumeRolePolicy", it.arn)
-        yield Way(to=to, calls=(rewritten,), then=ASSUME_ROLE)
-        yield from self._through_compute(it, to)
-
-    def _through_compute(self, it: Identity, to: Principal) -> Iterator[Way]:
+        yield Way(to=to, calls=(_assuming(it, ASSUME_ROLE, it.trust),))
+        if not it.is_protected:
+            rewritten = self._iam("UpdateAssumeRolePolicy", it.arn)
+            yield Way(to=to, calls=(rewritten,), then=ASSUME_ROLE)
         named = {
             name
             for statement in it.trust.statements
             if statement.allows
             for name in statement.principals
         }
-        open_to_all = "*" in named or any(one.all_but_principals for one in it.trust.statements)
+        yield from self._through_federations(it, to, named)
+        yield from self._through_compute(it, to, named)
+
+    def _renamed(self, it: Identity, to: Principal) -> Iterator[Way]:
+        """A user may be given a name that a guard lists."""
+        iam = _iam_of(it.arn)
+        users = [arn for arn in self._listed if arn.startswith(f"{iam}user/")]
+        if any(is_pattern(arn) for arn in self._listed):
+            users.append(f"{iam}user/*")
+        for arn in users:
+            if arn not in self.principals:
+                other = replace(to, arn=arn, is_not=frozenset(self.principals))
+                yield Way(to=other, calls=(self._iam("UpdateUser", it.arn),), held=to)
+
+    def _through_federations(
+        self, it: Identity, to: Principal, named: Collection[str]
+    ) -> Iterator[Way]:
+        federations = sorted(name for name in named if name.startswith(FEDERATED))
+        if federations:
+            anybodys = Policy(tuple(one for one in it.trust.statements if not is_pinned(one)))
+            for action in _WITH_FEDERATION:
+                yield Way(to=to, calls=(_assuming(it, action, anybodys),))
+        for name in federations:
+            provider = name.removeprefix(FEDERATED)
+            action = _WITH_SAML if ":saml-provider/" in provider else _WITH_WEB_IDENTITY
+            identity = Principal(arn="", account="", named=name)
+            if not may(identity, _assuming(it, action, it.trust)):
+                continue
+            if action == _WITH_SAML:
+                # Whoever says what the provider is vouches for anybody.
+                for verb in ("Update", "Create"):
+                    change = self._iam(f"{verb}SAMLProvider", provider)
+                    yield Way(to=to, calls=(change,), then=action)
+            elif _EKS in provider:
+                # Whoever may do something in a cluster runs a pod as the service account.
+                # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
+                for entry in COMPUTE:
+                    if entry.service == _POD_IDENTITY and not entry.passes:
+                        yield Way(to=to, calls=tuple(self._calls(entry, it)))
+                jobs = f"arn:{_partition_of(it.arn)}:emr-containers:*:{it.account}:*"
+                job = self._request(it.account, "emr-containers:StartJobRun", jobs)
+                yield Way(to=to, calls=(job,))
+
+    def _through_compute(
+        self, it: Identity, to: Principal, named: Collection[str]
+    ) -> Iterator[Way]:
         services = {name.removeprefix(SERVICE) for name in named if name.startswith(SERVICE)}
-        if open_to_all:
+        if ANY in named or any(one.all_but_principals for one in it.trust.statements):
             services |= {entry.service for entry in COMPUTE}
         for service in sorted(services):
-            # In China the names of some services end so.
-            entries = [one for one in COMPUTE if one.service == service.removesuffix(".cn")]
+            entries = [one for one in COMPUTE if one.service == _plain(service)]
             for entry in entries:
                 yield from self._through(entry, service, it, to)
             if not entries and _serves(it, service):
@@ -115,56 +200,71 @@ class Ways:
                 yield Way(to=to, calls=(self._passed(it, service),))
 
     def _through(self, entry: Compute, service: str, it: Identity, to: Principal) -> Iterator[Way]:
-        place = {"partition": it.arn.split(":")[1], "account": it.account}
-        calls = [
-            self._request(it.account, action, pattern.format(**place))
-            for action, pattern in entry.calls
-        ]
+        calls = self._calls(entry, it)
         before = [self._passed(it, service)] if entry.passes else []
         if entry.passes and entry.service == _EC2 and not it.has_profile:
             # An instance takes a role in an instance profile.
             profile = f"{_iam_of(it.arn)}instance-profile/*"
             before.append(self._iam("AddRoleToInstanceProfile", profile))
-        if not entry.source:
-            if _serves(it, service):
-                yield Way(to=to, calls=(*before, *calls))
-            return
-        for source in _sources(it, calls[0].resource):
+        first = calls[0]
+        for source in _sources(it, service, first.resource) if entry.source else [""]:
             if _serves(it, service, source):
-                first = self._request(it.account, calls[0].action, source)
-                yield Way(to=to, calls=(*before, first, *calls[1:]))
+                if source:
+                    calls[0] = self._request(it.account, first.action, source)
+                yield Way(to=to, calls=(*before, *calls))
+
+    def _calls(self, entry: Compute, it: Identity) -> list[Request]:
+        place = {"partition": _partition_of(it.arn), "account": it.account}
+        return [
+            self._request(it.account, action, pattern.format(**place))
+            for action, pattern in entry.calls
+        ]
 
     def _passed(self, it: Identity, service: str) -> Request:
-        return self._iam("PassRole", it.arn, ("iam:passedtoservice", service))
+        # How a service of one Region is named in a request is not documented.
+        regional = _plain(service) != service.removesuffix(".cn")
+        context = [] if regional else [("iam:passedtoservice", service)]
+        return self._iam("PassRole", it.arn, *context)
 
     # --- Changing what somebody may do ------------------------------------------------------------
 
-    def _changing(self, it: Identity) -> Iterator[Way]:
-        """What whoever is this one already may get out of it."""
-        as_is = self.principals[it.arn]
-        states = {as_is: replace(as_is, policies=(EVERYTHING,))}
-        yield from _each(states[as_is], self._grants(it), held=as_is)
-        statements = [one for policy in it.policies for one in policy.statements]
-        granted = [one for one in statements if one.allows]
-        if granted != statements:
-            undenied = replace(as_is, policies=(Policy(tuple(granted)),))
-            states[undenied] = states[as_is]
-            yield from _each(undenied, self._revocations(it), held=as_is)
-        if it.boundary is None:
-            return
-        unbound = {state: replace(state, boundary=None) for state in {*states, *states.values()}}
-        for state, free in unbound.items():
-            yield from _each(free, self._releases(it), held=state)
-            if state in states:
-                yield from _each(unbound[states[state]], self._grants(it), held=free)
+    def _reshaped(
+        self, base: Principal, bound: _Bound, it: Identity | _Target
+    ) -> dict[_Bound, Principal]:
+        """What whoever is this one already may get out of it, by its policies and its boundary.
 
-    def _grants(self, it: Identity) -> list[Request]:
+        Gives it with the policies that it has, by boundary.
+        """
+        known = (bound, *self._boundaries)
+        rewritten = ((arn, None) for arn, policy in known if policy)
+        bounds = list(dict.fromkeys((*known, *rewritten)))
+        own = {one: replace(base, boundary=one[1]) for one in bounds} | {bound: base}
+        statements = [one for policy in base.policies for one in policy.statements]
+        granted = tuple(one for one in statements if one.allows)
+        levels = [own]
+        if len(granted) < len(statements):
+            undenied = Policy(granted)
+            levels.append({one: replace(own[one], policies=(undenied,)) for one in bounds})
+            for one in bounds:
+                self.all += _each(levels[1][one], self._revocations(it), held=own[one])
+        everything = {one: replace(own[one], policies=(EVERYTHING,)) for one in bounds}
+        for one in bounds:
+            for level in levels:
+                self.all += _each(everything[one], self._grants(it, one), held=level[one])
+        for before, after in permutations(bounds, 2):
+            for level in (*levels, everything):
+                calls = self._rebindings(it, before, after)
+                self.all += _each(level[after], calls, held=level[before])
+        return own
+
+    def _grants(self, it: Identity | _Target, bound: _Bound) -> list[Request]:
         """Any one of these gives it what its caller likes: new text, or another policy's."""
-        bounded = ("iam:permissionsboundary", it.boundary_arn or "")
-        if it.is_role:
-            own = [self._iam(f"{verb}RolePolicy", it.arn, bounded) for verb in ("Put", "Attach")]
-        else:
-            own = [self._iam(f"{verb}UserPolicy", it.arn, bounded) for verb in ("Put", "Attach")]
+        kind, but = _kind_and_but(it)
+        context = ("iam:permissionsboundary", bound[0])
+        own = [
+            self._iam(f"{verb}{kind}Policy", it.arn, context, but=but) for verb in ("Put", "Attach")
+        ]
+        if kind == "User":
             own.append(self._iam("AddUserToGroup", f"{_iam_of(it.arn)}group/*"))
         groups = [
             self._iam(f"{verb}GroupPolicy", group)
@@ -173,10 +273,10 @@ class Ways:
         ]
         return [*own, *groups, *self._rewrites(it.managed)]
 
-    def _revocations(self, it: Identity) -> list[Request]:
+    def _revocations(self, it: Identity | _Target) -> list[Request]:
         """Any one of these takes something from it that denies."""
-        kind = "Role" if it.is_role else "User"
-        own = [self._iam(f"{verb}{kind}Policy", it.arn) for verb in ("Delete", "Detach")]
+        kind, but = _kind_and_but(it)
+        own = [self._iam(f"{verb}{kind}Policy", it.arn, but=but) for verb in ("Delete", "Detach")]
         groups = [
             self._iam(action, group)
             for group in sorted(it.groups)
@@ -184,11 +284,14 @@ class Ways:
         ]
         return [*own, *groups]
 
-    def _releases(self, it: Identity) -> list[Request]:
-        """Any one of these takes its permissions boundary away."""
-        kind = "Role" if it.is_role else "User"
-        own = [self._iam(f"{verb}{kind}PermissionsBoundary", it.arn) for verb in ("Delete", "Put")]
-        return [*own, *self._rewrites({it.boundary_arn or ""})]
+    def _rebindings(self, it: Identity | _Target, before: _Bound, after: _Bound) -> list[Request]:
+        """Any one of these gives it another permissions boundary, or none, or changes its text."""
+        if before[0] == after[0]:
+            return self._rewrites({before[0]}) if after[1] is None else []
+        kind, but = _kind_and_but(it)
+        verb = "Put" if after[0] else "Delete"
+        context = [("iam:permissionsboundary", after[0])] if after[0] else []
+        return [self._iam(f"{verb}{kind}PermissionsBoundary", it.arn, *context, but=but)]
 
     def _rewrites(self, policies: Iterable[str]) -> list[Request]:
         """Any one of these changes what a managed policy says. AWS's own nobody can change."""
@@ -201,88 +304,64 @@ class Ways:
 
     # --- Making somebody --------------------------------------------------------------------------
 
-    def _new(self, iam: str, taken: Collection[str]) -> Iterator[Way]:
-        """Roles and users of any name that is free, and with any policy."""
-        for boundary_arn, boundary in self._boundaries:
-            bounded = ("iam:permissionsboundary", boundary_arn)
-            for kind, rest in _MAKING.items():
-                pattern = f"{iam}{kind.lower()}/*"
-                others = frozenset(it for it in taken if fits(pattern, it))
-                to = Principal(
-                    arn=pattern,
-                    account=_account_of(iam),
-                    named="",
-                    policies=(EVERYTHING,),
-                    boundary=boundary,
-                    scps=self._scps,
-                    is_not=others,
-                )
-                create = self._iam(f"Create{kind}", pattern, bounded, but=others)
-                grants = [
-                    self._iam(f"{verb}{kind}Policy", pattern, bounded, but=others)
-                    for verb in ("Put", "Attach")
-                ]
-                if kind == "User":
-                    grants.append(self._iam("AddUserToGroup", f"{iam}group/*"))
-                for grant, sign_in in product(grants, rest):
-                    keys = [self._iam(sign_in, pattern, but=others)] if sign_in else []
-                    then = "" if sign_in else ASSUME_ROLE
-                    yield Way(to=to, calls=(create, grant, *keys), then=then)
+    def _made(self, it: _Target, removals: Sequence[Request]) -> None:
+        """A role or a user made anew, by its own name or by any that is free.
 
-    def _by_name(self, arn: str) -> Iterator[Way]:
-        """The role or the user with exactly this ARN, made anew: a guard knows them by ARN.
-
-        Names are unique in an account whatever the path, so one that has the name has to go first.
+        It has no policy, and a Principal element that had its name meant who was there before.
         """
-        kind = "Role" if ":role/" in arn else "User"
-        same = (it for it in self._account.identities if _name_of(it.arn) == _name_of(arn))
-        removal = [call for it in same for call in self._removal(it)]
-        for boundary_arn, boundary in self._boundaries:
-            bounded = ("iam:permissionsboundary", boundary_arn)
-            bare = Principal(
-                arn=arn, account=_account_of(arn), named="", boundary=boundary, scps=self._scps
-            )
-            create = self._iam(f"Create{kind}", arn, bounded)
-            for sign_in in _MAKING[kind]:
-                keys = [self._iam(sign_in, arn)] if sign_in else []
+        account = _account_of(it.arn)
+        bare = Principal(
+            arn=it.arn, account=account, named="", scps=self._scps_of(account), is_not=it.but
+        )
+        states = self._reshaped(bare, _UNBOUND, it)
+        for bound in self._boundaries:
+            context = ("iam:permissionsboundary", bound[0])
+            create = self._iam(f"Create{it.kind}", it.arn, context, but=it.but)
+            for sign_in in _SIGNING_IN[it.kind]:
+                keys = [self._iam(sign_in, it.arn, but=it.but)] if sign_in else []
                 then = "" if sign_in else ASSUME_ROLE
-                yield Way(to=bare, calls=(*removal, create, *keys), then=then)
-            grants = [self._iam(f"{verb}{kind}Policy", arn, bounded) for verb in ("Put", "Attach")]
-            yield from _each(replace(bare, policies=(EVERYTHING,)), grants, held=bare)
+                self.all.append(Way(to=states[bound], calls=(*removals, create, *keys), then=then))
 
-    def _removal(self, it: Identity) -> Iterator[Request]:
-        """IAM deletes nobody who still has policies, and no role that is in an instance profile.
+    def _removals(self, arn: str) -> list[Request]:
+        """What it takes before a role or a user of this name can be made.
 
+        Names are unique in an account whatever the path. IAM deletes nobody who still has policies,
+        and no role that is in an instance profile.
         https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
         """
-        kind = "Role" if it.is_role else "User"
-        if it.has_inline:
-            yield self._iam(f"Delete{kind}Policy", it.arn)
-        if it.has_attached:
-            yield self._iam(f"Detach{kind}Policy", it.arn)
-        if it.has_profile:
-            yield self._iam("RemoveRoleFromInstanceProfile", f"{_iam_of(it.arn)}instance-profile/*")
-        yield self._iam(f"Delete{kind}", it.arn)
+        calls = []
+        for it in self._names.get(_name_of(arn), ()):
+            kind, _ = _kind_and_but(it)
+            if it.has_inline:
+                calls.append(self._iam(f"Delete{kind}Policy", it.arn))
+            if it.has_attached:
+                calls.append(self._iam(f"Detach{kind}Policy", it.arn))
+            if it.has_profile:
+                profile = f"{_iam_of(it.arn)}instance-profile/*"
+                calls.append(self._iam("RemoveRoleFromInstanceProfile", profile))
+            calls.append(self._iam(f"Delete{kind}", it.arn))
+        return calls
 
     @cached_property
-    def _boundaries(self) -> list[tuple[str, Policy | None]]:
-        """What may limit a new role: nothing, or what somebody's policies demand for it."""
-        found: list[tuple[str, Policy | None]] = [("", None)]
+    def _boundaries(self) -> list[_Bound]:
+        """What may limit a role: nothing, or what somebody's policies demand for others."""
+        found = [_UNBOUND]
         wanted = {
-            value
-            for policy in self._account.policies
+            value.replace("${aws:PrincipalAccount}", account)
+            for policy in (*self._account.policies, *self._scps)
             for statement in policy.statements
             for condition in statement.conditions
             if condition.key == "iam:permissionsboundary"
             for value in condition.values
+            for account in {it.account for it in self._account.identities}
         }
         for value in sorted(wanted):
             listed = sorted(arn for arn in self._account.managed if fits(value, arn))
             found += ((arn, self._account.managed[arn]) for arn in listed)
-            if not listed or "*" in value:
+            if not listed or is_pattern(value):
                 # One that is not listed, or that may be made first: it may allow everything.
                 found.append((value.replace("*", "any").replace("?", "a"), None))
-        return found
+        return list(dict.fromkeys(found))
 
     # --- Calls ------------------------------------------------------------------------------------
 
@@ -293,7 +372,8 @@ class Ways:
         *context: tuple[str, str],
         but: frozenset[str] = frozenset(),
     ) -> Request:
-        return self._request(_account_of(resource), f"iam:{action}", resource, *context, but=but)
+        account = _account_of(resource)
+        return self._request(account, f"iam:{action}", resource, *context, but=but)
 
     def _request(
         self,
@@ -304,7 +384,7 @@ class Ways:
         but: frozenset[str] = frozenset(),
     ) -> Request:
         """A call about something of its caller's account. There is one object for each."""
-        key = (account, action, resource, context)
+        key = (account, action, resource, context, but)
         if key not in self._requests:
             self._requests[key] = Request(
                 action=action, resource=resource, account=account, context=context, but=but
@@ -312,28 +392,43 @@ class Ways:
         return self._requests[key]
 
 
-SERVICE: Final = "service:"
-FEDERATED: Final = "federated:"
 _EC2: Final = "ec2.amazonaws.com"
+_POD_IDENTITY: Final = "pods.eks.amazonaws.com"
+_EKS: Final = "oidc.eks."
+_WITH_SAML: Final = "sts:AssumeRoleWithSAML"
+_WITH_WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
+_WITH_FEDERATION: Final = (_WITH_WEB_IDENTITY, _WITH_SAML)
 
-_WITH_FEDERATION: Final = ("sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML")
-
-_MAKING: Final[Mapping[str, tuple[str, ...]]] = {
+_SIGNING_IN: Final[Mapping[str, tuple[str, ...]]] = {
     "Role": ("",),  # its trust policy is its creator's
     "User": ("CreateAccessKey", "CreateLoginProfile"),
 }
-"""What it takes besides to act as a new role, or as a new user."""
+"""What it takes to act as a role or a user that one has made."""
 
 
 def is_pinned(statement: Statement) -> bool:
     """Whether a statement of a trust policy is about exact subjects of a federation.
 
     Such as the jobs of one environment in GitHub Actions. Any other is about whomever the
-    federation vouches for.
+    federation vouches for. Operators that an absent key meets pin nothing.
     """
     return any(
-        it.operator == "StringEquals" and it.key.endswith(":sub") for it in statement.conditions
+        it.operator.removeprefix("ForAnyValue:") in _EXACT
+        and it.key.endswith(":sub")
+        and not any("${" in value for value in it.values)
+        and not ("Like" in it.operator and any(map(is_pattern, it.values)))
+        for it in statement.conditions
     )
+
+
+_EXACT: Final = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
+
+
+def _kind_and_but(it: Identity | _Target) -> tuple[str, frozenset[str]]:
+    """As in the names of IAM's actions; and which ARNs are not meant."""
+    if isinstance(it, _Target):
+        return it.kind, it.but
+    return "Role" if it.is_role else "User", frozenset()
 
 
 def _each(to: Principal, calls: Iterable[Request], *, held: Principal) -> Iterator[Way]:
@@ -350,35 +445,60 @@ def _account_of(arn: str) -> str:
     return arn.split(":")[4]
 
 
-def _name_of(arn: str) -> tuple[str, str, str]:
+def _partition_of(arn: str) -> str:
+    return arn.split(":")[1]
+
+
+def _name_of(arn: str) -> tuple[str, ...]:
     """What has to be unique: account, kind and name, in which letters' case does not count."""
     return _account_of(arn), arn.split(":")[5].partition("/")[0], arn.rpartition("/")[2].lower()
 
 
+def _plain(service: str) -> str:
+    """A service's name without a Region, and without the ending that some have in China."""
+    return _REGION.sub("", service.removesuffix(".cn"))
+
+
+_REGION: Final = re.compile(r"(?<=\.)[a-z]{2}(-[a-z]+)+-[0-9]+\.(?=amazonaws\.com$)")
+
+
+def _assuming(it: Identity, action: str, trust: Policy) -> Request:
+    return Request(action=action, resource=it.arn, account=it.account, policy=trust, is_trust=True)
+
+
 def _serves(it: Identity, service: str, source: str = "") -> bool:
     """Whether the role's trust policy lets the service assume it, for the sake of this source."""
-    principal = Principal(arn="", account="", named=f"{SERVICE}{service}")
     context = [("aws:sourceaccount", it.account)] if source else []
-    if source and "*" not in source and "?" not in source:
+    if source and not is_pattern(source):
         context.append(("aws:sourcearn", source))
-    request = Request(
-        action=ASSUME_ROLE,
-        resource=it.arn,
-        account=it.account,
-        policy=it.trust,
-        is_trust=True,
-        context=tuple(context),
-    )
-    return may(principal, request)
+    request = replace(_assuming(it, ASSUME_ROLE, it.trust), context=tuple(context))
+    return may(Principal(arn="", account="", named=f"{SERVICE}{service}"), request)
 
 
-def _sources(it: Identity, pattern: str) -> list[str]:
-    """For which resources a service may assume the role: those of its trust policy, or any."""
-    named = {
-        value
-        for statement in it.trust.statements
-        for condition in statement.conditions
-        if condition.key == "aws:sourcearn"
-        for value in condition.values
-    }
-    return sorted({it for it in named if "${" not in it}) or [pattern]
+def _sources(it: Identity, service: str, pattern: str) -> list[str]:
+    """For which resources, as far as they fit the pattern, the service may assume the role.
+
+    Those that the trust policy names, where each Allow names some; or any.
+    """
+    found = []
+    for statement in it.trust.statements:
+        meant = {f"{SERVICE}{service}", ANY} & {*statement.principals}
+        if not statement.allows or not (meant or statement.all_but_principals):
+            continue
+        named = [
+            value
+            for operator, key, values in statement.conditions
+            if key == "aws:sourcearn" and operator in _POSITIVE
+            for value in values
+        ]
+        if not named or any("${" in value for value in named):
+            found.append(pattern)
+        found += (
+            pattern if is_pattern(value) and fits(value, pattern) else value
+            for value in named
+            if "${" not in value and meet(value, pattern)
+        )
+    return list(dict.fromkeys(found))
+
+
+_POSITIVE: Final = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")

@@ -9,7 +9,7 @@ from components import guard
 from registry import chains, movers
 from registry.account import account_of
 from registry.evaluation import Policy, parse
-from registry.movers import Findings, Repository, findings
+from registry.movers import Findings, Guarded, findings
 from tests.registry.accounts import (
     ACCOUNT,
     DEPLOY,
@@ -42,7 +42,7 @@ def found(
     *identities: Document, policy: Document = GUARD, scps: tuple[Policy, ...] = ()
 ) -> Findings:
     account = account_of(details(PIPELINE_ROLE, *identities))
-    [only] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(policy))], scps)
+    [only] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(policy))], scps)
     return only
 
 
@@ -169,7 +169,7 @@ class TestByAnotherName:
     ) -> None:
         pipeline = role("pipeline/push", trusts=trusts)
         account = account_of(details(pipeline, role("somebody", *statements)))
-        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
         assert steps(there, SOMEBODY) == (becoming(ASSUMED) if can else None)
 
     def test_a_chain_of_roles_makes_each_call_as_the_role_it_is_by_then(self) -> None:
@@ -269,7 +269,7 @@ class TestThroughCompute:
         somebody = role("somebody", allow("iam:PassRole", *actions))
         nobody = role("nobody", allow(*actions, "iam:GetRole"))
         account = account_of(details(pipeline, somebody, nobody))
-        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
         chain = steps(there, SOMEBODY)
         assert chain is not None
         assert "role/somebody iam:PassRole role/pipeline/push" in chain
@@ -282,7 +282,7 @@ class TestThroughCompute:
             pipeline = role("pipeline/push", trusts=ec2, profiles=profiles)
             somebody = role("somebody", allow("iam:PassRole", "ec2:RunInstances"))
             account = account_of(details(pipeline, somebody))
-            [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+            [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
             return steps(there, SOMEBODY) is not None
 
         assert can(profiles=1)
@@ -291,7 +291,7 @@ class TestThroughCompute:
     def test_a_service_that_is_not_known_may_do_anything_with_a_role(self) -> None:
         pipeline = role("pipeline/push", trusts=trust({"Service": "brand-new.amazonaws.com"}))
         account = account_of(details(pipeline, role("somebody", allow("iam:PassRole"))))
-        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
         assert steps(there, SOMEBODY) == becoming("iam:PassRole role/pipeline/push")
 
 
@@ -361,7 +361,7 @@ class TestByMaking:
         account = account_of(
             details(role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy", on=PIPELINE)))
         )
-        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
         assert there.missing == (DEPLOY, PIPELINE)
         assert steps(there, SOMEBODY) == [
             "role/somebody iam:CreateRole role/pipeline/push",
@@ -388,7 +388,7 @@ class TestByMaking:
         def can(*others: Document) -> bool:
             making = allow("iam:CreateRole", "iam:AttachRolePolicy", on=PIPELINE)
             account = account_of(details(role("somebody", making), *others))
-            [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+            [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
             return steps(there, SOMEBODY) is not None
 
         assert can()
@@ -400,8 +400,8 @@ class TestByMaking:
         assert chain is not None
         assert chain[:3] == [
             "role/somebody iam:CreateRole role/*",
-            "role/somebody iam:AttachRolePolicy role/*",
             "role/somebody sts:AssumeRole role/*",
+            "role/somebody iam:AttachRolePolicy role/*",
         ]
         assert chain[3].startswith("role/* codebuild:")
         assert chain[4:] == [PUSHES]
@@ -447,7 +447,7 @@ class TestWhatLimits:
         def can(*actions: str) -> bool:
             pipeline = role("pipeline/push", boundary=boundary)
             account = account_of(details(pipeline, managed("boundary", allow(*actions))))
-            [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+            [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
             return steps(there, PIPELINE) is not None
 
         assert can("ecr:*")
@@ -482,7 +482,7 @@ class TestOutsiders:
             "pipeline/push", trusts=trust({"AWS": [admin, f"arn:aws:iam::{OTHER}:root"]})
         )
         account = account_of(details(pipeline))
-        [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
         assert steps(there, admin) == [f"{admin} {ASSUMED}", PUSHES]
         anybody = f"arn:aws:iam::{OTHER}:*"
         assert steps(there, anybody) == [f"{anybody} {ASSUMED}", PUSHES]
@@ -501,7 +501,7 @@ class TestOutsiders:
                 {"Federated": provider}, "sts:AssumeRoleWithWebIdentity", Condition=condition
             )
             account = account_of(details(role("pipeline/push", trusts=github)))
-            [there] = findings(account, [Repository(arn=REPOSITORY, text=json.dumps(GUARD))])
+            [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
             assert [it.trusts for it in there.entrances] == [provider]
             return [it.principal for it in there.movers]
 
@@ -585,8 +585,8 @@ class TestRepositories:
         guarded, open_to_all = findings(
             account,
             [
-                Repository(arn=REPOSITORY, text=json.dumps(GUARD)),
-                Repository(arn=f"{REPOSITORY}-2", text=json.dumps(policy())),
+                Guarded(arn=REPOSITORY, text=json.dumps(GUARD)),
+                Guarded(arn=f"{REPOSITORY}-2", text=json.dumps(policy())),
             ],
         )
         assert steps(guarded, SOMEBODY) is None
@@ -606,7 +606,7 @@ class TestRepositories:
         one_only = allow("ecr:PutImage", on=f"{REPOSITORY}-7")
         account = account_of(details(PIPELINE_ROLE, role("somebody", one_only)))
         arns = [f"{REPOSITORY}-{number}" for number in range(20)]
-        repositories = [Repository(arn=arn, text=json.dumps(policy())) for arn in arns]
+        repositories = [Guarded(arn=arn, text=json.dumps(policy())) for arn in arns]
         there = findings(account, repositories)
         assert len(evaluated) == 2
         assert [it.repository for it in there] == arns
@@ -615,3 +615,246 @@ class TestRepositories:
         assert not any(able[:7] + able[8:])
         pushing = [steps(it, PIPELINE) for it in there]
         assert not any(pushing)  # there is no policy that would let it
+
+
+def ask(
+    *identities: Document,
+    guard: Document = GUARD,
+    scps: tuple[Document, ...] = (),
+    arns: tuple[str, ...] = (REPOSITORY,),
+) -> list[Findings]:
+    """What is found in an account of these alone."""
+    repositories = [Guarded(arn=arn, text=json.dumps(guard)) for arn in arns]
+    return findings(account_of(details(*identities)), repositories, tuple(map(parse, scps)))
+
+
+def able(found: Findings) -> list[str]:
+    return [it.principal.replace(IAM, "") for it in found.movers if it.chains["moveTags"]]
+
+
+def pushed_as(trusts: Document, **more: Any) -> Document:
+    """The pipeline role, trusting others than CodeBuild."""
+    return role("pipeline/push", trusts=trusts, **more)
+
+
+def exempt(*arns: str) -> Document:
+    return exempting(*arns, operator="ArnNotLike")
+
+
+class TestNothingIsHidden:
+    """What has been hidden once. Each is a way that somebody has, in an account by itself."""
+
+    @pytest.mark.parametrize("name", [f"{IAM}role/ci-*", f"{IAM}role/ci-1*", "*"])
+    def test_a_name_that_the_guard_and_the_policy_spell_alike(self, name: str) -> None:
+        somebody = role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy", on=name))
+        [found] = ask(somebody, guard=exempt(f"{IAM}role/ci-*"))
+        assert able(found) == ["role/somebody"]
+
+    @pytest.mark.parametrize(
+        "listed",
+        [
+            f"arn:*:iam::{ACCOUNT}:role/pipeline/push",
+            "arn:aws:iam::*:role/pipeline/push",
+            f"{IAM}role/*/push",
+        ],
+    )
+    def test_a_listed_role_anew_however_it_is_listed(self, listed: str) -> None:
+        actions = [f"iam:{verb}" for verb in ("DeleteRole", "CreateRole", "PutRolePolicy")]
+        somebody = role("somebody", allow(*actions, on=PIPELINE))
+        [found] = ask(pushed_as(policy()), somebody, guard=exempt(listed))
+        assert "role/somebody" in able(found)
+
+    def test_a_role_anew_that_another_trusts_by_its_arn(self) -> None:
+        condition = {"ArnEquals": {"aws:PrincipalArn": f"{IAM}role/runner"}}
+        trusting = pushed_as(trust({"AWS": f"{IAM}root"}, Condition=condition))
+        actions = [f"iam:{verb}" for verb in ("DeleteRole", "CreateRole", "PutRolePolicy")]
+        somebody = role("somebody", allow(*actions, on=f"{IAM}role/runner"))
+        [found] = ask(trusting, role("runner"), somebody)
+        assert "role/somebody" in able(found)
+
+    @pytest.mark.parametrize(
+        "release",
+        [
+            allow("iam:DeleteRolePermissionsBoundary"),
+            allow("iam:CreatePolicyVersion", on=f"{IAM}policy/boundary"),
+        ],
+    )
+    def test_a_role_made_within_a_boundary_and_released_from_it(self, release: Document) -> None:
+        boundary = f"{IAM}policy/boundary"
+        condition = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+        making = allow("iam:CreateRole", "iam:PutRolePolicy", Condition=condition)
+        narrow = managed("boundary", allow("s3:*"))
+        [found] = ask(PIPELINE_ROLE, role("somebody", making), narrow)
+        assert able(found) == ["role/pipeline/push"]
+        [found] = ask(PIPELINE_ROLE, role("somebody", making, release), narrow)
+        assert "role/somebody" in able(found)
+
+    def test_a_boundary_that_only_the_organization_demands(self) -> None:
+        boundary = f"{IAM}policy/boundary"
+        condition = {"StringNotEquals": {"iam:PermissionsBoundary": boundary}}
+        demands = policy(allow("*"), deny("iam:CreateRole", "iam:*RolePolicy", Condition=condition))
+        somebody = role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy"))
+        wide = managed("boundary", allow("*"))
+        [found] = ask(PIPELINE_ROLE, somebody, wide, scps=(demands,))
+        assert "role/somebody" in able(found)
+
+    def test_a_boundary_that_is_put_so_that_more_may_be(self) -> None:
+        boundary = f"{IAM}policy/boundary"
+        condition = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+        actions = ("iam:PutRolePermissionsBoundary", "iam:PutRolePolicy")
+        somebody = role("somebody", allow(*actions, Condition=condition), allow("sts:AssumeRole"))
+        [found] = ask(somebody, role("deploy", trusts=THE_ACCOUNT), managed("boundary", allow("*")))
+        assert steps(found, SOMEBODY, "changeGuard") == [
+            "role/somebody sts:AssumeRole role/deploy",
+            "role/somebody iam:PutRolePermissionsBoundary role/deploy",
+            "role/somebody iam:PutRolePolicy role/deploy",
+            "role/deploy ecr:SetRepositoryPolicy app",
+        ]
+
+    @pytest.mark.parametrize(
+        "trusts",
+        [
+            trust({"AWS": "*"}, Condition={"StringEquals": {"aws:PrincipalOrgID": "o-x"}}),
+            trust("*", Condition={"StringEquals": {"aws:PrincipalAccount": OTHER}}),
+            policy(
+                {
+                    "Effect": "Allow",
+                    "NotPrincipal": {"AWS": f"{IAM}root"},
+                    "Action": "sts:AssumeRole",
+                }
+            ),
+        ],
+    )
+    def test_anybody_of_any_other_account(self, trusts: Document) -> None:
+        [found] = ask(pushed_as(trusts))
+        assert "arn:aws:iam::*:*" in able(found)
+
+    def test_a_session_of_another_account(self) -> None:
+        session = f"arn:aws:sts::{OTHER}:assumed-role/ci/build"
+        [found] = ask(pushed_as(trust({"AWS": session})))
+        assert f"arn:aws:iam::{OTHER}:*" in able(found)
+
+    def test_a_service_that_the_repositorys_policy_lets_in(self) -> None:
+        lets = policy(
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "codebuild.amazonaws.com"},
+                "Action": "ecr:PutImage",
+            }
+        )
+        [found] = ask(role("x"), guard=lets)
+        assert able(found) == ["codebuild.amazonaws.com"]
+
+    @pytest.mark.parametrize(
+        ("condition", "more"),
+        [
+            ({}, [{"Service": "events.amazonaws.com"}]),
+            ({"ArnNotEquals": {"aws:SourceArn": f"{PROJECT}-2"}}, []),
+            ({"ArnLike": {"aws:SourceArn": f"{PROJECT[:-1]}?"}}, []),
+            ({"ArnLike": {"aws:SourceArn": [f"{PROJECT}-2", "${aws:PrincipalTag/x}"]}}, []),
+        ],
+    )
+    def test_builds_for_whatever_source_a_trust_policy_leaves(
+        self, condition: Document, more: list[Document]
+    ) -> None:
+        rule = {"ArnEquals": {"aws:SourceArn": "arn:aws:events:eu-west-2:111122223333:rule/r"}}
+        statements = [
+            *trust({"Service": "codebuild.amazonaws.com"}, Condition=condition)["Statement"],
+            *(it for one in more for it in trust(one, Condition=rule)["Statement"]),
+        ]
+        somebody = role("somebody", allow("codebuild:StartBuild", on=PROJECT))
+        [found] = ask(pushed_as(policy(*statements)), somebody)
+        assert "role/somebody" in able(found)
+
+    @pytest.mark.parametrize(
+        ("provider", "action", "calls"),
+        [
+            ("saml-provider/corp", "sts:AssumeRoleWithSAML", "iam:UpdateSAMLProvider"),
+            (
+                "oidc-provider/oidc.eks.eu-west-2.amazonaws.com/id/X",
+                "sts:AssumeRoleWithWebIdentity",
+                "eks:*",
+            ),
+        ],
+    )
+    def test_who_has_a_say_in_a_federation(self, provider: str, action: str, calls: str) -> None:
+        condition = {"StringEquals": {"x:sub": "exactly-this-one"}}
+        trusts = trust({"Federated": f"{IAM}{provider}"}, action, Condition=condition)
+        [found] = ask(pushed_as(trusts), role("somebody", allow(calls)), role("nobody"))
+        assert able(found) == ["role/pipeline/push", "role/somebody"]
+
+    def test_a_service_that_is_named_with_its_region(self) -> None:
+        regional = trust({"Service": "states.eu-west-2.amazonaws.com"})
+        [found] = ask(pushed_as(regional), role("somebody", allow("states:UpdateStateMachine")))
+        assert "role/somebody" in able(found)
+
+    @pytest.mark.parametrize("listed", [f"{IAM}user/ci", f"{IAM}user/ci-*"])
+    def test_a_user_of_a_new_name(self, listed: str) -> None:
+        [found] = ask(user("amy", allow("ecr:*", "iam:UpdateUser")), guard=exempt(listed))
+        assert able(found) == ["user/amy"]
+
+    def test_variables_that_are_none_in_an_older_version(self) -> None:
+        own = f"{IAM}user/${{aws:username}}"
+        amy = user("amy", allow("iam:PutUserPolicy"), deny("iam:PutUserPolicy", on=own))
+        [found] = ask(PIPELINE_ROLE, amy)
+        assert able(found) == ["role/pipeline/push"]
+        amy["UserPolicyList"][0]["PolicyDocument"]["Version"] = "2008-10-17"
+        [found] = ask(PIPELINE_ROLE, amy)
+        assert "user/amy" in able(found)
+
+    def test_a_service_control_policy_binds_the_repositorys_account_alone(self) -> None:
+        listed = f"arn:aws:iam::{OTHER}:role/push"
+        the_guard = guard.repository_policy(access(pipeline_roles=[PIPELINE, listed]))
+        denies = policy(allow("*"), deny("ecr:*"))
+        [found] = ask(PIPELINE_ROLE, role(listed, allow("ecr:*")), guard=the_guard, scps=(denies,))
+        assert able(found) == [listed]
+
+    def test_repositories_that_only_the_organization_tells_apart(self) -> None:
+        somebody = role("somebody", allow("ecr:*"))
+        denies = policy(allow("*"), deny("ecr:*", on=REPOSITORY))
+        arns = (REPOSITORY, f"{REPOSITORY}-2")
+        closed, still_open = ask(somebody, guard=policy(), scps=(denies,), arns=arns)
+        assert (able(closed), able(still_open)) == ([], ["role/somebody"])
+
+
+class TestFalseAlarms:
+    @pytest.mark.parametrize("operator", ["StringLike", "ForAnyValue:StringEquals"])
+    def test_an_exact_subject_is_pinned_however_it_is_compared(self, operator: str) -> None:
+        provider = f"{IAM}oidc-provider/token.actions.githubusercontent.com"
+        subject = {"token.actions.githubusercontent.com:sub": "repo:o/r:environment:prod"}
+        trusts = trust(
+            {"Federated": provider},
+            "sts:AssumeRoleWithWebIdentity",
+            Condition={operator: subject},
+        )
+        [found] = ask(pushed_as(trusts))
+        assert able(found) == ["role/pipeline/push"]
+        assert [it.trusts for it in found.entrances] == [provider]
+
+    def test_roles_of_single_sign_on_are_not_rewritten(self) -> None:
+        sso = f"aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_{0:016}"
+        rewriting = allow("iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:DeleteRole")
+        somebody = role("somebody", rewriting | {"Resource": f"{IAM}role/aws-reserved/*"})
+        [found] = ask(PIPELINE_ROLE, role(sso, allow("*")), somebody)
+        assert "role/somebody" not in able(found)
+
+    def test_the_boundary_of_the_account_in_a_variable(self) -> None:
+        own = "arn:aws:iam::${aws:PrincipalAccount}:policy/boundary"
+        condition = {"StringEquals": {"iam:PermissionsBoundary": own}}
+        making = allow("iam:CreateRole", "iam:PutRolePolicy", Condition=condition)
+        narrow = managed("boundary", allow("s3:*"))
+        [found] = ask(PIPELINE_ROLE, role("somebody", making), narrow)
+        assert able(found) == ["role/pipeline/push"]
+
+    def test_service_linked_roles_are_no_way_for_anybody(self) -> None:
+        linked = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
+        trusting = pushed_as(trust({"Service": "ec2.amazonaws.com"}))
+        [found] = ask(trusting, role(linked, allow("ssm:*")))
+        assert able(found) == ["role/pipeline/push"]
+
+    @pytest.mark.parametrize("listed", ["*", "arn:aws:*", "*/ci-*", "AROAEXAMPLE", f"{IAM}root"])
+    def test_what_a_guard_lists_need_not_be_an_arn_of_a_role(self, listed: str) -> None:
+        [found] = ask(PIPELINE_ROLE, role("somebody", allow("iam:*")), guard=exempt(listed))
+        assert found.missing in ((), (DEPLOY,))
+        proofs = movers.proofs(Guarded(arn=REPOSITORY, text=json.dumps(exempt(listed))))
+        assert not proofs[0].proved
