@@ -108,13 +108,14 @@ def _taking_nodes(service: str, *nodes: str) -> tuple[Compute, ...]:
             ("ssm:GetAccessToken", _arn("ssm", "opsitem/*")),
         ),
     )
-    return (*commands, token) + _taking(
+    others = _taking(
         service,
         (("ssm:StartSession", node) for node in nodes),
         _ASSOCIATING,
         _IN_A_WINDOW,
         _on("ssm", "document/*", "UpdateDocument"),
     )
+    return (*commands, token, *others)
 
 
 _CODEBUILD: Final = (
