@@ -553,7 +553,8 @@ _WITHOUT_ARN: Final = replace(_named("", lambda it: _arn(it) == z3.StringVal("")
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-_Breaches = Iterator[Counterexample]
+_Breaches = Iterator[Counterexample | None]
+"""None where one of the ways to break a claim is none."""
 
 
 def prove(groups: Sequence[Repositories], claims: Iterable[Claim] = Claim) -> list[Proof]:
@@ -571,7 +572,7 @@ def _proof(claim: str, breaches: _Breaches, beyond: str) -> Proof:
     """A claim that nothing breaks is proved, as long as nothing was beyond the evaluator."""
     found = None
     try:
-        found = next(breaches, None)
+        found = next(filter(None, breaches), None)
     except NotModelledError as error:
         beyond = str(error)
     if found:
@@ -579,19 +580,14 @@ def _proof(claim: str, breaches: _Breaches, beyond: str) -> Proof:
     return Proof(claim=claim, proved=not beyond, counterexample=None, beyond=beyond)
 
 
-def _moved_by_others(repository: _Resource, access: Access) -> _Breaches:
+def _by_others(repository: _Resource, roles: Sequence[str], actions: Sequence[str]) -> _Breaches:
     for anybody in repository.everybody():
-        yield from _found(repository.find(anybody.but(access["pipeline_roles"]), MOVE_TAGS))
-
-
-def _administered_by_others(repository: _Resource, access: Access) -> _Breaches:
-    for anybody in repository.everybody():
-        yield from _found(repository.find(anybody.but(access["administrator_roles"]), ADMINISTER))
+        yield repository.find(anybody.but(roles), actions)
 
 
 def _both(repository: _Resource, _: Access) -> _Breaches:
     for anybody in repository.everybody():
-        yield from _found(repository.find_both(anybody, MOVE_TAGS, ADMINISTER))
+        yield repository.find_both(anybody, MOVE_TAGS, ADMINISTER)
 
 
 def _pipeline_kept_out(repository: _Resource, access: Access) -> _Breaches:
@@ -599,13 +595,13 @@ def _pipeline_kept_out(repository: _Resource, access: Access) -> _Breaches:
     for arn in access["pipeline_roles"]:
         # The repository's policy alone allows it, whatever the role's own say.
         caller = replace(_principal(arn, access), identity=False)
-        yield from _found(repository.find(caller, needed, denied=True))
+        yield repository.find(caller, needed, denied=True)
 
 
 def _administrators_locked_out(repository: _Resource, access: Access) -> _Breaches:
     for arn in access["administrator_roles"]:
         caller = _principal(arn, access)
-        yield from _found(repository.find(caller, ADMINISTER, denied=True))
+        yield repository.find(caller, ADMINISTER, denied=True)
 
 
 def _strangers_let_in(repository: _Resource, access: Access) -> _Breaches:
@@ -615,14 +611,14 @@ def _strangers_let_in(repository: _Resource, access: Access) -> _Breaches:
         if anybody.account_id == access["account_id"]:
             continue
         outsider = anybody.but(access["pipeline_roles"])
-        yield from _found(repository.find(outsider, more_than_pull))
+        yield repository.find(outsider, more_than_pull)
         if outsider.account_id in access["pull_accounts"]:
             continue
         if access["pull_organization"]:
             outsider = outsider.where(lambda it: z3.Not(_member(it, access)))
         if access["lambda_pull"] and _LAMBDA in outsider.names:
             outsider = outsider.where(lambda it: z3.Not(_own_function(it, access)))
-        yield from _found(repository.find(outsider, ANYTHING))
+        yield repository.find(outsider, ANYTHING)
 
 
 def _member(context: Context, access: Access) -> z3.BoolRef:
@@ -645,17 +641,14 @@ def _listed_kept_out(repository: _Resource, access: Access) -> _Breaches:
     if access["lambda_pull"]:
         listed.append(_named(_LAMBDA, lambda it: _own_function(it, access)))
     for caller in listed:
-        yield from _found(repository.find(caller, PULL, denied=True))
-
-
-def _found(counterexample: Counterexample | None) -> _Breaches:
-    if counterexample is not None:
-        yield counterexample
+        yield repository.find(caller, PULL, denied=True)
 
 
 _BREACHES: Final[dict[Claim, Callable[[_Resource, Access], _Breaches]]] = {
-    Claim.MOVED: _moved_by_others,
-    Claim.ADMINISTERED: _administered_by_others,
+    Claim.MOVED: lambda it, access: _by_others(it, access["pipeline_roles"], MOVE_TAGS),
+    Claim.ADMINISTERED: lambda it, access: _by_others(
+        it, access["administrator_roles"], ADMINISTER
+    ),
     Claim.BOTH: _both,
     Claim.PUSHED: _pipeline_kept_out,
     Claim.LOCKED_OUT: _administrators_locked_out,
@@ -696,7 +689,7 @@ def prove_registry(
             it.find(anybody, others, denied=True) for it in (registry, *guarded)
         ),
     }
-    return [_proof(claim, (it for it in found if it), "") for claim, found in breaches.items()]
+    return [_proof(claim, found, "") for claim, found in breaches.items()]
 
 
 # --- The access table -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+import z3
 
 from components import guard
 from components.guard import Access, Effect
@@ -198,6 +199,11 @@ WEAKENED = [
         id="a Deny for one account only",
     ),
     pytest.param(
+        only_pipeline(lambda it: it.update(Principal={"AWS": "111122223333"})),
+        set(),
+        id="a Deny for the own account, and to others nothing is allowed",
+    ),
+    pytest.param(
         only_pipeline(
             lambda it: it.update(Condition={"StringNotEquals": {"aws:PrincipalTag/ci": "yes"}})
         ),
@@ -336,6 +342,22 @@ class TestAWeakenedGuard:
         assert re.fullmatch(r"arn:aws:iam::111122223333:role/[a-z]+", found.principal)
         assert found.action == "ecr:PutImage"
 
+    def test_may_come_without_a_name_that_can_be_read(
+        self, access: Access, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        check, asked = z3.Solver.check, []
+
+        def gives_up_on_names(solver: z3.Solver, *assumptions: z3.BoolRef) -> z3.CheckSatResult:
+            asked.append(assumptions)
+            return z3.unknown if assumptions else check(solver)
+
+        monkeypatch.setattr(z3.Solver, "check", gives_up_on_names)
+        groups = alike([(ARN, None, access)])
+        [moved] = prove(groups, [Claim.MOVED])
+        assert moved.counterexample is not None
+        assert moved.counterexample.principal
+        assert len([it for it in asked if it]) > 1
+
     def test_functions_of_another_account_are_seen(self, access: Access) -> None:
         access["lambda_pull"] = True
         policy = guard.repository_policy(access)
@@ -346,6 +368,13 @@ class TestAWeakenedGuard:
         access["pull_organization"] = "o-exampleorgid"
         policy = guard.repository_policy({**access, "pull_organization": "o-anotherorgid"})
         assert broken(proofs(access, policy)) == {STRANGERS, LISTED}
+
+
+@pytest.mark.parametrize("principal", ["arn:aws:sts::444455556666:assumed-role/x/session"])
+def test_a_session_as_principal_is_not_known(access: Access, principal: str) -> None:
+    policy = guard.repository_policy(access)
+    adding({"Effect": "Deny", "Principal": {"AWS": principal}, "Action": "ecr:*"})(policy)
+    assert {it.beyond for it in proofs(access, policy).values()} == {f"Principal {principal}"}
 
 
 class TestTheTable:

@@ -108,7 +108,7 @@ class TestOnPoliciesNearTheGuard:
         assert about.count(proved) > len(about) / 6
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(repository_policies())
 def test_a_counterexample_is_somebody_who_can(policy: Document) -> None:
     [proof] = proofs_of(policy, [Claim.MOVED])
