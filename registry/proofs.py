@@ -238,7 +238,7 @@ _EVERYTHING: Final = parse_policy_document(
 
 
 def _account(account_id: str, access: Access) -> _Caller:
-    """Whoever is of an account: with an ARN of IAM in it, or without any of IAM."""
+    """Whoever is of an account: with its IAM in the ARN, or nobody's, or without an ARN."""
     # As one expression: of several the solver makes more work.
     own, every = (iam_pattern_to_re(f"{_iam(access, it)}*") for it in (account_id, ""))
     arn = z3.Union(own, z3.Complement(every))
@@ -304,9 +304,8 @@ class _Resource:
     def everybody(self) -> Iterator[_Caller]:
         """Whoever there is, by cases.
 
-        A Principal element names exact principals, accounts or everybody. So whomever the policy
-        names, the others of those accounts and of the repository's, and all others are all the
-        cases there are.
+        A Principal element names exact principals, accounts or everybody. So those whom the policy
+        names, the rest of their accounts and of the repository's, and all others are all there are.
         """
         named = {name for it in self.policy.statements for name in it.principals} - {"*"}
         arns = {name for name in named if name.startswith("arn:") and not name.endswith(":root")}
@@ -371,13 +370,8 @@ class _Resource:
         policies = [Policy("repository", about), *([_EVERYTHING] if caller.identity else [])]
         # It tells service control policies from resource control policies by what they fail to
         # allow. These fail to allow nothing: they deny.
-        return allowed(
-            Principal(arn="", policies=policies),
-            action,
-            z3.StringVal(self.arn),
-            context,
-            scps=self.controls,
-        )
+        principal, resource = Principal(arn="", policies=policies), z3.StringVal(self.arn)
+        return allowed(principal, action, resource, context, scps=self.controls)
 
     def _solution(
         self, solver: z3.Solver, context: Context, action: z3.SeqRef, caller: _Caller
@@ -385,9 +379,9 @@ class _Resource:
         if not _answered(solver):
             return None
         model = solver.model()
-        # The solver takes any string that will do. Where a role's ARN does, say that. To find that
-        # none does can take it minutes.
-        solver.set("timeout", _MILLISECONDS)
+        # The solver takes any string that will do. Where a role's ARN does, say that; but to find
+        # that none does can take it minutes.
+        solver.set("timeout", 200)  # milliseconds
         iam = _iam(self.access)
         digits, name = z3.Loop(z3.Range("0", "9"), 12, 12), z3.Plus(z3.Range("a", "z"))
         for role in (
@@ -405,9 +399,6 @@ class _Resource:
             resource=self.arn,
         )
 
-
-_MILLISECONDS: Final = 200
-"""To name a counterexample so that it can be read."""
 
 _SPELLING: Final = {f"ecr:{action}".lower(): f"ecr:{action}" for action in ACTIONS}
 
@@ -440,9 +431,8 @@ def _parsed(group: Repositories) -> list[_Resource]:
     policy = _policy(group.policy, _REPOSITORY_POLICY)
     own = {group.access["account_id"], _root(group.access["account_id"], group.access)}
     for it in policy.statements:
-        if sessions := [
-            name for name in it.principals if name.startswith("arn:") and ":sts:" in name
-        ]:
+        # A session, whose aws:PrincipalArn is its role's.
+        if sessions := [name for name in it.principals if ":sts:" in name]:
             raise NotModelledError(f"Principal {sessions[0]}")
         if it.effect == "Allow":
             # To its own account, it leaves it to policies that are presumed to allow everything.
@@ -600,8 +590,7 @@ def _pipeline_kept_out(repository: _Resource, access: Access) -> _Breaches:
 
 def _administrators_locked_out(repository: _Resource, access: Access) -> _Breaches:
     for arn in access["administrator_roles"]:
-        caller = _principal(arn, access)
-        yield repository.find(caller, ADMINISTER, denied=True)
+        yield repository.find(_principal(arn, access), ADMINISTER, denied=True)
 
 
 def _strangers_let_in(repository: _Resource, access: Access) -> _Breaches:
