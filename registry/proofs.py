@@ -4,7 +4,8 @@ The evaluator is iamprover, which states IAM's rules to the solver Z3. A claim i
 solver finds no request that breaks it; the request that it does find is the counterexample.
 
 A principal has two sides. The Principal element of a policy names it by its ARN or its account's;
-conditions see `aws:PrincipalArn`. The second is left free, so that one question is about everybody.
+conditions see `aws:PrincipalArn`. The first goes by cases; the second is left free, so that one
+question is about everybody of a case.
 
 The organization's policies count where they are given, and only there.
 """
@@ -203,23 +204,32 @@ class NotModelledError(Exception):
 # --- Callers --------------------------------------------------------------------------------------
 
 
+_Condition = Callable[[Context], z3.BoolRef]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Caller:
     """A set of principals that are alike but for what their requests' context says."""
 
-    named: str
-    """The ARN or service by which a Principal element names them."""
+    names: frozenset[str]
+    """All by which a Principal element may name them."""
     identity: bool
     """Whether their own policies allow them everything, or nothing. Nothing is what counts for
     another account's: whatever it allows them, the repository's policy has to allow them too."""
-    context: Callable[[Context], z3.BoolRef]
+    context: _Condition
+    account_id: str = ""
+    """Of none in particular where empty."""
     shown: str = ""
     """Whom a counterexample names. Otherwise the aws:PrincipalArn that the solver found."""
-    account_id: str = "999999999999"
-    """The account whose role a counterexample names, where any role will do."""
 
-    def principal(self) -> Principal:
-        return Principal(arn=self.named, policies=[_EVERYTHING] if self.identity else [])
+    def where(self, condition: _Condition) -> "_Caller":
+        """Those of them whose requests meet a condition too."""
+        return replace(self, context=lambda it: z3.And(self.context(it), condition(it)))
+
+    def but(self, arns: Iterable[str]) -> "_Caller":
+        """Them without these."""
+        others = [z3.StringVal(arn) for arn in arns]
+        return self.where(lambda it: z3.And(*(_arn(it) != arn for arn in others)))
 
 
 _EVERYTHING: Final = parse_policy_document(
@@ -227,46 +237,53 @@ _EVERYTHING: Final = parse_policy_document(
 )
 
 
-def _anybody_but(roles: Sequence[str]) -> _Caller:
-    """Whoever it is, of whatever account, with every permission, save these roles."""
+def _account(account_id: str, access: Access) -> _Caller:
+    """Whoever is of an account: with its IAM in the ARN, or nobody's, or without an ARN."""
+    # As one expression: of several the solver makes more work.
+    own, every = (iam_pattern_to_re(f"{_iam(access, it)}*") for it in (account_id, ""))
+    arn = z3.Union(own, z3.Complement(every))
     return _Caller(
-        named="anybody",
-        identity=True,
-        context=lambda context: z3.And(*(_arn(context) != z3.StringVal(arn) for arn in roles)),
+        names=frozenset({"*", account_id, _root(account_id, access)}),
+        identity=account_id == access["account_id"],
+        context=lambda it: z3.InRe(_arn(it), arn),
+        account_id=account_id,
     )
 
 
-def _role(arn: str, access: Access) -> _Caller:
-    """Just this role. One of another account is named by its account in the policies."""
-    own = arn.split(":")[4] == access["account_id"]
-    return _Caller(
-        named=arn if own else _root(arn.split(":")[4], access),
-        identity=own,
-        context=lambda context: _arn(context) == z3.StringVal(arn),
-    )
+def _principal(arn: str, access: Access) -> _Caller:
+    """Just this role, user or root."""
+    account = _account(arn.split(":")[4], access)
+    only = z3.StringVal(arn)
+    return replace(account, names=account.names | {arn}, context=lambda it: _arn(it) == only)
 
 
-def _account(account_id: str, access: Access, *, identity: bool = False) -> _Caller:
-    """Any principal of an account, save those that have a line of their own in the table."""
-    pattern = f"arn:{access['partition']}:iam::{account_id}:*"
+def _others_of(account_id: str, access: Access) -> _Caller:
+    """An account's roles and users, save those that have a line of their own in the table."""
     own_root = _root(access["account_id"], access)
-    others = [own_root, *access["pipeline_roles"], *access["administrator_roles"]]
-    return _Caller(
-        named=_root(account_id, access),
-        identity=identity,
-        context=lambda context: z3.And(
-            z3.InRe(_arn(context), iam_pattern_to_re(pattern)),
-            *(_arn(context) != z3.StringVal(arn) for arn in others),
-        ),
-    )
+    lines = (own_root, *access["pipeline_roles"], *access["administrator_roles"])
+    iam = _iam(access, account_id)
+    return replace(_account(account_id, access), context=lambda it: _begins(it, iam)).but(lines)
+
+
+def _named(name: str, condition: _Condition) -> _Caller:
+    """Whoever is named so, or as one of everybody only, of no account that matters."""
+    return _Caller(names=frozenset({"*", name}), identity=False, context=condition, shown=name)
 
 
 def _arn(context: Context) -> z3.SeqRef:
     return context.string(_PRINCIPAL_ARN)
 
 
+def _begins(context: Context, text: str) -> z3.BoolRef:
+    return z3.PrefixOf(z3.StringVal(text), _arn(context))
+
+
+def _iam(access: Access, account_id: str = "") -> str:
+    return f"arn:{access['partition']}:iam::" + (account_id and f"{account_id}:")
+
+
 def _root(account_id: str, access: Access) -> str:
-    return f"arn:{access['partition']}:iam::{account_id}:root"
+    return f"{_iam(access, account_id)}root"
 
 
 # --- Questions ------------------------------------------------------------------------------------
@@ -283,6 +300,26 @@ class _Resource:
     """Its own."""
     controls: Sequence[Policy]
     """The organization's."""
+
+    def everybody(self) -> Iterator[_Caller]:
+        """Whoever there is, by cases.
+
+        A Principal element names exact principals, accounts or everybody. So those whom the policy
+        names, the rest of their accounts and of the repository's, and all others are all there are.
+        """
+        named = {name for it in self.policy.statements for name in it.principals} - {"*"}
+        arns = {name for name in named if name.startswith("arn:") and not name.endswith(":root")}
+        accounts = {name.split(":")[4] for name in named if name.startswith("arn:")}
+        accounts |= {self.access["account_id"], *filter(str.isdigit, named)}
+        for arn in sorted(arns):
+            yield _principal(arn, self.access)
+        for account_id in sorted(accounts):
+            yield _account(account_id, self.access).but(arns)
+        for name in sorted(named):
+            if not name.startswith("arn:") and not name.isdigit():
+                yield _named(name, lambda _: z3.BoolVal(val=True))
+        known = [_iam(self.access, it) for it in accounts]
+        yield _named("", lambda it: z3.Not(z3.Or(*(_begins(it, iam) for iam in known))))
 
     def find(
         self, caller: _Caller, actions: Sequence[str], *, denied: bool = False
@@ -327,12 +364,14 @@ class _Resource:
         return self._solution(solver, contexts[1], asked[1], caller)
 
     def _allowed(self, caller: _Caller, action: z3.SeqRef, context: Context) -> z3.BoolRef:
-        resource = z3.StringVal(self.arn)
-        # The evaluator tells service control policies from resource control policies by what they
-        # fail to allow. These fail to allow nothing: they deny.
-        return allowed(
-            caller.principal(), action, resource, context, [self.policy], scps=self.controls
-        )
+        about = [it for it in self.policy.statements if not caller.names.isdisjoint(it.principals)]
+        # The evaluator has no rule for accounts, and a principal has one name for it. So all that
+        # counts for the caller is given to it as the caller's own.
+        policies = [Policy("repository", about), *([_EVERYTHING] if caller.identity else [])]
+        # It tells service control policies from resource control policies by what they fail to
+        # allow. These fail to allow nothing: they deny.
+        principal, resource = Principal(arn="", policies=policies), z3.StringVal(self.arn)
+        return allowed(principal, action, resource, context, scps=self.controls)
 
     def _solution(
         self, solver: z3.Solver, context: Context, action: z3.SeqRef, caller: _Caller
@@ -340,24 +379,26 @@ class _Resource:
         if not _answered(solver):
             return None
         model = solver.model()
-        # The solver takes any string that will do. Where a role's ARN does, say that.
-        iam = f"arn:{self.access['partition']}:iam::"
-        for account in (z3.Re(caller.account_id), z3.Loop(z3.Range("0", "9"), 12, 12)):
-            role = z3.Concat(z3.Re(iam), account, z3.Re(":role/"), _NAME)
+        # The solver takes any string that will do. Where a role's ARN does, say that; but to find
+        # that none does can take it minutes.
+        solver.set("timeout", 200)  # milliseconds
+        iam = _iam(self.access)
+        digits, name = z3.Loop(z3.Range("0", "9"), 12, 12), z3.Plus(z3.Range("a", "z"))
+        for role in (
+            z3.Re(f"{iam}{caller.account_id or '9' * 12}:role/anybody"),
+            z3.Concat(z3.Re(iam), digits, z3.Re(":role/"), name),
+        ):
             if solver.check(z3.InRe(_arn(context), role)) == z3.sat:
                 model = solver.model()
                 break
         principal = model.eval(_arn(context), model_completion=True).as_string()
         found = model.eval(action, model_completion=True).as_string()
         return Counterexample(
-            principal=caller.shown or principal or caller.named,
+            principal=caller.shown or principal or "a caller without an ARN",
             action=_SPELLING[found],
             resource=self.arn,
         )
 
-
-_NAME: Final = z3.Plus(z3.Range("a", "z"))
-"""Of a role in a counterexample: one that can be read."""
 
 _SPELLING: Final = {f"ecr:{action}".lower(): f"ecr:{action}" for action in ACTIONS}
 
@@ -388,11 +429,14 @@ def _read(groups: Iterable[Repositories]) -> tuple[list[_Resource], str]:
 def _parsed(group: Repositories) -> list[_Resource]:
     """Those of the repositories that have to be asked about."""
     policy = _policy(group.policy, _REPOSITORY_POLICY)
+    own = {group.access["account_id"], _root(group.access["account_id"], group.access)}
     for it in policy.statements:
-        # IAM reads a bare account id as that account's root; the evaluator does not.
-        it.principals = [
-            _root(name, group.access) if name.isdigit() else name for name in it.principals
-        ]
+        # A session, whose aws:PrincipalArn is its role's.
+        if sessions := [name for name in it.principals if ":sts:" in name]:
+            raise NotModelledError(f"Principal {sessions[0]}")
+        if it.effect == "Allow":
+            # To its own account, it leaves it to policies that are presumed to allow everything.
+            it.principals = [name for name in it.principals if name not in own]
     arns, controls = group.arns[:1], []
     if group.resource_control_policy is not None:
         arns, controls = group.arns, [_control_policy(group.resource_control_policy, "Principal")]
@@ -489,27 +533,18 @@ def lets(policy: dict[str, Any], repository_arn: str, principal: str | None, act
         lambda_pull=False,
     )
     [repository] = _parsed(Repositories(arns=(repository_arn,), policy=policy, access=access))
-    caller = _WITHOUT_ARN if principal is None else _role(principal, access)
-    if principal is not None:
-        # A policy may name somebody, or the account: for the evaluator that is to be one name.
-        names = {principal, _root(principal.split(":")[4], access)}
-        for it in repository.policy.statements:
-            if names.intersection(it.principals):
-                it.principals.append(caller.named)
+    caller = _WITHOUT_ARN if principal is None else _principal(principal, access)
     return repository.find(caller, [action], denied=True) is None
 
 
-_WITHOUT_ARN: Final = _Caller(
-    named="a caller without an ARN",
-    identity=True,
-    context=lambda context: _arn(context) == z3.StringVal(""),
-)
+_WITHOUT_ARN: Final = replace(_named("", lambda it: _arn(it) == z3.StringVal("")), identity=True)
 
 
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-_Breaches = Iterator[Counterexample]
+_Breaches = Iterator[Counterexample | None]
+"""None where one of the ways to break a claim is none."""
 
 
 def prove(groups: Sequence[Repositories], claims: Iterable[Claim] = Claim) -> list[Proof]:
@@ -527,7 +562,7 @@ def _proof(claim: str, breaches: _Breaches, beyond: str) -> Proof:
     """A claim that nothing breaks is proved, as long as nothing was beyond the evaluator."""
     found = None
     try:
-        found = next(breaches, None)
+        found = next(filter(None, breaches), None)
     except NotModelledError as error:
         beyond = str(error)
     if found:
@@ -535,71 +570,44 @@ def _proof(claim: str, breaches: _Breaches, beyond: str) -> Proof:
     return Proof(claim=claim, proved=not beyond, counterexample=None, beyond=beyond)
 
 
-def _moved_by_others(repository: _Resource, access: Access) -> _Breaches:
-    others = _anybody_but(access["pipeline_roles"])
-    yield from _found(repository.find(others, MOVE_TAGS))
-
-
-def _administered_by_others(repository: _Resource, access: Access) -> _Breaches:
-    others = _anybody_but(access["administrator_roles"])
-    yield from _found(repository.find(others, ADMINISTER))
+def _by_others(repository: _Resource, roles: Sequence[str], actions: Sequence[str]) -> _Breaches:
+    for anybody in repository.everybody():
+        yield repository.find(anybody.but(roles), actions)
 
 
 def _both(repository: _Resource, _: Access) -> _Breaches:
-    anybody = _anybody_but([])
-    yield from _found(repository.find_both(anybody, MOVE_TAGS, ADMINISTER))
+    for anybody in repository.everybody():
+        yield repository.find_both(anybody, MOVE_TAGS, ADMINISTER)
 
 
 def _pipeline_kept_out(repository: _Resource, access: Access) -> _Breaches:
     needed = (*MAY_PULL, *PUSH)
     for arn in access["pipeline_roles"]:
         # The repository's policy alone allows it, whatever the role's own say.
-        caller = replace(_role(arn, access), identity=False)
-        yield from _found(repository.find(caller, needed, denied=True))
+        caller = replace(_principal(arn, access), identity=False)
+        yield repository.find(caller, needed, denied=True)
 
 
 def _administrators_locked_out(repository: _Resource, access: Access) -> _Breaches:
     for arn in access["administrator_roles"]:
-        caller = _role(arn, access)
-        yield from _found(repository.find(caller, ADMINISTER, denied=True))
+        yield repository.find(_principal(arn, access), ADMINISTER, denied=True)
 
 
 def _strangers_let_in(repository: _Resource, access: Access) -> _Breaches:
-    """Outsiders that can make a call they are not to make.
-
-    A Principal element names exact principals, or everybody. So all whom the policy names, and one
-    whom it does not, are all the cases there are.
-    """
-    named = {name for it in repository.policy.statements for name in it.principals}
+    """Outsiders that can make a call they are not to make: save the pipeline roles."""
     more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
-    for name in sorted(named | {_STRANGER}):
-        yield from _found(repository.find(_outsider(name, access), more_than_pull))
-        yield from _found(repository.find(_outsider(name, access, listed=False), ANYTHING))
-
-
-_STRANGER: Final = "somebody whom the policy does not name"
-
-
-def _outsider(name: str, access: Access, *, listed: bool = True) -> _Caller:
-    """Whoever is named so, save the account's own principals and the pipeline roles.
-
-    Those that are listed count too, or not.
-    """
-    account_id = name.split(":")[4] if name.startswith("arn:") else ""
-
-    def outside(context: Context) -> z3.BoolRef:
-        inside = [_arn(context) == z3.StringVal(arn) for arn in access["pipeline_roles"]]
-        inside.append(z3.BoolVal(account_id == access["account_id"]))
-        if not listed:
-            inside.append(z3.BoolVal(account_id in access["pull_accounts"]))
-        if not listed and access["pull_organization"]:
-            inside.append(_member(context, access))
-        if not listed and access["lambda_pull"] and name == _LAMBDA:
-            inside.append(_own_function(context, access))
-        return z3.Not(z3.Or(*inside))
-
-    shown = "" if name in ("*", _STRANGER) else name
-    return _Caller(named=name, identity=False, context=outside, shown=shown)
+    for anybody in repository.everybody():
+        if anybody.account_id == access["account_id"]:
+            continue
+        outsider = anybody.but(access["pipeline_roles"])
+        yield repository.find(outsider, more_than_pull)
+        if outsider.account_id in access["pull_accounts"]:
+            continue
+        if access["pull_organization"]:
+            outsider = outsider.where(lambda it: z3.Not(_member(it, access)))
+        if access["lambda_pull"] and _LAMBDA in outsider.names:
+            outsider = outsider.where(lambda it: z3.Not(_own_function(it, access)))
+        yield repository.find(outsider, ANYTHING)
 
 
 def _member(context: Context, access: Access) -> z3.BoolRef:
@@ -616,34 +624,20 @@ def _own_function(context: Context, access: Access) -> z3.BoolRef:
 
 
 def _listed_kept_out(repository: _Resource, access: Access) -> _Breaches:
-    for account_id in access["pull_accounts"]:
-        yield from _found(repository.find(_account(account_id, access), PULL, denied=True))
+    listed = [_others_of(account_id, access) for account_id in access["pull_accounts"]]
     if access["pull_organization"]:
-        member = _Caller(
-            named="a member of the organization",
-            identity=False,
-            context=lambda context: _member(context, access),
-            shown="a member of the organization",
-        )
-        yield from _found(repository.find(member, PULL, denied=True))
+        listed.append(_named("a member of the organization", lambda it: _member(it, access)))
     if access["lambda_pull"]:
-        functions = _Caller(
-            named=_LAMBDA,
-            identity=False,
-            context=lambda context: _own_function(context, access),
-            shown=_LAMBDA,
-        )
-        yield from _found(repository.find(functions, PULL, denied=True))
-
-
-def _found(counterexample: Counterexample | None) -> _Breaches:
-    if counterexample is not None:
-        yield counterexample
+        listed.append(_named(_LAMBDA, lambda it: _own_function(it, access)))
+    for caller in listed:
+        yield repository.find(caller, PULL, denied=True)
 
 
 _BREACHES: Final[dict[Claim, Callable[[_Resource, Access], _Breaches]]] = {
-    Claim.MOVED: _moved_by_others,
-    Claim.ADMINISTERED: _administered_by_others,
+    Claim.MOVED: lambda it, access: _by_others(it, access["pipeline_roles"], MOVE_TAGS),
+    Claim.ADMINISTERED: lambda it, access: _by_others(
+        it, access["administrator_roles"], ADMINISTER
+    ),
     Claim.BOTH: _both,
     Claim.PUSHED: _pipeline_kept_out,
     Claim.LOCKED_OUT: _administrators_locked_out,
@@ -671,12 +665,12 @@ def prove_registry(
     others = [it for it in ANYTHING if it not in (*CHANGE_REGISTRY, *CREATE_REPOSITORY)]
 
     administrators = access["administrator_roles"]
-    anybody = replace(_anybody_but([]), account_id=access["account_id"])
-    anybody_else = replace(_anybody_but(administrators), account_id=access["account_id"])
+    anybody = _account(access["account_id"], access)
+    anybody_else = anybody.but(administrators)
     breaches = {
         RegistryClaim.CHANGED: (it.find(anybody_else, change) for it, change in changes),
         RegistryClaim.LOCKED_OUT: (
-            it.find(_role(arn, access), change, denied=True)
+            it.find(_principal(arn, access), change, denied=True)
             for arn in administrators
             for it, change in changes
         ),
@@ -684,7 +678,7 @@ def prove_registry(
             it.find(anybody, others, denied=True) for it in (registry, *guarded)
         ),
     }
-    return [_proof(claim, (it for it in found if it), "") for claim, found in breaches.items()]
+    return [_proof(claim, found, "") for claim, found in breaches.items()]
 
 
 # --- The access table -----------------------------------------------------------------------------
@@ -695,12 +689,12 @@ def table(groups: Sequence[Repositories]) -> list[Row]:
     access = groups[0].access
     root = _root(access["account_id"], access)
     callers = {
-        arn: _role(arn, access)
+        arn: _principal(arn, access)
         for arn in (*access["pipeline_roles"], *access["administrator_roles"])
     }
-    callers |= {_root(it, access): _account(it, access) for it in access["pull_accounts"]}
-    callers[root] = _role(root, access)
-    callers["anybody else in the account"] = _account(access["account_id"], access, identity=True)
+    callers |= {_root(it, access): _others_of(it, access) for it in access["pull_accounts"]}
+    callers[root] = _principal(root, access)
+    callers["anybody else in the account"] = _others_of(access["account_id"], access)
     repositories, _ = _read(groups)  # where one is beyond the evaluator, no claim is proved
     if not repositories:
         return []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+import z3
 
 from components import guard
 from components.guard import Access, Effect
@@ -193,9 +194,14 @@ WEAKENED = [
         only_pipeline(lambda it: it.update(Effect="Allow")), {MOVED, BOTH, STRANGERS}, id="Allow"
     ),
     pytest.param(
-        only_pipeline(lambda it: it.update(Principal={"AWS": "arn:aws:iam::111122223333:root"})),
+        only_pipeline(lambda it: it.update(Principal={"AWS": "arn:aws:iam::444455556666:root"})),
         {MOVED, BOTH},
         id="a Deny for one account only",
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it.update(Principal={"AWS": "111122223333"})),
+        set(),
+        id="a Deny for the own account, and to others nothing is allowed",
     ),
     pytest.param(
         only_pipeline(
@@ -333,8 +339,23 @@ class TestAWeakenedGuard:
         only_pipeline(without("ecr:PutImage"))(policy)
         found = proofs(access, policy)[MOVED].counterexample
         assert found is not None
-        assert re.fullmatch(r"arn:aws:iam::999999999999:role/.+", found.principal)
+        assert re.fullmatch(r"arn:aws:iam::111122223333:role/[a-z]+", found.principal)
         assert found.action == "ecr:PutImage"
+
+    def test_may_come_without_a_name_that_can_be_read(
+        self, access: Access, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        check, asked = z3.Solver.check, []
+
+        def gives_up_on_names(solver: z3.Solver, *assumptions: z3.BoolRef) -> z3.CheckSatResult:
+            asked.append(assumptions)
+            return z3.unknown if assumptions else check(solver)
+
+        monkeypatch.setattr(z3.Solver, "check", gives_up_on_names)
+        [moved] = prove(alike([(ARN, None, access)]), [Claim.MOVED])
+        assert moved.counterexample is not None
+        assert moved.counterexample.principal
+        assert len([it for it in asked if it]) > 1
 
     def test_functions_of_another_account_are_seen(self, access: Access) -> None:
         access["lambda_pull"] = True
@@ -346,6 +367,13 @@ class TestAWeakenedGuard:
         access["pull_organization"] = "o-exampleorgid"
         policy = guard.repository_policy({**access, "pull_organization": "o-anotherorgid"})
         assert broken(proofs(access, policy)) == {STRANGERS, LISTED}
+
+
+def test_a_session_as_principal_is_not_known(access: Access) -> None:
+    principal = "arn:aws:sts::444455556666:assumed-role/x/session"
+    policy = guard.repository_policy(access)
+    adding({"Effect": "Deny", "Principal": {"AWS": principal}, "Action": "ecr:*"})(policy)
+    assert {it.beyond for it in proofs(access, policy).values()} == {f"Principal {principal}"}
 
 
 class TestTheTable:
@@ -451,7 +479,7 @@ def test_a_wrong_classification_is_seen(
     [
         (
             {"Principal": {"AWS": "arn:aws:iam::999999999999:root"}},
-            "arn:aws:iam::999999999999:root",
+            "arn:aws:iam::999999999999:role/anybody",
         ),
         (
             {"Principal": {"AWS": "arn:aws:iam::999999999999:user/bob"}},
