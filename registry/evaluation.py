@@ -405,7 +405,7 @@ class _Question:
 
 
 _STEPS: Final = 5_000_000
-"""Of the solver's for one question: a second or so. Ordinary questions take a thousandth of that, and
+"""Of the solver for one question: a second or so. Ordinary questions take a thousandth of it, and
 what takes more counts as an ability."""
 
 
