@@ -351,10 +351,10 @@ def _meant(statement: Statement, principal: Principal) -> _Meant | None:
         return None if listed and not statement.allows else _Meant.WITH_ALL
     if "*" in statement.principals:
         return _Meant.WITH_ALL
-    if principal.named in statement.principals:
-        return _Meant.BY_NAME
     if statement.allows and any(_is_session(name, principal) for name in statement.principals):
         return _Meant.BY_SESSION
+    if principal.named in statement.principals:
+        return _Meant.BY_NAME
     root = f":iam::{principal.account}:root"
     if principal.arn and any(
         name == principal.account or name.endswith(root) for name in statement.principals

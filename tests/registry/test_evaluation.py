@@ -133,8 +133,11 @@ class TestEvaluation:
     def test_a_grant_to_a_roles_arn_stays_within_its_boundary(self) -> None:
         """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
         narrow = parse(policy(allow("s3:*")))
+        session = f"arn:aws:sts::{ACCOUNT}:assumed-role/amy/laptop"
         for name, arn, allowed in (
             ({"AWS": ROLE}, ROLE, False),
+            ({"AWS": session}, ROLE, True),
+            ({"AWS": [ROLE, session]}, ROLE, True),
             ({"AWS": USER}, USER, True),
             ("*", ROLE, True),
         ):
