@@ -218,9 +218,10 @@ class _Managed(_Written):
 
 class _Listing(_Written):
     users: tuple[_User, ...] = Field(alias="UserDetailList")
-    groups: tuple[_Group, ...] = Field(alias="GroupDetailList")
     roles: tuple[_Role, ...] = Field(alias="RoleDetailList")
-    policies: tuple[_Managed, ...] = Field(alias="Policies")
+    # What these lack is found missing with whoever has it.
+    groups: tuple[_Group, ...] = Field(default=(), alias="GroupDetailList")
+    policies: tuple[_Managed, ...] = Field(default=(), alias="Policies")
     is_truncated: bool = Field(default=False, alias="IsTruncated")
     next_token: str | None = Field(default=None, alias="NextToken")
 

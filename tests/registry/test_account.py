@@ -95,9 +95,18 @@ class TestFiles:
         with pytest.raises(InvalidInputError, match="get-account-authorization-details"):
             read_account("Roles:")
 
-    @pytest.mark.parametrize("written", [[], {}, {"RoleDetailList": 7}])
+    @pytest.mark.parametrize(
+        "written",
+        [[], {}, {"RoleDetailList": []}, {"UserDetailList": []}, details() | {"Policies": 7}],
+    )
     def test_of_another_kind_are_refused(self, written: Any) -> None:
         assert all("print them with aws iam" in it for it in faults(written))
+
+    def test_without_groups_and_policies_are_whole_if_nobody_has_any(self) -> None:
+        roles = {"UserDetailList": [], "RoleDetailList": [role("x")]}
+        assert len(account_of(roles).identities) == 1
+        roles["RoleDetailList"] = [role("x", managed=["arn:aws:iam::aws:policy/ReadOnlyAccess"])]
+        assert len(faults(roles)) == 1
 
     def test_with_a_broken_policy_say_which(self) -> None:
         broken = role("x", trusts={"Statement": [{"Effect": "Maybe"}]})
