@@ -116,14 +116,14 @@ class Policy:
 
 def _plainly(name: str) -> tuple[str, ...]:
     if name.endswith(":root"):
-        return (account_of(name),)
+        return (account_in(name),)
     if ":assumed-role/" in name:
         # It does not say the path of the session's role: somebody's of the account.
-        return (ANY, account_of(name))
+        return (ANY, account_in(name))
     return (name,)
 
 
-def account_of(arn: str) -> str:
+def account_in(arn: str) -> str:
     """The account in an ARN. Empty in anything else."""
     parts = arn.split(":")
     return parts[4] if arn.startswith("arn:") and len(parts) > _PARTS else ""

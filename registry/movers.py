@@ -13,7 +13,7 @@ from registry.evaluation import (
     SERVICE,
     Policy,
     Principal,
-    account_of,
+    account_in,
     fits,
     is_pattern,
     parse,
@@ -80,7 +80,7 @@ class Guarded:
     @property
     def account(self) -> str:
         """The account that holds it."""
-        return account_of(self.arn)
+        return account_in(self.arn)
 
     @property
     def partition(self) -> str:
@@ -125,7 +125,7 @@ _PRINCIPAL_ARN: Final = "aws:principalarn"
 
 def _is_exact(arn: str) -> bool:
     """Whether it is the ARN of one role or user."""
-    return bool(account_of(arn)) and not is_pattern(arn) and arn.split(":")[5].startswith(_KINDS)
+    return bool(account_in(arn)) and not is_pattern(arn) and arn.split(":")[5].startswith(_KINDS)
 
 
 _KINDS: Final = ("role/", "user/")
@@ -243,7 +243,7 @@ def _findings(
         missing=tuple(
             it
             for it in sorted(repository.listed)
-            if _is_exact(it) and it not in ways.principals and account_of(it) in homes
+            if _is_exact(it) and it not in ways.principals and account_in(it) in homes
         ),
         entrances=tuple(
             entrance for it in account.identities if it.arn in able for entrance in _entrances(it)
@@ -261,10 +261,10 @@ def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
     named = repository.listed.union(
         repository.policy.lets_in, *(it.trust.lets_in for it in account.identities)
     )
-    exact = sorted(it for it in named if _is_exact(it) and account_of(it) not in homes)
+    exact = sorted(it for it in named if _is_exact(it) and account_in(it) not in homes)
     for arn in exact:
-        yield Principal(arn=arn, account=account_of(arn), named=arn, policies=(EVERYTHING,))
-    foreign = {it for it in named if it.isdigit()} | {account_of(it) for it in exact}
+        yield Principal(arn=arn, account=account_in(arn), named=arn, policies=(EVERYTHING,))
+    foreign = {it for it in named if it.isdigit()} | {account_in(it) for it in exact}
     own = {f"arn:{partition}:iam::{home}:*" for home in homes}
     for one in sorted((foreign | ({ANY} & named)) - homes):
         yield Principal(

@@ -25,6 +25,7 @@ from registry.evaluation import (
     Principal,
     Request,
     Statement,
+    account_in,
     fits,
     is_pattern,
     may,
@@ -309,7 +310,7 @@ class Ways:
 
         It has no policy, and a Principal element that had its name meant who was there before.
         """
-        account = _account_of(it.arn)
+        account = account_in(it.arn)
         bare = Principal(
             arn=it.arn, account=account, named="", scps=self._scps_of(account), is_not=it.but
         )
@@ -372,7 +373,7 @@ class Ways:
         *context: tuple[str, str],
         but: frozenset[str] = frozenset(),
     ) -> Request:
-        account = _account_of(resource)
+        account = account_in(resource)
         return self._request(account, f"iam:{action}", resource, *context, but=but)
 
     def _request(
@@ -441,17 +442,13 @@ def _iam_of(arn: str) -> str:
     return arn[: arn.index(":", arn.index(":iam::") + len(":iam::")) + 1]
 
 
-def _account_of(arn: str) -> str:
-    return arn.split(":")[4]
-
-
 def _partition_of(arn: str) -> str:
     return arn.split(":")[1]
 
 
 def _name_of(arn: str) -> tuple[str, ...]:
     """What has to be unique: account, kind and name, in which letters' case does not count."""
-    return _account_of(arn), arn.split(":")[5].partition("/")[0], arn.rpartition("/")[2].lower()
+    return account_in(arn), arn.split(":")[5].partition("/")[0], arn.rpartition("/")[2].lower()
 
 
 def _plain(service: str) -> str:
