@@ -89,7 +89,7 @@ def read_account(text: str) -> Account:
     """
     try:
         written = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(
             [
                 Fault(
@@ -180,15 +180,18 @@ class _Boundary(_Written):
     arn: str = Field(alias="PermissionsBoundaryArn")
 
 
+_Arn = Annotated[str, Field(alias="Arn", pattern=r"^arn:[^:]+:iam::[0-9]{12}:[a-z]+/.+$")]
+
+
 class _Group(_Written):
-    arn: str = Field(alias="Arn")
+    arn: _Arn
     name: str = Field(alias="GroupName")
     inline: tuple[_Inline, ...] = Field(default=(), alias="GroupPolicyList")
     attached: tuple[_Attached, ...] = Field(default=(), alias="AttachedManagedPolicies")
 
 
 class _User(_Written):
-    arn: str = Field(alias="Arn")
+    arn: _Arn
     inline: tuple[_Inline, ...] = Field(default=(), alias="UserPolicyList")
     attached: tuple[_Attached, ...] = Field(default=(), alias="AttachedManagedPolicies")
     boundary: _Boundary | None = Field(default=None, alias="PermissionsBoundary")
@@ -196,7 +199,7 @@ class _User(_Written):
 
 
 class _Role(_Written):
-    arn: str = Field(alias="Arn")
+    arn: _Arn
     trust: _Document = Field(alias="AssumeRolePolicyDocument")
     inline: tuple[_Inline, ...] = Field(default=(), alias="RolePolicyList")
     attached: tuple[_Attached, ...] = Field(default=(), alias="AttachedManagedPolicies")

@@ -241,7 +241,7 @@ class Chains:
     def _jumps(self, principal: Principal, to: Principal) -> Iterator[Chain]:
         """The short ways from the one to the other."""
         for way in self._network.into[to]:
-            is_short = way.held is None and len(way.calls) + bool(way.then) <= _SHORT
+            is_short = len(way.calls) + bool(way.then) <= _SHORT and way.held in (None, principal)
             if is_short and all(may(principal, call) for call in way.calls):
                 team = _Team()
                 team.held[principal] = ()

@@ -67,9 +67,9 @@ def _repository_arn(text: str) -> str:
     return text
 
 
-def _principal_arn(text: str) -> str:
-    if not text.startswith("arn:") or ":iam::" not in text:
-        raise typer.BadParameter(f"{text!r} is no ARN of a role or a user")
+def _principal(text: str) -> str:
+    if not text.startswith("arn:") and "." not in text:
+        raise typer.BadParameter(f"{text!r} is no ARN of a role or a user, and no service")
     return text
 
 
@@ -438,14 +438,14 @@ def movers_command(
         list[Path] | None,
         _file(
             "The service control policy that binds the repository's account at one level of the "
-            "organization, as aws organizations describe-policy prints it. May be repeated, for "
-            "each level."
+            "organization, as aws organizations describe-policy prints it: all statements of the "
+            "level in one file. May be repeated, for each level."
         ),
     ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            parser=_principal_arn,
+            parser=_principal,
             metavar="ARN",
             help="Exit 1 if anybody else could move a tag. May be repeated.",
             show_default=False,
@@ -527,7 +527,11 @@ def _asked(
     arn = arn or aws.repository_arn(place.name, place.registry_id or aws.caller()[0])
     if document is None:
         # Without a policy a repository is open to whoever has the permission.
-        document = json.loads(Repository(aws.ecr(), place).policy() or '{"Statement": []}')
+        text = Repository(aws.ecr(), place).policy() or '{"Statement": []}'
+        try:
+            document = read_repository_policy(text)
+        except InvalidInputError as error:
+            raise RefusedError(f"the policy of {place}: {_faults(error)}") from None
     return Plan(policies={arn: document}), aws
 
 

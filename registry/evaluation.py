@@ -179,7 +179,7 @@ def _statement(raw: Mapping[str, Any]) -> Statement:
         all_but_principals="NotPrincipal" in raw,
         conditions=tuple(
             Condition(operator, key.lower(), _texts(values))
-            for operator, keys in raw.get("Condition", {}).items()
+            for operator, keys in (raw.get("Condition") or {}).items()
             for key, values in keys.items()
         ),
     )
@@ -345,9 +345,12 @@ class _Meant(Enum):
 
 
 def _meant(statement: Statement, principal: Principal) -> _Meant | None:
+    root = f":iam::{principal.account}:root"
+    by_account = any(it == principal.account or it.endswith(root) for it in statement.principals)
     if statement.all_but_principals:
-        # A role that is listed without its sessions may be meant: by an Allow it counts as such.
-        listed = principal.named in statement.principals
+        # Who is listed without its account or its sessions, or the other way round, may be meant or
+        # not: by an Allow it counts as meant.
+        listed = by_account or principal.named in statement.principals
         return None if listed and not statement.allows else _Meant.WITH_ALL
     if "*" in statement.principals:
         return _Meant.WITH_ALL
@@ -355,12 +358,7 @@ def _meant(statement: Statement, principal: Principal) -> _Meant | None:
         return _Meant.BY_SESSION
     if principal.named in statement.principals:
         return _Meant.BY_NAME
-    root = f":iam::{principal.account}:root"
-    if principal.arn and any(
-        name == principal.account or name.endswith(root) for name in statement.principals
-    ):
-        return _Meant.BY_ACCOUNT
-    return None
+    return _Meant.BY_ACCOUNT if principal.arn and by_account else None
 
 
 def _is_session(name: str, principal: Principal) -> bool:
@@ -567,10 +565,20 @@ def _holds(condition: Condition, keys: _Keys) -> bool | None:
     if value is None:
         return base in _NEGATED or base != operator
     wanted = [_filled_in(it, keys) for it in values]
-    if any(it is not None and "${" in it for it in wanted):
+    is_uncertain = _is_no_arn_pattern if base.startswith("Arn") else _is_variable
+    if any(it is not None and (_is_variable(it) or is_uncertain(it)) for it in wanted):
         return None
     compare = _COMPARISONS[base]
     return any(it is not None and compare(it, value) for it in wanted) is not (base in _NEGATED)
+
+
+def _is_variable(text: str) -> bool:
+    return "${" in text
+
+
+def _is_no_arn_pattern(text: str) -> bool:
+    """Whether it is a pattern without all the parts of an ARN, which are compared one by one."""
+    return text != ANY and is_pattern(text) and text.count(":") < _PARTS
 
 
 def _is_equal(wanted: str, value: str) -> bool:
@@ -605,9 +613,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _regular(pattern: str) -> str:
-    """The pattern as a regular expression."""
-    wildcards = {"*": "(?s:.*)", "?": "(?s:.)"}
-    return "".join(wildcards.get(it) or re.escape(it) for it in pattern)
+    """The pattern as a regular expression, which does not try what is between two stars twice."""
+    first, *rest = (
+        "".join("(?s:.)" if it == "?" else re.escape(it) for it in part)
+        for part in pattern.split(ANY)
+    )
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>(?s:.*?){it})" for it in middle if it) + f"(?s:.*){last}"
 
 
 _COMPARISONS: Final[Mapping[str, Callable[[str, str], bool]]] = {

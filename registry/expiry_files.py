@@ -216,7 +216,7 @@ def parse_json(text: str, what: str, fix: str) -> Any:
     """What is written. Raises InvalidInputError, with the fix, for text that is no JSON."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise InvalidInputError(
             [
                 Fault(

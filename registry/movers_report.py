@@ -31,6 +31,7 @@ NOT_MODELLED: Final = (
         "instance that does, counts"
     ),
     "what runs already as a role of a service that this does not know",
+    "policies of other resources, such as a function's, and Amazon Cognito",
     "federated users of sts:GetFederationToken that a policy names",
     "the organization's management account, and IAM Identity Center",
     "other accounts' own policies: their principals count with every permission",

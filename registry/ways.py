@@ -50,6 +50,9 @@ _Bound = tuple[str, Policy | None]
 
 _UNBOUND: Final[_Bound] = ("", None)
 
+_Levels = list[dict[_Bound, Principal]]
+"""Somebody with more and more permissions, each time with each boundary."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Target:
@@ -107,8 +110,11 @@ class Ways:
         for it in account.identities:
             if not it.is_service_linked:
                 self.all += self._into(it)
+                bound = (it.boundary_arn or "", it.boundary)
+                levels = self._reshaped(self.principals[it.arn], bound, it)
+                if not it.is_role:
+                    self._renamed(it, bound, levels)
             if not it.is_protected:
-                self._reshaped(self.principals[it.arn], (it.boundary_arn or "", it.boundary), it)
                 self._made(_Target(arn=it.arn), self._removals(it.arn))
         for iam in sorted({_iam_of(it.arn) for it in account.identities}):
             exact = [it for it in self._listed if it.startswith(iam) and not is_pattern(it)]
@@ -131,7 +137,6 @@ class Ways:
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html
             for action in ("CreateAccessKey", "CreateLoginProfile", "UpdateLoginProfile"):
                 yield Way(to=to, calls=(self._iam(action, it.arn),))
-            yield from self._renamed(it, to)
             return
         yield Way(to=to, calls=(_assuming(it, ASSUME_ROLE, it.trust),))
         if not it.is_protected:
@@ -145,17 +150,6 @@ class Ways:
         }
         yield from self._through_federations(it, to, named)
         yield from self._through_compute(it, to, named)
-
-    def _renamed(self, it: Identity, to: Principal) -> Iterator[Way]:
-        """A user may be given a name that a guard lists."""
-        iam = _iam_of(it.arn)
-        users = [arn for arn in self._listed if arn.startswith(f"{iam}user/")]
-        if any(is_pattern(arn) for arn in self._listed):
-            users.append(f"{iam}user/*")
-        for arn in users:
-            if arn not in self.principals:
-                other = replace(to, arn=arn, is_not=frozenset(self.principals))
-                yield Way(to=other, calls=(self._iam("UpdateUser", it.arn),), held=to)
 
     def _through_federations(
         self, it: Identity, to: Principal, named: Collection[str]
@@ -229,14 +223,16 @@ class Ways:
 
     # --- Changing what somebody may do ------------------------------------------------------------
 
-    def _reshaped(
-        self, base: Principal, bound: _Bound, it: Identity | _Target
-    ) -> dict[_Bound, Principal]:
+    def _reshaped(self, base: Principal, bound: _Bound, it: Identity | _Target) -> _Levels:
         """What whoever is this one already may get out of it, by its policies and its boundary.
 
-        Gives it with the policies that it has, by boundary.
+        First with the policies that it has, last with all that there could be.
         """
-        known = (bound, *self._boundaries)
+        known = [bound, *self._boundaries]
+        if bound[0]:
+            # One of AWS's own, which sets no bounds.
+            partition = _partition_of(it.arn)
+            known.append((f"arn:{partition}:iam::aws:policy/AdministratorAccess", None))
         rewritten = ((arn, None) for arn, policy in known if policy)
         bounds = list(dict.fromkeys((*known, *rewritten)))
         own = {one: replace(base, boundary=one[1]) for one in bounds} | {bound: base}
@@ -256,14 +252,34 @@ class Ways:
             for level in (*levels, everything):
                 calls = self._rebindings(it, before, after)
                 self.all += _each(level[after], calls, held=level[before])
-        return own
+        return [*levels, everything]
+
+    def _renamed(self, it: Identity, bound: _Bound, levels: _Levels) -> None:
+        """A user may be given any name that is free, or has been made free."""
+        iam = _iam_of(it.arn)
+        rename = self._iam("UpdateUser", it.arn)
+        names = [f"{iam}user/*", *(arn for arn in self._listed if arn.startswith(f"{iam}user/"))]
+        for arn in dict.fromkeys(names):
+            if arn == it.arn:
+                continue
+            away = [self._iam("UpdateUser", arn)] if arn in self.principals else []
+            others = frozenset(self.principals) if is_pattern(arn) else frozenset[str]()
+            for level in levels:
+                for state in level.values():
+                    renamed = replace(state, arn=arn, is_not=others)
+                    self.all.append(Way(to=renamed, calls=(*away, rename), held=state))
+                    if state is levels[0][bound]:
+                        target = _Target(arn=arn, but=others, managed=it.managed, groups=it.groups)
+                        self._reshaped(renamed, bound, target)
 
     def _grants(self, it: Identity | _Target, bound: _Bound) -> list[Request]:
         """Any one of these gives it what its caller likes: new text, or another policy's."""
         kind, but = _kind_and_but(it)
-        context = ("iam:permissionsboundary", bound[0])
+        if _is_protected(it):
+            return self._rewrites(it.managed)
         own = [
-            self._iam(f"{verb}{kind}Policy", it.arn, context, but=but) for verb in ("Put", "Attach")
+            self._iam(f"{verb}{kind}Policy", it.arn, *_bounded(bound), but=but)
+            for verb in ("Put", "Attach")
         ]
         if kind == "User":
             own.append(self._iam("AddUserToGroup", f"{_iam_of(it.arn)}group/*"))
@@ -277,6 +293,8 @@ class Ways:
     def _revocations(self, it: Identity | _Target) -> list[Request]:
         """Any one of these takes something from it that denies."""
         kind, but = _kind_and_but(it)
+        if _is_protected(it):
+            return []
         own = [self._iam(f"{verb}{kind}Policy", it.arn, but=but) for verb in ("Delete", "Detach")]
         groups = [
             self._iam(action, group)
@@ -289,9 +307,11 @@ class Ways:
         """Any one of these gives it another permissions boundary, or none, or changes its text."""
         if before[0] == after[0]:
             return self._rewrites({before[0]}) if after[1] is None else []
+        if _is_protected(it):
+            return []
         kind, but = _kind_and_but(it)
         verb = "Put" if after[0] else "Delete"
-        context = [("iam:permissionsboundary", after[0])] if after[0] else []
+        context = _bounded(after) if after[0] else []
         return [self._iam(f"{verb}{kind}PermissionsBoundary", it.arn, *context, but=but)]
 
     def _rewrites(self, policies: Iterable[str]) -> list[Request]:
@@ -314,10 +334,9 @@ class Ways:
         bare = Principal(
             arn=it.arn, account=account, named="", scps=self._scps_of(account), is_not=it.but
         )
-        states = self._reshaped(bare, _UNBOUND, it)
+        states = self._reshaped(bare, _UNBOUND, it)[0]
         for bound in self._boundaries:
-            context = ("iam:permissionsboundary", bound[0])
-            create = self._iam(f"Create{it.kind}", it.arn, context, but=it.but)
+            create = self._iam(f"Create{it.kind}", it.arn, *_bounded(bound), but=it.but)
             for sign_in in _SIGNING_IN[it.kind]:
                 keys = [self._iam(sign_in, it.arn, but=it.but)] if sign_in else []
                 then = "" if sign_in else ASSUME_ROLE
@@ -359,9 +378,11 @@ class Ways:
         for value in sorted(wanted):
             listed = sorted(arn for arn in self._account.managed if fits(value, arn))
             found += ((arn, self._account.managed[arn]) for arn in listed)
-            if not listed or is_pattern(value):
-                # One that is not listed, or that may be made first: it may allow everything.
-                found.append((value.replace("*", "any").replace("?", "a"), None))
+            if is_pattern(value):
+                # One that may be made first: it may allow everything, and have any name that fits.
+                found.append((ANY, None))
+            elif not listed:
+                found.append((value, None))
         return list(dict.fromkeys(found))
 
     # --- Calls ------------------------------------------------------------------------------------
@@ -425,6 +446,15 @@ def is_pinned(statement: Statement) -> bool:
 _EXACT: Final = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
 
 
+def _bounded(bound: _Bound) -> list[tuple[str, str]]:
+    """What a request says of a boundary. Nothing certain, where it may be any."""
+    return [] if bound[0] == ANY else [("iam:permissionsboundary", bound[0])]
+
+
+def _is_protected(it: Identity | _Target) -> bool:
+    return isinstance(it, Identity) and it.is_protected
+
+
 def _kind_and_but(it: Identity | _Target) -> tuple[str, frozenset[str]]:
     """As in the names of IAM's actions; and which ARNs are not meant."""
     if isinstance(it, _Target):
@@ -456,7 +486,7 @@ def _plain(service: str) -> str:
     return _REGION.sub("", service.removesuffix(".cn"))
 
 
-_REGION: Final = re.compile(r"(?<=\.)[a-z]{2}(-[a-z]+)+-[0-9]+\.(?=amazonaws\.com$)")
+_REGION: Final = re.compile(r"(?<=\.)[a-z]{2,4}(-[a-z]+)+-[0-9]+\.(?=amazonaws\.com$)")
 
 
 def _assuming(it: Identity, action: str, trust: Policy) -> Request:

@@ -97,7 +97,10 @@ class TestFiles:
 
     @pytest.mark.parametrize(
         "written",
-        [[], {}, {"RoleDetailList": []}, {"UserDetailList": []}, details() | {"Policies": 7}],
+        [
+            *([], {}, {"RoleDetailList": []}, {"UserDetailList": []}, details() | {"Policies": 7}),
+            details(role("x") | {"Arn": "x:role/"}) | {"RoleDetailList": [{"Arn": "x"}]},
+        ],
     )
     def test_of_another_kind_are_refused(self, written: Any) -> None:
         assert all("print them with aws iam" in it for it in faults(written))

@@ -1,10 +1,13 @@
 """Whether a call is allowed: AWS's rules, and the traps of the evaluator that they are put to."""
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from registry import evaluation
 from registry.evaluation import (
@@ -14,6 +17,7 @@ from registry.evaluation import (
     Principal,
     Request,
     UnreadablePolicyError,
+    fits,
     may,
     parse,
 )
@@ -351,3 +355,15 @@ def test_a_policy_of_denies_alone_denies_as_an_scp_everything() -> None:
     """So a file of a policy that only denies is read with an Allow beside it."""
     only_denies = Policy(parse(policy(deny("s3:*"))).statements)
     assert not may(principal(allow("*"), scps=(only_denies,)), request())
+
+
+@given(
+    st.text("ab*?", max_size=9),
+    st.text("ab", max_size=12),
+)
+def test_a_pattern_fits_as_in_the_standard_library(pattern: str, text: str) -> None:
+    assert fits(pattern, text) == fnmatchcase(text, pattern)
+
+
+def test_a_pattern_of_many_stars_is_no_trap() -> None:
+    assert not fits("*a?" * 400, "a" * 900 + "b" * 200)

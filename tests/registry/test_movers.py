@@ -816,6 +816,82 @@ class TestNothingIsHidden:
         closed, still_open = ask(somebody, guard=policy(), scps=(denies,), arns=arns)
         assert (able(closed), able(still_open)) == ([], ["role/somebody"])
 
+    @pytest.mark.parametrize("kind", ["Role", "User"])
+    def test_another_boundary_that_sets_no_bounds(self, kind: str) -> None:
+        boundary = f"{IAM}policy/boundary"
+        somebody = role("somebody", allow("*"), boundary=boundary)
+        if kind == "User":
+            somebody = user("somebody", allow("*"), boundary=boundary)
+        putting = managed("boundary", allow(f"iam:Put{kind}PermissionsBoundary"))
+        [found] = ask(PIPELINE_ROLE, somebody, putting)
+        assert len(able(found)) == 2
+
+    def test_a_boundary_that_has_to_fit_two_patterns(self) -> None:
+        like = {"StringLike": {"iam:PermissionsBoundary": f"{IAM}policy/team-*"}}
+        unlike = {"StringNotLike": {"iam:PermissionsBoundary": "*-boundary"}}
+        actions = ("iam:CreateRole", "iam:PutRolePolicy")
+        somebody = role(
+            "somebody", allow(*actions, Condition=like), deny(*actions, Condition=unlike)
+        )
+        [found] = ask(PIPELINE_ROLE, somebody)
+        assert "role/somebody" in able(found)
+
+    def test_a_managed_policy_of_a_role_of_single_sign_on(self) -> None:
+        own = f"{IAM}policy/own"
+        sso = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev"
+        rewriting = managed("own", allow("iam:CreatePolicyVersion", on=own))
+        [found] = ask(PIPELINE_ROLE, role(sso, managed=[own]), rewriting)
+        assert able(found) == ["role/pipeline/push", f"role/{sso}"]
+
+    def test_a_user_who_takes_the_name_of_another(self) -> None:
+        amy = user("amy", allow("ecr:*", "iam:UpdateUser"))
+        [found] = ask(amy, user("ci"), guard=exempt(f"{IAM}user/ci"))
+        assert able(found) == ["user/amy"]
+
+    def test_a_user_of_a_name_that_a_trust_policy_asks_for(self) -> None:
+        condition = {"ArnLike": {"aws:PrincipalArn": f"{IAM}user/ops-*"}}
+        trusting = pushed_as(trust({"AWS": f"{IAM}root"}, Condition=condition))
+        [found] = ask(trusting, user("amy", allow("sts:AssumeRole", "iam:UpdateUser")))
+        assert "user/amy" in able(found)
+
+    def test_a_user_who_is_renamed_after_more_is_allowed(self) -> None:
+        boundary = f"{IAM}policy/boundary"
+        actions = ("iam:PutUserPolicy", "iam:UpdateUser")
+        amy = user("amy", allow(*actions), boundary=boundary)
+        limits = managed("boundary", allow(*actions, "ecr:*"))
+        [found] = ask(amy, limits, guard=exempt(f"{IAM}user/ci"))
+        assert able(found) == ["user/amy"]
+
+    @pytest.mark.parametrize("name", [f"{IAM}root", ACCOUNT])
+    def test_a_deny_that_leaves_out_the_account(self, name: str) -> None:
+        """Whether that leaves out its roles is not certain."""
+        denies = policy({"Effect": "Deny", "NotPrincipal": {"AWS": name}, "Action": "ecr:*"})
+        [found] = ask(role("somebody", allow("ecr:*")), guard=denies)
+        assert able(found) == ["role/somebody"]
+
+    def test_a_deny_by_something_that_is_no_arn(self) -> None:
+        denies = policy(
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "ecr:*",
+                "Condition": {"ArnLike": {"aws:PrincipalArn": "*somebody"}},
+            }
+        )
+        [found] = ask(role("somebody", allow("ecr:*")), guard=denies)
+        assert able(found) == ["role/somebody"]
+
+    def test_the_shorter_way_through_ones_own_policies(self) -> None:
+        rewriting = allow("iam:UpdateAssumeRolePolicy", on=f"{IAM}role/able")
+        granting = allow("iam:PutRolePolicy", on=SOMEBODY)
+        somebody = role("somebody", rewriting, granting)
+        [found] = ask(role("able", allow("ecr:*")), somebody, guard=policy())
+        chain = steps(found, SOMEBODY)
+        assert chain == [
+            "role/somebody iam:PutRolePolicy role/somebody",
+            "role/somebody ecr:PutImage app",
+        ]
+
 
 class TestFalseAlarms:
     @pytest.mark.parametrize("operator", ["StringLike", "ForAnyValue:StringEquals"])

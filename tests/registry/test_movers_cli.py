@@ -257,7 +257,7 @@ class TestWrongUsage:
             (["--repository-arn", REPOSITORY], "--repository-arn is for files"),
             (["--repository-arn", "app"], "is no ARN of a repository"),
             (["--repository-arn", "arn:aws:s3:::x"], "is no repository"),
-            (["app", "--only", "admin"], "is no ARN of a role or a user"),
+            (["app", "--only", "admin"], "is no ARN of a role or a user, and no service"),
             (["--seen", "--plan", "p", "--only", PIPELINE], "takes no other files"),
         ],
     )
