@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from components.fault import ABSENT, Fault, InvalidInputError
-from registry.evaluation import NO_POLICY, Policy, UnreadablePolicyError, parse
+from registry.evaluation import NO_POLICY, Policy, UnreadablePolicyError, account_in, parse
 
 COMMAND: Final = "aws iam get-account-authorization-details"
 
@@ -40,7 +40,7 @@ class Identity:
     @property
     def account(self) -> str:
         """The account that holds it."""
-        return self.arn.split(":")[4]
+        return account_in(self.arn)
 
     @property
     def is_role(self) -> bool:
@@ -69,8 +69,6 @@ class Account:
     """What IAM lists of one account, or of several."""
 
     identities: tuple[Identity, ...]
-    groups: frozenset[str]
-    """ARNs."""
     managed: Mapping[str, Policy]
     """The managed policies, by ARN."""
 
@@ -136,7 +134,6 @@ def account_of(details: Any) -> Account:
         identities=tuple(
             _identity(it, [groups[name] for name in it.groups], policies) for it in everybody
         ),
-        groups=frozenset(it.arn for it in listing.groups),
         managed=policies,
     )
 
@@ -145,7 +142,6 @@ def merged(accounts: list[Account]) -> Account:
     """Several listings as one."""
     return Account(
         identities=tuple(it for account in accounts for it in account.identities),
-        groups=frozenset(it for account in accounts for it in account.groups),
         managed={arn: it for account in accounts for arn, it in account.managed.items()},
     )
 

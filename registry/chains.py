@@ -14,6 +14,7 @@ from registry.evaluation import (
     Policy,
     Principal,
     Request,
+    account_in,
     is_pattern,
     may,
 )
@@ -39,10 +40,9 @@ class Target:
     def __init__(self, arn: str, policy: Policy, abilities: Mapping[str, Sequence[str]]) -> None:
         """`abilities` are the calls of which any one is enough, by the ability's name."""
         self.arn = arn
-        self.policy = policy
         self.abilities = {
             ability: [
-                Request(action=action, resource=arn, account=arn.split(":")[4], policy=policy)
+                Request(action=action, resource=arn, account=account_in(arn), policy=policy)
                 for action in actions
             ]
             for ability, actions in abilities.items()

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from registry.chains import Chain, Step
+from registry.evaluation import account_in
 from registry.movers import Entrance, Findings, Mover
 from registry.proofs import Proof
 
@@ -101,7 +102,7 @@ def print_movers(found: Sequence[Findings], proofs: Sequence[Sequence[Proof]]) -
 
 def _print_findings(console: Console, names: str, found: Findings) -> None:
     able = [it for it in found.movers if any(it.chains.values())]
-    account = found.repository.split(":")[4]
+    account = account_in(found.repository)
     console.print(Text(f"Who could do what to {names} of account {account}", style="bold"))
     if able:
         console.print(_table(able, account))

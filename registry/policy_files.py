@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from components.fault import ABSENT, Fault, InvalidInputError
 from registry import reference
-from registry.evaluation import EVERYTHING, Policy, parse
+from registry.evaluation import EVERYTHING, Policy, account_in, parse
 from registry.expiry_files import parse_json
 
 
@@ -27,7 +27,7 @@ class Plan:
     @property
     def account_id(self) -> str:
         """The account that holds them."""
-        return self._arn.split(":")[4]
+        return account_in(self._arn)
 
     @property
     def _arn(self) -> str:

@@ -64,11 +64,9 @@ class _Target:
     """ARNs that fit the pattern and are others'."""
     managed: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
-
-    @property
-    def kind(self) -> str:
-        """As in the names of IAM's actions."""
-        return "Role" if ":role/" in self.arn else "User"
+    """ARNs of its managed policies, and of its groups."""
+    is_protected: bool = False
+    """Whether nobody can change it. What its managed policies say can be changed all the same."""
 
 
 class Ways:
@@ -111,7 +109,10 @@ class Ways:
             if not it.is_service_linked:
                 self.all += self._into(it)
                 bound = (it.boundary_arn or "", it.boundary)
-                levels = self._reshaped(self.principals[it.arn], bound, it)
+                target = _Target(
+                    arn=it.arn, managed=it.managed, groups=it.groups, is_protected=it.is_protected
+                )
+                levels = self._reshaped(self.principals[it.arn], bound, target)
                 if not it.is_role:
                     self._renamed(it, bound, levels)
             if not it.is_protected:
@@ -142,19 +143,11 @@ class Ways:
         if not it.is_protected:
             rewritten = self._iam("UpdateAssumeRolePolicy", it.arn)
             yield Way(to=to, calls=(rewritten,), then=ASSUME_ROLE)
-        named = {
-            name
-            for statement in it.trust.statements
-            if statement.allows
-            for name in statement.principals
-        }
-        yield from self._through_federations(it, to, named)
-        yield from self._through_compute(it, to, named)
+        yield from self._through_federations(it, to)
+        yield from self._through_compute(it, to)
 
-    def _through_federations(
-        self, it: Identity, to: Principal, named: Collection[str]
-    ) -> Iterator[Way]:
-        federations = sorted(name for name in named if name.startswith(FEDERATED))
+    def _through_federations(self, it: Identity, to: Principal) -> Iterator[Way]:
+        federations = sorted(name for name in it.trust.lets_in if name.startswith(FEDERATED))
         if federations:
             anybodys = Policy(tuple(one for one in it.trust.statements if not is_pinned(one)))
             for action in _WITH_FEDERATION:
@@ -180,11 +173,10 @@ class Ways:
                 job = self._request(it.account, "emr-containers:StartJobRun", jobs)
                 yield Way(to=to, calls=(job,))
 
-    def _through_compute(
-        self, it: Identity, to: Principal, named: Collection[str]
-    ) -> Iterator[Way]:
+    def _through_compute(self, it: Identity, to: Principal) -> Iterator[Way]:
+        named = it.trust.lets_in
         services = {name.removeprefix(SERVICE) for name in named if name.startswith(SERVICE)}
-        if ANY in named or any(one.all_but_principals for one in it.trust.statements):
+        if ANY in named:
             services |= {entry.service for entry in COMPUTE}
         for service in sorted(services):
             entries = [one for one in COMPUTE if one.service == _plain(service)]
@@ -201,12 +193,11 @@ class Ways:
             # An instance takes a role in an instance profile.
             profile = f"{_iam_of(it.arn)}instance-profile/*"
             before.append(self._iam("AddRoleToInstanceProfile", profile))
-        first = calls[0]
+        first, *rest = calls
         for source in _sources(it, service, first.resource) if entry.source else [""]:
             if _serves(it, service, source):
-                if source:
-                    calls[0] = self._request(it.account, first.action, source)
-                yield Way(to=to, calls=(*before, *calls))
+                begin = self._request(it.account, first.action, source) if source else first
+                yield Way(to=to, calls=(*before, begin, *rest))
 
     def _calls(self, entry: Compute, it: Identity) -> list[Request]:
         place = {"partition": _partition_of(it.arn), "account": it.account}
@@ -223,7 +214,7 @@ class Ways:
 
     # --- Changing what somebody may do ------------------------------------------------------------
 
-    def _reshaped(self, base: Principal, bound: _Bound, it: Identity | _Target) -> _Levels:
+    def _reshaped(self, base: Principal, bound: _Bound, it: _Target) -> _Levels:
         """What whoever is this one already may get out of it, by its policies and its boundary.
 
         First with the policies that it has, last with all that there could be.
@@ -272,13 +263,13 @@ class Ways:
                         target = _Target(arn=arn, but=others, managed=it.managed, groups=it.groups)
                         self._reshaped(renamed, bound, target)
 
-    def _grants(self, it: Identity | _Target, bound: _Bound) -> list[Request]:
+    def _grants(self, it: _Target, bound: _Bound) -> list[Request]:
         """Any one of these gives it what its caller likes: new text, or another policy's."""
-        kind, but = _kind_and_but(it)
-        if _is_protected(it):
+        if it.is_protected:
             return self._rewrites(it.managed)
+        kind = _kind(it.arn)
         own = [
-            self._iam(f"{verb}{kind}Policy", it.arn, *_bounded(bound), but=but)
+            self._iam(f"{verb}{kind}Policy", it.arn, *_bounded(bound), but=it.but)
             for verb in ("Put", "Attach")
         ]
         if kind == "User":
@@ -290,12 +281,14 @@ class Ways:
         ]
         return [*own, *groups, *self._rewrites(it.managed)]
 
-    def _revocations(self, it: Identity | _Target) -> list[Request]:
+    def _revocations(self, it: _Target) -> list[Request]:
         """Any one of these takes something from it that denies."""
-        kind, but = _kind_and_but(it)
-        if _is_protected(it):
+        if it.is_protected:
             return []
-        own = [self._iam(f"{verb}{kind}Policy", it.arn, but=but) for verb in ("Delete", "Detach")]
+        own = [
+            self._iam(f"{verb}{_kind(it.arn)}Policy", it.arn, but=it.but)
+            for verb in ("Delete", "Detach")
+        ]
         groups = [
             self._iam(action, group)
             for group in sorted(it.groups)
@@ -303,16 +296,15 @@ class Ways:
         ]
         return [*own, *groups]
 
-    def _rebindings(self, it: Identity | _Target, before: _Bound, after: _Bound) -> list[Request]:
+    def _rebindings(self, it: _Target, before: _Bound, after: _Bound) -> list[Request]:
         """Any one of these gives it another permissions boundary, or none, or changes its text."""
         if before[0] == after[0]:
             return self._rewrites({before[0]}) if after[1] is None else []
-        if _is_protected(it):
+        if it.is_protected:
             return []
-        kind, but = _kind_and_but(it)
-        verb = "Put" if after[0] else "Delete"
+        action = f"{'Put' if after[0] else 'Delete'}{_kind(it.arn)}PermissionsBoundary"
         context = _bounded(after) if after[0] else []
-        return [self._iam(f"{verb}{kind}PermissionsBoundary", it.arn, *context, but=but)]
+        return [self._iam(action, it.arn, *context, but=it.but)]
 
     def _rewrites(self, policies: Iterable[str]) -> list[Request]:
         """Any one of these changes what a managed policy says. AWS's own nobody can change."""
@@ -336,8 +328,8 @@ class Ways:
         )
         states = self._reshaped(bare, _UNBOUND, it)[0]
         for bound in self._boundaries:
-            create = self._iam(f"Create{it.kind}", it.arn, *_bounded(bound), but=it.but)
-            for sign_in in _SIGNING_IN[it.kind]:
+            create = self._iam(f"Create{_kind(it.arn)}", it.arn, *_bounded(bound), but=it.but)
+            for sign_in in _SIGNING_IN[_kind(it.arn)]:
                 keys = [self._iam(sign_in, it.arn, but=it.but)] if sign_in else []
                 then = "" if sign_in else ASSUME_ROLE
                 self.all.append(Way(to=states[bound], calls=(*removals, create, *keys), then=then))
@@ -351,7 +343,7 @@ class Ways:
         """
         calls = []
         for it in self._names.get(_name_of(arn), ()):
-            kind, _ = _kind_and_but(it)
+            kind = _kind(it.arn)
             if it.has_inline:
                 calls.append(self._iam(f"Delete{kind}Policy", it.arn))
             if it.has_attached:
@@ -451,15 +443,9 @@ def _bounded(bound: _Bound) -> list[tuple[str, str]]:
     return [] if bound[0] == ANY else [("iam:permissionsboundary", bound[0])]
 
 
-def _is_protected(it: Identity | _Target) -> bool:
-    return isinstance(it, Identity) and it.is_protected
-
-
-def _kind_and_but(it: Identity | _Target) -> tuple[str, frozenset[str]]:
-    """As in the names of IAM's actions; and which ARNs are not meant."""
-    if isinstance(it, _Target):
-        return it.kind, it.but
-    return "Role" if it.is_role else "User", frozenset()
+def _kind(arn: str) -> str:
+    """Whether it is a role's or a user's, as in the names of IAM's actions."""
+    return "Role" if ":role/" in arn else "User"
 
 
 def _each(to: Principal, calls: Iterable[Request], *, held: Principal) -> Iterator[Way]:
