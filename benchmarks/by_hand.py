@@ -6,11 +6,14 @@ Each repository stands in a bare component. The documents are made once, and not
 import pulumi
 import pulumi_aws as aws
 
-from components import guard, retention
+from policies import retention
+from policies.document import to_json
+from policies.repository_policy import repository_policy
+from policies.trust_policy import pipeline_role_policy, trust_policy
 
 IAM = "arn:aws:iam::111122223333:role"
-POLICY = guard.to_json(
-    guard.repository_policy(
+POLICY = to_json(
+    repository_policy(
         {
             "partition": "aws",
             "account_id": "111122223333",
@@ -23,7 +26,7 @@ POLICY = guard.to_json(
         }
     )
 )
-LIFECYCLE_POLICY = guard.to_json(
+LIFECYCLE_POLICY = to_json(
     retention.lifecycle_policy(
         ["latest"],
         [
@@ -36,8 +39,8 @@ LIFECYCLE_POLICY = guard.to_json(
         ],
     )
 )
-TRUST_POLICY = guard.to_json(
-    guard.trust_policy(
+TRUST_POLICY = to_json(
+    trust_policy(
         {
             "partition": "aws",
             "account_id": "111122223333",
@@ -71,7 +74,7 @@ def main() -> None:
         "pipeline-login",
         name="registry-login",
         role=role.name,
-        policy=guard.to_json(guard.pipeline_role_policy()),
+        policy=to_json(pipeline_role_policy()),
         opts=child,
     )
     names = pulumi.Config().require_object("repositories")

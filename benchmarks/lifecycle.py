@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from registry.lifecycle import Image, simulate
-from registry.lifecycle_document import rules_in
+from registry.lifecycle.document import rules_in
+from registry.lifecycle.simulation import Image, simulate
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _TEAMS = 12

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from components.guard import Access, repository_policy, to_json
-from registry.account import account_of
-from registry.movers import Guarded, findings
+from policies.document import to_json
+from policies.repository_policy import Access, repository_policy
+from registry.access.account import account_of
+from registry.access.movers import Guarded, findings
 
 _ACCOUNT: Final = "111122223333"
 _IAM: Final = f"arn:aws:iam::{_ACCOUNT}:"

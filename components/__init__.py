@@ -1,1 +1,1 @@
-"""What the stack declares: the Pulumi components, and the pure rules beneath them."""
+"""What the stack declares: its Pulumi components."""

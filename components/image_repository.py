@@ -5,8 +5,10 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components import guard, retention
-from components.tag_mutability import exclusion_filters
+from policies import retention
+from policies.document import to_json
+from policies.repository_policy import Access, repository_policy
+from policies.tag_mutability import exclusion_filters
 
 
 class ImageRepositoryArgs(TypedDict):
@@ -15,7 +17,7 @@ class ImageRepositoryArgs(TypedDict):
     What its policies are made of are plain values, not Inputs: a preview has to show both whole.
     """
 
-    access: guard.Access
+    access: Access
     """Who may push, pull, delete, and change the guard."""
     tag_mutability: str
     """MUTABLE, MUTABLE_WITH_EXCLUSION or IMMUTABLE_WITH_EXCLUSION."""
@@ -65,8 +67,8 @@ class ImageRepository(pulumi.ComponentResource):
         ValueError for a tag mutability that the stack does not have.
         """
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
-        repository_policy = guard.to_json(guard.repository_policy(args["access"]))
-        lifecycle_policy = guard.to_json(
+        guard = to_json(repository_policy(args["access"]))
+        lifecycle_policy = to_json(
             retention.lifecycle_policy(args["movable_tags"], args.get("retention", []))
         )
         filters = exclusion_filters(
@@ -112,7 +114,7 @@ class ImageRepository(pulumi.ComponentResource):
         aws.ecr.RepositoryPolicy(
             f"{name}-policy",
             repository=repository.name,
-            policy=repository_policy,
+            policy=guard,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 retain_on_delete=True,

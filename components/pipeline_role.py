@@ -5,7 +5,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components import guard
+from policies.document import to_json
+from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 
 
 class PipelineRoleArgs(TypedDict):
@@ -15,7 +16,7 @@ class PipelineRoleArgs(TypedDict):
     it whole.
     """
 
-    trust: guard.Trust
+    trust: Trust
     """Who may become the role."""
     path: NotRequired[str]
     """The role's path, with a slash at both ends. Default: /."""
@@ -46,7 +47,7 @@ class PipelineRole(pulumi.ComponentResource):
             name=name,
             path=args.get("path", "/"),
             description="Pushes images to ECR and moves their tags",
-            assume_role_policy=guard.to_json(guard.trust_policy(args["trust"])),
+            assume_role_policy=to_json(trust_policy(args["trust"])),
             permissions_boundary=args.get("permissions_boundary"),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -54,7 +55,7 @@ class PipelineRole(pulumi.ComponentResource):
             f"{name}-login",
             name="registry-login",
             role=role.name,
-            policy=guard.to_json(guard.pipeline_role_policy()),
+            policy=to_json(pipeline_role_policy()),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.arn = role.arn

@@ -1,5 +1,22 @@
 """`python -m registry`: what a tag means, who moved it, and moving it."""
 
-from registry.cli import app
+import typer
 
-app(prog_name="python -m registry")
+from registry.access import cli as access
+from registry.lifecycle import cli as lifecycle
+from registry.tags import cli as tags
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: readable in a build's log, and quicker to start
+    no_args_is_help=True,
+    help="Move, promote, roll back, resolve and trace the tags of a repository in Amazon ECR. "
+    "Region, profile and endpoint come from the environment, as with any AWS tool. Exit status: "
+    "0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage.",
+)
+for part in (tags, lifecycle, access):
+    app.add_typer(part.app)
+
+if __name__ == "__main__":
+    app(prog_name="python -m registry")

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
-from components import guard, retention
-from components.tag_mutability import is_write_once
-from registry import convention, images, reference
-from registry.errors import RefusedError
-from registry.moves import move, promote
-from registry.resolve import resolve
-from registry.rollback import NoTrailError, rollback
+from policies import retention, tag_convention
+from policies.document import to_json
+from policies.repository_policy import repository_policy
+from policies.tag_mutability import is_write_once
+from registry.aws import images, reference
+from registry.aws.errors import RefusedError
+from registry.aws.trail import NoTrailError
+from registry.tags.moves import move, promote
+from registry.tags.resolve import resolve
+from registry.tags.rollback import rollback
 from rehearsal.embedded_aws import EmbeddedAws, Repository
 from rehearsal.program import Update
 from settings import Account, StackSettings
@@ -91,10 +94,10 @@ def intended(
                 scan_on_push=it.scan_on_push,
                 kms_key=it.kms_key,
                 tags=default_tags | it.tags,
-                lifecycle_policy=guard.to_json(
+                lifecycle_policy=to_json(
                     retention.lifecycle_policy(settings.movable_tags, args.get("retention", []))
                 ),
-                policy=guard.to_json(guard.repository_policy(args["access"])),
+                policy=to_json(repository_policy(args["access"])),
             )
         )
     return repositories
@@ -233,7 +236,7 @@ class _Scene:
             self._expect(promotion.tag, self.second)
         self._expect(self.movable_tags[0], self.second)
         image, _ = self.operated.image_and_place(self.second.tag, self.second.tag)
-        stages = [tag.stage for tag in convention.unique_tags(image.tags)]
+        stages = [tag.stage for tag in tag_convention.unique_tags(image.tags)]
         if stages != ["prod", "stg", "merged"]:
             raise _FailedError(f"{self.repository.name}: the promoted build is {image.tags}")
         return f"the second build is {_short(promotion.tag)}; {self.movable_tags[0]} is on it"

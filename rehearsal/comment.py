@@ -1,9 +1,9 @@
-"""Pure: what a rehearsal proves, in Markdown, as a comment on a pull request."""
+"""What a rehearsal proves, in Markdown, as a comment on a pull request."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-from registry.proofs import Proof, Row
+from registry.access.proofs import Proof, Row
 from rehearsal.report import ABILITIES, HOW_THEY_COUNT, abilities
 
 

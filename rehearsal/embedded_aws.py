@@ -23,7 +23,7 @@ from moto.core.exceptions import ServiceException
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 from pydantic import TypeAdapter, ValidationError
 
-from components.tag_mutability import is_write_once
+from policies.tag_mutability import is_write_once
 from rehearsal.stack_file import StackFile, StackFileError
 from settings import Account
 from settings.values import RoleArn

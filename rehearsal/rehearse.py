@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic.alias_generators import to_camel
 
 import settings
-from registry.lifecycle_document import rules_in
-from registry.proofs import Proof, Row, alike, prove, table
+from registry.access.proofs import Proof, Row, alike, prove, table
+from registry.lifecycle.document import rules_in
 from rehearsal import program
 from rehearsal.acts import Act, intended, perform
 from rehearsal.comment import comment

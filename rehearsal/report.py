@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from registry.proofs import Proof, Row
+from registry.access.proofs import Proof, Row
 from rehearsal.acts import Act
 from rehearsal.program import Resource, Update
 from rehearsal.year import Year, picture

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
 from typing import Any, Final
 
-from registry.lifecycle import Image, pattern, simulate
-from registry.lifecycle_document import Rule
+from registry.lifecycle.document import Rule
+from registry.lifecycle.simulation import Image, pattern, simulate
 
 DAYS: Final = 365
 STAGES: Final = ("prod", "stg", "merged", "dev", "pr")

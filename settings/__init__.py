@@ -14,7 +14,7 @@ import pulumi
 from pulumi.runtime import get_config_env
 from pulumi.runtime.config import CONFIG
 
-from components.fault import InvalidInputError
+from policies.fault import InvalidInputError
 from settings.draft import Draft
 from settings.model import Account, PipelineRoleSettings, RepositorySettings, StackSettings
 from settings.rules import SHARED_RULES, length_faults

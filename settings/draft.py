@@ -8,8 +8,8 @@ from typing import Any, Final, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from components.fault import Fault
-from components.tag_mutability import TAG_MUTABILITIES
+from policies.fault import Fault
+from policies.tag_mutability import TAG_MUTABILITIES
 from settings.model import (
     Account,
     PipelineRoleSettings,

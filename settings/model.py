@@ -6,9 +6,9 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 from pydantic.alias_generators import to_camel
 
-from components import retention
 from components.image_repository import ImageRepositoryArgs
 from components.pipeline_role import PipelineRoleArgs
+from policies import retention
 from settings.values import (
     AccountId,
     AdministratorRoles,

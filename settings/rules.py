@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from components import guard, retention
-from components.fault import Fault, InvalidInputError, key_at
-from components.tag_mutability import MAX_EXCLUSION_FILTERS, matches
+from policies import retention
+from policies.fault import Fault, InvalidInputError, key_at
+from policies.repository_policy import repository_policy
+from policies.tag_mutability import MAX_EXCLUSION_FILTERS, matches
+from policies.trust_policy import trust_policy
 from settings.draft import Draft
 from settings.model import Account, StackSettings
 
@@ -234,8 +236,8 @@ def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
     """The documents fit. Every repository has the same lists, and at most one statement more."""
     longest = max(settings.repositories, key=lambda it: settings.repositories[it].lambda_pull)
     documents: list[Callable[[], object]] = [
-        lambda: guard.repository_policy(settings.repository_args(longest, account)["access"]),
-        lambda: guard.trust_policy(settings.pipeline_role.to_args(account)["trust"]),
+        lambda: repository_policy(settings.repository_args(longest, account)["access"]),
+        lambda: trust_policy(settings.pipeline_role.to_args(account)["trust"]),
     ]
     for document in documents:
         try:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from components.tag_mutability import (
+from policies.tag_mutability import (
     MAX_EXCLUSION_FILTERS,
     MAX_FILTER_WILDCARDS,
     PATTERN,

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
-from components.guard import Access
+from policies.repository_policy import Access
 from rehearsal.stack_file import StackFile, read
 from settings import Account
 

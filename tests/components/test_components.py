@@ -7,11 +7,13 @@ import pulumi
 import pytest
 from pulumi.provider.experimental.analyzer import Analyzer
 
-from components import guard, retention
-from components.fault import InvalidInputError
-from components.guard import Access, Trust
 from components.image_repository import ImageRepository, ImageRepositoryArgs
 from components.pipeline_role import PipelineRole, PipelineRoleArgs
+from policies import retention
+from policies.document import to_json
+from policies.fault import InvalidInputError
+from policies.repository_policy import Access, repository_policy
+from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 from rehearsal.program import Resource, execute
 from rehearsal.stack_file import StackFile
 from tests.conftest import Cloud
@@ -63,11 +65,11 @@ class TestImageRepository:
         }
         assert built[LIFECYCLE_POLICY].inputs == {
             "repository": "app",
-            "policy": guard.to_json(retention.lifecycle_policy(["latest"], [])),
+            "policy": to_json(retention.lifecycle_policy(["latest"], [])),
         }
         assert built[REPOSITORY_POLICY].inputs == {
             "repository": "app",
-            "policy": guard.to_json(guard.repository_policy(args["access"])),
+            "policy": to_json(repository_policy(args["access"])),
         }
 
     def test_the_inputs_of_one_with_everything(
@@ -203,7 +205,7 @@ class TestPipelineRole:
             "name": "push",
             "path": "/",
             "description": "Pushes images to ECR and moves their tags",
-            "assumeRolePolicy": guard.to_json(guard.trust_policy(trust)),
+            "assumeRolePolicy": to_json(trust_policy(trust)),
         }
         assert (policy.type, policy.name, policy.parent) == (
             "aws:iam/rolePolicy:RolePolicy",
@@ -213,7 +215,7 @@ class TestPipelineRole:
         assert policy.inputs == {
             "name": "registry-login",
             "role": "push",
-            "policy": guard.to_json(guard.pipeline_role_policy()),
+            "policy": to_json(pipeline_role_policy()),
         }
 
     def test_a_path_and_a_boundary(self, prod: StackFile, cloud: Cloud, trust: Trust) -> None:

@@ -10,10 +10,10 @@ from botocore.loaders import create_loader
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from registry import trail
-from registry.aws import Aws
-from registry.images import Repository
-from registry.reference import Reference
+from registry.aws import trail
+from registry.aws.images import Repository
+from registry.aws.reference import Reference
+from registry.aws.session import Aws
 from tests.registry.builds import NAME, REGION
 
 if TYPE_CHECKING:

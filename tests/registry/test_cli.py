@@ -10,12 +10,13 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner, Result
 
-from components.guard import repository_policy, to_json
-from registry.aws import ATTEMPTS, Aws
-from registry.cli import app
+from policies.document import to_json
+from policies.repository_policy import repository_policy
+from registry.__main__ import app
+from registry.aws.session import ATTEMPTS, Aws
+from tests.registry.aws.test_trail import access, page
 from tests.registry.builds import ACCOUNT, NAME, REGION, Wire, build, digest_of, place, sha, tag
 from tests.registry.events import DIGESTS, PIPELINE, expiry, identity, put
-from tests.registry.test_trail import access, page
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient

@@ -13,11 +13,12 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from components.guard import repository_policy, to_json
+from policies.document import to_json
+from policies.repository_policy import repository_policy
+from tests.registry.aws.test_trail import access, page
 from tests.registry.builds import ACCOUNT, NAME, REGION, build, place, sha, tag
 from tests.registry.events import DIGESTS, PIPELINE, deletion, expiry, put
-from tests.registry.lifecycle_documents import count, policy, tagged
-from tests.registry.test_trail import access, page
+from tests.registry.lifecycle.documents import count, policy, tagged
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient

@@ -12,7 +12,7 @@ import pytest
 from moto.ecr.exceptions import RepositoryNotFoundException
 
 from components import image_repository
-from components.tag_mutability import exclusion_filters
+from policies.tag_mutability import exclusion_filters
 from rehearsal.acts import Act, intended, perform
 from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from rehearsal.program import Resource, Update, run

@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from registry.proofs import Counterexample, Proof, Row
+from registry.access.proofs import Counterexample, Proof, Row
 from rehearsal.comment import comment
 
 ROW = Row(

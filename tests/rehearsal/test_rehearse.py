@@ -38,8 +38,8 @@ def weakened(project: Path) -> Path:
         program.read_text().replace(
             "import settings\n",
             "import settings\n"
-            "from components import guard\n"
-            "guard.ACTIONS['PutImage'] = guard.Effect.UPLOAD\n",
+            "from policies import ecr_actions\n"
+            "ecr_actions.ACTIONS['PutImage'] = ecr_actions.Effect.UPLOAD\n",
         )
     )
     return project
@@ -286,7 +286,7 @@ class TestExitStatus:
             program.read_text().replace(
                 "import settings\n",
                 "import settings\n"
-                "from components import guard\n"
+                "from policies import repository_policy as guard\n"
                 "denies = guard.denies\n"
                 "guard.denies = lambda it: [deny | {'Resource': '*'} for deny in denies(it)]\n",
             )

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from components.retention import RetentionRule, lifecycle_policy
-from registry.lifecycle_document import rules_in
+from policies.retention import RetentionRule, lifecycle_policy
+from registry.lifecycle.document import rules_in
 from rehearsal.year import Event, Year, figures, history, live, picture
-from tests.registry.lifecycle_documents import (
+from tests.registry.lifecycle.documents import (
     ANY,
     ARCHIVE,
     count,

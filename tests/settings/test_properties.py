@@ -9,10 +9,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import settings
-from components import guard, retention
-from components.fault import Fault, InvalidInputError
-from components.tag_mutability import exclusion_filters, matches
-from registry.proofs import alike, prove
+from policies import retention
+from policies.document import to_json
+from policies.fault import Fault, InvalidInputError
+from policies.repository_policy import repository_policy
+from policies.tag_mutability import exclusion_filters, matches
+from registry.access.proofs import alike, prove
 from settings import Account, StackSettings
 
 ACCOUNT = Account(partition="aws", id="111122223333", region="eu-west-2")
@@ -98,10 +100,8 @@ def documents(parsed: StackSettings) -> list[str]:
     texts = []
     for name in parsed.repositories:
         args = parsed.repository_args(name, ACCOUNT)
-        texts.append(guard.to_json(guard.repository_policy(args["access"])))
-        texts.append(
-            guard.to_json(retention.lifecycle_policy(args["movable_tags"], args["retention"]))
-        )
+        texts.append(to_json(repository_policy(args["access"])))
+        texts.append(to_json(retention.lifecycle_policy(args["movable_tags"], args["retention"])))
     return texts
 
 
@@ -112,13 +112,13 @@ def test_every_document_is_one_that_aws_takes(configuration: dict[str, Any]) -> 
     assert parsed.repositories.keys() == configuration["repositories"].keys()
     for name, repository in parsed.repositories.items():
         args = parsed.repository_args(name, ACCOUNT)
-        policy = guard.repository_policy(args["access"])
-        assert len(guard.to_json(policy)) <= 10_240
+        policy = repository_policy(args["access"])
+        assert len(to_json(policy)) <= 10_240
         sids = [statement["Sid"] for statement in policy["Statement"]]
         assert len(sids) == len(set(sids))
 
         lifecycle = retention.lifecycle_policy(args["movable_tags"], args["retention"])
-        assert 100 <= len(guard.to_json(lifecycle)) <= 30_720
+        assert 100 <= len(to_json(lifecycle)) <= 30_720
         rules = lifecycle["rules"]
         assert [rule["rulePriority"] for rule in rules] == list(range(1, len(rules) + 1))
         shields = [
@@ -161,7 +161,7 @@ def test_every_claim_is_proved_of_every_guard(configuration: dict[str, Any]) -> 
     groups = alike(
         (
             f"arn:aws:ecr:eu-west-2:111122223333:repository/{number}",
-            guard.to_json(guard.repository_policy(it)),
+            to_json(repository_policy(it)),
             it,
         )
         for number, it in enumerate(accesses)

@@ -11,7 +11,7 @@ from pulumi.runtime.config import CONFIG
 from pydantic import TypeAdapter, ValidationError
 
 import settings
-from components.fault import InvalidInputError
+from policies.fault import InvalidInputError
 from settings import Account, StackSettings
 from settings.values import RepositoryName
 

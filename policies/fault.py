@@ -1,0 +1,78 @@
+"""What is wrong with an input, said so that its author can mend it."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+ABSENT: Final = object()
+"""The value of a key that is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One refused value: where it stands, what it is, the rule it breaks, and how to mend it.
+
+    `where` is a path as Pulumi writes it: keys and list positions, outermost first.
+    """
+
+    where: tuple[str | int, ...]
+    value: Any = ABSENT
+    rule: str
+    fix: str
+
+    def under(self, *prefix: str | int) -> "Fault":
+        """The same fault, seen from further outside."""
+        return replace(self, where=(*prefix, *self.where))
+
+    def __str__(self) -> str:
+        """`KEY = VALUE: RULE; FIX`, on one line however large the value."""
+        value = "" if self.value is ABSENT else f" = {_excerpt(self.value)}"
+        return f"{key_at(self.where)}{value}: {self.rule}; {self.fix}"
+
+
+class InvalidInputError(ValueError):
+    """Refused input, with every fault that was found in it."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+def parse_json(text: str, what: str, fix: str) -> Any:
+    """What is written. Raises InvalidInputError, with the fix, for text that is no JSON."""
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InvalidInputError(
+            [
+                Fault(
+                    where=(),
+                    value=text,
+                    rule=f"the {what} is no JSON ({error})",
+                    fix=fix,
+                )
+            ]
+        ) from None
+
+
+_PLAIN_KEY: Final = re.compile(r"[\w:/-]+")
+
+
+def key_at(where: Iterable[str | int]) -> str:
+    """A path in the syntax of `pulumi config set --path`."""
+    key = ""
+    for step in where:
+        if isinstance(step, int):
+            key += f"[{step}]"
+        elif not _PLAIN_KEY.fullmatch(step):
+            key += f"[{json.dumps(step, ensure_ascii=False)}]"
+        else:
+            key += f".{step}" if key else step
+    return key
+
+
+def _excerpt(value: object, limit: int = 100) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

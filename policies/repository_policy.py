@@ -1,0 +1,125 @@
+"""Pure: the policy of a repository, which is its guard: who may do what to its images.
+
+It is made of names alone, so that the first preview shows it whole, and has a fixed order, so that
+no update is ever only a reordering. What is beyond a repository's policy is the organization's:
+policies/organization.py.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final, TypedDict
+
+from policies.document import allow, document_of, refuse_longer_than
+from policies.ecr_actions import LAMBDA_PULL, Effect, actions
+
+MAX_REPOSITORY_POLICY: Final = 10_240
+"""Characters of a repository policy: `RepositoryPolicyText` in
+https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_SetRepositoryPolicy.html"""
+
+
+class Access(TypedDict):
+    """Who may do what to a repository. ARNs are exact: no wildcards, a role's path included."""
+
+    partition: str
+    """The AWS partition of the stack's account: aws, aws-cn, aws-us-gov, …"""
+    account_id: str
+    """The account that holds the repository: 12 digits."""
+    region: str
+    """The Region that holds the repository."""
+    pipeline_roles: list[str]
+    """ARNs of the roles that may push images and move tags, of this account or of another."""
+    administrator_roles: list[str]
+    """ARNs of the roles of this account that may delete images and change the guard."""
+    pull_accounts: list[str]
+    """Ids of the accounts whose principals may pull, as far as those accounts allow it them."""
+    pull_organization: str
+    """Id of the organization whose principals may pull; empty for none."""
+    lambda_pull: bool
+    """Whether functions of this account may be made from the images."""
+
+
+def denies(access: Access) -> list[dict[str, Any]]:
+    """What the guard is: two Denies that nothing outweighs.
+
+    They follow AWS's replacement for NotPrincipal: everybody (`*`), save those whose
+    `aws:PrincipalArn` is in the list. ArnNotEquals is true for a caller without that key, so they
+    hold for whoever cannot be told, and they bind the account's root too.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
+
+    No Resource is named: a repository policy is about its own repository. ReplicateImage stays
+    out: only ECR's service-linked role makes that call, and AWS documents no effect of a
+    repository policy on it.
+    """
+    return [
+        {
+            "Sid": "OnlyThePipelineMovesTags",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": actions(Effect.MOVE_TAG),
+            "Condition": everybody_but(access["pipeline_roles"]),
+        },
+        {
+            "Sid": "OnlyAdministratorsDeleteAndChangeTheGuard",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD),
+            "Condition": everybody_but(access["administrator_roles"]),
+        },
+    ]
+
+
+def everybody_but(roles: Iterable[str]) -> dict[str, Any]:
+    """The condition of a Deny that spares these roles alone."""
+    return {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}}
+
+
+def repository_policy(access: Access) -> dict[str, Any]:
+    """The policy of a repository: what is denied, then what is allowed.
+
+    Raises InvalidInputError where AWS would refuse the document for its length.
+    """
+    iam = f"arn:{access['partition']}:iam::"
+    pipeline = sorted(set(access["pipeline_roles"]))
+    local = [arn for arn in pipeline if arn.startswith(f"{iam}{access['account_id']}:")]
+    foreign = [arn for arn in pipeline if arn not in local]
+    push_and_pull = actions(Effect.PULL, Effect.UPLOAD, Effect.MOVE_TAG)
+    pull = actions(Effect.PULL)
+
+    statements = denies(access)
+    if local:
+        # The role itself is the principal: in its own account that grants without any policy
+        # attached to it.
+        statements.append(allow("ThePipelinePushesAndPulls", {"AWS": local}, push_and_pull))
+    if foreign:
+        # The account is the principal and the condition names the role: a role as principal is
+        # stored by its unique id, and would be lost with the role when it is created anew.
+        roots = sorted({f"{iam}{arn.split(':')[4]}:root" for arn in foreign})
+        statements.append(
+            allow("ThePipelineOfOtherAccountsPushesAndPulls", {"AWS": roots}, push_and_pull)
+            | {"Condition": {"ArnEquals": {"aws:PrincipalArn": foreign}}}
+        )
+    if access["pull_accounts"]:
+        roots = sorted({f"{iam}{account}:root" for account in access["pull_accounts"]})
+        statements.append(allow("OtherAccountsPull", {"AWS": roots}, pull))
+    if access["pull_organization"]:
+        organization = {"aws:PrincipalOrgID": access["pull_organization"]}
+        statements.append(
+            allow("TheOrganizationPulls", "*", pull) | {"Condition": {"StringEquals": organization}}
+        )
+    if access["lambda_pull"]:
+        # Without this statement Lambda writes one like it by itself, against the guard.
+        # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
+        functions = (
+            f"arn:{access['partition']}:lambda:{access['region']}:{access['account_id']}:function:*"
+        )
+        statements.append(
+            allow("LambdaPulls", {"Service": "lambda.amazonaws.com"}, LAMBDA_PULL)
+            | {"Condition": {"ArnLike": {"aws:SourceArn": functions}}}
+        )
+    document = document_of(statements)
+    lists = {
+        "pipeline roles": pipeline,
+        "administrator roles": access["administrator_roles"],
+        "pull accounts": access["pull_accounts"],
+    }
+    refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document, lists)
+    return document

@@ -1,0 +1,217 @@
+"""Pure: which images are kept, as an ECR lifecycle policy document.
+
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NotRequired, TypedDict
+
+from policies.fault import Fault, InvalidInputError
+from policies.tag_mutability import PATTERN
+
+MAX_RULES: Final = 50
+MAX_PATTERN_WILDCARDS: Final = 4
+MAX_IMAGES: Final = 100_000
+"""Images that one repository holds: keeping more than that expires nothing, ever."""
+
+
+class RetentionRule(TypedDict):
+    """One wish: exactly one of `tags`, `untagged` and `any`, with the number that goes with it."""
+
+    tags: NotRequired[str]
+    """The images with a tag that matches this pattern."""
+    untagged: NotRequired[bool]
+    """The images without a tag."""
+    any: NotRequired[bool]
+    """All images that no rule before this one has claimed."""
+    keep_newest: NotRequired[int]
+    """Keep this many of them, the last pushed first, and expire the others."""
+    expire_after_days: NotRequired[int]
+    """Expire each of them this many days after its push."""
+
+
+_NUMBERS: Final = {
+    "tags": ("keep_newest", "expire_after_days"),
+    "untagged": ("expire_after_days",),
+    "any": ("keep_newest",),
+}
+"""What each kind of rule may count."""
+
+_SHAPES: Final = (
+    "write one of {tags: PATTERN, keepNewest: N}, {tags: PATTERN, expireAfterDays: N}, "
+    "{untagged: true, expireAfterDays: N}, {any: true, keepNewest: N}"
+)
+
+
+def lifecycle_policy(
+    movable_tags: Sequence[str], rules: Sequence[RetentionRule]
+) -> dict[str, list[dict[str, Any]]]:
+    """The document: a shield for each movable tag, then the rules in the order they are written.
+
+    A tag sits on one image, so "more than one image tagged `latest`" never comes true and the
+    shield expires nothing. But an image that matches a rule is out of reach of every later one:
+    behind the shield no rule can take the image that `latest` names.
+
+    An image is decided about by the first rule that it matches. So a rule that keeps the newest N
+    takes none of the newest N that match it, and no later rule takes one of them; only an earlier
+    rule can, one that another of its tags matches. And those that an earlier rule keeps take their
+    places among the N all the same: `stg-*` behind `prod-*` counts the releases too.
+
+    Raises InvalidInputError where AWS would refuse the document, or read it otherwise than meant.
+    """
+    if faults := list(faults_in(movable_tags, rules)):
+        raise InvalidInputError(faults)
+    selections = [
+        (f"Keep the image that {tag} names", _tagged(tag) | _count(1)) for tag in movable_tags
+    ]
+    selections += [(_description(rule), _selection(rule)) for rule in rules]
+    return {
+        "rules": [
+            {
+                "rulePriority": priority,
+                "description": description,
+                "selection": selection,
+                "action": {"type": "expire"},
+            }
+            for priority, (description, selection) in enumerate(selections, start=1)
+        ]
+    }
+
+
+def faults_in(
+    movable_tags: Sequence[str], rules: Sequence[RetentionRule | None]
+) -> Iterator[Fault]:
+    """Everything that is wrong with the rules, each fault under the rule's position.
+
+    None stands for a rule that was refused already.
+    """
+    if len(movable_tags) + len(rules) > MAX_RULES:
+        yield Fault(
+            where=(),
+            value=len(rules),
+            rule=f"a lifecycle policy has at most {MAX_RULES} rules, "
+            f"{len(movable_tags)} of which shield the movable tags",
+            fix=f"keep {MAX_RULES - len(movable_tags)} rules at the most",
+        )
+    first_with: dict[object, int] = {}
+    for position, rule in enumerate(rules):
+        if rule is None:
+            continue
+        kinds = [kind for kind in _NUMBERS if kind in rule]
+        if len(kinds) != 1:
+            yield Fault(
+                where=(position,),
+                value=_as_written(rule),
+                rule="a rule is about exactly one of tags, untagged and any",
+                fix=_SHAPES,
+            )
+            continue
+        [kind] = kinds
+        numbers = [key for key in ("keep_newest", "expire_after_days") if key in rule]
+        if len(numbers) != 1 or numbers[0] not in _NUMBERS[kind]:
+            allowed = " or ".join(_CAMEL[key] for key in _NUMBERS[kind])
+            yield Fault(
+                where=(position,),
+                value=_as_written(rule),
+                rule=f"a rule about {kind} has exactly one number, {allowed}",
+                fix=_SHAPES,
+            )
+        yield from (fault.under(position) for fault in _faults_in_values(rule))
+
+        subject = rule.get("tags", kind)
+        if rule.get("tags") in movable_tags:
+            yield Fault(
+                where=(position, "tags"),
+                value=subject,
+                rule=f"the movable tag {subject} has a shield already, written by the stack",
+                fix="leave this rule out",
+            )
+        elif (first := first_with.setdefault((kind, subject), position)) != position:
+            yield Fault(
+                where=(position,),
+                value=_as_written(rule),
+                rule=f"rule [{first}] is about the same images, so this one never applies",
+                fix="make one rule of the two",
+            )
+        if kind == "any" and position != len(rules) - 1:
+            yield Fault(
+                where=(position,),
+                value=_as_written(rule),
+                rule="the rule about any image comes last",
+                fix="move it behind the others",
+            )
+
+
+def _faults_in_values(rule: RetentionRule) -> Iterator[Fault]:
+    for kind in ("untagged", "any"):
+        if rule.get(kind, True) is not True:
+            yield Fault(
+                where=(kind,),
+                value=rule.get(kind),
+                rule=f"{kind} is true where it is written",
+                fix="write true, or leave the rule out",
+            )
+    for key in ("keep_newest", "expire_after_days"):
+        number = rule.get(key, 1)
+        if not isinstance(number, int) or not 1 <= number <= MAX_IMAGES:
+            yield Fault(
+                where=(_CAMEL[key],),
+                value=number,
+                rule=f"the number is between 1 and {MAX_IMAGES:,}",
+                fix="write such a number",
+            )
+    pattern = rule.get("tags", "*")
+    if not PATTERN.fullmatch(pattern):
+        yield Fault(
+            where=("tags",),
+            value=pattern,
+            rule="a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as a tag does",
+            fix="write one such as prod-*",
+        )
+    if pattern.count("*") > MAX_PATTERN_WILDCARDS:
+        yield Fault(
+            where=("tags",),
+            value=pattern,
+            rule=f"a pattern in a lifecycle policy has at most {MAX_PATTERN_WILDCARDS} wildcards",
+            fix="use fewer *",
+        )
+
+
+def _as_written(rule: RetentionRule) -> dict[str, Any]:
+    return {_CAMEL.get(key, key): value for key, value in rule.items()}
+
+
+_CAMEL: Final = {"keep_newest": "keepNewest", "expire_after_days": "expireAfterDays"}
+
+
+def _tagged(pattern: str) -> dict[str, Any]:
+    # A pattern list, never a prefix list: the prefix "latest" matches latest-arm64 too. And one
+    # pattern only: the entries of a list are joined by AND over the tags of an image.
+    return {"tagStatus": "tagged", "tagPatternList": [pattern]}
+
+
+def _count(number: int) -> dict[str, Any]:
+    return {"countType": "imageCountMoreThan", "countNumber": number}
+
+
+def _selection(rule: RetentionRule) -> dict[str, Any]:
+    images = (
+        _tagged(rule["tags"])
+        if "tags" in rule
+        else {"tagStatus": "untagged" if "untagged" in rule else "any"}
+    )
+    if "keep_newest" in rule:
+        return images | _count(rule["keep_newest"])
+    days = rule["expire_after_days"]
+    return images | {"countType": "sinceImagePushed", "countUnit": "days", "countNumber": days}
+
+
+def _description(rule: RetentionRule) -> str:
+    if "any" in rule:
+        images = "all other images"
+    else:
+        images = f"images tagged {rule['tags']}" if "tags" in rule else "untagged images"
+    if "keep_newest" in rule:
+        return f"Keep the newest {rule['keep_newest']} of {images}"
+    days = rule["expire_after_days"]
+    return f"Expire {images} {days} {'day' if days == 1 else 'days'} after their push"

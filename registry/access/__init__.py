@@ -1,0 +1,1 @@
+"""Who can do what to a repository: proved over everybody, and found for each principal."""

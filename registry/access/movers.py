@@ -1,0 +1,302 @@
+"""Who could move a tag, delete an image or change the guard, by whatever way, and how."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from registry.access.account import Account, Identity
+from registry.access.evaluation import (
+    ANY,
+    EVERYTHING,
+    FEDERATED,
+    SERVICE,
+    Policy,
+    Principal,
+    account_in,
+    fits,
+    is_pattern,
+    parse,
+)
+from registry.access.paths import Chain, Chains, Network, Target
+from registry.access.proofs import (
+    CHANGE_GUARD,
+    DELETE_IMAGES,
+    MOVE_TAGS,
+    Claim,
+    Proof,
+    alike,
+    prove,
+)
+from registry.access.ways import Ways
+
+if TYPE_CHECKING:
+    from policies.repository_policy import Access
+
+ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "moveTags": MOVE_TAGS,
+    "deleteImages": DELETE_IMAGES,
+    "changeGuard": CHANGE_GUARD,
+}
+"""What is asked of everybody, and the calls on a repository of which any one is enough."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mover:
+    """What somebody can do, by themselves or by becoming others."""
+
+    principal: str
+    chains: Mapping[str, Chain | None]
+    """The shortest way to each ability, by its name; None where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrance:
+    """Somebody outside of the account whom the trust policy of an able role lets in."""
+
+    role: str
+    trusts: str
+    """A service, or a federated identity provider."""
+    conditions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Who could do what to one repository."""
+
+    repository: str
+    like: str
+    """ARN of the repository that was evaluated. What was found is told of all that are like it."""
+    movers: tuple[Mover, ...]
+    """Every role and user, and those of other accounts that have or are given a say."""
+    root: Mover
+    is_home: bool
+    """Whether the roles and users of the account that holds the repository are known."""
+    missing: tuple[str, ...]
+    """ARNs that its policy names, of roles and users that do not exist."""
+    entrances: tuple[Entrance, ...]
+    """Into the roles that could do something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarded:
+    """A repository to ask about."""
+
+    arn: str
+    text: str
+    """Its policy, as AWS has it."""
+
+    @property
+    def account(self) -> str:
+        """The account that holds it."""
+        return account_in(self.arn)
+
+    @property
+    def partition(self) -> str:
+        """The AWS partition of that account."""
+        return self.arn.split(":")[1]
+
+    @property
+    def policy(self) -> Policy:
+        """What its policy says. Raises UnreadablePolicyError."""
+        return parse(self.text)
+
+    @property
+    def listed(self) -> frozenset[str]:
+        """The ARNs by which its policy tells its callers apart: those that its guard names."""
+        return frozenset(
+            value
+            for statement in self.policy.statements
+            for condition in statement.conditions
+            if condition.key == _PRINCIPAL_ARN
+            for value in condition.values
+        )
+
+    def exempted(self, action: str) -> list[str]:
+        """The roles and users that its Denies of an action leave out, one by one."""
+        return sorted(
+            value
+            for value in self.listed
+            if _is_exact(value)
+            and any(
+                condition.key == _PRINCIPAL_ARN
+                and "Not" in condition.operator
+                and value in condition.values
+                for statement in self.policy.about(action)
+                for condition in statement.conditions
+                if not statement.allows
+            )
+        )
+
+
+_PRINCIPAL_ARN: Final = "aws:principalarn"
+
+
+def _is_exact(arn: str) -> bool:
+    """Whether it is the ARN of one role or user."""
+    return bool(account_in(arn)) and not is_pattern(arn) and arn.split(":")[5].startswith(_KINDS)
+
+
+_KINDS: Final = ("role/", "user/")
+
+
+def proofs(repository: Guarded) -> list[Proof]:
+    """What holds of everybody, whether listed or not: nobody but those whom the policy exempts."""
+    access: Access = {
+        "partition": repository.partition,
+        "region": repository.arn.split(":")[3],
+        "account_id": repository.account,
+        "pipeline_roles": repository.exempted("ecr:PutImage"),
+        "administrator_roles": repository.exempted("ecr:SetRepositoryPolicy"),
+        "pull_accounts": [],
+        "pull_organization": "",
+        "lambda_pull": False,
+    }
+    claims = [Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH]
+    # Of nobody everything is true.
+    claims += [Claim.PUSHED] if access["pipeline_roles"] else []
+    claims += [Claim.LOCKED_OUT] if access["administrator_roles"] else []
+    return prove(alike([(repository.arn, repository.text, access)]), claims)
+
+
+def findings(
+    account: Account, repositories: Sequence[Guarded], scps: tuple[Policy, ...] = ()
+) -> list[Findings]:
+    """Who could do what to each repository, and how.
+
+    `scps` are the service control policies of the account that holds them, one for each level of
+    the organization. Repositories for which no policy makes a difference are evaluated once.
+    """
+    listed = frozenset[str]().union(*(it.listed for it in repositories))
+    ways = Ways(account, listed, scps, {it.account for it in repositories})
+    network = Network(ways.all)
+    policies = (*account.policies, *account.managed.values(), *scps)
+    patterns = {
+        pattern for policy in policies for it in policy.statements for pattern in it.resources
+    }
+    evaluated: dict[Any, Findings] = {}
+    found = []
+    for repository in repositories:
+        key = _likeness(repository, patterns)
+        if key not in evaluated:
+            evaluated[key] = _findings(account, ways, network, repository, scps)
+        found.append(_of(repository.arn, evaluated[key]))
+    return found
+
+
+def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
+    """Who else could move a tag in any of the repositories."""
+    able = {mover.principal for it in found for mover in it.movers if mover.chains["moveTags"]}
+    return sorted(able.difference(only))
+
+
+def _likeness(repository: Guarded, patterns: Collection[str]) -> Any:
+    """The same for repositories of which everything said of one can be said of the other."""
+    own = {pattern for it in repository.policy.statements for pattern in it.resources}
+    patterns = own.union(patterns)
+    if any("${" in it for it in patterns):
+        return repository.arn
+    fitting = frozenset(it for it in patterns if fits(it, repository.arn))
+    return repository.account, repository.policy, fitting
+
+
+def _of(arn: str, found: Findings) -> Findings:
+    """The same findings, said of another repository."""
+    if arn == found.repository:
+        return found
+
+    def said_of(mover: Mover) -> Mover:
+        chains = {
+            ability: chain and (*chain[:-1], replace(chain[-1], resource=arn))
+            for ability, chain in mover.chains.items()
+        }
+        return replace(mover, chains=chains)
+
+    movers = tuple(said_of(it) for it in found.movers)
+    return replace(found, repository=arn, movers=movers, root=said_of(found.root))
+
+
+def _findings(
+    account: Account,
+    ways: Ways,
+    network: Network,
+    repository: Guarded,
+    scps: tuple[Policy, ...],
+) -> Findings:
+    root = f"arn:{repository.partition}:iam::{repository.account}:root"
+    the_root = Principal(
+        arn=root, account=repository.account, named=root, policies=(EVERYTHING,), scps=scps
+    )
+    target = Target(repository.arn, repository.policy, ABILITIES)
+    outsiders = list(_outsiders(account, repository))
+    chains = Chains(network, target, [*ways.principals.values(), *outsiders, the_root])
+    movers = []
+    for it in account.identities:
+        principal = ways.principals[it.arn]
+        # Only its service assumes a service-linked role, and does with it what it is for.
+        of = chains.directly_of if it.is_service_linked else chains.of
+        movers.append(Mover(principal=it.arn, chains=of(principal)))
+    able = {it.principal for it in movers if any(it.chains.values())}
+    for outsider in outsiders:
+        mover = Mover(principal=outsider.shown, chains=chains.of(outsider))
+        # Others' roles that are let in nowhere near are not worth a line.
+        if any(mover.chains.values()) or outsider.arn in repository.listed:
+            movers.append(mover)
+    homes = {it.account for it in account.identities}
+    return Findings(
+        repository=repository.arn,
+        like=repository.arn,
+        movers=tuple(movers),
+        root=Mover(principal=root, chains=chains.of(the_root)),
+        is_home=repository.account in homes,
+        missing=tuple(
+            it
+            for it in sorted(repository.listed)
+            if _is_exact(it) and it not in ways.principals and account_in(it) in homes
+        ),
+        entrances=tuple(
+            entrance for it in account.identities if it.arn in able for entrance in _entrances(it)
+        ),
+    )
+
+
+def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
+    """Whom a policy lets in from outside: other accounts, services, anybody of a federation.
+
+    What their own accounts allow them is not known: so it is everything.
+    """
+    partition = repository.partition
+    homes = {it.account for it in account.identities}
+    named = repository.listed.union(
+        repository.policy.lets_in, *(it.trust.lets_in for it in account.identities)
+    )
+    exact = sorted(it for it in named if _is_exact(it) and account_in(it) not in homes)
+    for arn in exact:
+        yield Principal(arn=arn, account=account_in(arn), named=arn, policies=(EVERYTHING,))
+    foreign = {it for it in named if it.isdigit()} | {account_in(it) for it in exact}
+    own = {f"arn:{partition}:iam::{home}:*" for home in homes}
+    for one in sorted((foreign | ({ANY} & named)) - homes):
+        yield Principal(
+            arn=f"arn:{partition}:iam::{one}:*",
+            account=one,
+            named="",
+            policies=(EVERYTHING,),
+            is_not=frozenset({*exact, *own}),
+        )
+    for name in sorted(named):
+        if name.startswith(FEDERATED) or (
+            name.startswith(SERVICE) and name in repository.policy.lets_in
+        ):
+            yield Principal(arn="", account="", named=name)
+
+
+def _entrances(it: Identity) -> Iterator[Entrance]:
+    for statement in it.trust.statements:
+        for name in statement.principals:
+            if statement.allows and name.startswith((SERVICE, FEDERATED)):
+                yield Entrance(
+                    role=it.arn,
+                    trusts=name.partition(":")[2],
+                    conditions=tuple(
+                        f"{key}: {', '.join(values)}" for _, key, values in statement.conditions
+                    ),
+                )

@@ -1,0 +1,240 @@
+"""What `movers` tells: JSON for machines, tables and chains for people."""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from registry.access.evaluation import account_in
+from registry.access.movers import Entrance, Findings, Mover
+from registry.access.paths import Chain, Step
+from registry.access.proofs import Proof
+
+NOT_MODELLED: Final = (
+    "service control policies other than those given with --scp, and resource control policies",
+    "session policies, which only take away",
+    (
+        "service-linked roles, which their services alone assume: ECR's replication writes images "
+        "past every repository policy"
+    ),
+    "the registry's own policy, which may allow others what no Deny stops",
+    "pull-through caches, which fill repositories by themselves",
+    (
+        "whoever has a say in what runs as a role without a call to AWS: the source that a build "
+        "takes, the workflow of a trusted repository, the image of a task, people on an instance"
+    ),
+    (
+        "whether anything runs as a role now: whoever could take over a build, a function or an "
+        "instance that does, counts"
+    ),
+    "what runs already as a role of a service that this does not know",
+    "policies of other resources, such as a function's, and Amazon Cognito",
+    "federated users of sts:GetFederationToken that a policy names",
+    "the organization's management account, and IAM Identity Center",
+    "other accounts' own policies: their principals count with every permission",
+)
+"""What could add an ability or take one away, and is not looked at."""
+
+_VERBS: Final = {
+    "moveTags": "move tags",
+    "deleteImages": "delete images",
+    "changeGuard": "change the guard",
+}
+
+
+def movers_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
+    """Everything that was found."""
+    return {
+        "repository": found.repository,
+        "principals": [_mover_json(it) for it in found.movers],
+        "proofs": [it.to_json() for it in proofs],
+        "root": _mover_json(found.root),
+        "missing": list(found.missing),
+        "entrances": [
+            {"role": it.role, "trusts": it.trusts, "conditions": list(it.conditions)}
+            for it in found.entrances
+        ],
+        "notModelled": list(NOT_MODELLED),
+    }
+
+
+def _mover_json(mover: Mover) -> dict[str, Any]:
+    return {
+        "principal": mover.principal,
+        **{
+            ability: {
+                "can": chain is not None,
+                "steps": [
+                    {"principal": it.principal, "action": it.action, "resource": it.resource}
+                    for it in chain or ()
+                ],
+            }
+            for ability, chain in mover.chains.items()
+        },
+    }
+
+
+def print_movers(found: Sequence[Findings], proofs: Sequence[Sequence[Proof]]) -> None:
+    """Who could do what, how, and what is not known. Once for repositories that are alike."""
+    console = Console(highlight=False, soft_wrap=False)
+    alike: dict[str, list[tuple[Findings, Sequence[Proof]]]] = {}
+    for one, its_proofs in zip(found, proofs, strict=True):
+        alike.setdefault(one.like, []).append((one, its_proofs))
+    for number, some in enumerate(alike.values()):
+        (one, its_proofs), *_ = some
+        names = [it.repository.partition(":repository/")[2] for it, _ in some]
+        console.print("\n" if number else "", end="")
+        _print_findings(console, _names(names), one)
+        _print_proofs(console, its_proofs)
+    _print_list(console, "Not looked at", NOT_MODELLED)
+    console.print()
+    _say(
+        console,
+        "Next: take the first call of each way from those whom it is not meant for, and ask again "
+        "with --only ARN for each of those whom it is.",
+        hang=0,
+    )
+
+
+def _print_findings(console: Console, names: str, found: Findings) -> None:
+    able = [it for it in found.movers if any(it.chains.values())]
+    account = account_in(found.repository)
+    console.print(Text(f"Who could do what to {names} of account {account}", style="bold"))
+    if able:
+        console.print(_table(able, account))
+    unable = len(found.movers) - len(able)
+    who = "role or user" if unable == 1 else "roles and users"
+    if unable:
+        _say(console, f"{unable:,} {'other ' if able else ''}{who} could do none of it.")
+    if found.is_home:
+        _print_root(console, found.root)
+    else:
+        _say(console, f"No roles and users of account {account} were given: some of them may, too.")
+    for arn in found.missing:
+        _say(console, f"Listed, but not there: {_short(arn, account)}")
+    _print_chains(console, able, account)
+    _print_entrances(console, found.entrances, account)
+
+
+def _table(able: Iterable[Mover], account: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("principal", overflow="fold")
+    for verb in _VERBS.values():
+        table.add_column(verb.replace(" the ", " "), max_width=8)
+    for mover in able:
+        table.add_row(
+            Text(_short(mover.principal, account)),
+            *(Text(_how_far(mover.chains[it])) for it in _VERBS),
+        )
+    return table
+
+
+def _how_far(chain: Chain | None) -> str:
+    if chain is None:
+        return "-"
+    return "itself" if len(chain) == 1 else f"in {len(chain)}"
+
+
+def _print_root(console: Console, root: Mover) -> None:
+    can = [verb for ability, verb in _VERBS.items() if root.chains[ability]]
+    through = any(len(chain) > 1 for chain in root.chains.values() if chain)
+    said = (
+        f"can {_listing(can)}{', by way of IAM' if through else ''}" if can else "can do none of it"
+    )
+    _say(console, f"The account's root {said}. Only a service control policy binds it.")
+
+
+def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None:
+    """The chains that take more than a call, once for all principals that go alike."""
+    told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for mover in able:
+        ends: dict[Chain, dict[str, Step]] = {}
+        for ability, chain in mover.chains.items():
+            if chain and len(chain) > 1:
+                ends.setdefault(chain[:-1], {})[ability] = chain[-1]
+        for way, last in ends.items():
+            calls = _listing([it.action for it in last.values()], "or")
+            end = replace(next(iter(last.values())), action=calls)
+            lines = tuple(_lines((*way, end), mover.principal, account))
+            abilities = _listing([_VERBS[it] for it in last])
+            told.setdefault((abilities, lines), []).append(_short(mover.principal, account))
+    if told:
+        console.print(Text("\nHow, where it takes more than one call", style="bold"))
+    for (abilities, lines), principals in told.items():
+        _say(console, f"{_names(principals)} could {abilities}:")
+        for line in lines:
+            _say(console, line, indent="    ")
+
+
+def _lines(chain: Chain, beginner: str, account: str) -> Iterator[str]:
+    at = beginner
+    for number, step in enumerate(chain, start=1):
+        who = "" if step.principal == at else f"as {_short(step.principal, account)}, "
+        at = step.principal
+        yield f"{number} {who}{step.action} on {_short(step.resource, account)}"
+
+
+def _names(principals: Sequence[str]) -> str:
+    shown = principals[:_MOST_NAMES]
+    more = len(principals) - len(shown)
+    return _listing([*shown, f"{more:,} more"] if more else shown)
+
+
+_MOST_NAMES: Final = 3
+
+
+def _listing(words: Sequence[str], last: str = "and") -> str:
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _print_entrances(console: Console, entrances: Sequence[Entrance], account: str) -> None:
+    lines = [
+        f"{_short(it.role, account)} trusts {_short(it.trusts, account)}"
+        + (f", where {'; '.join(it.conditions)}" if it.conditions else "")
+        for it in entrances
+    ]
+    _print_list(console, "Let in by trust policies, besides", lines)
+
+
+def _print_proofs(console: Console, proofs: Sequence[Proof]) -> None:
+    heading = "Claims about the roles that the policy lets, proved over every principal"
+    console.print(Text(f"\n{heading}", style="bold"))
+    for proof in proofs:
+        text = proof.claim
+        if counterexample := proof.counterexample:
+            text += f" - not so: {counterexample.action} by {counterexample.principal}"
+        elif not proof.proved:
+            text += f" - not known: the evaluator cannot read the policy's {proof.beyond}"
+        _say(console, f"{'proved' if proof.proved else 'FALSE'}   {text}", indent="", hang=9)
+
+
+def _print_list(console: Console, heading: str, lines: Sequence[str]) -> None:
+    if lines:
+        console.print(Text(f"\n{heading}", style="bold"))
+    for line in lines:
+        _say(console, f"- {line}", hang=2)
+
+
+def _say(console: Console, text: str, *, indent: str = "", hang: int = 4) -> None:
+    """A paragraph. ARNs are not broken: who copies one needs all of it."""
+    lines = textwrap.wrap(
+        text,
+        console.width,
+        initial_indent=indent,
+        subsequent_indent=indent + " " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _short(arn: str, account: str) -> str:
+    """An ARN of IAM without what is the same in every line."""
+    prefix, is_own, rest = arn.partition(f":iam::{account}:")
+    if is_own and ":" not in prefix.removeprefix("arn:"):
+        return rest
+    return arn

@@ -1,0 +1,298 @@
+"""The shortest chains of calls by which a principal comes to be able to do something."""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
+
+from registry.access.evaluation import (
+    ANY,
+    ASSUME_ROLE,
+    NO_POLICY,
+    Policy,
+    Principal,
+    Request,
+    account_in,
+    is_pattern,
+    may,
+)
+from registry.access.ways import Way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A call that somebody makes on the way."""
+
+    principal: str
+    action: str
+    resource: str
+
+
+Chain = tuple[Step, ...]
+"""Calls, one after the other."""
+
+
+class Target:
+    """A resource, and what it takes to be able to do something to it."""
+
+    def __init__(self, arn: str, policy: Policy, abilities: Mapping[str, Sequence[str]]) -> None:
+        """`abilities` are the calls of which any one is enough, by the ability's name."""
+        self.arn = arn
+        self.abilities = {
+            ability: [
+                Request(action=action, resource=arn, account=account_in(arn), policy=policy)
+                for action in actions
+            ]
+            for ability, actions in abilities.items()
+        }
+
+    def call(self, principal: Principal, ability: str) -> Step | None:
+        """The call by which the principal, as it is, has the ability. None where there is none."""
+        for request in self.abilities[ability]:
+            if may(principal, request):
+                return Step(principal=principal.shown, action=request.action, resource=self.arn)
+        return None
+
+
+class Network:
+    """Ways to become others, sorted by what they need and where they lead."""
+
+    def __init__(self, ways: Iterable[Way]) -> None:
+        self.into: dict[Principal, list[Way]] = defaultdict(list)
+        self._after: dict[Principal, list[Way]] = defaultdict(list)
+        """The ways that only somebody who is one already can go."""
+        self._with: dict[Request, list[Way]] = defaultdict(list)
+        self._by_action: dict[str, list[Request]] = defaultdict(list)
+        """The calls; without those to assume a role."""
+        self._by_name: dict[str, list[Request]] = defaultdict(list)
+        """The calls to assume a role, by whom its trust policy names."""
+        self._number: dict[Request, int] = {}
+        """The order of the calls."""
+        self._made: dict[Principal, dict[Request, None]] = {}
+        self._usual: dict[Any, list[Request]] = {}
+        """What principals with the same policies may do, whoever they are."""
+        for way in ways:
+            self.into[way.to].append(way)
+            if way.held is not None:
+                self._after[way.held].append(way)
+            for call in way.calls:
+                if call not in self._with:
+                    self._file(call)
+                self._with[call].append(way)
+
+    def _file(self, call: Request) -> None:
+        self._number[call] = len(self._number)
+        if not call.is_trust:
+            self._by_action[call.action].append(call)
+            return
+        for name in {ANY} if call.policy.is_personal else call.policy.lets_in:
+            self._by_name[name].append(call)
+
+    def made_by(self, principal: Principal) -> Mapping[Request, None]:
+        """The calls that a principal may make, as it is."""
+        if principal not in self._made:
+            named = [
+                call
+                for name in (principal.named, ANY)
+                for call in self._by_name.get(name, ())
+                if may(principal, call)
+            ]
+            self._made[principal] = dict.fromkeys((*self._usually_made_by(principal), *named))
+        return self._made[principal]
+
+    def _usually_made_by(self, principal: Principal) -> list[Request]:
+        """Those of the calls that go by what somebody may do, and not by who it is."""
+        policies = (*principal.policies, *principal.scps, principal.boundary or NO_POLICY)
+        alike: Any = principal
+        if not any(it.is_personal for it in policies):
+            kind = (principal.account, principal.is_role, principal.is_pattern and principal.arn)
+            alike = (kind, principal.policies, principal.scps, principal.boundary)
+        if alike not in self._usual:
+            actions = {ASSUME_ROLE: self._by_name.get(principal.account, [])} | self._by_action
+            self._usual[alike] = [
+                call
+                for action, calls in actions.items()
+                if (reaches := [it for one in principal.policies if (it := one.reach(action))])
+                for call in calls
+                if (call.is_trust or call.account == principal.account)
+                and (
+                    is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
+                )
+                and may(principal, call)
+            ]
+        return self._usual[alike]
+
+    def opened_by(self, one: Principal, team: "_Team") -> Iterator[Way]:
+        """The ways that a team can go now that this principal has joined it, and no sooner."""
+        new = sorted(self.made_by(one).keys() - team.makers.keys(), key=self._number.__getitem__)
+        team.makers |= dict.fromkeys(new, one)
+        ways = (*self._after[one], *(way for call in new for way in self._with[call]))
+        for way in ways:
+            is_open = way.held is None or way.held in team.held
+            if is_open and all(call in team.makers for call in way.calls):
+                yield way
+
+
+class _Team:
+    """Whom one has come to be, all at once. Each call of a way is made by whoever may make it."""
+
+    def __init__(self) -> None:
+        self.held: dict[Principal, Chain] = {}
+        """How one came to be each."""
+        self.makers: dict[Request, Principal] = {}
+        """Who makes a call: the first of them that may."""
+
+    def chain(self, way: Way) -> Chain:
+        """All the calls that it takes to go this way, each of them once."""
+        steps: dict[Step, None] = dict.fromkeys(self.held[way.held] if way.held else ())
+        for call in way.calls:
+            maker = self.makers[call]
+            steps |= dict.fromkeys(self.held[maker])
+            steps[Step(principal=maker.shown, action=call.action, resource=call.resource)] = None
+        if way.then:
+            maker = self.makers[way.calls[-1]]
+            steps[Step(principal=maker.shown, action=way.then, resource=way.to.shown)] = None
+        return tuple(steps)
+
+
+class Chains:
+    """The shortest chains from principals to the abilities on one target."""
+
+    def __init__(self, network: Network, target: Target, principals: Sequence[Principal]) -> None:
+        """`principals` are all that will be asked about."""
+        self._network = network
+        self._target = target
+        self._direct: dict[Principal, dict[str, Step]] = {}
+        self._short: dict[Principal, dict[str, Chain]] = {}
+        everybody = dict.fromkeys((*principals, *network.into))
+        self._able = {
+            ability: [it for it in everybody if ability in self._directly(it)]
+            for ability in target.abilities
+        }
+        self._open = [ability for ability, able in self._able.items() if able]
+        self._leading = self._worthwhile(principals)
+
+    def of(self, start: Principal) -> dict[str, Chain | None]:
+        """The shortest chain to each ability, with its last call on the target, or else None.
+
+        Dijkstra's algorithm, but for the ways that lead on from several principals at once: whoever
+        one is by then makes the calls.
+        """
+        found: dict[str, Chain] = {}
+        wanted = {ability for ability, leading in self._leading.items() if start in leading}
+        worthwhile = frozenset[Principal]().union(*(self._leading[it] for it in wanted))
+        team, serial = _Team(), count()
+        queue: list[tuple[int, int, Principal | str, Chain]] = [(0, next(serial), start, ())]
+        while queue and not found.keys() >= wanted:
+            _, _, one, chain = heapq.heappop(queue)
+            if isinstance(one, str):
+                found.setdefault(one, chain)
+                continue
+            if one in team.held:
+                continue
+            team.held[one] = chain
+            short = self._shortly(one)
+            for ability, rest in short.items():
+                whole = (*chain, *rest)
+                heapq.heappush(queue, (len(whole), next(serial), ability, whole))
+            if not short.keys() >= wanted:
+                for way in self._network.opened_by(one, team):
+                    if way.to in worthwhile and way.to not in team.held:
+                        longer = team.chain(way)
+                        heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
+        return {ability: found.get(ability) for ability in self._target.abilities}
+
+    def directly_of(self, principal: Principal) -> dict[str, Chain | None]:
+        """What the principal can do as it is, and by becoming nobody else."""
+        calls = self._directly(principal)
+        return {it: (calls[it],) if it in calls else None for it in self._target.abilities}
+
+    def _directly(self, principal: Principal) -> dict[str, Step]:
+        """What the principal can do as it is."""
+        if principal not in self._direct:
+            calls = {it: self._target.call(principal, it) for it in self._target.abilities}
+            self._direct[principal] = {it: call for it, call in calls.items() if call is not None}
+        return self._direct[principal]
+
+    def _shortly(self, principal: Principal) -> dict[str, Chain]:
+        """What it can do as it is, or by becoming somebody who can, with a call or two.
+
+        By way of somebody else that takes two at the least, so none is shorter. An administrator,
+        who can become everybody, is done with here.
+        """
+        if principal not in self._short:
+            chains: dict[str, Chain] = {
+                ability: (step,) for ability, step in self._directly(principal).items()
+            }
+            for ability in self._open:
+                if ability not in chains:
+                    found = [
+                        (*steps, self._directly(to)[ability])
+                        for to in self._able[ability]
+                        for steps in self._jumps(principal, to)
+                    ]
+                    if found:
+                        chains[ability] = min(found, key=len)
+            self._short[principal] = chains
+        return self._short[principal]
+
+    def _jumps(self, principal: Principal, to: Principal) -> Iterator[Chain]:
+        """The short ways from the one to the other."""
+        for way in self._network.into[to]:
+            is_short = len(way.calls) + bool(way.then) <= _SHORT and way.held in (None, principal)
+            if is_short and all(may(principal, call) for call in way.calls):
+                team = _Team()
+                team.held[principal] = ()
+                team.makers = dict.fromkeys(way.calls, principal)
+                yield team.chain(way)
+
+    def _worthwhile(self, principals: Sequence[Principal]) -> dict[str, set[Principal]]:
+        """Whom it may help to be, by the ability that it may help to.
+
+        Found with all of the principals as one team, which can do whatever any of them can: what
+        does not help that team helps none of them.
+        """
+        team = _Team()
+        ways: dict[Principal, list[Way]] = defaultdict(list)
+        makers: dict[Request, list[Principal]] = defaultdict(list)
+        joining = list(principals)
+        while joining:
+            one = joining.pop()
+            if one in team.held:
+                continue
+            team.held[one] = ()
+            if len(self._shortly(one)) < len(self._open):
+                for call in self._network.made_by(one):
+                    makers[call].append(one)
+                for way in self._network.opened_by(one, team):
+                    ways[way.to].append(way)
+                    joining.append(way.to)
+        return {
+            ability: _behind(
+                {one for one in team.held if ability in self._shortly(one)}, ways, makers
+            )
+            for ability in self._target.abilities
+        }
+
+
+def _behind(
+    goals: set[Principal],
+    ways: Mapping[Principal, Sequence[Way]],
+    makers: Mapping[Request, Sequence[Principal]],
+) -> set[Principal]:
+    """The goals, and whoever may make a call of a way that leads to one of them in the end."""
+    found, rest, done = set(goals), list(goals), set[Request]()
+    while rest:
+        for way in ways.get(rest.pop(), ()):
+            before = {one for call in way.calls if call not in done for one in makers[call]}
+            before |= {way.held} if way.held else set()
+            done.update(way.calls)
+            rest += before - found
+            found |= before
+    return found
+
+
+_SHORT: Final = 2
+"""Calls. See where it is used."""

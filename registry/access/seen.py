@@ -1,0 +1,83 @@
+"""Who did, by CloudTrail, what repository policies that are planned would deny them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+from policies.ecr_actions import Effect, actions
+from registry.access.policy_files import Plan
+from registry.access.proofs import lets
+from registry.aws import trail
+
+EVENTS: Final = tuple(
+    action.removeprefix("ecr:")
+    for action in actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.CHANGE_GUARD)
+)
+"""Names of the events that tell of what the guard denies to all but a few.
+
+Lifecycle expiry is none of them: it has no caller, and no policy of a repository stops it.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denied:
+    """Calls of one kind that somebody made on a repository, and that its policy would deny them."""
+
+    principal: str
+    """ARN of a role, a user or the root; a service's name; or no more than an account's id."""
+    session: str | None
+    """Of a role: the name of the last session."""
+    action: str
+    repository: str
+    """Its ARN."""
+    times: int
+    last: datetime
+
+
+def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
+    """What the plan would deny of what has been done, the most frequent first.
+
+    Of calls that failed nothing is said: whoever made them has managed without. Raises
+    NotModelledError where the evaluator cannot tell, before it takes the first event.
+    """
+    texts = {arn: json.dumps(policy) for arn, policy in plan.policies.items()}
+
+    @cache
+    def is_let(policy: str, principal: str, action: str) -> bool:
+        # Any repository of the account will do: the policies are about their own repository.
+        arn = principal if principal.startswith("arn:") else None
+        return lets(json.loads(policy), next(iter(texts)), arn, action)
+
+    for policy in set(texts.values()):
+        is_let(policy, "", f"ecr:{trail.PUT}")
+    calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = {}
+    for raw in events:
+        if raw["eventName"] not in EVENTS or raw.get("errorCode"):
+            continue
+        principal, session = trail.caller(raw)
+        # Of somebody from another account, CloudTrail may know the account and no more.
+        principal = principal or (raw.get("userIdentity") or {}).get("accountId") or "unknown"
+        for repository in plan.policies:
+            if trail.is_about(raw, repository):
+                key = (principal, f"ecr:{raw['eventName']}", repository)
+                calls.setdefault(key, []).append(
+                    (datetime.fromisoformat(raw["eventTime"]), session)
+                )
+    found = []
+    for (principal, action, repository), made in calls.items():
+        if not is_let(texts[repository], principal, action):
+            last, session = max(made, key=lambda it: it[0])
+            found.append(
+                Denied(
+                    principal=principal,
+                    session=session,
+                    action=action,
+                    repository=repository,
+                    times=len(made),
+                    last=last,
+                )
+            )
+    return sorted(found, key=lambda it: (-it.times, it.principal, it.action, it.repository))

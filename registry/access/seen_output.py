@@ -1,0 +1,86 @@
+"""What `seen` tells: a JSON object for machines, text for people."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from registry.access.policy_files import Plan
+from registry.access.seen import Denied
+from registry.aws.trail import DAYS
+from registry.terminal import iso
+
+
+def seen_json(plan: Plan, since: datetime, denied: Sequence[Denied]) -> dict[str, Any]:
+    """What has been done that the plan would deny."""
+    return {
+        "since": iso(since),
+        "repositories": list(plan.policies),
+        "denied": [
+            {
+                "principal": it.principal,
+                "session": it.session,
+                "action": it.action,
+                "repository": it.repository,
+                "times": it.times,
+                "last": iso(it.last),
+            }
+            for it in denied
+        ],
+    }
+
+
+def print_seen(plan: Plan, since: datetime, denied: Sequence[Denied]) -> None:
+    """What has been done that the plan would deny, a line for each principal and action."""
+    from rich.console import Console  # noqa: PLC0415 see above
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(highlight=False, soft_wrap=False)
+    groups: dict[tuple[str, str], list[Denied]] = {}
+    for it in denied:
+        groups.setdefault((it.principal, it.action), []).append(it)
+    principals = {it.principal for it in denied}
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in ("principal", "what", "repository"):
+        table.add_column(column, overflow="fold", no_wrap=column == "what")
+    table.add_column("times", justify="right", no_wrap=True)
+    table.add_column("last", width=len("2026-01-31"))
+    own = f"{plan.account_id}:"
+    for calls in sorted(groups.values(), key=lambda calls: -sum(it.times for it in calls)):
+        name = calls[0].repository.partition(":repository/")[2]
+        table.add_row(
+            # Without "arn:aws:iam::" and the account that holds the repository, for the room.
+            Text(calls[0].principal.split(":", maxsplit=4)[-1].removeprefix(own)),
+            Text(calls[0].action.removeprefix("ecr:")),
+            Text(name if len(calls) == 1 else f"{len(calls)} repositories"),
+            Text(f"{sum(it.times for it in calls):,}"),
+            Text(f"{max(it.last for it in calls):%Y-%m-%d}"),
+        )
+    console.print(
+        Text(f"{plan}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied")
+    )
+    if denied:
+        console.print(table)
+        console.print()
+    for line in _next(plan, denied):
+        console.print(Text(line))
+
+
+def _next(plan: Plan, denied: Sequence[Denied]) -> Iterator[str]:
+    """What to do about it."""
+    stack = plan.stack or "STACK"
+    if denied:
+        yield (
+            f"Next: in Pulumi.{stack}.yaml, name a role that is to push among the "
+            "additionalPipelineRoles, one that is to delete or to change the guard among the "
+            "administratorRoles; or give a cache or a signing tool a repository of its own, or let "
+            f"the pipeline do its work. Ask again, then make up STACK={stack}."
+        )
+    else:
+        yield f"It is safe to go on: make up STACK={stack}."
+    if any(":role/" not in it.principal for it in denied):
+        yield "Only roles can be named: users, the root and services would have to use one."
+    yield (
+        f"CloudTrail tells nothing of what is older than {DAYS} days, of other Regions, or of the "
+        "last minutes."
+    )

@@ -1,0 +1,1 @@
+"""The boundary: AWS as the environment names it, and how it fails."""

@@ -1,0 +1,202 @@
+"""What CloudTrail has recorded of a tag: who put it where, who tried to, and what took it away.
+
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/logging-using-cloudtrail.html
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from types_boto3_cloudtrail import CloudTrailClient
+    from types_boto3_cloudtrail.type_defs import LookupEventsRequestTypeDef
+
+DAYS: Final = 90
+"""How long CloudTrail keeps the events that it lets everybody look up."""
+
+SECONDS_PER_LOOKUP: Final = 0.5
+"""Two requests a second are allowed, in an account and Region:
+https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html"""
+
+PUT: Final = "PutImage"
+DELETE: Final = "BatchDeleteImage"
+EXPIRE: Final = "PolicyExecutionEvent"
+"""The work of a lifecycle policy. It has no caller."""
+
+
+class NoTrailError(Exception):
+    """CloudTrail cannot be asked, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One event about the images of a repository, as CloudTrail has it."""
+
+    time: datetime
+    event: str
+    principal: str | None
+    """ARN of the role, of the user or of the account's root."""
+    session: str | None
+    """Of a role: the session's name."""
+    error: str | None
+    """Why nothing came of it."""
+    tags: frozenset[str] | None
+    """The tags that it put or took. None where CloudTrail left them out: of calls that were denied
+    it may, and of large ones it does."""
+    put: str | None = None
+    """Digest of the image that it put, if that is recorded."""
+    taken: frozenset[str] = frozenset()
+    """Digests of the images that it took away with all their tags."""
+
+
+class Trail:
+    """CloudTrail's event history of one account and Region, at the rate that AWS allows."""
+
+    def __init__(
+        self,
+        cloudtrail: "CloudTrailClient",
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`clock` and `sleep` count in seconds."""
+        self._cloudtrail = cloudtrail
+        self._clock = clock
+        self._sleep = sleep
+        self._next = clock()
+
+    def records(self, repository_arn: str, events: Sequence[str], since: datetime) -> list[Record]:
+        """What happened to a repository's images, the oldest first.
+
+        A lookup takes one attribute, so each event's name is a pass of its own over all that
+        happened under that name in the account.
+        """
+        found = [
+            record
+            for event in events
+            for raw in self.events(event, since)
+            if (record := record_of(raw, repository_arn))
+        ]
+        # CloudTrail gives the newest first, and so it counts within a second too: times are whole
+        # seconds, and sorting leaves those that are equal as they were.
+        found.reverse()
+        return sorted(found, key=lambda it: it.time)
+
+    def events(self, name: str, since: datetime) -> Iterator[dict[str, Any]]:
+        """All that happened under a name in the account, the newest first, as CloudTrail has it."""
+        request: LookupEventsRequestTypeDef = {
+            "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}],
+            "StartTime": since,
+            "MaxResults": 50,
+        }
+        while True:
+            wait = self._next - self._clock()
+            if wait > 0:
+                self._sleep(wait)
+            self._next = self._clock() + SECONDS_PER_LOOKUP
+            page = self._cloudtrail.lookup_events(**request)
+            yield from (json.loads(it["CloudTrailEvent"]) for it in page["Events"])
+            if not page.get("NextToken"):
+                return
+            request["NextToken"] = page["NextToken"]
+
+
+def earliest(now: datetime | None = None) -> datetime:
+    """How far back CloudTrail can be asked."""
+    return (now or datetime.now(UTC)) - timedelta(days=DAYS)
+
+
+def record_of(raw: Mapping[str, Any], repository_arn: str) -> Record | None:
+    """An event, if it is about this repository."""
+    if not is_about(raw, repository_arn):
+        return None
+    principal, session = caller(raw)
+    recorded: dict[str, Any] = {
+        "time": datetime.fromisoformat(raw["eventTime"]),
+        "event": raw["eventName"],
+        "principal": principal,
+        "session": session,
+        "error": raw.get("errorCode"),
+    }
+    return Record(**recorded, **_READERS[raw["eventName"]](raw))
+
+
+def caller(raw: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Whose call it was: the ARN of a role, of a user or of the root, or a service; None if unsaid.
+
+    And of a role, the session's name.
+    """
+    identity = raw.get("userIdentity") or {}
+    issuer = (identity.get("sessionContext") or {}).get("sessionIssuer") or {}
+    arn = identity.get("arn") or ""
+    session = arn.rpartition("/")[2] if ":assumed-role/" in arn else None
+    return issuer.get("arn") or arn or identity.get("invokedBy"), session
+
+
+def is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
+    """Whether an event is ECR's, and about this repository."""
+    if raw.get("eventSource") != "ecr.amazonaws.com":
+        return False
+    _, _, _, _, registry_id, resource = repository_arn.split(":", maxsplit=5)
+    arns = [it["ARN"] for it in raw.get("resources") or [] if it.get("ARN")]
+    if arns:
+        return repository_arn in arns
+    details = raw.get("requestParameters") or raw.get("serviceEventDetails") or {}
+    if "resourceArn" in details:  # TagResource, UntagResource
+        return bool(details["resourceArn"] == repository_arn)
+    if "repositoryName" in details:
+        named = f"repository/{details['repositoryName']}"
+        return named == resource and details.get("registryId", registry_id) == registry_id
+    # Of a denied call there may be no more than what its caller was told.
+    return repository_arn in raw.get("errorMessage", "").split()
+
+
+def _read_put(raw: Mapping[str, Any]) -> dict[str, Any]:
+    request, response = raw.get("requestParameters"), raw.get("responseElements") or {}
+    put = ((response.get("image") or {}).get("imageId") or {}).get("imageDigest")
+    if not request:
+        return {"tags": None, "put": put}
+    tag, manifest = request.get("imageTag"), request.get("imageManifest")
+    if not put:
+        put = request.get("imageDigest")
+    if not put and manifest:
+        put = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+    return {"tags": frozenset({tag} if tag else ()), "put": put}
+
+
+def _read_delete(raw: Mapping[str, Any]) -> dict[str, Any]:
+    request, response = raw.get("requestParameters"), raw.get("responseElements")
+    if not request:
+        return {"tags": None}
+    asked: list[dict[str, str]] = request.get("imageIds") or []
+    # The answer lists what was deleted; what could not be, it leaves to its failures.
+    done: list[dict[str, str]] = asked if response is None else response.get("imageIds") or []
+    digests = {it["imageDigest"] for it in done if "imageDigest" in it}
+    return {
+        "tags": frozenset(it["imageTag"] for it in done if "imageTag" in it),
+        # With a tag beside it, a digest only says which image the tag has to be on.
+        "taken": frozenset(
+            it["imageDigest"]
+            for it in asked
+            if "imageTag" not in it and it.get("imageDigest") in digests
+        ),
+    }
+
+
+def _read_expiry(raw: Mapping[str, Any]) -> dict[str, Any]:
+    actions = (raw.get("serviceEventDetails") or {}).get("lifecycleEventImageActions") or []
+    images = [it["lifecycleEventImage"] for it in actions]
+    return {
+        "tags": frozenset(tag for it in images for tag in it.get("tagList") or []),
+        "taken": frozenset(it["digest"] for it in images),
+    }
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+    PUT: _read_put,
+    DELETE: _read_delete,
+    EXPIRE: _read_expiry,
+}

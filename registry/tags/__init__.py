@@ -1,0 +1,1 @@
+"""Tags moved, promoted, rolled back, resolved and traced."""

@@ -1,0 +1,142 @@
+"""Where a tag goes when it is moved back, and moving it there."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from policies import tag_convention
+from registry.aws.errors import RefusedError
+from registry.aws.images import Image, NoSuchImageError, Repository
+from registry.aws.trail import NoTrailError
+from registry.lifecycle.fate import UnknownFateError, fate
+from registry.tags.moves import Move, move
+
+Basis = Literal["cloudtrail", "tags", "given"]
+"""What says where a tag goes back to: its places in CloudTrail, the unique tags in the repository,
+or whoever asks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """A tag that was moved back."""
+
+    move: Move
+    basis: Basis
+    notes: tuple[str, ...]
+    """What whoever relies on it should know."""
+
+
+def rollback(
+    repository: Repository,
+    tag: str,
+    read_places: Callable[[], Sequence[str]],
+    *,
+    to: str | None = None,
+    dry_run: bool = False,
+) -> Rollback:
+    """Move the tag to where it was before, however old, or to the digest that is given.
+
+    `read_places` gives the digests of the images that CloudTrail saw the tag put on, the oldest
+    first, or raises NoTrailError. Raises RefusedError where nothing says where the tag was before,
+    where that image is gone, archived or about to go by the lifecycle policy, and where the tag is
+    moved by somebody else meanwhile.
+    """
+    current = repository.image(tag)
+    if to is None:
+        target, basis, notes = _target(repository, tag, current, read_places)
+    else:
+        target, basis, notes = to, "given", ()
+    if current is None or current.digest != target:
+        notes = (*notes, *_refuse_going(repository, tag, target))
+    try:
+        moved = move(
+            repository,
+            target,
+            tag,
+            expect=current.digest if current else None,
+            allow_older=True,
+            dry_run=dry_run,
+        )
+    except NoSuchImageError:
+        raise RefusedError(
+            f"{target}, which {tag} of {repository} would go back to, is gone: it has expired or "
+            "was deleted; name another image with --to DIGEST"
+        ) from None
+    return Rollback(move=moved, basis=basis, notes=notes)
+
+
+def _refuse_going(repository: Repository, tag: str, target: str) -> tuple[str, ...]:
+    """Notes where it is not known. Raises RefusedError for an image that ECR is about to take.
+
+    Even where the tag would shield it: ECR may have chosen it for this day already.
+    """
+    try:
+        going = fate(repository, target)
+    except UnknownFateError as error:
+        return (f"not known whether the lifecycle policy is about to take {target}: {error}",)
+    if going is None:
+        return ()
+    raise RefusedError(
+        f"{target}, which {tag} of {repository} would go back to, is about to go: {going}; name "
+        "another image with --to DIGEST, or move the tag all the same with move --allow-older"
+    )
+
+
+def _target(
+    repository: Repository,
+    tag: str,
+    current: Image | None,
+    read_places: Callable[[], Sequence[str]],
+) -> tuple[str, Basis, tuple[str, ...]]:
+    why = f"CloudTrail has {tag} on no image before its present one"
+    try:
+        places = list(read_places())
+    except NoTrailError as error:
+        places, why = [], str(error)
+    here = current.digest if current else _NOWHERE
+    if before := place_before([*places, here]):
+        late = (
+            f"CloudTrail has {tag} on {places[-1]} last, and it is on {here} now: its events come "
+            "some minutes late, so a move in between may be missing"
+        )
+        return before, "cloudtrail", () if places[-1] == here else (late,)
+    older = next_older(current, repository.images()) if current else None
+    if older is None:
+        raise RefusedError(
+            f"nothing tells where {tag} of {repository} was before: no image has an older unique "
+            f"tag of the same stage, and {why}; name the image with --to DIGEST"
+        )
+    return older.digest, "tags", (f"going by the unique tags: {why}",)
+
+
+_NOWHERE: Final = "no image"
+
+
+def place_before(places: Sequence[str]) -> str | None:
+    """Where a tag was before it came to its last place, given its places, the oldest first.
+
+    A tag that comes back to an earlier place has been rolled back, and what it was on in between is
+    out of the question: another rollback goes behind that place. None where nothing is behind it.
+    """
+    standing: list[str] = []
+    for place in places:
+        if place in standing:
+            del standing[standing.index(place) + 1 :]
+        else:
+            standing.append(place)
+    return standing[-2] if len(standing) > 1 else None
+
+
+def next_older(current: Image, images: Iterable[Image]) -> Image | None:
+    """The image with the next older unique tag of the stage that the current one has reached."""
+    reached = tag_convention.unique_tag(current.tags)
+    if reached is None:
+        return None
+    older = [
+        (tag.epoch, image.digest, image)
+        for image in images
+        if (tag := tag_convention.unique_tag(image.tags))
+        and tag.stage == reached.stage
+        and tag.epoch < reached.epoch
+    ]
+    return max(older, key=lambda it: it[:2])[2] if older else None

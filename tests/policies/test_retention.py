@@ -1,0 +1,203 @@
+"""The lifecycle policy document, and the rules that AWS would refuse or read otherwise."""
+
+import pytest
+
+from policies.fault import InvalidInputError
+from policies.retention import MAX_IMAGES, RetentionRule, faults_in, lifecycle_policy
+
+
+def test_the_document_word_for_word() -> None:
+    rules: list[RetentionRule] = [
+        {"tags": "prod-*", "keep_newest": 20},
+        {"tags": "pr-*", "expire_after_days": 14},
+        {"untagged": True, "expire_after_days": 1},
+        {"any": True, "keep_newest": 500},
+    ]
+    assert lifecycle_policy(["latest", "stable"], rules) == {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "description": "Keep the image that latest names",
+                "selection": {
+                    "tagStatus": "tagged",
+                    "tagPatternList": ["latest"],
+                    "countType": "imageCountMoreThan",
+                    "countNumber": 1,
+                },
+                "action": {"type": "expire"},
+            },
+            {
+                "rulePriority": 2,
+                "description": "Keep the image that stable names",
+                "selection": {
+                    "tagStatus": "tagged",
+                    "tagPatternList": ["stable"],
+                    "countType": "imageCountMoreThan",
+                    "countNumber": 1,
+                },
+                "action": {"type": "expire"},
+            },
+            {
+                "rulePriority": 3,
+                "description": "Keep the newest 20 of images tagged prod-*",
+                "selection": {
+                    "tagStatus": "tagged",
+                    "tagPatternList": ["prod-*"],
+                    "countType": "imageCountMoreThan",
+                    "countNumber": 20,
+                },
+                "action": {"type": "expire"},
+            },
+            {
+                "rulePriority": 4,
+                "description": "Expire images tagged pr-* 14 days after their push",
+                "selection": {
+                    "tagStatus": "tagged",
+                    "tagPatternList": ["pr-*"],
+                    "countType": "sinceImagePushed",
+                    "countUnit": "days",
+                    "countNumber": 14,
+                },
+                "action": {"type": "expire"},
+            },
+            {
+                "rulePriority": 5,
+                "description": "Expire untagged images 1 day after their push",
+                "selection": {
+                    "tagStatus": "untagged",
+                    "countType": "sinceImagePushed",
+                    "countUnit": "days",
+                    "countNumber": 1,
+                },
+                "action": {"type": "expire"},
+            },
+            {
+                "rulePriority": 6,
+                "description": "Keep the newest 500 of all other images",
+                "selection": {
+                    "tagStatus": "any",
+                    "countType": "imageCountMoreThan",
+                    "countNumber": 500,
+                },
+                "action": {"type": "expire"},
+            },
+        ]
+    }
+
+
+def test_without_rules_only_the_shields_are_left_and_nothing_expires() -> None:
+    [shield] = lifecycle_policy(["latest"], [])["rules"]
+    assert shield["selection"]["tagPatternList"] == ["latest"]
+    assert shield["selection"]["countNumber"] == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "where", "said"),
+    [
+        pytest.param([{"keep_newest": 1}], (0,), "exactly one of tags, untagged", id="no subject"),
+        pytest.param(
+            [{"tags": "a", "untagged": True, "expire_after_days": 1}],
+            (0,),
+            "exactly one of tags, untagged",
+            id="two subjects",
+        ),
+        pytest.param([{"tags": "a"}], (0,), "keepNewest or expireAfterDays", id="no number"),
+        pytest.param(
+            [{"tags": "a", "keep_newest": 1, "expire_after_days": 1}],
+            (0,),
+            "exactly one number",
+            id="two numbers",
+        ),
+        pytest.param(
+            [{"untagged": True, "keep_newest": 1}], (0,), "number, expireAfterDays", id="untagged"
+        ),
+        pytest.param([{"any": True, "expire_after_days": 1}], (0,), "number, keepNewest", id="any"),
+        pytest.param(
+            [{"untagged": False, "expire_after_days": 1}], (0, "untagged"), "is true", id="false"
+        ),
+        pytest.param(
+            [{"tags": "a", "keep_newest": 0}], (0, "keepNewest"), "between 1", id="below one"
+        ),
+        pytest.param(
+            [{"tags": "a", "expire_after_days": 0}],
+            (0, "expireAfterDays"),
+            "between 1",
+            id="no days",
+        ),
+        pytest.param(
+            [{"tags": "a", "keep_newest": MAX_IMAGES + 1}],
+            (0, "keepNewest"),
+            "100,000",
+            id="more than a repository holds",
+        ),
+        pytest.param([{"tags": "-a", "keep_newest": 1}], (0, "tags"), "starts as", id="pattern"),
+        pytest.param([{"tags": "", "keep_newest": 1}], (0, "tags"), "1 to 128", id="empty"),
+        pytest.param(
+            [{"tags": "*a*b*c*d*", "keep_newest": 1}], (0, "tags"), "at most 4", id="wildcards"
+        ),
+        pytest.param(
+            [{"tags": "latest", "keep_newest": 1}], (0, "tags"), "a shield already", id="shield"
+        ),
+        pytest.param(
+            [{"tags": "a*", "keep_newest": 1}, {"tags": "a*", "expire_after_days": 1}],
+            (1,),
+            "rule [0] is about the same images",
+            id="pattern twice",
+        ),
+        pytest.param(
+            [
+                {"untagged": True, "expire_after_days": 1},
+                {"untagged": True, "expire_after_days": 2},
+            ],
+            (1,),
+            "rule [0] is about the same images",
+            id="untagged twice",
+        ),
+        pytest.param(
+            [{"any": True, "keep_newest": 1}, {"tags": "a", "keep_newest": 1}],
+            (0,),
+            "comes last",
+            id="any not last",
+        ),
+    ],
+)
+def test_one_fault_is_told_with_its_place(
+    rules: list[RetentionRule], where: tuple[str | int, ...], said: str
+) -> None:
+    [fault] = faults_in(["latest"], rules)
+    assert fault.where == where
+    assert said in str(fault)
+    with pytest.raises(InvalidInputError):
+        lifecycle_policy(["latest"], rules)
+
+
+def test_two_rules_about_any_image_are_one_too_many_and_one_too_early() -> None:
+    rules: list[RetentionRule] = [{"any": True, "keep_newest": 1}, {"any": True, "keep_newest": 2}]
+    assert [fault.where for fault in faults_in(["latest"], rules)] == [(0,), (1,)]
+
+
+def test_fifty_rules_fit_the_shields_among_them() -> None:
+    rules: list[RetentionRule] = [{"tags": f"{n}-*", "keep_newest": 1} for n in range(49)]
+    assert len(lifecycle_policy(["latest"], rules)["rules"]) == 50
+    [fault] = faults_in(["latest", "stable"], rules)
+    assert "at most 50 rules, 2 of which shield" in str(fault)
+    assert "keep 48 rules" in str(fault)
+
+
+def test_the_numbers_at_the_limits_are_fine() -> None:
+    rules: list[RetentionRule] = [
+        {"tags": "a", "keep_newest": 1},
+        {"tags": "b*c*d*e*", "keep_newest": MAX_IMAGES},
+    ]
+    assert list(faults_in(["latest"], rules)) == []
+
+
+def test_all_faults_come_at_once() -> None:
+    rules: list[RetentionRule] = [
+        {"any": True, "keep_newest": 0},
+        {"tags": "*a*b*c*d*", "keep_newest": 0},
+        {"untagged": True, "keep_newest": 1},
+    ]
+    with pytest.raises(InvalidInputError) as refused:
+        lifecycle_policy(["latest"], rules)
+    assert len(refused.value.faults) == 5

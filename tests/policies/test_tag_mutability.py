@@ -1,0 +1,79 @@
+"""Which tags match a pattern, and which of them ECR lets move."""
+
+import botocore.session
+import pytest
+
+from policies.tag_mutability import (
+    MAX_EXCLUSION_FILTERS,
+    PATTERN,
+    TAG_MUTABILITIES,
+    exclusion_filters,
+    is_write_once,
+    matches,
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tag", "expected"),
+    [
+        ("latest", "latest", True),
+        ("latest", "latest-2", False),
+        ("latest", "the-latest", False),
+        ("prod-*", "prod-", True),
+        ("prod-*", "prod-0-1", True),
+        ("prod-*", "preprod-0", False),
+        ("*", "anything", True),
+        ("*-arm64", "v1-arm64", True),
+        ("a*b*c", "abc", True),
+        ("a*b*c", "acb", False),
+        ("v1.2", "v1.2", True),
+        ("v1.2", "v1x2", False),
+    ],
+)
+def test_a_pattern_matches_the_whole_tag(pattern: str, tag: str, expected: bool) -> None:  # noqa: FBT001
+    assert matches(pattern, tag) is expected
+
+
+@pytest.mark.parametrize(
+    ("tag_mutability", "filters"),
+    [
+        ("MUTABLE", []),
+        ("MUTABLE_WITH_EXCLUSION", ["prod-*"]),
+        ("IMMUTABLE_WITH_EXCLUSION", ["latest"]),
+    ],
+)
+def test_what_is_excluded(tag_mutability: str, filters: list[str]) -> None:
+    assert exclusion_filters(tag_mutability, ["latest"], ["prod-*"]) == filters
+
+
+def test_immutable_is_none_of_the_stacks() -> None:
+    with pytest.raises(ValueError, match="'IMMUTABLE' is none of MUTABLE, "):
+        exclusion_filters("IMMUTABLE", ["latest"], [])
+
+
+@pytest.mark.parametrize(
+    ("tag_mutability", "filters", "write_once"),
+    [
+        ("MUTABLE", [], set()),
+        ("IMMUTABLE", [], {"latest", "prod-1", "other"}),
+        ("MUTABLE_WITH_EXCLUSION", ["prod-*"], {"prod-1"}),
+        ("IMMUTABLE_WITH_EXCLUSION", ["latest"], {"prod-1", "other"}),
+    ],
+)
+def test_which_tags_stay(tag_mutability: str, filters: list[str], write_once: set[str]) -> None:
+    tags = {"latest", "prod-1", "other"}
+    assert {tag for tag in tags if is_write_once(tag, tag_mutability, filters)} == write_once
+
+
+def test_the_limits_are_those_of_the_service_model() -> None:
+    model = botocore.session.get_session().get_service_model("ecr")
+    values = model.shape_for("ImageTagMutability").metadata["enum"]
+    assert set(values) == {*TAG_MUTABILITIES, "IMMUTABLE"}
+    filters = model.shape_for("ImageTagMutabilityExclusionFilters").metadata
+    assert filters["max"] == MAX_EXCLUSION_FILTERS
+    assert model.shape_for("ImageTagMutabilityExclusionFilterValue").metadata["max"] == 128
+
+
+@pytest.mark.parametrize("pattern", ["-a", ".a", "", "a" * 129, "a b", "ä", "a\n"])
+def test_no_pattern_that_ecr_refuses_or_that_matches_no_tag(pattern: str) -> None:
+    assert not PATTERN.fullmatch(pattern)

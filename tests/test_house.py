@@ -1,0 +1,149 @@
+"""The house: which room may use which, what is pure, and what a command loads."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+ROOMS = {
+    "policies": set[str](),
+    "components": {"policies"},
+    "settings": {"policies", "components"},
+    "registry.aws": {"policies"},
+    "registry.command": {"policies", "registry.aws"},
+    "registry.terminal": set[str](),
+    "registry.lifecycle": {"policies", "registry.aws", "registry.command", "registry.terminal"},
+    "registry.tags": {
+        "policies",
+        "registry.aws",
+        "registry.command",
+        "registry.lifecycle",
+        "registry.terminal",
+    },
+    "registry.access": {"policies", "registry.aws", "registry.command", "registry.terminal"},
+    "registry.__main__": {"registry.access", "registry.lifecycle", "registry.tags"},
+    "rehearsal": {
+        "policies",
+        "settings",
+        "registry.aws",
+        "registry.lifecycle",
+        "registry.tags",
+        "registry.access",
+    },
+}
+"""Each room, and the rooms that it may use besides itself."""
+
+
+def room_of(module: str) -> str | None:
+    """The room that a module is in, if it is one of ours."""
+    return next((it for it in ROOMS if f"{module}.".startswith(f"{it}.")), None)
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The modules that a file names in its imports, at the top or within."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (it.name for it in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{it.name}" for it in node.names)
+
+
+def trespasses(root: Path) -> list[str]:
+    """Each import of a room that its own room may not use."""
+    found = []
+    for file in sorted(root.rglob("*.py")):
+        module = ".".join(file.relative_to(root).with_suffix("").parts)
+        room = room_of(module)
+        if room is None:
+            continue
+        for name in imports(file):
+            other = room_of(name)
+            if other not in (None, room, *ROOMS[room]):
+                found.append(f"{module} uses {name}")
+    return found
+
+
+def test_every_import_goes_down() -> None:
+    assert trespasses(ROOT) == []
+
+
+def test_an_import_that_goes_up_is_noticed(tmp_path: Path) -> None:
+    room = tmp_path / "policies"
+    room.mkdir()
+    (room / "fault.py").write_text("def late() -> None:\n    from registry.aws import session\n")
+    assert trespasses(tmp_path) == ["policies.fault uses registry.aws.session"]
+
+
+def test_every_file_has_a_room() -> None:
+    folders = ("components", "policies", "settings", "registry", "rehearsal")
+    files = [it for folder in folders for it in (ROOT / folder).rglob("*.py")]
+    homeless = [
+        str(it)
+        for it in files
+        if it != ROOT / "registry" / "__init__.py"
+        and room_of(".".join(it.relative_to(ROOT).with_suffix("").parts)) is None
+    ]
+    assert homeless == []
+    assert len(files) > len(ROOMS)
+
+
+PURE = (*sorted((ROOT / "policies").glob("*.py")),)
+NOT_PURE = {"boto3", "botocore", "pulumi", "pulumi_aws", "z3", "iamprover", "time", "pathlib", "os"}
+
+
+@pytest.mark.parametrize("file", PURE, ids=lambda it: it.name)
+def test_the_rules_need_the_standard_library_alone(file: Path) -> None:
+    ours = {name for name in imports(file) if name.startswith("policies")}
+    others = {name.partition(".")[0] for name in imports(file) if name not in ours}
+    assert others <= set(sys.stdlib_module_names) - NOT_PURE
+
+
+def says_pure(file: Path) -> bool:
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").startswith("Pure")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        ".".join(it.relative_to(ROOT).with_suffix("").parts)
+        for folder in ("components", "policies", "settings", "registry", "rehearsal")
+        for it in sorted((ROOT / folder).rglob("*.py"))
+        if says_pure(it)
+    ],
+)
+def test_what_is_called_pure_is(module: str) -> None:
+    """No AWS, no Pulumi and no solver, not even through what it imports."""
+    assert not loaded(f"import {module}") & {"boto3", "botocore", "pulumi", "z3", "iamprover"}
+
+
+def loaded(statement: str) -> set[str]:
+    """The top-level modules in a fresh Python that has run the statement."""
+    program = f"import sys; {statement}; print(*{{it.partition('.')[0] for it in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stdout.split())
+
+
+def test_no_command_loads_pulumi() -> None:
+    modules = [
+        ".".join(it.relative_to(ROOT).with_suffix("").parts)
+        for it in (ROOT / "registry").rglob("*.py")
+    ]
+    session = "from registry.aws.session import Aws; Aws('eu-west-2').ecr()"
+    found = loaded(f"import {', '.join(modules)}; {session}")
+    assert {"boto3", "registry"} <= found
+    assert not found & {"pulumi", "pulumi_aws", "settings", "rehearsal"}
+
+
+def test_loading_pulumi_would_be_noticed() -> None:
+    assert "pulumi" in loaded("import components.image_repository")
+
+
+def test_help_needs_neither_boto3_nor_the_solver() -> None:
+    assert not loaded("import registry.__main__") & {"boto3", "pulumi", "z3", "iamprover"}
