@@ -4,12 +4,19 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 """
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
 TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"]
 """The settings of this stack. ECR's fourth, IMMUTABLE, lets no tag move at all: ADR040 rules it
 out."""
+
+MODE_ADVICE: Final = (
+    "choose MUTABLE_WITH_EXCLUSION with writeOnceTags where a few patterns such as prod-* match "
+    "all other tags, or IMMUTABLE_WITH_EXCLUSION, with which only the movableTags move, where none "
+    "do (semantic versions, bare commit hashes)"
+)
 
 TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
 
@@ -51,3 +58,39 @@ def is_write_once(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool
     """Whether ECR refuses to put the tag on another image, in a repository so configured."""
     excluded = any(matches(pattern, tag) for pattern in filters)
     return excluded != tag_mutability.startswith("IMMUTABLE")
+
+
+def left_open(
+    tag_mutability: str, filters: Sequence[str], patterns: Sequence[str]
+) -> tuple[str, ...]:
+    """Patterns of the tags, besides the movable ones, that ECR lets a push put on another image.
+
+    `*` stands for every tag. With MUTABLE_WITH_EXCLUSION, of which a filter is a decision that the
+    others may move, the answer is which of the given `patterns` (of tags that the repository is
+    known to have) no filter covers. A `*` in a pattern counts as a character of its own: what
+    matches it, a filter that takes it as any character matches too.
+    """
+    if tag_mutability == "MUTABLE":
+        return ("*",)
+    if tag_mutability != "MUTABLE_WITH_EXCLUSION":
+        return ()
+    return tuple(it for it in patterns if not any(matches(one, it) for one in filters))
+
+
+def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:
+    """One sentence about the repositories, by name, and what `left_open` says of each.
+
+    None where it says nothing of any of them.
+    """
+    repositories = defaultdict(list)
+    for name, patterns in open_tags.items():
+        if patterns:
+            repositories[tuple(patterns)].append(name)
+    if not repositories:
+        return None
+    found = [
+        f"{'every tag' if '*' in patterns else 'tags that match ' + ', '.join(patterns)} in "
+        + ", ".join(names)
+        for patterns, names in repositories.items()
+    ]
+    return f"A push can change which image a tag names ({'; '.join(found)}): {MODE_ADVICE}."

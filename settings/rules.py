@@ -9,48 +9,77 @@ from policies.repository_policy import repository_policy
 from policies.tag_mutability import MAX_EXCLUSION_FILTERS, matches
 from policies.trust_policy import trust_policy
 from settings.draft import Draft
-from settings.model import Account, StackSettings
+from settings.model import Account, RetentionRule, StackSettings
+
+
+def _list_faults(draft: Draft) -> Iterator[Fault]:
+    """A list has entries where it must, no more than AWS takes, and none twice."""
+    for key, fix in (
+        ("repositories", "write the name of one, with {} to take everything from the stack"),
+        ("movableTags", "write one such as latest"),
+        ("administratorRoles", "write the ARN of the role that runs pulumi up"),
+    ):
+        if draft.values[key] in ([], {}):
+            yield Fault(
+                where=(key,), value=draft.values[key], rule="must have at least one entry", fix=fix
+            )
+    for where, own, effective in draft.levels():
+        for key in ("movableTags", "writeOnceTags"):
+            values = effective.get(key) or []
+            repeated = sorted({it for it in values if it and values.count(it) > 1})
+            if key in own and repeated:
+                yield Fault(
+                    where=(*where, key),
+                    value=values,
+                    rule=f"{', '.join(repeated)} is written twice",
+                    fix="write it once",
+                )
+        for key, most in (("writeOnceTags", MAX_EXCLUSION_FILTERS), ("tags", MAX_RESOURCE_TAGS)):
+            values = effective.get(key) or []
+            if key in own and len(values) > most:
+                yield Fault(
+                    where=(*where, key),
+                    value=values,
+                    rule=f"AWS takes at most {most}",
+                    fix=f"leave {len(values) - most} out",
+                )
+
+
+MAX_RESOURCE_TAGS: Final = 50
+"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html"""
 
 
 def _pipeline_role_faults(draft: Draft) -> Iterator[Fault]:
-    """The pipeline role exists, or the stack creates one that somebody can become."""
-    raw = draft.raw.get("pipelineRole")
-    if not isinstance(raw, dict):
+    """The pipeline role exists, or the stack creates one that somebody can assume."""
+    role = draft.values["pipelineRole"]
+    if role is None:
         return
     trusts = ("trustedCodeBuildProjects", "trustedGitHubSubjects", "trustedRoles")
-    where = ("pipelineRole",)
-    if "arn" in raw and len(raw) > 1:
-        others = ", ".join(key_at([key]) for key in sorted(raw.keys() - {"arn"}))
+    rule = None
+    if "arn" in role and len(role) > 1:
+        rule = "a role that exists is named by its arn alone: nothing is attached to it"
+        fix = f"leave out {', '.join(sorted(role.keys() - {'arn'}))}; or leave out arn, and the "
+        fix += "stack creates the role"
+    elif not role.keys() & {"arn", "name"}:
+        rule = "the pipeline role either exists or is created"
+        fix = "write the arn of the one, or the name of the other"
+    elif "name" in role and all(role.get(key, []) == [] for key in trusts):
+        rule = "somebody must be able to assume the role that the stack creates"
+        fix = f"write one of {', '.join(trusts)}"
+    if rule:
         yield Fault(
-            where=where,
-            value=raw,
-            rule="a role that exists is named by its arn alone: nothing is attached to it",
-            fix=f"leave out {others}; or leave out arn, and the stack creates the role",
-        )
-    elif "arn" not in raw and "name" not in raw:
-        yield Fault(
-            where=where,
-            value=raw,
-            rule="the pipeline role either exists or is created",
-            fix="write the arn of the one, or the name of the other",
-        )
-    elif "name" in raw and not any(raw.get(key) for key in trusts):
-        yield Fault(
-            where=where,
-            value=raw,
-            rule="somebody has to be able to become the role that the stack creates",
-            fix=f"write one of {', '.join(trusts)}",
+            where=("pipelineRole",), value=draft.written["pipelineRole"], rule=rule, fix=fix
         )
 
 
 def _role_faults(draft: Draft) -> Iterator[Fault]:
-    """No role both moves tags and administers, or may become the one as the other.
+    """No role both moves tags and administers, or may assume the one as the other.
 
     The paths do not matter: within an account, the names of roles are unique across paths.
     """
     pipeline = {_account_and_name(arn): (where, arn) for where, arn in draft.pipeline_roles()}
-    trusted = {_account_and_name(arn) for arn in draft.role.get("trusted_roles", ()) if arn}
-    for where, arn in draft.administrator_roles():
+    trusted = {_account_and_name(arn) for _, arn in draft.listed("pipelineRole", "trustedRoles")}
+    for where, arn in draft.listed("administratorRoles"):
         identity = _account_and_name(arn)
         if identity in pipeline:
             other, its_arn = pipeline[identity]
@@ -65,7 +94,7 @@ def _role_faults(draft: Draft) -> Iterator[Fault]:
             yield Fault(
                 where=where,
                 value=arn,
-                rule="pipelineRole.trustedRoles lets this administrator become the pipeline role",
+                rule="pipelineRole.trustedRoles lets this administrator assume the pipeline role",
                 fix="take it out of one of the two",
             )
         if _account(arn) != draft.account.id:
@@ -89,7 +118,7 @@ def _place_faults(draft: Draft) -> Iterator[Fault]:
                 f"{account.partition}",
                 fix=f"name a role whose ARN starts with arn:{account.partition}:",
             )
-    for where, arn in draft.codebuild_projects():
+    for where, arn in draft.listed("pipelineRole", "trustedCodeBuildProjects"):
         if _account(arn) != account.id:
             yield Fault(
                 where=where,
@@ -98,13 +127,13 @@ def _place_faults(draft: Draft) -> Iterator[Fault]:
                 f"stack's is {account.id}",
                 fix="name a project of that account",
             )
-    for name, entry in draft.entries.items():
-        key_arn = entry.get("kms_key")
-        if key_arn and key_arn.split(":")[3] != account.region:
+    for where, _, effective in draft.levels():
+        key_arn = effective.get("kmsKey")
+        if key_arn and account.region and key_arn.split(":")[3] != account.region:
             yield Fault(
-                where=("repositories", name, "kmsKey"),
+                where=(*where, "kmsKey"),
                 value=key_arn,
-                rule=f"the key is to be in the repository's own Region, {account.region}",
+                rule=f"the key must be in the repository's own Region, {account.region}",
                 fix="name a key of that Region",
             )
 
@@ -122,21 +151,23 @@ def _one_path_faults(draft: Draft) -> Iterator[Fault]:
                 "a role's name is unique across paths",
                 fix="leave out the one that does not exist",
             )
-    for where, arn in draft.roles():
-        created = (draft.account.id, draft.role.get("name"))
-        if where[:2] == ("pipelineRole", "trustedRoles") and _account_and_name(arn) == created:
+    created = (draft.account.id, (draft.values["pipelineRole"] or {}).get("name"))
+    for where, arn in draft.listed("pipelineRole", "trustedRoles"):
+        if _account_and_name(arn) == created:
             yield Fault(
                 where=where,
                 value=arn,
-                rule="that is the role that the stack is to create",
-                fix="name another role, which may become it",
+                rule="that is the very role that the stack creates",
+                fix="name another role, which may assume it",
             )
 
 
 def _account_faults(draft: Draft) -> Iterator[Fault]:
     """No account is listed under two names, and not the stack's own."""
     names: dict[str, str] = {}
-    for name, account_id in draft.stack.get("pull_accounts", {}).items():
+    for name, account_id in (draft.values["pullAccounts"] or {}).items():
+        if account_id is None:
+            continue
         if names.setdefault(account_id, name) != name:
             yield Fault(
                 where=("pullAccounts", name),
@@ -156,9 +187,10 @@ def _account_faults(draft: Draft) -> Iterator[Fault]:
 
 def _tag_faults(draft: Draft) -> Iterator[Fault]:
     """No tag is both movable and write-once."""
-    for where, own, _ in draft.levels():
-        for position, pattern in enumerate(own.get("write_once_tags", ())):
-            movable = [tag for tag in draft.stack.get("movable_tags", ()) if tag]
+    movable = [tag for _, tag in draft.listed("movableTags")]
+    for where, own, effective in draft.levels():
+        patterns = effective.get("writeOnceTags") or () if "writeOnceTags" in own else ()
+        for position, pattern in enumerate(patterns):
             if pattern and (both := [tag for tag in movable if matches(pattern, tag)]):
                 yield Fault(
                     where=(*where, "writeOnceTags", position),
@@ -174,13 +206,16 @@ def _mutability_faults(draft: Draft) -> Iterator[Fault]:
     A repository may inherit patterns that its own tag mutability does not use; but patterns that
     nothing uses where they are written are a mistake.
     """
-    movable_tags = draft.stack.get("movable_tags", ())
-    in_use = {effective.get("tag_mutability") for _, _, effective in draft.levels()}
+    movable = draft.values["movableTags"] or ()
+    in_use = {effective["tagMutability"] for _, _, effective in draft.levels()}
     for where, own, effective in draft.levels():
-        mode = effective.get("tag_mutability")
-        patterns = effective.get("write_once_tags")
+        mode, patterns = effective["tagMutability"], effective["writeOnceTags"]
         # What a repository inherits whole is the stack's fault, told there.
-        if mode == "MUTABLE_WITH_EXCLUSION" and patterns == () and own.keys() & _TAG_KEYS:
+        if (
+            mode == "MUTABLE_WITH_EXCLUSION"
+            and patterns == []
+            and {"tagMutability", "writeOnceTags"} & {*own}
+        ):
             yield Fault(
                 where=(*where, "writeOnceTags"),
                 rule=f"tagMutability {mode} takes 1 to {MAX_EXCLUSION_FILTERS} of them",
@@ -188,8 +223,8 @@ def _mutability_faults(draft: Draft) -> Iterator[Fault]:
             )
         if (
             mode == "IMMUTABLE_WITH_EXCLUSION"
-            and "tag_mutability" in own
-            and len(movable_tags) > MAX_EXCLUSION_FILTERS
+            and "tagMutability" in own
+            and len(movable) > MAX_EXCLUSION_FILTERS
         ):
             yield Fault(
                 where=(*where, "tagMutability"),
@@ -199,28 +234,37 @@ def _mutability_faults(draft: Draft) -> Iterator[Fault]:
                 fix="name fewer movableTags, or write MUTABLE_WITH_EXCLUSION",
             )
         readers = {mode} if where else in_use
-        if own.get("write_once_tags") and not readers & {"MUTABLE_WITH_EXCLUSION", None}:
+        if "writeOnceTags" in own and patterns and not readers & {"MUTABLE_WITH_EXCLUSION", None}:
             yield Fault(
                 where=(*where, "writeOnceTags"),
-                value=list(own["write_once_tags"]),
+                value=patterns,
                 rule=f"with tagMutability {mode} they have no effect",
                 fix="write tagMutability: MUTABLE_WITH_EXCLUSION beside them, or leave them out",
             )
 
 
-_TAG_KEYS: Final = {"tag_mutability", "write_once_tags"}
-
-
 def _retention_faults(draft: Draft) -> Iterator[Fault]:
     """Each list of rules makes a lifecycle policy that AWS takes and that means what it says."""
-    movable_tags = [tag for tag in draft.stack.get("movable_tags", ()) if tag]
-    for where, own, _ in draft.levels():
-        rules = [rule and rule.to_args() for rule in own.get("retention", ())]
-        for fault in retention.faults_in(movable_tags, rules):
-            yield fault.under(*where, "retention")
+    movable = [tag for _, tag in draft.listed("movableTags")]
+    too_many = len(movable) > retention.MAX_RULES
+    if too_many:
+        yield Fault(
+            where=("movableTags",),
+            value=movable,
+            rule="each has a rule in every lifecycle policy that keeps its image, and AWS takes "
+            f"at most {retention.MAX_RULES} rules",
+            fix=f"leave {len(movable) - retention.MAX_RULES} out",
+        )
+    for where, own, effective in draft.levels():
+        written = effective["retention"] or () if "retention" in own else ()
+        rules = [rule and RetentionRule.model_validate(rule).to_args() for rule in written]
+        for fault in retention.faults_in(movable, rules):
+            if fault.where or not too_many:
+                yield fault.under(*where, "retention")
 
 
 SHARED_RULES: Final[Sequence[Callable[[Draft], Iterator[Fault]]]] = (
+    _list_faults,
     _pipeline_role_faults,
     _role_faults,
     _place_faults,

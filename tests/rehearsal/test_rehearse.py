@@ -17,7 +17,7 @@ from rehearsal.acts import Act
 from rehearsal.program import Update
 from rehearsal.rehearse import Rehearsal, rehearse
 from rehearsal.report import Report
-from rehearsal.stack_file import read
+from settings.stack_file import read
 from tests.conftest import ROOT
 from tests.rehearsal.test_comment import read_comment
 
