@@ -16,7 +16,7 @@ from typing import Any, Final
 from policies.fault import Fault, InvalidInputError
 from settings.draft import Draft
 from settings.model import Account, StackSettings
-from settings.rules import SHARED_RULES, length_faults
+from settings.rules import length_faults, shared_faults
 
 __all__ = ["NAMESPACE", "Account", "StackSettings", "explain", "misspelt_namespaces", "parse"]
 
@@ -33,7 +33,7 @@ def parse(
     Raises InvalidInputError with every fault, behind those already found elsewhere.
     """
     draft = Draft({key: _decoded(key, text) for key, text in configuration.items()}, account)
-    faults = [*found, *draft.faults, *(fault for rule in SHARED_RULES for fault in rule(draft))]
+    faults = [*found, *draft.faults, *shared_faults(draft)]
     if draft.settings and not faults:
         faults += length_faults(draft.settings, account)
     if faults or not draft.settings:

@@ -1,11 +1,11 @@
 """A configuration in which each value has been checked on its own."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from policies.fault import ABSENT, Fault
 from settings.model import (
@@ -19,53 +19,64 @@ from settings.model import (
 
 Path = tuple[str | int, ...]
 
-Level = tuple[Path, Iterable[str], dict[str, Any]]
-"""Where it is, which keys are written there (or have defaults), and what holds there."""
+Level = tuple[Path, dict[str, Any], dict[str, Any]]
+"""Where it is, what is written there (or default), and what holds there. Only the last has None."""
 
 
 class Draft:
     """A configuration in which each value has been checked on its own.
 
     `values` is what is written, completed: with the defaults, and in each repository's entry with
-    what it inherits. Whatever is invalid there is None. `faults` says why; without any, `settings`
-    is the result.
+    what it inherits. Whatever is invalid there is None, an item of a list as a whole. `faults` says
+    why; without any, `settings` is the result.
     """
 
     def __init__(self, written: Mapping[str, Any], account: Account) -> None:
         self.written = written
         self.account = account
+        self.values = _completed(written)
         self.faults: list[Fault] = []
         self.settings: StackSettings | None = None
-        completed = _completed(written)
-        unknown, invalid = set[Path](), set[Path]()
         try:
-            self.settings = StackSettings.model_validate(completed)
+            self.settings = StackSettings.model_validate(self.values)
         except ValidationError as refused:
+            self.values = deepcopy(self.values)
+            renamed: list[str] = []
             for error in refused.errors(include_url=False):
-                where = error["loc"]
+                where, unknown = error["loc"], error["type"] == "extra_forbidden"
+                if unknown:
+                    near, context = _unknown(where)
+                    renamed += near if len(where) == 1 else []
+                else:
+                    context = error["ctx"]
                 if where[-1] == "[key]":  # of a mapping: what is under it may be valid
                     where = where[:-1]
-                elif error["type"] == "extra_forbidden":
-                    unknown.add(where)
-                if where == error["loc"]:
-                    # An item of a list is valid as a whole, or not at all.
-                    items = (n for n, step in enumerate(where, 1) if isinstance(step, int))
-                    invalid.add(where[: next(items, None)])
+                else:
+                    self._strike(where, unknown=unknown)
                 if not self._is_inherited(where):
-                    self.faults.append(_fault(error, where))
-        # A required key that is missing because it is misspelt is one mistake.
-        renamed = {_nearest(str(where[0]), StackSettings) for where in unknown if len(where) == 1}
-        self.faults = [
-            it for it in self.faults if it.value is not ABSENT or it.where[0] not in renamed
-        ]
-        self.values: dict[str, Any] = _nulled(completed, invalid, unknown)
+                    self.faults.append(self.fault(where, context["rule"], context["fix"]))
+            # A required key that is missing because it is misspelt is one mistake.
+            self.faults = [
+                it for it in self.faults if it.value is not ABSENT or it.where[0] not in renamed
+            ]
+
+    def fault(self, where: Path, rule: str, fix: str) -> Fault:
+        """A fault of the value that is written there, if any is."""
+        value: Any = self.written
+        for step in where:
+            try:
+                value = value[step]
+            except (KeyError, TypeError):
+                value = ABSENT
+        return Fault(where=where, value=value, rule=rule, fix=fix)
 
     def levels(self) -> Iterator[Level]:
         """Where settings stand: in the stack, and in each repository's entry."""
-        yield (), self.values, self.values
+        yield (), {key: it for key, it in self.values.items() if it is not None}, self.values
         for name, entry in (self.values["repositories"] or {}).items():
             if entry is not None:
-                yield ("repositories", name), self._entry(name), entry
+                own = {key: entry[key] for key in self._entry(name) if entry.get(key) is not None}
+                yield ("repositories", name), own, entry
 
     def listed(self, *where: str) -> Iterator[tuple[Path, Any]]:
         """The valid items of a list, each with its place."""
@@ -92,6 +103,17 @@ class Draft:
         yield from self.listed("pipelineRole", "trustedRoles")
         yield from self.listed("administratorRoles")
 
+    def _strike(self, where: Path, *, unknown: bool) -> None:
+        """Put None in the place of what is invalid, or nothing where no key should be."""
+        items = (position for position, step in enumerate(where, 1) if isinstance(step, int))
+        *outer, last = where[: next(items, None)]
+        values: Any = self.values
+        for step in outer:
+            values = values[step]
+        values[last] = None
+        if unknown and last == where[-1]:
+            del values[last]
+
     def _entry(self, name: str | int) -> Mapping[str, Any]:
         """What is written in a repository's own entry."""
         entry = self.written["repositories"][name]
@@ -105,11 +127,6 @@ class Draft:
         return False
 
 
-def _keys(model: type[Settings]) -> list[str]:
-    """The keys of a model as they are written."""
-    return sorted(field.alias or name for name, field in model.model_fields.items())
-
-
 _INHERITED: Final = {
     field.alias or name
     for name, field in RepositorySettings.model_fields.items()
@@ -120,9 +137,7 @@ _INHERITED: Final = {
 def _completed(written: Mapping[str, Any]) -> dict[str, Any]:
     completed: dict[str, Any] = {}
     for name, field in StackSettings.model_fields.items():
-        default = field.get_default()
-        if field.is_required():
-            default = ABSENT
+        default = ABSENT if field.is_required() else field.default
         completed[field.alias or name] = list(default) if isinstance(default, tuple) else default
     completed |= written
     entries = completed["repositories"]
@@ -135,45 +150,18 @@ def _completed(written: Mapping[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def _nulled(value: Any, invalid: set[Path], unknown: set[Path], where: Path = ()) -> Any:
-    """The value without unknown keys, and with None for whatever else is invalid in it."""
-    if where in invalid:
-        return None
-    if isinstance(value, dict):
-        return {
-            key: _nulled(it, invalid, unknown, (*where, key))
-            for key, it in value.items()
-            if (*where, key) not in unknown
-        }
-    if isinstance(value, list):
-        return [_nulled(it, invalid, unknown, (*where, n)) for n, it in enumerate(value)]
-    return value
-
-
-def _fault(error: ErrorDetails, where: Path) -> Fault:
-    """Pydantic's error as a fault."""
-    if error["type"] == "extra_forbidden":
-        model = _model_with(where)
-        near = _nearest(str(where[-1]), model)
-        rule = "there is no such key"
-        fix = f"did you mean {near}?" if near else f"the keys here are {', '.join(_keys(model))}"
-    else:
-        rule, fix = error["ctx"]["rule"], error["ctx"]["fix"]
-    return Fault(where=where, value=error["input"], rule=rule, fix=fix)
-
-
-def _model_with(where: Path) -> type[Settings]:
-    """The model that has, or should have, the key in this place."""
+def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:
+    """The keys that a key, which there is not, resembles; and what to say of it."""
     match where:
         case (_,):
-            return StackSettings
+            model: type[Settings] = StackSettings
         case ("pipelineRole", _):
-            return PipelineRoleSettings
+            model = PipelineRoleSettings
         case ("repositories", _, _):
-            return RepositorySettings
+            model = RepositorySettings
         case _:
-            return RetentionRule
-
-
-def _nearest(key: str, model: type[Settings]) -> str | None:
-    return next(iter(difflib.get_close_matches(key, _keys(model), n=1, cutoff=0.5)), None)
+            model = RetentionRule
+    keys = sorted(field.alias or name for name, field in model.model_fields.items())
+    near = difflib.get_close_matches(str(where[-1]), keys, n=1, cutoff=0.5)
+    fix = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"
+    return near, {"rule": "there is no such key", "fix": fix}

@@ -219,8 +219,7 @@ def test_namespaces_of_others(project: Path) -> None:
             Account(partition="aws-cn", id="111122223333", region="eu-west-2"),
         ),
         (
-            ", administratorRoles: [arn:aws:iam::111122223333:role/a], "
-            'aws:allowedAccountIds: ["1"]',
+            ", administratorRoles: [arn:aws:iam::111122223333:role/a], aws:allowedAccountIds: ['1']",
             Account(partition="aws", id="1", region="eu-west-2"),
         ),
     ],
