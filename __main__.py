@@ -3,10 +3,9 @@
 import pulumi
 import pulumi_aws as aws
 
-import settings
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
-from settings.program import load
+from settings.program import load, whoami
 
 
 def main() -> None:
@@ -36,19 +35,6 @@ def main() -> None:
     pulumi.export("pipelineRoleArn", role.arn if role else stack.pipeline_role.arn)
 
 
-def whoami() -> tuple[str, settings.Account]:
-    """ARN of the calling session, and where it calls. Raises pulumi.RunError where AWS refuses."""
-    try:
-        caller, region = aws.get_caller_identity(), aws.get_region().region
-    except Exception as error:  # noqa: BLE001 the SDK raises just that for a failed invoke
-        raise pulumi.RunError(
-            f"AWS accepts no call ({' '.join(str(error).split())}); "
-            "log in to the stack's account (aws sso login, AWS_PROFILE) and set aws:region"
-        ) from None
-    partition = caller.arn.split(":")[1]
-    return caller.arn, settings.Account(partition=partition, id=caller.account_id, region=region)
-
-
 def refuse_lock_out(caller: str, administrator_roles: tuple[str, ...]) -> None:
     """Fail where the repository policies would lock out the very role that writes them.
 
@@ -58,7 +44,7 @@ def refuse_lock_out(caller: str, administrator_roles: tuple[str, ...]) -> None:
         # Unlike a session's ARN, the role's has its path, as the administrators' have.
         role = aws.iam.get_session_context(arn=caller).issuer_arn
         found = f"{role} is not one of the administratorRoles"
-    except Exception as error:  # noqa: BLE001 as above
+    except Exception as error:  # noqa: BLE001 the SDK raises just that for a failed invoke
         role, found = None, f"the role of {caller} could not be looked up (iam:GetRole): {error}"
     if role in administrator_roles:
         return

@@ -65,16 +65,16 @@ def left_open(
 ) -> tuple[str, ...]:
     """Patterns of the tags, besides the movable ones, that ECR lets a push put on another image.
 
-    `*` stands for every tag. With MUTABLE_WITH_EXCLUSION, of which a filter is a decision that the
-    others may move, the answer is which of the given `patterns` (of tags that the repository is
-    known to have) no filter covers. A `*` in a pattern counts as a character of its own: what
-    matches it, a filter that takes it as any character matches too.
+    `*` stands for every tag. With MUTABLE_WITH_EXCLUSION, the answer is which of the given
+    `patterns`, of tags that the repository is known to have, no filter covers. (A filter that
+    matches a pattern, with its `*` taken as a character, matches whatever the pattern does.)
     """
     if tag_mutability == "MUTABLE":
         return ("*",)
     if tag_mutability != "MUTABLE_WITH_EXCLUSION":
         return ()
-    return tuple(it for it in patterns if not any(matches(one, it) for one in filters))
+    known = [it for it in patterns if it != "*"]  # which says nothing of what there is
+    return tuple(it for it in known if not any(matches(one, it) for one in filters))
 
 
 def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:

@@ -1,11 +1,25 @@
-"""The settings of the Pulumi program that is running."""
+"""What the running Pulumi program is told: who calls, where, and the settings of its stack."""
 
 import pulumi
+import pulumi_aws as aws
 from pulumi.runtime import get_config_env
 from pulumi.runtime.config import CONFIG
 
 from policies.fault import InvalidInputError
 from settings import NAMESPACE, Account, StackSettings, explain, misspelt_namespaces, parse
+
+
+def whoami() -> tuple[str, Account]:
+    """ARN of the calling session, and where it calls. Raises pulumi.RunError where AWS refuses."""
+    try:
+        caller, region = aws.get_caller_identity(), aws.get_region().region
+    except Exception as error:  # noqa: BLE001 the SDK raises just that for a failed invoke
+        raise pulumi.RunError(
+            f"AWS accepts no call ({' '.join(str(error).split())}); "
+            "log in to the stack's account (aws sso login, AWS_PROFILE) and set aws:region"
+        ) from None
+    partition = caller.arn.split(":")[1]
+    return caller.arn, Account(partition=partition, id=caller.account_id, region=region)
 
 
 def load(account: Account) -> StackSettings:

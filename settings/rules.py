@@ -34,14 +34,15 @@ def _lists(draft: Draft) -> Broken:
         if draft.values[key] in ([], {}):
             yield (key,), "must have at least one entry", fix
     for where, own, _ in draft.levels():
-        for key, most in (
-            ("movableTags", retention.MAX_RULES),  # each has one in every lifecycle policy
-            ("writeOnceTags", MAX_EXCLUSION_FILTERS),
-            ("tags", MAX_RESOURCE_TAGS),
+        for key, most, what in (
+            ("movableTags", retention.MAX_RULES, "rules in a lifecycle policy, one for each"),
+            ("writeOnceTags", MAX_EXCLUSION_FILTERS, "exclusion filters"),
+            ("tags", MAX_RESOURCE_TAGS, "tags"),
         ):
             values = [*own.get(key, ())]
             if len(values) > most:
-                yield (*where, key), f"AWS takes at most {most}", f"leave {len(values) - most} out"
+                rule, fix = f"AWS takes at most {most} {what}", f"leave {len(values) - most} out"
+                yield (*where, key), rule, fix
             if twice := sorted({it for it in values if it and values.count(it) > 1}):
                 yield (*where, key), f"{', '.join(twice)} is written twice", "write it once"
 

@@ -36,8 +36,8 @@ def weakened(project: Path) -> Path:
     program = project / "__main__.py"
     program.write_text(
         program.read_text().replace(
-            "import settings\n",
-            "import settings\n"
+            "import pulumi\n",
+            "import pulumi\n"
             "from policies import ecr_actions\n"
             "ecr_actions.ACTIONS['PutImage'] = ecr_actions.Effect.UPLOAD\n",
         )
@@ -284,8 +284,8 @@ class TestExitStatus:
         program = project / "__main__.py"
         program.write_text(
             program.read_text().replace(
-                "import settings\n",
-                "import settings\n"
+                "import pulumi\n",
+                "import pulumi\n"
                 "from policies import repository_policy as guard\n"
                 "denies = guard.denies\n"
                 "guard.denies = lambda it: [deny | {'Resource': '*'} for deny in denies(it)]\n",

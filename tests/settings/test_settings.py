@@ -767,6 +767,15 @@ class TestWhereTheKeysAreRead:
         finally:
             CONFIG.reset(token)
 
+    def test_a_namespace_like_the_projects_is_told_with_the_rest(self, account: Account) -> None:
+        keys = {f"container-images:{key}": it for key, it in as_pulumi_has_it(valid()).items()}
+        token = CONFIG.set(keys | {"container-image:lambdaPull": "true", "aws:region": "x"})
+        try:
+            with pytest.raises(pulumi.RunError, match="did you mean container-images:lambdaPull"):
+                load(account)
+        finally:
+            CONFIG.reset(token)
+
     def test_in_the_projects_namespace(self) -> None:
         assert settings.NAMESPACE == "container-images"
 

@@ -210,17 +210,17 @@ def test_namespaces_of_others(project: Path) -> None:
     assert stack(project, f"config: {{{REGION}, {others}}}")
 
 
+ROLES = ", administratorRoles: [x, arn:aws-cn:iam::111122223333:role/a]"
+
+
 @pytest.mark.parametrize(
     ("config", "account"),
     [
         ("", Account(partition="aws", id="123456789012", region="eu-west-2")),
+        (ROLES, Account(partition="aws-cn", id="111122223333", region="eu-west-2")),
         (
-            ", administratorRoles: [x, arn:aws-cn:iam::111122223333:role/a]",
-            Account(partition="aws-cn", id="111122223333", region="eu-west-2"),
-        ),
-        (
-            ", administratorRoles: [arn:aws:iam::111122223333:role/a], aws:allowedAccountIds: ['1']",
-            Account(partition="aws", id="1", region="eu-west-2"),
+            f"{ROLES}, aws:allowedAccountIds: ['444455556666']",
+            Account(partition="aws-cn", id="444455556666", region="eu-west-2"),
         ),
     ],
 )
