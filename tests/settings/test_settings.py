@@ -249,7 +249,7 @@ class TestOneFault:
             pytest.param(
                 {"administratorRoles": ["arn:aws:iam::111122223333:role/${aws:username}/a"]},
                 "administratorRoles[0]",
-                "without wildcards or variables",
+                "without wildcards or $",
                 id="policy variable in a path",
             ),
             pytest.param(
