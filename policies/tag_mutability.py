@@ -12,13 +12,13 @@ TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXC
 """The settings of this stack. ECR's fourth, IMMUTABLE, lets no tag move at all: ADR040 rules it
 out."""
 
-MODE_ADVICE: Final = (
-    "choose MUTABLE_WITH_EXCLUSION with writeOnceTags where a few patterns such as prod-* match "
-    "all other tags, or IMMUTABLE_WITH_EXCLUSION, with which only the movableTags move, where none "
-    "do (semantic versions, bare commit hashes)"
-)
-
 TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
+
+MODE_ADVICE: Final = (
+    "choose MUTABLE_WITH_EXCLUSION with writeOnceTags for tags of a few patterns such as prod-*, "
+    "or IMMUTABLE_WITH_EXCLUSION for any others (semantic versions, bare commit hashes): only the "
+    "movableTags move then"
+)
 
 TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 """A tag, as the OCI distribution specification and Docker's client write it."""

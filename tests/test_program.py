@@ -251,8 +251,8 @@ class TestOverwriting:
         assert "tags that match stg-*, merged-*, dev-*, pr-* in partly" in warning
         assert "none," not in warning
         assert "as-the-stack" not in warning
-        assert "choose MUTABLE_WITH_EXCLUSION with writeOnceTags where" in warning
-        assert "or IMMUTABLE_WITH_EXCLUSION" in warning
+        assert "choose MUTABLE_WITH_EXCLUSION with writeOnceTags for" in warning
+        assert "or IMMUTABLE_WITH_EXCLUSION for any others" in warning
 
     def test_the_production_stack_leaves_none_open(
         self, prod: StackFile, cloud: Cloud, caplog: pytest.LogCaptureFixture
