@@ -155,9 +155,7 @@ def test_all_problems_come_at_once_those_of_the_settings_too(project: Path) -> N
     assert told(
         project,
         """
-confg: {aws:region: eu-west-2}
-environment: [shared]
-config:
+confg:
   aws:allowedAccountIds: x
   secret: {secure: abc}
   container-image:lambdaPull: true
@@ -168,7 +166,6 @@ config:
 """,
     ) == [
         "confg",
-        "environment",
         "secret",
         "aws:region",
         "aws:allowedAccountIds",
@@ -192,6 +189,11 @@ def test_a_top_level_key_that_the_cli_would_pass_over(
 ) -> None:
     with pytest.raises(StackFileError, match=re.escape(said)):
         stack(project, f"config: {{{REGION}}}\n{written}")
+
+
+def test_only_that_is_told_of_a_stack_whose_values_the_service_has(project: Path) -> None:
+    """Any key that is missing here may be there."""
+    assert told(project, "environment: [shared]\nconfig: {aws:region: 5}") == ["environment"]
 
 
 def test_every_top_level_key_of_the_cli_is_taken(project: Path) -> None:
