@@ -57,13 +57,12 @@ RESOURCES: Final[Mapping[str, Calls]] = {
             "iam:ListAttachedRolePolicies",
             "iam:ListRolePolicies",
         ),
-        # Another path replaces the role; before it deletes one, the provider takes it out of
-        # instance profiles, of which it asks the list. No DeleteRolePermissionsBoundary.
+        # Another path replaces the role; before it deletes one, the provider asks for its instance
+        # profiles. The boundary comes with CreateRole, and is never changed.
         write=(
             "iam:CreateRole",
             "iam:DeleteRole",
             "iam:ListInstanceProfilesForRole",
-            "iam:PutRolePermissionsBoundary",
             "iam:TagRole",
             "iam:UntagRole",
             "iam:UpdateAssumeRolePolicy",
@@ -85,7 +84,6 @@ BOUNDED: Final = frozenset(
     {
         "iam:CreateRole",
         "iam:DeleteRolePolicy",
-        "iam:PutRolePermissionsBoundary",
         "iam:PutRolePolicy",
     }
 )

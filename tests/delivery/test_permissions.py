@@ -56,10 +56,12 @@ def rehearsed() -> tuple[set[str], set[str]]:
 
     def recording() -> botocore.session.Session:
         session = make()
-        session.register(
-            "before-call",
-            lambda model, **_: calls.add(f"{model.service_model.signing_name}:{model.name}"),
-        )
+
+        def record(**call: Any) -> None:
+            model = call["model"]
+            calls.add(f"{model.service_model.signing_name}:{model.name}")
+
+        session.register("before-call", record)
         return session
 
     stack = read(ROOT, "prod")
@@ -190,7 +192,6 @@ def test_what_the_deploy_role_may_and_may_not() -> None:
         "Action": [
             "iam:CreateRole",
             "iam:DeleteRolePolicy",
-            "iam:PutRolePermissionsBoundary",
             "iam:PutRolePolicy",
         ],
         "Resource": ["arn:aws:iam::111122223333:role/pipeline/image-pipeline"],
