@@ -30,7 +30,17 @@ def main() -> None:
     iam = f"arn:{partition}:iam::{account}"
     preview, deploy = config.require("previewRole"), config.require("deployRole")
     pipeline = config.get("pipelineRole")
-    bucket_name = config.require("stateBucket")
+    bucket_name, artifacts = config.require("stateBucket"), config.get("artifactBucket")
+    previewers, deployers = (
+        Trust(
+            partition=partition,
+            account_id=account,
+            codebuild_projects=config.get_object(f"codeBuild{kind}Projects") or [],
+            github_subjects=config.get_object(f"github{kind}Subjects") or [],
+            roles=[],
+        )
+        for kind in ("Preview", "Deploy")
+    )
     place = Place(
         partition=partition,
         account_id=account,
@@ -42,16 +52,9 @@ def main() -> None:
         deploy_boundary=f"{iam}:policy{deploy}",
         repository_keys=config.get_object("repositoryKeys") or [],
         state_bucket=f"arn:{partition}:s3:::{bucket_name}",
-    )
-    previewers, deployers = (
-        Trust(
-            partition=partition,
-            account_id=account,
-            codebuild_projects=config.get_object(f"codeBuild{kind}Projects") or [],
-            github_subjects=config.get_object(f"github{kind}Subjects") or [],
-            roles=[],
-        )
-        for kind in ("Preview", "Deploy")
+        codebuild_projects=[*previewers["codebuild_projects"], *deployers["codebuild_projects"]],
+        artifact_bucket=f"arn:{partition}:s3:::{artifacts}" if artifacts else "",
+        artifact_key=config.get("artifactKey") or "",
     )
     _refuse_bad(preview, deploy, pipeline, previewers, deployers)
 

@@ -120,6 +120,12 @@ class Place(TypedDict):
     """ARNs of the keys that repositories are encrypted with."""
     state_bucket: str
     """ARN of the bucket that has Pulumi's state."""
+    codebuild_projects: list[str]
+    """ARNs of the projects of CodeBuild that run as the roles."""
+    artifact_bucket: str
+    """ARN of the bucket in which CodePipeline hands them the source, or nothing."""
+    artifact_key: str
+    """ARN of the key of that bucket, or nothing where it is one that S3 manages."""
 
 
 def preview_policy(place: Place, state_key: str) -> dict[str, Any]:
@@ -132,6 +138,7 @@ def preview_policy(place: Place, state_key: str) -> dict[str, Any]:
             *_of_the_resources(place, "read"),
             _allow("Movers", MOVERS, "*"),
             *_state(place, state_key, objects=["s3:GetObject"], key=["kms:Decrypt"]),
+            *_build(place),
         ]
     )
 
@@ -157,6 +164,7 @@ def deploy_policy(place: Place, state_key: str) -> dict[str, Any]:
                 objects=["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
                 key=["kms:Decrypt", "kms:GenerateDataKey"],
             ),
+            *_build(place),
             _on("Deny", "BecomesNobodyElse", ["iam:PassRole", "sts:AssumeRole"], "*"),
             _on(
                 "Deny",
@@ -249,6 +257,29 @@ def _state(
     yield _allow("StateBucket", ["s3:ListBucket"], bucket)
     yield _allow("State", objects, f"{bucket}/*")
     yield _allow("StateKey", key, state_key)
+
+
+def _build(place: Place) -> Iterable[dict[str, Any]]:
+    """What a build in CodeBuild needs of its service role, whatever it builds.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
+    """
+    if projects := place["codebuild_projects"]:
+        groups = [
+            arn.replace(":codebuild:", ":logs:").replace(":project/", ":log-group:/aws/codebuild/")
+            for arn in projects
+        ]
+        yield _allow(
+            "BuildLogs",
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            [*groups, *(f"{it}:*" for it in groups)],
+        )
+    if bucket := place["artifact_bucket"]:
+        yield _allow(
+            "BuildSource", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], f"{bucket}/*"
+        )
+    if key := place["artifact_key"]:
+        yield _allow("BuildSourceKey", ["kms:Decrypt", "kms:GenerateDataKey"], key)
 
 
 def _allow(sid: str, called: Iterable[str], resource: str | list[str]) -> dict[str, Any]:

@@ -145,6 +145,9 @@ def test_the_roles_have_the_policies_of_their_place(built: Update) -> None:
         "deploy_boundary": f"{IAM}:policy/platform/forms-registry-deploy",
         "repository_keys": [],
         "state_bucket": "arn:aws:s3:::example-org-registry-state",
+        "codebuild_projects": [],
+        "artifact_bucket": "",
+        "artifact_key": "",
     }
     deploying = inputs(built, "Policy", "forms-registry-deploy")
     assert deploying["policy"] == deploy_policy(place, KEY)  # type: ignore[arg-type]

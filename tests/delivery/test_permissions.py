@@ -33,6 +33,9 @@ PLACE = Place(
     deploy_boundary="arn:aws:iam::111122223333:policy/platform/registry-deploy",
     repository_keys=["arn:aws:kms:eu-west-2:111122223333:key/images"],
     state_bucket="arn:aws:s3:::registry-state",
+    codebuild_projects=[],
+    artifact_bucket="",
+    artifact_key="",
 )
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/state"
 NO_PERMISSION_NEEDED = {"sts:GetCallerIdentity"}
@@ -249,6 +252,38 @@ def test_the_only_allow_on_everything_reads_the_accounts_policies() -> None:
 def test_without_a_pipeline_role_no_role_is_written() -> None:
     document = deploy_policy({**PLACE, "pipeline_role": ""}, KEY)
     assert {it for it in allowed(document) if it.startswith("iam:")} == {"iam:GetRole"}
+
+
+def test_a_build_in_codebuild_may_log_and_fetch_its_source() -> None:
+    place: Place = {
+        **PLACE,
+        "codebuild_projects": ["arn:aws:codebuild:eu-west-2:111122223333:project/deploy"],
+        "artifact_bucket": "arn:aws:s3:::artifacts",
+        "artifact_key": "arn:aws:kms:eu-west-2:111122223333:key/artifacts",
+    }
+    group = "arn:aws:logs:eu-west-2:111122223333:log-group:/aws/codebuild/deploy"
+    for document in (preview_policy(place, KEY), deploy_policy(place, KEY)):
+        assert [it for it in document["Statement"] if it["Sid"].startswith("Build")] == [
+            {
+                "Sid": "BuildLogs",
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": [group, f"{group}:*"],
+            },
+            {
+                "Sid": "BuildSource",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"],
+                "Resource": "arn:aws:s3:::artifacts/*",
+            },
+            {
+                "Sid": "BuildSourceKey",
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": "arn:aws:kms:eu-west-2:111122223333:key/artifacts",
+            },
+        ]
+        assert len(to_json(document)) <= MAX_MANAGED_POLICY
 
 
 def test_a_pipeline_role_can_do_its_work_and_no_more() -> None:
