@@ -25,7 +25,7 @@ SECONDS_TO_START: Final = 30
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _QUICK: Final = Config(retries={"total_max_attempts": 1}, connect_timeout=2)
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()
