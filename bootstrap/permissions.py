@@ -17,7 +17,7 @@ class Calls:
     """What the AWS provider calls for a type of resource."""
 
     scope: str
-    """Which resources the calls are about: a key of `scopes`."""
+    """Which resources the calls are about, as `_scopes` names them."""
     read: tuple[str, ...]
     """To preview and refresh."""
     write: tuple[str, ...]

@@ -13,7 +13,7 @@ from typing import Final
 import boto3
 import typer
 from botocore.config import Config
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from policies.document import allow, document_of
 from rehearsal.stack_file import read
@@ -53,11 +53,17 @@ def prepare() -> None:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
         except EndpointConnectionError:
             if time.monotonic() > deadline:
-                typer.echo("moto's server does not answer; .local/moto.log says why", err=True)
-                raise typer.Exit(1) from None
+                raise _failed("moto's server does not answer; .local/moto.log says why") from None
             time.sleep(0.2)
+        except ClientError as error:
+            raise _failed(f"a server of somebody else has the port; stop it ({error})") from None
         else:
             return
+
+
+def _failed(why: str) -> typer.Exit:
+    typer.echo(why, err=True)
+    return typer.Exit(1)
 
 
 @app.command()

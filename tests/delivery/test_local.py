@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import boto3
@@ -30,6 +31,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     yield
+    connection = HTTPConnection("127.0.0.1", port)
+    connection.request("POST", "/moto-api/reset")  # what it holds belongs to the process
+    assert connection.getresponse().status == 200
+    connection.close()
     server.stop()
 
 
@@ -94,6 +99,15 @@ def test_a_server_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) 
     done = CliRunner().invoke(local.app, ["prepare"])
     assert done.exit_code == 1
     assert ".local/moto.log says why" in done.output
+
+
+@pytest.mark.usefixtures("server")
+def test_a_server_that_was_there_before_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    run("prepare")
+    done = CliRunner().invoke(local.app, ["prepare"])
+    assert done.exit_code == 1
+    assert "somebody else has the port; stop it" in done.output
 
 
 def arguments(of: type) -> set[str]:

@@ -1,6 +1,7 @@
 """What the Makefile runs, and the starter that `make new` copies."""
 
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_a_stack_that_exists_is_left_alone(tmp_path: Path) -> None:
     assert refused.returncode != 0
     assert "Pulumi.prod.yaml exists; name a new stack: make new STACK=name" in refused.stderr
     assert (tmp_path / "Pulumi.prod.yaml").read_text() == "mine"
+
+
+def test_the_movers_are_those_that_the_plan_lets_push() -> None:
+    script = runpy.run_path(str(ROOT / ".ci" / "pipeline_roles.py"))
+    plan = rehearse(read(ROOT, "prod"), Report(Console(quiet=True)), plan_only=True).to_json()
+    role = "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
+    assert script["pipeline_roles"](plan) == [role]
+    others = [it for it in plan["resources"] if "repositoryPolicy" not in it["type"]]
+    with pytest.raises(ValueError, match="no repository policy of the plan denies ecr:PutImage"):
+        script["pipeline_roles"]({"resources": others})
 
 
 def test_the_starter_is_rehearsed() -> None:
