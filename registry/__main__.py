@@ -6,7 +6,7 @@ INTERRUPTED = 130
 """128 and the number of SIGINT: the exit status that shells give, and typer too."""
 
 try:
-    # Here too, for loading takes long enough for somebody to interrupt it.
+    # Here too, for loading takes up to half a second, and can be interrupted too.
     import typer
 
     from registry.access import cli as access

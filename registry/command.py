@@ -56,9 +56,19 @@ def repository_of(text: str) -> Reference:
     return found
 
 
+def option(parser: Callable[[str], Any], metavar: str, help_text: str) -> Any:
+    """An option with a value, whose default its help says if there is one to say."""
+    return typer.Option(parser=parser, metavar=metavar, help=help_text, show_default=False)
+
+
+def argument(parser: Callable[[str], Any], metavar: str, help_text: str) -> Any:
+    """An argument, likewise."""
+    return typer.Argument(parser=parser, metavar=metavar, help=help_text, show_default=False)
+
+
 def file_option(help_text: str) -> Any:
     """An option that names a file."""
-    return typer.Option(parser=Path, metavar="FILE", help=help_text, show_default=False)
+    return option(Path, "FILE", help_text)
 
 
 def role_of(text: str) -> str:
@@ -68,14 +78,11 @@ def role_of(text: str) -> str:
     return text
 
 
+REPOSITORY_HELP: Final = (
+    "Name, ARN or URI of the repository. An ARN and a URI say the account and Region too"
+)
 RepositoryArgument = Annotated[
-    Reference,
-    typer.Argument(
-        parser=repository_of,
-        metavar="REPOSITORY",
-        help="Name, ARN or URI of the repository. An ARN and a URI say the account and Region too.",
-        show_default=False,
-    ),
+    Reference, argument(repository_of, "REPOSITORY", f"{REPOSITORY_HELP}.")
 ]
 JsonOption = Annotated[
     bool,
@@ -89,7 +96,7 @@ JsonOption = Annotated[
 
 
 class Commands(TyperGroup):
-    """The commands. Whatever stops one is told here: in a line, or with --json in an object.
+    """The commands, and how they fail: with a line of text, or with --json with an object.
 
     The object is `{"error": sentence, "kind": "refused" | "aws" | "usage", "code": AWS's name of
     the error, or null}`.

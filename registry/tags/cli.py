@@ -18,11 +18,14 @@ from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.aws.trail import DELETE, EXPIRE, PUT, NoTrailError, Record, earliest
 from registry.command import (
+    REPOSITORY_HELP,
     JsonOption,
+    argument,
     file_option,
     image_of,
     image_reference_of,
     note,
+    option,
     print_object,
     role_of,
     tag_of,
@@ -50,33 +53,25 @@ def _stage(text: str) -> str:
     return text
 
 
-_WHERE = "Name, ARN or URI of the repository. An ARN and a URI say the account and Region too."
 _Repository = Annotated[
     Reference,
-    typer.Argument(
-        parser=image_reference_of,
-        metavar="REPOSITORY",
-        help=f"{_WHERE} :TAG or @DIGEST after a name or a URI stands for the next argument.",
-        show_default=False,
+    argument(
+        image_reference_of,
+        "REPOSITORY",
+        f"{REPOSITORY_HELP}. :TAG or @DIGEST after a name or a URI stands for the next argument.",
     ),
 ]
 _RepositoryAndTag = Annotated[
     Reference,
-    typer.Argument(
-        parser=image_reference_of,
-        metavar="REPOSITORY",
-        help=f"{_WHERE} :TAG after a name or a URI is the tag.",
-        show_default=False,
+    argument(
+        image_reference_of,
+        "REPOSITORY",
+        f"{REPOSITORY_HELP}. :TAG after a name or a URI is the tag.",
     ),
 ]
 _Source = Annotated[
     str | None,
-    typer.Argument(
-        parser=image_of,
-        metavar="SOURCE",
-        help="The image: a tag or a digest. REPOSITORY may say it instead.",
-        show_default=False,
-    ),
+    argument(image_of, "SOURCE", "The image: a tag or a digest. REPOSITORY may say it instead."),
 ]
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
@@ -98,11 +93,10 @@ def move_command(
     ] = "latest",
     expect: Annotated[
         str | None,
-        typer.Option(
-            parser=image_of,
-            metavar="IMAGE",
-            help="Refuse unless the tag is on this image now: a digest, or another tag of it.",
-            show_default=False,
+        option(
+            image_of,
+            "IMAGE",
+            "Refuse unless the tag is on this image now: a digest, or another tag of it.",
         ),
     ] = None,
     allow_older: Annotated[
@@ -143,12 +137,7 @@ def promote_command(
     ] = False,
     movable_tag: Annotated[
         str | None,
-        typer.Option(
-            parser=tag_of,
-            metavar="TAG",
-            help="Then move this tag, instead of latest.",
-            show_default=False,
-        ),
+        option(tag_of, "TAG", "Then move this tag, instead of latest."),
     ] = None,
     dry_run: _DryRun = False,
     reason: _Reason = None,
@@ -172,21 +161,11 @@ def rollback_command(
     repository: _RepositoryAndTag,
     tag: Annotated[
         str | None,
-        typer.Option(
-            parser=tag_of,
-            metavar="TAG",
-            help="The tag that moves. Default: latest.",
-            show_default=False,
-        ),
+        option(tag_of, "TAG", "The tag that moves. Default: latest."),
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(
-            parser=image_of,
-            metavar="IMAGE",
-            help="The image to go back to: a tag or a digest.",
-            show_default=False,
-        ),
+        option(image_of, "IMAGE", "The image to go back to: a tag or a digest."),
     ] = None,
     dry_run: _DryRun = False,
     reason: _Reason = None,
@@ -196,7 +175,7 @@ def rollback_command(
     """Move a tag back to the image that it was on before.
 
     That is the last one in CloudTrail; where CloudTrail cannot tell, the image with the next older
-    unique tag of the same stage. Done again, it goes back one further.
+    unique tag of the same stage. Run again, it goes back one further.
     """
     moving = _tag(repository, tag)
     with _moves(repository, reason, record) as (there, tell, records):
@@ -217,12 +196,7 @@ def resolve_command(
     repository: _Repository,
     image: Annotated[
         str | None,
-        typer.Argument(
-            parser=image_of,
-            metavar="TAG",
-            help="The tag, or a digest. Default: latest.",
-            show_default=False,
-        ),
+        argument(image_of, "TAG", "The tag, or a digest. Default: latest."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -247,17 +221,14 @@ def history_command(
     repository: _RepositoryAndTag,
     tag: Annotated[
         str | None,
-        typer.Argument(
-            parser=tag_of, metavar="TAG", help="The tag. Default: latest.", show_default=False
-        ),
+        argument(tag_of, "TAG", "The tag. Default: latest."),
     ] = None,
     pipeline_role: Annotated[
         list[str] | None,
-        typer.Option(
-            parser=role_of,
-            metavar="ARN",
-            help="A role that may move tags. Default: those that the repository policy names.",
-            show_default=False,
+        option(
+            role_of,
+            "ARN",
+            "A role that may move tags. Default: those that the repository policy names.",
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -166,7 +166,7 @@ def test_a_move_that_cannot_be_recorded_after_all_is_told_with_its_record(
     assert place(ecr, "latest") == newer
 
 
-def test_a_lost_connection_is_not_laid_at_the_records_door(
+def test_a_lost_connection_is_not_blamed_on_the_record(
     ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def lost(**_: object) -> None:

@@ -97,7 +97,7 @@ def test_whoever_is_not_signed_in_is_told_to(problem: ClientError | BotoCoreErro
     assert "; sign in to AWS again" in explain(problem, "forms")
 
 
-def test_a_call_for_credentials_is_not_laid_at_ecrs_door() -> None:
+def test_a_call_for_credentials_names_its_own_service() -> None:
     assert "no permission for sts:AssumeRole" in explain(error("AccessDenied", "AssumeRole"), "f")
 
 
