@@ -27,7 +27,12 @@ ROOMS = {
         "registry.terminal",
     },
     "registry.access": {"policies", "registry.aws", "registry.command", "registry.terminal"},
-    "registry.__main__": {"registry.access", "registry.lifecycle", "registry.tags"},
+    "registry.__main__": {
+        "registry.access",
+        "registry.command",
+        "registry.lifecycle",
+        "registry.tags",
+    },
     "rehearsal": {
         "policies",
         "settings",
@@ -138,7 +143,7 @@ def test_no_command_loads_pulumi() -> None:
     ]
     session = "from registry.aws.session import Aws; Aws('eu-west-2').ecr()"
     found = loaded(f"import {', '.join(modules)}; {session}")
-    assert {"boto3", "registry"} <= found
+    assert {"botocore", "registry"} <= found
     assert not found & {"pulumi", "pulumi_aws", "settings", "rehearsal"}
 
 

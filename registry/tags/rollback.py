@@ -34,18 +34,19 @@ def rollback(
     to: str | None = None,
     dry_run: bool = False,
 ) -> Rollback:
-    """Move the tag to where it was before, however old, or to the digest that is given.
+    """Move the tag to where it was before, however old, or to the image `to`, a tag or a digest.
 
     `read_places` gives the digests of the images that CloudTrail saw the tag put on, the oldest
     first, or raises NoTrailError. Raises RefusedError where nothing says where the tag was before,
     where that image is gone, archived or about to go by the lifecycle policy, and where the tag is
     moved by somebody else meanwhile.
     """
-    current = repository.image(tag)
     if to is None:
+        current = repository.image(tag)
         target, basis, notes = _target(repository, tag, current, read_places)
     else:
-        target, basis, notes = to, "given", ()
+        image, current = repository.image_and_place(to, tag)
+        target, basis, notes = image.digest, "given", ()
     if current is None or current.digest != target:
         notes = (*notes, *_refuse_going(repository, tag, target))
     try:
@@ -60,7 +61,7 @@ def rollback(
     except NoSuchImageError:
         raise RefusedError(
             f"{target}, which {tag} of {repository} would go back to, is gone: it has expired or "
-            "was deleted; name another image with --to DIGEST"
+            "was deleted; name another image with --to"
         ) from None
     return Rollback(move=moved, basis=basis, notes=notes)
 
@@ -78,7 +79,7 @@ def _refuse_going(repository: Repository, tag: str, target: str) -> tuple[str, .
         return ()
     raise RefusedError(
         f"{target}, which {tag} of {repository} would go back to, is about to go: {going}; name "
-        "another image with --to DIGEST, or move the tag all the same with move --allow-older"
+        "another image with --to, or move the tag all the same with move --allow-older"
     )
 
 
@@ -104,7 +105,7 @@ def _target(
     if older is None:
         raise RefusedError(
             f"nothing tells where {tag} of {repository} was before: no image has an older unique "
-            f"tag of the same stage, and {why}; name the image with --to DIGEST"
+            f"tag of the same stage, and {why}; name the image with --to"
         )
     return older.digest, "tags", (f"going by the unique tags: {why}",)
 

@@ -196,6 +196,33 @@ def test_an_endpoint_that_nobody_is_at_is_one_line(monkeypatch: pytest.MonkeyPat
     assert "check the network to AWS" in result.stderr
 
 
+INTERRUPT = """
+import runpy, sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["registry", "resolve", "forms"]
+runpy.run_module("registry", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "registry.tags.cli", "botocore.session"])
+def test_an_interrupt_is_one_line_however_early_it_comes(module: str) -> None:
+    """As the loading of the first module begins; of a later one; and within a command."""
+    result = subprocess.run(
+        [sys.executable, "-c", INTERRUPT.format(module=module)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
 def test_wrong_usage_is_told_on_standard_error() -> None:
     result = run("promote", NAME, "latest", "--stage", "dev", "--json")
     assert (result.returncode, result.stdout) == (2, "")
