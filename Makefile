@@ -42,10 +42,10 @@ seen: $(INSTALLED) ## with an AWS account: who would be denied what they have do
 	  | $(BIN)/python -m registry movers --seen --plan -
 
 preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: what an update of STACK would do
-	pulumi preview --refresh --diff --stack $(STACK)
+	pulumi preview --refresh --diff --policy-pack policypack --stack $(STACK)
 
 up: $(INSTALLED) ## with the Pulumi CLI and an AWS account: update STACK
-	pulumi up --refresh --stack $(STACK)
+	pulumi up --refresh --policy-pack policypack --stack $(STACK)
 
 constraints: ## resolve all dependencies anew
 	@$(PYTHON) -m venv $(VENV)

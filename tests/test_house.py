@@ -26,6 +26,8 @@ ROOMS = {
         "registry.terminal",
     },
     "registry.access": {"policies", "registry.aws", "registry.command", "registry.terminal"},
+    "policypack": {"policies", "registry.lifecycle"},
+    "plugin": {"components"},
     "registry.__main__": {"registry.access", "registry.lifecycle", "registry.tags"},
     "rehearsal": {
         "policies",
@@ -80,7 +82,15 @@ def test_an_import_that_goes_up_is_noticed(tmp_path: Path) -> None:
 
 
 def test_every_file_has_a_room() -> None:
-    folders = ("components", "policies", "settings", "registry", "rehearsal")
+    folders = (
+        "components",
+        "plugin",
+        "policies",
+        "policypack",
+        "settings",
+        "registry",
+        "rehearsal",
+    )
     files = [it for folder in folders for it in (ROOT / folder).rglob("*.py")]
     homeless = [
         str(it)
@@ -111,7 +121,7 @@ def says_pure(file: Path) -> bool:
     "module",
     [
         ".".join(it.relative_to(ROOT).with_suffix("").parts)
-        for folder in ("components", "policies", "settings", "registry", "rehearsal")
+        for folder in ("components", "policies", "policypack", "settings", "registry", "rehearsal")
         for it in sorted((ROOT / folder).rglob("*.py"))
         if says_pure(it)
     ],
