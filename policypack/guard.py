@@ -1,8 +1,9 @@
 """Pure: whether ECR resources of any stack carry the guard that ADR040 relies on."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from policies.ecr_actions import Effect, actions
@@ -49,30 +50,31 @@ def findings_in(resource: Resource, decided: Decided) -> Iterator[Finding]:
 
 def _judged(resource: Resource, decided: Decided) -> Iterator[Finding]:
     if resource.type == REPOSITORY:
-        yield from _repository(resource.props, decided)
-        return
-    try:
-        document = document_of(resource)
-    except InvalidInputError as error:
-        yield from (fault.under("policy") for fault in error.faults)
-        return
-    if document is UNKNOWN:
-        yield Unknown(("policy",))
-    elif resource.type == REPOSITORY_POLICY:
-        yield from _repository_policy(document)
-    else:
-        yield from _lifecycle_policy(document, decided)
+        return _repository(resource.props, decided)
+    if resource.type == REPOSITORY_POLICY:
+        return in_policy(resource, _repository_policy)
+    return in_policy(resource, partial(_lifecycle_policy, decided=decided))
 
 
-def document_of(resource: Resource) -> Any:
-    """A resource's `policy`, parsed; UNKNOWN where not all of it is known.
-
-    Raises InvalidInputError for text that is no JSON.
-    """
+def in_policy(resource: Resource, judge: Callable[[Any], Iterator[Finding]]) -> Iterator[Finding]:
+    """What a judge finds in the document that is a resource's `policy`, if it can be read."""
     written = resource.props.get("policy")
     if not is_known(written):
-        return UNKNOWN
-    return parse_json(written, "policy", "use json.dumps") if isinstance(written, str) else written
+        yield Unknown(("policy",))
+        return
+    try:
+        parsed = (
+            parse_json(written, "policy", "use json.dumps") if isinstance(written, str) else written
+        )
+        yield from judge(parsed)
+    except InvalidInputError as error:
+        yield from (fault.under("policy") for fault in error.faults)
+
+
+_LACKING: Final[Mapping[str, str]] = {
+    REPOSITORY_POLICY: "whoever may use ECR in the account may move its tags",
+    LIFECYCLE_POLICY: "nothing says that movable tags are kept, or that old images go",
+}
 
 
 def incomplete(resources: Sequence[Resource], decided: Decided) -> Iterator[tuple[str, Finding]]:
@@ -81,50 +83,36 @@ def incomplete(resources: Sequence[Resource], decided: Decided) -> Iterator[tupl
     A policy belongs to the repository that its `repository` comes from, or, where it is written
     out, to the one of that name, Region and provider.
     """
-    for repository in resources:
-        name = repository.props.get("name")
-        if repository.type != REPOSITORY or name in decided.exempt:
-            continue
-        for kind in (REPOSITORY_POLICY, LIFECYCLE_POLICY):
-            policies = [it for it in resources if it.type == kind]
-            if any(_belongs(it, repository, resources) for it in policies):
+    repositories = [it for it in resources if it.type == REPOSITORY]
+    urns = {it.urn for it in repositories}
+    for kind, lacking in _LACKING.items():
+        complete = set[str]()
+        by_name: dict[Any, list[Resource]] = {}
+        for policy in (it for it in resources if it.type == kind):
+            if source := urns.intersection(policy.origins.get("repository", ())):
+                complete |= source
+            else:
+                by_name.setdefault(policy.props.get("repository"), []).append(policy)
+        for it in repositories:
+            name = it.props.get("name")
+            if it.urn in complete or name in decided.exempt:
                 continue
-            told = [it.props.get("repository") for it in policies if not _source(it, resources)]
-            if UNKNOWN in told or (name is UNKNOWN and (told or decided.exempt)):
-                yield repository.urn, Unknown(("name",) if name is UNKNOWN else ("repository",))
+            if name is UNKNOWN and (by_name or decided.exempt):
+                yield it.urn, Unknown(("name",))
+            elif name is not UNKNOWN and any(_beside(it, one) for one in by_name.get(name, ())):
                 continue
-            what = kind.rpartition(":")[2]
-            yield (
-                repository.urn,
-                Fault(
-                    where=(),
-                    rule=f"this stack has no {what} for it: "
-                    + (
-                        "whoever may use ECR in the account may move its tags"
-                        if kind == REPOSITORY_POLICY
-                        else "nothing says that movable tags are kept, or that old images go"
-                    ),
-                    fix=_AS_HERE,
-                ),
-            )
+            elif UNKNOWN in by_name:
+                yield it.urn, Unknown(("repository",))
+            else:
+                what = kind.rpartition(":")[2]
+                rule = f"this stack has no {what} for it: {lacking}"
+                yield it.urn, Fault(where=(), rule=rule, fix=_AS_HERE)
 
 
-def _source(policy: Resource, resources: Sequence[Resource]) -> list[str]:
-    """URNs of the repositories that the policy's `repository` comes from."""
-    repositories = {it.urn for it in resources if it.type == REPOSITORY}
-    return [urn for urn in policy.origins.get("repository", ()) if urn in repositories]
-
-
-def _belongs(policy: Resource, repository: Resource, resources: Sequence[Resource]) -> bool:
-    if source := _source(policy, resources):
-        return repository.urn in source
-    name = repository.props.get("name")
-    return (
-        name is not UNKNOWN
-        and policy.props.get("repository") == name
-        and policy.props.get("region") == repository.props.get("region")
-        and policy.provider == repository.provider
-    )
+def _beside(one: Resource, other: Resource) -> bool:
+    """Whether two resources are in one account and Region, as far as that is known."""
+    regions = {it.props.get("region") for it in (one, other)} - {None, UNKNOWN}
+    return len(regions) <= 1 and one.provider == other.provider
 
 
 def _repository(props: Mapping[str, Any], decided: Decided) -> Iterator[Finding]:
@@ -172,11 +160,8 @@ def _stays(pattern: str, mode: str, filters: Sequence[str]) -> bool:
 
 
 def _lifecycle_policy(document: Any, decided: Decided) -> Iterator[Finding]:
-    try:
-        rules = rules_in(document)
-    except InvalidInputError as error:
-        yield from (fault.under("policy") for fault in error.faults)
-        return
+    """Raises InvalidInputError for a document that AWS would refuse."""
+    rules = rules_in(document)
     for tag in decided.movable_tags:
         if taker := taker_of(tag, rules):
             yield Fault(

@@ -1,12 +1,13 @@
 """Pure: resources that change images or make repositories where no repository's guard holds."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from policies.ecr_actions import Effect, actions
-from policies.fault import Fault, InvalidInputError
-from policypack.findings import UNKNOWN, Finding, Resource, Unknown
-from policypack.guard import document_of, names, statements_in
+from policies.fault import Fault
+from policypack.findings import Finding, Resource
+from policypack.guard import in_policy, names, statements_in
 
 WAYS_ROUND: Final[Mapping[str, str]] = {
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": (
@@ -47,19 +48,11 @@ def findings_in(resource: Resource, allowed: Sequence[str]) -> Iterator[Finding]
     if resource.type in WAYS_ROUND:
         yield Fault(where=(), rule=WAYS_ROUND[resource.type], fix=fix)
     elif resource.type == REGISTRY_POLICY:
-        yield from _registry_policy(resource, fix)
+        yield from in_policy(resource, partial(_registry_policy, fix=fix))
 
 
-def _registry_policy(resource: Resource, fix: str) -> Iterator[Finding]:
+def _registry_policy(document: Any, fix: str) -> Iterator[Finding]:
     """What the policy allows others to do to images. A Deny goes round nothing."""
-    try:
-        document = document_of(resource)
-    except InvalidInputError as error:
-        yield from (fault.under("policy") for fault in error.faults)
-        return
-    if document is UNKNOWN:
-        yield Unknown(("policy",))
-        return
     granted = {
         action
         for it in statements_in(document, "Allow")

@@ -151,6 +151,16 @@ def test_no_command_loads_pulumi() -> None:
     assert not found & {"pulumi", "pulumi_aws", "settings", "rehearsal"}
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["import policypack.pack", "import components.image_repository, components.pipeline_role"],
+)
+def test_the_pack_and_the_plugin_load_no_more_than_their_requirements(statement: str) -> None:
+    found = loaded(statement)
+    assert "pulumi" in found
+    assert not found & {"boto3", "iamprover", "pydantic", "rich", "settings", "typer", "z3"}
+
+
 def test_loading_pulumi_would_be_noticed() -> None:
     assert "pulumi" in loaded("import components.image_repository")
 

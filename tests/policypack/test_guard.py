@@ -336,14 +336,15 @@ def test_whose_policy_it_is_decides_where_some_are_exempt() -> None:
 
 
 def test_a_repository_with_both_policies_is_complete() -> None:
-    forms = resource(REPOSITORY, "forms", {"name": "forms"})
+    forms = resource(REPOSITORY, "forms", {"name": "forms", "region": "eu-west-2"})
     policy = resource(REPOSITORY_POLICY, "p", {"repository": "forms"})
-    lifecycle = resource(LIFECYCLE_POLICY, "l", {"repository": "forms"})
-    assert judge_stack("complete-repository", [forms, policy, lifecycle]) == ([], None)
+    for region in (None, UNKNOWN, "eu-west-2"):
+        lifecycle = resource(LIFECYCLE_POLICY, "l", {"repository": "forms", "region": region})
+        assert judge_stack("complete-repository", [forms, policy, lifecycle]) == ([], None)
 
 
 def test_a_repository_without_its_policies_is_not() -> None:
-    forms = resource(REPOSITORY, "forms", {"name": "forms"})
+    forms = resource(REPOSITORY, "forms", {"name": "forms", "region": "eu-west-2"})
     other = [
         resource(REPOSITORY_POLICY, "p", {"repository": "other"}),
         resource(LIFECYCLE_POLICY, "l", {"repository": "forms", "region": "us-east-1"}),
