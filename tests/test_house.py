@@ -27,6 +27,8 @@ ROOMS = {
         "registry.terminal",
     },
     "registry.access": {"policies", "registry.aws", "registry.command", "registry.terminal"},
+    "policypack": {"policies", "registry.lifecycle"},
+    "plugin": {"components"},
     "registry.__main__": {
         "registry.access",
         "registry.command",
@@ -86,7 +88,16 @@ def test_an_import_that_goes_up_is_noticed(tmp_path: Path) -> None:
 
 
 def test_every_file_has_a_room() -> None:
-    folders = ("bootstrap", "components", "policies", "settings", "registry", "rehearsal")
+    folders = (
+        "bootstrap",
+        "components",
+        "plugin",
+        "policies",
+        "policypack",
+        "settings",
+        "registry",
+        "rehearsal",
+    )
     files = [it for folder in folders for it in (ROOT / folder).rglob("*.py")]
     homeless = [
         str(it)
@@ -117,7 +128,7 @@ def says_pure(file: Path) -> bool:
     "module",
     [
         ".".join(it.relative_to(ROOT).with_suffix("").parts)
-        for folder in ("components", "policies", "settings", "registry", "rehearsal")
+        for folder in ("components", "policies", "policypack", "settings", "registry", "rehearsal")
         for it in sorted((ROOT / folder).rglob("*.py"))
         if says_pure(it)
     ],
@@ -145,6 +156,16 @@ def test_no_command_loads_pulumi() -> None:
     found = loaded(f"import {', '.join(modules)}; {session}")
     assert {"botocore", "registry"} <= found
     assert not found & {"pulumi", "pulumi_aws", "settings", "rehearsal"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import policypack.pack", "import components.image_repository, components.pipeline_role"],
+)
+def test_the_pack_and_the_plugin_load_no_more_than_their_requirements(statement: str) -> None:
+    found = loaded(statement)
+    assert "pulumi" in found
+    assert not found & {"boto3", "iamprover", "pydantic", "rich", "settings", "typer", "z3"}
 
 
 def test_loading_pulumi_would_be_noticed() -> None:
