@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from policies import tag_convention
 from registry.aws.errors import RefusedError
-from registry.aws.images import Image, Put, Repository
+from registry.aws.image import Image
+from registry.aws.images import Put, Repository
 
 
 @dataclass(frozen=True, kw_only=True)

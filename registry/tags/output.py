@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from policies import tag_convention
-from registry.aws.images import Image
+from registry.aws.image import Image
 from registry.aws.trail import DELETE, EXPIRE
 from registry.tags.history import Change
 from registry.tags.moves import Move

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from policies import tag_convention
 from registry.aws.errors import RefusedError
-from registry.aws.images import Image, Repository
+from registry.aws.image import Image
+from registry.aws.images import Repository
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import random
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from policies.retention import RetentionRule, lifecycle_policy
 from policies.tag_mutability import matches
+from registry.aws.image import Image
 from registry.lifecycle import simulation
-from registry.lifecycle.document import Rule, faults_in, rules_in
-from registry.lifecycle.simulation import Image, Verdict, simulate
+from registry.lifecycle.document import faults_in, rules_in
+from registry.lifecycle.simulation import Verdict, simulate
 from tests.registry.lifecycle.documents import NOW, days_ago, image, verdicts
 from tests.registry.lifecycle.strategies import histories, policies, retentions, spoilt_policies
 
@@ -265,18 +266,19 @@ def test_the_second_evaluator_notices_a_mistake(
     assert decided(document, images) == evaluate(document, images)
     match fault:
         case "ages":
-            monkeypatch.setattr(simulation, "_began", lambda it, _: it.pushed_at)
+            monkeypatch.setattr(Image, "since", property(lambda it: it.pushed_at))
         case "holds":
             monkeypatch.setattr(simulation, "_hold", lambda *_: {})
         case "shields":
-            apply = simulation._Shelf.apply
-
-            def forgetful(
-                shelf: Any, rule: Rule, now: datetime, _: Any, taking: dict[str, Rule]
-            ) -> None:
-                apply(shelf, rule, now, dict(taking), taking)
-
-            monkeypatch.setattr(simulation._Shelf, "apply", forgetful)
+            due = simulation._due
+            monkeypatch.setattr(
+                simulation,
+                "selections",
+                lambda rules, images: [
+                    (rule, [it for it in images if rule.number == 1 or due(rule, it, 0, NOW)])
+                    for rule in rules
+                ],
+            )
     assert decided(document, images) != evaluate(document, images)
 
 
