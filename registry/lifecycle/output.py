@@ -1,8 +1,12 @@
 """What `expiring` and `images` tell: a JSON object for machines, text for people."""
 
+import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import Any, Final
 
 import typer
@@ -28,7 +32,7 @@ def print_expiring(
         )
         for it in sorted(report.verdicts, key=lambda it: it.action == "keep")
     ]
-    print_table(("image", "tags", "pushed", "what", "why"), rows, fold=("tags", "why"))
+    columns = ("image", "tags", "pushed", "what", "why")
     lines = [_totals(title, report)]
     lines += [f"warning: {brief(it.text)}" for it in report.warnings]
     lines += [
@@ -37,7 +41,7 @@ def print_expiring(
     ]
     if differences == []:
         lines.append("AWS's preview says the same.")
-    _print_lines(lines)
+    _print(table(columns, rows, _width(), fold=("tags", "why")), lines)
 
 
 def _totals(title: str, report: Report) -> str:
@@ -122,10 +126,13 @@ def print_images(title: str, report: Report, *, judged: bool) -> None:
         )
         for it, index in folded(report.verdicts)
     ]
-    print_table(columns, rows, fold=("tags", "why"), spare=("built", "size", "pulled", "pushed"))
+    spare = ("built", "size", "pulled", "pushed")
     totals = report.totals()
     held = f"{title}: {totals['images']:,} images, {size(totals['bytes'])}"
-    _print_lines([_totals(title, report) if judged else held])
+    _print(
+        table(columns, rows, _width(), fold=("tags", "why"), spare=spare),
+        [_totals(title, report) if judged else held],
+    )
 
 
 def _day(time: datetime | None) -> str:
@@ -134,64 +141,79 @@ def _day(time: datetime | None) -> str:
 
 # --- On a terminal and elsewhere ------------------------------------------------------------------
 
-_GAP: Final = 2
+_GAP: Final = "  "
 _LEAST: Final = 10
-"""Characters that a column which folds is left at the least."""
+"""Characters that a column which folds is left at the least: those of an epoch in a tag."""
 
 
-def print_table(
+def table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
+    width: int | None,
     *,
     fold: Collection[str],
     spare: Sequence[str] = (),
-) -> None:
-    """A table, and an empty line; nothing where there are no rows.
+) -> Iterator[str]:
+    """The lines of a table, its heading first; an empty line ends it. None where it has no rows.
 
-    Where standard output is no terminal, one line for each row, however long. On a terminal, with
-    digests and commits in brief, only the columns in `fold` break; where not even these would make
-    room, those in `spare` are left out, one after the other.
+    Without a width, one line for each row, however long. Within a width, digests and commits are
+    brief, and only the columns in `fold` break, between words and behind hyphens, the last of them
+    first. Where that does not make room, those in `spare` are left out, one after the other.
     """
     if not rows:
         return
-    from rich.console import Console  # noqa: PLC0415 a command's help does not need it
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        lines = [[cell.replace("\n", " ") for cell in row] for row in (columns, *rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for line in lines:
-            padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            typer.echo((" " * _GAP).join(padded).rstrip())
-        typer.echo()
-        return
-    cells = dict(zip(columns, zip(*[map(brief, row) for row in rows], strict=True), strict=True))
-    needed = {
-        name: _GAP + (_LEAST if name in fold else max(map(len, (name, *cells[name]))))
-        for name in columns
+    cells = {
+        name: list(column) for name, column in zip(columns, zip(*rows, strict=True), strict=True)
     }
-    for name in spare:
-        if sum(needed.values()) - _GAP > console.width:
-            del needed[name]
-    table = Table(box=None, padding=(0, _GAP, 0, 0))
-    for name in needed:
-        table.add_column(name, overflow="fold", no_wrap=name not in fold)
-    for row in zip(*(cells[name] for name in needed), strict=True):
-        table.add_row(*(Text(it, "bold red" if it in _GOING else "") for it in row))
-    console.print(table)
-    console.print()
+    if width is None:
+        cells = {name: [cell.replace("\n", " ") for cell in cells[name]] for name in cells}
+    else:
+        cells = {name: [*map(brief, cells[name])] for name in cells}
+        wanted = {
+            name: max(map(len, "\n".join([name, *cells[name]]).split("\n"))) for name in cells
+        }
+        given = {
+            name: min(wanted[name], _LEAST) if name in fold else wanted[name] for name in cells
+        }
+        room = width - sum(given.values()) - len(_GAP) * (len(given) - 1)
+        for name in spare:
+            if room < 0:
+                del cells[name]
+                room += given[name] + len(_GAP)
+        for name in fold:
+            more = max(0, min(room, wanted[name] - given[name]))
+            room -= more
+            cells[name] = [_folded(cell, given[name] + more) for cell in cells[name]]
+    split = [
+        [cell.split("\n") for cell in row] for row in (cells, *zip(*cells.values(), strict=True))
+    ]
+    widths = [
+        max(len(line) for cell in column for line in cell) for column in zip(*split, strict=True)
+    ]
+    for row in split:
+        for line in zip_longest(*row, fillvalue=""):
+            padded = (part.ljust(size) for part, size in zip(line, widths, strict=True))
+            yield _GAP.join(padded).rstrip()
+    yield ""
 
 
-_GOING: Final = ("expire", "archive")
+def _folded(cell: str, width: int) -> str:
+    lines = [
+        line if len(line) <= width else fill(line.replace("-", "- "), width).replace("- ", "-")
+        for line in cell.split("\n")
+    ]
+    return "\n".join(lines)
 
 
-def _print_lines(lines: Sequence[str]) -> None:
-    """Each line as a paragraph where standard output is a terminal, and as one line elsewhere."""
-    from rich.console import Console  # noqa: PLC0415 see above
-    from rich.text import Text  # noqa: PLC0415
+def _width() -> int | None:
+    """Of the terminal that standard output is; None where it is none."""
+    return get_terminal_size().columns if sys.stdout.isatty() else None
 
-    console = Console(highlight=False)
+
+def _print(table: Iterable[str], lines: Iterable[str]) -> None:
+    """A table, and lines, which a terminal shows as paragraphs."""
+    for line in table:
+        typer.echo(line)
+    width = _width()
     for line in lines:
-        console.print(Text(line), soft_wrap=not console.is_terminal)
+        typer.echo(fill(line, width) if width else line)

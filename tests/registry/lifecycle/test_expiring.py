@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEEP_ONE = policy(tagged("latest") | count(1), tagged("merged-*") | count(1))
 LOSE_LATEST = policy(ANY | count(1))
+STABLE_FIRST = tagged("stable") | count(1), tagged("merged-*") | count(1)
 # Pushed within a second: then the image with the lower digest is the one that goes.
 OLDER, NEWER = "b", "a"
 
@@ -105,9 +106,40 @@ def test_a_loss_fails_where_it_is_asked_to(files: list[str], tmp_path: Path) -> 
     assert run("expiring", *files, "--fail-on-loss").exit_code == 0
 
 
+STABLE = policy(tagged("merged-*") | count(1), tagged("stable") | count(1))
+"""The protective rule comes too late."""
+
+
+@pytest.mark.parametrize(
+    ("document", "options", "lost"),
+    [
+        (STABLE, [], True),
+        (LOSE_LATEST, ["--movable-tag", "stable"], True),
+        (LOSE_LATEST, ["--movable-tag", "latest", "--movable-tag", "stable"], True),
+        (LOSE_LATEST, [], False),  # stable is not known to be movable
+        (policy(*STABLE_FIRST), [], False),
+    ],
+)
+def test_the_movable_tags_are_those_of_the_policy_or_given(
+    files: list[str],
+    tmp_path: Path,
+    document: dict[str, Any],
+    options: list[str],
+    lost: bool,  # noqa: FBT001 a column of the table
+) -> None:
+    (tmp_path / "policy").write_text(json.dumps(document))
+    images = json.loads((tmp_path / "images").read_text())
+    images["imageDetails"][0]["imageTags"].append("stable")
+    (tmp_path / "images").write_text(json.dumps(images))
+    result = run("expiring", *files, *options, "--fail-on-loss", "--json")
+    kinds = [it["warning"] for it in json.loads(result.stdout)["warnings"]]
+    assert (result.exit_code == 1) is ("movable-tag-going" in kinds) is lost
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--policy", "p", "--images", "i", "--movable-tag", "a*"], "'a*' is no tag"),
         ([], "give either REPOSITORY, or both"),
         (["--policy", "p"], "give either REPOSITORY, or both"),
         (["--images", "i"], "give either REPOSITORY, or both"),
@@ -201,6 +233,50 @@ def test_a_preview_of_somebody_else(aws: Stubber) -> None:
     result = run("expiring", NAME, "--aws-preview")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "somebody's preview is under way" in result.stderr
+
+
+# --- Movable tags, live ---------------------------------------------------------------------------
+
+
+def test_a_movable_tag_of_the_exclusion_filters_needs_a_protective_rule(
+    ecr: "ECRClient",
+) -> None:
+    filters = [{"filterType": "WILDCARD", "filter": "stable"}]
+    ecr.put_image_tag_mutability(
+        repositoryName=NAME,
+        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=filters,  # type: ignore[arg-type]
+    )
+    build(ecr, OLDER, "stable")
+    build(ecr, NEWER)
+    put_policy(ecr, KEEP_ONE)
+    result = run("expiring", NAME, "--fail-on-loss", "--json")
+    assert result.exit_code == 1
+    told = [(it["warning"], it["rule"]) for it in json.loads(result.stdout)["warnings"]]
+    assert told[:2] == [("movable-tag-unshielded", 2), ("movable-tag-going", 2)]
+
+
+def test_without_the_permission_to_read_the_mutability_it_says_what_it_goes_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = boto3.client("ecr")
+    text = json.dumps(policy(*STABLE_FIRST))
+    with Stubber(client) as stub:
+        for options in ([], ["--movable-tag", "stable"]):
+            stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
+            stub.add_response("describe_images", {"imageDetails": []})
+            if not options:
+                stub.add_client_error("describe_repositories", "AccessDeniedException")
+            monkeypatch.setattr(Aws, "ecr", lambda _: client)
+            result = run("expiring", NAME, "--json", *options)
+            assert result.exit_code == 0
+            said = result.stderr.startswith("note: going by stable as movable: no permission for")
+            assert said is not bool(options)
+        stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
+        stub.add_response("describe_images", {"imageDetails": []})
+        stub.add_client_error("describe_repositories", "ServerException")
+        assert run("expiring", NAME).exit_code == 1
+        stub.assert_no_pending_responses()
 
 
 # --- The fate of one image ------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from policies.retention import MAX_IMAGES, RetentionRule, lifecycle_policy
 from registry.aws.image import Image
 from registry.lifecycle.document import rules_in
 from registry.lifecycle.files import Listing, read_images, read_policy
-from registry.lifecycle.report import PolicyWarning, Report, examine, taker_of, why
+from registry.lifecycle.report import PolicyWarning, Report, examine, movable_tags_of, taker_of, why
 from tests.registry.lifecycle.documents import (
     ANY,
     ARCHIVE,
@@ -316,6 +316,41 @@ def test_it_takes_all_movable_tags_of_an_image_to_move_on() -> None:
     )
     [warning] = found(told, "kept-by-movable-tag-alone")
     assert "that latest and stable names" in warning.text
+
+
+@pytest.mark.parametrize(
+    ("document", "mutability", "filters", "tags"),
+    [
+        (policy(LATEST), "MUTABLE", (), ["latest"]),
+        (policy(tagged("stable") | count(1)), "MUTABLE", (), ["stable"]),
+        (policy(ANY | count(1)), "MUTABLE", (), ["latest"]),
+        (policy(ANY | count(1)), "MUTABLE_WITH_EXCLUSION", ("stable",), ["latest"]),
+        (policy(ANY | count(1)), "IMMUTABLE_WITH_EXCLUSION", ("stable", "pr-*"), ["stable"]),
+        (policy(ANY | count(1)), "IMMUTABLE_WITH_EXCLUSION", ("pr-*",), ["latest"]),
+        (policy(LATEST), "IMMUTABLE_WITH_EXCLUSION", ("stable",), ["latest", "stable"]),
+        # Near to protective, and not.
+        (policy(tagged("stable") | count(2)), "MUTABLE", (), ["latest"]),
+        (policy(tagged("stable") | older(1)), "MUTABLE", (), ["latest"]),
+        (policy(tagged("stable*") | count(1)), "MUTABLE", (), ["latest"]),
+        (policy(tagged("stable", "a") | count(1)), "MUTABLE", (), ["latest"]),
+        (policy(prefixed("stable") | count(1)), "MUTABLE", (), ["latest"]),
+        ({"rules": [rule(1, tagged("stable") | count(1), ARCHIVE)]}, "MUTABLE", (), ["latest"]),
+    ],
+)
+def test_a_repository_s_own_movable_tags(
+    document: dict[str, Any], mutability: str, filters: tuple[str, ...], tags: list[str]
+) -> None:
+    assert list(movable_tags_of(rules_in(document), mutability, filters)) == tags
+
+
+@given(retentions())
+@settings(deadline=None, derandomize=True)
+def test_the_stack_s_policy_names_its_movable_tags(
+    chosen: tuple[list[str], list[RetentionRule]],
+) -> None:
+    movable, rules = chosen
+    if movable:
+        assert {*movable} <= {*movable_tags_of(rules_in(lifecycle_policy(movable, rules)))}
 
 
 # --- Rules and growth -----------------------------------------------------------------------------
