@@ -22,7 +22,6 @@ from tests.registry.lifecycle.strategies import histories, policies, retentions,
 
 
 @given(policies(), histories(), st.randoms(use_true_random=False))
-@settings(deadline=None, derandomize=True)
 def test_the_order_of_images_and_rules_changes_nothing(
     document: dict[str, Any], images: list[Image], chance: random.Random
 ) -> None:
@@ -34,7 +33,6 @@ def test_the_order_of_images_and_rules_changes_nothing(
 
 
 @given(policies(), histories())
-@settings(deadline=None, derandomize=True)
 def test_each_image_is_told_once_and_goes_by_one_rule_that_exists(
     document: dict[str, Any], images: list[Image]
 ) -> None:
@@ -51,7 +49,6 @@ def test_each_image_is_told_once_and_goes_by_one_rule_that_exists(
 
 
 @given(spoilt_policies(), histories())
-@settings(deadline=None, derandomize=True, max_examples=150)
 def test_whatever_stands_in_a_document_is_refused_in_words_or_simulated(
     document: Any, images: list[Image]
 ) -> None:
@@ -62,13 +59,11 @@ def test_whatever_stands_in_a_document_is_refused_in_words_or_simulated(
 
 
 @given(histories())
-@settings(deadline=None, derandomize=True)
 def test_without_rules_all_images_stay(images: list[Image]) -> None:
     assert {it.action for it in simulate((), images, NOW)} <= {"keep"}
 
 
 @given(policies(), histories(referrers=False), st.data())
-@settings(deadline=None, derandomize=True)
 def test_a_rule_before_all_others_can_shield_any_image(
     document: dict[str, Any], images: list[Image], data: st.DataObject
 ) -> None:
@@ -223,7 +218,7 @@ def decided(document: dict[str, Any], images: list[Image]) -> dict[str, tuple[st
 
 
 @given(policies(), histories())
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=2 * settings().max_examples)  # of the profile's
 def test_a_second_evaluator_agrees(document: dict[str, Any], images: list[Image]) -> None:
     assert list(faults_in(document)) == []
     assert decided(document, images) == evaluate(document, images)
@@ -332,7 +327,7 @@ def _about(rule: RetentionRule, it: Image) -> bool:
 
 
 @given(retentions(), histories(referrers=False))
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=2 * settings().max_examples)  # of the profile's
 def test_the_stack_s_policy_keeps_what_it_promises(
     settings_: tuple[list[str], list[RetentionRule]], images: list[Image]
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from policies.fault import InvalidInputError
 from policies.retention import MAX_IMAGES, RetentionRule, lifecycle_policy
@@ -276,7 +276,6 @@ def test_a_movable_tag_without_a_shield(document: dict[str, Any], taker: int | N
 
 
 @given(policies(), histories(referrers=False))
-@settings(deadline=None, derandomize=True)
 def test_what_is_called_shielded_is_never_taken(
     document: dict[str, Any], images: list[Image]
 ) -> None:
@@ -288,7 +287,6 @@ def test_what_is_called_shielded_is_never_taken(
 
 
 @given(retentions())
-@settings(deadline=None, derandomize=True)
 def test_the_stack_shields_its_movable_tags(
     chosen: tuple[list[str], list[RetentionRule]],
 ) -> None:
@@ -344,7 +342,6 @@ def test_a_repository_s_own_movable_tags(
 
 
 @given(retentions())
-@settings(deadline=None, derandomize=True)
 def test_the_stack_s_policy_names_its_movable_tags(
     chosen: tuple[list[str], list[RetentionRule]],
 ) -> None:
