@@ -9,7 +9,7 @@ import typer
 from botocore.exceptions import ClientError
 
 from registry.aws.errors import RefusedError, explain, is_denied
-from registry.aws.image import moment
+from registry.aws.image import Image, moment
 from registry.aws.images import Repository
 from registry.aws.reference import Reference
 from registry.aws.session import Aws
@@ -165,14 +165,25 @@ def images_command(repository: RepositoryArgument, as_json: JsonOption = False) 
     """
     with work(repository) as (_, there):
         with working(f"Reading {there}"):
-            rules = _rules_if_known(there)
-            images = live_listing(there).images
+            rules, images = _rules_if_known(there), _images(there)
         report = Report(verdicts=simulate(rules or (), images, datetime.now(UTC)))
         judged = rules is not None
         if as_json:
             print_object(output.images_json(there.name, report, judged=judged), "", as_json=True)
         else:
             output.print_images(str(there), report, judged=judged)
+
+
+def _images(there: Repository) -> Sequence[Image]:
+    """All of them. With a note, where their indexes cannot be read, without what these list."""
+    try:
+        return live_listing(there).images
+    except ClientError as error:
+        if not (is_denied(error) and error.operation_name == "BatchGetImage"):
+            raise
+        reason = explain(error, str(there))
+    note(f"not known which untagged images an index lists, and so keeps: {reason}")
+    return live_listing(there, lists=False).images
 
 
 def _rules_if_known(there: Repository) -> Sequence[Rule] | None:

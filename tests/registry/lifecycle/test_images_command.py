@@ -127,6 +127,35 @@ def test_without_a_policy_or_the_permission_to_read_it(
     assert (totals == f"{NAME}: 5 images, 8 MB") is there
 
 
+@pytest.mark.parametrize(
+    ("operation", "code", "status"),
+    [
+        ("batch_get_image", "AccessDeniedException", 0),
+        ("batch_get_image", "ServerException", 1),
+        ("describe_images", "AccessDeniedException", 1),
+    ],
+)
+def test_without_the_permission_to_read_indexes_nothing_is_folded(
+    monkeypatch: pytest.MonkeyPatch, operation: str, code: str, status: int
+) -> None:
+    client = boto3.client("ecr")
+    with Stubber(client) as stub:
+        text = json.dumps(DOCUMENT)
+        stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
+        if operation == "batch_get_image":
+            stub.add_response("describe_images", {"imageDetails": DETAILS})
+        stub.add_client_error(operation, code)
+        if status == 0:
+            stub.add_response("describe_images", {"imageDetails": DETAILS})
+        monkeypatch.setattr(Aws, "ecr", lambda _: client)
+        result = run("images", NAME)
+        stub.assert_no_pending_responses()
+    assert (result.exit_code, result.stderr.count("\n")) == (status, 1)
+    said = "note: not known which untagged images an index lists, and so keeps: no permission for"
+    assert result.stderr.startswith(said) is (status == 0)
+    assert "(in sha256:index)" not in result.stdout
+
+
 def test_a_policy_that_cannot_be_read_is_not_known(answer: Callable[..., None]) -> None:
     answer({"rules": [{}]})
     result = run("images", NAME)
