@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from policies.document import allow, document_of
-from rehearsal.stack_file import read
+from settings.stack_file import read
 
 BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
 """The tags of two images, an hour apart. latest is on the first."""

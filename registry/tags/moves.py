@@ -11,7 +11,8 @@ from typing import Final
 
 from policies import tag_convention
 from registry.aws.errors import RefusedError
-from registry.aws.images import Image, Put, Repository
+from registry.aws.image import Image
+from registry.aws.images import Put, Repository
 
 READ_AGAIN_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
 """Waits before the next look where ECR has taken a put and still shows the tag where it was."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import typer
 
 from policies import tag_convention
-from registry.aws.images import Image
+from registry.aws.image import Image
 from registry.aws.reference import is_digest
 from registry.aws.trail import DELETE, EXPIRE
 from registry.tags.history import Change

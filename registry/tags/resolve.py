@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from policies import tag_convention
-from registry.aws.images import Image, Repository
+from registry.aws.image import Image
+from registry.aws.images import Repository
 
 
 @dataclass(frozen=True, kw_only=True)

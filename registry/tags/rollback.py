@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 from policies import tag_convention
 from registry.aws.errors import RefusedError
-from registry.aws.images import Image, NoSuchImageError, Repository
+from registry.aws.image import Image
+from registry.aws.images import NoSuchImageError, Repository
 from registry.aws.trail import NoTrailError
 from registry.lifecycle.fate import UnknownFateError, fate
 from registry.tags.moves import Move, move

@@ -14,7 +14,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from bootstrap import delivery
 from bootstrap.permissions import deploy_policy, pipeline_boundary, preview_policy
 from rehearsal.program import Update, execute
-from rehearsal.stack_file import StackFile, read
+from settings.stack_file import StackFile, read
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "bootstrap"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from registry.__main__ import app
 from rehearsal import local
-from rehearsal.stack_file import read
+from settings.stack_file import read
 from tests.conftest import ROOT
 
 LOCAL = read(ROOT, "local")

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from rehearsal.rehearse import rehearse
 from rehearsal.report import Report
-from rehearsal.stack_file import read
+from settings.stack_file import read
 from tests.conftest import ROOT
 
 MAKE = shutil.which("make") or "make"

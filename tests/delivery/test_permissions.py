@@ -19,7 +19,7 @@ from bootstrap.permissions import (
 )
 from policies.document import to_json
 from rehearsal import embedded_aws, program
-from rehearsal.stack_file import read
+from settings.stack_file import read
 from tests.conftest import ROOT
 
 PLACE = Place(

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
 from rehearsal.program import Update, execute
-from rehearsal.stack_file import StackFile
+from settings.stack_file import StackFile
 from tests.conftest import ROOT, Cloud
 from tests.plugin.served import PLUGIN, schema
 from tests.plugin.typescript import declarations

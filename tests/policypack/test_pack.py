@@ -20,7 +20,7 @@ from policypack.registries import REGISTRY_POLICY, WAYS_ROUND
 from rehearsal.program import Resource
 from rehearsal.rehearse import rehearse
 from rehearsal.report import Report
-from rehearsal.stack_file import read
+from settings.stack_file import read
 from tests.conftest import ROOT
 from tests.policypack.analysis import POLICIES, UNKNOWN, urn
 

@@ -149,7 +149,10 @@ def test_what_is_expiring(ecr: "ECRClient", tmp_path: Path) -> None:
     in_use.write_text(f"{first}\n")
     lost = run("expiring", NAME, "--in-use", str(in_use), "--fail-on-loss")
     assert lost.returncode == 1
-    assert f"warning: {first[:15]} is in use, and rule 2 would expire it" in lost.stdout
+    assert (
+        f"warning: {first[:15]} is in use, and rule 2 (tags merged-*) would expire it"
+        in lost.stdout
+    )
     assert lost.stderr.count("\n") == 1
 
     files = {"policy": text, "images": ecr.describe_images(repositoryName=NAME)}

@@ -6,7 +6,8 @@ import pytest
 from botocore.stub import Stubber
 
 from registry.aws.errors import RefusedError
-from registry.aws.images import Image, Repository
+from registry.aws.image import Image
+from registry.aws.images import Repository
 from registry.aws.reference import Reference
 from registry.aws.trail import NoTrailError
 from registry.tags.rollback import next_older, place_before, rollback
