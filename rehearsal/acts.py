@@ -1,4 +1,4 @@
-"""ADR040 acted out: what the pipeline does with images, and what ECR lets nobody do with them.
+"""ADR040 acted out: what the pipeline does with images, and what ECR refuses to everybody.
 
 The acts follow on each other, as in a pipeline. They are played on one repository of each kind:
 those with the same tag mutability behave alike.
@@ -7,11 +7,9 @@ those with the same tag mutability behave alike.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, Final, Literal
 
 from policies import retention, tag_convention
 from policies.document import to_json
@@ -23,9 +21,10 @@ from registry.aws.trail import NoTrailError
 from registry.tags.moves import move, promote
 from registry.tags.resolve import resolve
 from registry.tags.rollback import rollback
-from rehearsal.embedded_aws import EmbeddedAws, Repository
-from rehearsal.program import Update
-from settings import Account, StackSettings
+from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
+from rehearsal.program import Update, run
+from rehearsal.stack_file import StackFile
+from settings import NAMESPACE, Account, StackSettings
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -37,15 +36,18 @@ _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What was done, and whether it came out as ADR040 has it."""
+    """What was done, and whether it came out as ADR040 asks."""
 
     act: str
     ok: bool
     detail: str
+    by: Literal["moto", "simulated"]
+    """Whose behaviour it shows: moto's alone, or also one that this project puts in moto's place,
+    which is the rule of the exclusion filters (`TagRule`) and Pulumi's import."""
 
 
 class _FailedError(Exception):
-    """It came out otherwise."""
+    """An act came out otherwise."""
 
 
 def perform(
@@ -55,13 +57,13 @@ def perform(
     wanted: Sequence[Repository],
     movable_tags: Sequence[str],
 ) -> Iterator[Act]:
-    """Play each act that the stack has a part in. It is told as soon as it is over.
+    """Play each act that applies to the stack. Each is given as soon as it is over.
 
     `found` is every repository as the API has it, `wanted` the same as the settings have it. The
-    acts go by the settings, and not by what the program has made of them.
+    acts follow the settings, not what the program has made of them.
     """
     yield from _played(
-        "declared", [partial(_compare, wanted, found), partial(_check_options, update)]
+        aws, "declared", [partial(_compare, wanted, found), partial(_check_options, update)]
     )
     pipeline = aws.session_as(update.outputs["pipelineRoleArn"]).client("ecr")
     names = {it.name for it in found}
@@ -69,13 +71,56 @@ def perform(
     kinds = {(it.tag_mutability, it.exclusion_filters): it for it in stage}
     scenes = [_Scene(pipeline, it, movable_tags) for it in reversed(kinds.values())]
     for name, act in _ACTS.items():
-        yield from _played(name, [partial(act, scene) for scene in scenes])
+        yield from _played(aws, name, [partial(act, scene) for scene in scenes])
+
+
+def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
+    """A repository that exists, immutable and without policies, comes under the stack's guard.
+
+    An AWS of its own has the stack's first repository in that state, with two builds. The stack's
+    program imports it. Where a failure is the settings', `perform` has found it already.
+    """
+    name = next(iter(settings.repositories))
+    written = json.loads(stack.config[_REPOSITORIES])[name] or {}
+    only = json.dumps({name: written | {"import": True}})
+    stack = replace(stack, config={**stack.config, _REPOSITORIES: only})
+    with embedded_aws(stack) as aws:
+        yield from _played(aws, "adopt", [partial(_adopt, aws, stack, settings, name)])
+
+
+_REPOSITORIES: Final = f"{NAMESPACE}:repositories"
+
+
+def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: str) -> str:
+    aws.simulates = True  # the import, which is the engine's
+    [wanted] = [it for it in intended(settings, aws.account, aws.default_tags) if it.name == name]
+    ecr = aws.session_as(settings.pipeline_roles_in(aws.account)[0]).client("ecr")
+    key = {"kmsKey": wanted.kms_key} if wanted.kms_key else {}
+    ecr.create_repository(
+        repositoryName=name,
+        imageTagMutability="IMMUTABLE",
+        encryptionConfiguration={"encryptionType": "KMS" if key else "AES256", **key},  # type: ignore[typeddict-item]
+    )
+    scene = _Scene(ecr, wanted, settings.movable_tags)
+    scene.push_builds()
+    before, before_images = next(aws.repositories()), scene.images()
+    run(stack, aws)
+    [after] = aws.repositories()
+    _compare([wanted], [after])
+    if scene.images() != before_images:
+        raise _FailedError(f"{name}: the images are {scene.images()}, and were {before_images}")
+    scene.move()
+    return (
+        f"{name}, which existed as {before.tag_mutability} without policies, is now "
+        f"{after.tag_mutability} and has both; its {len(before_images)} images are kept, and "
+        f"{settings.movable_tags[0]} moves"
+    )
 
 
 def intended(
     settings: StackSettings, account: Account, default_tags: dict[str, str]
 ) -> list[Repository]:
-    """Every repository as the settings have it."""
+    """Every repository as the settings ask for it."""
     repositories = []
     for name, it in settings.repositories.items():
         args = settings.repository_args(name, account)
@@ -92,7 +137,7 @@ def intended(
                 tag_mutability=it.tag_mutability,
                 exclusion_filters=filters[it.tag_mutability],
                 scan_on_push=it.scan_on_push,
-                kms_key=it.kms_key,
+                kms_key=it.kms_key or None,
                 tags=default_tags | it.tags,
                 lifecycle_policy=to_json(
                     retention.lifecycle_policy(settings.movable_tags, args.get("retention", []))
@@ -103,17 +148,21 @@ def intended(
     return repositories
 
 
-def _played(name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Act]:
-    """One act in all its parts. A part that returns None had nothing to play."""
+def _played(
+    aws: EmbeddedAws, name: str, parts: Iterable[Callable[[], str | None]]
+) -> Iterator[Act]:
+    """One act in all its parts. A part that returns None does not apply."""
+    aws.simulates = False
     told, failures = [], []
     for part in parts:
         try:
             told.append(part())
-        except (_FailedError, RefusedError, ClientError) as error:
+        except (_FailedError, RefusedError, *REFUSALS) as error:
             failures.append(str(error))
     details = failures or [detail for detail in told if detail is not None]
     if details:
-        yield Act(act=name, ok=not failures, detail=details[0])
+        by: Literal["moto", "simulated"] = "simulated" if aws.simulates else "moto"
+        yield Act(act=name, ok=not failures, detail=details[0], by=by)
 
 
 def _compare(wanted: Sequence[Repository], found: Sequence[Repository]) -> str:
@@ -126,7 +175,7 @@ def _compare(wanted: Sequence[Repository], found: Sequence[Repository]) -> str:
 
 
 def _check_options(update: Update) -> None:
-    """What keeps images and guard from being deleted; the API does not know of it."""
+    """Pulumi's options that keep images and guard from being deleted; AWS does not know them."""
     options = {
         "aws:ecr/repository:Repository": (True, True),
         "aws:ecr/lifecyclePolicy:LifecyclePolicy": (False, True),
@@ -137,7 +186,7 @@ def _check_options(update: Update) -> None:
             raise _FailedError(f"{it.name} ({it.type}) is not protected and retained as it should")
 
 
-# --- On the stage ---------------------------------------------------------------------------------
+# --- The acts on one repository -------------------------------------------------------------------
 
 
 class _Build:
@@ -160,7 +209,7 @@ class _Build:
 
 
 _EPOCH: Final = 1_764_000_000
-"""When the first hour of the play begins, in seconds since 1970."""
+"""When the first hour begins, in seconds since 1970."""
 
 
 def _digest(blob: bytes) -> str:
@@ -200,7 +249,7 @@ class _Scene:
         return f"the first build can still be pulled, as {_short(self.first.tag)}"
 
     def refuse_overwriting(self) -> str | None:
-        """A tag of each write-once kind, first on the one build, then on the other."""
+        """A tag of each write-once pattern, first on one build, then on the other."""
         tags = self._write_once_tags()
         for tag in tags:
             if tag != self.first.tag:
@@ -265,6 +314,14 @@ class _Scene:
         if (found.image.digest, found.commit) != (self.first.digest, self.first.commit):
             raise _FailedError(f"{self.repository.name}: {tag} was resolved to {found.image}")
         return f"{tag} is {_short(str(found.unique_tag))}, of commit {found.commit[:7]}"
+
+    def images(self) -> dict[str, list[str]]:
+        """The tags of each image, by its digest."""
+        pages = self.ecr.get_paginator("describe_images").paginate(
+            repositoryName=self.repository.name
+        )
+        found = (image for page in pages for image in page["imageDetails"])
+        return {it["imageDigest"]: sorted(it.get("imageTags", [])) for it in found}
 
     def _move(self, source: _Build, target: _Build) -> str:
         for tag in self.movable_tags:

@@ -16,6 +16,7 @@ ROOMS = {
     "settings": {"policies", "components"},
     "registry.aws": {"policies"},
     "registry.command": {"policies", "registry.aws"},
+    "registry.interrupt": set[str](),
     "registry.terminal": set[str](),
     "registry.lifecycle": {"policies", "registry.aws", "registry.command", "registry.terminal"},
     "registry.tags": {
@@ -26,11 +27,17 @@ ROOMS = {
         "registry.terminal",
     },
     "registry.access": {"policies", "registry.aws", "registry.command", "registry.terminal"},
-    "registry.__main__": {"registry.access", "registry.lifecycle", "registry.tags"},
+    "registry.__main__": {
+        "registry.access",
+        "registry.interrupt",
+        "registry.lifecycle",
+        "registry.tags",
+    },
     "rehearsal": {
         "policies",
         "settings",
         "registry.aws",
+        "registry.interrupt",
         "registry.lifecycle",
         "registry.tags",
         "registry.access",

@@ -211,12 +211,12 @@ class TestTheOthers:
         assert "was overwritten" in acts["refuse-overwriting"].detail
 
     def test_a_tag_that_cannot_move_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
-        right = ECR._resolve_image_tag_mutability
+        right: Any = ECR._resolve_image_tag_mutability
 
-        def moves_nothing(ecr: Any, repository: Any, tag: str) -> Any:
+        def moves_nothing(_: Any, repository: Any, tag: str) -> Any:
             if tag in {*MOVABLE, "scratch"}:
                 repository = replace_mode(repository)
-            return right(ecr, repository, tag)
+            return right(repository, tag)
 
         def replace_mode(repository: Any) -> Any:
             class Immutable:
