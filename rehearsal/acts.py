@@ -22,6 +22,7 @@ from registry.tags.moves import move, promote
 from registry.tags.resolve import resolve
 from registry.tags.rollback import rollback
 from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
+from rehearsal.moto_fixes import TagRule
 from rehearsal.program import Update, run
 from rehearsal.stack_file import StackFile
 from settings import NAMESPACE, Account, StackSettings
@@ -63,7 +64,9 @@ def perform(
     acts follow the settings, not what the program has made of them.
     """
     yield from _played(
-        aws, "declared", [partial(_compare, wanted, found), partial(_check_options, update)]
+        aws.tag_rule,
+        "declared",
+        [partial(_compare, wanted, found), partial(_check_options, update)],
     )
     pipeline = aws.session_as(update.outputs["pipelineRoleArn"]).client("ecr")
     names = {it.name for it in found}
@@ -71,7 +74,7 @@ def perform(
     kinds = {(it.tag_mutability, it.exclusion_filters): it for it in stage}
     scenes = [_Scene(pipeline, it, movable_tags) for it in reversed(kinds.values())]
     for name, act in _ACTS.items():
-        yield from _played(aws, name, [partial(act, scene) for scene in scenes])
+        yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
 
 
 def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
@@ -85,14 +88,14 @@ def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
     only = json.dumps({name: written | {"import": True}})
     stack = replace(stack, config={**stack.config, _REPOSITORIES: only})
     with embedded_aws(stack) as aws:
-        yield from _played(aws, "adopt", [partial(_adopt, aws, stack, settings, name)])
+        for act in _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)]):
+            yield replace(act, by="simulated")  # the import, which is the engine's
 
 
 _REPOSITORIES: Final = f"{NAMESPACE}:repositories"
 
 
 def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: str) -> str:
-    aws.simulates = True  # the import, which is the engine's
     [wanted] = [it for it in intended(settings, aws.account, aws.default_tags) if it.name == name]
     ecr = aws.session_as(settings.pipeline_roles_in(aws.account)[0]).client("ecr")
     key = {"kmsKey": wanted.kms_key} if wanted.kms_key else {}
@@ -148,11 +151,9 @@ def intended(
     return repositories
 
 
-def _played(
-    aws: EmbeddedAws, name: str, parts: Iterable[Callable[[], str | None]]
-) -> Iterator[Act]:
+def _played(rule: TagRule, name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Act]:
     """One act in all its parts. A part that returns None does not apply."""
-    aws.simulates = False
+    rule.has_decided = False
     told, failures = [], []
     for part in parts:
         try:
@@ -161,7 +162,7 @@ def _played(
             failures.append(str(error))
     details = failures or [detail for detail in told if detail is not None]
     if details:
-        by: Literal["moto", "simulated"] = "simulated" if aws.simulates else "moto"
+        by: Literal["moto", "simulated"] = "simulated" if rule.has_decided else "moto"
         yield Act(act=name, ok=not failures, detail=details[0], by=by)
 
 

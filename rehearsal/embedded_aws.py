@@ -67,7 +67,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     """One account and Region, empty but for the administrator role that the update runs as."""
 
     def __init__(self, stack: StackFile, tag_rule: TagRule) -> None:
-        self._tag_rule = tag_rule
+        self.tag_rule = tag_rule
         self.on_created: Callable[[], None] = lambda: None
         """Called after each resource."""
         self.region = str(stack.of_provider("region"))
@@ -94,18 +94,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             aws_session_token=role["SessionToken"],
             region_name=self.region,
         )
-
-    @property
-    def simulates(self) -> bool:
-        """Whether a rule of this project, in moto's place, has decided anything since it was set.
-
-        It is set to True for what else is not moto's.
-        """
-        return self._tag_rule.has_decided
-
-    @simulates.setter
-    def simulates(self, value: bool) -> None:
-        self._tag_rule.has_decided = value
 
     def repositories(self) -> Iterator[Repository]:
         """What the API says of every repository, by name."""
