@@ -68,7 +68,7 @@ def perform(
         "declared",
         [partial(_compare, wanted, found), partial(_check_options, update)],
     )
-    pipeline = aws.session_as(update.outputs["pipelineRoleArn"]).client("ecr")
+    pipeline = aws.ecr_as(update.outputs["pipelineRoleArn"])
     names = {it.name for it in found}
     stage = [it for it in reversed(wanted) if it.name in names]
     kinds = {(it.tag_mutability, it.exclusion_filters): it for it in stage}
@@ -97,7 +97,7 @@ _REPOSITORIES: Final = f"{NAMESPACE}:repositories"
 
 def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: str) -> str:
     [wanted] = [it for it in intended(settings, aws.account, aws.default_tags) if it.name == name]
-    ecr = aws.session_as(settings.pipeline_roles_in(aws.account)[0]).client("ecr")
+    ecr = aws.ecr_as(settings.pipeline_roles_in(aws.account)[0])
     key = {"kmsKey": wanted.kms_key} if wanted.kms_key else {}
     ecr.create_repository(
         repositoryName=name,

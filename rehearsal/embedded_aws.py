@@ -6,7 +6,7 @@ Whatever it does not know is an error: nothing passes that has not been done.
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -27,6 +27,7 @@ from settings import Account
 from settings.values import RoleArn
 
 if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
     from types_boto3_ecr.type_defs import RepositoryTypeDef
 
 COMPONENTS = ("container-images:index:ImageRepository", "container-images:index:PipelineRole")
@@ -66,34 +67,37 @@ _Answer = tuple[dict[str, Any], list[tuple[str, str]] | None]
 class EmbeddedAws(pulumi.runtime.Mocks):
     """One account and Region, empty but for the administrator role that the update runs as."""
 
-    def __init__(self, stack: StackFile, tag_rule: TagRule) -> None:
+    def __init__(self, stack: StackFile, session: boto3.Session, tag_rule: TagRule) -> None:
+        self._session = session
         self.tag_rule = tag_rule
         self.on_created: Callable[[], None] = lambda: None
         """Called after each resource."""
         self.region = str(stack.of_provider("region"))
         self.default_tags = stack.default_tags
-        administrator = _administrator(stack)
-        self._caller = self.session_as(administrator)
+        administrator = _administrator(stack, session)
+        credentials = self._credentials(administrator)
         _, partition, _, _, account_id, _ = administrator.split(":", maxsplit=5)
         self.account = Account(partition=partition, id=account_id, region=self.region)
-        self._ecr = self._caller.client("ecr")
-        self._iam = self._caller.client("iam")
+        self._sts = session.client("sts", **credentials)
+        self._ecr = session.client("ecr", **credentials)
+        self._iam = session.client("iam", **credentials)
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
 
-    def session_as(self, role_arn: str) -> boto3.Session:
-        """A session of the role, in the stack's Region; moto lets everybody assume every role."""
-        nobody = boto3.Session(botocore_session=_botocore_session(), region_name=self.region)
-        sts = nobody.client("sts")
+    def ecr_as(self, role_arn: str) -> "ECRClient":
+        """What the role calls ECR with, in the stack's Region."""
+        return self._session.client("ecr", **self._credentials(role_arn))
+
+    def _credentials(self, role_arn: str) -> dict[str, Any]:
+        """Moto lets everybody assume every role."""
+        sts = self._session.client("sts")
         role = sts.assume_role(RoleArn=role_arn, RoleSessionName="rehearsal")["Credentials"]
-        return boto3.Session(
-            botocore_session=_botocore_session(),
-            aws_access_key_id=role["AccessKeyId"],
-            aws_secret_access_key=role["SecretAccessKey"],
-            aws_session_token=role["SessionToken"],
-            region_name=self.region,
-        )
+        return {
+            "aws_access_key_id": role["AccessKeyId"],
+            "aws_secret_access_key": role["SecretAccessKey"],
+            "aws_session_token": role["SessionToken"],
+        }
 
     def repositories(self) -> Iterator[Repository]:
         """What the API says of every repository, by name."""
@@ -167,7 +171,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """Answer an invoke, or say why AWS would not."""
         match args.token:
             case "aws:index/getCallerIdentity:getCallerIdentity":
-                caller = self._caller.client("sts").get_caller_identity()
+                caller = self._sts.get_caller_identity()
                 account_id = caller["Account"]
                 return {"id": account_id, "accountId": account_id, "arn": caller["Arn"]}, []
             case "aws:index/getRegion:getRegion":
@@ -290,7 +294,7 @@ class _Inputs(Mapping[str, Any]):
 _ROLE_ARN: Final = TypeAdapter(RoleArn)
 
 
-def _administrator(stack: StackFile) -> str:
+def _administrator(stack: StackFile, session: boto3.Session) -> str:
     """The role that the update runs as: the first valid one of the administrator roles.
 
     Where there is none any role will do: the program says what is wrong with the settings.
@@ -307,18 +311,12 @@ def _administrator(stack: StackFile) -> str:
             continue
         if account in (None, arn.split(":")[4]):
             return arn
-    partition = boto3.Session().get_partition_for_region(stack.of_provider("region"))
+    partition = session.get_partition_for_region(stack.of_provider("region"))
     return f"arn:{partition}:iam::{account or '123456789012'}:role/rehearsal"
 
 
 _LOADER: Final = botocore.loaders.create_loader()
 """Keeps the service models, which are large, for all sessions."""
-
-
-def _botocore_session() -> botocore.session.Session:
-    session = botocore.session.Session()
-    session.register_component("data_loader", _LOADER)
-    return session
 
 
 @contextmanager
@@ -331,16 +329,14 @@ def embedded_aws(stack: StackFile) -> Iterator[EmbeddedAws]:
     out_of_sight = {name for name in os.environ if name.startswith("AWS_")}
     environment = {name: value for name, value in os.environ.items() if name not in out_of_sight}
     environment |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
-    with ExitStack() as contexts:
-        contexts.enter_context(patch.dict(os.environ, environment, clear=True))
-        _refuse_unknown_region(str(stack.of_provider("region")))
-        names = _botocore_session().get_service_model("ecr").shape_for("RepositoryName")
-        rule = contexts.enter_context(moto_put_right(names.metadata["pattern"]))
-        yield EmbeddedAws(stack, rule)
-
-
-def _refuse_unknown_region(region: str) -> None:
-    session = boto3.Session(botocore_session=_botocore_session())
-    partitions = session.get_available_partitions()
-    if not any(region in session.get_available_regions("ecr", it) for it in partitions):
-        raise StackFileError(f"aws:region is {region}, which is no Region that has ECR")
+    region = str(stack.of_provider("region"))
+    with patch.dict(os.environ, environment, clear=True):
+        core = botocore.session.Session()
+        core.register_component("data_loader", _LOADER)
+        session = boto3.Session(botocore_session=core, region_name=region)
+        partitions = session.get_available_partitions()
+        if not any(region in session.get_available_regions("ecr", it) for it in partitions):
+            raise StackFileError(f"aws:region is {region}, which is no Region that has ECR")
+        names = core.get_service_model("ecr").shape_for("RepositoryName").metadata["pattern"]
+        with moto_put_right(names) as rule:
+            yield EmbeddedAws(stack, session, rule)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import boto3
 import moto.ecr.models
 import pytest
 from moto.ecr.exceptions import RepositoryNotFoundException
@@ -52,7 +51,7 @@ class Up:
     @property
     def ecr(self) -> Any:
         role = "arn:aws:iam::111122223333:role/break-glass"
-        return self.aws.session_as(role).client("ecr")
+        return self.aws.ecr_as(role)
 
     def play(self) -> dict[str, Act]:
         found = list(self.aws.repositories())
@@ -418,13 +417,13 @@ class TestTheOthers:
 
 
 def test_the_pipelines_role_acts(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
-    sessions = []
-    right = EmbeddedAws.session_as
+    roles = []
+    right = EmbeddedAws.ecr_as
 
-    def session_as(aws: EmbeddedAws, role_arn: str) -> boto3.Session:
-        sessions.append(role_arn)
+    def ecr_as(aws: EmbeddedAws, role_arn: str) -> Any:
+        roles.append(role_arn)
         return right(aws, role_arn)
 
-    monkeypatch.setattr(EmbeddedAws, "session_as", session_as)
+    monkeypatch.setattr(EmbeddedAws, "ecr_as", ecr_as)
     up.play()
-    assert sessions == ["arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"]
+    assert roles == ["arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"]

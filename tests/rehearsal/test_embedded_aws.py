@@ -154,7 +154,7 @@ class TestWhatItDoesNotKnow:
 class TestMotoPutRight:
     @pytest.fixture
     def put(self, aws: EmbeddedAws) -> Any:
-        ecr = aws.session_as("arn:aws:iam::111122223333:role/push").client("ecr")
+        ecr = aws.ecr_as("arn:aws:iam::111122223333:role/push")
 
         def put(tag: str, image: int) -> None:
             ecr.put_image(
@@ -218,7 +218,7 @@ class TestImport:
 
     @pytest.fixture
     def ecr(self, aws: EmbeddedAws) -> Any:
-        return aws.session_as("arn:aws:iam::111122223333:role/break-glass").client("ecr")
+        return aws.ecr_as("arn:aws:iam::111122223333:role/break-glass")
 
     @pytest.mark.parametrize("mode", ["MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION"])
     def test_a_repository_is_updated(self, aws: EmbeddedAws, ecr: Any, mode: str) -> None:
@@ -291,7 +291,7 @@ def imported(args: MockResourceArgs, import_id: str = "app") -> MockResourceArgs
 
 
 def test_every_change_made_through_the_api_is_read_back(aws: EmbeddedAws) -> None:
-    ecr: Any = aws.session_as("arn:aws:iam::111122223333:role/break-glass").client("ecr")
+    ecr: Any = aws.ecr_as("arn:aws:iam::111122223333:role/break-glass")
     allow = {"Effect": "Allow", "Principal": "*", "Action": "ecr:*"}
     text = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     rules = json.dumps(lifecycle_policy(["latest"], []))
