@@ -12,18 +12,18 @@ from policies.tag_mutability import PATTERN
 MAX_RULES: Final = 50
 MAX_PATTERN_WILDCARDS: Final = 4
 MAX_IMAGES: Final = 100_000
-"""Images that one repository holds: keeping more than that expires nothing, ever."""
+"""Images that one repository can hold: to keep more than that never expires anything."""
 
 
 class RetentionRule(TypedDict):
-    """One wish: exactly one of `tags`, `untagged` and `any`, with the number that goes with it."""
+    """Exactly one of `tags`, `untagged` and `any`, with one of the two numbers."""
 
     tags: NotRequired[str]
     """The images with a tag that matches this pattern."""
     untagged: NotRequired[bool]
     """The images without a tag."""
     any: NotRequired[bool]
-    """All images that no rule before this one has claimed."""
+    """All images that no rule before this one matches."""
     keep_newest: NotRequired[int]
     """Keep this many of them, the last pushed first, and expire the others."""
     expire_after_days: NotRequired[int]

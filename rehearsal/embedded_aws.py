@@ -194,8 +194,8 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     def _import_repository(self, import_id: str, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
         """As the engine does it: import, then update, in the same deployment; never replace.
 
-        The real repository is out of reach. One with AWS's defaults stands in for it, unless there
-        is one already.
+        A rehearsal cannot see the real repository. Unless there is one of that name already, it
+        creates one with AWS's defaults and the declared encryption.
         """
         declared = self._settings(inputs)
         fixed = {key: declared.pop(key) for key in ("repositoryName", "encryptionConfiguration")}
