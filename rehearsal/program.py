@@ -120,10 +120,19 @@ class _Recorder(pulumi.runtime.Mocks):
     def record(self, args: pulumi.ResourceTransformationArgs) -> None:
         key, opts = (args.type_, args.name), args.opts
         if key in self.declared:
-            raise ValueError(f"the program registers {args.type_} {args.name!r} twice")
+            # The engine would take two whose parents are of different types. Mocks cannot tell them
+            # apart, as they are not told the parent.
+            raise ValueError(
+                f"the program registers {args.type_} {args.name!r} twice; give each its own name"
+            )
         above = opts.parent and (opts.parent.pulumi_resource_type, opts.parent.pulumi_resource_name)
         parent = self.declared.get(above) if above else None
         self.paths[key] = (*(self.paths[above] if above and parent else ()), key)
+
+        def inherited(option: str) -> bool:
+            own = getattr(opts, option)
+            return bool(getattr(parent, option, False) if own is None else own)
+
         waits_for = opts.depends_on if isinstance(opts.depends_on, list) else [opts.depends_on]
         self.declared[key] = Resource(
             type=args.type_,
@@ -131,18 +140,11 @@ class _Recorder(pulumi.runtime.Mocks):
             parent=parent.name if parent else None,
             id="",
             inputs={},
-            # As in the parent, where nothing is said.
-            protect=bool(opts.protect if opts.protect is not None else parent and parent.protect),
-            retain_on_delete=bool(
-                opts.retain_on_delete
-                if opts.retain_on_delete is not None
-                else parent and parent.retain_on_delete
-            ),
+            protect=inherited("protect"),
+            retain_on_delete=inherited("retain_on_delete"),
             import_id=opts.import_ or "",
             depends_on=tuple(
-                sorted(
-                    it.pulumi_resource_name for it in waits_for if isinstance(it, pulumi.Resource)
-                )
+                it.pulumi_resource_name for it in waits_for if isinstance(it, pulumi.Resource)
             ),
         )
 

@@ -59,7 +59,7 @@ def test_what_a_resource_waits_for_is_seen(prod: StackFile, cloud: Cloud) -> Non
             pulumi.ComponentResource(ROLE, name, {}, opts)
 
     waits = {it.name: it.depends_on for it in execute(program, prod, cloud).resources}
-    assert (waits["one"], waits["two"], waits["none"]) == (("b",), ("a", "b"), ())
+    assert (waits["one"], waits["two"], waits["none"]) == (("b",), ("b", "a"), ())
 
 
 def test_outputs_are_waited_for(prod: StackFile, cloud: Cloud) -> None:
