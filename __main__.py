@@ -6,6 +6,7 @@ import pulumi_aws as aws
 import settings
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
+from components.tag_audit import TagAudit
 
 
 def main() -> None:
@@ -29,6 +30,8 @@ def main() -> None:
         )
         for name in stack.repositories
     }
+    if stack.audit:
+        TagAudit("tag-audit", stack.audit_args(stack.audit, account))
 
     pulumi.export("repositoryUrls", {name: it.repository_url for name, it in repositories.items()})
     pulumi.export("repositoryArns", {name: it.repository_arn for name, it in repositories.items()})

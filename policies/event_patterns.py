@@ -131,7 +131,7 @@ def _role_kinds(audit: Audit) -> Iterator[tuple[str, dict[str, Any], Message]]:
     account = f":{audit['account_id']}:"
     roles = {*audit["pipeline_roles"], *audit["administrator_roles"]}
     local = sorted(arn for arn in roles if account in arn)
-    yield from _numbered("roles", local, _roles, alert_messages.ROLES)
+    yield from _numbered("roles", local, _roles, alert_messages.ROLES, _MOST_ROLES)
     if audit["created_role"]:
         yield "assumed", _fitting(_assumed(audit)), alert_messages.ASSUMED
 
@@ -231,6 +231,11 @@ def _registry() -> dict[str, Any]:
     return _of("ecr", {"eventName": _calls(Effect.CHANGE_REGISTRY)})
 
 
+_MOST_ROLES: Final = 2
+"""In one pattern, which has two wildcards for each: EventBridge refuses a rule with many of them as
+too complex."""
+
+
 def _roles(arns: Sequence[str]) -> dict[str, Any]:
     """A role was changed, done or denied.
 
@@ -238,7 +243,7 @@ def _roles(arns: Sequence[str]) -> dict[str, Any]:
     its ARN.
     """
     names = [arn.rpartition("/")[2] for arn in arns]
-    messages = [f"* on resource: {it} *" for it in (*map("role {}".format, names), *arns)]
+    messages = [f"*: {it} *" for it in (*map("role {}".format, names), *arns)]
     return _of(
         "iam",
         {
@@ -289,7 +294,7 @@ def _assumed(audit: Audit) -> dict[str, Any]:
                     "requestParameters": {"roleArn": [_ABSENT]},
                     "errorMessage": [
                         {"suffix": f" on resource: {role}"},
-                        {"wildcard": f"* on resource: {role} *"},
+                        {"wildcard": f"*: {role} *"},
                     ],
                 },
             ],
@@ -305,12 +310,14 @@ def _numbered(
     items: Sequence[str],
     pattern: Callable[[Sequence[str]], dict[str, Any]],
     message: Message,
+    most: int | None = None,
 ) -> Iterator[tuple[str, dict[str, Any], Message]]:
-    """As many patterns as the items take, each with as many items as fit."""
+    """As many patterns as the items take, each with as many items as fit, or with the most."""
     chunks: list[list[str]] = []
     for item in items:
-        if chunks and _length(pattern([*chunks[-1], item])) <= MAX_EVENT_PATTERN:
-            chunks[-1].append(item)
+        last = [*chunks[-1], item] if chunks and len(chunks[-1]) != most else []
+        if last and _length(pattern(last)) <= MAX_EVENT_PATTERN:
+            chunks[-1] = last
         else:
             chunks.append([item])
     for number, chunk in enumerate(chunks, start=1):

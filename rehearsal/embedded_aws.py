@@ -24,11 +24,16 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from pydantic import TypeAdapter, ValidationError
 
 from policies.tag_mutability import is_write_once
+from rehearsal.embedded_audit import EmbeddedAudit
 from rehearsal.stack_file import StackFile, StackFileError
 from settings import Account
 from settings.values import RoleArn
 
-COMPONENTS = ("container-images:index:ImageRepository", "container-images:index:PipelineRole")
+COMPONENTS = (
+    "container-images:index:ImageRepository",
+    "container-images:index:PipelineRole",
+    "container-images:index:TagAudit",
+)
 
 
 class NotEmbeddedError(Exception):
@@ -68,6 +73,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         self.account = Account(partition=partition, id=account_id, region=self.region)
         self._ecr = self._caller.client("ecr")
         self._iam = self._caller.client("iam")
+        self.audit = EmbeddedAudit(self._caller)
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
@@ -129,6 +135,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             "aws:ecr/repositoryPolicy:RepositoryPolicy": self._repository_policy,
             "aws:iam/role:Role": self._role,
             "aws:iam/rolePolicy:RolePolicy": self._role_policy,
+            **self.audit.creators(),
         }
         if args.typ not in creators:
             raise NotEmbeddedError(f"{args.name}: there is no {args.typ} in the embedded AWS")

@@ -88,13 +88,13 @@ def _hold(
     if not fields:
         return True
     (path, matchers), *others = fields
-    candidates = leaves.get(path, [])
+    candidates = [leaf for leaf in leaves.get(path, []) if leaf.goes_with(places)]
     if not candidates and {"exists": False} in matchers:
         return _hold(others, leaves, places)
     return any(
         _hold(others, leaves, {**places, **leaf.places})
         for leaf in candidates
-        if leaf.goes_with(places) and any(_is_met(it, leaf.value) for it in matchers)
+        if any(_is_met(it, leaf.value) for it in matchers)
     )
 
 

@@ -15,6 +15,7 @@ from registry.access.proofs import Proof, Row, alike, prove, table
 from registry.lifecycle.document import rules_in
 from rehearsal import program
 from rehearsal.acts import Act, intended, perform
+from rehearsal.audit_act import audited
 from rehearsal.comment import comment
 from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, Repository, embedded_aws
 from rehearsal.report import Report
@@ -127,6 +128,9 @@ def _act_and_prove(
     for act in perform(aws, rehearsal.update, found, wanted, configured.movable_tags):
         rehearsal.acts.append(act)
         report.acted(act)
+    if configured.audit:
+        rehearsal.acts.append(audited(aws.audit, configured, aws.account))
+        report.acted(rehearsal.acts[-1])
     groups = alike(
         (it.arn, it.policy, configured.repository_args(it.name, aws.account)["access"])
         for it in found

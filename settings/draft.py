@@ -12,6 +12,7 @@ from policies.fault import Fault
 from policies.tag_mutability import TAG_MUTABILITIES
 from settings.model import (
     Account,
+    AuditSettings,
     PipelineRoleSettings,
     RepositorySettings,
     RetentionRule,
@@ -38,10 +39,17 @@ class Draft:
         self.raw = raw
         self.account = account
         self.faults = list(_nulls(raw))
-        self.stack = self._fields(StackSettings, raw, (), nested=("pipelineRole", "repositories"))
+        self.stack = self._fields(
+            StackSettings, raw, (), nested=("pipelineRole", "repositories", "audit")
+        )
         self.role: dict[str, Any] = {}
         if raw.get("pipelineRole") is not None:
             self.role = self._fields(PipelineRoleSettings, raw["pipelineRole"], ("pipelineRole",))
+        if "audit" in raw:
+            # {} is for no audit.
+            audit = {} if raw["audit"] in ({}, None) else raw["audit"]
+            fields = audit != {} and self._fields(AuditSettings, audit, ("audit",))
+            self.stack["audit"] = fields or None
         self.entries: dict[str, dict[str, Any]] = {}
         if raw.get("repositories") is not None:
             self.entries = self._entries(raw["repositories"])

@@ -8,11 +8,13 @@ from pydantic.alias_generators import to_camel
 
 from components.image_repository import ImageRepositoryArgs
 from components.pipeline_role import PipelineRoleArgs
+from components.tag_audit import TagAuditArgs
 from policies import retention
 from settings.values import (
     AccountId,
     AdministratorRoles,
     CodeBuildProjectArn,
+    EmailAddresses,
     GitHubSubject,
     KmsKeyArn,
     MovableTags,
@@ -24,6 +26,7 @@ from settings.values import (
     RoleArn,
     RoleName,
     RolePath,
+    Trail,
     WriteOnceTags,
 )
 
@@ -111,6 +114,13 @@ class RepositorySettings(Settings):
     import_existing: StrictBool = Field(default=False, alias="import")
 
 
+class AuditSettings(Settings):
+    """Who is told of unexpected changes, and by which trail they are known."""
+
+    trail: Trail
+    email: EmailAddresses = ()
+
+
 class StackSettings(Settings):
     """The whole configuration, valid, with every default filled in."""
 
@@ -126,6 +136,8 @@ class StackSettings(Settings):
     pull_organization: OrganizationId = ""
     lambda_pull: StrictBool = False
     retention: tuple[RetentionRule, ...] = ()
+    audit: AuditSettings | None = None
+    """None, which is written `{}`, for no audit."""
 
     def repository_args(self, name: str, account: Account) -> ImageRepositoryArgs:
         """What the component takes for one of the repositories."""
@@ -157,3 +169,22 @@ class StackSettings(Settings):
     def pipeline_roles_in(self, account: Account) -> list[str]:
         """ARNs of all roles that push and move tags."""
         return [self.pipeline_role.arn_in(account), *self.additional_pipeline_roles]
+
+    def audit_args(self, audit: AuditSettings, account: Account) -> TagAuditArgs:
+        """What the component takes, where there is an audit."""
+        role = self.pipeline_role
+        return {
+            "audit": {
+                "partition": account.partition,
+                "account_id": account.id,
+                "region": account.region,
+                "repositories": list(self.repositories),
+                "movable_tags": list(self.movable_tags),
+                "pipeline_roles": self.pipeline_roles_in(account),
+                "administrator_roles": list(self.administrator_roles),
+                "created_role": role.arn_in(account) if role.name else "",
+                "trust": role.to_args(account)["trust"],
+            },
+            "trail": audit.trail,
+            "email": list(audit.email),
+        }

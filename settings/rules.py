@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from policies import retention
+from policies.event_patterns import IAM_REGIONS, event_rules
 from policies.fault import Fault, InvalidInputError, key_at
 from policies.repository_policy import repository_policy
 from policies.tag_mutability import MAX_EXCLUSION_FILTERS, matches
@@ -154,6 +155,18 @@ def _account_faults(draft: Draft) -> Iterator[Fault]:
             )
 
 
+def _audit_faults(draft: Draft) -> Iterator[Fault]:
+    """IAM's events arrive in one Region of the partition, which is known of these."""
+    partition = draft.account.partition
+    if draft.stack.get("audit") and partition not in IAM_REGIONS:
+        yield Fault(
+            where=("audit",),
+            rule=f"in the partition {partition} it is not known in which Region IAM's events "
+            f"arrive, only in {', '.join(sorted(IAM_REGIONS))}",
+            fix="leave audit out",
+        )
+
+
 def _tag_faults(draft: Draft) -> Iterator[Fault]:
     """No tag is both movable and write-once."""
     for where, own, _ in draft.levels():
@@ -226,6 +239,7 @@ SHARED_RULES: Final[Sequence[Callable[[Draft], Iterator[Fault]]]] = (
     _place_faults,
     _one_path_faults,
     _account_faults,
+    _audit_faults,
     _tag_faults,
     _mutability_faults,
     _retention_faults,
@@ -239,6 +253,9 @@ def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
         lambda: repository_policy(settings.repository_args(longest, account)["access"]),
         lambda: trust_policy(settings.pipeline_role.to_args(account)["trust"]),
     ]
+    if audit := settings.audit:
+        watched = settings.audit_args(audit, account)["audit"]
+        documents.append(lambda: event_rules("tag-audit", watched))
     for document in documents:
         try:
             document()

@@ -153,6 +153,23 @@ WriteOncePattern = Annotated[
     ),
 ]
 
+Trail = Annotated[
+    str,
+    _rule(
+        lambda trail: trail in {"existing", "create"},
+        "the trail either exists or is created",
+        "write existing or create",
+    ),
+]
+EmailAddress = Annotated[
+    str,
+    _shape(
+        r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+",
+        "it is to be an e-mail address",
+        "write one such as platform@example.org",
+    ),
+]
+
 
 def _not_immutable(value: object) -> object:
     if value == "IMMUTABLE":
@@ -201,3 +218,4 @@ ResourceTags = Annotated[
     ],
     Field(max_length=50),
 ]
+EmailAddresses = Annotated[tuple[EmailAddress, ...], AfterValidator(_without_repeats)]

@@ -273,8 +273,8 @@ def denied_assume(resource: str, ending: str = "") -> dict[str, Any]:
     return denied(made, message)
 
 
-TOO_LARGE: Final = {"requestParameters": None, "responseElements": None}
-DOCKER: Final = {
+TOO_LARGE: Final[dict[str, Any]] = {"requestParameters": None, "responseElements": None}
+DOCKER: Final[dict[str, Any]] = {
     "sourceIPAddress": "ecr.amazonaws.com",
     "userAgent": "ecr.amazonaws.com",
 }
