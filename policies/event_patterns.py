@@ -243,7 +243,7 @@ def _roles(arns: Sequence[str]) -> dict[str, Any]:
     its ARN.
     """
     names = [arn.rpartition("/")[2] for arn in arns]
-    messages = [f"*: {it} *" for it in (*map("role {}".format, names), *arns)]
+    messages = [f"*resource: {it} *" for it in (*map("role {}".format, names), *arns)]
     return _of(
         "iam",
         {
@@ -294,7 +294,7 @@ def _assumed(audit: Audit) -> dict[str, Any]:
                     "requestParameters": {"roleArn": [_ABSENT]},
                     "errorMessage": [
                         {"suffix": f" on resource: {role}"},
-                        {"wildcard": f"*: {role} *"},
+                        {"wildcard": f"*resource: {role} *"},
                     ],
                 },
             ],

@@ -42,7 +42,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
         if field.is_required():
             assert shown == "required"
         else:
-            default = field.default
+            default = {} if field.default is None else field.default
             as_written = YAML(typ="safe", pure=True).load(shown)
             assert as_written == (list(default) if isinstance(default, tuple) else default)
 

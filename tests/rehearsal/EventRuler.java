@@ -4,7 +4,6 @@
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import software.amazon.event.ruler.Machine;
-import software.amazon.event.ruler.MachineComplexityEvaluator;
 
 public class EventRuler {
     public static void main(String[] args) throws Exception {
@@ -13,7 +12,6 @@ public class EventRuler {
         for (JsonNode pattern : table.get("patterns")) {
             Machine machine = new Machine();
             machine.addRule("rule", pattern.toString());
-            System.err.println(machine.evaluateComplexity(new MachineComplexityEvaluator(1000)));
             StringBuilder matched = new StringBuilder();
             int number = 0;
             for (JsonNode event : table.get("events")) {

@@ -129,7 +129,9 @@ class TestForMachines:
         for it in told["resources"]:
             children.setdefault(it["parent"], []).append(it["type"].rpartition(":")[2])
         components = children.pop(None)  # type: ignore[call-overload]
-        assert sorted(components) == ["ImageRepository"] * 5 + ["PipelineRole"]
+        assert sorted(components) == ["ImageRepository"] * 5 + ["PipelineRole", "TagAudit"]
+        audit = children.pop("tag-audit")
+        assert audit.count("EventRule") == audit.count("EventTarget") == 11
         assert sorted(map(sorted, children.values())) == [
             *([["LifecyclePolicy", "Repository", "RepositoryPolicy"]] * 5),
             ["Role", "RolePolicy"],
@@ -145,7 +147,7 @@ class TestForMachines:
         done = command(ROOT, "--stack", "prod", "--json", "--plan-only")
         assert done.returncode == 0
         told = json.loads(done.stdout)
-        assert len(told["resources"]) == 23
+        assert len(told["resources"]) == 56
         assert told["acts"] == told["proofs"] == told["access"] == []
         assert "year" not in told
 
@@ -210,13 +212,13 @@ class TestForPullRequests:
 
     def test_so_is_whatever_else_fails(self, project: Path) -> None:
         program = project / "__main__.py"
-        program.write_text(program.read_text() + "\naws.s3.Bucket('bucket')\n")
+        program.write_text(program.read_text() + "\naws.ec2.Vpc('vpc')\n")
         done = command(project, "--stack", "prod", "--markdown")
         assert (done.returncode, done.stderr) == (1, "")
         heading, failures, *rest = read_comment(done.stdout)
         assert (heading, rest) == ("Who can do what in the stack prod", [])
         assert failures[0].startswith("FAILED register: ")
-        assert "there is no aws:s3/bucket:Bucket" in failures[0]
+        assert "there is no aws:ec2/vpc:Vpc" in failures[0]
 
     @pytest.mark.parametrize("options", [["--json"], ["--plan-only"], ["--json", "--plan-only"]])
     def test_it_goes_with_no_other_form(self, options: list[str]) -> None:
@@ -257,7 +259,7 @@ class TestExitStatus:
     @pytest.mark.parametrize(
         ("added", "said", "options"),
         [
-            ("aws.s3.Bucket('bucket')", "there is no aws:s3/bucket:Bucket", []),
+            ("aws.ec2.Vpc('vpc')", "there is no aws:ec2/vpc:Vpc", []),
             ("aws.ecr.Repository('a', name='-a')", "no default for the imageTagMutability of", []),
             (
                 "aws.iam.RolePolicy('a', name='a', role='none', policy='{}')",
@@ -302,7 +304,7 @@ class TestStacks:
     @pytest.mark.parametrize("count", [1, 30])
     def test_of_any_size(self, project: Path, count: int) -> None:
         entries: dict[str, Any] = {f"team/app-{number}": {} for number in range(count)}
-        write(project, "sized", repositories=entries)
+        write(project, "sized", repositories=entries, audit=None)
         rehearsal = rehearse(read(project, "sized"), silent())
         assert rehearsal.ok
         assert len(rehearsal.update.resources) == 3 + 4 * count
@@ -376,7 +378,7 @@ class TestTheReport:
         write(project, "large", repositories=entries)
         report, out = self.report(terminal=False)
         rehearse(read(project, "large"), report, plan_only=True)
-        assert "… and 31 more" in out.getvalue()
+        assert "… and 32 more" in out.getvalue()
         assert "app-039" not in out.getvalue()
 
     def test_a_bar_is_for_terminals(self) -> None:
