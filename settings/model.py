@@ -1,7 +1,7 @@
 """The settings of a stack: what the program is given, valid and frozen."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -11,6 +11,7 @@ from policies.tag_mutability import exclusion_filters, left_open, overwriting_wa
 from settings.values import (
     CodeBuildProjectArns,
     Count,
+    EmailAddresses,
     Flag,
     GitHubSubjects,
     KmsKeyArn,
@@ -26,6 +27,7 @@ from settings.values import (
     RoleArns,
     RoleName,
     RolePath,
+    Trail,
     WriteOnceTags,
     like,
 )
@@ -33,6 +35,7 @@ from settings.values import (
 if TYPE_CHECKING:  # so that who only reads settings does not load Pulumi
     from components.image_repository import ImageRepositoryArgs
     from components.pipeline_role import PipelineRoleArgs
+    from components.tag_audit import TagAuditArgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,13 @@ class Settings(BaseModel):
     """What the models share: camelCase keys, no other keys, no changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+def as_written(default: Any) -> Any:
+    """A default as it is written in YAML."""
+    if isinstance(default, Settings):
+        return default.model_dump(by_alias=True, exclude_defaults=True)
+    return list(default) if isinstance(default, tuple) else default
 
 
 class RetentionRule(Settings):
@@ -120,6 +130,14 @@ class RepositorySettings(Settings):
     import_existing: Flag = Field(default=False, alias="import")
 
 
+class AuditSettings(Settings):
+    """Who is told of unexpected changes, and by which trail they are known."""
+
+    trail: Trail = ""
+    """Empty where there is no audit."""
+    email: EmailAddresses = ()
+
+
 class StackSettings(Settings):
     """The whole configuration, valid, with every default filled in."""
 
@@ -140,6 +158,7 @@ class StackSettings(Settings):
     pull_organization: OrganizationId = ""
     lambda_pull: Flag = False
     retention: Retention = ()
+    audit: Annotated[AuditSettings, like({"trail": "existing"})] = AuditSettings()
 
     def repository_args(self, name: str, account: Account) -> "ImageRepositoryArgs":
         """What the component takes for one of the repositories."""
@@ -184,3 +203,22 @@ class StackSettings(Settings):
                 for name, it in self.repositories.items()
             }
         )
+
+    def audit_args(self, account: Account) -> "TagAuditArgs":
+        """What the component takes, where there is an audit."""
+        role = self.pipeline_role
+        return {
+            "audit": {
+                "partition": account.partition,
+                "account_id": account.id,
+                "region": account.region,
+                "repositories": list(self.repositories),
+                "movable_tags": list(self.movable_tags),
+                "pipeline_roles": self.pipeline_roles_in(account),
+                "administrator_roles": list(self.administrator_roles),
+                "created_role": role.arn_in(account) if role.name else "",
+                "trust": role.to_args(account)["trust"],
+            },
+            "trail": self.audit.trail,
+            "email": list(self.audit.email),
+        }

@@ -7,6 +7,7 @@ import sys
 from ruamel.yaml import YAML
 
 from settings import StackSettings
+from settings.model import as_written
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -42,9 +43,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
         if field.is_required():
             assert shown == "required"
         else:
-            default = field.default
-            as_written = YAML(typ="safe", pure=True).load(shown)
-            assert as_written == (list(default) if isinstance(default, tuple) else default)
+            assert YAML(typ="safe", pure=True).load(shown) == as_written(field.default)
 
 
 def test_every_command_of_make_that_is_named_exists() -> None:
