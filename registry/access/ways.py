@@ -14,7 +14,7 @@ from itertools import permutations
 from typing import Any, Final
 
 from registry.access.account import Account, Identity
-from registry.access.compute import COMPUTE, Compute
+from registry.access.compute import Compute, ways_through_compute
 from registry.access.evaluation import (
     ANY,
     ASSUME_ROLE,
@@ -166,7 +166,7 @@ class Ways:
             elif _EKS in provider:
                 # Whoever may do something in a cluster runs a pod as the service account.
                 # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
-                for entry in COMPUTE:
+                for entry in ways_through_compute():
                     if entry.service == _POD_IDENTITY and not entry.passes:
                         yield Way(to=to, calls=tuple(self._calls(entry, it)))
                 jobs = f"arn:{_partition_of(it.arn)}:emr-containers:*:{it.account}:*"
@@ -177,9 +177,9 @@ class Ways:
         named = it.trust.lets_in
         services = {name.removeprefix(SERVICE) for name in named if name.startswith(SERVICE)}
         if ANY in named:
-            services |= {entry.service for entry in COMPUTE}
+            services |= {entry.service for entry in ways_through_compute()}
         for service in sorted(services):
-            entries = [one for one in COMPUTE if one.service == _plain(service)]
+            entries = [one for one in ways_through_compute() if one.service == _plain(service)]
             for entry in entries:
                 yield from self._through(entry, service, it, to)
             if not entries and _serves(it, service):
