@@ -28,7 +28,7 @@ def _claim(proof: Proof) -> Iterator[str]:
         action, resource, principal = map(_code, (found.action, found.resource, found.principal))
         yield f"  not so: {action} on {resource} by {principal}"
     elif not proof.proved:
-        yield f"  not known: the evaluator cannot read a policy's {_code(proof.beyond)}"
+        yield f"  not known: the evaluator cannot read a policy's {_code(proof.not_modelled)}"
 
 
 def _table(access: Sequence[Row]) -> Iterator[str]:

@@ -77,7 +77,7 @@ class Report:
             if found := proof.counterexample:
                 text += f"\nnot so: {found.action} on {found.resource} by {found.principal}"
             elif not proof.proved:
-                text += f"\nnot known: the evaluator cannot read a policy's {proof.beyond}"
+                text += f"\nnot known: the evaluator cannot read a policy's {proof.not_modelled}"
             self._verdict("proved" if proof.proved else "FALSE", text, good=proof.proved)
 
     def accessible(self, rows: Sequence[Row]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from policies.fault import ABSENT, Fault, InvalidInputError
-from registry.access.evaluation import NO_POLICY, Policy, UnreadablePolicyError, account_in, parse
+from registry.access.policy import NO_POLICY, Policy, UnreadablePolicyError, account_in, parse
 
 COMMAND: Final = "aws iam get-account-authorization-details"
 

@@ -204,7 +204,7 @@ def _movers_seen(
     repository: Reference | None, plan: Path | None, policy: Path | None, *, as_json: bool
 ) -> None:
     from registry.access import seen_output  # noqa: PLC0415
-    from registry.access.proofs import NotModelledError  # noqa: PLC0415
+    from registry.access.policy import NotModelledError  # noqa: PLC0415
     from registry.access.seen import EVENTS, denied  # noqa: PLC0415
 
     if (plan is None) is not (repository is not None and policy is not None) or (

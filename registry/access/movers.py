@@ -5,19 +5,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.access.account import Account, Identity
-from registry.access.evaluation import (
+from registry.access.evaluation import Principal
+from registry.access.paths import Chain, Chains, Network, Target
+from registry.access.policy import (
     ANY,
     EVERYTHING,
     FEDERATED,
     SERVICE,
     Policy,
-    Principal,
     account_in,
     fits,
     is_pattern,
     parse,
 )
-from registry.access.paths import Chain, Chains, Network, Target
 from registry.access.proofs import (
     CHANGE_GUARD,
     DELETE_IMAGES,
@@ -267,7 +267,7 @@ def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
     partition = repository.partition
     homes = {it.account for it in account.identities}
     named = repository.listed.union(
-        repository.policy.lets_in, *(it.trust.lets_in for it in account.identities)
+        repository.policy.admitted, *(it.trust.admitted for it in account.identities)
     )
     exact = sorted(it for it in named if _is_exact(it) and account_in(it) not in homes)
     for arn in exact:
@@ -284,7 +284,7 @@ def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
         )
     for name in sorted(named):
         if name.startswith(FEDERATED) or (
-            name.startswith(SERVICE) and name in repository.policy.lets_in
+            name.startswith(SERVICE) and name in repository.policy.admitted
         ):
             yield Principal(arn="", account="", named=name)
 

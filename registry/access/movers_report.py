@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from registry.access.evaluation import account_in
 from registry.access.movers import Entrance, Findings, Mover
 from registry.access.paths import Chain, Step
+from registry.access.policy import account_in
 from registry.access.proofs import Proof
 
 NOT_MODELLED: Final = (
@@ -208,7 +208,7 @@ def _print_proofs(console: Console, proofs: Sequence[Proof]) -> None:
         if counterexample := proof.counterexample:
             text += f" - not so: {counterexample.action} by {counterexample.principal}"
         elif not proof.proved:
-            text += f" - not known: the evaluator cannot read the policy's {proof.beyond}"
+            text += f" - not known: the evaluator cannot read the policy's {proof.not_modelled}"
         _say(console, f"{'proved' if proof.proved else 'FALSE'}   {text}", indent="", hang=9)
 
 

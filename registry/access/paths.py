@@ -7,17 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from registry.access.evaluation import (
-    ANY,
-    ASSUME_ROLE,
-    NO_POLICY,
-    Policy,
-    Principal,
-    Request,
-    account_in,
-    is_pattern,
-    may,
-)
+from registry.access.evaluation import Principal, Request, may
+from registry.access.policy import ANY, ASSUME_ROLE, NO_POLICY, Policy, account_in, is_pattern
 from registry.access.ways import Way
 
 
@@ -87,7 +78,7 @@ class Network:
         if not call.is_trust:
             self._by_action[call.action].append(call)
             return
-        for name in {ANY} if call.policy.is_personal else call.policy.lets_in:
+        for name in {ANY} if call.policy.is_personal else call.policy.admitted:
             self._by_name[name].append(call)
 
     def made_by(self, principal: Principal) -> Mapping[Request, None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
-from registry.access.evaluation import EVERYTHING, Policy, account_in, parse
+from registry.access.policy import EVERYTHING, Policy, account_in, parse
 from registry.aws import reference
 
 

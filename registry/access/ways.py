@@ -15,22 +15,20 @@ from typing import Any, Final
 
 from registry.access.account import Account, Identity
 from registry.access.compute import Compute, ways_through_compute
-from registry.access.evaluation import (
+from registry.access.evaluation import Principal, Request, may
+from registry.access.policy import (
     ANY,
     ASSUME_ROLE,
     EVERYTHING,
     FEDERATED,
     SERVICE,
     Policy,
-    Principal,
-    Request,
     Statement,
     account_in,
     fits,
     is_pattern,
-    may,
-    meet,
 )
+from registry.access.solver import meet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,7 +145,7 @@ class Ways:
         yield from self._through_compute(it, to)
 
     def _through_federations(self, it: Identity, to: Principal) -> Iterator[Way]:
-        federations = sorted(name for name in it.trust.lets_in if name.startswith(FEDERATED))
+        federations = sorted(name for name in it.trust.admitted if name.startswith(FEDERATED))
         if federations:
             anybodys = Policy(tuple(one for one in it.trust.statements if not is_pinned(one)))
             for action in _WITH_FEDERATION:
@@ -174,7 +172,7 @@ class Ways:
                 yield Way(to=to, calls=(job,))
 
     def _through_compute(self, it: Identity, to: Principal) -> Iterator[Way]:
-        named = it.trust.lets_in
+        named = it.trust.admitted
         services = {name.removeprefix(SERVICE) for name in named if name.startswith(SERVICE)}
         if ANY in named:
             services |= {entry.service for entry in ways_through_compute()}

@@ -8,8 +8,8 @@ import pytest
 from policies.repository_policy import repository_policy
 from registry.access import movers, paths
 from registry.access.account import account_of
-from registry.access.evaluation import Policy, parse
 from registry.access.movers import Findings, Guarded, findings
+from registry.access.policy import Policy, parse
 from tests.registry.access.accounts import (
     ACCOUNT,
     DEPLOY,

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.access.account import account_of
-from registry.access.evaluation import Principal, Request, may, parse
+from registry.access.evaluation import Principal, Request, may
 from registry.access.movers import ABILITIES
 from registry.access.paths import Chain, Chains, Network, Target
+from registry.access.policy import parse
 from registry.access.ways import Way, Ways
 from tests.registry.access.accounts import (
     CODEBUILD,

@@ -15,6 +15,7 @@ from policies.document import to_json
 from policies.repository_policy import Access, repository_policy
 from registry.__main__ import app
 from registry.access import cli, policy_files, proofs, seen
+from registry.access import policy as policy_model
 from registry.access.policy_files import Plan, read_plan
 from registry.access.seen import EVENTS, Denied, denied
 from registry.aws.session import Aws
@@ -191,7 +192,7 @@ def test_everything_that_the_guard_denies_is_looked_up() -> None:
 
 def test_policies_that_are_alike_are_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(seen, "lets", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(seen, "permits", lambda *arguments: asked.append(arguments))
     names = [f"app-{number}" for number in range(50)]
     plan = Plan(policies={arn(name): GUARD for name in names})
     assert len(denied(plan, [push(repository=name) for name in names])) == 50
@@ -418,15 +419,15 @@ def test_nobody_counts_as_let_where_the_evaluator_gives_up(
     plan: str, monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
 ) -> None:
     def gives_up(*_: object) -> bool:
-        raise proofs.NotModelledError("the solver gave up: timeout")
+        raise policy_model.NotModelledError("the solver gave up after 5 steps")
 
     trail(push())
     read = read_plan(Path(plan).read_text())
     monkeypatch.setattr(policy_files, "read_plan", lambda _: read)
-    monkeypatch.setattr(seen, "lets", gives_up)
+    monkeypatch.setattr(seen, "permits", gives_up)
     result = run("movers", "--seen", "--plan", plan)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "the solver gave up: timeout\n"
+    assert result.stderr == "the solver gave up after 5 steps\n"
 
 
 @pytest.mark.parametrize(
