@@ -39,7 +39,7 @@ bench: $(INSTALLED) ## measure the program's time per repository
 
 seen: $(INSTALLED) ## with an AWS account: who would be denied what they have done so far, by CloudTrail
 	@$(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json \
-	  | $(BIN)/python -m registry movers --seen --plan -
+	  | $(BIN)/python -m registry seen --plan -
 
 preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: what an update of STACK would do
 	pulumi preview --refresh --diff --stack $(STACK)

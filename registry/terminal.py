@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def tracked(steps: Sequence[str], what: str) -> Iterable[str]:
@@ -24,6 +27,20 @@ def working(what: str) -> Iterator[None]:
     console = Console(stderr=True)
     with console.status(what) if console.is_terminal else nullcontext():
         yield
+
+
+def print_table(table: "Table") -> None:
+    """A table. Without a terminal each row is one line, however wide, so that grep finds it."""
+    from rich.console import Console  # noqa: PLC0415 see above
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _UNBOUNDED
+    console.print(table)
+
+
+_UNBOUNDED: Final = 10_000
+"""Characters in a line."""
 
 
 def brief(text: str) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from policies.repository_policy import Access
 from registry.access.account import Account, Identity
 from registry.access.evaluation import Principal
 from registry.access.paths import Chain, Chains, Network, Target
@@ -11,6 +12,7 @@ from registry.access.policy import (
     ANY,
     EVERYTHING,
     FEDERATED,
+    PRINCIPAL_ARN,
     SERVICE,
     Policy,
     account_in,
@@ -28,9 +30,6 @@ from registry.access.proofs import (
     prove,
 )
 from registry.access.ways import Ways
-
-if TYPE_CHECKING:
-    from policies.repository_policy import Access
 
 ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "moveTags": MOVE_TAGS,
@@ -107,9 +106,23 @@ class Guarded:
             value
             for statement in self.policy.statements
             for condition in statement.conditions
-            if condition.key == _PRINCIPAL_ARN
+            if condition.key == PRINCIPAL_ARN
             for value in condition.values
         )
+
+    @property
+    def access(self) -> Access:
+        """The access that its policy's Denies leave: to those whom they exempt."""
+        return {
+            "partition": self.partition,
+            "region": self.arn.split(":")[3],
+            "account_id": self.account,
+            "pipeline_roles": self.exempted("ecr:PutImage"),
+            "administrator_roles": self.exempted("ecr:SetRepositoryPolicy"),
+            "pull_accounts": [],
+            "pull_organization": "",
+            "lambda_pull": False,
+        }
 
     def exempted(self, action: str) -> list[str]:
         """The roles and users that its Denies of an action leave out, one by one."""
@@ -118,7 +131,7 @@ class Guarded:
             for value in self.listed
             if _is_exact(value)
             and any(
-                condition.key == _PRINCIPAL_ARN
+                condition.key == PRINCIPAL_ARN
                 and "Not" in condition.operator
                 and value in condition.values
                 for statement in self.policy.about(action)
@@ -126,9 +139,6 @@ class Guarded:
                 if not statement.allows
             )
         )
-
-
-_PRINCIPAL_ARN: Final = "aws:principalarn"
 
 
 def _is_exact(arn: str) -> bool:
@@ -141,16 +151,7 @@ _KINDS: Final = ("role/", "user/")
 
 def proofs(repository: Guarded) -> list[Proof]:
     """What holds of everybody, whether listed or not: nobody but those whom the policy exempts."""
-    access: Access = {
-        "partition": repository.partition,
-        "region": repository.arn.split(":")[3],
-        "account_id": repository.account,
-        "pipeline_roles": repository.exempted("ecr:PutImage"),
-        "administrator_roles": repository.exempted("ecr:SetRepositoryPolicy"),
-        "pull_accounts": [],
-        "pull_organization": "",
-        "lambda_pull": False,
-    }
+    access = repository.access
     claims = [Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH]
     # Of nobody everything is true.
     claims += [Claim.PUSHED] if access["pipeline_roles"] else []

@@ -13,6 +13,7 @@ from registry.access.movers import Entrance, Findings, Mover
 from registry.access.paths import Chain, Step
 from registry.access.policy import account_in
 from registry.access.proofs import Proof
+from registry.terminal import print_table
 
 NOT_MODELLED: Final = (
     "service control policies other than those given with --scp, and resource control policies",
@@ -78,9 +79,17 @@ def _mover_json(mover: Mover) -> dict[str, Any]:
     }
 
 
-def print_movers(found: Sequence[Findings], proofs: Sequence[Sequence[Proof]]) -> None:
-    """Who could do what, how, and what is not known. Once for repositories that are alike."""
+def print_movers(
+    found: Sequence[Findings], proofs: Sequence[Sequence[Proof]], without_policy: Sequence[str] = ()
+) -> None:
+    """Who could do what, how, and what is not known. Once for repositories that are alike.
+
+    `without_policy` are the ARNs of repositories that have none: said first.
+    """
     console = Console(highlight=False, soft_wrap=False)
+    for arn in without_policy:
+        text = "has no repository policy: whoever has the IAM permission can do all of this"
+        _say(console, f"{arn.partition(':repository/')[2]} {text}.")
     alike: dict[str, list[tuple[Findings, Sequence[Proof]]]] = {}
     for one, its_proofs in zip(found, proofs, strict=True):
         alike.setdefault(one.like, []).append((one, its_proofs))
@@ -90,12 +99,12 @@ def print_movers(found: Sequence[Findings], proofs: Sequence[Sequence[Proof]]) -
         console.print("\n" if number else "", end="")
         _print_findings(console, _names(names), one)
         _print_proofs(console, its_proofs)
-    _print_list(console, "Not looked at", NOT_MODELLED)
+    _print_list(console, "Not modelled", NOT_MODELLED)
     console.print()
     _say(
         console,
-        "Next: take the first call of each way from those whom it is not meant for, and ask again "
-        "with --only ARN for each of those whom it is.",
+        "Next: take the permission for the first call of each path from whoever should not have "
+        "it, and run this again with --only ARN for each principal who should.",
         hang=0,
     )
 
@@ -105,7 +114,7 @@ def _print_findings(console: Console, names: str, found: Findings) -> None:
     account = account_in(found.repository)
     console.print(Text(f"Who could do what to {names} of account {account}", style="bold"))
     if able:
-        console.print(_table(able, account))
+        print_table(_table(able, account))
     unable = len(found.movers) - len(able)
     who = "role or user" if unable == 1 else "roles and users"
     if unable:
@@ -115,7 +124,7 @@ def _print_findings(console: Console, names: str, found: Findings) -> None:
     else:
         _say(console, f"No roles and users of account {account} were given: some of them may, too.")
     for arn in found.missing:
-        _say(console, f"Listed, but not there: {_short(arn, account)}")
+        _say(console, f"Named in the policy, but does not exist: {_short(arn, account)}")
     _print_chains(console, able, account)
     _print_entrances(console, found.entrances, account)
 
@@ -125,12 +134,21 @@ def _table(able: Iterable[Mover], account: str) -> Table:
     table.add_column("principal", overflow="fold")
     for verb in _VERBS.values():
         table.add_column(verb.replace(" the ", " "), max_width=8)
+    alike: dict[Any, list[Mover]] = {}
     for mover in able:
-        table.add_row(
-            Text(_short(mover.principal, account)),
-            *(Text(_how_far(mover.chains[it])) for it in _VERBS),
-        )
+        alike.setdefault(tuple(_told(it, mover, account) for it in _VERBS), []).append(mover)
+    for some in alike.values():
+        names = [_short(it.principal, account) for it in some]
+        if len(names) > _MOST_NAMES:
+            names = [f"{names[0]} and {len(names) - 1:,} others"]
+        for name in names:
+            table.add_row(Text(name), *(Text(_how_far(some[0].chains[it])) for it in _VERBS))
     return table
+
+
+def _told(ability: str, mover: Mover, account: str) -> tuple[str, ...]:
+    """What there is to tell of somebody's ability, without the name."""
+    return tuple(_lines(mover.chains[ability] or (), mover.principal, account))
 
 
 def _how_far(chain: Chain | None) -> str:
@@ -163,7 +181,7 @@ def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None
             abilities = _listing([_VERBS[it] for it in last])
             told.setdefault((abilities, lines), []).append(_short(mover.principal, account))
     if told:
-        console.print(Text("\nHow, where it takes more than one call", style="bold"))
+        console.print(Text("\nPrivilege-escalation paths", style="bold"))
     for (abilities, lines), principals in told.items():
         _say(console, f"{_names(principals)} could {abilities}:")
         for line in lines:
@@ -197,19 +215,14 @@ def _print_entrances(console: Console, entrances: Sequence[Entrance], account: s
         + (f", where {'; '.join(it.conditions)}" if it.conditions else "")
         for it in entrances
     ]
-    _print_list(console, "Let in by trust policies, besides", lines)
+    _print_list(console, "Trust policies of these roles also allow", lines)
 
 
 def _print_proofs(console: Console, proofs: Sequence[Proof]) -> None:
-    heading = "Claims about the roles that the policy lets, proved over every principal"
+    heading = "Claims about the roles that the policy exempts, proved over every principal"
     console.print(Text(f"\n{heading}", style="bold"))
     for proof in proofs:
-        text = proof.claim
-        if counterexample := proof.counterexample:
-            text += f" - not so: {counterexample.action} by {counterexample.principal}"
-        elif not proof.proved:
-            text += f" - not known: the evaluator cannot read the policy's {proof.not_modelled}"
-        _say(console, f"{'proved' if proof.proved else 'FALSE'}   {text}", indent="", hang=9)
+        _say(console, str(proof), hang=9)
 
 
 def _print_list(console: Console, heading: str, lines: Sequence[str]) -> None:

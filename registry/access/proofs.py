@@ -153,6 +153,14 @@ class Proof:
     not_modelled: str = ""
     """What cannot be told with certainty of a policy."""
 
+    def __str__(self) -> str:
+        """For people. The claim begins at the tenth character."""
+        if it := self.counterexample:
+            return f"FALSE    {self.claim} - not so: {it.action} by {it.principal}"
+        if self.not_modelled:
+            return f"FALSE    {self.claim} - not known. Not modelled: {self.not_modelled}"
+        return f"proved   {self.claim}"
+
     def to_json(self) -> dict[str, Any]:
         """For machines."""
         return {

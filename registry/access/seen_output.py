@@ -7,7 +7,7 @@ from typing import Any
 from registry.access.policy_files import Plan
 from registry.access.seen import Denied
 from registry.aws.trail import DAYS
-from registry.terminal import iso
+from registry.terminal import iso, print_table
 
 
 def seen_json(plan: Plan, since: datetime, denied: Sequence[Denied]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def print_seen(plan: Plan, since: datetime, denied: Sequence[Denied]) -> None:
     for column in ("principal", "what", "repository"):
         table.add_column(column, overflow="fold", no_wrap=column == "what")
     table.add_column("times", justify="right", no_wrap=True)
-    table.add_column("last", width=len("2026-01-31"))
+    table.add_column("last", no_wrap=True, min_width=len("2026-01-31"))
     own = f"{plan.account_id}:"
     for calls in sorted(groups.values(), key=lambda calls: -sum(it.times for it in calls)):
         name = calls[0].repository.partition(":repository/")[2]
@@ -60,7 +60,7 @@ def print_seen(plan: Plan, since: datetime, denied: Sequence[Denied]) -> None:
         Text(f"{plan}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied")
     )
     if denied:
-        console.print(table)
+        print_table(table)
         console.print()
     for line in _next(plan, denied):
         console.print(Text(line))
