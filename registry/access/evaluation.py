@@ -10,7 +10,7 @@ and an Allow allows. Of policies that were read to refuse, nothing is left that 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from functools import cached_property
 from typing import Final
 
@@ -136,20 +136,21 @@ def question(principal: Principal, request: Request) -> Question:
     keys = principal.keys
     if request.context:
         keys = {**keys, **{key: value or None for key, value in request.context}}
-    denies: dict[Clause, None] = {}
+    denies: list[Clause] = []
 
     def layer(statements: Iterable[Statement]) -> Layer:
         """The Allows of which one has to hold. What denies is put aside."""
-        clauses = [it for one in statements if (it := _clause(one, request, keys))]
-        denies.update(dict.fromkeys(it for it in clauses if not it.allows))
-        return tuple(dict.fromkeys(it for it in clauses if it.allows))
+        found: list[Clause] = []
+        for one in statements:
+            clause = _clause(one, request, keys)
+            if clause is not None:
+                (found if clause.allows else denies).append(clause)
+        return tuple(found)
 
-    meant: dict[_Meant | None, list[Statement]] = {it: [] for it in (None, *_Meant)}
-    for statement in request.policy.about(request.action):
-        meant[_meant(statement, principal)].append(statement)
     own = layer(it for one in principal.policies for it in one.about(request.action))
-    by_name, to_all = layer(meant[_Meant.BY_NAME]), layer(meant[_Meant.WITH_ALL])
-    if not (own or by_name or to_all):
+    meant = _meant_by(request, principal)
+    by_name, to_all = layer(meant[0]), layer(meant[1])
+    if not (own or by_name or to_all) or any(it.is_certain for it in denies):
         return Question(paths=(), denies=(), where=principal.certain, resource="")
     levels = tuple(layer(it.about(request.action)) for it in principal.scps)
     # A boundary's Deny counts for every grant, also for those that its limits do not reach.
@@ -159,7 +160,7 @@ def question(principal: Principal, request: Request) -> Question:
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     by_policy = [(to_all, *levels), (by_name, *(limits if principal.is_role else levels))]
-    by_account = (layer(meant[_Meant.BY_ACCOUNT]), *levels)
+    by_account = (layer(meant[2]), *levels)
     if principal.arn and principal.account != request.account:
         paths = [by_own + it for it in (*by_policy, by_account)]
     else:
@@ -168,12 +169,24 @@ def question(principal: Principal, request: Request) -> Question:
     return Question.of(paths, denies, principal.certain, resource)
 
 
-class _Meant(Enum):
+class _Meant(IntEnum):
     """How a Principal element means somebody."""
 
-    BY_NAME = "its own ARN"
-    WITH_ALL = "everybody, or one of its sessions"
-    BY_ACCOUNT = "all of its account, as far as their own policies allow it them"
+    BY_NAME = 0
+    WITH_ALL = 1
+    """As one of everybody, or by one of its sessions."""
+    BY_ACCOUNT = 2
+    """As far as its own policies allow it."""
+
+
+def _meant_by(request: Request, principal: Principal) -> tuple[list[Statement], ...]:
+    """The statements of the resource's policy that mean somebody, in the order of _Meant."""
+    found: tuple[list[Statement], ...] = ([], [], [])
+    for statement in request.policy.about(request.action):
+        meant = _meant(statement, principal)
+        if meant is not None:
+            found[meant].append(statement)
+    return found
 
 
 def _meant(statement: Statement, principal: Principal) -> _Meant | None:

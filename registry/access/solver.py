@@ -68,16 +68,15 @@ class Question:
         resource: str,
     ) -> "Question":
         """The question, without what is certain."""
-        denies = tuple(denies)
-        open_paths = dict.fromkeys(
-            tuple(it for it in dict.fromkeys(path) if not any(one.is_certain for one in it))
-            for path in paths
-            if all(path)
-        )
-        if any(it.is_certain for it in denies):
-            open_paths = {}
-        paths = ((),) if () in open_paths else tuple(open_paths)
-        return cls(paths=paths, denies=denies if paths else (), where=where, resource=resource)
+        denies = tuple(dict.fromkeys(denies))
+        open_paths: dict[tuple[Layer, ...], None] = {}
+        if not any(it.is_certain for it in denies):
+            for path in paths:
+                if all(path):
+                    left = [it for it in path if not any(one.is_certain for one in it)]
+                    open_paths[tuple(tuple(dict.fromkeys(it)) for it in left)] = None
+        whole = ((),) if () in open_paths else tuple(open_paths)
+        return cls(paths=whole, denies=denies if whole else (), where=where, resource=resource)
 
 
 @cache

@@ -72,7 +72,7 @@ class Verdict:
 
 @pytest.fixture(scope="module")
 def verdicts() -> list[Verdict]:
-    """The verdicts on each claim and 60 policies."""
+    """The verdicts on each claim and as many policies as the profile says."""
     found: list[Verdict] = []
 
     @given(repository_policies())
