@@ -29,7 +29,7 @@ from registry.command import (
 from registry.terminal import tracked, working
 
 if TYPE_CHECKING:
-    from registry.access.account import Account
+    from registry.access.account import Listing
     from registry.access.policy_files import Plan
 
 app = typer.Typer()
@@ -181,7 +181,7 @@ def _asked(
     return Plan(policies={arn: document}), aws
 
 
-def _account(aws: Aws) -> "Account":
+def _account(aws: Aws) -> "Listing":
     """The live account. Raises RefusedError where a part of it is missing."""
     from registry.access.account import account_of  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Ways to act as a role through compute, read from compute.toml."""
+"""Escalations to act as a role through compute, read from compute.toml."""
 
 import tomllib
 from dataclasses import dataclass

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from policies.repository_policy import Access
-from registry.access.account import Account, Identity
+from registry.access.account import Identity, Listing
+from registry.access.escalations import Escalations
 from registry.access.evaluation import Principal
-from registry.access.paths import Chain, Chains, Network, Target
+from registry.access.paths import EscalationPath, EscalationPaths, Network, Target
 from registry.access.policy import (
     ANY,
     EVERYTHING,
@@ -29,7 +30,6 @@ from registry.access.proofs import (
     alike,
     prove,
 )
-from registry.access.ways import Ways
 
 ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "moveTags": MOVE_TAGS,
@@ -41,16 +41,16 @@ ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Mover:
-    """What somebody can do, by themselves or by becoming others."""
+    """What a principal can do, by itself or by a privilege-escalation path."""
 
     principal: str
-    chains: Mapping[str, Chain | None]
+    paths: Mapping[str, EscalationPath | None]
     """The shortest way to each ability, by its name; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entrance:
-    """Somebody outside of the account whom the trust policy of an able role lets in."""
+    """Somebody outside of the account whom the trust policy of an able role allows to assume it."""
 
     role: str
     trusts: str
@@ -160,7 +160,7 @@ def proofs(repository: Guarded) -> list[Proof]:
 
 
 def findings(
-    account: Account, repositories: Sequence[Guarded], scps: tuple[Policy, ...] = ()
+    account: Listing, repositories: Sequence[Guarded], scps: tuple[Policy, ...] = ()
 ) -> list[Findings]:
     """Who could do what to each repository, and how.
 
@@ -168,7 +168,7 @@ def findings(
     the organization. Repositories for which no policy makes a difference are evaluated once.
     """
     listed = frozenset[str]().union(*(it.listed for it in repositories))
-    ways = Ways(account, listed, scps, {it.account for it in repositories})
+    ways = Escalations(account, listed, scps, {it.account for it in repositories})
     network = Network(ways.all)
     policies = (*account.policies, *account.managed.values(), *scps)
     patterns = {
@@ -186,7 +186,7 @@ def findings(
 
 def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
     """Who else could move a tag in any of the repositories."""
-    able = {mover.principal for it in found for mover in it.movers if mover.chains["moveTags"]}
+    able = {mover.principal for it in found for mover in it.movers if mover.paths["moveTags"]}
     return sorted(able.difference(only))
 
 
@@ -206,19 +206,19 @@ def _of(arn: str, found: Findings) -> Findings:
         return found
 
     def said_of(mover: Mover) -> Mover:
-        chains = {
-            ability: chain and (*chain[:-1], replace(chain[-1], resource=arn))
-            for ability, chain in mover.chains.items()
+        paths = {
+            ability: path and (*path[:-1], replace(path[-1], resource=arn))
+            for ability, path in mover.paths.items()
         }
-        return replace(mover, chains=chains)
+        return replace(mover, paths=paths)
 
     movers = tuple(said_of(it) for it in found.movers)
     return replace(found, repository=arn, movers=movers, root=said_of(found.root))
 
 
 def _findings(
-    account: Account,
-    ways: Ways,
+    account: Listing,
+    ways: Escalations,
     network: Network,
     repository: Guarded,
     scps: tuple[Policy, ...],
@@ -229,25 +229,25 @@ def _findings(
     )
     target = Target(repository.arn, repository.policy, ABILITIES)
     outsiders = list(_outsiders(account, repository))
-    chains = Chains(network, target, [*ways.principals.values(), *outsiders, the_root])
+    paths = EscalationPaths(network, target, [*ways.principals.values(), *outsiders, the_root])
     movers = []
     for it in account.identities:
         principal = ways.principals[it.arn]
         # Only its service assumes a service-linked role, and does with it what it is for.
-        of = chains.directly_of if it.is_service_linked else chains.of
-        movers.append(Mover(principal=it.arn, chains=of(principal)))
-    able = {it.principal for it in movers if any(it.chains.values())}
+        of = paths.directly_of if it.is_service_linked else paths.of
+        movers.append(Mover(principal=it.arn, paths=of(principal)))
+    able = {it.principal for it in movers if any(it.paths.values())}
     for outsider in outsiders:
-        mover = Mover(principal=outsider.shown, chains=chains.of(outsider))
+        mover = Mover(principal=outsider.shown, paths=paths.of(outsider))
         # Others' roles that are let in nowhere near are not worth a line.
-        if any(mover.chains.values()) or outsider.arn in repository.listed:
+        if any(mover.paths.values()) or outsider.arn in repository.listed:
             movers.append(mover)
     homes = {it.account for it in account.identities}
     return Findings(
         repository=repository.arn,
         like=repository.arn,
         movers=tuple(movers),
-        root=Mover(principal=root, chains=chains.of(the_root)),
+        root=Mover(principal=root, paths=paths.of(the_root)),
         is_home=repository.account in homes,
         missing=tuple(
             it
@@ -260,7 +260,7 @@ def _findings(
     )
 
 
-def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
+def _outsiders(account: Listing, repository: Guarded) -> Iterator[Principal]:
     """Whom a policy lets in from outside: other accounts, services, anybody of a federation.
 
     What their own accounts allow them is not known: so it is everything.

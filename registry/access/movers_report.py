@@ -1,4 +1,4 @@
-"""What `movers` tells: JSON for machines, tables and chains for people."""
+"""What `movers` tells: JSON for machines, tables and paths for people."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from registry.access.movers import Entrance, Findings, Mover
-from registry.access.paths import Chain, Step
+from registry.access.paths import EscalationPath, Step
 from registry.access.policy import account_in
 from registry.access.proofs import Proof
 from registry.terminal import print_table
@@ -68,13 +68,13 @@ def _mover_json(mover: Mover) -> dict[str, Any]:
         "principal": mover.principal,
         **{
             ability: {
-                "can": chain is not None,
+                "can": path is not None,
                 "steps": [
                     {"principal": it.principal, "action": it.action, "resource": it.resource}
-                    for it in chain or ()
+                    for it in path or ()
                 ],
             }
-            for ability, chain in mover.chains.items()
+            for ability, path in mover.paths.items()
         },
     }
 
@@ -110,7 +110,7 @@ def print_movers(
 
 
 def _print_findings(console: Console, names: str, found: Findings) -> None:
-    able = [it for it in found.movers if any(it.chains.values())]
+    able = [it for it in found.movers if any(it.paths.values())]
     account = account_in(found.repository)
     console.print(Text(f"Who could do what to {names} of account {account}", style="bold"))
     if able:
@@ -142,24 +142,24 @@ def _table(able: Iterable[Mover], account: str) -> Table:
         if len(names) > _MOST_NAMES:
             names = [f"{names[0]} and {len(names) - 1:,} others"]
         for name in names:
-            table.add_row(Text(name), *(Text(_how_far(some[0].chains[it])) for it in _VERBS))
+            table.add_row(Text(name), *(Text(_how_far(some[0].paths[it])) for it in _VERBS))
     return table
 
 
 def _told(ability: str, mover: Mover, account: str) -> tuple[str, ...]:
     """What there is to tell of somebody's ability, without the name."""
-    return tuple(_lines(mover.chains[ability] or (), mover.principal, account))
+    return tuple(_lines(mover.paths[ability] or (), mover.principal, account))
 
 
-def _how_far(chain: Chain | None) -> str:
-    if chain is None:
+def _how_far(path: EscalationPath | None) -> str:
+    if path is None:
         return "-"
-    return "itself" if len(chain) == 1 else f"in {len(chain)}"
+    return "itself" if len(path) == 1 else f"in {len(path)}"
 
 
 def _print_root(console: Console, root: Mover) -> None:
-    can = [verb for ability, verb in _VERBS.items() if root.chains[ability]]
-    through = any(len(chain) > 1 for chain in root.chains.values() if chain)
+    can = [verb for ability, verb in _VERBS.items() if root.paths[ability]]
+    through = any(len(path) > 1 for path in root.paths.values() if path)
     said = (
         f"can {_listing(can)}{', by way of IAM' if through else ''}" if can else "can do none of it"
     )
@@ -167,13 +167,13 @@ def _print_root(console: Console, root: Mover) -> None:
 
 
 def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None:
-    """The chains that take more than a call, once for all principals that go alike."""
+    """The paths that take more than a call, once for all principals that go alike."""
     told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for mover in able:
-        ends: dict[Chain, dict[str, Step]] = {}
-        for ability, chain in mover.chains.items():
-            if chain and len(chain) > 1:
-                ends.setdefault(chain[:-1], {})[ability] = chain[-1]
+        ends: dict[EscalationPath, dict[str, Step]] = {}
+        for ability, path in mover.paths.items():
+            if path and len(path) > 1:
+                ends.setdefault(path[:-1], {})[ability] = path[-1]
         for way, last in ends.items():
             calls = _listing([it.action for it in last.values()], "or")
             end = replace(next(iter(last.values())), action=calls)
@@ -188,9 +188,9 @@ def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None
             _say(console, line, indent="    ")
 
 
-def _lines(chain: Chain, beginner: str, account: str) -> Iterator[str]:
+def _lines(path: EscalationPath, beginner: str, account: str) -> Iterator[str]:
     at = beginner
-    for number, step in enumerate(chain, start=1):
+    for number, step in enumerate(path, start=1):
         who = "" if step.principal == at else f"as {_short(step.principal, account)}, "
         at = step.principal
         yield f"{number} {who}{step.action} on {_short(step.resource, account)}"
