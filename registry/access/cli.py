@@ -54,19 +54,20 @@ _PLAN: Final = file_option(
 )
 PlanOption = Annotated[Path | None, _PLAN]
 RequiredPlanOption = Annotated[Path, _PLAN]
+OptionalRepository = Annotated[
+    Reference | None,
+    typer.Argument(
+        parser=repository_of,
+        metavar="REPOSITORY",
+        help="Name, ARN or URI of the repository, instead of a plan's.",
+        show_default=False,
+    ),
+]
 
 
 @app.command(name="movers")
 def movers_command(
-    repository: Annotated[
-        Reference | None,
-        typer.Argument(
-            parser=repository_of,
-            metavar="REPOSITORY",
-            help="Name, ARN or URI of the repository. Not with --plan and --repository-arn.",
-            show_default=False,
-        ),
-    ] = None,
+    repository: OptionalRepository = None,
     plan: PlanOption = None,
     repository_arn: Annotated[
         str | None,
@@ -193,15 +194,7 @@ def _account(aws: Aws) -> "Listing":
 
 @app.command(name="seen")
 def seen_command(
-    repository: Annotated[
-        Reference | None,
-        typer.Argument(
-            parser=repository_of,
-            metavar="REPOSITORY",
-            help="Name, ARN or URI of the repository, with --repository-policy. Not with --plan.",
-            show_default=False,
-        ),
-    ] = None,
+    repository: OptionalRepository = None,
     plan: PlanOption = None,
     repository_policy: Annotated[
         Path | None,

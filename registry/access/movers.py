@@ -27,6 +27,7 @@ from registry.access.proofs import (
     MOVE_TAGS,
     Claim,
     Proof,
+    access_of,
     alike,
     prove,
 )
@@ -113,16 +114,9 @@ class Guarded:
     @property
     def access(self) -> Access:
         """The access that its policy's Denies leave: to those whom they exempt."""
-        return {
-            "partition": self.partition,
-            "region": self.arn.split(":")[3],
-            "account_id": self.account,
-            "pipeline_roles": self.exempted("ecr:PutImage"),
-            "administrator_roles": self.exempted("ecr:SetRepositoryPolicy"),
-            "pull_accounts": [],
-            "pull_organization": "",
-            "lambda_pull": False,
-        }
+        return access_of(
+            self.arn, self.exempted("ecr:PutImage"), self.exempted("ecr:SetRepositoryPolicy")
+        )
 
     def exempted(self, action: str) -> list[str]:
         """The roles and users that its Denies of an action leave out, one by one."""

@@ -357,6 +357,23 @@ _REPOSITORY_POLICY: Final = {"Sid", "Effect", "Principal", "Action", "NotAction"
 repository is to hold for all that have the same policy."""
 
 
+def access_of(
+    arn: str, pipeline_roles: Sequence[str] = (), administrator_roles: Sequence[str] = ()
+) -> Access:
+    """The access to a repository of these roles alone."""
+    _, partition, _, region, account_id, _ = arn.split(":", maxsplit=5)
+    return Access(
+        partition=partition,
+        account_id=account_id,
+        region=region,
+        pipeline_roles=list(pipeline_roles),
+        administrator_roles=list(administrator_roles),
+        pull_accounts=[],
+        pull_organization="",
+        lambda_pull=False,
+    )
+
+
 # --- One principal --------------------------------------------------------------------------------
 
 
@@ -372,17 +389,7 @@ def permits(
     Raises NotModelledError where that cannot be told, and so never takes a Deny that it does not
     know for none.
     """
-    _, partition, _, region, account_id, _ = repository_arn.split(":", maxsplit=5)
-    access = Access(
-        partition=partition,
-        account_id=account_id,
-        region=region,
-        pipeline_roles=[],
-        administrator_roles=[],
-        pull_accounts=[],
-        pull_organization="",
-        lambda_pull=False,
-    )
+    access = access_of(repository_arn)
     [asked] = _parsed(Repositories(arns=(repository_arn,), policy=policy, access=access))
     return asked.find(asked.exactly(principal or ""), [action], denied=True) is None
 
