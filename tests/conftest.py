@@ -15,16 +15,18 @@ from settings.stack_file import StackFile, read
 
 ROOT = Path(__file__).parents[1]
 
-# The same examples in every run, however slow the machine, and nothing kept between runs.
-hypothesis.settings.register_profile(
-    "deterministic",
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=60,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("deterministic")
+# The same examples in every run, however slow the machine, and nothing kept between runs. With
+# HYPOTHESIS_PROFILE=nightly more of them, and others each time.
+for profile, examples in {"deterministic": 40, "nightly": 1_000}.items():
+    hypothesis.settings.register_profile(
+        profile,
+        derandomize=profile == "deterministic",
+        deadline=None,
+        database=None,
+        max_examples=examples,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "deterministic"))
 
 
 @pytest.fixture(autouse=True)
