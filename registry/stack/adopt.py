@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
@@ -17,7 +17,6 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from policies.fault import Fault
 from registry.lifecycle.files import Listing, read_policy
 from registry.lifecycle.simulation import simulate
-from registry.stack.declared import DeclaredStack
 from registry.stack.grants import lets_lambda_pull, lost_statements
 from registry.stack.state import (
     AWS_TAGS,
@@ -30,6 +29,9 @@ from registry.stack.state import (
 )
 from settings.model import RepositorySettings, StackSettings
 from settings.values import RepositoryName
+
+if TYPE_CHECKING:
+    from registry.stack.declared import DeclaredStack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ class Adoption:
 
 def adoption(
     found: State,
-    stack: DeclaredStack | None,
+    stack: "DeclaredStack | None",
     images: Listing | str | None = None,
     now: datetime | None = None,
 ) -> Adoption:
@@ -110,7 +112,7 @@ def adoption(
     )
 
 
-def entry_of(found: State, stack: DeclaredStack | None) -> dict[str, Any]:
+def entry_of(found: State, stack: "DeclaredStack | None") -> dict[str, Any]:
     """The repository's entry: what its settings say, save what the stack or a default says too."""
     entry: dict[str, Any] = {"import": True}
     if found.kms_key:
@@ -177,7 +179,7 @@ def _not_expressible(found: State) -> Iterable[str]:
         )
 
 
-def _refused(name: str, entry: Mapping[str, Any], stack: DeclaredStack | None) -> Iterable[str]:
+def _refused(name: str, entry: Mapping[str, Any], stack: "DeclaredStack | None") -> Iterable[str]:
     """What the settings refuse in the entry."""
     for kind, value, where in (
         (TypeAdapter(RepositoryName), name, "the name"),
@@ -192,19 +194,17 @@ def _refused(name: str, entry: Mapping[str, Any], stack: DeclaredStack | None) -
                 yield str(Fault(where=path, value=it["input"], rule=rule, fix=fix))
 
 
-def _completed(entry: Mapping[str, Any], stack: DeclaredStack | None) -> dict[str, Any]:
+def _completed(entry: Mapping[str, Any], stack: "DeclaredStack | None") -> dict[str, Any]:
     """The entry, with what it inherits from the stack, or else from the defaults."""
-    inherited = {
-        name: field.alias or name
-        for name, field in RepositorySettings.model_fields.items()
-        if field.is_required()
-    }
-    defaults = {name: StackSettings.model_fields[name].default for name in inherited}
-    of_stack = stack.settings.model_dump(by_alias=True) if stack else {}
-    completed = {alias: of_stack.get(alias, defaults[name]) for name, alias in inherited.items()}
-    return {
-        key: list(it) if isinstance(it, tuple) else it for key, it in {**completed, **entry}.items()
-    }
+    inherited = {it for it, field in RepositorySettings.model_fields.items() if field.is_required()}
+    settings = stack.settings if stack else _NOTHING_SAID
+    said = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, include=inherited)
+    return {**said, **entry}
+
+
+_NOTHING_SAID: Final = StackSettings.model_construct(
+    {it for it, field in RepositorySettings.model_fields.items() if field.is_required()}
+)
 
 
 # --- What else there is to know -------------------------------------------------------------------

@@ -209,8 +209,8 @@ def _place(stack: "DeclaredStack | None", region: str | None) -> _Place:
     """Sign in. Raises RefusedError where that is not the stack's account or Region."""
     if stack and region and region != (stack.account.region or region):
         raise RefusedError(
-            f"stack {stack.name} is in {stack.account.region}, and the repository in {region}; give "
-            "one of the stack's Region"
+            f"stack {stack.name} is in {stack.account.region}, and the repository in {region}; "
+            "name one of the stack's Region"
         )
     aws = Aws(region or (stack and stack.account.region) or None)
     account_id, caller = aws.caller()
