@@ -39,8 +39,9 @@ class Adoption:
     """What becomes of a repository when a stack adopts it."""
 
     found: State
-    entry: Mapping[str, Any]
-    """What to write for it under `container-images:repositories`."""
+    entry: Mapping[str, Any] | None
+    """What to write for it under `container-images:repositories`. None where the stack has an
+    entry for it."""
     blocks: Sequence[str] = ()
     """Why Pulumi would refuse it, or the settings."""
     changes: Sequence[Difference] | None = None
@@ -53,7 +54,7 @@ class Adoption:
         """For machines."""
         return {
             "repository": self.found.name,
-            "entry": dict(self.entry),
+            "entry": self.entry,
             "found": self.found.to_json(),
             "changes": None if self.changes is None else [it.to_json() for it in self.changes],
             "loses": list(self.loses),
@@ -73,18 +74,19 @@ def adoption(
     `images` are the repository's, or why they are not known; `now` is when they are judged. The
     stack's own entry for the repository counts, if it has one; or else the entry that is proposed.
     """
-    entry = entry_of(found, stack)
-    blocks = [*_not_expressible(found), *_refused(found.name, entry, stack)]
+    own = stack.settings.repositories.get(found.name) if stack else None
+    entry = entry_of(found, stack) if own is None else None
     warnings = [*_other_owner(found)]
+    blocks = [*_not_expressible(found)]
+    blocks += [] if entry is None else _refused(found.name, entry, stack)
     if stack is None or blocks:
         return Adoption(found=found, entry=entry, blocks=blocks, warnings=warnings)
-    own = stack.settings.repositories.get(found.name)
     settings = stack.settings
-    if own is None:
+    if entry is not None:
         proposed = RepositorySettings.model_validate(_completed(entry, stack))
         repositories = {**settings.repositories, found.name: proposed}
         settings = settings.model_copy(update={"repositories": repositories})
-    elif not own.import_existing:
+    elif own and not own.import_existing:
         warnings.append(
             f"its entry in Pulumi.{stack.name}.yaml has no import: true; unless the stack has "
             "adopted it already, the update tries to create it and fails"
@@ -134,8 +136,8 @@ _SCANNED: Final = RepositorySettings.model_fields["scan_on_push"].default
 
 
 def to_yaml(adoptions: Iterable[Adoption]) -> str:
-    """The entries of those that nothing blocks, as they stand under the settings' key."""
-    entries = {it.found.name: it.entry for it in adoptions if not it.blocks}
+    """The new entries of those that nothing blocks, as they stand under the settings' key."""
+    entries = {it.found.name: it.entry for it in adoptions if it.entry and not it.blocks}
     if not entries:
         return ""
     yaml, written = YAML(), StringIO()

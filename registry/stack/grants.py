@@ -55,11 +55,13 @@ def _losses(it: _Statement, kept: Sequence[_Statement], account_id: str) -> Iter
             for one in kept
             if one["Effect"] == "Allow"
             and _covers(principals(one["Principal"]), (kind, name), account_id)
-            and _condition(one) in (_condition({}), _condition(it))
         ]
-        still = {action for one in able for action in _expanded(one)}
+        alike = [one for one in able if _condition(one) in (_condition({}), _condition(it))]
+        granted, still = ({it for one in them for it in _expanded(one)} for them in (able, alike))
         if lost := [action for action in actions if action not in still]:
-            losers[*(_written(it) if lost == actions else lost),].append(name)
+            written = _written(it) if lost == actions else lost
+            other = ["which the stack grants under another condition"] * (granted >= {*lost})
+            losers[*written, *other].append(name)
     for those, names in losers.items():
         yield f"{', '.join(names)} for {', '.join(those)}"
 

@@ -145,7 +145,8 @@ def test_what_adopting_means(case: str, stack: DeclaredStack) -> None:
     assert_all_in(blocks, found.blocks)
     assert (OLD in to_yaml([found])) is not bool(blocks)
     if "lambdaPull" in entry:
-        # The stack's own statement has a condition: Lambda's is lost, and its grant is not.
+        [lost] = found.loses  # what Lambda wrote has no condition
+        assert lost.endswith("which the stack grants under another condition")
         assert_all_in(loses, found.loses)
     elif not blocks:
         assert_all_in(loses, found.loses)
@@ -170,8 +171,11 @@ def test_the_stacks_own_entry_counts(stack: DeclaredStack) -> None:
     assert adoption(found, stack).changes == []
     [warning] = adoption(found, stack).warnings
     assert "has no import: true" in warning
-    [blocked] = adoption(replace(found, encryption="KMS", kms_key=KEY), stack).blocks[1:]
-    assert "Pulumi refuses to replace it" in blocked
+    # A second entry for the same name would be no YAML.
+    assert (adoption(found, stack).entry, to_yaml([adoption(found, stack)])) == (None, "")
+    blocked = adoption(replace(found, encryption="KMS", kms_key=KEY), stack).blocks
+    assert [it.partition(":")[0] for it in blocked] == ["encryption", "kmsKey"]
+    assert all("Pulumi refuses to replace it" in it for it in blocked)
 
 
 def test_a_repository_of_cloudformations_is_warned_of(stack: DeclaredStack) -> None:
@@ -347,7 +351,8 @@ def test_a_live_repository_is_adopted(ecr: "ECRClient") -> None:
     }
     done = run("adopt", NAME, OLD, "--stack", "prod")
     assert done.exit_code == 0, done.output
-    assert f"    {NAME}:\n      import: true\n" in done.stdout
+    assert f"    {OLD}:\n      import: true\n" in done.stdout
+    assert f"    {NAME}:" not in done.stdout
     assert "555566667777 for ecr:BatchGetImage" in done.stdout
     assert "lifecycle rule 1 (untagged images)" in done.stdout
     assert "resource tag Owner: a team -> none" in done.stdout  # its entry has no tags
