@@ -161,7 +161,7 @@ def verify_command(
     else:
         output.print_verifications(verified, stack, caller, left)
     if failing:
-        say(f"not as it must be: {', '.join(failing)}; see above, then make up STACK={stack}")
+        say(f"not as it must be: {', '.join(failing)}; make up STACK={stack} mends what differs")
         raise typer.Exit(FAILED)
 
 

@@ -1,5 +1,6 @@
 """How what is found out about a stack's repositories is printed."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import typer
@@ -58,20 +59,27 @@ def print_verifications(
         typer.echo("\n".join(f"[ ] {it}" for it in left))
 
 
+_UNKNOWN = "the policy has an element that the proofs do not cover"
+
+
 def _verification_rows(it: Verification, stack: str) -> Iterator[tuple[Cell, Cell, Cell]]:
-    for proof in it.proofs:
-        if proof.proved:
-            yield proof.claim, ("proved", "green"), ""
-        elif broken := proof.counterexample:
-            detail = f"{broken.principal} can break it with {broken.action}; make up STACK={stack}"
-            yield proof.claim, ("NOT PROVED", "bold red"), detail
-        else:
-            yield proof.claim, ("NOT PROVED", "bold red"), f"{proof.beyond}; make up STACK={stack}"
-    for one in it.differences:
-        yield "as declared", ("DIFFERS", "bold red"), f"{one}; {fix_of(one, stack)}"
+    broken = [one for one in it.proofs if not one.proved]
+    for one in broken:
+        by = one.counterexample
+        detail = f"{by.principal} can break it with {by.action}" if by else _UNKNOWN
+        yield one.claim, ("NOT PROVED", "bold red"), f"{detail}; make up STACK={stack}"
+    if not broken:
+        yield "access", ("proved", "green"), f"all {len(it.proofs)} claims"
+    for differing in it.differences:
+        yield "as declared", ("DIFFERS", "bold red"), f"{differing}; {fix_of(differing, stack)}"
     if not it.differences:
         yield "as declared", ("yes", "green"), ""
-    yield from (_probe_row(one) for one in it.probes)
+    yield from (_probe_row(probed) for probed in it.probes if probed.answer != "not probed")
+    unprobed = defaultdict[str, list[str]](list)
+    for probed in it.probes:
+        if probed.answer == "not probed":
+            unprobed[probed.detail].append(f"ecr:{probed.action}")
+    yield from ((", ".join(them), "not probed", why) for why, them in unprobed.items())
 
 
 def _probe_row(it: Probed) -> tuple[Cell, Cell, Cell]:

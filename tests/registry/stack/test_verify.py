@@ -84,6 +84,11 @@ WEAKER: dict[str, tuple[Callable[[State], dict[str, Any]], str, bool]] = {
         "repository policy",
         False,
     ),
+    "a statement that no proof covers": (
+        lambda it: {"policy": (it.policy or "").replace('"Action"', '"NotAction"')},
+        "repository policy",
+        False,
+    ),
     "a pull account fewer": (
         lambda it: {"policy": _without(it.policy, "OtherAccountsPull")},
         "repository policy",
