@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from policies.fault import Fault
+from policies.fault import Fault, InvalidInputError
 from registry.lifecycle.files import Listing, read_policy
 from registry.lifecycle.simulation import simulate
 from registry.stack.grants import lets_lambda_pull, lost_statements
@@ -91,7 +91,11 @@ def adoption(
             f"its entry in Pulumi.{stack.name}.yaml has no import: true; unless the stack has "
             "adopted it already, the update tries to create it and fails"
         )
-    declared = intended(settings, found.name, stack.account, stack.default_tags)
+    try:
+        declared = intended(settings, found.name, stack.account, stack.default_tags)
+    except InvalidInputError as error:  # its own lambdaPull may be too much
+        blocks = [str(it) for it in error.faults]
+        return Adoption(found=found, entry=entry, blocks=blocks, warnings=warnings)
     differing = differences(found, declared)
     blocks += [
         f"{it}: its encryption cannot be changed, and Pulumi refuses to replace it; correct kmsKey "

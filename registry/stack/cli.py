@@ -2,7 +2,7 @@
 
 import fnmatch
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated
@@ -85,9 +85,9 @@ def adopt_command(
 
     of_stack = declared(stack) if stack is not None else None
     adoptions = []
-    for it, found, place in _found(repositories or (), of_stack, pattern or "*"):
-        images = _images(it) if place.stack else None
-        adoptions.append(adopt.adoption(found, place.stack, images, datetime.now(UTC)))
+    for it, found, _ in _found(repositories or (), of_stack, pattern or "*"):
+        images = _images(it) if of_stack else None
+        adoptions.append(adopt.adoption(found, of_stack, images, datetime.now(UTC)))
     if not adoptions:
         raise RefusedError(
             f"no repository matches {pattern or '*'}; list their names with aws ecr "
@@ -144,7 +144,6 @@ def verify_command(
     probes: dict[str, Sequence[Probed]] = {}
     caller = None
     for it, found, place in _found(asked, of_stack):
-        of_stack = place.stack or of_stack
         states.append(found)
         if probe:
             caller = probing.caller_in(verify.access_of(of_stack, found.name), place.caller)
@@ -173,8 +172,6 @@ class _Place:
     caller: str
     """The caller's ARN."""
     account_id: str
-    stack: "DeclaredStack | None"
-    """The stack that is asked about, in this Region."""
 
 
 def _found(
@@ -207,23 +204,19 @@ def _found(
 
 def _place(stack: "DeclaredStack | None", region: str | None) -> _Place:
     """Sign in. Raises RefusedError where that is not the stack's account or Region."""
-    if stack and region and region != (stack.account.region or region):
+    if stack and region and region != stack.account.region:
         raise RefusedError(
             f"stack {stack.name} is in {stack.account.region}, and the repository in {region}; "
             "name one of the stack's Region"
         )
-    aws = Aws(region or (stack and stack.account.region) or None)
+    aws = Aws(stack.account.region if stack else region)
     account_id, caller = aws.caller()
     if stack and account_id != stack.account.id:
         raise RefusedError(
             f"stack {stack.name} is in account {stack.account.id}, and you call as {caller}; sign "
             "in to the stack's account"
         )
-    ecr = aws.ecr()
-    if stack:
-        account = replace(stack.account, region=ecr.meta.region_name)
-        stack = replace(stack, account=account)
-    return _Place(ecr=ecr, caller=caller, account_id=account_id, stack=stack)
+    return _Place(ecr=aws.ecr(), caller=caller, account_id=account_id)
 
 
 def _images(repository: Repository) -> "Listing | str":

@@ -72,7 +72,10 @@ class Difference:
 def intended(
     settings: StackSettings, name: str, account: Account, default_tags: Mapping[str, str]
 ) -> State:
-    """The repository of this name, as the settings have it."""
+    """The repository of this name, as the settings have it.
+
+    Raises InvalidInputError where AWS would refuse its policy for its length.
+    """
     repository = settings.repositories[name]
     args = settings.repository_args(name, account)
     filters = exclusion_filters(
@@ -130,6 +133,9 @@ REPOSITORY_POLICY: Final = "repository policy"
 LIFECYCLE_POLICY: Final = "lifecycle policy"
 
 
+_ROOT: Final = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
+
+
 def statements(text: str | None) -> list[dict[str, Any]]:
     """The statements of a repository policy; none where there is no policy."""
     written = (_parsed(text) or {}).get("Statement", [])
@@ -150,9 +156,6 @@ def principals(written: Any) -> set[tuple[str, str]]:
     return {
         (kind, _ROOT.sub(r"\1", name)) for kind, names in by_kind.items() for name in _listed(names)
     }
-
-
-_ROOT: Final = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
 
 
 def canonical(statement: Mapping[str, Any]) -> str:
@@ -261,7 +264,7 @@ def _sorted(value: Any) -> Any:
     """Lists as sets, a single value as a list of it."""
     if isinstance(value, dict):
         return {key: _sorted(it) for key, it in value.items()}
-    return sorted({str(it) for it in _listed(value)})
+    return sorted({it if isinstance(it, str) else json.dumps(it) for it in _listed(value)})
 
 
 def _told(value: Any) -> str:

@@ -178,6 +178,14 @@ def test_the_stacks_own_entry_counts(stack: DeclaredStack) -> None:
     assert all("Pulumi refuses to replace it" in it for it in blocked)
 
 
+def test_a_policy_that_would_be_too_long_blocks(
+    stack: DeclaredStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("policies.repository_policy.MAX_REPOSITORY_POLICY", 1000)
+    [blocked] = adoption(BARE, stack).blocks
+    assert "a repository policy of at most 1,000 characters" in blocked
+
+
 def test_a_repository_of_cloudformations_is_warned_of(stack: DeclaredStack) -> None:
     tagged = replace(BARE, tags={"aws:cloudformation:stack-name": "registry"})
     [warning] = adoption(tagged, stack).warnings
