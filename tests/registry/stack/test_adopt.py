@@ -242,6 +242,14 @@ def test_a_grant_that_the_guard_has_not_is_lost(
     assert found == ([f"policy statement Pull: {lost}"] if lost else [])
 
 
+def test_an_account_stands_for_the_roles_of_another_account_alone() -> None:
+    """A role of the repository's own account, once named, needs no policy of its own."""
+    for account, lost in (("111122223333", 1), ("444455556666", 0)):
+        role = policy(PULL | {"Principal": {"AWS": f"arn:aws:iam::{account}:role/ci"}})
+        whole = policy(PULL | {"Principal": {"AWS": account}})
+        assert len(lost_statements(role, whole, "111122223333")) == lost
+
+
 def test_a_statement_without_an_id_goes_by_its_number(stack: DeclaredStack) -> None:
     unnamed = {key: it for key, it in PULL.items() if key != "Sid"} | {"Action": "ecr:*"}
     [lost] = lost_statements(policy(PULL, unnamed), as_declared(stack).policy, "111122223333")
@@ -392,16 +400,19 @@ def test_images_that_cannot_be_listed_are_said_not_to_be_known(
     ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(ecr, BARE)
+    code = "AccessDeniedException"
 
-    def denied(*_: Any, **__: Any) -> None:
-        told = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+    def failing(*_: Any) -> None:
+        told = {"Error": {"Code": code, "Message": "no"}}
         raise ClientError(told, "DescribeImages")  # type: ignore[arg-type]
 
-    monkeypatch.setattr("registry.aws.images.Repository.images", denied)
+    monkeypatch.setattr("registry.aws.images.Repository.images", failing)
     done = run("adopt", OLD, "--stack", "prod")
     assert done.exit_code == 0
     assert "not known how many images" in done.stdout
-    assert "ecr:DescribeImages" in done.stdout
+    assert "no permission for ecr:DescribeImages" in done.stdout
+    code = "ServerException"
+    assert "ServerException" in refused("adopt", OLD, "--stack", "prod")
 
 
 @pytest.mark.parametrize(

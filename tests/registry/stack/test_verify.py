@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from typer.testing import Result
 
 from policies.ecr_actions import ACTIONS, Effect
+from registry.access.proofs import Proof
 from registry.aws.images import Repository
 from registry.aws.reference import Reference
 from registry.stack import probe
@@ -133,6 +134,8 @@ def test_whatever_else_is_not_as_declared_is_noticed(case: str, stack: DeclaredS
     assert {it.setting for it in differing} == settings
     assert not Verification(found=found, proofs=(), differences=differing).ok
     assert Verification(found=found, proofs=(), differences=()).ok
+    unproved = Proof(claim="x", proved=False, counterexample=None)
+    assert not Verification(found=found, proofs=(unproved,), differences=()).ok
     fixes = {fix_of(it, "prod") for it in differing}
     assert ("make up STACK=prod" in fixes) is (case != "a key")
 
@@ -266,6 +269,8 @@ def test_a_guard_that_holds_is_seen(
     ("role", "action", "error", "expected"),
     [
         (PIPELINE, "PutImage", ("AccessDeniedException", f"x {GUARD}"), ("denied", False)),
+        # The repository policy alone is to be enough for it.
+        (PIPELINE, "PutImage", ("AccessDeniedException", "because no"), ("denied", False)),
         (ADMINISTRATOR, "TagResource", ("AccessDeniedException", f"x {GUARD}"), ("denied", False)),
         (
             ADMINISTRATOR,
