@@ -56,19 +56,16 @@ def print_moves(
         rows.append(
             (
                 iso(it.record.time),
-                it.repository or "?",
-                it.tag or "?",
+                f"{it.repository or '?'}\n{it.tag or '?'}",
                 (f"! {who}", "bold red") if it.unexpected else who,
                 "\n".join(_what(it, names)),
-                it.unexpected or "",
             )
         )
     if rows:
-        columns = _COLUMNS if strange else _COLUMNS[:-1]
-        print_table(columns, [row[: len(columns)] for row in rows], folds=_COLUMNS[1:])
+        print_table(_COLUMNS, rows, folds=_COLUMNS[1:])
 
 
-_COLUMNS: Final = ("time", "repository", "tag", "who", "what", "unexpected, because")
+_COLUMNS: Final = ("time", "repository, tag", "who", "what")
 
 _VERBS: Final = {DELETE: "deleted", EXPIRE: "expired", ARCHIVE: "archived or restored"}
 
@@ -82,4 +79,6 @@ def _what(event: TagEvent, names: Mapping[str, str]) -> list[str]:
         lines = [f"from {short(event.before)}", f"to   {short(event.after)}"]
     else:
         lines = [_VERBS.get(name, name), *([f"from {short(event.before)}"] * bool(event.before))]
-    return [f"refused: {event.record.error}", *lines] if event.record.error else lines
+    if event.record.error:
+        lines.insert(0, f"refused: {event.record.error}")
+    return [*lines, f"({event.unexpected})"] if event.unexpected else lines

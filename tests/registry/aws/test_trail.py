@@ -58,6 +58,7 @@ def test_a_put_is_read_with_who_and_what() -> None:
         ),
         ({"type": "Root", "arn": f"arn:aws:iam::{ACCOUNT}:root"}, f"arn:aws:iam::{ACCOUNT}:root"),
         ({"type": "AWSService", "invokedBy": "ecr.amazonaws.com"}, "ecr.amazonaws.com"),
+        ({"type": "AWSAccount", "accountId": "444455556666"}, "444455556666"),
         (None, None),
     ],
 )

@@ -15,7 +15,7 @@ from tests.registry.events import ARN, DIGESTS, PIPELINE, deletion, event, expir
 A, B = DIGESTS["a"], DIGESTS["b"]
 ASKED = digest_of("{}")  # of a failed put, whose answer has no digest
 STRANGER = f"arn:aws:iam::{ACCOUNT}:role/mary"
-BY_STRANGER = {"userIdentity": identity(STRANGER, "mary")}
+BY_STRANGER: dict[str, Any] = {"userIdentity": identity(STRANGER, "mary")}
 EXPECTED = Expected(movable_tags=frozenset({"latest"}), pipeline_roles=frozenset({PIPELINE}))
 
 NO_PIPELINE = "not by a pipeline role"
