@@ -177,7 +177,8 @@ def is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
         named = f"repository/{details['repositoryName']}"
         return named == resource and details.get("registryId", registry_id) == registry_id
     # Of a denied call there may be no more than what its caller was told.
-    return repository_arn in raw.get("errorMessage", "").split()
+    words = (raw.get("errorMessage") or "").split()
+    return repository_arn in {it.strip(".,;:()'\"") for it in words}
 
 
 def is_unnamed(raw: Mapping[str, Any]) -> bool:
@@ -187,7 +188,7 @@ def is_unnamed(raw: Mapping[str, Any]) -> bool:
         raw.get("eventSource") == "ecr.amazonaws.com"
         and not any(it.get("ARN") for it in raw.get("resources") or [])
         and not details.keys() & {"repositoryName", "resourceArn"}
-        and ":repository/" not in raw.get("errorMessage", "")
+        and ":repository/" not in (raw.get("errorMessage") or "")
     )
 
 
