@@ -3,19 +3,18 @@
 import pulumi
 import pulumi_aws as aws
 
-import settings
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
+from settings.program import load, whoami
 
 
 def main() -> None:
     """Declare the stack."""
-    caller = aws.get_caller_identity()
-    account = settings.Account(
-        partition=caller.arn.split(":")[1], id=caller.account_id, region=aws.get_region().region
-    )
-    stack = settings.load(account)
-    refuse_lock_out(caller.arn, stack.administrator_roles)
+    caller, account = whoami()
+    stack = load(account)
+    refuse_lock_out(caller, stack.administrator_roles)
+    if pulumi.runtime.is_dry_run() and (warning := stack.overwriting_warning()):
+        pulumi.log.warn(warning)
 
     role = None
     if stack.pipeline_role.name:
@@ -36,24 +35,23 @@ def main() -> None:
     pulumi.export("pipelineRoleArn", role.arn if role else stack.pipeline_role.arn)
 
 
-def refuse_lock_out(caller_arn: str, administrator_roles: tuple[str, ...]) -> None:
-    """Fail where the guard would keep out the very role that puts it up.
+def refuse_lock_out(caller: str, administrator_roles: tuple[str, ...]) -> None:
+    """Fail where the repository policies would lock out the very role that writes them.
 
     A preview only warns: it may well run as another role, one that cannot change anything.
     """
     try:
         # Unlike a session's ARN, the role's has its path, as the administrators' have.
-        role = aws.iam.get_session_context(arn=caller_arn).issuer_arn
+        role = aws.iam.get_session_context(arn=caller).issuer_arn
         found = f"{role} is not one of the administratorRoles"
     except Exception as error:  # noqa: BLE001 the SDK raises just that for a failed invoke
-        role = None
-        found = f"the role of {caller_arn} could not be looked up (iam:GetRole): {error}"
+        role, found = None, f"the role of {caller} could not be looked up (iam:GetRole): {error}"
     if role in administrator_roles:
         return
     message = (
-        f"{found}. Only those may change the guard, so an update as another role would lock itself "
-        "out. Run it as one of them. To rotate the role that deploys, update twice: as the old "
-        "one, adding the new; as the new one, removing the old."
+        f"{found}, and only those may change a repository policy: an update would lock itself out. "
+        "Run it as one of them; to replace the role that deploys, update twice: as the old one, "
+        "adding the new, then as the new one, removing the old."
     )
     if not pulumi.runtime.is_dry_run():
         raise pulumi.RunError(message)

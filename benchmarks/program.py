@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rehearsal.program import Update, execute, run
-from rehearsal.stack_file import StackFile, read
 from settings import Account
+from settings.stack_file import StackFile, read
 
 ACCOUNT = Account(partition="aws", id="111122223333", region="eu-west-2")
 ADMINISTRATOR = "arn:aws:iam::111122223333:role/platform/forms-registry-deploy"

@@ -116,6 +116,7 @@ def faults_in(
                 rule=f"a rule about {kind} has exactly one number, {allowed}",
                 fix=_SHAPES,
             )
+            continue
         yield from (fault.under(position) for fault in _faults_in_values(rule))
 
         subject = rule.get("tags", kind)

@@ -4,7 +4,8 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 """
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
 TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"]
@@ -12,6 +13,12 @@ TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXC
 out."""
 
 TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
+
+MODE_ADVICE: Final = (
+    "choose MUTABLE_WITH_EXCLUSION with writeOnceTags for tags of a few patterns such as prod-*, "
+    "or IMMUTABLE_WITH_EXCLUSION for any others (semantic versions, bare commit hashes): only the "
+    "movableTags move then"
+)
 
 TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 """A tag, as the OCI distribution specification and Docker's client write it."""
@@ -51,3 +58,39 @@ def is_write_once(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool
     """Whether ECR refuses to put the tag on another image, in a repository so configured."""
     excluded = any(matches(pattern, tag) for pattern in filters)
     return excluded != tag_mutability.startswith("IMMUTABLE")
+
+
+def left_open(
+    tag_mutability: str, filters: Sequence[str], patterns: Sequence[str]
+) -> tuple[str, ...]:
+    """Patterns of the tags, besides the movable ones, that ECR lets a push put on another image.
+
+    `*` stands for every tag. With MUTABLE_WITH_EXCLUSION, the answer is which of the given
+    `patterns`, of tags that the repository is known to have, no filter covers. (A filter that
+    matches a pattern, with its `*` taken as a character, matches whatever the pattern does.)
+    """
+    if tag_mutability == "MUTABLE":
+        return ("*",)
+    if tag_mutability != "MUTABLE_WITH_EXCLUSION":
+        return ()
+    known = [it for it in patterns if it != "*"]  # which says nothing of what there is
+    return tuple(it for it in known if not any(matches(one, it) for one in filters))
+
+
+def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:
+    """One sentence about the repositories, by name, and what `left_open` says of each.
+
+    None where it says nothing of any of them.
+    """
+    repositories = defaultdict(list)
+    for name, patterns in open_tags.items():
+        if patterns:
+            repositories[tuple(patterns)].append(name)
+    if not repositories:
+        return None
+    found = [
+        f"{'every tag' if '*' in patterns else 'tags that match ' + ', '.join(patterns)} in "
+        + ", ".join(names)
+        for patterns, names in repositories.items()
+    ]
+    return f"A push can change which image a tag names ({'; '.join(found)}): {MODE_ADVICE}."

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from rehearsal.rehearse import rehearse
 from rehearsal.report import Report
-from rehearsal.stack_file import StackFileError, read
+from settings.stack_file import StackFileError, read
 
 FAILED = 1
 BAD_SETTINGS = 2

@@ -92,7 +92,7 @@ def intended(
                 tag_mutability=it.tag_mutability,
                 exclusion_filters=filters[it.tag_mutability],
                 scan_on_push=it.scan_on_push,
-                kms_key=it.kms_key,
+                kms_key=it.kms_key or None,
                 tags=default_tags | it.tags,
                 lifecycle_policy=to_json(
                     retention.lifecycle_policy(settings.movable_tags, args.get("retention", []))

@@ -24,8 +24,8 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from pydantic import TypeAdapter, ValidationError
 
 from policies.tag_mutability import is_write_once
-from rehearsal.stack_file import StackFile, StackFileError
 from settings import Account
+from settings.stack_file import StackFile, StackFileError
 from settings.values import RoleArn
 
 COMPONENTS = ("container-images:index:ImageRepository", "container-images:index:PipelineRole")

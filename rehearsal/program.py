@@ -17,7 +17,7 @@ from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import ROOT, SETTINGS
 
-from rehearsal.stack_file import StackFile
+from settings.stack_file import StackFile
 
 
 @dataclass(frozen=True, kw_only=True)

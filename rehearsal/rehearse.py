@@ -18,8 +18,8 @@ from rehearsal.acts import Act, intended, perform
 from rehearsal.comment import comment
 from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, Repository, embedded_aws
 from rehearsal.report import Report
-from rehearsal.stack_file import StackFile
 from rehearsal.year import Year, figures, history, is_told_by, live
+from settings.stack_file import StackFile
 
 
 @dataclass(kw_only=True)

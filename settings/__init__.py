@@ -1,36 +1,44 @@
 """The configuration of a stack, read once and validated before any resource is registered.
 
-`Pulumi.<stack>.yaml` → `load` → one frozen StackSettings. Nothing else reads configuration.
+`Pulumi.<stack>.yaml` → `parse` → one frozen StackSettings. `settings.stack_file` reads it as the
+Pulumi CLI does, `settings.program` reads what the CLI has handed to the running program. Only the
+latter loads Pulumi.
 
 Pydantic checks each value for itself. Whatever passes is then held against the rules that several
 values share. So a mistake in one place hides none in another, and all of them come in one error.
 """
 
+import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import pulumi
-from pulumi.runtime import get_config_env
-from pulumi.runtime.config import CONFIG
-
-from policies.fault import InvalidInputError
+from policies.fault import Fault, InvalidInputError
 from settings.draft import Draft
-from settings.model import Account, PipelineRoleSettings, RepositorySettings, StackSettings
-from settings.rules import SHARED_RULES, length_faults
+from settings.model import Account, StackSettings
+from settings.rules import length_faults, shared_faults
 
-__all__ = ["NAMESPACE", "Account", "StackSettings", "explain", "load", "parse"]
+__all__ = ["NAMESPACE", "Account", "StackSettings", "explain", "misspelt_namespaces", "parse"]
 
 NAMESPACE: Final = "container-images"
 """Of the keys in the stack file: the project's name, as Pulumi has it."""
 
 
-def load(account: Account) -> StackSettings:
-    """The settings of the running stack. Raises pulumi.RunError, which names every problem."""
-    try:
-        return parse(stack_configuration(), account)
-    except InvalidInputError as invalid:
-        raise pulumi.RunError(explain(invalid)) from None
+def parse(
+    configuration: Mapping[str, str], account: Account, found: Sequence[Fault] = ()
+) -> StackSettings:
+    """The settings that a configuration says, for a stack in this account.
+
+    `configuration` has the values as Pulumi hands them over: text as it is, all else as JSON.
+    Raises InvalidInputError with every fault, behind those already found elsewhere.
+    """
+    draft = Draft({key: _decoded(key, text) for key, text in configuration.items()}, account)
+    faults = [*found, *draft.faults, *shared_faults(draft)]
+    if draft.settings and not faults:
+        faults += length_faults(draft.settings, account)
+    if faults or not draft.settings:
+        raise InvalidInputError(faults)
+    return draft.settings
 
 
 def explain(invalid: InvalidInputError) -> str:
@@ -43,38 +51,20 @@ def explain(invalid: InvalidInputError) -> str:
     )
 
 
-def stack_configuration() -> dict[str, str]:
-    """The stack's keys in this project's namespace, without it, and their values as text.
+def misspelt_namespaces(keys: Iterable[str]) -> Iterator[Fault]:
+    """Each key whose namespace resembles the project's. Nobody would read it, and nobody say so.
 
-    pulumi.Config reads a key that is asked for by name. To find those that nobody asks for, because
-    their names are misspelt, takes the two places where the SDK keeps them: what the language host
-    hands over in PULUMI_CONFIG, and what `set_all_config` has put before it.
+    Any other namespace may be that of a provider: https://www.pulumi.com/docs/iac/concepts/config/
     """
-    keys = {**get_config_env(), **CONFIG.get()}
-    prefix = f"{NAMESPACE}:"
-    return {key.removeprefix(prefix): keys[key] for key in keys if key.startswith(prefix)}
-
-
-def parse(configuration: Mapping[str, str], account: Account) -> StackSettings:
-    """The settings that a configuration says, for a stack in this account.
-
-    `configuration` has the values as Pulumi hands them over: text as it is, all else as JSON.
-    Raises InvalidInputError with every fault.
-    """
-    draft = Draft({key: _decoded(key, text) for key, text in configuration.items()}, account)
-    faults = [*draft.faults, *(fault for rule in SHARED_RULES for fault in rule(draft))]
-    if faults:
-        raise InvalidInputError(faults)
-    settings = StackSettings(
-        **draft.stack,
-        pipeline_role=PipelineRoleSettings(**draft.role),
-        repositories={
-            name: RepositorySettings(**draft.effective(name)) for name in sorted(draft.entries)
-        },
-    )
-    if faults := list(length_faults(settings, account)):
-        raise InvalidInputError(faults)
-    return settings
+    for key in keys:
+        namespace, _, name = key.partition(":")
+        near = difflib.get_close_matches(namespace, [NAMESPACE])
+        if near and namespace != NAMESPACE:
+            yield Fault(
+                where=(key,),
+                rule=f"nothing reads the namespace {namespace}",
+                fix=f"did you mean {NAMESPACE}:{name}?",
+            )
 
 
 _TEXT: Final = {"tagMutability", "pullOrganization"}
@@ -86,5 +76,5 @@ def _decoded(key: str, text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text

@@ -1,36 +1,43 @@
 """The settings of a stack: what the program is given, valid and frozen."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from components.image_repository import ImageRepositoryArgs
-from components.pipeline_role import PipelineRoleArgs
 from policies import retention
+from policies.tag_mutability import exclusion_filters, left_open, overwriting_warning
 from settings.values import (
-    AccountId,
-    AdministratorRoles,
-    CodeBuildProjectArn,
-    GitHubSubject,
+    CodeBuildProjectArns,
+    Count,
+    Flag,
+    GitHubSubjects,
     KmsKeyArn,
     MovableTags,
     Mutability,
     OrganizationId,
     PolicyArn,
+    PullAccounts,
     RepositoryName,
     ResourceTags,
+    RetainedTags,
     RoleArn,
+    RoleArns,
     RoleName,
     RolePath,
     WriteOnceTags,
+    like,
 )
+
+if TYPE_CHECKING:  # so that who only reads settings does not load Pulumi
+    from components.image_repository import ImageRepositoryArgs
+    from components.pipeline_role import PipelineRoleArgs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Where the stack lives, as AWS says it."""
+    """Where the stack is, in AWS's words."""
 
     partition: str
     id: str
@@ -40,45 +47,47 @@ class Account:
 class Settings(BaseModel):
     """What the models share: camelCase keys, no other keys, no changes."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
 
 class RetentionRule(Settings):
-    """One rule of a `retention` list; `components/retention.py` says what it means."""
+    """One rule of a `retention` list; `policies/retention.py` says what it means."""
 
-    tags: str | None = None
-    untagged: StrictBool | None = None
-    any: StrictBool | None = None
-    keep_newest: StrictInt | None = None
-    expire_after_days: StrictInt | None = None
+    tags: RetainedTags = ""
+    untagged: Flag = False
+    any: Flag = False
+    keep_newest: Count = 0
+    expire_after_days: Count = 0
 
     def to_args(self) -> retention.RetentionRule:
         """The rule as the component takes it: without what was not written."""
-        return cast("retention.RetentionRule", self.model_dump(exclude_none=True))
+        return cast("retention.RetentionRule", self.model_dump(exclude_unset=True))
+
+
+Retention = Annotated[
+    tuple[Annotated[RetentionRule, like({"tags": "prod-*", "keepNewest": 20})], ...],
+    like([{"tags": "prod-*", "keepNewest": 20}]),
+]
 
 
 class PipelineRoleSettings(Settings):
     """The role that pushes and moves tags: an existing one, by its ARN, or one to create."""
 
-    arn: RoleArn | None = None
-    name: RoleName | None = None
+    arn: RoleArn = ""
+    name: RoleName = ""
     path: RolePath = "/"
-    permissions_boundary: PolicyArn | None = None
-    trusted_codebuild_projects: tuple[CodeBuildProjectArn, ...] = Field(
+    permissions_boundary: PolicyArn = ""
+    trusted_codebuild_projects: CodeBuildProjectArns = Field(
         default=(), alias="trustedCodeBuildProjects"
     )
-    trusted_github_subjects: tuple[GitHubSubject, ...] = Field(
-        default=(), alias="trustedGitHubSubjects"
-    )
-    trusted_roles: tuple[RoleArn, ...] = ()
+    trusted_github_subjects: GitHubSubjects = Field(default=(), alias="trustedGitHubSubjects")
+    trusted_roles: RoleArns = ()
 
     def arn_in(self, account: Account) -> str:
         """The ARN that the role has, or will have."""
         return self.arn or f"arn:{account.partition}:iam::{account.id}:role{self.path}{self.name}"
 
-    def to_args(self, account: Account) -> PipelineRoleArgs:
+    def to_args(self, account: Account) -> "PipelineRoleArgs":
         """What the component takes, where the stack creates the role."""
         args: PipelineRoleArgs = {
             "path": self.path,
@@ -103,31 +112,36 @@ class RepositorySettings(Settings):
 
     tag_mutability: Mutability
     write_once_tags: WriteOnceTags
-    retention: tuple[RetentionRule, ...]
-    lambda_pull: StrictBool
+    retention: Retention
+    lambda_pull: Flag
     tags: ResourceTags = {}
-    kms_key: KmsKeyArn | None = None
-    scan_on_push: StrictBool = True
-    import_existing: StrictBool = Field(default=False, alias="import")
+    kms_key: KmsKeyArn = ""
+    scan_on_push: Flag = True
+    import_existing: Flag = Field(default=False, alias="import")
 
 
 class StackSettings(Settings):
     """The whole configuration, valid, with every default filled in."""
 
-    repositories: dict[RepositoryName, RepositorySettings]
+    repositories: Annotated[
+        dict[RepositoryName, Annotated[RepositorySettings, like({})]],
+        like({"forms-admin-deploy": {}}),
+    ]
     """By name, in alphabetical order."""
     tag_mutability: Mutability = "MUTABLE"
     movable_tags: MovableTags = ("latest",)
     write_once_tags: WriteOnceTags = ()
-    pipeline_role: PipelineRoleSettings
-    additional_pipeline_roles: tuple[RoleArn, ...] = ()
-    administrator_roles: AdministratorRoles
-    pull_accounts: dict[str, AccountId] = {}
+    pipeline_role: Annotated[
+        PipelineRoleSettings, like({"arn": "arn:aws:iam::111122223333:role/pipeline/push"})
+    ]
+    additional_pipeline_roles: RoleArns = ()
+    administrator_roles: RoleArns
+    pull_accounts: PullAccounts = {}
     pull_organization: OrganizationId = ""
-    lambda_pull: StrictBool = False
-    retention: tuple[RetentionRule, ...] = ()
+    lambda_pull: Flag = False
+    retention: Retention = ()
 
-    def repository_args(self, name: str, account: Account) -> ImageRepositoryArgs:
+    def repository_args(self, name: str, account: Account) -> "ImageRepositoryArgs":
         """What the component takes for one of the repositories."""
         repository = self.repositories[name]
         args: ImageRepositoryArgs = {
@@ -157,3 +171,16 @@ class StackSettings(Settings):
     def pipeline_roles_in(self, account: Account) -> list[str]:
         """ARNs of all roles that push and move tags."""
         return [self.pipeline_role.arn_in(account), *self.additional_pipeline_roles]
+
+    def overwriting_warning(self) -> str | None:
+        """Which tags may be overwritten in which repositories, or None where none may be."""
+        return overwriting_warning(
+            {
+                name: left_open(
+                    it.tag_mutability,
+                    exclusion_filters(it.tag_mutability, self.movable_tags, it.write_once_tags),
+                    [rule.tags for rule in it.retention if rule.tags],
+                )
+                for name, it in self.repositories.items()
+            }
+        )

@@ -1,6 +1,6 @@
 """The rules that several values of the configuration share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from policies import retention
@@ -8,228 +8,171 @@ from policies.fault import Fault, InvalidInputError, key_at
 from policies.repository_policy import repository_policy
 from policies.tag_mutability import MAX_EXCLUSION_FILTERS, matches
 from policies.trust_policy import trust_policy
-from settings.draft import Draft
-from settings.model import Account, StackSettings
+from settings.draft import Draft, Path
+from settings.model import Account, RetentionRule, StackSettings
+
+Broken = Iterator[tuple[Path, str, str]]
+"""Where, which rule is broken, and how to fix it."""
+
+MAX_RESOURCE_TAGS: Final = 50
+"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html"""
 
 
-def _pipeline_role_faults(draft: Draft) -> Iterator[Fault]:
-    """The pipeline role exists, or the stack creates one that somebody can become."""
-    raw = draft.raw.get("pipelineRole")
-    if not isinstance(raw, dict):
-        return
+def shared_faults(draft: Draft) -> Iterator[Fault]:
+    """Every rule that what is valid on its own breaks together."""
+    for rule in (_lists, _pipeline_role, _roles, _places, _accounts, _mutability, _retention):
+        yield from (draft.fault(*broken) for broken in rule(draft))
+
+
+def _lists(draft: Draft) -> Broken:
+    """A list has entries where it must, no more than AWS takes, and none twice."""
+    for key, fix in (
+        ("repositories", "write the name of one, with {} to take everything from the stack"),
+        ("movableTags", "write one such as latest"),
+        ("administratorRoles", "write the ARN of the role that runs pulumi up"),
+    ):
+        if draft.values[key] in ([], {}):
+            yield (key,), "must have at least one entry", fix
+    for where, own, _ in draft.levels():
+        for key, most, what in (
+            ("movableTags", retention.MAX_RULES, "rules in a lifecycle policy, one for each"),
+            ("writeOnceTags", MAX_EXCLUSION_FILTERS, "exclusion filters"),
+            ("tags", MAX_RESOURCE_TAGS, "tags"),
+        ):
+            values = [*own.get(key, ())]
+            if len(values) > most:
+                rule, fix = f"AWS takes at most {most} {what}", f"leave {len(values) - most} out"
+                yield (*where, key), rule, fix
+            if twice := sorted({it for it in values if it and values.count(it) > 1}):
+                yield (*where, key), f"{', '.join(twice)} is written twice", "write it once"
+
+
+def _pipeline_role(draft: Draft) -> Broken:
+    """The pipeline role exists, or the stack creates one that somebody can assume."""
+    role, where = draft.values["pipelineRole"], ("pipelineRole",)
     trusts = ("trustedCodeBuildProjects", "trustedGitHubSubjects", "trustedRoles")
-    where = ("pipelineRole",)
-    if "arn" in raw and len(raw) > 1:
-        others = ", ".join(key_at([key]) for key in sorted(raw.keys() - {"arn"}))
-        yield Fault(
-            where=where,
-            value=raw,
-            rule="a role that exists is named by its arn alone: nothing is attached to it",
-            fix=f"leave out {others}; or leave out arn, and the stack creates the role",
-        )
-    elif "arn" not in raw and "name" not in raw:
-        yield Fault(
-            where=where,
-            value=raw,
-            rule="the pipeline role either exists or is created",
-            fix="write the arn of the one, or the name of the other",
-        )
-    elif "name" in raw and not any(raw.get(key) for key in trusts):
-        yield Fault(
-            where=where,
-            value=raw,
-            rule="somebody has to be able to become the role that the stack creates",
-            fix=f"write one of {', '.join(trusts)}",
-        )
+    if role is None:
+        return
+    if "arn" in role and len(role) > 1:
+        others = ", ".join(sorted(role.keys() - {"arn"}))
+        rule = "a role that exists is named by its arn alone: nothing is attached to it"
+        yield where, rule, f"leave out {others}; or leave out arn, and the stack creates the role"
+    elif not role.keys() & {"arn", "name"}:
+        rule = "the pipeline role either exists or is created"
+        yield where, rule, "write the arn of the one, or the name of the other"
+    elif "name" in role and all(role.get(key, []) == [] for key in trusts):
+        rule = "somebody must be able to assume the role that the stack creates"
+        yield where, rule, f"write one of {', '.join(trusts)}"
 
 
-def _role_faults(draft: Draft) -> Iterator[Fault]:
-    """No role both moves tags and administers, or may become the one as the other.
+def _roles(draft: Draft) -> Broken:
+    """No role both moves tags and administers, may assume the other, or is named with two paths.
 
-    The paths do not matter: within an account, the names of roles are unique across paths.
+    Within an account the names of roles are unique across paths, so that paths do not matter.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    pipeline = {_account_and_name(arn): (where, arn) for where, arn in draft.pipeline_roles()}
-    trusted = {_account_and_name(arn) for arn in draft.role.get("trusted_roles", ()) if arn}
-    for where, arn in draft.administrator_roles():
-        identity = _account_and_name(arn)
-        if identity in pipeline:
-            other, its_arn = pipeline[identity]
-            yield Fault(
-                where=where,
-                value=arn,
-                rule=f"no role both moves tags and administers, and {key_at(other)} is the same "
-                f"role ({its_arn}): within an account a role's name is unique across paths",
-                fix="take it out of one of the two",
-            )
-        if identity in trusted:
-            yield Fault(
-                where=where,
-                value=arn,
-                rule="pipelineRole.trustedRoles lets this administrator become the pipeline role",
-                fix="take it out of one of the two",
-            )
-        if _account(arn) != draft.account.id:
-            yield Fault(
-                where=where,
-                value=arn,
-                rule=f"an administrator is a role of the stack's own account, {draft.account.id}",
-                fix="name a role of that account, which others may assume",
-            )
+    unique = "within an account a role's name is unique across paths"
+    pipeline = {_identity(arn): (where, arn) for where, arn in draft.pipeline_roles()}
+    trusted = {_identity(arn): where for where, arn in draft.listed("pipelineRole", "trustedRoles")}
+    for where, arn in draft.listed("administratorRoles"):
+        if other := pipeline.get(_identity(arn)):
+            rule = "no role both moves tags and administers"
+            rule += f", and {key_at(other[0])} is the same role ({other[1]}): {unique}"
+            yield where, rule, "take it out of one of the two"
+        if _identity(arn) in trusted:
+            rule = "pipelineRole.trustedRoles lets this administrator assume the pipeline role"
+            yield where, rule, "take it out of one of the two"
+        if _identity(arn)[0] != draft.account.id:
+            rule = f"an administrator is a role of the stack's own account, {draft.account.id}"
+            yield where, rule, "name a role of that account, which others may assume"
+    created = (draft.account.id, (draft.values["pipelineRole"] or {}).get("name"))
+    if created in trusted:
+        rule = "that is the very role that the stack creates"
+        yield trusted[created], rule, "name another role, which may assume it"
+    first: dict[tuple[Path, tuple[str, str]], tuple[Path, str]] = {}
+    for where, arn in draft.roles():
+        there, other_arn = first.setdefault((where[:-1], _identity(arn)), (where, arn))
+        if other_arn != arn:
+            rule = f"{key_at(there)} has the same name with another path, and {unique}"
+            yield where, rule, "leave out the one that does not exist"
 
 
-def _place_faults(draft: Draft) -> Iterator[Fault]:
+def _places(draft: Draft) -> Broken:
     """Roles, builds and keys are where the stack can reach them: its partition, account, Region."""
     account = draft.account
     for where, arn in draft.roles():
-        if _partition(arn) != account.partition:
-            yield Fault(
-                where=where,
-                value=arn,
-                rule=f"a role of another partition cannot reach the stack, which is in "
-                f"{account.partition}",
-                fix=f"name a role whose ARN starts with arn:{account.partition}:",
-            )
-    for where, arn in draft.codebuild_projects():
-        if _account(arn) != account.id:
-            yield Fault(
-                where=where,
-                value=arn,
-                rule="CodeBuild runs a project as a role of the project's own account, and the "
-                f"stack's is {account.id}",
-                fix="name a project of that account",
-            )
-    for name, entry in draft.entries.items():
-        key_arn = entry.get("kms_key")
-        if key_arn and key_arn.split(":")[3] != account.region:
-            yield Fault(
-                where=("repositories", name, "kmsKey"),
-                value=key_arn,
-                rule=f"the key is to be in the repository's own Region, {account.region}",
-                fix="name a key of that Region",
-            )
-
-
-def _one_path_faults(draft: Draft) -> Iterator[Fault]:
-    """No role is named with two paths: within an account, only one of the two can exist."""
-    first: dict[tuple[str, str], tuple[str, tuple[str | int, ...]]] = {}
-    for where, arn in draft.roles():
-        other, there = first.setdefault(_account_and_name(arn), (arn, where))
-        if other != arn and where[0] == there[0]:
-            yield Fault(
-                where=where,
-                value=arn,
-                rule=f"{key_at(there)} has the same name with another path, and within an account "
-                "a role's name is unique across paths",
-                fix="leave out the one that does not exist",
-            )
-    for where, arn in draft.roles():
-        created = (draft.account.id, draft.role.get("name"))
-        if where[:2] == ("pipelineRole", "trustedRoles") and _account_and_name(arn) == created:
-            yield Fault(
-                where=where,
-                value=arn,
-                rule="that is the role that the stack is to create",
-                fix="name another role, which may become it",
-            )
-
-
-def _account_faults(draft: Draft) -> Iterator[Fault]:
-    """No account is listed under two names, and not the stack's own."""
-    names: dict[str, str] = {}
-    for name, account_id in draft.stack.get("pull_accounts", {}).items():
-        if names.setdefault(account_id, name) != name:
-            yield Fault(
-                where=("pullAccounts", name),
-                value=account_id,
-                rule=f"{key_at(('pullAccounts', names[account_id]))} has the same id",
-                fix="correct one of the two, or leave it out",
-            )
-        if account_id == draft.account.id:
-            yield Fault(
-                where=("pullAccounts", name),
-                value=account_id,
-                rule="that is the stack's own account, whose principals pull as far as their own "
-                "policies allow it",
-                fix="leave it out",
-            )
-
-
-def _tag_faults(draft: Draft) -> Iterator[Fault]:
-    """No tag is both movable and write-once."""
+        if arn.split(":")[1] != account.partition:
+            rule = "a role of another partition cannot reach the stack"
+            yield where, rule, f"name a role whose ARN starts with arn:{account.partition}:"
+    for where, arn in draft.listed("pipelineRole", "trustedCodeBuildProjects"):
+        if arn.split(":")[4] != account.id:
+            rule = "CodeBuild runs a project as a role of the project's own account"
+            yield where, rule, f"name a project of that account, here {account.id}"
     for where, own, _ in draft.levels():
-        for position, pattern in enumerate(own.get("write_once_tags", ())):
-            movable = [tag for tag in draft.stack.get("movable_tags", ()) if tag]
-            if pattern and (both := [tag for tag in movable if matches(pattern, tag)]):
-                yield Fault(
-                    where=(*where, "writeOnceTags", position),
-                    value=pattern,
-                    rule=f"it matches {', '.join(both)} of the movableTags",
-                    fix="narrow the pattern",
-                )
+        key_region = own.get("kmsKey", ":::").split(":")[3]
+        if account.region and key_region not in {account.region, ""}:
+            rule = f"the key must be in the repository's own Region, {account.region}"
+            yield (*where, "kmsKey"), rule, "name a key of that Region"
 
 
-def _mutability_faults(draft: Draft) -> Iterator[Fault]:
-    """Tag mutability and patterns fit each other.
+def _accounts(draft: Draft) -> Broken:
+    """No account is listed under two names, and not the stack's own."""
+    names: dict[str | None, str] = {None: ""}
+    for name, account in (draft.values["pullAccounts"] or {}).items():
+        where = ("pullAccounts", name)
+        if (other := names.setdefault(account, name)) != name and account:
+            rule = f"{key_at((where[0], other))} has the same id"
+            yield where, rule, "correct one of the two, or leave it out"
+        if account == draft.account.id:
+            rule = "in the stack's own account, the principals' own policies say who may pull"
+            yield where, rule, "leave it out"
+
+
+def _mutability(draft: Draft) -> Broken:
+    """Tag mutability and patterns fit each other, and no tag is both movable and write-once.
 
     A repository may inherit patterns that its own tag mutability does not use; but patterns that
     nothing uses where they are written are a mistake.
     """
-    movable_tags = draft.stack.get("movable_tags", ())
-    in_use = {effective.get("tag_mutability") for _, _, effective in draft.levels()}
+    movable = [tag for _, tag in draft.listed("movableTags")]
+    in_use = {effective["tagMutability"] for _, _, effective in draft.levels()}
     for where, own, effective in draft.levels():
-        mode = effective.get("tag_mutability")
-        patterns = effective.get("write_once_tags")
-        # What a repository inherits whole is the stack's fault, told there.
-        if mode == "MUTABLE_WITH_EXCLUSION" and patterns == () and own.keys() & _TAG_KEYS:
-            yield Fault(
-                where=(*where, "writeOnceTags"),
-                rule=f"tagMutability {mode} takes 1 to {MAX_EXCLUSION_FILTERS} of them",
-                fix="write patterns such as prod-*, or tagMutability: MUTABLE",
-            )
-        if (
-            mode == "IMMUTABLE_WITH_EXCLUSION"
-            and "tag_mutability" in own
-            and len(movable_tags) > MAX_EXCLUSION_FILTERS
-        ):
-            yield Fault(
-                where=(*where, "tagMutability"),
-                value=mode,
-                rule="its exclusion filters are the movableTags, of which ECR takes at most "
-                f"{MAX_EXCLUSION_FILTERS}",
-                fix="name fewer movableTags, or write MUTABLE_WITH_EXCLUSION",
-            )
+        mode, patterns = effective["tagMutability"], own.get("writeOnceTags", [])
+        place = (*where, "writeOnceTags")
+        for position, pattern in enumerate(patterns):
+            if both := [tag for tag in movable if pattern and matches(pattern, tag)]:
+                rule = f"it matches {', '.join(both)} of the movableTags"
+                yield (*place, position), rule, "narrow the pattern"
         readers = {mode} if where else in_use
-        if own.get("write_once_tags") and not readers & {"MUTABLE_WITH_EXCLUSION", None}:
-            yield Fault(
-                where=(*where, "writeOnceTags"),
-                value=list(own["write_once_tags"]),
-                rule=f"with tagMutability {mode} they have no effect",
-                fix="write tagMutability: MUTABLE_WITH_EXCLUSION beside them, or leave them out",
-            )
+        if patterns and not readers & {"MUTABLE_WITH_EXCLUSION", None}:
+            rule = f"with tagMutability {mode} they have no effect"
+            fix = "write tagMutability: MUTABLE_WITH_EXCLUSION beside them, or leave them out"
+            yield place, rule, fix
+        # What a repository inherits whole is the stack's fault, told there.
+        if not own.keys() & {"tagMutability", "writeOnceTags"}:
+            continue
+        if mode == "MUTABLE_WITH_EXCLUSION" and effective["writeOnceTags"] == []:
+            rule = f"tagMutability {mode} takes 1 to {MAX_EXCLUSION_FILTERS} of them"
+            yield place, rule, "write patterns such as prod-*, or tagMutability: MUTABLE"
+        if mode == "IMMUTABLE_WITH_EXCLUSION" and "tagMutability" in own:
+            rule = "its exclusion filters are the movableTags, of which ECR takes at most "
+            if len(movable) > MAX_EXCLUSION_FILTERS:
+                fix = "name fewer movableTags, or write MUTABLE_WITH_EXCLUSION"
+                yield (*where, "tagMutability"), f"{rule}{MAX_EXCLUSION_FILTERS}", fix
 
 
-_TAG_KEYS: Final = {"tag_mutability", "write_once_tags"}
-
-
-def _retention_faults(draft: Draft) -> Iterator[Fault]:
+def _retention(draft: Draft) -> Broken:
     """Each list of rules makes a lifecycle policy that AWS takes and that means what it says."""
-    movable_tags = [tag for tag in draft.stack.get("movable_tags", ()) if tag]
+    movable = [tag for _, tag in draft.listed("movableTags")]
     for where, own, _ in draft.levels():
-        rules = [rule and rule.to_args() for rule in own.get("retention", ())]
-        for fault in retention.faults_in(movable_tags, rules):
-            yield fault.under(*where, "retention")
-
-
-SHARED_RULES: Final[Sequence[Callable[[Draft], Iterator[Fault]]]] = (
-    _pipeline_role_faults,
-    _role_faults,
-    _place_faults,
-    _one_path_faults,
-    _account_faults,
-    _tag_faults,
-    _mutability_faults,
-    _retention_faults,
-)
+        rules = [
+            rule and RetentionRule.model_validate(rule).to_args()
+            for rule in own.get("retention", ())
+        ]
+        for fault in retention.faults_in(movable, rules):
+            # Of too many movable tags alone, _lists tells.
+            if fault.where or len(movable) <= retention.MAX_RULES:
+                yield (*where, "retention", *fault.where), fault.rule, fault.fix
 
 
 def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
@@ -246,13 +189,6 @@ def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
             yield from invalid.faults
 
 
-def _partition(arn: str) -> str:
-    return arn.split(":")[1]
-
-
-def _account(arn: str) -> str:
-    return arn.split(":")[4]
-
-
-def _account_and_name(arn: str) -> tuple[str, str]:
-    return _account(arn), arn.rpartition("/")[2]
+def _identity(arn: str) -> tuple[str, str]:
+    """Account and name of a role."""
+    return arn.split(":")[4], arn.rpartition("/")[2]

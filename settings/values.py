@@ -1,17 +1,19 @@
 """What each value of the configuration may be, for itself: pydantic types with their rules."""
 
+import json
 import re
-from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from policies.fault import ABSENT
 from policies.tag_mutability import (
-    MAX_EXCLUSION_FILTERS,
     MAX_FILTER_WILDCARDS,
+    MODE_ADVICE,
     PATTERN,
     TAG,
+    TAG_MUTABILITIES,
     TagMutability,
 )
 
@@ -20,22 +22,44 @@ def _broken(rule: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("rule", "{rule}", {"rule": rule, "fix": fix})
 
 
-def _rule(holds: Callable[[str], object], rule: str, fix: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not holds(value):
-            raise _broken(rule, fix)
+_KINDS: Final = {list: "a list", dict: "a mapping", bool: "true or false", int: "a whole number"}
+
+
+def like(example: list[Any] | dict[str, Any] | bool | int) -> BeforeValidator:  # noqa: FBT001 any example
+    """A value of the example's type. Whoever writes another is shown the example."""
+
+    def check(value: Any) -> Any:
+        fix = f"write it as {json.dumps(example)}"
+        if value is ABSENT:
+            raise _broken("this key is required", fix)
+        if value is None:
+            raise _broken("a key without a value means nothing", f"leave it out, or {fix}")
+        if type(value) is not type(example):
+            raise _broken(f"must be {_KINDS[type(example)]}", fix)
         return value
 
-    return AfterValidator(check)
+    return BeforeValidator(check)
 
 
-def _shape(pattern: str, rule: str, fix: str) -> AfterValidator:
-    return _rule(re.compile(pattern, re.ASCII).fullmatch, rule, fix)
+def _text(example: str, *rules: tuple[str, str]) -> BeforeValidator:
+    """Text that matches each pattern. Whoever writes another is told what the pattern means."""
 
+    def broken_by(text: str) -> list[str]:
+        return [rule for pattern, rule in rules if not re.fullmatch(pattern, text, re.ASCII)]
 
-def _length(least: int, most: int) -> AfterValidator:
-    rule = f"it is to have {least} to {most} characters"
-    return _rule(lambda value: least <= len(value) <= most, rule, "shorten or lengthen it")
+    def check(value: Any) -> Any:
+        fix = f"write one such as {example}"
+        if value is None:
+            raise _broken("a key without a value means nothing", fix)
+        if type(value) in {int, float} and not broken_by(json.dumps(value)):
+            # Of a number YAML does not keep how it was written, leading zeros for instance.
+            fix = f'write it with all its digits in quotes, such as "{json.dumps(value)}"'
+            raise _broken("must be text", fix)
+        if broken := broken_by(value) if isinstance(value, str) else [rules[0][1]]:
+            raise _broken(broken[0], fix)
+        return value
+
+    return BeforeValidator(check)
 
 
 _PARTITION: Final = r"aws[a-z-]*"
@@ -43,63 +67,68 @@ _PATH: Final = r"([!-#%-)+-.0->@-~]+/)*"
 """Of a role or policy: what IAM takes, save * and ?, which are wildcards in a condition, and $,
 which begins a policy variable there."""
 
+Flag = Annotated[bool, like(example=True)]
+Count = Annotated[int, like(20)]
 RepositoryName = Annotated[
     str,
-    # The pattern of RepositoryName in the API reference; a test holds it against botocore's.
-    _shape(
-        r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
-        "ECR takes lower-case letters and digits, joined by . _ __ - or /",
-        "write a name such as forms-admin-deploy",
+    _text(
+        "forms-admin-deploy",
+        # The pattern of RepositoryName in the API reference; a test holds it against botocore's.
+        (
+            r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
+            "ECR takes lower-case letters and digits, joined by . _ __ - or /",
+        ),
+        (r".{2,256}", "must have 2 to 256 characters"),
     ),
-    _length(2, 256),
 ]
 RoleArn = Annotated[
     str,
-    _shape(
-        rf"arn:{_PARTITION}:iam::\d{{12}}:role/{_PATH}[\w+=,.@-]{{1,64}}",
-        "it is to be the exact ARN of one IAM role, path included, without wildcards or variables",
-        "write one such as arn:aws:iam::111122223333:role/platform/deploy "
-        "(an assumed-role ARN names a session: take its role's)",
+    _text(
+        "arn:aws:iam::111122223333:role/platform/deploy",
+        (
+            rf"arn:{_PARTITION}:iam::\d{{12}}:role/{_PATH}[\w+=,.@-]{{1,64}}",
+            "must be the exact ARN of one IAM role, never of its session, without wildcards or $",
+        ),
     ),
 ]
 CodeBuildProjectArn = Annotated[
     str,
-    _shape(
-        rf"arn:{_PARTITION}:codebuild:[a-z0-9-]+:\d{{12}}:project/[A-Za-z0-9][\w-]{{1,254}}",
-        "it is to be the exact ARN of one CodeBuild project, without wildcards",
-        "write one such as arn:aws:codebuild:eu-west-2:111122223333:project/deploy",
+    _text(
+        "arn:aws:codebuild:eu-west-2:111122223333:project/deploy",
+        (
+            rf"arn:{_PARTITION}:codebuild:[a-z0-9-]+:\d{{12}}:project/[A-Za-z0-9][\w-]{{1,254}}",
+            "must be the exact ARN of one CodeBuild project, without wildcards",
+        ),
     ),
 ]
 PolicyArn = Annotated[
     str,
-    _shape(
-        rf"arn:{_PARTITION}:iam::(\d{{12}}|aws):policy/{_PATH}[\w+=,.@-]{{1,128}}",
-        "it is to be the ARN of a managed policy",
-        "write one such as arn:aws:iam::111122223333:policy/boundary",
+    _text(
+        "arn:aws:iam::111122223333:policy/boundary",
+        (
+            rf"arn:{_PARTITION}:iam::(\d{{12}}|aws):policy/{_PATH}[\w+=,.@-]{{1,128}}",
+            "must be the ARN of a managed policy",
+        ),
     ),
 ]
 KmsKeyArn = Annotated[
     str,
-    _shape(
-        rf"arn:{_PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]+",
-        "it is to be the ARN of a KMS key; ECR stores the key itself, never an alias",
-        "write one such as arn:aws:kms:eu-west-2:111122223333:key/KEY-ID",
+    _text(
+        "arn:aws:kms:eu-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        (
+            rf"arn:{_PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]+",
+            "must be the ARN of a KMS key: ECR stores the key itself, never an alias",
+        ),
     ),
 ]
 AccountId = Annotated[
-    str,
-    _shape(
-        r"\d{12}",
-        "an account id is 12 digits",
-        'write all of them in quotes, such as "444455556666"',
-    ),
+    str, _text('"444455556666"', (r"\d{12}", "must be an account id: 12 digits, in quotes"))
 ]
 OrganizationId = Annotated[
     str,
-    _shape(
-        r"(o-[a-z0-9]{10,32})?",
-        "an organization id is o- and 10 to 32 lower-case letters or digits",
-        "write it as `aws organizations describe-organization` prints it, or leave the key out",
+    _text(
+        "o-exampleorgid",
+        (r"(o-[a-z0-9]{10,32})?", "must be o- and 10 to 32 lower-case letters or digits"),
     ),
 ]
 GitHubSubject = Annotated[
@@ -107,97 +136,85 @@ GitHubSubject = Annotated[
     # Any branch, tag or pull request of the repository can send another `sub` than these two, and
     # a trust policy that lets them in lets everybody in who can push a branch.
     # https://docs.github.com/en/actions/reference/security/oidc
-    _shape(
-        r"repo:[^:*?/\s]+/[^:*?/\s]+:(environment:[^*?$\s]+|ref:refs/(heads|tags)/[^*?$\s]+)",
-        "it is to be one exact `sub` claim that names an environment, a branch or a tag, without "
-        "wildcards: all else lets in whoever can push any branch or open a pull request",
-        "write one such as repo:OWNER/REPOSITORY:environment:production",
+    _text(
+        "repo:OWNER/REPOSITORY:environment:production",
+        (
+            r"repo:[^:*?/\s]+/[^:*?/\s]+:(environment:[^*?$\s]+|ref:refs/(heads|tags)/[^*?$\s]+)",
+            "must name one environment, branch or tag: others let in whoever can push any branch",
+        ),
     ),
 ]
 RoleName = Annotated[
     str,
-    _shape(
-        r"[\w+=,.@-]{1,64}",
-        "a role name is 1 to 64 letters, digits and + = , . @ _ -",
-        "write one such as image-pipeline",
+    _text(
+        "image-pipeline",
+        (r"[\w+=,.@-]{1,64}", "a role name has 1 to 64 letters, digits and + = , . @ _ -"),
     ),
 ]
 RolePath = Annotated[
     str,
-    _shape(
-        rf"/{_PATH}",
-        "a path is / or starts and ends with one, without wildcards",
-        "write one such as /pipeline/",
+    _text(
+        "/pipeline/",
+        (rf"/{_PATH}", "a path is / or starts and ends with one, without wildcards"),
+        (r".{1,512}", "must have 1 to 512 characters"),
     ),
-    _length(1, 512),
 ]
 MovableTag = Annotated[
     str,
-    _rule(
-        TAG.fullmatch,
-        "a tag is 1 to 128 letters, digits and . _ -, and starts with none of . -",
-        "write an exact tag such as latest",
+    _text(
+        "latest",
+        (
+            TAG.pattern,
+            "must be an exact tag: 1 to 128 letters, digits and . _ -, none of . - at the start",
+        ),
     ),
 ]
 WriteOncePattern = Annotated[
     str,
-    _rule(
-        PATTERN.fullmatch,
-        "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as a tag does",
-        "write one such as prod-*",
-    ),
-    _rule(
-        lambda pattern: pattern.count("*") <= MAX_FILTER_WILDCARDS,
-        f"ECR takes at most {MAX_FILTER_WILDCARDS} wildcards in an exclusion filter",
-        "use fewer *",
+    _text(
+        "prod-*",
+        (
+            PATTERN.pattern,
+            "a tag pattern has 1 to 128 letters, digits and . _ - *, and starts as a tag does",
+        ),
+        (
+            rf"[^*]*(\*[^*]*){{0,{MAX_FILTER_WILDCARDS}}}",
+            f"ECR takes at most {MAX_FILTER_WILDCARDS} wildcards in an exclusion filter",
+        ),
     ),
 ]
+RetainedTags = Annotated[str, _text("prod-*", (r"(?s).*", "must be a tag pattern"))]
+"""`policies.retention` has its rules."""
 
 
 def _not_immutable(value: object) -> object:
     if value == "IMMUTABLE":
-        raise _broken(
-            "with it no tag can move, and ADR040 decided that latest does",
-            "write MUTABLE_WITH_EXCLUSION with writeOnceTags, or IMMUTABLE_WITH_EXCLUSION, "
-            "which lets only the movableTags move",
-        )
+        raise _broken("ADR040 decided that latest moves, and with it no tag can", MODE_ADVICE)
     return value
 
 
-def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
-    if not values:
-        raise _broken("it has at least one entry", "write one")
-    return values
-
-
-def _without_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
-    if repeated := sorted({value for value in values if values.count(value) > 1}):
-        raise _broken(f"{', '.join(repeated)} stands there twice", "write it once")
-    return values
-
-
-Mutability = Annotated[TagMutability, BeforeValidator(_not_immutable)]
-MovableTags = Annotated[
-    tuple[MovableTag, ...], AfterValidator(_not_empty), AfterValidator(_without_repeats)
+_modes = _text(
+    "MUTABLE_WITH_EXCLUSION",
+    ("|".join(TAG_MUTABILITIES), f"must be one of {', '.join(TAG_MUTABILITIES)}"),
+)
+Mutability = Annotated[TagMutability, _modes, BeforeValidator(_not_immutable)]
+MovableTags = Annotated[tuple[MovableTag, ...], like(["latest"])]
+WriteOnceTags = Annotated[tuple[WriteOncePattern, ...], like(["prod-*"])]
+RoleArns = Annotated[tuple[RoleArn, ...], like(["arn:aws:iam::111122223333:role/platform/deploy"])]
+CodeBuildProjectArns = Annotated[
+    tuple[CodeBuildProjectArn, ...],
+    like(["arn:aws:codebuild:eu-west-2:111122223333:project/deploy"]),
 ]
-AdministratorRoles = Annotated[tuple[RoleArn, ...], AfterValidator(_not_empty)]
-WriteOnceTags = Annotated[
-    tuple[WriteOncePattern, ...],
-    Field(max_length=MAX_EXCLUSION_FILTERS),
-    AfterValidator(_without_repeats),
+GitHubSubjects = Annotated[
+    tuple[GitHubSubject, ...], like(["repo:OWNER/REPOSITORY:environment:production"])
 ]
+PullAccounts = Annotated[dict[str, AccountId], like({"staging": "444455556666"})]
+_tag_key = _text(
+    "Service",
+    (r"(?s).{1,128}", "must have 1 to 128 characters"),
+    (r"(?si)(?!aws:).*", "aws: is AWS's own prefix"),
+)
+_tag_value = _text("forms", (r"(?s).{0,256}", "must have at most 256 characters"))
 ResourceTags = Annotated[
-    dict[
-        Annotated[
-            str,
-            _length(1, 128),
-            _rule(
-                lambda key: not key.lower().startswith("aws:"),
-                "aws: is AWS's own prefix",
-                "write another key",
-            ),
-        ],
-        Annotated[str, _length(0, 256)],
-    ],
-    Field(max_length=50),
+    dict[Annotated[str, _tag_key], Annotated[str, _tag_value]], like({"Service": "forms"})
 ]

@@ -10,8 +10,8 @@ import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from policies.repository_policy import Access
-from rehearsal.stack_file import StackFile, read
 from settings import Account
+from settings.stack_file import StackFile, read
 
 ROOT = Path(__file__).parents[1]
 

@@ -145,5 +145,11 @@ def test_loading_pulumi_would_be_noticed() -> None:
     assert "pulumi" in loaded("import components.image_repository")
 
 
+def test_reading_settings_needs_neither_pulumi_nor_boto3_nor_the_solver() -> None:
+    found = loaded("import settings, settings.stack_file")
+    assert not found & {"pulumi", "pulumi_aws", "boto3", "z3", "components"}
+    assert "pulumi" in loaded("import settings.program")
+
+
 def test_help_needs_neither_boto3_nor_the_solver() -> None:
     assert not loaded("import registry.__main__") & {"boto3", "pulumi", "z3", "iamprover"}

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 import pytest
@@ -10,7 +10,7 @@ from pulumi.output import Unknown
 from pulumi.runtime import MockCallArgs
 
 from rehearsal.program import Update, execute, run
-from rehearsal.stack_file import StackFile
+from settings.stack_file import StackFile
 from tests.conftest import Cloud
 
 NAMES = [
@@ -173,7 +173,7 @@ class TestLockOut:
         assert cloud.registered == []
         message = str(refused.value)
         assert f"{caller} is not one of the administratorRoles" in message
-        assert "as the old one, adding the new; as the new one, removing the old" in message
+        assert "as the old one, adding the new, then as the new one, removing the old" in message
 
     def test_a_preview_as_anybody_else_warns(
         self, prod: StackFile, caplog: pytest.LogCaptureFixture
@@ -201,6 +201,65 @@ class TestLockOut:
         assert "could not be looked up (iam:GetRole)" in caplog.text
 
 
+class TestCredentials:
+    """One sentence, where the SDK would print a traceback."""
+
+    REFUSALS: ClassVar[list[str]] = [
+        "invocation returned an error: 1 error occurred:\n\t* No valid credential sources found.",
+        "ExpiredToken: The security token included in the request is expired",
+        "AWS account ID not allowed: 444455556666",
+        "missing region information",
+    ]
+
+    @pytest.mark.parametrize("refusal", REFUSALS)
+    @pytest.mark.parametrize("token", ["getCallerIdentity", "getRegion"])
+    def test_that_aws_refuses(self, prod: StackFile, token: str, refusal: str) -> None:
+        cloud = Refusing("arn:aws:iam::111122223333:role/break-glass", token, refusal)
+        with pytest.raises(pulumi.RunError) as refused:
+            run(prod, cloud)
+        message = str(refused.value)
+        assert "\n" not in message
+        assert " ".join(refusal.split()) in message
+        assert message.endswith(
+            "log in to the stack's account (aws sso login, AWS_PROFILE) and set aws:region"
+        )
+        assert cloud.registered == []
+
+
+class TestOverwriting:
+    """The README promises that no other tag ever changes its meaning."""
+
+    @staticmethod
+    def warnings(
+        prod: StackFile, cloud: Cloud, caplog: pytest.LogCaptureFixture, **changes: Any
+    ) -> list[str]:
+        run(changed(prod, **changes), cloud, preview=True)
+        return [it.message for it in caplog.records if it.levelname == "WARNING"]
+
+    def test_a_preview_warns_once_of_every_repository_that_leaves_tags_open(
+        self, prod: StackFile, cloud: Cloud, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        entries = {
+            "one": {"tagMutability": "MUTABLE"},
+            "other": {"tagMutability": "MUTABLE"},
+            "partly": {"writeOnceTags": ["prod-*"]},
+            "none": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
+            "as-the-stack": {},
+        }
+        [warning] = self.warnings(prod, cloud, caplog, repositories=entries)
+        assert "every tag in one, other" in warning
+        assert "tags that match stg-*, merged-*, dev-*, pr-* in partly" in warning
+        assert "none," not in warning
+        assert "as-the-stack" not in warning
+        assert "choose MUTABLE_WITH_EXCLUSION with writeOnceTags for" in warning
+        assert "or IMMUTABLE_WITH_EXCLUSION for any others" in warning
+
+    def test_the_production_stack_leaves_none_open(
+        self, prod: StackFile, cloud: Cloud, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert self.warnings(prod, cloud, caplog) == []
+
+
 class Recording(Cloud):
     registered: list[str]
 
@@ -215,6 +274,19 @@ class Recording(Cloud):
         return super().new_resource(args)
 
 
+class Refusing(Recording):
+    """AWS, or the provider on its behalf, answers one of the invokes with a failure."""
+
+    def __init__(self, caller: str, token: str, refusal: str) -> None:
+        super().__init__(caller)
+        self.token, self.refusal = token, refusal
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        if self.token in args.token:
+            return {}, [("", self.refusal)]
+        return super().call(args)
+
+
 class WithoutGetRole(Cloud):
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         if "SessionContext" in args.token:
@@ -225,7 +297,7 @@ class WithoutGetRole(Cloud):
 def test_bad_settings_fail_before_anything_is_registered(prod: StackFile) -> None:
     cloud = Recording("arn:aws:iam::111122223333:role/break-glass")
     with pytest.raises(pulumi.RunError, match="2 problems"):
-        run(changed(prod, repositories={}, movableTag="x"), cloud)
+        run(changed(prod, lambdaPull="x", movableTag="x"), cloud)
     assert cloud.registered == []
 
 

@@ -10,8 +10,8 @@ from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 import settings
-from rehearsal.stack_file import read
 from settings import Account, StackSettings
+from settings.stack_file import read
 from tests.conftest import ROOT
 
 PROJECT = YAML(typ="safe", pure=True).load((ROOT / "Pulumi.yaml").read_text())

@@ -15,7 +15,7 @@ from policies.fault import InvalidInputError
 from policies.repository_policy import Access, repository_policy
 from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 from rehearsal.program import Resource, execute
-from rehearsal.stack_file import StackFile
+from settings.stack_file import StackFile
 from tests.conftest import Cloud
 
 REPOSITORY = "aws:ecr/repository:Repository"

@@ -16,8 +16,8 @@ from policies.document import to_json
 from policies.ecr_actions import Effect, actions
 from policies.fault import InvalidInputError
 from policies.repository_policy import Access, repository_policy
-from rehearsal.stack_file import StackFile
 from settings import Account
+from settings.stack_file import StackFile
 from tests.conftest import ROOT
 
 APP = "arn:aws:ecr:eu-west-2:111122223333:repository/app"

@@ -9,7 +9,9 @@ from policies.tag_mutability import (
     TAG_MUTABILITIES,
     exclusion_filters,
     is_write_once,
+    left_open,
     matches,
+    overwriting_warning,
 )
 
 
@@ -77,3 +79,32 @@ def test_the_limits_are_those_of_the_service_model() -> None:
 @pytest.mark.parametrize("pattern", ["-a", ".a", "", "a" * 129, "a b", "ä", "a\n"])
 def test_no_pattern_that_ecr_refuses_or_that_matches_no_tag(pattern: str) -> None:
     assert not PATTERN.fullmatch(pattern)
+
+
+@pytest.mark.parametrize(
+    ("tag_mutability", "filters", "patterns", "expected"),
+    [
+        ("MUTABLE", [], [], ("*",)),
+        ("IMMUTABLE", [], ["v*"], ()),
+        ("IMMUTABLE_WITH_EXCLUSION", ["latest"], ["v*"], ()),
+        ("MUTABLE_WITH_EXCLUSION", ["prod-*"], ["prod-*", "prod-1-*", "prod-1"], ()),
+        ("MUTABLE_WITH_EXCLUSION", ["prod-*"], ["stg-*", "prod*", "*"], ("stg-*", "prod*")),
+        ("MUTABLE_WITH_EXCLUSION", ["*-a", "v1"], ["v*-a", "v*"], ("v*",)),
+    ],
+)
+def test_which_tags_are_left_open(
+    tag_mutability: str, filters: list[str], patterns: list[str], expected: tuple[str, ...]
+) -> None:
+    assert left_open(tag_mutability, filters, patterns) == expected
+
+
+def test_repositories_that_leave_the_same_open_are_named_together() -> None:
+    warning = overwriting_warning({"a": ("*",), "b": ("v*",), "c": (), "d": ("*",)})
+    assert warning is not None
+    assert "(every tag in a, d; tags that match v* in b)" in warning
+    assert "MUTABLE_WITH_EXCLUSION with writeOnceTags" in warning
+    assert "(semantic versions, bare commit hashes)" in warning
+
+
+def test_nothing_is_said_where_nothing_is_open() -> None:
+    assert overwriting_warning({"a": ()}) is None

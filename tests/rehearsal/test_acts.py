@@ -16,8 +16,8 @@ from policies.tag_mutability import exclusion_filters
 from rehearsal.acts import Act, intended, perform
 from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from rehearsal.program import Resource, Update, run
-from rehearsal.stack_file import StackFile
 from settings import StackSettings, parse
+from settings.stack_file import StackFile
 
 MOVABLE = ["latest", "stable"]
 ALL = [

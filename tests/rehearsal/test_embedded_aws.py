@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, embedded_aws
-from rehearsal.stack_file import StackFile, StackFileError
+from settings.stack_file import StackFile, StackFileError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 

@@ -17,7 +17,7 @@ from rehearsal.acts import Act
 from rehearsal.program import Update
 from rehearsal.rehearse import Rehearsal, rehearse
 from rehearsal.report import Report
-from rehearsal.stack_file import read
+from settings.stack_file import read
 from tests.conftest import ROOT
 from tests.rehearsal.test_comment import read_comment
 
@@ -36,8 +36,8 @@ def weakened(project: Path) -> Path:
     program = project / "__main__.py"
     program.write_text(
         program.read_text().replace(
-            "import settings\n",
-            "import settings\n"
+            "import pulumi\n",
+            "import pulumi\n"
             "from policies import ecr_actions\n"
             "ecr_actions.ACTIONS['PutImage'] = ecr_actions.Effect.UPLOAD\n",
         )
@@ -284,8 +284,8 @@ class TestExitStatus:
         program = project / "__main__.py"
         program.write_text(
             program.read_text().replace(
-                "import settings\n",
-                "import settings\n"
+                "import pulumi\n",
+                "import pulumi\n"
                 "from policies import repository_policy as guard\n"
                 "denies = guard.denies\n"
                 "guard.denies = lambda it: [deny | {'Resource': '*'} for deny in denies(it)]\n",

@@ -2,17 +2,22 @@
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, ClassVar
 
 import botocore.session
 import pulumi
 import pytest
 from pulumi.runtime.config import CONFIG
 from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
 
 import settings
-from policies.fault import InvalidInputError
+from policies.fault import Fault, InvalidInputError, key_at
 from settings import Account, StackSettings
+from settings.model import PipelineRoleSettings, RepositorySettings
+from settings.program import load, stack_configuration
 from settings.values import RepositoryName
 
 DEPLOY = "arn:aws:iam::111122223333:role/deploy"
@@ -62,7 +67,7 @@ class TestWhatIsValid:
             "retention": (),
             "lambdaPull": False,
             "tags": {},
-            "kmsKey": None,
+            "kmsKey": "",
             "scanOnPush": True,
             "import": False,
         }
@@ -244,7 +249,7 @@ class TestOneFault:
             pytest.param(
                 {"administratorRoles": ["arn:aws:iam::111122223333:role/${aws:username}/a"]},
                 "administratorRoles[0]",
-                "without wildcards or variables",
+                "without wildcards or $",
                 id="policy variable in a path",
             ),
             pytest.param(
@@ -260,7 +265,7 @@ class TestOneFault:
                     )
                 },
                 "pipelineRole.trustedRoles[0]",
-                "the stack is to create",
+                "the very role that the stack creates",
                 id="a role that trusts itself",
             ),
             pytest.param(
@@ -272,7 +277,7 @@ class TestOneFault:
             pytest.param(
                 {"administratorRoles": ["arn:aws:sts::111122223333:assumed-role/a/session"]},
                 "administratorRoles[0]",
-                "take its role's",
+                "never of its session",
                 id="session",
             ),
             pytest.param(
@@ -308,7 +313,7 @@ class TestOneFault:
             pytest.param(
                 {"pipelineRole": created_role(trustedRoles=[DEPLOY])},
                 "administratorRoles[0]",
-                "lets this administrator become the pipeline role",
+                "lets this administrator assume the pipeline role",
                 id="an administrator who may become the pipeline",
             ),
             pytest.param(
@@ -322,12 +327,12 @@ class TestOneFault:
             ),
             pytest.param({"pipelineRole": "x"}, "pipelineRole", "a mapping", id="role as text"),
             pytest.param(
-                {"pipelineRole": {"name": "push"}}, "pipelineRole", "able to become", id="untrusted"
+                {"pipelineRole": {"name": "push"}}, "pipelineRole", "able to assume", id="untrusted"
             ),
             pytest.param(
                 {"pipelineRole": {"name": "push", "trustedRoles": []}},
                 "pipelineRole",
-                "able to become",
+                "able to assume",
                 id="trusted by none",
             ),
             pytest.param(
@@ -419,6 +424,15 @@ class TestOneFault:
         assert said in told
         assert ";" in told, "the rule, and then the fix"
 
+    @pytest.mark.parametrize("written", ["administratorRole", "adminRoles"])
+    def test_a_required_key_is_misspelt(self, written: str) -> None:
+        configuration = valid()
+        configuration[written] = configuration.pop("administratorRoles")
+        with pytest.raises(InvalidInputError) as refused:
+            parse(configuration)
+        [fault] = refused.value.faults
+        assert (fault.where, fault.fix) == ((written,), "did you mean administratorRoles?")
+
     @pytest.mark.parametrize("key", ["repositories", "pipelineRole", "administratorRoles"])
     def test_a_required_key_is_missing(self, key: str) -> None:
         configuration = valid()
@@ -426,7 +440,7 @@ class TestOneFault:
         with pytest.raises(InvalidInputError) as refused:
             parse(configuration)
         [fault] = refused.value.faults
-        assert str(fault).startswith(f"{key}: this key is required")
+        assert str(fault).startswith(f"{key}: this key is required; write it as ")
 
     @pytest.mark.parametrize(
         "subject",
@@ -517,6 +531,32 @@ class TestOneFault:
         [told] = faults(**changes)
         assert told.startswith(f"{key} = null: a key without a value")
 
+    def test_more_movable_tags_than_a_lifecycle_policy_has_rules(self) -> None:
+        [told] = faults(movableTags=[f"t{n}" for n in range(200)], retention=[])
+        assert told.startswith("movableTags = ")
+        assert told.endswith("; leave 150 out")
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            {"untagged": True, "keepNewest": 0},
+            {"untagged": False, "keepNewest": 1},
+            {"tags": "a", "keepNewest": 1, "expireAfterDays": 0},
+            {"keepNewest": 0},
+        ],
+    )
+    def test_a_faulty_retention_rule_is_told_once(self, rule: dict[str, Any]) -> None:
+        assert len(faults(retention=[rule])) == 1
+
+    def test_what_does_not_go_with_an_unknown_key(self) -> None:
+        [told] = faults(pipelineRole={"arn": DEPLOY.replace("deploy", "push"), "names": "x"})
+        assert "did you mean name?" in told
+
+    def test_a_number_too_long_for_python(self) -> None:
+        account = Account(partition="aws", id="111122223333", region="eu-west-2")
+        with pytest.raises(InvalidInputError, match="lambdaPull"):
+            settings.parse(as_pulumi_has_it(valid()) | {"lambdaPull": "1" * 5000}, account)
+
     def test_a_policy_that_is_too_long(self) -> None:
         accounts = {f"account-{n}": f"{n:012}" for n in range(300)}
         [told] = faults(pullAccounts=accounts)
@@ -541,12 +581,12 @@ class TestAllFaults:
             },
         )
         assert [re.split(r" = |: ", it)[0] for it in told] == [
-            "movableTag",
+            "repositories.App",
+            "repositories.app.kmsKey",
             "tagMutability",
             "pullAccounts.dev",
             "pullAccounts.stg",
-            "repositories.App",
-            "repositories.app.kmsKey",
+            "movableTag",
             "administratorRoles[0]",
             "repositories.app.retention[0].keepNewest",
         ]
@@ -600,7 +640,7 @@ class TestAllFaults:
         token = CONFIG.set({f"container-images:{key}": value for key, value in keys.items()})
         try:
             with pytest.raises(pulumi.RunError) as refused:
-                settings.load(account)
+                load(account)
         finally:
             CONFIG.reset(token)
         first, *rest = str(refused.value).splitlines()
@@ -610,6 +650,105 @@ class TestAllFaults:
         assert [line[:5] for line in rest] == ["  1. ", "  2. "]
 
 
+ENTRY = {
+    "tagMutability": "MUTABLE_WITH_EXCLUSION",
+    "writeOnceTags": ["v*"],
+    "retention": [
+        {"tags": "v*", "keepNewest": 2},
+        {"untagged": True, "expireAfterDays": 1},
+        {"any": True, "keepNewest": 1},
+    ],
+    "lambdaPull": True,
+    "tags": {"Team": "forms"},
+    "kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1",
+    "scanOnPush": True,
+    "import": False,
+}
+EVERY_KEY: dict[str, Any] = {
+    "repositories": {"app": ENTRY},
+    "tagMutability": "MUTABLE_WITH_EXCLUSION",
+    "movableTags": ["latest"],
+    "writeOnceTags": ["v*"],
+    "pipelineRole": {
+        "name": "push",
+        "path": "/",
+        "permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary",
+        "trustedCodeBuildProjects": ["arn:aws:codebuild:eu-west-2:111122223333:project/x1"],
+        "trustedGitHubSubjects": ["repo:o/r:environment:production"],
+        "trustedRoles": ["arn:aws:iam::111122223333:role/ci"],
+    },
+    "additionalPipelineRoles": ["arn:aws:iam::111122223333:role/other"],
+    "administratorRoles": ["arn:aws:iam::111122223333:role/break-glass"],
+    "pullAccounts": {"dev": "444455556666"},
+    "pullOrganization": "o-abcdefghij",
+    "lambdaPull": True,
+    "retention": ENTRY["retention"],
+}
+
+
+def places(value: Any, *where: str | int) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Every place in a configuration, and what is there."""
+    if where:
+        yield where, value
+    if isinstance(value, dict | list):
+        children = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, child in children:
+            yield from places(child, *where, key)
+
+
+def with_value(where: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    configuration = deepcopy(EVERY_KEY)
+    *outer, last = where
+    spot: Any = configuration
+    for step in outer:
+        spot = spot[step]
+    spot[last] = value
+    return configuration
+
+
+def told_about(where: tuple[str | int, ...], value: Any) -> list[Fault]:
+    """The faults of the value in that place, not of what it has within."""
+    try:
+        parse(with_value(where, value))
+    except InvalidInputError as refused:
+        return [it for it in refused.faults if it.where == where]
+    return []
+
+
+class TestHints:
+    """Whoever writes something of the wrong kind is shown something of the right one."""
+
+    WRONG: ClassVar[list[Any]] = ["", "foo", 150, 1.5, True, [], ["a"], {}, {"a": "b"}, None]
+
+    def test_everything_is_there_and_valid(self) -> None:
+        parse(EVERY_KEY)
+        assert EVERY_KEY.keys() == {it.alias for it in StackSettings.model_fields.values()}
+        assert ENTRY.keys() == {it.alias for it in RepositorySettings.model_fields.values()}
+        role = {it.alias for it in PipelineRoleSettings.model_fields.values()}
+        assert EVERY_KEY["pipelineRole"].keys() == role - {"arn"}
+
+    @pytest.mark.parametrize("where", [it for it, _ in places(EVERY_KEY)], ids=key_at)
+    def test_an_example_is_one_that_fits(self, where: tuple[str | int, ...]) -> None:
+        [right] = [it for place, it in places(EVERY_KEY) if place == where]
+        told = [
+            fault
+            for wrong in self.WRONG
+            if isinstance(right, str) or type(wrong) is not type(right)
+            for fault in told_about(where, wrong)
+        ]
+        assert told
+        for fault in told:
+            shown = re.search(r"write (?:it as|one such as) (.*)$|such as (.*)$", fault.fix)
+            assert shown, fault
+            example = YAML(typ="safe", pure=True).load(shown[1] or shown[2])
+            assert told_about(where, example) == [], fault
+
+    def test_a_hint_that_does_not_fit_would_be_noticed(self) -> None:
+        assert told_about(("administratorRoles",), ["latest"]) == []
+        assert told_about(("administratorRoles", 0), "latest")
+        assert told_about(("pipelineRole",), ["latest"])
+
+
 class TestWhereTheKeysAreRead:
     def test_from_what_the_language_host_hands_over(
         self, monkeypatch: pytest.MonkeyPatch, account: Account
@@ -617,13 +756,23 @@ class TestWhereTheKeysAreRead:
         keys = as_pulumi_has_it(valid())
         handed = {f"container-images:{key}": value for key, value in keys.items()}
         monkeypatch.setenv("PULUMI_CONFIG", json.dumps(handed | {"aws:region": "eu-west-2"}))
-        assert settings.stack_configuration() == keys
-        assert settings.load(account) == settings.parse(keys, account)
+        assert stack_configuration() == handed | {"aws:region": "eu-west-2"}
+        assert load(account) == settings.parse(keys, account)
 
     def test_from_what_a_program_has_set(self) -> None:
-        token = CONFIG.set({"container-images:lambdaPull": "true", "other:lambdaPull": "false"})
+        keys = {"container-images:lambdaPull": "true", "other:lambdaPull": "false"}
+        token = CONFIG.set(keys)
         try:
-            assert settings.stack_configuration() == {"lambdaPull": "true"}
+            assert stack_configuration() == keys
+        finally:
+            CONFIG.reset(token)
+
+    def test_a_namespace_like_the_projects_is_told_with_the_rest(self, account: Account) -> None:
+        keys = {f"container-images:{key}": it for key, it in as_pulumi_has_it(valid()).items()}
+        token = CONFIG.set(keys | {"container-image:lambdaPull": "true", "aws:region": "x"})
+        try:
+            with pytest.raises(pulumi.RunError, match="did you mean container-images:lambdaPull"):
+                load(account)
         finally:
             CONFIG.reset(token)
 

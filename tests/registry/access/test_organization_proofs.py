@@ -12,8 +12,8 @@ from policies.ecr_actions import ACTIONS, Effect, actions
 from policies.repository_policy import Access, repository_policy
 from registry.access import proofs as proofs_module
 from registry.access.proofs import Claim, Proof, RegistryClaim, alike, prove, prove_registry
-from rehearsal.stack_file import StackFile
 from settings import Account, parse
+from settings.stack_file import StackFile
 from tests.registry.access.test_proofs import (
     ANY_ROLE,
     ARN,

@@ -1,11 +1,13 @@
 """The stack files, as the Pulumi CLI reads them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from rehearsal.stack_file import StackFile, StackFileError, read
+from settings import Account
+from settings.stack_file import StackFile, StackFileError, read
 
 PROJECT = """
 name: container-images
@@ -72,22 +74,22 @@ REGION = "aws:region: eu-west-2"
     [
         ("config: {a: 1, a: 2}", "line 1.*duplicate key"),
         ("config:\n  x:\n    b: 1\n    b: 2", "line 4.*duplicate key"),
-        ("config: {x: {1: a}}", "in x, the key 1 is no text"),
-        ("config: {x: [{true: a}]}", "in x, the key True is no text"),
+        ("config: {x: {1: a}}", "in x, the key 1 is not text"),
+        ("config: {x: [{true: a}]}", "in x, the key True is not text"),
         ("config: [", "line 1 is no YAML"),
         ("config: {a: 2026-02-30}", "no YAML that the CLI reads"),
-        ("- config", "the file is to be a mapping"),
-        ("", "the file is to be a mapping"),
-        ("config: [a]", "config is to be a mapping"),
-        ("config: text", "config is to be a mapping"),
+        ("- config", "the file must be a mapping"),
+        ("", "the file must be a mapping"),
+        ("config: [a]", r'config = \["a"\]: must be a mapping'),
+        ("config: text", "config = .*must be a mapping"),
         (f"environment: [shared]\nconfig: {{{REGION}}}", "Pulumi ESC"),
         ("config: {x: {secure: abc}}", "encrypted"),
-        ("config: {}", "aws:region is to be the name of a Region"),
-        ("config: {aws:region: 5}", "aws:region is to be the name of a Region"),
-        (f"config: {{{REGION}, aws:defaultTags: foo}}", "aws:defaultTags is to be a mapping"),
-        (f"config: {{{REGION}, aws:defaultTags: {{tags: null}}}}", "aws:defaultTags is"),
-        (f"config: {{{REGION}, aws:allowedAccountIds: [1]}}", "aws:allowedAccountIds is"),
-        (f"config: {{{REGION}, aws:allowedAccountIds: x}}", "aws:allowedAccountIds is"),
+        ("config: {}", "aws:region: must be the name of a Region"),
+        ("config: {aws:region: 5}", "aws:region = 5: must be the name of a Region"),
+        (f"config: {{{REGION}, aws:defaultTags: foo}}", "aws:defaultTags = .*must be a mapping"),
+        (f"config: {{{REGION}, aws:defaultTags: {{tags: null}}}}", "aws:defaultTags = "),
+        (f"config: {{{REGION}, aws:allowedAccountIds: [1]}}", "aws:allowedAccountIds = "),
+        (f"config: {{{REGION}, aws:allowedAccountIds: x}}", "aws:allowedAccountIds = "),
     ],
 )
 def test_what_the_cli_refuses_or_a_rehearsal_cannot_know(
@@ -132,6 +134,102 @@ def test_a_stack_that_is_not_there(project: Path) -> None:
     stack(project, f"config: {{{REGION}}}")
     with pytest.raises(StackFileError, match="no such stack; there is dev"):
         read(project, "prod")
+
+
+def test_a_folder_is_no_stack(project: Path) -> None:
+    stack(project, f"config: {{{REGION}}}")
+    (project / "Pulumi.dir.yaml").mkdir()
+    (project / "Pulumi.a.b.yaml").touch()
+    with pytest.raises(StackFileError, match=r"no such stack; there is a\.b, dev$"):
+        read(project, "dir")
+
+
+def told(project: Path, text: str) -> list[str]:
+    """The numbered faults, each without what is said of it."""
+    with pytest.raises(StackFileError) as refused:
+        stack(project, text)
+    return re.findall(r"^  \d+\. (\S+?)(?: =|: )", str(refused.value), re.MULTILINE)
+
+
+def test_all_problems_come_at_once_those_of_the_settings_too(project: Path) -> None:
+    assert told(
+        project,
+        """
+confg:
+  aws:allowedAccountIds: x
+  secret: {secure: abc}
+  container-image:lambdaPull: true
+  container-images:tagMutability: IMMUTABLE
+  container-images:administratorRoles: [arn:aws:iam::444455556666:role/deploy]
+  container-images:repositories:
+    app: {kmsKey: "arn:aws:kms:eu-west-1:444455556666:key/1"}
+""",
+    ) == [
+        "confg",
+        "secret",
+        "aws:region",
+        "aws:allowedAccountIds",
+        "container-image:lambdaPull",
+        "tagMutability",
+        "pipelineRole",
+        "secret",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("confg: {}", "did you mean config?"),
+        ("environments: [a]", "did you mean environment?"),
+        ("zzz: 1", "the keys here are config, secretsprovider"),
+    ],
+)
+def test_a_top_level_key_that_the_cli_would_pass_over(
+    project: Path, written: str, said: str
+) -> None:
+    with pytest.raises(StackFileError, match=re.escape(said)):
+        stack(project, f"config: {{{REGION}}}\n{written}")
+
+
+def test_only_that_is_told_of_a_stack_whose_values_the_service_has(project: Path) -> None:
+    """Any key that is missing here may be there."""
+    assert told(project, "environment: [shared]\nconfig: {aws:region: 5}") == ["environment"]
+
+
+def test_every_top_level_key_of_the_cli_is_taken(project: Path) -> None:
+    keys = "secretsprovider: awskms://x\nencryptedkey: x\nencryptionsalt: v1:x"
+    assert stack(project, f"config: {{{REGION}}}\n{keys}")
+
+
+@pytest.mark.parametrize("namespace", ["container-image", "containers-images", "container_images"])
+def test_a_namespace_like_the_projects(project: Path, namespace: str) -> None:
+    with pytest.raises(StackFileError, match=r"did you mean container-images:lambdaPull\?"):
+        stack(project, f"config: {{{REGION}, {namespace}:lambdaPull: true}}")
+
+
+def test_namespaces_of_others(project: Path) -> None:
+    others = "pulumi:disable-default-providers: [x], aws-native:region: x, awsx:a: b, random:x: y"
+    assert stack(project, f"config: {{{REGION}, {others}}}")
+
+
+ROLES = ", administratorRoles: [x, arn:aws-cn:iam::111122223333:role/a]"
+
+
+@pytest.mark.parametrize(
+    ("config", "account"),
+    [
+        ("", Account(partition="aws", id="123456789012", region="eu-west-2")),
+        (ROLES, Account(partition="aws-cn", id="111122223333", region="eu-west-2")),
+        (
+            f"{ROLES}, aws:allowedAccountIds: ['444455556666']",
+            Account(partition="aws-cn", id="444455556666", region="eu-west-2"),
+        ),
+    ],
+)
+def test_where_a_stack_is_as_far_as_its_file_tells(
+    project: Path, config: str, account: Account
+) -> None:
+    assert stack(project, f"config: {{{REGION}{config}}}").account == account
 
 
 def test_a_project_that_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,212 @@
+"""What the Pulumi CLI makes of Pulumi.yaml and Pulumi.<stack>.yaml before it starts the program.
+
+The rules are the CLI's own: `sdk/go/common/workspace/{project,config}.go` in pulumi/pulumi.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from policies.fault import ABSENT, Fault, InvalidInputError
+from settings import NAMESPACE, Account, explain, misspelt_namespaces, parse
+
+
+class StackFileError(Exception):
+    """The CLI would refuse these files, or what they say is not known without the service."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackFile:
+    """A stack as the program sees it."""
+
+    directory: Path
+    """Where Pulumi.yaml is, and `__main__.py` beside it."""
+    project: str
+    stack: str
+    config: Mapping[str, str]
+    """Every key with its namespace, defaults included. Text as it is, all else as JSON."""
+
+    def config_in(self, namespace: str) -> dict[str, str]:
+        """The keys of a namespace, without it."""
+        prefix = f"{namespace}:"
+        return {
+            key.removeprefix(prefix): text
+            for key, text in self.config.items()
+            if key.startswith(prefix)
+        }
+
+    def of_provider(self, key: str) -> Any:
+        """A setting of the AWS provider, decoded, or None."""
+        text = self.config.get(f"aws:{key}")
+        try:
+            return text if text is None else json.loads(text)
+        except json.JSONDecodeError:
+            return text
+
+    @property
+    def account(self) -> Account:
+        """Where the stack is, as far as its own file tells: the Region may be empty.
+
+        The account is the first of aws:allowedAccountIds, or that of the first administrator role.
+        """
+        arns = self.config.get(f"{self.project}:administratorRoles", "")
+        role = re.search(r"arn:(aws[a-z-]*):iam::(\d{12}):", arns)
+        partition, account = role.groups() if role else ("aws", "123456789012")
+        allowed, region = self.of_provider("allowedAccountIds"), self.of_provider("region")
+        if isinstance(allowed, list) and allowed and isinstance(allowed[0], str):
+            account = allowed[0]
+        return Account(
+            partition=partition, id=account, region=region if isinstance(region, str) else ""
+        )
+
+    @property
+    def default_tags(self) -> dict[str, str]:
+        """What the AWS provider puts on every resource, as text."""
+        tags = (self.of_provider("defaultTags") or {}).get("tags", {})
+        return {key: _text(value) for key, value in tags.items()}
+
+
+def read(directory: Path, stack: str) -> StackFile:
+    """Read a stack of the project that `directory` belongs to.
+
+    Raises StackFileError. Where the files can be read, it names every problem at once, those of the
+    settings too.
+    """
+    directory = _project_directory(directory)
+    stack_file = _stack_file(directory, stack)
+    project = _mapping(directory / "Pulumi.yaml")
+    contents = _mapping(stack_file)
+    faults = [*_top_level_faults(contents)]
+    if "environment" in contents:
+        raise StackFileError(explain(InvalidInputError(faults)))
+    # Under a misspelt `config`, the CLI reads nothing; what is there is told of all the same.
+    meant = (it for it in ("config", *contents) if it in contents and _near(it) == ["config"])
+    written = contents.get(next(meant, "config")) or {}
+    if not isinstance(written, dict):
+        faults.append(_misshapen(("config",), written, "a mapping", "{aws:region: eu-west-2}"))
+        written = {}
+    config: dict[str, str] = {}
+    for key, declared in (project.get("config") or {}).items():
+        if isinstance(declared, dict) and "default" in declared:
+            config[_namespaced(key, project["name"])] = _text(declared["default"])
+    for key, value in written.items():
+        if isinstance(value, dict) and value.keys() == {"secure"}:
+            faults.append(
+                Fault(
+                    where=(key,),
+                    rule="it is encrypted, and only the Pulumi CLI can decrypt it",
+                    fix="use a stack file that has a stand-in in plain text",
+                )
+            )
+        config[_namespaced(key, project["name"])] = _text(value)
+    read_stack = StackFile(directory=directory, project=project["name"], stack=stack, config=config)
+    faults += [*_provider_faults(read_stack), *misspelt_namespaces(config)]
+    if faults:
+        try:
+            parse(read_stack.config_in(NAMESPACE), read_stack.account, faults)
+        except InvalidInputError as invalid:
+            raise StackFileError(explain(invalid)) from None
+    return read_stack
+
+
+def _project_directory(directory: Path) -> Path:
+    for candidate in (directory, *directory.parents):
+        if (candidate / "Pulumi.yaml").is_file():
+            return candidate
+    raise StackFileError(
+        f"there is no Pulumi.yaml in {directory} or above it; start in the project's directory"
+    )
+
+
+def _stack_file(directory: Path, stack: str) -> Path:
+    files = {
+        it.name.removeprefix("Pulumi.").removesuffix(".yaml"): it
+        for it in sorted(directory.glob("Pulumi.*.yaml"))
+        if it.is_file()
+    }
+    if stack not in files:
+        raise StackFileError(f"there is no such stack; there is {', '.join(files) or 'none'}")
+    return files[stack]
+
+
+_TOP_LEVEL: Final = ("config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment")
+"""https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/"""
+
+
+def _top_level_faults(contents: Mapping[str, Any]) -> Iterator[Fault]:
+    """The CLI passes over a key that it does not know, so that a misspelt `config` is empty."""
+    for key in (it for it in contents if it not in _TOP_LEVEL):
+        near = _near(key)
+        fix = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(_TOP_LEVEL)}"
+        yield Fault(where=(key,), rule="a stack file has no such key", fix=fix)
+    if "environment" in contents:
+        yield Fault(
+            where=("environment",),
+            rule="the values of a Pulumi ESC environment are known to the service alone",
+            fix="use a stack file that has them itself",
+        )
+
+
+def _near(key: str) -> list[str]:
+    return difflib.get_close_matches(key, _TOP_LEVEL, n=1)
+
+
+def _provider_faults(stack: StackFile) -> Iterator[Fault]:
+    """What the AWS provider would not understand, of the keys that this project reads."""
+    region, tags, accounts = map(stack.of_provider, ("region", "defaultTags", "allowedAccountIds"))
+    if not isinstance(region, str):
+        yield _misshapen(("aws:region",), region, "the name of a Region", "eu-west-2")
+    if tags is not None and not (isinstance(tags, dict) and isinstance(tags.get("tags"), dict)):
+        yield _misshapen(("aws:defaultTags",), tags, "a mapping", "{tags: {Team: forms}}")
+    if accounts is not None and not (
+        isinstance(accounts, list) and all(isinstance(it, str) for it in accounts)
+    ):
+        yield _misshapen(
+            ("aws:allowedAccountIds",), accounts, "a list of texts", '["111122223333"]'
+        )
+
+
+def _misshapen(where: tuple[str], value: Any, kind: str, example: str) -> Fault:
+    value = ABSENT if value is None else value
+    return Fault(where=where, value=value, rule=f"must be {kind}", fix=f"write it as {example}")
+
+
+def _namespaced(key: str, project: str) -> str:
+    return key if ":" in key else f"{project}:{key}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """A file's contents: YAML 1.2, whose `no` is text, as the CLI reads it."""
+    try:
+        contents = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise StackFileError(
+            f"line {line} is no YAML that the CLI reads: {error.problem}"
+        ) from None
+    except ValueError as error:  # of the encoding, or of a date
+        raise StackFileError(f"the file is no YAML that the CLI reads: {error}") from None
+    return _texts_for_keys(contents, "the file")
+
+
+def _texts_for_keys(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise StackFileError(f"{where} must be a mapping")
+    for key, child in value.items():
+        if not isinstance(key, str):
+            raise StackFileError(f"in {where}, the key {key} is not text; write it in quotes")
+        for it in child if isinstance(child, list) else [child]:
+            if isinstance(it, dict):
+                _texts_for_keys(it, key)
+    return value
