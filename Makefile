@@ -6,11 +6,31 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# A build server answers no questions: CI=true, which GitHub Actions and buildspec.yml set.
+ifdef CI
+NO_QUESTIONS := --non-interactive --color never
+YES := --yes
+endif
+POLICIES := $(if $(wildcard policypack/PulumiPolicy.yaml),--policy-pack policypack)
+
+# The local cloud: moto's server as AWS, and a folder for Pulumi's state. Real credentials stay out.
+LOCAL := .local
+ifneq ($(filter local,$(STACK) $(MAKECMDGOALS)),)
+export PULUMI_BACKEND_URL := file://$(CURDIR)/$(LOCAL)
+export PULUMI_CONFIG_PASSPHRASE := local
+export AWS_ENDPOINT_URL := http://127.0.0.1:5005
+export AWS_ACCESS_KEY_ID := local
+export AWS_SECRET_ACCESS_KEY := local
+export AWS_DEFAULT_REGION := eu-west-2
+unexport AWS_PROFILE AWS_SESSION_TOKEN
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help rehearse access test lint types bench seen preview up constraints clean
+.PHONY: help rehearse access test lint types bench seen movers new preview up drift local local-down \
+  constraints clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
 	@echo "Setting up $(VENV), which takes a minute or two the first time" >&2
@@ -27,9 +47,12 @@ access: $(INSTALLED) ## print what is proved of STACK and who can do what, in Ma
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest --quiet --numprocesses 2
 
-lint: $(INSTALLED) ## check format and style
+lint: $(INSTALLED) ## check format and style, and the workflows of CI
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/zizmor --offline --no-progress --quiet .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 types: $(INSTALLED) ## check types
 	$(BIN)/mypy
@@ -41,11 +64,43 @@ seen: $(INSTALLED) ## with an AWS account: who would be denied what they have do
 	@$(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json \
 	  | $(BIN)/python -m registry movers --seen --plan -
 
-preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: what an update of STACK would do
-	pulumi preview --refresh --diff --stack $(STACK)
+movers: $(INSTALLED) ## with an AWS account: fail if anybody but the pipeline roles of STACK could move a tag
+	@plan=$$(mktemp) && trap 'rm -f "$$plan"' EXIT \
+	  && $(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json > "$$plan" \
+	  && only=$$($(BIN)/python .ci/pipeline_roles.py < "$$plan") \
+	  && $(BIN)/python -m registry movers --plan "$$plan" $$only $(MOVERS)
 
-up: $(INSTALLED) ## with the Pulumi CLI and an AWS account: update STACK
-	pulumi up --refresh --stack $(STACK)
+new: ## copy the starter's settings to a stack of your own, STACK
+	@if [ -e Pulumi.$(STACK).yaml ]; then \
+	  echo "Pulumi.$(STACK).yaml exists; name a new stack: make new STACK=name" >&2; exit 1; fi
+	@cp Pulumi.starter.yaml Pulumi.$(STACK).yaml
+	@echo "Pulumi.$(STACK).yaml is yours to edit; then make rehearse STACK=$(STACK)"
+
+preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: what an update of STACK would do
+	pulumi preview --refresh --diff $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
+
+up: $(INSTALLED) ## with the Pulumi CLI and an AWS account: update STACK (CI=true asks nothing)
+	pulumi up --refresh $(YES) $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
+
+drift: $(INSTALLED) ## with the Pulumi CLI and an AWS account: fail if AWS is not as STACK declares
+	pulumi preview --refresh --diff --expect-no-changes $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
+
+local: $(INSTALLED) local-down ## with the Pulumi CLI: bring the stack local up on moto's server, and move a tag
+	@mkdir -p $(LOCAL)
+	@MOTO_ACCOUNT_ID=111122223333 nohup $(BIN)/moto_server --port 5005 > $(LOCAL)/moto.log 2>&1 \
+	  & echo $$! > $(LOCAL)/moto.pid
+	$(BIN)/python -m rehearsal.local prepare
+	pulumi stack select --create local
+	$(MAKE) up STACK=local CI=true
+	$(BIN)/python -m rehearsal.local push
+	$(BIN)/python -m registry resolve app
+	$(BIN)/python -m registry move app prod-2222222-1764007200
+	$(BIN)/python -m registry resolve app
+	@echo "It runs until make local-down. Meanwhile: make preview STACK=local, make drift STACK=local"
+
+local-down: ## stop the local cloud and remove all of it
+	@if [ -f $(LOCAL)/moto.pid ]; then kill "$$(cat $(LOCAL)/moto.pid)" 2> /dev/null || true; fi
+	@rm -rf $(LOCAL)
 
 constraints: ## resolve all dependencies anew
 	@$(PYTHON) -m venv $(VENV)
@@ -54,6 +109,6 @@ constraints: ## resolve all dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header \
 	  --output-file constraints.txt requirements-dev.txt
 
-clean: ## remove what was set up and cached
+clean: local-down ## remove what was set up and cached
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

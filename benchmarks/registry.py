@@ -62,7 +62,7 @@ def main(console: Console) -> None:
         f"registry move, the whole process, median of {RUNS} runs\n"
         f"  two bare boto3 calls      {floor * 1000:5.0f} ms\n"
         f"  python -m registry move   {ours * 1000:5.0f} ms\n"
-        f"  ratio                     {ours / floor:5.2f}, to be {TARGET} at most"
+        f"  ratio                     {ours / floor:5.2f}, target: at most {TARGET}"
     )
 
 

@@ -1,6 +1,6 @@
 """ImageRepository: an ECR repository with its retention and its guard."""
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 import pulumi
 import pulumi_aws as aws
@@ -69,7 +69,9 @@ class ImageRepository(pulumi.ComponentResource):
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
         guard = to_json(repository_policy(args["access"]))
         lifecycle_policy = to_json(
-            retention.lifecycle_policy(args["movable_tags"], args.get("retention", []))
+            retention.lifecycle_policy(
+                args["movable_tags"], [_whole(rule) for rule in args.get("retention", [])]
+            )
         )
         filters = exclusion_filters(
             args["tag_mutability"], args["movable_tags"], args.get("write_once_tags", [])
@@ -131,3 +133,15 @@ class ImageRepository(pulumi.ComponentResource):
                 "tagMutability": self.tag_mutability,
             }
         )
+
+
+def _whole(rule: retention.RetentionRule) -> retention.RetentionRule:
+    """The rule with whole numbers: a program in another language hands 50 over as 50.0.
+
+    Pulumi's protocol has floating-point numbers alone, and the SDK leaves those within an input be.
+    """
+    whole = {
+        key: int(it) if isinstance(it, float) and it.is_integer() else it
+        for key, it in rule.items()
+    }
+    return cast("retention.RetentionRule", whole)

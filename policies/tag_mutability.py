@@ -27,6 +27,9 @@ PATTERN: Final = re.compile(r"[0-9a-zA-Z_*][0-9a-zA-Z._*-]{0,127}")
 """A tag pattern. ECR also takes a leading `.` or `-`, with which no tag can begin: such a pattern
 would protect nothing, and nobody would be told."""
 
+DEFAULT_MOVABLE_TAGS: Final = ("latest",)
+"""The tags that the pipeline moves where nothing says which: ADR040's."""
+
 MAX_EXCLUSION_FILTERS: Final = 5
 MAX_FILTER_WILDCARDS: Final = 2
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from typer.core import TyperGroup
 
 from policies.fault import InvalidInputError
 from registry.aws import reference
-from registry.aws.errors import RefusedError, explain
+from registry.aws.errors import AwsError, RefusedError, explain
 from registry.aws.images import Repository
 from registry.aws.reference import InvalidReferenceError, Reference
 from registry.aws.session import Aws
@@ -25,31 +26,49 @@ _T = TypeVar("_T")
 # --- What is asked --------------------------------------------------------------------------------
 
 
+def _usage(parse: Callable[[str], _T]) -> Callable[[str], _T]:
+    """A parser whose faults are wrong usage: exit status 2."""
+
+    def parsed(text: str) -> _T:
+        try:
+            return parse(text)
+        except InvalidReferenceError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parsed
+
+
+image_reference_of: Final = _usage(reference.parse)
+"""A REPOSITORY argument, maybe with a tag or a digest."""
+
+tag_of: Final = _usage(reference.tag)
+"""A TAG argument."""
+
+image_of: Final = _usage(reference.image)
+"""An argument that is a tag or a digest."""
+
+
 def repository_of(text: str) -> Reference:
-    """A REPOSITORY argument."""
-    try:
-        return reference.parse(text)
-    except InvalidReferenceError as error:
-        raise typer.BadParameter(str(error)) from None
+    """A REPOSITORY argument, without an image."""
+    found = image_reference_of(text)
+    if found.image is not None:
+        raise typer.BadParameter(f"{text!r} names an image: leave {found.image} out")
+    return found
 
 
-def tag_of(text: str) -> str:
-    """A TAG argument."""
-    if not reference.is_tag(text):
-        raise typer.BadParameter(f"{text!r} is no tag: 1 to 128 letters, digits and . _ -")
-    return text
+def option(parser: Callable[[str], Any], metavar: str, help_text: str) -> Any:
+    """An option with a value, whose default its help says if there is one to say."""
+    return typer.Option(parser=parser, metavar=metavar, help=help_text, show_default=False)
 
 
-def digest_of(text: str) -> str:
-    """A DIGEST argument."""
-    if not reference.is_digest(text):
-        raise typer.BadParameter(f"{text!r} is no digest: sha256: and 64 hex digits, lower case")
-    return text
+def argument(parser: Callable[[str], Any], metavar: str, help_text: str) -> Any:
+    """An argument, likewise."""
+    return typer.Argument(parser=parser, metavar=metavar, help=help_text, show_default=False)
 
 
 def file_option(help_text: str) -> Any:
     """An option that names a file."""
-    return typer.Option(parser=Path, metavar="FILE", help=help_text, show_default=False)
+    return option(Path, "FILE", help_text)
 
 
 def role_of(text: str) -> str:
@@ -59,21 +78,44 @@ def role_of(text: str) -> str:
     return text
 
 
+REPOSITORY_HELP: Final = (
+    "Name, ARN or URI of the repository. An ARN and a URI say the account and Region too"
+)
 RepositoryArgument = Annotated[
-    Reference,
-    typer.Argument(
-        parser=repository_of,
-        metavar="REPOSITORY",
-        help="Name, ARN or URI of the repository. An ARN and a URI say the account and Region too.",
-        show_default=False,
-    ),
+    Reference, argument(repository_of, "REPOSITORY", f"{REPOSITORY_HELP}.")
 ]
-TagArgument = Annotated[str, typer.Argument(parser=tag_of, metavar="TAG", help="The tag.")]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object and nothing else; of a failure, one on standard error.",
+    ),
 ]
 
 # --- Around every command -------------------------------------------------------------------------
+
+
+class Commands(TyperGroup):
+    """The commands, and how they fail: with a line of text, or with --json with an object.
+
+    The object is `{"error": sentence, "kind": "refused" | "aws" | "usage", "code": AWS's name of
+    the error, or null}`.
+    """
+
+    def invoke(self, ctx: Any) -> Any:  # a Context, of a module that typer keeps to itself
+        """Run the command that is asked for. A failure ends it with exit status 1 or 2."""
+        as_json = "--json" in ctx.args
+        try:
+            return super().invoke(ctx)
+        except RefusedError as error:
+            problem, kind, code, status = str(error), error.kind, error.code, FAILED
+        except typer.TyperException as error:
+            if not as_json:
+                raise  # typer tells of wrong usage with the command's synopsis
+            problem, kind, code, status = error.format_message(), "usage", None, error.exit_code
+        told = {"error": " ".join(problem.split()), "kind": kind, "code": code}
+        say(json.dumps(told) if as_json else problem)
+        raise typer.Exit(status)
 
 
 @contextmanager
@@ -81,22 +123,28 @@ def work(repository: Reference) -> Iterator[tuple[Aws, Repository]]:
     """AWS and the repository in it."""
     with reported(str(repository)):
         aws = Aws(repository.region)
-        yield aws, Repository(aws.ecr(), repository)
+        client = aws.ecr()
+    with reported(f"{repository} in {aws.region}"):
+        yield aws, Repository(client, repository)
 
 
 @contextmanager
 def reported(about: str) -> Iterator[None]:
-    """What goes wrong ends the command, in one line."""
+    """What AWS does not do becomes an AwsError, which ends the command with its fix."""
     try:
         yield
-    except RefusedError as error:
-        problem = str(error)
     except (ClientError, BotoCoreError) as error:
-        problem = explain(error, about)
-    else:
-        return
-    say(problem)
-    raise typer.Exit(FAILED)
+        raise AwsError(explain(error, about), error) from None
+    except Exception as error:
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 loaded by now, if raised
+
+        if not isinstance(error, ResponseParserError):
+            raise
+        raise AwsError(
+            f"{about}: what answered is not AWS; check what stands between here and there (a "
+            "proxy, AWS_ENDPOINT_URL)",
+            error,
+        ) from None
 
 
 def read(file: Path, parse: Callable[[str], _T]) -> _T:

@@ -1,10 +1,61 @@
 """How the commands write for people, and that they are still at work."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+import sys
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
+
+Cell = str | tuple[str, str]
+"""What stands in a table: a text, or a text and its style in rich's words ("bold red")."""
+
+_NARROWEST: Final = 12
+"""Characters that a column which may be folded keeps."""
+
+
+def print_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    folds: Collection[str] = (),
+    right: Collection[str] = (),
+) -> None:
+    """Print a table on standard output: headings, and one line for each row.
+
+    Where standard output is no terminal, that holds without exception, so that grep finds whole
+    rows: nothing is folded or cut, and a line break in a cell becomes a space. On a terminal cells
+    keep their line breaks, and the columns of `folds` are folded to the terminal's width; all
+    others stay whole, however narrow it is. The columns of `right` are set to the right.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415 no command but those with tables needs rich
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    on_terminal = sys.stdout.isatty()
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    cells = [[it if isinstance(it, tuple) else (it, "") for it in row] for row in rows]
+    if not on_terminal:
+        cells = [[(" ".join(text.split()), style) for text, style in row] for row in cells]
+    width = 0
+    for number, heading in enumerate(headings):
+        lines = [heading, *(line for row in cells for line in row[number][0].splitlines())]
+        longest = max(map(cell_len, lines))
+        fold = on_terminal and heading in folds
+        width += 2 + (min(longest, _NARROWEST) if fold else longest)
+        table.add_column(
+            heading,
+            overflow="fold",
+            no_wrap=not fold,
+            justify="right" if heading in right else "left",
+        )
+    for row in cells:
+        table.add_row(*(Text(text, style) for text, style in row))
+    console = Console(highlight=False)
+    console.width = max(console.width, width)
+    console.print(table)
 
 
 def tracked(steps: Sequence[str], what: str) -> Iterable[str]:
@@ -17,13 +68,23 @@ def tracked(steps: Sequence[str], what: str) -> Iterable[str]:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """A sign on standard error that work goes on, where that is a terminal."""
+def working(what: str, after: float = 0.0) -> Iterator[None]:
+    """A sign on standard error that work goes on, `after` so many seconds, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
     from rich.console import Console  # noqa: PLC0415 see above
 
-    console = Console(stderr=True)
-    with console.status(what) if console.is_terminal else nullcontext():
+    status = Console(stderr=True).status(what)
+    timer = threading.Timer(after, status.start)
+    timer.daemon = True  # an interrupt does not wait for it
+    timer.start()
+    try:
         yield
+    finally:
+        timer.cancel()
+        timer.join()
+        status.stop()
 
 
 def brief(text: str) -> str:

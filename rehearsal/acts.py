@@ -264,7 +264,7 @@ class _Scene:
         found = resolve(self.operated, tag)
         if (found.image.digest, found.commit) != (self.first.digest, self.first.commit):
             raise _FailedError(f"{self.repository.name}: {tag} was resolved to {found.image}")
-        return f"{tag} is {_short(str(found.unique_tag))}, of commit {found.commit[:7]}"
+        return f"{tag} is {_short(str(found.unique_tag))}, of commit {self.first.commit[:7]}"
 
     def _move(self, source: _Build, target: _Build) -> str:
         for tag in self.movable_tags:

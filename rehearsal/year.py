@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
 from typing import Any, Final
 
+from registry.aws.image import Image
 from registry.lifecycle.document import Rule
-from registry.lifecycle.simulation import Image, pattern, simulate
+from registry.lifecycle.simulation import pattern, simulate
 
 DAYS: Final = 365
 STAGES: Final = ("prod", "stg", "merged", "dev", "pr")

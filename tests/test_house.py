@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 
 ROOMS = {
     "policies": set[str](),
+    "bootstrap": {"policies"},
     "components": {"policies"},
     "settings": {"policies", "components"},
     "registry.aws": {"policies"},
@@ -26,7 +27,14 @@ ROOMS = {
         "registry.terminal",
     },
     "registry.access": {"policies", "registry.aws", "registry.command", "registry.terminal"},
-    "registry.__main__": {"registry.access", "registry.lifecycle", "registry.tags"},
+    "policypack": {"policies", "registry.lifecycle"},
+    "plugin": {"components"},
+    "registry.__main__": {
+        "registry.access",
+        "registry.command",
+        "registry.lifecycle",
+        "registry.tags",
+    },
     "rehearsal": {
         "policies",
         "settings",
@@ -80,7 +88,16 @@ def test_an_import_that_goes_up_is_noticed(tmp_path: Path) -> None:
 
 
 def test_every_file_has_a_room() -> None:
-    folders = ("components", "policies", "settings", "registry", "rehearsal")
+    folders = (
+        "bootstrap",
+        "components",
+        "plugin",
+        "policies",
+        "policypack",
+        "settings",
+        "registry",
+        "rehearsal",
+    )
     files = [it for folder in folders for it in (ROOT / folder).rglob("*.py")]
     homeless = [
         str(it)
@@ -111,7 +128,7 @@ def says_pure(file: Path) -> bool:
     "module",
     [
         ".".join(it.relative_to(ROOT).with_suffix("").parts)
-        for folder in ("components", "policies", "settings", "registry", "rehearsal")
+        for folder in ("components", "policies", "policypack", "settings", "registry", "rehearsal")
         for it in sorted((ROOT / folder).rglob("*.py"))
         if says_pure(it)
     ],
@@ -137,8 +154,18 @@ def test_no_command_loads_pulumi() -> None:
     ]
     session = "from registry.aws.session import Aws; Aws('eu-west-2').ecr()"
     found = loaded(f"import {', '.join(modules)}; {session}")
-    assert {"boto3", "registry"} <= found
+    assert {"botocore", "registry"} <= found
     assert not found & {"pulumi", "pulumi_aws", "settings", "rehearsal"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import policypack.pack", "import components.image_repository, components.pipeline_role"],
+)
+def test_the_pack_and_the_plugin_load_no_more_than_their_requirements(statement: str) -> None:
+    found = loaded(statement)
+    assert "pulumi" in found
+    assert not found & {"boto3", "iamprover", "pydantic", "rich", "settings", "typer", "z3"}
 
 
 def test_loading_pulumi_would_be_noticed() -> None:

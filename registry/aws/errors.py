@@ -1,13 +1,29 @@
 """What keeps a command from being done, in one sentence each, with the fix."""
 
+import re
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
+import botocore.exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 
 class RefusedError(Exception):
     """What was asked for is against a rule. Nothing was changed unless the message says so."""
+
+    kind: ClassVar[str] = "refused"
+    code: str | None = None
+    """AWS's name of the error, where AWS is the one who refused."""
+
+
+class AwsError(RefusedError):
+    """AWS did not do what was asked, or could not be asked."""
+
+    kind = "aws"
+
+    def __init__(self, message: str, error: Exception) -> None:
+        super().__init__(message)
+        self.code = _code(error) if isinstance(error, ClientError) else type(error).__name__
 
 
 _DENIED: Final = frozenset(
@@ -20,38 +36,53 @@ _BAD_CREDENTIALS: Final = frozenset(
         "ExpiredTokenException",
         "IncompleteSignature",
         "InvalidClientTokenId",
+        "InvalidIdentityToken",
         "InvalidSignatureException",
         "RequestExpired",
         "SignatureDoesNotMatch",
+        "UnauthorizedException",
         "UnrecognizedClientException",
     }
 )
 
 _SERVICES: Final[Mapping[str, str]] = {
-    "LookupEvents": "cloudtrail",
-    "GetCallerIdentity": "sts",
+    "AssumeRole": "sts",
+    "AssumeRoleWithWebIdentity": "sts",
     "GetAccountAuthorizationDetails": "iam",
+    "GetCallerIdentity": "sts",
+    "GetRoleCredentials": "sso",
+    "LookupEvents": "cloudtrail",
 }
-"""Of the operations that are not ECR's."""
+"""Of the operations that are not ECR's. botocore makes some of them itself, for credentials."""
 
+_AGAIN: Final = "run the command again: to repeat it is safe"
 _SIGN_IN: Final = (
-    "sign in to AWS anew (AWS_PROFILE, the AWS_ACCESS_KEY_ID variables, or the job's role)"
+    "sign in to AWS again (AWS_PROFILE, the AWS_ACCESS_KEY_ID variables, or the job's role)"
 )
+_SET_REGION: Final = "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI"
 
-_AWS_FIXES: Final[Mapping[str, str]] = {
-    "NoCredentialsError": _SIGN_IN,
-    "PartialCredentialsError": _SIGN_IN,
-    "CredentialRetrievalError": _SIGN_IN,
-    "TokenRetrievalError": _SIGN_IN,
-    "UnauthorizedSSOTokenError": _SIGN_IN,
-    "SSOTokenLoadError": _SIGN_IN,
-    "NoRegionError": "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI",
-    "ProfileNotFound": "correct AWS_PROFILE, or unset it",
-    "WaiterError": "see what aws ecr get-lifecycle-policy-preview says, or leave --aws-preview out",
-    "InvalidRegionError": "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
+_AWS_FIXES: Final[Mapping[type[Exception], str]] = {
+    aws.NoCredentialsError: _SIGN_IN,
+    aws.PartialCredentialsError: _SIGN_IN,
+    aws.CredentialRetrievalError: _SIGN_IN,
+    aws.MetadataRetrievalError: _SIGN_IN,
+    aws.NoAuthTokenError: _SIGN_IN,
+    aws.TokenRetrievalError: _SIGN_IN,
+    aws.RefreshWithMFAUnsupportedError: _SIGN_IN,
+    aws.SSOError: _SIGN_IN,
+    aws.LoginError: _SIGN_IN,
+    aws.NoRegionError: _SET_REGION,
+    aws.InvalidRegionError: "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
+    aws.ProfileNotFound: "correct AWS_PROFILE, or unset it",
+    aws.WaiterError: (
+        "see what aws ecr get-lifecycle-policy-preview says, or leave --aws-preview out"
+    ),
+    aws.ConnectionError: f"check the network to AWS, then {_AGAIN}",
+    aws.HTTPClientError: f"check the network to AWS, then {_AGAIN}",
 }
-"""How to mend what botocore finds wrong before it has an answer, by the name of its exception."""
+"""How to mend what botocore finds wrong before it has an answer, by the class of its exception."""
 
+_MISCONFIGURED: Final = "correct AWS's configuration files, or the variables that begin with AWS_"
 
 _ECR_FIXES: Final[Mapping[str, str]] = {
     "RepositoryNotFoundException": (
@@ -61,8 +92,8 @@ _ECR_FIXES: Final[Mapping[str, str]] = {
         "somebody's preview is under way, maybe of another policy: run the command again after it"
     ),
     "LimitExceededException": "delete tags of the image that nobody needs",
-    "LayersNotFoundException": "push the image anew: it is not whole",
-    "ReferencedImagesNotFoundException": "push the image anew: it is not whole",
+    "LayersNotFoundException": "push the image again: it is not whole",
+    "ReferencedImagesNotFoundException": "push the image again: it is not whole",
     "KmsException": "let the role use the KMS key of the repository",
 }
 """How to mend what ECR does not do, however often it is asked, by the code of its error."""
@@ -71,11 +102,16 @@ _ECR_FIXES: Final[Mapping[str, str]] = {
 def explain(error: ClientError | BotoCoreError, repository: str) -> str:
     """Why AWS did not do it, and what helps."""
     if isinstance(error, BotoCoreError):
-        fix = _AWS_FIXES.get(type(error).__name__, f"check the network to AWS, then {_AGAIN}")
-        return f"{repository}: {str(error).rstrip('.')}; {fix}"
+        if region := _unknown_region(error):
+            return f"{repository}: AWS has no Region {region}; {_SET_REGION}"
+        fixes = (fix for kind, fix in _AWS_FIXES.items() if isinstance(error, kind))
+        return f"{repository}: {str(error).rstrip('.')}; {next(fixes, _MISCONFIGURED)}"
     action = f"{_SERVICES.get(error.operation_name, 'ecr')}:{error.operation_name}"
     code = _code(error)
-    said = error.response.get("Error", {}).get("Message", "").rstrip(".") or "no reason given"
+    said = error.response.get("Error", {}).get("Message", "").strip().rstrip(".")
+    if said.startswith("<"):  # of a load balancer or a proxy
+        said = "a web page instead of an answer"
+    said = said or "no reason given"
     if code in _DENIED:
         fix = f"grant {action}, or run as a role that has it"
         return f"no permission for {action} on {repository}: {said}; {fix}"
@@ -84,13 +120,33 @@ def explain(error: ClientError | BotoCoreError, repository: str) -> str:
     return f"{action} on {repository} failed ({code}: {said}); {_ECR_FIXES.get(code, _AGAIN)}"
 
 
-_AGAIN: Final = "run the command again: it takes up where this one stopped"
-
-
 def is_denied(error: ClientError | BotoCoreError) -> bool:
     """Whether the caller lacks the permission."""
     return isinstance(error, ClientError) and _code(error) in _DENIED
 
 
 def _code(error: ClientError) -> str:
-    return error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return error.response.get("Error", {}).get("Code") or (f"HTTP {status}" if status else "")
+
+
+_HOST: Final = re.compile(r"https://(?:api\.)?(?:ecr|cloudtrail|sts)\.([a-z0-9-]+)\.")
+
+
+def _unknown_region(error: BotoCoreError) -> str | None:
+    """The Region whose endpoint does not exist, if that is why nobody answers there.
+
+    Only asked where the connection failed: AWS opens Regions that this botocore does not know yet.
+    """
+    found = _HOST.match(getattr(error, "kwargs", {}).get("endpoint_url", ""))
+    if not isinstance(error, aws.EndpointConnectionError) or not found:
+        return None
+    import botocore.session  # noqa: PLC0415 this failure alone needs it
+
+    core = botocore.session.get_session()
+    known = {
+        region
+        for partition in core.get_available_partitions()
+        for region in core.get_available_regions("ecr", partition)
+    }
+    return None if found[1] in known else found[1]

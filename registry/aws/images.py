@@ -2,23 +2,22 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
-from policies import tag_convention
 from registry.aws.errors import RefusedError
+from registry.aws.image import INDEX_MEDIA_TYPES, Image, image_of
 from registry.aws.reference import Reference, is_digest
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
-    from types_boto3_ecr.type_defs import ImageDetailTypeDef, ImageIdentifierTypeDef
+    from types_boto3_ecr.type_defs import ImageIdentifierTypeDef
 
 MEDIA_TYPES: Final = (
     "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
+    *INDEX_MEDIA_TYPES,
 )
 """Every kind of manifest that ECR holds: it hands out none that the caller does not accept.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-manifest-formats.html"""
@@ -26,23 +25,6 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-manifest-formats.ht
 
 class NoSuchImageError(RefusedError):
     """The image that was named is not there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """An image as the repository lists it."""
-
-    digest: str
-    tags: tuple[str, ...]
-    """In alphabetical order."""
-    active: bool = True
-    """Whether it can be pulled. An image in ECR's archive, or on its way back, cannot."""
-    registry_id: str = ""
-
-    def __str__(self) -> str:
-        """The image, for a message: its digest and its unique tag."""
-        tag = tag_convention.unique_tag(self.tags)
-        return f"{self.digest} ({tag})" if tag else self.digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +100,7 @@ class Repository:
             **self.place, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
         )
         for page in pages:
-            yield from map(_image, page["imageDetails"])
+            yield from map(image_of, page["imageDetails"])
 
     def manifest(self, digest: str) -> Manifest:
         """The image's manifest, unconverted: that is what asking by digest is for. One call.
@@ -198,7 +180,9 @@ class Repository:
             )
         except self._ecr.exceptions.ImageNotFoundException:
             return []
-        return [_image(detail) for detail in answer["imageDetails"]]
+        # ECR documents no order of tags, and a move prints and records them the same each time.
+        found = map(image_of, answer["imageDetails"])
+        return [replace(it, tags=tuple(sorted(it.tags))) for it in found]
 
 
 class Place(TypedDict):
@@ -214,12 +198,3 @@ def _identifier(name: str) -> "ImageIdentifierTypeDef":
 
 def _named(name: str, images: list[Image]) -> Image | None:
     return next((it for it in images if it.digest == name or name in it.tags), None)
-
-
-def _image(detail: "ImageDetailTypeDef") -> Image:
-    return Image(
-        digest=detail["imageDigest"],
-        tags=tuple(sorted(detail.get("imageTags", []))),
-        active=detail.get("imageStatus", "ACTIVE") == "ACTIVE",
-        registry_id=detail.get("registryId", ""),
-    )

@@ -19,7 +19,14 @@ _URI: Final = re.compile(
     r"(?P<registry>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/" + _NAME
 )
 
+_PARTS: Final = re.compile(r"(?P<place>.*?)(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?")
+
+_OTHER_REGISTRY: Final = re.compile(r"((?:[^/]+\.[a-z]{2,}|localhost)(?::[0-9]+)?|[^/]+:[0-9]+)/.+")
+"""As container tools tell a registry's host from a name: by a dot or a port in its first part.
+https://distribution.github.io/reference/"""
+
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_HEX_DIGITS: Final = 64
 
 LONGEST_NAME: Final = 256
 
@@ -30,7 +37,7 @@ class InvalidReferenceError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A repository as its user named it."""
+    """A repository as its user named it, and an image of it, if one was named with it."""
 
     name: str
     registry_id: str | None = None
@@ -39,6 +46,8 @@ class Reference:
     """None for the environment's."""
     uri: str | None = None
     """Where it is pulled from, if that is how it was named."""
+    image: str | None = None
+    """The tag or digest after the name. Of both the digest, as for every container tool."""
 
     def __str__(self) -> str:
         """The repository, for a message."""
@@ -46,20 +55,59 @@ class Reference:
 
 
 def parse(text: str) -> Reference:
-    """A repository's name, ARN or URI. Raises InvalidReferenceError for anything else."""
-    # A URI has the form of a name too: names have dots and slashes.
-    found = _ARN.fullmatch(text) or _URI.fullmatch(text) or re.fullmatch(_NAME, text)
-    if found is None or len(found["name"]) > LONGEST_NAME:
+    """A repository's ARN; or its name or URI, maybe with `:TAG` or `@DIGEST`.
+
+    Raises InvalidReferenceError for anything else.
+    """
+    if found := _ARN.fullmatch(text):
+        return Reference(name=found["name"], registry_id=found["registry"], region=found["region"])
+    parts = _PARTS.fullmatch(text)
+    place = parts["place"] if parts else text
+    if not _URI.match(place) and (other := _OTHER_REGISTRY.fullmatch(place)):
         raise InvalidReferenceError(
-            f"{text!r} is no repository: give its name, its ARN, or its URI without a tag"
+            f"{text!r} is an image of {other[1]}, and not of a private ECR repository; if a "
+            "repository has this name, give its ARN"
         )
-    parts = found.groupdict()
+    # A URI has the form of a name too: names have dots and slashes.
+    found = _URI.fullmatch(place) or re.fullmatch(_NAME, place)
+    if parts is None or found is None or len(found["name"]) > LONGEST_NAME:
+        raise InvalidReferenceError(
+            f"{text!r} is no repository: give its name, its ARN, or its URI, such as "
+            "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
+        )
+    of_tag = None if parts["tag"] is None else tag(parts["tag"])
+    of_digest = None if parts["digest"] is None else digest(parts["digest"])
+    known = found.groupdict()
     return Reference(
         name=found["name"],
-        registry_id=parts.get("registry"),
-        region=parts.get("region"),
-        uri=text if found.re is _URI else None,
+        registry_id=known.get("registry"),
+        region=known.get("region"),
+        uri=place if found.re is _URI else None,
+        image=of_digest or of_tag,
     )
+
+
+def image(text: str) -> str:
+    """A tag or a digest, as it is. Raises InvalidReferenceError for what is neither."""
+    return digest(text) if ":" in text else tag(text)
+
+
+def tag(text: str) -> str:
+    """A tag, as it is. Raises InvalidReferenceError for anything else."""
+    if not is_tag(text):
+        raise InvalidReferenceError(f"{text!r} is no tag: 1 to 128 letters, digits and . _ -")
+    return text
+
+
+def digest(text: str) -> str:
+    """A digest, as it is. Raises InvalidReferenceError for anything else."""
+    if is_digest(text):
+        return text
+    algorithm, _, digits = text.partition(":")
+    wrong = f"{text!r} is a malformed digest: sha256: and {_HEX_DIGITS} hex digits in lower case"
+    if algorithm == "sha256" and len(digits) != _HEX_DIGITS:
+        wrong += f"; this has {len(digits)}"
+    raise InvalidReferenceError(wrong)
 
 
 def is_digest(text: str) -> bool:

@@ -1,6 +1,11 @@
-"""The AWS that the environment names, as with any boto3 tool: Region, profile and endpoint."""
+"""The AWS that the environment names: Region, profile, credentials and endpoint."""
 
-from typing import TYPE_CHECKING, Any, Final
+import os
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from botocore.exceptions import BotoCoreError
+
+from registry.aws.errors import AwsError
 
 if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
@@ -17,51 +22,89 @@ class Aws:
     """One Region of AWS, as one caller. A client is made when it is first needed."""
 
     def __init__(self, region: str | None = None) -> None:
-        """The Region is the environment's where none is given."""
-        # Here, and not above: half a second that a command's help does not need.
-        import boto3  # noqa: PLC0415
+        """Without a Region: AWS_DEFAULT_REGION, then AWS_REGION, then the profile's.
+
+        botocore knows the first and the last. AWS_REGION is what the AWS CLI and the other SDKs
+        read, and all that AWS Lambda and some CI systems set:
+        https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
+        """
+        # Here, and not above: a quarter of a second that a command's help does not need. Without
+        # boto3, which would load S3's transfers besides.
         import botocore.session  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
 
         self._core = botocore.session.get_session()
-        self._session = boto3.Session(botocore_session=self._core, region_name=region)
-        self._config = Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={
-                # Throttling and 5xx: backs off, and slows down for what comes after.
-                "mode": "adaptive",
-                "total_max_attempts": self._core.get_config_variable("max_attempts") or ATTEMPTS,
-            },
-        )
+        region = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+        if region:
+            self._core.set_config_variable("region", region)
+
+    @property
+    def region(self) -> str | None:
+        """The Region, if one is set anywhere."""
+        region: str | None = self._core.get_config_variable("region")
+        return region
 
     def ecr(self) -> "ECRClient":
         """A client of ECR."""
-        return self._session.client("ecr", config=self._config)
+        client: ECRClient = self._client("ecr")
+        return client
 
     def cloudtrail(self) -> "CloudTrailClient":
         """A client of CloudTrail."""
-        return self._session.client("cloudtrail", config=self._config)
+        client: CloudTrailClient = self._client("cloudtrail")
+        return client
 
     def caller(self) -> tuple[str, str]:
         """Account and ARN of whoever calls. It needs no permission."""
-        identity = self._session.client("sts", config=self._config).get_caller_identity()
+        identity = self._client("sts").get_caller_identity()
         return identity["Account"], identity["Arn"]
 
     def authorization_details(self) -> dict[str, Any]:
         """The account's roles, users, groups and policies, all pages of them in one."""
-        iam = self._session.client("iam", config=self._config)
-        pages = iam.get_paginator("get_account_authorization_details").paginate()
-        return pages.build_full_result()
+        pages = self._client("iam").get_paginator("get_account_authorization_details").paginate()
+        details: dict[str, Any] = pages.build_full_result()
+        return details
 
     def repository_arn(self, name: str, registry_id: str) -> str:
         """ARN of a repository in this Region."""
-        region = self._session.region_name
-        partition = self._session.get_partition_for_region(region)
-        return f"arn:{partition}:ecr:{region}:{registry_id}:repository/{name}"
+        return f"arn:{self._partition()}:ecr:{self.region}:{registry_id}:repository/{name}"
 
     def dns_suffix(self) -> str:
         """What the names of AWS's hosts end in, in this Region's partition."""
-        partition = self._session.get_partition_for_region(self._session.region_name)
+        partition = self._partition()
         partitions: list[dict[str, str]] = self._core.get_data("endpoints")["partitions"]
         return next(it["dnsSuffix"] for it in partitions if it["partition"] == partition)
+
+    def _partition(self) -> str:
+        partition: str = self._core.get_partition_for_region(self.region or "")
+        return partition
+
+    def _client(self, service: Literal["ecr", "cloudtrail", "iam", "sts"]) -> Any:
+        """A client with credentials. Raises AwsError where the environment's are of no use.
+
+        botocore has exceptions of its own for most of what can be wrong, and leaves the rest to
+        Python: a file of credentials that is not there, a credential process that prints no JSON,
+        a code for MFA that nobody is there to type, an endpoint or a number that is none.
+        """
+        from botocore.config import Config  # noqa: PLC0415 as above
+
+        try:
+            # Throttling and 5xx: adaptive backs off, and slows down for what comes after.
+            attempts = self._core.get_config_variable("max_attempts") or ATTEMPTS
+            config = Config(
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                retries={"mode": "adaptive", "total_max_attempts": attempts},
+            )
+            if credentials := self._core.get_credentials():
+                credentials.get_frozen_credentials()
+            return self._core.create_client(service, config=config)
+        except BotoCoreError:
+            raise
+        except (OSError, ValueError, EOFError) as error:
+            why = str(error) or "a code is missing"
+            raise AwsError(
+                f"AWS cannot be called as the environment says ({why}); "
+                "correct the variables that begin with AWS_, or the profile in AWS's configuration "
+                "files",
+                error,
+            ) from None

@@ -1,33 +1,40 @@
-"""The command about lifecycle policies: expiring."""
+"""The commands about what is in a repository, and what will go: images, expiring."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import ClientError
 
-from policies.fault import InvalidInputError
-from registry.aws.errors import RefusedError
+from registry.aws.errors import RefusedError, explain, is_denied
+from registry.aws.image import Image, moment
 from registry.aws.images import Repository
 from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.command import (
     FAILED,
     JsonOption,
-    faults,
+    RepositoryArgument,
     file_option,
+    note,
     print_object,
     read,
     reported,
     repository_of,
     say,
+    tag_of,
+    work,
 )
 from registry.lifecycle import output
 from registry.lifecycle.document import Rule
-from registry.lifecycle.files import Listing, moment, read_images, read_in_use, read_policy
-from registry.lifecycle.live import Difference, differences, live_listing, live_rules
+from registry.lifecycle.files import read_images, read_in_use, read_policy
 from registry.lifecycle.live import aws_preview as preview_of
-from registry.lifecycle.report import examine
+from registry.lifecycle.live import differences, live_listing, live_movable_tags, live_rules
+from registry.lifecycle.report import Report, examine, movable_tags_of
+from registry.lifecycle.simulation import simulate
+from registry.terminal import working
 
 app = typer.Typer()
 
@@ -73,10 +80,21 @@ def expiring_command(
             "What is deployed: digests and image references, one to a line or a JSON list."
         ),
     ] = None,
+    movable_tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=tag_of,
+            metavar="TAG",
+            help="A tag that the pipeline moves; may be given several times. Default: those that "
+            "the protective rules of the policy name, and the exclusion filters of a repository "
+            "whose other tags are immutable; or else latest.",
+            show_default=False,
+        ),
+    ] = None,
     fail_on_loss: Annotated[
         bool,
         typer.Option(
-            "--fail-on-loss", help="Exit 1 if the image of latest, or one in use, would go."
+            "--fail-on-loss", help="Exit 1 if the image of a movable tag, or one in use, would go."
         ),
     ] = False,
     aws_preview: Annotated[
@@ -85,7 +103,7 @@ def expiring_command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a lifecycle policy is about to do to a repository's images, and what to beware of.
+    """Say what a lifecycle policy is about to do to a repository's images, and warn of losses.
 
     Either REPOSITORY, with the policy that it has; or --policy and --images, without AWS.
     """
@@ -96,21 +114,25 @@ def expiring_command(
         raise typer.BadParameter("--aws-preview needs REPOSITORY: AWS knows nothing of the files")
     if repository is not None and now is not None:
         raise typer.BadParameter("--now goes with --policy and --images")
-    found: list[Difference] | None = None
+    found: list[dict[str, str]] | None = None
     with reported(str(repository or policy)):
         used = read(in_use, read_in_use) if in_use else []
         if files is not None:
             rules, listing = read(files[0], read_policy), read(files[1], read_images)
+            movable = movable_tag or movable_tags_of(rules)
         elif repository is not None:
             there = Repository(Aws(repository.region).ecr(), repository)
-            rules, listing = _live(there)
-        report = examine(rules, listing, now or datetime.now(UTC), used)
+            with working(f"Reading {there}"):
+                rules, listing = live_rules(there), live_listing(there)
+            movable = movable_tag or _movable_tags(there, rules)
+        report = examine(rules, listing, now or datetime.now(UTC), used, movable)
         if aws_preview:
             # AWS previews no policy that is not there; and without one nothing goes.
-            preview = preview_of(there.client, there.place) if rules else {}
-            found = differences(report.verdicts, preview)
+            with working("Waiting for AWS's preview"):
+                found = differences(report.verdicts, preview_of(there) if rules else {})
     if as_json:
-        print_object(output.expiring_json(report, found), "", as_json=True)
+        told = report.to_json() | ({} if found is None else {"differences": found})
+        print_object(told, "", as_json=True)
     else:
         output.print_expiring(str(repository or images), report, found)
     if fail_on_loss and report.loses:
@@ -118,9 +140,65 @@ def expiring_command(
         raise typer.Exit(FAILED)
 
 
-def _live(repository: Repository) -> tuple[tuple[Rule, ...], Listing]:
-    client, place = repository.client, repository.place
+def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
     try:
-        return live_rules(client, place), live_listing(client, place)
-    except InvalidInputError as error:
-        raise RefusedError(f"the lifecycle policy of {repository}: {faults(error)}") from None
+        return live_movable_tags(there, rules)
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        found = movable_tags_of(rules)
+        note(
+            f"going by {', '.join(found)} as movable: {explain(error, str(there))}; or name the "
+            "movable tags with --movable-tag"
+        )
+        return found
+
+
+@app.command(name="images")
+def images_command(repository: RepositoryArgument, as_json: JsonOption = False) -> None:
+    """List what is there: tags, times, sizes, and what the lifecycle policy will do, and why.
+
+    The newest push comes first. Built is the earliest time in the tags of the convention. The
+    untagged images that an index lists follow it. To know them their index is read, which ECR
+    counts as a pull of it. A terminal too narrow for all columns shows fewer of them; --json has
+    everything, strictly by the time of the push.
+    """
+    with work(repository) as (_, there):
+        with working(f"Reading {there}"):
+            rules, images = _rules_if_known(there), _images(there)
+        report = Report(verdicts=simulate(rules or (), images, datetime.now(UTC)))
+        judged = rules is not None
+        if as_json:
+            print_object(output.images_json(there.name, report, judged=judged), "", as_json=True)
+        else:
+            output.print_images(str(there), report, judged=judged)
+
+
+def _images(there: Repository) -> Sequence[Image]:
+    """All of them. With a note, where their indexes cannot be read, without what these list."""
+    try:
+        return live_listing(there).images
+    except ClientError as error:
+        if not (is_denied(error) and error.operation_name == "BatchGetImage"):
+            raise
+        reason = explain(error, str(there))
+    note(f"not known which untagged images an index lists, and so keeps: {reason}")
+    return live_listing(there, lists=False).images
+
+
+def _rules_if_known(there: Repository) -> Sequence[Rule] | None:
+    """The rules of the repository's policy. None, and a note, where they cannot be read."""
+    try:
+        rules = live_rules(there)
+    except RefusedError as error:
+        reason = str(error)
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        reason = explain(error, str(there))
+    else:
+        if not rules:
+            note(f"{there} has no lifecycle policy: all images stay")
+        return rules
+    note(f"not known what the lifecycle policy will do: {reason}")
+    return None

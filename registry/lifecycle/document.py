@@ -7,8 +7,9 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Literal, TypeGuard
 
 from policies.fault import ABSENT, Fault, InvalidInputError
@@ -24,7 +25,7 @@ Action = Literal["expire", "archive"]
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule of a valid document."""
+    """One rule of a valid document. As text, its number and the images that it is about."""
 
     priority: int
     """AWS's number of the rule. The lower one decides first."""
@@ -42,6 +43,13 @@ class Rule:
     ]
     number: int
     action: Action = "expire"
+
+    def __str__(self) -> str:
+        """`rule 2 (tags prod-*)`."""
+        about = " and ".join(map("*".join, self.tags))
+        others = "untagged images" if self.tag_status == "untagged" else "any image"
+        images = f"tags {about}" if about else others
+        return f"rule {self.priority} ({images}{', archived' if self.archived else ''})"
 
 
 def rules_in(document: Any) -> tuple[Rule, ...]:
@@ -71,54 +79,97 @@ def _read(written: Mapping[str, Any]) -> Rule:
 
 # --- What AWS refuses -----------------------------------------------------------------------------
 
-_RULE_KEYS: Final = {"rulePriority": True, "description": False, "selection": True, "action": True}
-_SELECTION_KEYS: Final = {
-    "tagStatus": True,
-    "tagPatternList": False,
-    "tagPrefixList": False,
-    "storageClass": False,
-    "countType": True,
-    "countUnit": False,
-    "countNumber": True,
-}
-_ACTION_KEYS: Final = {"type": True, "targetStorageClass": False}
-"""The keys that AWS knows, and whether they must be there."""
+_PRIORITY: Final = ("rulePriority",)
+_STATUS: Final = ("selection", "tagStatus")
+_PREFIXES: Final = ("selection", "tagPrefixList")
+_MERGE: Final = "make one rule of the two"
 
-_VALUES: Final = {
-    "tagStatus": ("tagged", "untagged", "any"),
-    "storageClass": ("standard", "archive"),
-    "countType": (
-        "imageCountMoreThan",
-        "sinceImagePushed",
-        "sinceImagePulled",
-        "sinceImageTransitioned",
-    ),
-    "countUnit": ("days",),
-    "type": ("expire", "transition"),
-    "targetStorageClass": ("archive",),
-}
+Problem = tuple[tuple[str | int, ...], str, str]
+"""Where it is in a rule, the rule of AWS's that it breaks, and the fix."""
 
+
+@dataclass(frozen=True)
+class _Key:
+    """A key that AWS knows, and what its value is for itself."""
+
+    valid: Callable[[Any], bool]
+    rule: str
+    fix: str
+    required: bool = True
+
+
+def _is_positive(number: Any) -> TypeGuard[int]:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+
+
+def _one_of(*values: str, required: bool = True) -> _Key:
+    says = f"this is {' or '.join(values)}"
+    return _Key(lambda it: it in values, says, "write it in just these letters", required)
+
+
+_LIST: Final = _Key(
+    lambda it: isinstance(it, list) and bool(it),
+    "this is a list with at least one entry",
+    "write one such as prod-",
+    required=False,
+)
 _LISTS: Final = ("tagPatternList", "tagPrefixList")
+_SELECTION: Final = {
+    "tagStatus": _one_of("tagged", "untagged", "any"),
+    **dict.fromkeys(_LISTS, _LIST),
+    "storageClass": _one_of("standard", "archive", required=False),
+    "countType": _one_of(
+        "imageCountMoreThan", "sinceImagePushed", "sinceImagePulled", "sinceImageTransitioned"
+    ),
+    "countUnit": _one_of("days", required=False),
+    "countNumber": _Key(
+        _is_positive, "the number is a whole number from 1", "write such a number, without quotes"
+    ),
+}
+_ACTION: Final = {
+    "type": _one_of("expire", "transition"),
+    "targetStorageClass": _one_of("archive", required=False),
+}
+
+
+def _object_of(part: str, keys: Collection[str]) -> _Key:
+    fix = f"write {', '.join(keys)} in it, as far as they apply"
+    return _Key(lambda it: isinstance(it, dict), f"the {part} is an object", fix)
+
+
+_RULE: Final = {
+    "rulePriority": _Key(
+        _is_positive,
+        "the priority is a whole number from 1",
+        "number the rules in the order in which they decide",
+    ),
+    "description": _Key(
+        lambda it: isinstance(it, str),
+        "the description is text",
+        "quote it, or leave it out",
+        required=False,
+    ),
+    "selection": _object_of("selection", _SELECTION),
+    "action": _object_of("action", _ACTION),
+}
 
 
 def faults_in(document: Any) -> Iterator[Fault]:
     """Everything for which AWS would refuse the document, each with the number of its rule."""
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
-        yield Fault(
-            where=(),
-            value=document,
-            rule="a lifecycle policy is an object with a list of rules",
-            fix='write {"rules": [...]}',
-        )
+        rule, fix = "a lifecycle policy is an object with a list of rules", 'write {"rules": [...]}'
+        yield Fault(where=(), value=document, rule=rule, fix=fix)
         return
-    yield from _unknown_keys(document, ["rules"])
+    for where, rule, fix in _key_problems(document, {"rules": _LIST}):
+        if where != ("rules",):
+            yield Fault(where=where, value=document[where[0]], rule=rule, fix=fix)
     rules = document["rules"]
     if not 1 <= len(rules) <= MAX_RULES:
         yield Fault(
             where=("rules",),
             value=len(rules),
             rule=f"a lifecycle policy has 1 to {MAX_RULES} rules",
-            fix="delete the policy instead" if not rules else "make fewer rules of them",
+            fix="make fewer rules of them" if rules else "delete the policy instead",
         )
     length = len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
     if length > MAX_LENGTH:
@@ -128,289 +179,138 @@ def faults_in(document: Any) -> Iterator[Fault]:
             rule=f"the text of a lifecycle policy has at most {MAX_LENGTH:,} characters",
             fix="shorten the descriptions, or write fewer patterns",
         )
-    for position, rule in enumerate(rules):
-        for fault in _faults_in_rule(rule):
-            yield _numbered(fault, rule).under("rules", position)
-    for position, fault in _faults_between(rules):
-        yield _numbered(fault, rules[position]).under("rules", position)
+    found = [(at, problem) for at, rule in enumerate(rules) for problem in _problems_in(rule)]
+    for at, (where, says, fix) in (*found, *_problems_between(rules)):
+        priority = _at(rules[at], _PRIORITY)
+        number = f"rule {priority}" if _is_positive(priority) else "a rule without a number"
+        value = _at(rules[at], where)
+        yield Fault(where=("rules", at, *where), value=value, rule=f"{number}: {says}", fix=fix)
 
 
-def _numbered(fault: Fault, rule: Any) -> Fault:
-    priority = _object(rule).get("rulePriority")
-    number = f"rule {priority}" if _is_positive(priority) else "a rule without a number"
-    return replace(fault, rule=f"{number}: {fault.rule}")
+def _at(written: Any, where: Sequence[str | int]) -> Any:
+    """What stands there; ABSENT where nothing does."""
+    for step in where:
+        if isinstance(step, str) and not (isinstance(written, dict) and step in written):
+            return ABSENT
+        written = written[step]
+    return written
 
 
-def _faults_in_rule(rule: Any) -> Iterator[Fault]:
+def _key_problems(written: Mapping[str, Any], keys: Mapping[str, _Key]) -> Iterator[Problem]:
+    for unknown in (key for key in written if key not in keys):
+        yield (unknown,), "AWS knows no such key here", f"write one of {', '.join(keys)}"
+    for name, key in keys.items():
+        if name not in written:
+            if key.required:
+                yield (name,), "this is missing", "write it"
+        elif not key.valid(written[name]):
+            yield (name,), key.rule, key.fix
+
+
+def _problems_in(rule: Any) -> Iterator[Problem]:
     if not isinstance(rule, dict):
-        yield Fault(
-            where=(),
-            value=rule,
-            rule="a rule is an object",
-            fix="write rulePriority, selection and action",
-        )
+        yield (), "a rule is an object", "write rulePriority, selection and action"
         return
-    yield from _unknown_keys(rule, _RULE_KEYS)
-    yield from _missing_keys(rule, _RULE_KEYS)
-    if not _is_positive(rule.get("rulePriority", 1)):
-        yield Fault(
-            where=("rulePriority",),
-            value=rule["rulePriority"],
-            rule="the priority is a whole number from 1",
-            fix="number the rules in the order in which they decide",
-        )
-    if not isinstance(rule.get("description", ""), str):
-        yield Fault(
-            where=("description",),
-            value=rule["description"],
-            rule="the description is text",
-            fix="quote it, or leave it out",
-        )
-    for part, keys, faults_in_part in (
-        ("selection", _SELECTION_KEYS, _faults_in_selection),
-        ("action", _ACTION_KEYS, _faults_in_action),
-    ):
-        written = rule.get(part, {})
-        if not isinstance(written, dict):
-            yield Fault(
-                where=(part,),
-                value=written,
-                rule=f"the {part} is an object",
-                fix=f"write {', '.join(keys)} in it, as far as they apply",
-            )
-            continue
-        faults = [*_unknown_keys(written, keys), *_unknown_values(written)]
-        if part in rule:
-            faults += _missing_keys(written, keys)
-        faults += faults_in_part(written)
-        yield from (fault.under(part) for fault in faults)
-    yield from _faults_between_count_and_action(rule)
+    yield from _key_problems(rule, _RULE)
+    selection, action = rule.get("selection"), rule.get("action")
+    count_type = None
+    if isinstance(selection, dict):
+        count_type = selection.get("countType")
+        parts = _key_problems(selection, _SELECTION), _tag_problems(selection)
+        yield from _under("selection", *parts, _count_problems(selection))
+    if isinstance(action, dict):
+        parts = _key_problems(action, _ACTION), _action_problems(action, count_type)
+        yield from _under("action", *parts)
 
 
-def _faults_in_selection(selection: Mapping[str, Any]) -> Iterator[Fault]:
-    yield from _faults_in_tags(selection)
-    number = selection.get("countNumber", 1)
-    count_type = selection.get("countType")
-    if not _is_positive(number):
-        yield Fault(
-            where=("countNumber",),
-            value=number,
-            rule="the number is a whole number from 1",
-            fix="write such a number, without quotes",
-        )
-    elif count_type == "sinceImageTransitioned" and number < MIN_DAYS_IN_ARCHIVE:
-        yield Fault(
-            where=("countNumber",),
-            value=number,
-            rule=f"an image stays in the archive for at least {MIN_DAYS_IN_ARCHIVE} days",
-            fix=f"write {MIN_DAYS_IN_ARCHIVE} or more",
-        )
-    if count_type not in _VALUES["countType"]:
+def _under(part: str, *problems: Iterable[Problem]) -> Iterator[Problem]:
+    return (((part, *where), says, fix) for where, says, fix in chain(*problems))
+
+
+def _tag_problems(selection: Mapping[str, Any]) -> Iterator[Problem]:
+    status, there = selection.get("tagStatus"), [key for key in _LISTS if key in selection]
+    if status == "tagged" and len(there) != 1:
+        fix = "leave one of them out" if there else 'write "tagPatternList": ["PATTERN"]'
+        yield ("tagStatus",), "tagged goes with either a tagPatternList or a tagPrefixList", fix
+    if status in ("untagged", "any") and there:
+        says = f"{status} images are not selected by their tags"
+        yield (there[0],), says, "leave the list out, or write tagged"
+    for key in there:
+        for position, entry in enumerate(selection[key] if _LIST.valid(selection[key]) else ()):
+            if not isinstance(entry, str) or not entry:
+                says = "an entry is text with at least one character"
+                yield (key, position), says, "write the tag, or the beginning of it"
+            elif key == "tagPatternList" and entry.count("*") > MAX_PATTERN_WILDCARDS:
+                says = f"a pattern has at most {MAX_PATTERN_WILDCARDS} wildcards"
+                yield (key, position), says, "use fewer *"
+
+
+def _count_problems(selection: Mapping[str, Any]) -> Iterator[Problem]:
+    number, count_type = selection.get("countNumber"), selection.get("countType")
+    if not _SELECTION["countType"].valid(count_type):
         return
+    in_archive = count_type == "sinceImageTransitioned"
+    if in_archive and _is_positive(number) and number < MIN_DAYS_IN_ARCHIVE:
+        says = f"an image stays in the archive for at least {MIN_DAYS_IN_ARCHIVE} days"
+        yield ("countNumber",), says, f"write {MIN_DAYS_IN_ARCHIVE} or more"
     counts = count_type == "imageCountMoreThan"
     if counts and "countUnit" in selection:
-        yield Fault(
-            where=("countUnit",),
-            value=selection["countUnit"],
-            rule="a number of images has no unit",
-            fix="leave countUnit out",
-        )
+        yield ("countUnit",), "a number of images has no unit", "leave countUnit out"
     if not counts and "countUnit" not in selection:
-        yield Fault(
-            where=("countUnit",),
-            rule=f"{count_type} counts in days",
-            fix='write "countUnit": "days"',
-        )
-    wanted = "archive" if count_type == "sinceImageTransitioned" else "standard"
+        yield ("countUnit",), f"{count_type} counts in days", 'write "countUnit": "days"'
+    wanted = "archive" if in_archive else "standard"
     written = selection.get("storageClass", "standard")
-    if written in _VALUES["storageClass"] and written != wanted:
-        yield Fault(
-            where=("storageClass",),
-            value=selection.get("storageClass", ABSENT),
-            rule=f"{count_type} is about images of the storage class {wanted} only",
-            fix=f'write "storageClass": "{wanted}"',
-        )
+    if written != wanted and _SELECTION["storageClass"].valid(written):
+        says = f"{count_type} is about images of the storage class {wanted} only"
+        yield ("storageClass",), says, f'write "storageClass": "{wanted}"'
 
 
-def _faults_in_tags(selection: Mapping[str, Any]) -> Iterator[Fault]:
-    there = [key for key in _LISTS if key in selection]
-    status = selection.get("tagStatus")
-    if status == "tagged" and len(there) != 1:
-        yield Fault(
-            where=("tagStatus",),
-            value=status,
-            rule="tagged goes with either a tagPatternList or a tagPrefixList",
-            fix="leave one of them out" if there else 'write "tagPatternList": ["PATTERN"]',
-        )
-    if status in ("untagged", "any") and there:
-        yield Fault(
-            where=(there[0],),
-            value=selection[there[0]],
-            rule=f"{status} images are not selected by their tags",
-            fix="leave the list out, or write tagged",
-        )
-    for key in there:
-        entries = selection[key]
-        if not isinstance(entries, list) or not entries:
-            yield Fault(
-                where=(key,),
-                value=entries,
-                rule="this is a list with at least one entry",
-                fix="write one such as prod-",
-            )
-            continue
-        for position, entry in enumerate(entries):
-            if not isinstance(entry, str) or not entry:
-                yield Fault(
-                    where=(key, position),
-                    value=entry,
-                    rule="an entry is text with at least one character",
-                    fix="write the tag, or the beginning of it",
-                )
-            elif key == "tagPatternList" and entry.count("*") > MAX_PATTERN_WILDCARDS:
-                yield Fault(
-                    where=(key, position),
-                    value=entry,
-                    rule=f"a pattern has at most {MAX_PATTERN_WILDCARDS} wildcards",
-                    fix="use fewer *",
-                )
-
-
-def _faults_in_action(action: Mapping[str, Any]) -> Iterator[Fault]:
-    if action.get("type") == "transition" and "targetStorageClass" not in action:
-        yield Fault(
-            where=("targetStorageClass",),
-            rule="a transition has a target",
-            fix='write "targetStorageClass": "archive"',
-        )
+def _action_problems(action: Mapping[str, Any], count_type: Any) -> Iterator[Problem]:
+    kind, targeted = action.get("type"), "targetStorageClass" in action
+    if kind == "transition" and not targeted:
+        fix = 'write "targetStorageClass": "archive"'
+        yield ("targetStorageClass",), "a transition has a target", fix
     # Not even null: https://github.com/cloudposse/terraform-aws-ecr/issues/158
-    if action.get("type") == "expire" and "targetStorageClass" in action:
-        yield Fault(
-            where=("targetStorageClass",),
-            value=action["targetStorageClass"],
-            rule="an image that expires goes to no storage class",
-            fix="leave it out",
-        )
+    if kind == "expire" and targeted:
+        says = "an image that expires goes to no storage class"
+        yield ("targetStorageClass",), says, "leave it out"
+    for only, wanted, other in (
+        ("sinceImagePulled", "transition", "expire"),
+        ("sinceImageTransitioned", "expire", "transition"),
+    ):
+        if (count_type, kind) == (only, other):
+            says = f"{only} goes with the action {wanted} only"
+            yield ("type",), says, f"write {wanted}, or count otherwise"
 
 
-_ONLY_WITH: Final = {"sinceImagePulled": "transition", "sinceImageTransitioned": "expire"}
-"""The count types that AWS takes with one action only."""
-
-
-def _faults_between_count_and_action(rule: Mapping[str, Any]) -> Iterator[Fault]:
-    selection, action = rule.get("selection"), rule.get("action")
-    if not isinstance(selection, dict) or not isinstance(action, dict):
-        return
-    count_type, written = selection.get("countType"), action.get("type")
-    for only, wanted in _ONLY_WITH.items():
-        if count_type == only and written in _VALUES["type"] and written != wanted:
-            yield Fault(
-                where=("action", "type"),
-                value=written,
-                rule=f"{only} goes with the action {wanted} only",
-                fix=f"write {wanted}, or count otherwise",
-            )
-
-
-def _faults_between(rules: list[Any]) -> Iterator[tuple[int, Fault]]:
-    """What rules must not have in common. Whatever is wrong with one by itself is not repeated."""
+def _problems_between(rules: Sequence[Any]) -> Iterator[tuple[int, Problem]]:
+    """What rules must not have in common, each with the position of its rule."""
     first_with: dict[object, int] = {}
     highest: dict[str, int] = {}
     about_any: list[tuple[int, int, str]] = []
     for position, rule in enumerate(rules):
-        selection = _object(_object(rule).get("selection"))
-        storage = selection.get("storageClass", "standard")
-        priority = _object(rule).get("rulePriority")
-        for claim, fault in _claims(priority, selection, storage):
-            if (first := first_with.setdefault(claim, position)) != position:
-                yield position, replace(fault, rule=f"rules[{first}] {fault.rule}")
-        if _is_positive(priority) and isinstance(storage, str):
+        status, priority = _at(rule, _STATUS), _at(rule, _PRIORITY)
+        prefixes, storage = _at(rule, _PREFIXES), _at(rule, ("selection", "storageClass"))
+        storage = "standard" if storage is ABSENT else str(storage)
+        claims: list[tuple[object, Problem]] = []
+        if _is_positive(priority):
+            fix = "give each rule a number of its own"
+            claims.append((priority, (_PRIORITY, "has this priority already", fix)))
             highest[storage] = max(priority, highest.get(storage, 0))
-            if selection.get("tagStatus") == "any":
+            if status == "any":
                 about_any.append((position, priority, storage))
+        if status == "untagged":
+            says = f"is about the untagged images of the storage class {storage} already"
+            claims.append(((status, storage), (_STATUS, says, _MERGE)))
+        if isinstance(prefixes, list):
+            same = frozenset(map(str, prefixes)), storage
+            claims.append((same, (_PREFIXES, "has these prefixes already", _MERGE)))
+        for claim, (where, says, fix) in claims:
+            if (first := first_with.setdefault(claim, position)) != position:
+                yield position, (where, f"rules[{first}] {says}", fix)
     # AWS's own example has a rule about any image of each storage class, so that the first of the
     # two is not the last of all: it is the last of those that see the same images.
     for position, priority, storage in about_any:
         if priority < highest[storage]:
-            yield (
-                position,
-                Fault(
-                    where=("rulePriority",),
-                    value=priority,
-                    rule="the rule about any image decides last",
-                    fix=f"give it a number above {highest[storage]}",
-                ),
-            )
-
-
-def _claims(
-    priority: Any, selection: Mapping[str, Any], storage: Any
-) -> Iterator[tuple[object, Fault]]:
-    """What only one rule may have, each with the fault of the next that has it too."""
-    if _is_positive(priority):
-        yield (
-            priority,
-            Fault(
-                where=("rulePriority",),
-                value=priority,
-                rule="has this priority already",
-                fix="give each rule a number of its own",
-            ),
-        )
-    status, prefixes = selection.get("tagStatus"), selection.get("tagPrefixList")
-    if status == "untagged":
-        yield (
-            f"untagged, {storage}",
-            Fault(
-                where=("selection", "tagStatus"),
-                value=status,
-                rule=f"is about the untagged images of the storage class {storage} already",
-                fix="make one rule of the two",
-            ),
-        )
-    if isinstance(prefixes, list):
-        yield (
-            f"{sorted(set(map(str, prefixes)))}, {storage}",
-            Fault(
-                where=("selection", "tagPrefixList"),
-                value=prefixes,
-                rule="has these prefixes already",
-                fix="make one rule of the two",
-            ),
-        )
-
-
-def _object(written: Any) -> Mapping[str, Any]:
-    return written if isinstance(written, dict) else {}
-
-
-def _unknown_keys(written: Mapping[str, Any], known: Collection[str]) -> Iterator[Fault]:
-    for key in written:
-        if key not in known:
-            yield Fault(
-                where=(key,),
-                value=written[key],
-                rule="AWS knows no such key here",
-                fix=f"write one of {', '.join(known)}",
-            )
-
-
-def _missing_keys(written: Mapping[str, Any], known: Mapping[str, bool]) -> Iterator[Fault]:
-    for key, required in known.items():
-        if required and key not in written:
-            yield Fault(where=(key,), rule="this is missing", fix="write it")
-
-
-def _unknown_values(written: Mapping[str, Any]) -> Iterator[Fault]:
-    for key, values in _VALUES.items():
-        if key in written and written[key] not in values:
-            yield Fault(
-                where=(key,),
-                value=written[key],
-                rule=f"this is {' or '.join(values)}",
-                fix="write it in just these letters",
-            )
-
-
-def _is_positive(number: Any) -> TypeGuard[int]:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+            fix = f"give it a number above {highest[storage]}"
+            yield position, (_PRIORITY, "the rule about any image decides last", fix)

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from policies.fault import InvalidInputError
-from registry.aws.errors import explain, is_denied
+from registry.aws.errors import RefusedError, explain, is_denied
 from registry.aws.images import Repository
 from registry.lifecycle.live import live_listing, live_rules
 from registry.lifecycle.simulation import Verdict, simulate
@@ -26,11 +25,11 @@ class Going:
     """An image is on its way out."""
 
     rule: int
-    action: str
+    why: str
 
     def __str__(self) -> str:
         """Why, for a message."""
-        return f"rule {self.rule} of the lifecycle policy would {self.action} it within a day"
+        return self.why
 
 
 def fate(repository: Repository, digest: str) -> Going | None:
@@ -42,22 +41,22 @@ def fate(repository: Repository, digest: str) -> Going | None:
         verdict = _verdict(repository, digest)
     except (ClientError, BotoCoreError) as error:
         raise UnknownFateError(explain(error, str(repository)), denied=is_denied(error)) from None
-    except InvalidInputError as error:
-        raise UnknownFateError(f"the lifecycle policy of {repository}: {error}") from None
+    except RefusedError as error:
+        raise UnknownFateError(str(error)) from None
     if verdict is None or verdict.rule is None:
         return None
-    return Going(rule=verdict.rule, action=verdict.action)
+    why = f"{verdict.decided_by} of the lifecycle policy would {verdict.action} it within a day"
+    return Going(rule=verdict.rule, why=why)
 
 
 def _verdict(repository: Repository, digest: str) -> Verdict | None:
     """None without a policy. One call then; otherwise one more for each thousand images."""
-    client, place, now = repository.client, repository.place, datetime.now(UTC)
-    rules = live_rules(client, place)
+    rules, now = live_rules(repository), datetime.now(UTC)
     verdict = None
     # To read an index is to pull it. What it lists can only stay because of that, so an image that
     # stays without stays with it.
     for lists in (False, True):
-        images = live_listing(client, place, lists=lists).images if rules else ()
+        images = live_listing(repository, lists=lists).images if rules else ()
         judged = {it.image.digest: it for it in simulate(rules, images, now)}
         verdict = judged.get(digest)
         if verdict is None or verdict.action == "keep":

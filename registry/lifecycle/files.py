@@ -1,13 +1,12 @@
 """Pure: the files that a report is made from, as the AWS CLI prints them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
+from registry.aws.image import Image, image_of, moment
 from registry.lifecycle.document import Rule, rules_in
-from registry.lifecycle.simulation import Image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,135 +41,81 @@ def read_images(text: str) -> Listing:
     )
     details = written.get("imageDetails") if isinstance(written, dict) else written
     if not isinstance(details, list):
-        raise InvalidInputError(
-            [
-                Fault(
-                    where=(),
-                    value=written,
-                    rule="the file of images is an object with imageDetails",
-                    fix="print it with aws ecr describe-images --output json",
-                )
-            ]
-        )
+        rule = "the file of images is an object with imageDetails"
+        raise InvalidInputError([Fault(where=(), value=written, rule=rule, fix=_PRINT)])
     faults: list[Fault] = []
     images: dict[str, Image] = {}
     names: set[str] = set()
     for position, detail in enumerate(details):
-        found = list(_faults_in_detail(detail))
-        if not found and detail["imageDigest"] in images:
-            found = [
-                Fault(
-                    where=("imageDigest",),
-                    value=detail["imageDigest"],
-                    rule="this image stands there twice",
-                    fix="print the list again",
-                )
-            ]
-        if found:
-            faults += (fault.under("imageDetails", position) for fault in found)
-            continue
-        images[detail["imageDigest"]] = image_of(detail)
-        names.add(detail.get("repositoryName", ""))
-    names.discard("")
+        if found := _faults_in(detail, images):
+            faults += (it.under("imageDetails", position) for it in found)
+        else:
+            images[detail["imageDigest"]] = image_of(detail)
+            names |= {detail.get("repositoryName") or ""} - {""}
     if len(names) > 1:
-        faults.append(
-            Fault(
-                where=("imageDetails",),
-                value=sorted(names),
-                rule="these are the images of several repositories",
-                fix="take one file for each: a policy counts in one repository",
-            )
-        )
+        rule = "these are the images of several repositories"
+        fix = "take one file for each: a policy counts in one repository"
+        faults.append(Fault(where=("imageDetails",), value=sorted(names), rule=rule, fix=fix))
     if faults:
         raise InvalidInputError(faults)
     return Listing(images=tuple(images.values()), repository="".join(names))
 
 
-def image_of(detail: Mapping[str, Any]) -> Image:
-    """An image as ECR describes it, in a file or in a response of boto3's."""
-    return Image(
-        digest=detail["imageDigest"],
-        tags=tuple(detail.get("imageTags") or ()),
-        pushed_at=moment(detail["imagePushedAt"]),
-        size=detail.get("imageSizeInBytes", 0),
-        media_type=detail.get("imageManifestMediaType", ""),
-        archived=detail.get("imageStatus") == "ARCHIVED",
-        archived_at=_moment_or_none(detail.get("lastArchivedAt")),
-        activated_at=_moment_or_none(detail.get("lastActivatedAt")),
-        pulled_at=_moment_or_none(detail.get("lastRecordedPullTime")),
-        subject=detail.get("subjectManifestDigest"),
-    )
+_PRINT: Final = "print it with aws ecr describe-images --output json"
+_TIME: Final = (
+    "this is a time with its offset from UTC, or the seconds since 1970",
+    "print it as the AWS CLI does, such as 2026-01-31T12:00:00+00:00",
+)
 
 
-def moment(written: Any) -> datetime:
-    """A time as either version of the AWS CLI prints it, or as boto3 has it, in UTC.
-
-    Version 1 prints seconds since 1970 unless it is told otherwise, version 2 prints ISO 8601.
-    Raises ValueError for anything else, and for a time without an offset from UTC.
-    """
-    if isinstance(written, int | float) and not isinstance(written, bool):
-        try:
-            return datetime.fromtimestamp(written, UTC)
-        except (OverflowError, OSError) as error:
-            raise ValueError(str(error)) from None
-    found = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
-    if found.tzinfo is None:
-        raise ValueError("a time needs an offset from UTC")
-    return found.astimezone(UTC)
+def _is_moment(written: Any) -> bool:
+    try:
+        moment(written)
+    except ValueError:
+        return False
+    return True
 
 
-def _moment_or_none(written: Any) -> datetime | None:
-    return None if written is None else moment(written)
+_KEYS: Final[Mapping[str, tuple[Callable[[Any], bool], str, str]]] = {
+    "imageDigest": (
+        lambda it: isinstance(it, str),
+        "each image has a digest",
+        "print the list without a --query that leaves it out",
+    ),
+    "repositoryName": (
+        lambda it: it is None or isinstance(it, str),
+        "the name of the repository is text",
+        _PRINT,
+    ),
+    "imageTags": (
+        lambda it: not it or (isinstance(it, list) and all(isinstance(tag, str) for tag in it)),
+        "the tags are a list of text",
+        _PRINT,
+    ),
+    "imageSizeInBytes": (
+        lambda it: it is None or isinstance(it, int),
+        "the size is a whole number",
+        _PRINT,
+    ),
+    "imagePushedAt": (_is_moment, *_TIME),
+    **dict.fromkeys(
+        ("lastArchivedAt", "lastActivatedAt", "lastRecordedPullTime"),
+        (lambda it: it is None or _is_moment(it), *_TIME),
+    ),
+}
+"""What the evaluator needs of an image: what its value is (None: not there), in words, the fix."""
 
 
-_TIMES = ("imagePushedAt", "lastArchivedAt", "lastActivatedAt", "lastRecordedPullTime")
-
-
-def _faults_in_detail(detail: Any) -> Iterator[Fault]:
+def _faults_in(detail: Any, before: Container[str]) -> list[Fault]:
     if not isinstance(detail, dict):
-        yield Fault(
-            where=(),
-            value=detail,
-            rule="an image is an object",
-            fix="print it with aws ecr describe-images --output json",
-        )
-        return
-    if not isinstance(detail.get("imageDigest"), str):
-        yield Fault(
-            where=("imageDigest",),
-            value=detail.get("imageDigest", ABSENT),
-            rule="each image has a digest",
-            fix="print the list without a --query that leaves it out",
-        )
-    tags = detail.get("imageTags") or []
-    if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
-        yield Fault(
-            where=("imageTags",),
-            value=tags,
-            rule="the tags are a list of text",
-            fix="print it again",
-        )
-    size = detail.get("imageSizeInBytes", 0)
-    if not isinstance(size, int):
-        yield Fault(
-            where=("imageSizeInBytes",),
-            value=size,
-            rule="the size is a whole number",
-            fix="print it again",
-        )
-    for key in _TIMES:
-        written = detail.get(key)
-        if written is None and key != "imagePushedAt":
-            continue
-        try:
-            moment(written)
-        except ValueError:
-            yield Fault(
-                where=(key,),
-                value=detail.get(key, ABSENT),
-                rule="this is a time with its offset from UTC, or the seconds since 1970",
-                fix="print it as the AWS CLI does, such as 2026-01-31T12:00:00+00:00",
-            )
+        return [Fault(where=(), value=detail, rule="an image is an object", fix=_PRINT)]
+    wrong = {key: says for key, (valid, *says) in _KEYS.items() if not valid(detail.get(key))}
+    if not wrong and detail["imageDigest"] in before:
+        wrong = {"imageDigest": ["this image stands there twice", _PRINT]}
+    return [
+        Fault(where=(key,), value=detail.get(key, ABSENT), rule=rule, fix=fix)
+        for key, (rule, fix) in wrong.items()
+    ]
 
 
 def read_in_use(text: str) -> list[str]:
@@ -181,15 +126,9 @@ def read_in_use(text: str) -> list[str]:
         text, "list of images in use", "write one digest or image reference to a line"
     )
     if not all(isinstance(it, str) for it in written):
+        rule = "images in use are digests and image references"
         raise InvalidInputError(
-            [
-                Fault(
-                    where=(),
-                    value=written,
-                    rule="images in use are digests and image references",
-                    fix="write them as text",
-                )
-            ]
+            [Fault(where=(), value=written, rule=rule, fix="write them as text")]
         )
     return list(written)
 

@@ -1,4 +1,4 @@
-"""Pure: what a lifecycle policy is about to do to a repository, and what to beware of in it."""
+"""Pure: what a lifecycle policy is about to do to a repository, and what it warns of."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,16 +7,10 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from policies.retention import MAX_IMAGES
+from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from registry.lifecycle.document import Rule
-from registry.lifecycle.files import Listing, read_images, read_policy, reference
-from registry.lifecycle.simulation import Image, Verdict, matched, pattern, simulate
-
-MOVABLE_TAGS: Final = ("latest",)
-
-INDEX_MEDIA_TYPES: Final = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
+from registry.lifecycle.files import Listing, reference
+from registry.lifecycle.simulation import Verdict, pattern, selections, simulate
 
 Kind = Literal[
     "in-use-going",
@@ -33,30 +27,30 @@ Kind = Literal[
 _LOSSES: Final = ("in-use-going", "movable-tag-going")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Caution:
+@dataclass(frozen=True)
+class PolicyWarning:
     """Something in the policy or its outcome that its author hardly meant."""
 
     kind: Kind
     text: str
     """A sentence, with the fix where there is one."""
-    rule: int | None = None
-    """The priority of the rule that it is about."""
+    rule: Rule | None = None
+    """The rule that it is about."""
     digests: tuple[str, ...] = ()
     """Of the images that it is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What becomes of each image, the youngest first, and what to beware of."""
+    """What becomes of each image, the youngest first, and what there is to warn of."""
 
     verdicts: Sequence[Verdict]
-    cautions: Sequence[Caution]
+    warnings: Sequence[PolicyWarning] = ()
 
     @property
     def loses(self) -> bool:
         """Whether a movable tag's image, or one in use, would go."""
-        return any(it.kind in _LOSSES for it in self.cautions)
+        return any(it.kind in _LOSSES for it in self.warnings)
 
     def totals(self) -> dict[str, int]:
         """Numbers of images and bytes.
@@ -67,7 +61,7 @@ class Report:
         images, sizes = Counter[str](), Counter[str]()
         for it in self.verdicts:
             images[it.action] += 1
-            sizes[it.action] += 0 if is_index(it.image) else it.image.size
+            sizes[it.action] += 0 if it.image.is_index else it.image.size
         return {
             "images": images.total(),
             "keep": images["keep"],
@@ -82,41 +76,29 @@ class Report:
         """For machines."""
         return {
             "images": [
-                {
-                    "digest": it.image.digest,
-                    "tags": list(it.image.tags),
-                    "action": it.action,
-                    "rule": it.rule,
-                    "shieldedBy": it.shielded_by,
-                }
+                {"digest": it.image.digest, "tags": list(it.image.tags), **outcome_json(it)}
                 for it in self.verdicts
             ],
             "warnings": [
                 {
                     "warning": it.kind,
                     "text": it.text,
-                    "rule": it.rule,
+                    "rule": it.rule and it.rule.priority,
                     "digests": list(it.digests),
                 }
-                for it in self.cautions
+                for it in self.warnings
             ],
             "totals": self.totals(),
         }
 
 
-def report(
-    policy_text: str,
-    images_text: str,
-    now: datetime,
-    in_use: Iterable[str] = (),
-    movable_tags: Sequence[str] = MOVABLE_TAGS,
-) -> Report:
-    """What the policy in one file does to the images in another.
-
-    `in_use` has digests and image references. Raises InvalidInputError with all that is wrong with
-    the first file that cannot be read.
-    """
-    return examine(read_policy(policy_text), read_images(images_text), now, in_use, movable_tags)
+def outcome_json(verdict: Verdict) -> dict[str, Any]:
+    """What becomes of one image, for machines."""
+    return {
+        "action": verdict.action,
+        "rule": verdict.rule,
+        "shieldedBy": verdict.shielded_by,
+    }
 
 
 def examine(
@@ -124,106 +106,63 @@ def examine(
     listing: Listing,
     now: datetime,
     in_use: Iterable[str] = (),
-    movable_tags: Sequence[str] = MOVABLE_TAGS,
+    movable_tags: Sequence[str] = DEFAULT_MOVABLE_TAGS,
 ) -> Report:
-    """What rules do to the images of a repository. No rules are a repository without a policy."""
+    """What rules do to the images of a repository. No rules are a repository without a policy.
+
+    `in_use` has digests and image references.
+    """
     verdicts = simulate(rules, listing.images, now)
-    cautions = [
+    warnings = [
         *_about_use(verdicts, listing, in_use),
         *_about_movable_tags(rules, verdicts, movable_tags, now),
         *_about_rules(rules, verdicts),
         *_about_growth(rules, verdicts),
         *_about_indexes(verdicts),
     ]
-    return Report(verdicts=verdicts, cautions=cautions)
+    return Report(verdicts=verdicts, warnings=warnings)
 
 
 def why(verdict: Verdict) -> str:
     """The reason for a verdict, in a few words."""
     if verdict.goes_with:
-        return f"goes with {verdict.goes_with}, which rule {verdict.rule} takes"
+        return f"goes with {verdict.goes_with}, which {verdict.decided_by} takes"
     if verdict.held_by:
         return f"the index {verdict.held_by} lists it"
-    if verdict.action != "keep":
-        return f"rule {verdict.rule}"
-    return "no rule is about it" if verdict.decided_by is None else f"rule {verdict.decided_by}"
+    return str(verdict.decided_by or "no rule is about it")
 
 
-def is_index(image: Image) -> bool:
-    """Whether it lists other images, one for each architecture."""
-    return image.media_type in INDEX_MEDIA_TYPES
+# --- Movable tags ---------------------------------------------------------------------------------
 
 
-# --- What to beware of ----------------------------------------------------------------------------
+def movable_tags_of(
+    rules: Iterable[Rule], tag_mutability: str = "", exclusion_filters: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """The tags that a repository itself says are moved, in alphabetical order.
+
+    Those that a protective rule names: one pattern without a wildcard, of whose images it keeps
+    one. And, where all other tags are immutable, those that the exclusion filters name. Where
+    neither names any, DEFAULT_MOVABLE_TAGS.
+    """
+    named = {rule.tags[0][0] for rule in rules if _is_protective(rule)}
+    if tag_mutability == "IMMUTABLE_WITH_EXCLUSION":
+        named |= {it for it in exclusion_filters if "*" not in it}
+    return tuple(sorted(named)) or DEFAULT_MOVABLE_TAGS
 
 
-def _about_use(
-    verdicts: Sequence[Verdict], listing: Listing, in_use: Iterable[str]
-) -> Iterator[Caution]:
-    by_digest = {it.image.digest: it for it in verdicts}
-    by_tag = {tag: it for it in verdicts for tag in it.image.tags}
-    for written in sorted(set(in_use)):
-        name, tag, digest = ("", written, "") if written in by_tag else reference(written)
-        if name and listing.repository and name != listing.repository:
-            continue
-        found = by_digest.get(digest) if digest else by_tag.get(tag)
-        if found is None and name and name == listing.repository:
-            yield Caution(
-                kind="in-use-missing",
-                text=f"{written} is in use, and there is no such image any more",
-            )
-        if found is not None and found.action != "keep":
-            yield Caution(
-                kind="in-use-going",
-                text=f"{written} is in use, and rule {found.rule} would {found.action} it",
-                rule=found.rule,
-                digests=(found.image.digest,),
-            )
-
-
-def _about_movable_tags(
-    rules: Sequence[Rule], verdicts: Sequence[Verdict], movable_tags: Sequence[str], now: datetime
-) -> Iterator[Caution]:
-    for tag in movable_tags:
-        if taker := taker_of(tag, rules):
-            yield Caution(
-                kind="movable-tag-unshielded",
-                text=f"rule {taker.priority} may take the image that {tag} names; before it, write "
-                f'a rule with "tagPatternList": ["{tag}"] and "imageCountMoreThan" 1',
-                rule=taker.priority,
-            )
-    images = [it.image for it in verdicts]
-    for it in verdicts:
-        own = [tag for tag in it.image.tags if tag in movable_tags]
-        if not own:
-            continue
-        names = " and ".join(own)
-        if it.action != "keep":
-            yield Caution(
-                kind="movable-tag-going",
-                text=f"{names} is on an image that rule {it.rule} would {it.action}",
-                rule=it.rule,
-                digests=(it.image.digest,),
-            )
-            continue
-        rest = tuple(tag for tag in it.image.tags if tag not in own)
-        bare = replace(it.image, tags=rest)
-        others = [image for image in images if image is not it.image]
-        [after] = [one for one in simulate(rules, [*others, bare], now) if one.image is bare]
-        if after.action != "keep":
-            yield Caution(
-                kind="kept-by-movable-tag-alone",
-                text=f"rule {after.rule} would {after.action} the image that {names} names as soon "
-                "as the tag moves on; then there is no way back to it",
-                rule=after.rule,
-                digests=(it.image.digest,),
-            )
+def _is_protective(rule: Rule) -> bool:
+    one_tag = len(rule.tags) == 1 and len(rule.tags[0]) == 1
+    return one_tag and (rule.count_type, rule.number, rule.action) == (
+        "imageCountMoreThan",
+        1,
+        "expire",
+    )
 
 
 def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
     """The first rule that may take the image with a tag, whatever other tags the image has.
 
-    None if the tag is shielded: by a rule that selects at most one image, this one, and keeps one.
+    None if the tag is protected: by a rule that selects at most one image, this one, and keeps one.
     """
     for rule in sorted(rules, key=lambda rule: rule.priority):
         if rule.archived or rule.tag_status == "untagged":
@@ -237,68 +176,99 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
     return None
 
 
-def _about_rules(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[Caution]:
-    found = matched(rules, [it.image for it in verdicts])
-    deciding = {it.decided_by for it in verdicts}
-    for rule in rules:
-        if not found[rule.priority]:
-            yield Caution(
-                kind="rule-without-images",
-                text=f"rule {rule.priority} matches no image",
-                rule=rule.priority,
+# --- Warnings -------------------------------------------------------------------------------------
+
+
+def _about_use(
+    verdicts: Sequence[Verdict], listing: Listing, in_use: Iterable[str]
+) -> Iterator[PolicyWarning]:
+    by_digest = {it.image.digest: it for it in verdicts}
+    by_tag = {tag: it for it in verdicts for tag in it.image.tags}
+    for written in sorted(set(in_use)):
+        name, tag, digest = ("", written, "") if written in by_tag else reference(written)
+        if name and listing.repository and name != listing.repository:
+            continue
+        found = by_digest.get(digest) if digest else by_tag.get(tag)
+        if found is None and name and name == listing.repository:
+            text = f"{written} is in use, and there is no such image any more"
+            yield PolicyWarning("in-use-missing", text)
+        if found is not None and found.action != "keep":
+            text = f"{written} is in use, and {found.decided_by} would {found.action} it"
+            yield PolicyWarning("in-use-going", text, found.decided_by, (found.image.digest,))
+
+
+def _about_movable_tags(
+    rules: Sequence[Rule], verdicts: Sequence[Verdict], movable_tags: Sequence[str], now: datetime
+) -> Iterator[PolicyWarning]:
+    for tag in movable_tags:
+        if taker := taker_of(tag, rules):
+            text = (
+                f"{taker} may take the image that {tag} names; before it, write a protective rule, "
+                f'with "tagPatternList": ["{tag}"] and "imageCountMoreThan" 1'
             )
+            yield PolicyWarning("movable-tag-unshielded", text, taker)
+    images = [it.image for it in verdicts]
+    for it in verdicts:
+        own = [tag for tag in it.image.tags if tag in movable_tags]
+        if not own:
+            continue
+        names, digests = " and ".join(own), (it.image.digest,)
+        if it.action != "keep":
+            text = f"{names} is on an image that {it.decided_by} would {it.action}"
+            yield PolicyWarning("movable-tag-going", text, it.decided_by, digests)
+            continue
+        bare = replace(it.image, tags=tuple(tag for tag in it.image.tags if tag not in own))
+        others = [image for image in images if image is not it.image]
+        [after] = [one for one in simulate(rules, [*others, bare], now) if one.image is bare]
+        if after.action != "keep":
+            text = (
+                f"{after.decided_by} would {after.action} the image that {names} names as soon as "
+                "the tag moves on; then there is no way back to it"
+            )
+            yield PolicyWarning("kept-by-movable-tag-alone", text, after.decided_by, digests)
+
+
+def _about_rules(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+    deciding = {it.decided_by.priority for it in verdicts if it.decided_by}
+    for rule, images in selections(rules, [it.image for it in verdicts]):
+        if not images:
+            yield PolicyWarning("rule-without-images", f"{rule} matches no image", rule)
         elif rule.priority not in deciding:
-            yield Caution(
-                kind="rule-without-effect",
-                text=f"rule {rule.priority} decides nothing: earlier rules have all its images",
-                rule=rule.priority,
-            )
+            text = f"{rule} decides nothing: earlier rules have all its images"
+            yield PolicyWarning("rule-without-effect", text, rule)
 
 
-def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[Caution]:
+def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+    kind: Kind = "growth-without-bound"
     if not rules:
-        yield Caution(
-            kind="growth-without-bound", text="there is no lifecycle policy: all images stay"
-        )
+        yield PolicyWarning(kind, "there is no lifecycle policy: all images stay")
         return
     if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
-        yield Caution(
-            kind="growth-without-bound",
-            text="no rule is about untagged images: each image that loses its last tag stays",
-        )
+        text = "no rule is about untagged images: each image that loses its last tag stays"
+        yield PolicyWarning(kind, text)
     stay = [it.image for it in verdicts if it.decided_by is None and it.image.tags]
     if stay:
         number = "one tagged image" if len(stay) == 1 else f"{len(stay):,} tagged images"
-        yield Caution(
-            kind="growth-without-bound",
-            text=f"no rule is about {number}, such as {stay[0].tags[0]}: they stay",
-            digests=tuple(image.digest for image in stay),
-        )
+        text = f"no rule is about {number}, such as {stay[0].tags[0]}: they stay"
+        yield PolicyWarning(kind, text, digests=tuple(image.digest for image in stay))
     for rule in rules:
         if rule.count_type == "imageCountMoreThan" and rule.number >= MAX_IMAGES:
-            yield Caution(
-                kind="growth-without-bound",
-                text=f"rule {rule.priority} keeps as many images as a repository holds",
-                rule=rule.priority,
-            )
+            yield PolicyWarning(kind, f"{rule} keeps as many images as a repository holds", rule)
     archiving = [rule for rule in rules if rule.action == "archive"]
     if archiving and not any(rule.archived for rule in rules):
-        yield Caution(
-            kind="growth-without-bound",
-            text=f"rule {archiving[0].priority} archives images, and no rule takes them from there",
-            rule=archiving[0].priority,
-        )
+        text = f"{archiving[0]} archives images, and no rule takes them from there"
+        yield PolicyWarning(kind, text, archiving[0])
 
 
-def _about_indexes(verdicts: Sequence[Verdict]) -> Iterator[Caution]:
-    unknown = [it for it in verdicts if is_index(it.image) and it.image.children is None]
-    untagged = [it for it in verdicts if not it.image.tags and not is_index(it.image)]
+def _about_indexes(verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+    unknown = [it for it in verdicts if it.image.is_index and it.image.children is None]
+    untagged = [it for it in verdicts if not it.image.tags and not it.image.is_index]
     going = sum(it.action != "keep" for it in untagged)
     lists = "the index lists" if len(unknown) == 1 else f"{len(unknown):,} indexes list"
     if unknown and untagged:
-        yield Caution(
-            kind="children-unknown",
-            text=f"it is not known here what {lists}: of the {len(untagged):,} untagged images, "
-            f"{going:,} of which are said to go, those stay that an index lists",
-            digests=tuple(it.image.digest for it in untagged),
+        text = (
+            f"it is not known here what {lists}: of the {len(untagged):,} untagged images, "
+            f"{going:,} of which are said to go, those stay that an index lists"
         )
+        digests = tuple(it.image.digest for it in untagged)
+        yield PolicyWarning("children-unknown", text, digests=digests)

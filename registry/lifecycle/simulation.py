@@ -14,50 +14,16 @@ Where the documentation is silent, this is what is assumed here:
 
 import re
 from bisect import bisect_left, bisect_right
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import cache
 from itertools import accumulate, pairwise
-from typing import Literal
+from typing import Final, Literal
 
+from registry.aws.image import Image
 from registry.lifecycle.document import Action, Rule
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Image:
-    """An image as ECR describes it. All times have an offset from UTC."""
-
-    digest: str
-    pushed_at: datetime
-    tags: tuple[str, ...] = ()
-    size: int = 0
-    """In bytes, of the layers as they are pushed."""
-    media_type: str = ""
-    archived: bool = False
-    """It lies in the archive, where it is listed but cannot be pulled."""
-    archived_at: datetime | None = None
-    activated_at: datetime | None = None
-    """When it last came back from the archive."""
-    pulled_at: datetime | None = None
-    children: tuple[str, ...] | None = None
-    """The digests that an index lists. None: not known, or no index."""
-    subject: str | None = None
-    """The digest of the image that a referrer is about."""
-
-    @property
-    def since(self) -> datetime:
-        """When its age began: at its push, or when it came back from the archive."""
-        return self.activated_at or self.pushed_at
-
-    @property
-    def used(self) -> datetime:
-        """When it was last pulled; if never since its age began, then when that was."""
-        if self.pulled_at is None:
-            return self.since
-        if self.activated_at is None:
-            return self.pulled_at
-        return max(self.pulled_at, self.activated_at)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,9 +32,9 @@ class Verdict:
 
     image: Image
     action: Literal["keep"] | Action
-    decided_by: int | None = None
-    """The priority of the first rule that selects it: no later one may take it, whatever it says.
-    For a referrer that goes with its subject, the rule that takes the subject."""
+    decided_by: Rule | None = None
+    """The first rule that selects it: no later one may take it, whatever it says. For a referrer
+    that goes with its subject, the rule that takes the subject."""
     held_by: str | None = None
     """The digest of an index that stays and lists it. Its rule would have taken it."""
     goes_with: str | None = None
@@ -77,12 +43,13 @@ class Verdict:
     @property
     def rule(self) -> int | None:
         """The priority of the rule by which it goes."""
-        return None if self.action == "keep" else self.decided_by
+        return self.decided_by.priority if self.decided_by and self.action != "keep" else None
 
     @property
     def shielded_by(self) -> int | None:
         """The priority of the rule that keeps it from every later one."""
-        return None if self.action != "keep" or self.held_by else self.decided_by
+        keeps = self.action == "keep" and not self.held_by
+        return self.decided_by.priority if self.decided_by and keeps else None
 
 
 def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> list[Verdict]:
@@ -90,106 +57,86 @@ def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> l
     ordered = sorted(images, key=lambda image: (image.since, image.digest), reverse=True)
     selecting: dict[str, Rule] = {}
     taking: dict[str, Rule] = {}
-    shelves = _shelves(ordered)
-    for rule in sorted(rules, key=lambda rule: rule.priority):
-        shelves[rule.archived].apply(rule, now, selecting, taking)
+    for rule, selected in selections(rules, ordered):
+        for younger, image in enumerate(selected):
+            # What an earlier rule has selected keeps its place in the count all the same.
+            if image.digest not in selecting:
+                selecting[image.digest] = rule
+                if _due(rule, image, younger, now):
+                    taking[image.digest] = rule
     holding = _hold(ordered, taking)
     following = _follow(ordered, taking, holding)
-    return [_verdict(image, selecting, taking, holding, following) for image in ordered]
+    return [
+        Verdict(
+            image=image,
+            action=taking[digest].action if (digest := image.digest) in taking else "keep",
+            decided_by=taking.get(digest) or selecting.get(digest),
+            held_by=holding.get(digest),
+            goes_with=following.get(digest),
+        )
+        for image in ordered
+    ]
 
 
-def matched(rules: Iterable[Rule], images: Sequence[Image]) -> dict[int, int]:
-    """How many images each rule is about, by its priority, whether or not it decides about them."""
-    shelves = _shelves(images)
-    return {rule.priority: len(shelves[rule.archived].select(rule)) for rule in rules}
+def _due(rule: Rule, image: Image, younger: int, now: datetime) -> bool:
+    """Whether a rule takes an image that it selects, and so many younger ones."""
+    match rule.count_type:
+        case "imageCountMoreThan":
+            return younger >= rule.number
+        case "sinceImagePulled":
+            began: datetime | None = image.used
+        case "sinceImageTransitioned":
+            began = image.archived_at
+        case _:
+            began = image.since
+    return began is not None and (now - began).total_seconds() > rule.number * _DAY
 
 
-def _verdict(
-    image: Image,
-    selecting: Mapping[str, Rule],
-    taking: Mapping[str, Rule],
-    holding: Mapping[str, str],
-    following: Mapping[str, str],
-) -> Verdict:
-    digest = image.digest
-    taker = taking.get(digest)
-    rule = taker or selecting.get(digest)
-    return Verdict(
-        image=image,
-        action=taker.action if taker else "keep",
-        decided_by=rule.priority if rule else None,
-        held_by=holding.get(digest),
-        goes_with=following.get(digest),
-    )
+_DAY: Final = 86_400
 
 
-def _shelves(images: Sequence[Image]) -> "dict[bool, _Shelf]":
-    """By whether they are in the archive, in the same order."""
-    return {
-        archived: _Shelf([image for image in images if image.archived is archived])
+def selections(
+    rules: Iterable[Rule], images: Sequence[Image]
+) -> Iterator[tuple[Rule, Sequence[Image]]]:
+    """Each rule, in the order in which they decide, with the images that it is about in theirs.
+
+    Whether or not it decides about them. A rule sees one storage class, never both.
+    """
+    classes = {
+        archived: _StorageClass([image for image in images if image.archived is archived])
         for archived in (False, True)
     }
+    for rule in sorted(rules, key=lambda rule: rule.priority):
+        yield rule, classes[rule.archived].select(rule)
 
 
-class _Shelf:
-    """The images of one storage class, the youngest first. A rule sees one shelf, never both."""
+class _StorageClass:
+    """The images of one storage class, and an index of their tags."""
 
     def __init__(self, images: Sequence[Image]) -> None:
         self._images = images
         carried = sorted((tag, place) for place, image in enumerate(images) for tag in image.tags)
+        # In alphabetical order: those with the same beginning are one stretch.
         self._tags = _side_by_side([tag for tag, _ in carried])
-        """In alphabetical order: those with the same beginning are one stretch."""
         self._places = [place for _, place in carried]
-        """Of the images that carry them."""
-        self._matching: dict[tuple[str, ...], set[int]] = {}
+        self._matching = cache(self._search)
 
-    def apply(
-        self, rule: Rule, now: datetime, selecting: dict[str, Rule], taking: dict[str, Rule]
-    ) -> None:
-        """Let a rule take what it finds, save what an earlier rule has selected."""
-        counts = rule.count_type == "imageCountMoreThan"
-        limit = timedelta(days=min(rule.number, timedelta.max.days))
-        for younger, place in enumerate(self.select(rule)):
-            image = self._images[place]
-            if image.digest in selecting:
-                continue  # it keeps its place in the count, all the same
-            selecting[image.digest] = rule
-            if counts:
-                goes = younger >= rule.number
-            else:
-                began = _began(image, rule)
-                goes = began is not None and now - began > limit
-            if goes:
-                taking[image.digest] = rule
+    def select(self, rule: Rule) -> Sequence[Image]:
+        """The images that the rule is about."""
+        if rule.tag_status != "tagged":
+            return [it for it in self._images if rule.tag_status == "any" or not it.tags]
+        found = set.intersection(*map(self._matching, rule.tags))
+        return [self._images[place] for place in sorted(found)]
 
-    def select(self, rule: Rule) -> Sequence[int]:
-        """The places of the images that the rule is about, the youngest first."""
-        match rule.tag_status:
-            case "any":
-                return range(len(self._images))
-            case "untagged":
-                return [place for place, image in enumerate(self._images) if not image.tags]
-            case "tagged":
-                return sorted(set.intersection(*map(self._with_tag, rule.tags)))
-
-    def _with_tag(self, entry: tuple[str, ...]) -> set[int]:
+    def _search(self, entry: tuple[str, ...]) -> set[int]:
         """The places of the images with a tag that matches."""
-        if entry not in self._matching:
-            self._matching[entry] = set(self._search(entry))
-        return self._matching[entry]
-
-    def _search(self, entry: tuple[str, ...]) -> Sequence[int]:
         head, *rest = entry
         start = bisect_left(self._tags, head)
-        if not rest:
-            return self._places[start : bisect_right(self._tags, head, start)]
         end = bisect_right(self._tags, head, start, key=lambda tag: tag[: len(head)])
-        if not any(rest):
-            return self._places[start:end]
-        longest = max(rest, key=len)  # most tags fail here, at little cost
+        longest = max(rest, key=len, default=head)  # most tags fail here, at little cost
         matches = pattern(entry).fullmatch
         stretch = zip(self._tags[start:end], self._places[start:end], strict=True)
-        return [place for tag, place in stretch if longest in tag and matches(tag)]
+        return {place for tag, place in stretch if longest in tag and matches(tag)}
 
 
 def _side_by_side(tags: Sequence[str]) -> list[str]:
@@ -210,17 +157,6 @@ def pattern(entry: Sequence[str]) -> re.Pattern[str]:
     head, *between, tail = map(re.escape, entry)
     found = "".join(f"(?>.*?{piece})" for piece in between)
     return re.compile(f"{head}{found}.*{tail}")
-
-
-def _began(image: Image, rule: Rule) -> datetime | None:
-    """When the time began that the rule measures; None if it has not."""
-    match rule.count_type:
-        case "sinceImagePulled":
-            return image.used
-        case "sinceImageTransitioned":
-            return image.archived_at
-        case _:
-            return image.since
 
 
 def _hold(images: Sequence[Image], taking: dict[str, Rule]) -> dict[str, str]:
@@ -245,10 +181,10 @@ def _follow(
     images: Sequence[Image], taking: dict[str, Rule], holding: Mapping[str, str]
 ) -> dict[str, str]:
     """Let referrers go with their subjects, and those that refer to them."""
-    referrers: dict[str, list[Image]] = {}
+    referrers = defaultdict[str, list[Image]](list)
     for image in images:
         if image.subject is not None:
-            referrers.setdefault(image.subject, []).append(image)
+            referrers[image.subject].append(image)
     going = deque(digest for digest in referrers if digest in taking)
     following: dict[str, str] = {}
     while going:

@@ -6,10 +6,16 @@ lost a race is told. One mover at a time is the pipeline's own business.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import sleep
+from typing import Final
 
 from policies import tag_convention
 from registry.aws.errors import RefusedError
-from registry.aws.images import Image, Put, Repository
+from registry.aws.image import Image
+from registry.aws.images import Put, Repository
+
+READ_AGAIN_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
+"""Waits before the next look where ECR has taken a put and still shows the tag where it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +40,13 @@ class Promotion:
 
     tag: str
     digest: str
+    missing: bool
+    """Whether the image had no tag of this stage before."""
     added: bool
-    """False where the image had a tag of this stage already."""
+    """Whether it has one now for that reason: not in a dry run."""
     latest: Move | None
+    """The move of the movable tag, where one was asked for."""
+    dry_run: bool
 
 
 def move(  # noqa: PLR0913 the command's options, each a keyword
@@ -50,20 +60,21 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
 ) -> Move:
     """Put the tag on the image that `source`, a tag or a digest, names.
 
-    Four calls of ECR, five where the tag does not exist yet. Nothing is put where the tag is there
-    already, with `dry_run`, and where the move is refused: a RefusedError for an image that is not
-    there or archived; for a tag that is not on `expect`; for an image that was built before the one
+    Four calls of ECR, five where the tag does not exist yet, and more only where ECR is slow to
+    show what it took. Nothing is put where the tag is there already, with `dry_run`, and where the
+    move is refused: a RefusedError for an image that is not there or archived; for a tag that is
+    not on the image `expect`, a tag or a digest too; for an image that was built before the one
     that the tag is on, or that may have been, unless `allow_older`. Also raised where the tag turns
     out to be write-once, or was moved elsewhere meanwhile.
     """
     image, current = repository.image_and_place(source, tag)
     repository.refuse_archived(image)
-    there = current is not None and current.digest == image.digest
+    there = _digest(current) == image.digest
     if not there:
-        if expect is not None and (current is None or current.digest != expect):
+        if expect and (current is None or expect not in {current.digest, *current.tags}):
             raise RefusedError(
                 f"{tag} of {repository} is {_on(current)}, and not on the expected {expect}; "
-                "look at what moved it (history), then expect that digest"
+                "see what moved it (history), then expect that image"
             )
         if not allow_older:
             _refuse_older(repository, image, tag, current)
@@ -83,37 +94,43 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
 
 
 def promote(
-    repository: Repository, source: str, stage: tag_convention.Stage, *, latest: str | None = None
+    repository: Repository,
+    source: str,
+    stage: tag_convention.Stage,
+    *,
+    latest: str | None = None,
+    dry_run: bool = False,
 ) -> Promotion:
-    """Give an image the unique tag of a stage, unless it has one; then move `latest`, if named.
+    """Give an image the unique tag of a stage, unless it has one; then move the tag `latest` names.
 
     If anything fails between the two, the next run finds the tag and goes on from there. An image
-    to which `latest` would not move gets no tag either: a refusal leaves all as it was.
+    to which `latest` would not move gets no tag either: a refusal leaves all as it was, and so does
+    `dry_run`.
     """
-    if latest is None:
-        image, current = repository.image_and_place(source, source)
-    else:
-        image, current = repository.image_and_place(source, latest)
+    image, current = repository.image_and_place(source, latest or source)
     repository.refuse_archived(image)
     try:
         sha = tag_convention.commit(image.tags)
     except tag_convention.UnknownBuildError as error:
         raise RefusedError(str(error)) from None
-    if latest is not None and (current is None or current.digest != image.digest):
+    if latest is not None and _digest(current) != image.digest:
         _refuse_older(repository, image, latest, current)
 
     tags = (it for it in tag_convention.unique_tags(image.tags) if it.stage == stage)
     tag = next(tags, None)
-    added = tag is None
+    missing = tag is None
     if tag is None:
         now = int(datetime.now(UTC).timestamp())
         tag = tag_convention.UniqueTag(stage=stage, sha=sha, epoch=now)
-        _put(repository, image, str(tag), None)
+        if not dry_run:
+            _put(repository, image, str(tag), None)
     return Promotion(
         tag=str(tag),
         digest=image.digest,
-        added=added,
-        latest=None if latest is None else move(repository, image.digest, latest),
+        missing=missing,
+        added=missing and not dry_run,
+        latest=move(repository, image.digest, latest, dry_run=dry_run) if latest else None,
+        dry_run=dry_run,
     )
 
 
@@ -123,19 +140,34 @@ def _put(
     """Put the tag and read it back: the image as it is then, and whether this put did it."""
     put = repository.put(repository.manifest(image.digest), tag)
     found = repository.image(tag)
+    # A read right after a put may still show what was there before it.
+    for seconds in READ_AGAIN_SECONDS if put is not Put.EXISTS else ():
+        if _digest(found) != _digest(current):
+            break
+        sleep(seconds)
+        found = repository.image(tag)
     if found and found.digest == image.digest:
         return found, put is not Put.EXISTS
-    if put is not Put.DONE and found and current and found.digest == current.digest:
+    again = "let one mover run at a time, and run the command again if it is still wanted"
+    if put is Put.DONE and _digest(found) == _digest(current):
         raise RefusedError(
-            f"{tag} of {repository} stays on {found.digest}: the repository's tag mutability makes "
-            "it a write-once tag; choose another tag, or let this one move (movableTags, "
-            "writeOnceTags)"
+            f"{tag} of {repository} is {_on(found)} {sum(READ_AGAIN_SECONDS):g} s after ECR "
+            f"accepted its move to {image.digest}: somebody has moved it back, or ECR is late to "
+            f"show the move; see which with resolve and history, {again}"
+        )
+    if found and current and found.digest == current.digest:
+        raise RefusedError(
+            f"{tag} of {repository} stays {_on(found)}: the repository's tag mutability makes it a "
+            "write-once tag; choose another tag, or let this one move (movableTags, writeOnceTags)"
         )
     raise RefusedError(
         f"{tag} of {repository} was moved by somebody else meanwhile and is now {_on(found)}, "
-        f"not on {image.digest}; see who it was (history), let one mover run at a time, and run "
-        "the command again if it is still wanted"
+        f"not on {image.digest}; see who it was (history), {again}"
     )
+
+
+def _digest(image: Image | None) -> str | None:
+    return image.digest if image else None
 
 
 def _refuse_older(repository: Repository, image: Image, tag: str, current: Image | None) -> None:

@@ -5,13 +5,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+import typer
+
 from policies import tag_convention
-from registry.aws.images import Image
+from registry.aws.image import Image
+from registry.aws.reference import is_digest
 from registry.aws.trail import DELETE, EXPIRE
 from registry.tags.history import Change
-from registry.tags.moves import Move
+from registry.tags.moves import Move, Promotion
 from registry.tags.resolve import Resolved
-from registry.terminal import iso
+from registry.terminal import iso, print_table
 
 
 def move_json(move: Move, caller: str, reason: str | None) -> dict[str, Any]:
@@ -37,15 +40,36 @@ def move_text(move: Move) -> str:
     return f"{move.tag} {verb} from {move.before or 'no image'} to {move.after}"
 
 
+def promotion_json(promotion: Promotion, latest: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A promotion, with the move of the movable tag; `dryRun` is there if it was one."""
+    told = {
+        "tag": promotion.tag,
+        "digest": promotion.digest,
+        "added": promotion.added,
+        "latest": latest,
+    }
+    return told | ({"dryRun": True} if promotion.dry_run else {})
+
+
+def promotion_text(promotion: Promotion) -> str:
+    """A promotion, and below it the move."""
+    if promotion.added:
+        verb = "added to"
+    else:
+        verb = "would be added to" if promotion.missing else "was already on"
+    lines = [f"{promotion.tag} {verb} {promotion.digest}"]
+    return "\n".join([*lines, *([move_text(promotion.latest)] if promotion.latest else [])])
+
+
 def resolved_json(resolved: Resolved, uri: str) -> dict[str, Any]:
-    """What a tag means."""
+    """What a tag means, or a digest; that has no tag of its own, and `tag` is null."""
     return {
         "reference": f"{uri}@{resolved.image.digest}",
         "digest": resolved.image.digest,
-        "tag": resolved.tag,
-        "uniqueTag": str(resolved.unique_tag),
+        "tag": None if is_digest(resolved.name) else resolved.name,
+        "uniqueTag": str(resolved.unique_tag) if resolved.unique_tag else None,
         "commit": resolved.commit,
-        "builtAt": iso(resolved.built_at),
+        "builtAt": iso(resolved.built_at) if resolved.built_at else None,
         "tags": list(resolved.image.tags),
     }
 
@@ -81,27 +105,17 @@ def print_history(
     tags: Mapping[str, Sequence[str]],
 ) -> None:
     """What became of a tag, as a table. `tags` are those of the images, by digest."""
-    from rich.console import Console  # noqa: PLC0415 no other command draws anything
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console(highlight=False, soft_wrap=False)
     events = "1 event" if len(changes) == 1 else f"{len(changes) or 'no'} events"
-    console.print(Text(f"{title}, back to {iso(since)}: {events}"))
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("time", "who", "what"):
-        table.add_column(column, overflow="fold")
+    typer.echo(f"{title}, back to {iso(since)}: {events}")
+    rows = []
     for change in changes:
         record = change.record
         stranger = bool(pipeline) and record.principal is not None and record.event != EXPIRE
         mark = "! " if stranger and record.principal not in pipeline else ""
-        table.add_row(
-            Text(iso(record.time)),
-            Text(mark + _who(change), style="bold red" if mark else ""),
-            Text("\n".join(_what(change, tags))),
-        )
-    if changes:
-        console.print(table)
+        who = (mark + _who(change), "bold red" if mark else "")
+        rows.append((iso(record.time), who, "\n".join(_what(change, tags))))
+    if rows:
+        print_table(("time", "who", "what"), rows, folds=("who", "what"))
 
 
 def _who(change: Change) -> str:

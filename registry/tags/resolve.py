@@ -4,43 +4,44 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from policies import tag_convention
-from registry.aws.errors import RefusedError
-from registry.aws.images import Image, Repository
+from registry.aws.image import Image
+from registry.aws.images import Repository
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """What a tag means at this moment."""
+    """What a tag means at this moment, or what a digest names."""
 
-    tag: str
+    name: str
+    """The tag or the digest that was asked about."""
     image: Image
-    unique_tag: tag_convention.UniqueTag
-    commit: str
-    built_at: datetime
+    unique_tag: tag_convention.UniqueTag | None
+    """This, the commit and the build time are None where the tags do not tell what was built."""
+    commit: str | None
+    built_at: datetime | None
+    unknown: str | None
+    """Why they are."""
 
 
-def resolve(repository: Repository, tag: str) -> Resolved:
-    """The image that the tag is on. One call of ECR.
+def resolve(repository: Repository, name: str) -> Resolved:
+    """The image of a tag or a digest. One call of ECR.
 
-    Raises RefusedError where there is no such tag, where the image is archived, and where its tags
-    do not tell or do not agree what it was built from.
+    Raises NoSuchImageError where there is none, and RefusedError where it is archived.
     """
-    image = repository.image(tag)
-    if image is None:
-        raise RefusedError(
-            f"there is no tag {tag} in {repository}; list what there is with "
-            f"aws ecr describe-images --repository-name {repository.name}"
-        )
+    image, _ = repository.image_and_place(name, name)
     repository.refuse_archived(image)
     try:
         commit = tag_convention.commit(image.tags)
     except tag_convention.UnknownBuildError as error:
-        raise RefusedError(str(error)) from None
+        return Resolved(
+            name=name, image=image, unique_tag=None, commit=None, built_at=None, unknown=str(error)
+        )
     [unique_tag, *_] = tags = tag_convention.unique_tags(image.tags)
     return Resolved(
-        tag=tag,
+        name=name,
         image=image,
         unique_tag=unique_tag,
         commit=commit,
         built_at=datetime.fromtimestamp(min(it.epoch for it in tags), UTC),
+        unknown=None,
     )

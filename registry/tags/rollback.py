@@ -6,7 +6,8 @@ from typing import Final, Literal
 
 from policies import tag_convention
 from registry.aws.errors import RefusedError
-from registry.aws.images import Image, NoSuchImageError, Repository
+from registry.aws.image import Image
+from registry.aws.images import NoSuchImageError, Repository
 from registry.aws.trail import NoTrailError
 from registry.lifecycle.fate import UnknownFateError, fate
 from registry.tags.moves import Move, move
@@ -34,18 +35,19 @@ def rollback(
     to: str | None = None,
     dry_run: bool = False,
 ) -> Rollback:
-    """Move the tag to where it was before, however old, or to the digest that is given.
+    """Move the tag to where it was before, however old, or to the image `to`, a tag or a digest.
 
     `read_places` gives the digests of the images that CloudTrail saw the tag put on, the oldest
     first, or raises NoTrailError. Raises RefusedError where nothing says where the tag was before,
     where that image is gone, archived or about to go by the lifecycle policy, and where the tag is
     moved by somebody else meanwhile.
     """
-    current = repository.image(tag)
     if to is None:
+        current = repository.image(tag)
         target, basis, notes = _target(repository, tag, current, read_places)
     else:
-        target, basis, notes = to, "given", ()
+        image, current = repository.image_and_place(to, tag)
+        target, basis, notes = image.digest, "given", ()
     if current is None or current.digest != target:
         notes = (*notes, *_refuse_going(repository, tag, target))
     try:
@@ -60,7 +62,7 @@ def rollback(
     except NoSuchImageError:
         raise RefusedError(
             f"{target}, which {tag} of {repository} would go back to, is gone: it has expired or "
-            "was deleted; name another image with --to DIGEST"
+            "was deleted; name another image with --to"
         ) from None
     return Rollback(move=moved, basis=basis, notes=notes)
 
@@ -78,7 +80,7 @@ def _refuse_going(repository: Repository, tag: str, target: str) -> tuple[str, .
         return ()
     raise RefusedError(
         f"{target}, which {tag} of {repository} would go back to, is about to go: {going}; name "
-        "another image with --to DIGEST, or move the tag all the same with move --allow-older"
+        "another image with --to, or move the tag all the same with move --allow-older"
     )
 
 
@@ -104,7 +106,7 @@ def _target(
     if older is None:
         raise RefusedError(
             f"nothing tells where {tag} of {repository} was before: no image has an older unique "
-            f"tag of the same stage, and {why}; name the image with --to DIGEST"
+            f"tag of the same stage, and {why}; name the image with --to"
         )
     return older.digest, "tags", (f"going by the unique tags: {why}",)
 

@@ -2,20 +2,34 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from botocore.parsers import ResponseParserError
 from typer.testing import CliRunner, Result
 
 from policies.document import to_json
 from policies.repository_policy import repository_policy
 from registry.__main__ import app
 from registry.aws.session import ATTEMPTS, Aws
+from registry.tags import cli
 from tests.registry.aws.test_trail import access, page
-from tests.registry.builds import ACCOUNT, NAME, REGION, Wire, build, digest_of, place, sha, tag
+from tests.registry.builds import (
+    ACCOUNT,
+    NAME,
+    REGION,
+    Wire,
+    build,
+    digest_of,
+    place,
+    push,
+    sha,
+    tag,
+)
 from tests.registry.events import DIGESTS, PIPELINE, expiry, identity, put
 
 if TYPE_CHECKING:
@@ -38,11 +52,16 @@ def done(*arguments: str) -> dict[str, Any]:
 
 def refused(*arguments: str) -> str:
     """Why a command did nothing: one line on standard error, and no other."""
-    for mode in ([], ["--json"]):
-        result = run(*arguments, *mode)
+    text, told = (run(*arguments, *mode) for mode in ((), ("--json",)))
+    for result in (text, told):
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.count("\n") == 1
-    return result.stderr
+    error = json.loads(told.stderr)
+    assert error["kind"] in {"refused", "aws"}
+    assert (error["kind"] == "refused") is (error["code"] is None)
+    assert f"{error.pop('error')}\n" == text.stderr
+    assert error.keys() == {"kind", "code"}
+    return text.stderr
 
 
 def image(digest: str, *tags: str) -> dict[str, Any]:
@@ -123,9 +142,42 @@ def test_only_moves_are_recorded_each_in_a_line(ecr: "ECRClient", tmp_path: Path
 
 def test_nothing_is_moved_where_it_cannot_be_recorded(ecr: "ECRClient", tmp_path: Path) -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
-    told = refused("move", NAME, newer, "--record", str(tmp_path / "nowhere" / "moves.jsonl"))
-    assert "moves.jsonl cannot be written (No such file or directory); name another" in told
-    assert place(ecr, "latest") == older
+    for command in (
+        ("move", NAME, newer),
+        ("promote", NAME, newer, "--stage", "prod", "--latest"),
+        ("rollback", NAME, "--to", newer),
+    ):
+        told = refused(*command, "--record", str(tmp_path / "nowhere" / "moves.jsonl"))
+        assert "moves.jsonl cannot be written (No such file or directory); name another" in told
+        assert told.endswith(": nothing was moved\n")
+        assert place(ecr, "latest") == older
+
+
+def test_a_move_that_cannot_be_recorded_after_all_is_told_with_its_record(
+    ecr: "ECRClient",
+) -> None:
+    build(ecr, "a", "latest")
+    newer = build(ecr, "b")
+    result = run("move", NAME, newer, "--record", "/dev/full", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    told = json.loads(result.stderr)["error"]
+    assert "was moved, but /dev/full could not be written (No space left on device)" in told
+    assert json.loads(told.partition("yourself: ")[2])["to"]["digest"] == newer
+    assert place(ecr, "latest") == newer
+
+
+def test_a_lost_connection_is_not_blamed_on_the_record(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def lost(**_: object) -> None:
+        raise ConnectTimeoutError(endpoint_url="https://ecr")
+
+    build(ecr, "a", "latest")
+    newer = build(ecr, "b")
+    monkeypatch.setattr(ecr, "put_image", lost)
+    monkeypatch.setattr(Aws, "ecr", lambda _: Wire(ecr))
+    told = refused("move", NAME, newer, "--record", str(tmp_path / "moves.jsonl"))
+    assert "check the network" in told
 
 
 # --- promote --------------------------------------------------------------------------------------
@@ -149,6 +201,25 @@ def test_promote_tells_the_tag_and_the_move(ecr: "ECRClient") -> None:
         False,
         False,
     )
+
+
+def test_promote_moves_another_movable_tag(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    would = done("promote", NAME, digest, "--stage", "prod", "--movable-tag", "stable", "--dry-run")
+    assert (would["added"], would["dryRun"]) == (False, True)
+    assert (would["latest"]["tag"], would["latest"]["moved"]) == ("stable", False)
+    told = done("promote", NAME, digest, "--stage", "prod", "--movable-tag", "stable")
+    assert (told["latest"]["tag"], told["latest"]["moved"]) == ("stable", True)
+    assert place(ecr, "stable") == digest
+    assert "no image latest" in refused("resolve", NAME)
+
+
+def test_a_dry_promotion_in_words(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    lines = run("promote", NAME, digest, "--stage", "prod", "--latest", "--dry-run").stdout
+    added, moved = lines.splitlines()
+    assert added.endswith(f" would be added to {digest}")
+    assert moved.startswith("latest would move from no image to ")
 
 
 def test_promote_in_words(ecr: "ECRClient") -> None:
@@ -205,6 +276,9 @@ def test_rollback_as_given(ecr: "ECRClient") -> None:
     would = done("rollback", NAME, "--to", older, "--dry-run")
     assert (would["basis"], would["moved"], would["dryRun"]) == ("given", False, True)
     assert done("rollback", NAME, "--to", older, "--tag", "latest")["moved"] is True
+    newer = done("rollback", f"{NAME}:latest", "--to", tag("merged", "b"))
+    assert (newer["basis"], newer["moved"], newer["tag"]) == ("given", True, "latest")
+    assert "no image nothing" in refused("rollback", NAME, "--to", "nothing")
 
 
 # --- resolve --------------------------------------------------------------------------------------
@@ -226,6 +300,23 @@ def test_resolve_tells_the_image_and_its_build(ecr: "ECRClient") -> None:
     }
 
 
+def test_resolve_gives_the_reference_of_an_image_that_no_tag_tells_the_build_of(
+    ecr: "ECRClient",
+) -> None:
+    digest = push(ecr, '{"mediaType": "x"}', "latest", "v1")
+    result = run("resolve", NAME, "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert told["reference"].endswith(f"@{digest}")
+    assert [told[it] for it in ("commit", "uniqueTag", "builtAt")] == [None, None, None]
+    assert result.stderr.startswith("note: commit, unique tag and build time of latest are not kn")
+    assert result.stderr.count("\n") == 1
+    torn = build(ecr, "a", "torn", tag("prod", "b"))
+    result = run("resolve", NAME, "torn")
+    assert (result.exit_code, result.stdout.endswith(f"@{torn}\n")) == (0, True)
+    assert "disagree on its commit" in result.stderr
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -242,6 +333,39 @@ def test_a_uri_or_an_arn_needs_no_region_in_the_environment(
     assert told["reference"] == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest}"
 
 
+def test_an_image_is_named_with_its_repository_or_after_it(ecr: "ECRClient") -> None:
+    uri = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
+    digest = build(ecr, "a", "latest", "next")
+    for asked, name in {
+        (NAME, "next"): "next",
+        (f"{NAME}:next",): "next",
+        (f"{uri}:next",): "next",
+        (f"{uri}:next", "next"): "next",
+        (NAME, digest): None,
+        (f"{NAME}@{digest}",): None,
+        (f"{uri}:next@{digest}",): None,
+    }.items():
+        told = done("resolve", *asked)
+        assert (told["reference"], told["tag"]) == (f"{uri}@{digest}", name), asked
+    newer = build(ecr, "b")
+    assert done("move", f"{NAME}:{tag('merged', 'b')}", "--to", "next")["moved"] is True
+    assert done("move", f"{uri}@{newer}", "--expect", tag("merged", "a"))["moved"] is True
+    assert done("promote", f"{NAME}:next", "--stage", "stg")["digest"] == newer
+
+
+def test_the_region_comes_from_aws_region_too(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(ecr, "a", "latest")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert Aws().region == REGION
+    assert Aws("eu-west-1").region == "eu-west-1"
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert Aws().region == "us-east-1"
+    monkeypatch.setenv("AWS_REGION", REGION)
+    assert f".{REGION}." in done("resolve", NAME)["reference"]
+
+
 def test_china_has_a_domain_of_its_own() -> None:
     assert Aws("cn-north-1").dns_suffix() == "amazonaws.com.cn"
     assert Aws("cn-north-1").repository_arn(NAME, ACCOUNT).startswith("arn:aws-cn:ecr:cn-north-1:")
@@ -249,8 +373,15 @@ def test_china_has_a_domain_of_its_own() -> None:
 
 def test_resolve_refuses_and_says_why(ecr: "ECRClient") -> None:
     build(ecr, "a")
-    assert "there is no tag latest" in refused("resolve", NAME)
-    assert "name 'other' does not exist" in refused("resolve", "other")
+    assert "there is no image latest" in refused("resolve", NAME)
+
+
+def test_a_repository_that_is_not_there_is_told_with_account_and_region(ecr: "ECRClient") -> None:
+    del ecr
+    told = refused("resolve", "other")
+    assert told.startswith(f"ecr:DescribeImages on other in {REGION} failed (RepositoryNotFound")
+    assert f"'other' does not exist in the registry with id '{ACCOUNT}'" in told
+    assert "check the name and the Region" in told
 
 
 # --- history --------------------------------------------------------------------------------------
@@ -323,18 +454,25 @@ def test_history_in_a_table(ecr: "ECRClient", lookups: Callable[..., None]) -> N
     assert title.endswith(": 4 events")
     assert head.split() == ["time", "who", "what"]
     epoch = tag("merged", "c").rpartition("-")[2]
-    assert [re.split(" {2,}", line.strip(), maxsplit=1) for line in lines] == [
-        ["2026-11-20T05:00:00Z", "forms-image-pipeline  from ?"],
-        ["build-7", f"to   merged-{'c' * 8}-{epoch}"],
-        ["2026-11-20T04:00:00Z", "the lifecycle policy  from sha256:aaaaaaaaaaaa"],
-        ["expired"],
-        ["2026-11-20T03:00:00Z", "! mary                refused: AccessDenied"],
-        ["mary", "from sha256:aaaaaaaaaaaa"],
-        ["to", "sha256:bbbbbbbbbbbb"],
-        ["2026-11-20T02:00:00Z", "forms-image-pipeline  from ?"],
-        ["build-7", "to   sha256:aaaaaaaaaaaa"],
+    # No terminal: a line for each event, so that grep finds it whole.
+    assert [re.split(" {2,}", line) for line in lines] == [
+        [
+            "2026-11-20T05:00:00Z",
+            "forms-image-pipeline build-7",
+            f"from ? to merged-{'c' * 8}-{epoch}",
+        ],
+        ["2026-11-20T04:00:00Z", "the lifecycle policy", "from sha256:aaaaaaaaaaaa expired"],
+        [
+            "2026-11-20T03:00:00Z",
+            "! mary mary",
+            "refused: AccessDenied from sha256:aaaaaaaaaaaa to sha256:bbbbbbbbbbbb",
+        ],
+        [
+            "2026-11-20T02:00:00Z",
+            "forms-image-pipeline build-7",
+            "from ? to sha256:aaaaaaaaaaaa",
+        ],
     ]
-    assert max(map(len, lines)) <= 80
 
 
 def test_the_pipelines_roles_can_be_given(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
@@ -372,6 +510,23 @@ def test_history_needs_cloudtrail(lookups: Callable[..., None]) -> None:
     assert f"no permission for cloudtrail:LookupEvents on {NAME}: no luck; grant" in told
 
 
+def test_history_says_that_it_reads_cloudtrail_after_two_seconds(
+    ecr: "ECRClient", lookups: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[str, float]] = []
+
+    @contextmanager
+    def working(what: str, after: float) -> Iterator[None]:
+        said.append((what, after))
+        yield
+
+    monkeypatch.setattr(cli, "working", working)
+    guarded(ecr)
+    lookups(*three_events())
+    assert done("history", NAME)["events"]
+    assert said == [("Reading CloudTrail", 2.0)]
+
+
 # --- Faults of AWS and of its use -----------------------------------------------------------------
 
 
@@ -397,7 +552,9 @@ def test_a_missing_permission_names_the_action_and_the_repository(
         patch.setattr(ecr, operation, denied)
         patch.setattr(Aws, "ecr", lambda _: Wire(ecr))
         told = refused("move", NAME, newer)
-    assert told.startswith(f"no permission for {action} on {NAME}: explicit deny; grant {action}")
+    assert told.startswith(
+        f"no permission for {action} on {NAME} in {REGION}: explicit deny; grant {action}"
+    )
     assert place(ecr, "latest") == older
 
 
@@ -412,6 +569,95 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Unable to locate credentials; sign in to AWS" in refused("resolve", NAME)
 
 
+KEYS = "[profile z]\naws_access_key_id = a\naws_secret_access_key = b"
+
+
+@pytest.mark.parametrize(
+    ("variables", "config", "told"),
+    [
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token", "AWS_ROLE_ARN": PIPELINE}, "", "/no/token"),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://10.1.1.1/x"}, "", "Unsupported host"),
+        ({}, "credential_process = /no/such/tool", "/no/such/tool"),
+        ({}, "credential_process = echo hello", "Expecting value"),
+        ({}, "credential_process = false", "sign in to AWS again"),
+        ({}, f"role_arn = {PIPELINE}\nsource_profile = nobody", "correct AWS's configuration"),
+        (
+            {},
+            "sso_session = x\nsso_account_id = 1\nsso_role_name = y",
+            "sso-session does not exist",
+        ),
+        ({}, "role_arn = x\nmfa_serial = y\nsource_profile = z\n" + KEYS, "code is missing"),
+        ({}, "]garbage[", "correct AWS's configuration"),
+    ],
+)
+def test_credentials_that_are_of_no_use(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variables: dict[str, str],
+    config: str,
+    told: str,
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if config:
+        (tmp_path / "config").write_text(f"[default]\n{config}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+    def nobody(*_: object) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.fallback_getpass", nobody)
+    assert told in refused("resolve", NAME)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["move", NAME, "latest"],
+        ["promote", NAME, "latest", "--stage", "stg"],
+        ["rollback", NAME],
+        ["history", NAME],
+        ["expiring", NAME],
+        ["movers", NAME],
+    ],
+    ids=lambda it: it[0],
+)
+def test_every_command_needs_credentials(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert "sign in to AWS again" in refused(*command)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/token")
+    monkeypatch.setenv("AWS_ROLE_ARN", PIPELINE)
+    assert "/no/token" in refused(*command)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("AWS_ENDPOINT_URL", "garbage", "Invalid endpoint: garbage"),
+        ("AWS_MAX_ATTEMPTS", "many", "'many'"),
+        ("AWS_DEFAULT_REGION", "eu west", "correct AWS_DEFAULT_REGION"),
+    ],
+)
+def test_variables_that_are_of_no_use(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert told in refused("resolve", NAME)
+
+
+def test_an_answer_that_is_not_awss(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(_: Aws) -> None:
+        raise ResponseParserError("Unable to parse response: <html>")
+
+    monkeypatch.setattr(Aws, "caller", answer)
+    assert "what answered is not AWS; check what" in refused("history", NAME)
+
+
 def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert "correct AWS_PROFILE" in refused("resolve", NAME)
@@ -421,11 +667,19 @@ def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "told"),
     [
         (["resolve", "Forms:latest"], "is no repository"),
-        (["resolve", NAME, "sha256:0"], "is no tag"),
-        (["move", NAME, "sha256:0"], "is no tag"),
+        (["resolve", "docker.io/app"], "is an image of docker.io"),
+        (["resolve", NAME, "sha256:0"], "is a malformed digest"),
+        (["resolve", f"{NAME}@sha256:0"], "is a malformed digest"),
+        (["resolve", f"{NAME}:a", "b"], "REPOSITORY names a, and the next argument b"),
+        (["move", f"{NAME}:a", "b"], "REPOSITORY names a, and the next argument b"),
+        (["move", NAME, "sha256:0"], "is a malformed digest"),
+        (["history", f"{NAME}@{DIGESTS['a']}"], "is no tag"),
+        (["rollback", f"{NAME}:a", "--tag", "b"], "REPOSITORY names a, and the next argument b"),
+        (["expiring", f"{NAME}:latest"], "names an image: leave latest out"),
         (["move", NAME, "latest", "--to", "-x"], "is no tag"),
-        (["move", NAME, "latest", "--expect", "latest"], "is no digest"),
-        (["rollback", NAME, "--to", "latest"], "is no digest"),
+        (["move", NAME, "latest", "--expect", "latest"], "--expect latest is always so"),
+        (["move", NAME, "latest", "--expect", "sha256:0"], "is a malformed digest"),
+        (["rollback", NAME, "--to", "sha256:0"], "is a malformed digest"),
         (["history", NAME, "--pipeline-role", "mary"], "is no ARN of a role"),
         (["promote", NAME, "latest"], "--stage"),
         (["promote", NAME, "latest", "--stage", "dev"], "dev"),
@@ -437,6 +691,11 @@ def test_wrong_usage_is_another_status(arguments: list[str], told: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert told in result.stderr
+    result = run(*arguments, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    error = json.loads(result.stderr)
+    assert told in error.pop("error")
+    assert error == {"kind": "usage", "code": None}
 
 
 @pytest.mark.parametrize("command", ["move", "promote", "rollback", "resolve", "history", "movers"])

@@ -149,7 +149,10 @@ def test_what_is_expiring(ecr: "ECRClient", tmp_path: Path) -> None:
     in_use.write_text(f"{first}\n")
     lost = run("expiring", NAME, "--in-use", str(in_use), "--fail-on-loss")
     assert lost.returncode == 1
-    assert f"warning: {first[:15]} is in use, and rule 2 would expire it" in lost.stdout
+    assert (
+        f"warning: {first[:15]} is in use, and rule 2 (tags merged-*) would expire it"
+        in lost.stdout
+    )
     assert lost.stderr.count("\n") == 1
 
     files = {"policy": text, "images": ecr.describe_images(repositoryName=NAME)}
@@ -194,6 +197,33 @@ def test_an_endpoint_that_nobody_is_at_is_one_line(monkeypatch: pytest.MonkeyPat
     assert result.stderr.count("\n") == 1
     assert "Could not connect to the endpoint URL" in result.stderr
     assert "check the network to AWS" in result.stderr
+
+
+INTERRUPT = """
+import runpy, sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["registry", "resolve", "forms"]
+runpy.run_module("registry", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "registry.tags.cli", "botocore.session"])
+def test_an_interrupt_is_one_line_however_early_it_comes(module: str) -> None:
+    """As the loading of the first module begins; of a later one; and within a command."""
+    result = subprocess.run(
+        [sys.executable, "-c", INTERRUPT.format(module=module)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n")
 
 
 def test_wrong_usage_is_told_on_standard_error() -> None:

@@ -240,7 +240,7 @@ def trail(
         client, regions = Aws("us-east-1").cloudtrail(), list[str]()
 
         def cloudtrail(aws: Aws) -> object:
-            regions.append(aws._session.region_name)
+            regions.append(str(aws.region))
             return client
 
         monkeypatch.setattr(Aws, "cloudtrail", cloudtrail)

@@ -8,7 +8,8 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from registry.aws.errors import RefusedError
-from registry.aws.images import MEDIA_TYPES, Image, Manifest, NoSuchImageError, Put, Repository
+from registry.aws.image import Image
+from registry.aws.images import MEDIA_TYPES, Manifest, NoSuchImageError, Put, Repository
 from registry.aws.reference import Reference
 from tests.registry.builds import NAME, OCI_INDEX, OCI_MANIFEST, build, digest_of, push, tag
 
@@ -39,9 +40,11 @@ def elsewhere(client: "ECRClient") -> Repository:
 
 def test_an_image_is_found_by_tag_and_by_digest(ecr: "ECRClient", repository: Repository) -> None:
     digest = build(ecr, "a", "latest")
-    expected = Image(digest=digest, tags=("latest", tag("merged", "a")), registry_id="123456789012")
-    assert repository.image("latest") == expected
-    assert repository.image(digest) == expected
+    found = repository.image("latest")
+    assert found is not None
+    assert (found.digest, found.tags) == (digest, ("latest", tag("merged", "a")))
+    assert (found.registry_id, found.media_type) == ("123456789012", OCI_MANIFEST)
+    assert repository.image(digest) == found
     assert repository.image("nothing") is None
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from registry.aws.image import Image
 from registry.lifecycle.document import rules_in
-from registry.lifecycle.simulation import Image, Verdict, simulate
+from registry.lifecycle.simulation import Verdict, simulate
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 INDEX = "application/vnd.oci.image.index.v1+json"

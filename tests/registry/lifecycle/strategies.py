@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from policies.retention import RetentionRule, faults_in
-from registry.lifecycle.simulation import Image
+from registry.aws.image import Image
 from tests.registry.lifecycle.documents import IN_ARCHIVE, NOW, older, rule
 
 TAGS = ("latest", "latest-2", "prod-1", "prod-2", "stg-1", "pr-1", "a", "ab", "aba")

@@ -450,8 +450,8 @@ def test_all_faults_come_at_once() -> None:
         (("rules", 4, "selection"), "rule 4"),
         (("rules", 5, "selection"), "rule 5"),
         (("rules", 5, "action", "type"), "rule 5"),
-        (("rules", 6, "selection", "tagStatus"), "rule 6"),
         (("rules", 6, "selection", "tagPatternList"), "rule 6"),
+        (("rules", 6, "selection", "tagStatus"), "rule 6"),
         (("rules", 6, "selection", "tagPrefixList", 0), "rule 6"),
         (("rules", 1, "rulePriority"), "rule 1"),
         (("rules", 1, "selection", "tagStatus"), "rule 1"),
@@ -481,3 +481,16 @@ def test_a_rule_is_read_as_it_is_written() -> None:
         False,
     )
     assert (third.tags, third.action, third.archived, third.number) == ((), "expire", True, 90)
+
+
+@pytest.mark.parametrize(
+    ("selection", "text"),
+    [
+        (tagged("latest", "prod-*-*") | count(1), "rule 1 (tags latest and prod-*-*)"),
+        (prefixed("prod-") | count(1), "rule 1 (tags prod-*)"),
+        (UNTAGGED | count(1), "rule 1 (untagged images)"),
+        (ANY | IN_ARCHIVE | TRANSITIONED, "rule 1 (any image, archived)"),
+    ],
+)
+def test_a_rule_is_named_by_its_images(selection: dict[str, Any], text: str) -> None:
+    assert [str(it) for it in rules_in(one(selection))] == [text]

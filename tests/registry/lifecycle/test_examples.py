@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from registry.lifecycle.simulation import Image
+from registry.aws.image import Image
 from tests.registry.lifecycle.documents import (
     ANY,
     ARCHIVE,

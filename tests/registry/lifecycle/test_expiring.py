@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEEP_ONE = policy(tagged("latest") | count(1), tagged("merged-*") | count(1))
 LOSE_LATEST = policy(ANY | count(1))
+STABLE_FIRST = tagged("stable") | count(1), tagged("merged-*") | count(1)
 # Pushed within a second: then the image with the lower digest is the one that goes.
 OLDER, NEWER = "b", "a"
 
@@ -60,13 +61,30 @@ def test_a_table_for_people(files: list[str]) -> None:
     lines = [line.split() for line in result.stdout.splitlines()]
     assert lines[0] == ["image", "tags", "pushed", "what", "why"]
     gone, kept = (f"{tag('merged', letter)[:15]}-{tag('merged', letter)[48:]}" for letter in "ab")
-    assert lines[1] == ["sha256:aaaaaaaa", gone, "2026-01-01", "expire", "rule", "2"]
-    assert lines[2] == ["sha256:bbbbbbbb", kept, "2026-01-02", "keep", "rule", "2"]
+    assert lines[1] == [
+        "sha256:aaaaaaaa",
+        gone,
+        "2026-01-01",
+        "expire",
+        "rule",
+        "2",
+        "(tags",
+        "merged-*)",
+    ]
+    assert lines[2] == [
+        "sha256:bbbbbbbb",
+        kept,
+        "2026-01-02",
+        "keep",
+        "rule",
+        "2",
+        "(tags",
+        "merged-*)",
+    ]
     assert "of 2 images 1 go and 1 stay; at most 1.5 MB of 3 MB are freed" in " ".join(
         result.stdout.split()
     )
-    assert "warning: rule 1 matches no image" in result.stdout
-    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "warning: rule 1 (tags latest) matches no image" in result.stdout
 
 
 def test_the_time_counts(files: list[str], tmp_path: Path) -> None:
@@ -80,7 +98,7 @@ def test_a_loss_fails_where_it_is_asked_to(files: list[str], tmp_path: Path) -> 
     in_use.write_text(json.dumps([f"{NAME}:{tag('merged', 'a')}"]))
     told = run("expiring", *files, "--in-use", str(in_use))
     assert told.exit_code == 0
-    assert "is in use, and rule 2 would expire it" in " ".join(told.stdout.split())
+    assert "is in use, and rule 2 (tags merged-*) would expire it" in " ".join(told.stdout.split())
     failed = run("expiring", *files, "--in-use", str(in_use), "--fail-on-loss", "--json")
     assert failed.exit_code == 1
     assert json.loads(failed.stdout)["warnings"][0]["warning"] == "in-use-going"
@@ -88,9 +106,40 @@ def test_a_loss_fails_where_it_is_asked_to(files: list[str], tmp_path: Path) -> 
     assert run("expiring", *files, "--fail-on-loss").exit_code == 0
 
 
+STABLE = policy(tagged("merged-*") | count(1), tagged("stable") | count(1))
+"""The protective rule comes too late."""
+
+
+@pytest.mark.parametrize(
+    ("document", "options", "lost"),
+    [
+        (STABLE, [], True),
+        (LOSE_LATEST, ["--movable-tag", "stable"], True),
+        (LOSE_LATEST, ["--movable-tag", "latest", "--movable-tag", "stable"], True),
+        (LOSE_LATEST, [], False),  # stable is not known to be movable
+        (policy(*STABLE_FIRST), [], False),
+    ],
+)
+def test_the_movable_tags_are_those_of_the_policy_or_given(
+    files: list[str],
+    tmp_path: Path,
+    document: dict[str, Any],
+    options: list[str],
+    lost: bool,  # noqa: FBT001 a column of the table
+) -> None:
+    (tmp_path / "policy").write_text(json.dumps(document))
+    images = json.loads((tmp_path / "images").read_text())
+    images["imageDetails"][0]["imageTags"].append("stable")
+    (tmp_path / "images").write_text(json.dumps(images))
+    result = run("expiring", *files, *options, "--fail-on-loss", "--json")
+    kinds = [it["warning"] for it in json.loads(result.stdout)["warnings"]]
+    assert (result.exit_code == 1) is ("movable-tag-going" in kinds) is lost
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--policy", "p", "--images", "i", "--movable-tag", "a*"], "'a*' is no tag"),
         ([], "give either REPOSITORY, or both"),
         (["--policy", "p"], "give either REPOSITORY, or both"),
         (["--images", "i"], "give either REPOSITORY, or both"),
@@ -131,6 +180,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
             for letter in "ab"
         ]
         stub.add_response("describe_images", {"imageDetails": details})
+        described = {"repositoryName": NAME, "imageTagMutability": "MUTABLE"}
+        stub.add_response("describe_repositories", {"repositories": [described]})
         monkeypatch.setattr(Aws, "ecr", lambda _: client)
         yield stub
         stub.assert_no_pending_responses()
@@ -182,6 +233,50 @@ def test_a_preview_of_somebody_else(aws: Stubber) -> None:
     result = run("expiring", NAME, "--aws-preview")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "somebody's preview is under way" in result.stderr
+
+
+# --- Movable tags, live ---------------------------------------------------------------------------
+
+
+def test_a_movable_tag_of_the_exclusion_filters_needs_a_protective_rule(
+    ecr: "ECRClient",
+) -> None:
+    filters = [{"filterType": "WILDCARD", "filter": "stable"}]
+    ecr.put_image_tag_mutability(
+        repositoryName=NAME,
+        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=filters,  # type: ignore[arg-type]
+    )
+    build(ecr, OLDER, "stable")
+    build(ecr, NEWER)
+    put_policy(ecr, KEEP_ONE)
+    result = run("expiring", NAME, "--fail-on-loss", "--json")
+    assert result.exit_code == 1
+    told = [(it["warning"], it["rule"]) for it in json.loads(result.stdout)["warnings"]]
+    assert told[:2] == [("movable-tag-unshielded", 2), ("movable-tag-going", 2)]
+
+
+def test_without_the_permission_to_read_the_mutability_it_says_what_it_goes_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = boto3.client("ecr")
+    text = json.dumps(policy(*STABLE_FIRST))
+    with Stubber(client) as stub:
+        for options in ([], ["--movable-tag", "stable"]):
+            stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
+            stub.add_response("describe_images", {"imageDetails": []})
+            if not options:
+                stub.add_client_error("describe_repositories", "AccessDeniedException")
+            monkeypatch.setattr(Aws, "ecr", lambda _: client)
+            result = run("expiring", NAME, "--json", *options)
+            assert result.exit_code == 0
+            said = result.stderr.startswith("note: going by stable as movable: no permission for")
+            assert said is not bool(options)
+        stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
+        stub.add_response("describe_images", {"imageDetails": []})
+        stub.add_client_error("describe_repositories", "ServerException")
+        assert run("expiring", NAME).exit_code == 1
+        stub.assert_no_pending_responses()
 
 
 # --- The fate of one image ------------------------------------------------------------------------
@@ -240,7 +335,10 @@ def test_resolve_says_that_the_image_is_about_to_go(ecr: "ECRClient") -> None:
     assert text.exit_code == 0
     assert text.stdout.endswith(f"@{digest}\n")
     assert text.stdout.count("\n") == text.stderr.count("\n") == 1
-    assert "note: the image of latest is about to go: rule 1 of the lifecycle" in text.stderr
+    assert (
+        "note: the image of latest is about to go: rule 1 (any image) of the lifecycle"
+        in text.stderr
+    )
     assert json.loads(run("resolve", NAME, "--json").stdout)["expires"] == {"rule": 1}
 
 
@@ -277,7 +375,9 @@ def test_rollback_refuses_an_image_that_is_about_to_go(
     first, second = build(ecr, OLDER), build(ecr, NEWER, "latest")
     put_policy(ecr, document)
     rule = len(document["rules"])
-    with pytest.raises(RefusedError, match=f"is about to go: rule {rule} of.*move --allow-older"):
+    with pytest.raises(
+        RefusedError, match=rf"is about to go: rule {rule} \(.*\) of.*move --allow-older"
+    ):
         rollback(repository, "latest", lambda: [first, second])
     assert place(ecr, "latest") == second
     with pytest.raises(RefusedError, match="is about to go"):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from policies.fault import InvalidInputError
-from registry.lifecycle.files import moment, read_images, read_in_use, read_policy, reference
+from registry.aws.image import moment
+from registry.lifecycle.files import read_images, read_in_use, read_policy, reference
 from tests.registry.lifecycle.documents import ANY, count, policy
 
 DETAIL: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 import random
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from policies.retention import RetentionRule, lifecycle_policy
 from policies.tag_mutability import matches
+from registry.aws.image import Image
 from registry.lifecycle import simulation
-from registry.lifecycle.document import Rule, faults_in, rules_in
-from registry.lifecycle.simulation import Image, Verdict, simulate
+from registry.lifecycle.document import faults_in, rules_in
+from registry.lifecycle.simulation import Verdict, simulate
 from tests.registry.lifecycle.documents import NOW, days_ago, image, verdicts
 from tests.registry.lifecycle.strategies import histories, policies, retentions, spoilt_policies
 
@@ -21,7 +22,6 @@ from tests.registry.lifecycle.strategies import histories, policies, retentions,
 
 
 @given(policies(), histories(), st.randoms(use_true_random=False))
-@settings(deadline=None, derandomize=True)
 def test_the_order_of_images_and_rules_changes_nothing(
     document: dict[str, Any], images: list[Image], chance: random.Random
 ) -> None:
@@ -33,7 +33,6 @@ def test_the_order_of_images_and_rules_changes_nothing(
 
 
 @given(policies(), histories())
-@settings(deadline=None, derandomize=True)
 def test_each_image_is_told_once_and_goes_by_one_rule_that_exists(
     document: dict[str, Any], images: list[Image]
 ) -> None:
@@ -50,7 +49,6 @@ def test_each_image_is_told_once_and_goes_by_one_rule_that_exists(
 
 
 @given(spoilt_policies(), histories())
-@settings(deadline=None, derandomize=True, max_examples=150)
 def test_whatever_stands_in_a_document_is_refused_in_words_or_simulated(
     document: Any, images: list[Image]
 ) -> None:
@@ -61,13 +59,11 @@ def test_whatever_stands_in_a_document_is_refused_in_words_or_simulated(
 
 
 @given(histories())
-@settings(deadline=None, derandomize=True)
 def test_without_rules_all_images_stay(images: list[Image]) -> None:
     assert {it.action for it in simulate((), images, NOW)} <= {"keep"}
 
 
 @given(policies(), histories(referrers=False), st.data())
-@settings(deadline=None, derandomize=True)
 def test_a_rule_before_all_others_can_shield_any_image(
     document: dict[str, Any], images: list[Image], data: st.DataObject
 ) -> None:
@@ -222,7 +218,7 @@ def decided(document: dict[str, Any], images: list[Image]) -> dict[str, tuple[st
 
 
 @given(policies(), histories())
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=2 * settings().max_examples)  # of the profile's
 def test_a_second_evaluator_agrees(document: dict[str, Any], images: list[Image]) -> None:
     assert list(faults_in(document)) == []
     assert decided(document, images) == evaluate(document, images)
@@ -265,18 +261,19 @@ def test_the_second_evaluator_notices_a_mistake(
     assert decided(document, images) == evaluate(document, images)
     match fault:
         case "ages":
-            monkeypatch.setattr(simulation, "_began", lambda it, _: it.pushed_at)
+            monkeypatch.setattr(Image, "since", property(lambda it: it.pushed_at))
         case "holds":
             monkeypatch.setattr(simulation, "_hold", lambda *_: {})
         case "shields":
-            apply = simulation._Shelf.apply
-
-            def forgetful(
-                shelf: Any, rule: Rule, now: datetime, _: Any, taking: dict[str, Rule]
-            ) -> None:
-                apply(shelf, rule, now, dict(taking), taking)
-
-            monkeypatch.setattr(simulation._Shelf, "apply", forgetful)
+            due = simulation._due
+            monkeypatch.setattr(
+                simulation,
+                "selections",
+                lambda rules, images: [
+                    (rule, [it for it in images if rule.number == 1 or due(rule, it, 0, NOW)])
+                    for rule in rules
+                ],
+            )
     assert decided(document, images) != evaluate(document, images)
 
 
@@ -330,7 +327,7 @@ def _about(rule: RetentionRule, it: Image) -> bool:
 
 
 @given(retentions(), histories(referrers=False))
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=2 * settings().max_examples)  # of the profile's
 def test_the_stack_s_policy_keeps_what_it_promises(
     settings_: tuple[list[str], list[RetentionRule]], images: list[Image]
 ) -> None:

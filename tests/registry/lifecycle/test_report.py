@@ -5,14 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from policies.fault import InvalidInputError
 from policies.retention import MAX_IMAGES, RetentionRule, lifecycle_policy
+from registry.aws.image import Image
 from registry.lifecycle.document import rules_in
-from registry.lifecycle.files import Listing
-from registry.lifecycle.report import Caution, Report, examine, report, taker_of, why
-from registry.lifecycle.simulation import Image
+from registry.lifecycle.files import Listing, read_images, read_policy
+from registry.lifecycle.report import PolicyWarning, Report, examine, movable_tags_of, taker_of, why
 from tests.registry.lifecycle.documents import (
     ANY,
     ARCHIVE,
@@ -40,8 +40,13 @@ def examined(document: dict[str, Any], *images: Image, **more: Any) -> Report:
     return examine(rules_in(document), listing, NOW, **more)
 
 
-def found(told: Report, kind: str) -> list[Caution]:
-    return [it for it in told.cautions if it.kind == kind]
+def found(told: Report, kind: str) -> list[PolicyWarning]:
+    return [it for it in told.warnings if it.kind == kind]
+
+
+def number(warning: PolicyWarning) -> int | None:
+    """Of the rule that the warning is about."""
+    return warning.rule.priority if warning.rule else None
 
 
 # --- The contract ---------------------------------------------------------------------------------
@@ -69,7 +74,7 @@ IMAGES = json.dumps(
 
 
 def test_the_report_in_json() -> None:
-    assert report(POLICY, IMAGES, NOW).to_json() == {
+    assert examine(read_policy(POLICY), read_images(IMAGES), NOW).to_json() == {
         "images": [
             {
                 "digest": "sha256:1",
@@ -97,8 +102,8 @@ def test_the_report_in_json() -> None:
         "warnings": [
             {
                 "warning": "kept-by-movable-tag-alone",
-                "text": "rule 2 would expire the image that latest names as soon as the tag moves "
-                "on; then there is no way back to it",
+                "text": "rule 2 (tags prod-*) would expire the image that latest names as soon as "
+                "the tag moves on; then there is no way back to it",
                 "rule": 2,
                 "digests": ["sha256:2"],
             }
@@ -117,12 +122,13 @@ def test_the_report_in_json() -> None:
 
 def test_a_policy_that_aws_refuses_gives_no_report() -> None:
     with pytest.raises(InvalidInputError, match="rule 1: a number of images has no unit"):
-        report(json.dumps(policy(ANY | count(1) | {"countUnit": "days"})), IMAGES, NOW)
+        read_policy(json.dumps(policy(ANY | count(1) | {"countUnit": "days"})))
 
 
 def test_the_report_takes_references_and_movable_tags() -> None:
-    told = report(POLICY, IMAGES, NOW, ["forms-admin-deploy:prod-3"], ["prod-1"])
-    assert [it.kind for it in told.cautions] == ["in-use-going", "movable-tag-unshielded"]
+    in_use, movable = ["forms-admin-deploy:prod-3"], ["prod-1"]
+    told = examine(read_policy(POLICY), read_images(IMAGES), NOW, in_use, movable)
+    assert [it.kind for it in told.warnings] == ["in-use-going", "movable-tag-unshielded"]
 
 
 def test_an_index_has_no_bytes_of_its_own() -> None:
@@ -153,10 +159,10 @@ def test_the_reasons() -> None:
         policy(tagged("b") | older(1), UNTAGGED | older(1), tagged("a") | count(1)), images
     )
     assert {digest: why(it) for digest, it in told.items()} == {
-        "index": "rule 3",
+        "index": "rule 3 (tags a)",
         "1": "the index index lists it",
-        "2": "rule 1",
-        "3": "goes with 2, which rule 1 takes",
+        "2": "rule 1 (tags b)",
+        "3": "goes with 2, which rule 1 (tags b) takes",
         "4": "no rule is about it",
     }
 
@@ -180,9 +186,9 @@ USED = image("sha256:old", "prod-1", days=9)
 )
 def test_an_image_in_use_that_would_go(written: str) -> None:
     told = examined(policy(tagged("*") | older(7)), USED, in_use=[written, written])
-    [caution] = found(told, "in-use-going")
-    assert (caution.rule, caution.digests) == (1, ("sha256:old",))
-    assert caution.text == f"{written} is in use, and rule 1 would expire it"
+    [warning] = found(told, "in-use-going")
+    assert (number(warning), warning.digests) == (1, ("sha256:old",))
+    assert warning.text == f"{written} is in use, and rule 1 (tags *) would expire it"
     assert told.loses
 
 
@@ -205,8 +211,8 @@ def test_an_image_in_use_elsewhere(written: str) -> None:
     "written", ["forms-admin-deploy", "forms-admin-deploy:gone", "forms-admin-deploy@sha256:gone"]
 )
 def test_an_image_in_use_that_is_gone(written: str) -> None:
-    [caution] = found(examined(policy(LATEST), USED, in_use=[written]), "in-use-missing")
-    assert caution.text == f"{written} is in use, and there is no such image any more"
+    [warning] = found(examined(policy(LATEST), USED, in_use=[written]), "in-use-missing")
+    assert warning.text == f"{written} is in use, and there is no such image any more"
 
 
 def test_an_image_in_use_that_stays() -> None:
@@ -218,7 +224,7 @@ def test_references_are_taken_as_they_are_where_the_repository_has_no_name() -> 
     listing = Listing(images=(USED,))
     rules = rules_in(policy(tagged("*") | older(7)))
     told = examine(rules, listing, NOW, ["a/b:prod-1", "a/b:gone"])
-    assert [it.kind for it in told.cautions if "in-use" in it.kind] == ["in-use-going"]
+    assert [it.kind for it in told.warnings if "in-use" in it.kind] == ["in-use-going"]
 
 
 # --- Movable tags ---------------------------------------------------------------------------------
@@ -226,9 +232,9 @@ def test_references_are_taken_as_they_are_where_the_repository_has_no_name() -> 
 
 def test_a_movable_tag_s_image_that_would_go() -> None:
     told = examined(policy(ANY | older(7)), image("1", "latest", days=9))
-    [caution] = found(told, "movable-tag-going")
-    assert (caution.rule, caution.digests) == (1, ("1",))
-    assert caution.text == "latest is on an image that rule 1 would expire"
+    [warning] = found(told, "movable-tag-going")
+    assert (number(warning), warning.digests) == (1, ("1",))
+    assert warning.text == "latest is on an image that rule 1 (any image) would expire"
     assert told.loses
     assert not examined(policy(ANY | older(7)), image("1", "late", days=9)).loses
 
@@ -260,17 +266,16 @@ def test_archiving_a_movable_tag_s_image_is_a_loss() -> None:
     ],
 )
 def test_a_movable_tag_without_a_shield(document: dict[str, Any], taker: int | None) -> None:
-    cautions = found(examined(document), "movable-tag-unshielded")
-    assert [it.rule for it in cautions] == ([] if taker is None else [taker])
+    warnings = found(examined(document), "movable-tag-unshielded")
+    assert [number(it) for it in warnings] == ([] if taker is None else [taker])
     if taker is not None:
-        assert cautions[0].text == (
-            f"rule {taker} may take the image that latest names; before it, write a rule with "
-            '"tagPatternList": ["latest"] and "imageCountMoreThan" 1'
+        assert warnings[0].text == (
+            f"{warnings[0].rule} may take the image that latest names; before it, write a "
+            'protective rule, with "tagPatternList": ["latest"] and "imageCountMoreThan" 1'
         )
 
 
 @given(policies(), histories(referrers=False))
-@settings(deadline=None, derandomize=True)
 def test_what_is_called_shielded_is_never_taken(
     document: dict[str, Any], images: list[Image]
 ) -> None:
@@ -282,7 +287,6 @@ def test_what_is_called_shielded_is_never_taken(
 
 
 @given(retentions())
-@settings(deadline=None, derandomize=True)
 def test_the_stack_shields_its_movable_tags(
     chosen: tuple[list[str], list[RetentionRule]],
 ) -> None:
@@ -295,8 +299,8 @@ def test_the_stack_shields_its_movable_tags(
 def test_an_image_that_only_its_movable_tag_keeps() -> None:
     document = policy(LATEST, UNTAGGED | older(7))
     told = examined(document, image("1", "latest", days=9))
-    [caution] = found(told, "kept-by-movable-tag-alone")
-    assert (caution.rule, caution.digests) == (2, ("1",))
+    [warning] = found(told, "kept-by-movable-tag-alone")
+    assert (number(warning), warning.digests) == (2, ("1",))
     assert not told.loses
     assert not found(examined(document, image("1", "latest", days=6)), "kept-by-movable-tag-alone")
     other = image("1", "latest", "prod-1", days=9)
@@ -308,8 +312,42 @@ def test_it_takes_all_movable_tags_of_an_image_to_move_on() -> None:
     told = examined(
         document, image("1", "latest", "stable", days=9), movable_tags=["latest", "stable"]
     )
-    [caution] = found(told, "kept-by-movable-tag-alone")
-    assert "that latest and stable names" in caution.text
+    [warning] = found(told, "kept-by-movable-tag-alone")
+    assert "that latest and stable names" in warning.text
+
+
+@pytest.mark.parametrize(
+    ("document", "mutability", "filters", "tags"),
+    [
+        (policy(LATEST), "MUTABLE", (), ["latest"]),
+        (policy(tagged("stable") | count(1)), "MUTABLE", (), ["stable"]),
+        (policy(ANY | count(1)), "MUTABLE", (), ["latest"]),
+        (policy(ANY | count(1)), "MUTABLE_WITH_EXCLUSION", ("stable",), ["latest"]),
+        (policy(ANY | count(1)), "IMMUTABLE_WITH_EXCLUSION", ("stable", "pr-*"), ["stable"]),
+        (policy(ANY | count(1)), "IMMUTABLE_WITH_EXCLUSION", ("pr-*",), ["latest"]),
+        (policy(LATEST), "IMMUTABLE_WITH_EXCLUSION", ("stable",), ["latest", "stable"]),
+        # Near to protective, and not.
+        (policy(tagged("stable") | count(2)), "MUTABLE", (), ["latest"]),
+        (policy(tagged("stable") | older(1)), "MUTABLE", (), ["latest"]),
+        (policy(tagged("stable*") | count(1)), "MUTABLE", (), ["latest"]),
+        (policy(tagged("stable", "a") | count(1)), "MUTABLE", (), ["latest"]),
+        (policy(prefixed("stable") | count(1)), "MUTABLE", (), ["latest"]),
+        ({"rules": [rule(1, tagged("stable") | count(1), ARCHIVE)]}, "MUTABLE", (), ["latest"]),
+    ],
+)
+def test_a_repository_s_own_movable_tags(
+    document: dict[str, Any], mutability: str, filters: tuple[str, ...], tags: list[str]
+) -> None:
+    assert list(movable_tags_of(rules_in(document), mutability, filters)) == tags
+
+
+@given(retentions())
+def test_the_stack_s_policy_names_its_movable_tags(
+    chosen: tuple[list[str], list[RetentionRule]],
+) -> None:
+    movable, rules = chosen
+    if movable:
+        assert {*movable} <= {*movable_tags_of(rules_in(lifecycle_policy(movable, rules)))}
 
 
 # --- Rules and growth -----------------------------------------------------------------------------
@@ -317,16 +355,16 @@ def test_it_takes_all_movable_tags_of_an_image_to_move_on() -> None:
 
 def test_a_rule_that_matches_nothing() -> None:
     told = examined(policy(LATEST, tagged("prod-*") | count(1)), image("1", "prod-1"))
-    [caution] = found(told, "rule-without-images")
-    assert (caution.rule, caution.text) == (1, "rule 1 matches no image")
+    [warning] = found(told, "rule-without-images")
+    assert (number(warning), warning.text) == (1, "rule 1 (tags latest) matches no image")
 
 
 def test_a_rule_that_decides_nothing() -> None:
     document = policy(tagged("prod-*") | count(9), tagged("prod-1*") | older(1))
     told = examined(document, image("1", "prod-1"), image("2", "prod-10"))
-    [caution] = found(told, "rule-without-effect")
-    assert (caution.rule, found(told, "rule-without-images")) == (2, [])
-    assert "earlier rules have all its images" in caution.text
+    [warning] = found(told, "rule-without-effect")
+    assert (number(warning), found(told, "rule-without-images")) == (2, [])
+    assert "earlier rules have all its images" in warning.text
 
 
 def test_a_rule_all_of_whose_images_an_index_holds_decides() -> None:
@@ -362,14 +400,14 @@ def test_a_rule_all_of_whose_images_an_index_holds_decides() -> None:
         (
             policy(ANY | count(MAX_IMAGES)),
             (),
-            ["rule 1 keeps as many images as a repository holds"],
+            ["rule 1 (any image) keeps as many images as a repository holds"],
         ),
         (policy(ANY | count(MAX_IMAGES - 1)), (), []),
         (policy(ANY | older(MAX_IMAGES)), (), []),
         (
             {"rules": [rule(1, UNTAGGED | older(1)), rule(2, ANY | older(1), ARCHIVE)]},
             (),
-            ["rule 2 archives images, and no rule takes them from there"],
+            ["rule 2 (any image) archives images, and no rule takes them from there"],
         ),
         (
             {
@@ -386,15 +424,15 @@ def test_a_rule_all_of_whose_images_an_index_holds_decides() -> None:
 def test_growth_without_bound(
     document: dict[str, Any], images: tuple[Image, ...], texts: list[str]
 ) -> None:
-    cautions = found(examined(document, *images), "growth-without-bound")
-    assert len(cautions) == len(texts)
-    for caution, text in zip(cautions, texts, strict=True):
-        assert caution.text.startswith(text)
+    warnings = found(examined(document, *images), "growth-without-bound")
+    assert len(warnings) == len(texts)
+    for warning, text in zip(warnings, texts, strict=True):
+        assert warning.text.startswith(text)
 
 
 def test_a_repository_without_a_policy_only_grows() -> None:
     told = examine((), Listing(images=(image("1", "latest"),)), NOW)
-    assert [(it.kind, it.text) for it in told.cautions] == [
+    assert [(it.kind, it.text) for it in told.warnings] == [
         ("growth-without-bound", "there is no lifecycle policy: all images stay")
     ]
 
@@ -405,17 +443,17 @@ def test_a_repository_without_a_policy_only_grows() -> None:
 def test_untagged_images_beside_an_index_whose_list_is_not_known() -> None:
     index = image("index", "a", media_type=INDEX)
     images = [index, image("1", days=9), image("2")]
-    [caution] = found(examined(policy(UNTAGGED | older(7)), *images), "children-unknown")
-    assert caution.digests == ("2", "1")
-    assert caution.text == (
+    [warning] = found(examined(policy(UNTAGGED | older(7)), *images), "children-unknown")
+    assert warning.digests == ("2", "1")
+    assert warning.text == (
         "it is not known here what the index lists: of the 2 untagged images, 1 of which are said "
         "to go, those stay that an index lists"
     )
-    [caution] = found(
+    [warning] = found(
         examined(policy(UNTAGGED | older(7)), image("another", "b", media_type=INDEX), *images),
         "children-unknown",
     )
-    assert "what 2 indexes list: of the 2 untagged images" in caution.text
+    assert "what 2 indexes list: of the 2 untagged images" in warning.text
 
 
 @pytest.mark.parametrize(
@@ -453,6 +491,6 @@ def test_the_stack_s_policy_on_a_repository_that_follows_the_convention() -> Non
         "release 3",
         "release 4",
     ]
-    assert [it.kind for it in told.cautions] == ["rule-without-images"]
+    assert [it.kind for it in told.warnings] == ["rule-without-images"]
     later = examine(rules_in(document), Listing(images=()), NOW + timedelta(days=9))
     assert later.totals()["images"] == 0

@@ -3,7 +3,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -14,7 +14,8 @@ from policies import tag_convention
 from registry.aws.errors import RefusedError
 from registry.aws.images import Repository
 from registry.aws.reference import Reference
-from registry.tags.moves import Move, move, promote
+from registry.tags import moves
+from registry.tags.moves import READ_AGAIN_SECONDS, Move, move, promote
 from tests.registry.builds import (
     NAME,
     OCI_INDEX,
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
 def on(wire: Wire, name: str = NAME) -> Repository:
     """A repository, at the end of a wire."""
     return Repository(wire, Reference(name=name))  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited, which took none."""
+    waited: list[float] = []
+    monkeypatch.setattr(moves, "sleep", waited.append)
+    return waited
 
 
 # --- A move ---------------------------------------------------------------------------------------
@@ -146,6 +155,16 @@ def test_another_place_than_expected_is_refused(ecr: "ECRClient", repository: Re
     assert move(repository, newer, "latest", expect=older).moved
 
 
+def test_the_expected_image_may_be_named_by_another_tag_of_it(
+    ecr: "ECRClient", repository: Repository
+) -> None:
+    older, newer = build(ecr, "a", "latest", tag("prod", "a")), build(ecr, "b")
+    with pytest.raises(RefusedError, match=f"on {older}.*not on the expected prod-1"):
+        move(repository, newer, "latest", expect="prod-1")
+    assert place(ecr, "latest") == older
+    assert move(repository, newer, "latest", expect=tag("prod", "a")).moved
+
+
 def test_an_image_that_is_not_there_is_refused(ecr: "ECRClient", repository: Repository) -> None:
     digest = build(ecr, "a", "latest")
     with pytest.raises(RefusedError, match="there is no image nothing"):
@@ -225,7 +244,10 @@ def test_already_there_is_believed_only_when_it_is_read_back(
             stub.add_client_error("describe_images", "ImageNotFoundException")
         else:
             now = {"there": wanted, "unmoved": before, "elsewhere": other}[outcome]
-            stub.add_response("describe_images", described(now, "latest"))
+            # Where a first attempt may have been taken, what is read may be out of date.
+            late = len(READ_AGAIN_SECONDS) if retries and outcome == "unmoved" else 0
+            for _ in range(1 + late):
+                stub.add_response("describe_images", described(now, "latest"))
         repository = Repository(client, Reference(name=NAME))
         if outcome == "there":
             # A second attempt finds what the first has done, although its answer was lost.
@@ -249,6 +271,57 @@ def test_a_write_once_tag_is_told_as_such(ecr: "ECRClient") -> None:
     assert place(ecr, "release", "immutable") == older
 
 
+def late(ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, reads: int) -> Wire:
+    """A client that shows the tag latest where it was before, for so many reads after the put."""
+    wire = Wire(ecr)
+    describe = ecr.describe_images
+    before: Any
+    try:
+        before = describe(repositoryName=NAME, imageIds=[{"imageTag": "latest"}])
+    except ecr.exceptions.ImageNotFoundException as error:
+        before = error
+
+    def answer(**asked: Any) -> Any:
+        if "put_image" in wire.calls[: -reads - 1] or "put_image" not in wire.calls:
+            return describe(**asked)
+        if isinstance(before, Exception):
+            raise before
+        return before
+
+    monkeypatch.setattr(ecr, "describe_images", answer)
+    return wire
+
+
+@pytest.mark.parametrize("existing", ["latest", ""], ids=["existing", "new"])
+@pytest.mark.parametrize("reads", range(1, len(READ_AGAIN_SECONDS) + 1))
+def test_a_put_that_ecr_is_slow_to_show_is_read_again(
+    ecr: "ECRClient",
+    monkeypatch: pytest.MonkeyPatch,
+    waits: list[float],
+    reads: int,
+    existing: str,
+) -> None:
+    build(ecr, "a", *filter(None, [existing]))
+    newer = build(ecr, "b")
+    wire = late(ecr, monkeypatch, reads)
+    moved = move(on(wire), newer, "latest")
+    assert moved.moved
+    assert (moved.after.digest, place(ecr, "latest")) == (newer, newer)
+    assert waits == list(READ_AGAIN_SECONDS[:reads])
+    assert wire.calls.count("describe_images") == (2 if existing else 3) + reads
+
+
+def test_a_put_that_is_not_shown_at_all_is_not_called_somebody_elses(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, waits: list[float]
+) -> None:
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+    wire = late(ecr, monkeypatch, 99)
+    told = f"is on {older}.* 3.75 s after ECR accepted its move to {newer}: .* or ECR is late"
+    with pytest.raises(RefusedError, match=told):
+        move(on(wire), newer, "latest")
+    assert waits == list(READ_AGAIN_SECONDS)
+
+
 def test_a_tag_that_is_taken_back_at_once_is_a_lost_race(ecr: "ECRClient") -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
 
@@ -256,7 +329,7 @@ def test_a_tag_that_is_taken_back_at_once_is_a_lost_race(ecr: "ECRClient") -> No
         if call == 3:
             move(on(Wire(ecr)), older, "latest", allow_older=True)
 
-    with pytest.raises(RefusedError, match=f"moved by somebody else.*now on {older}"):
+    with pytest.raises(RefusedError, match=f"on {older}.*somebody has moved it back"):
         move(on(Wire(ecr, after=take_back)), newer, "latest")
 
 
@@ -458,6 +531,29 @@ def test_an_image_is_promoted_through_all_stages(ecr: "ECRClient", repository: R
         found = tag_convention.parse(done.tag)
         assert (found.stage, found.sha) == (stage, sha("b"))
         assert before <= found.epoch <= datetime.now(UTC).timestamp()
+
+
+@pytest.mark.parametrize("latest", ["stable", None])
+def test_a_promotion_can_be_tried_dry(
+    ecr: "ECRClient", repository: Repository, latest: str | None
+) -> None:
+    older, newer = build(ecr, "a", "stable"), build(ecr, "b")
+    before = list(repository.images())
+    done = promote(repository, newer, "prod", latest=latest, dry_run=True)
+    assert list(repository.images()) == before
+    assert place(ecr, "stable") == older
+    assert (done.digest, done.added, done.missing, done.dry_run) == (newer, False, True, True)
+    assert done.tag.startswith(f"prod-{sha('b')}-")
+    if latest is None:
+        assert done.latest is None
+    else:
+        assert done.latest is not None
+        assert (done.latest.moved, done.latest.dry_run, done.latest.tag) == (False, True, "stable")
+    move(repository, newer, tag("prod", "b"))
+    assert not promote(repository, newer, "prod", dry_run=True).missing
+    move(repository, newer, "stable")
+    with pytest.raises(RefusedError, match="was built"):
+        promote(repository, older, "prod", latest="stable", dry_run=True)
 
 
 def test_promoting_twice_adds_one_tag(ecr: "ECRClient", repository: Repository) -> None:

@@ -26,7 +26,7 @@ def test_a_tag_is_resolved_to_the_build_of_its_image(
     assert found.commit == sha("a")
     built = int(tag("merged", "a").rpartition("-")[2])
     assert found.built_at == datetime.fromtimestamp(built, UTC)
-    assert found.tag == "latest"
+    assert found.name == "latest"
 
 
 def test_the_permission_to_pull_is_enough(ecr: "ECRClient") -> None:
@@ -40,20 +40,30 @@ def test_the_permission_to_pull_is_enough(ecr: "ECRClient") -> None:
 
 def test_no_such_tag(ecr: "ECRClient", repository: Repository) -> None:
     build(ecr, "a")
-    with pytest.raises(RefusedError, match=f"no tag latest in {NAME}"):
+    with pytest.raises(RefusedError, match=f"no image latest in {NAME}"):
         resolve(repository, "latest")
 
 
 def test_no_unique_tag(ecr: "ECRClient", repository: Repository) -> None:
-    push(ecr, '{"mediaType": "x"}', "latest", "v1")
-    with pytest.raises(RefusedError, match="the image has latest, v1, and none that says its"):
-        resolve(repository, "latest")
+    digest = push(ecr, '{"mediaType": "x"}', "latest", "v1")
+    found = resolve(repository, "latest")
+    assert found.image.digest == digest
+    assert (found.unique_tag, found.commit, found.built_at) == (None, None, None)
+    assert "the image has latest, v1, and none that says its build" in str(found.unknown)
 
 
 def test_tags_that_disagree(ecr: "ECRClient", repository: Repository) -> None:
-    build(ecr, "a", "latest", tag("prod", "b"))
-    with pytest.raises(RefusedError, match=f"disagree.*{sha('a')}, {sha('b')}"):
-        resolve(repository, "latest")
+    digest = build(ecr, "a", "latest", tag("prod", "b"))
+    found = resolve(repository, "latest")
+    assert found.image.digest == digest
+    assert (found.unique_tag, found.commit, found.built_at) == (None, None, None)
+    assert f"disagree on its commit ({sha('a')}, {sha('b')})" in str(found.unknown)
+
+
+def test_a_digest(ecr: "ECRClient", repository: Repository) -> None:
+    digest = build(ecr, "a", "latest")
+    found = resolve(repository, digest)
+    assert (found.name, found.image.digest, found.commit) == (digest, digest, sha("a"))
 
 
 def test_an_archived_image() -> None:

@@ -1,0 +1,210 @@
+"""What CI needs in AWS: declared once, by an administrator of the account. See docs/ci.md."""
+
+from typing import Any, Final
+
+import pulumi
+import pulumi_aws as aws
+
+from bootstrap.permissions import (
+    Place,
+    bucket_policy,
+    deploy_policy,
+    pipeline_boundary,
+    preview_policy,
+)
+from policies.document import document_of, to_json
+from policies.trust_policy import Trust, trust_policy
+
+ALIAS: Final = "alias/container-images-state"
+"""Of the key: the stack's secrets provider names it."""
+
+KEPT: Final = pulumi.ResourceOptions(protect=True, retain_on_delete=True)
+"""Without its state or its key, a stack knows nothing of what it has made."""
+
+
+def main() -> None:
+    """Declare it all."""
+    config = pulumi.Config()
+    caller = aws.get_caller_identity()
+    partition, account = caller.arn.split(":")[1], caller.account_id
+    iam = f"arn:{partition}:iam::{account}"
+    preview, deploy = config.require("previewRole"), config.require("deployRole")
+    pipeline = config.get("pipelineRole")
+    bucket_name, artifacts = config.require("stateBucket"), config.get("artifactBucket")
+    previewers, deployers = (
+        Trust(
+            partition=partition,
+            account_id=account,
+            codebuild_projects=config.get_object(f"codeBuild{kind}Projects") or [],
+            github_subjects=config.get_object(f"github{kind}Subjects") or [],
+            roles=[],
+        )
+        for kind in ("Preview", "Deploy")
+    )
+    place = Place(
+        partition=partition,
+        account_id=account,
+        region=aws.get_region().region,
+        preview_role=f"{iam}:role{preview}",
+        deploy_role=f"{iam}:role{deploy}",
+        pipeline_role=f"{iam}:role{pipeline}" if pipeline else "",
+        pipeline_boundary=f"{iam}:policy{deploy}-pipeline-boundary",
+        deploy_boundary=f"{iam}:policy{deploy}",
+        repository_keys=config.get_object("repositoryKeys") or [],
+        state_bucket=f"arn:{partition}:s3:::{bucket_name}",
+        codebuild_projects=[*previewers["codebuild_projects"], *deployers["codebuild_projects"]],
+        artifact_bucket=f"arn:{partition}:s3:::{artifacts}" if artifacts else "",
+        artifact_key=config.get("artifactKey") or "",
+    )
+    _refuse_bad(preview, deploy, pipeline, previewers, deployers)
+
+    provider = None
+    if config.get_bool("githubProvider") is not False:
+        provider = aws.iam.OpenIdConnectProvider(
+            "github",
+            url="https://token.actions.githubusercontent.com",
+            client_id_lists=["sts.amazonaws.com"],
+        )
+    key = _state_key(iam)
+    _state_bucket(bucket_name, place["state_bucket"], key)
+    boundary = _policy(f"{deploy}-pipeline-boundary", to_json(pipeline_boundary()))
+    # The key's ARN is only known once it is there.
+    bound = _policy(deploy, key.arn.apply(lambda arn: to_json(deploy_policy(place, arn))))
+
+    def role(path_and_name: str, trust: Trust, **arguments: Any) -> aws.iam.Role:
+        path, _, name = path_and_name.rpartition("/")
+        return aws.iam.Role(
+            name,
+            name=name,
+            path=f"{path}/",
+            assume_role_policy=to_json(trust_policy(trust)),
+            opts=pulumi.ResourceOptions(depends_on=provider),
+            **arguments,
+        )
+
+    deploying = role(
+        deploy,
+        deployers,
+        description="Updates the container-images stack",
+        permissions_boundary=bound.arn,
+    )
+    aws.iam.RolePolicyAttachment("deploy", role=deploying.name, policy_arn=bound.arn)
+    previewing = role(preview, previewers, description="Previews the container-images stack")
+    aws.iam.RolePolicy(
+        "preview",
+        role=previewing.name,
+        policy=key.arn.apply(lambda arn: to_json(preview_policy(place, arn))),
+    )
+
+    pulumi.export("previewRoleArn", previewing.arn)
+    pulumi.export("deployRoleArn", deploying.arn)
+    pulumi.export("pipelineBoundaryArn", boundary.arn)
+    pulumi.export("backendUrl", f"s3://{bucket_name}?region={place['region']}&awssdk=v2")
+    pulumi.export("secretsProvider", f"awskms://{ALIAS}?region={place['region']}")
+
+
+def _refuse_bad(
+    preview: str,
+    deploy: str,
+    pipeline: str | None,
+    previewers: Trust,
+    deployers: Trust,
+) -> None:
+    """Raise RunError with all that is wrong, before anything is declared."""
+    faults = [
+        f"{name} is {value!r}; write its path and name, such as /platform/{name.lower()}"
+        for name, value in (
+            ("previewRole", preview),
+            ("deployRole", deploy),
+            ("pipelineRole", pipeline),
+        )
+        if value and not (value.startswith("/") and not value.endswith("/"))
+    ]
+    names = [it.rpartition("/")[2] for it in (preview, deploy, pipeline) if it]
+    if len(set(names)) < len(names):
+        faults.append("previewRole, deployRole and pipelineRole need names that differ")
+    for what, allowed in (("Preview", previewers), ("Deploy", deployers)):
+        if not (allowed["github_subjects"] or allowed["codebuild_projects"]):
+            faults.append(
+                f"nobody may become the {what.lower()} role: "
+                f"give github{what}Subjects or codeBuild{what}Projects"
+            )
+        faults += [
+            f"{subject!r} has a wildcard; a sub claim is compared as it is, so write it whole"
+            for subject in allowed["github_subjects"]
+            if "*" in subject or "?" in subject
+        ]
+    both = [
+        *(set(previewers["github_subjects"]) & set(deployers["github_subjects"])),
+        *(set(previewers["codebuild_projects"]) & set(deployers["codebuild_projects"])),
+    ]
+    faults += [
+        f"{it} may become both roles; a job that previews a pull request must not deploy"
+        for it in sorted(both)
+    ]
+    if faults:
+        raise pulumi.RunError("\n".join(faults))
+
+
+def _policy(path_and_name: str, document: pulumi.Input[str]) -> aws.iam.Policy:
+    path, _, name = path_and_name.rpartition("/")
+    return aws.iam.Policy(name, name=name, path=f"{path}/", policy=document)
+
+
+def _state_key(iam: str) -> aws.kms.Key:
+    """The key that encrypts the stack's secrets and its state.
+
+    Who may use it stands in IAM policies: the account's root, as principal, delegates to them.
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+    """
+    administered = {
+        "Sid": "IamPoliciesDecide",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"{iam}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    key = aws.kms.Key(
+        "state",
+        description="Secrets and state of the container-images stack",
+        enable_key_rotation=True,
+        policy=to_json(document_of([administered])),
+        opts=KEPT,
+    )
+    aws.kms.Alias("state", name=ALIAS, target_key_id=key.key_id)
+    return key
+
+
+def _state_bucket(name: str, arn: str, key: aws.kms.Key) -> None:
+    """A bucket for Pulumi's state: versioned, encrypted, private, by TLS alone."""
+    bucket = aws.s3.Bucket("state", bucket=name, opts=KEPT)
+    aws.s3.BucketVersioning(
+        "state",
+        bucket=bucket.bucket,
+        versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(
+            status="Enabled"
+        ),
+    )
+    encryption = aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
+        apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+            sse_algorithm="aws:kms", kms_master_key_id=key.arn
+        ),
+        bucket_key_enabled=True,
+    )
+    aws.s3.BucketServerSideEncryptionConfiguration(
+        "state", bucket=bucket.bucket, rules=[encryption]
+    )
+    private = aws.s3.BucketPublicAccessBlock(
+        "state",
+        bucket=bucket.bucket,
+        block_public_acls=True,
+        block_public_policy=True,
+        ignore_public_acls=True,
+        restrict_public_buckets=True,
+    )
+    aws.s3.BucketPolicy(
+        "state",
+        bucket=bucket.bucket,
+        policy=to_json(bucket_policy(arn)),
+        opts=pulumi.ResourceOptions(depends_on=private),
+    )

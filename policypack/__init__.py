@@ -1,0 +1,1 @@
+"""The policy pack: what other Pulumi stacks must not do to ADR040."""

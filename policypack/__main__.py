@@ -1,0 +1,13 @@
+"""What the Pulumi engine runs: the policies, served until the engine ends."""
+
+import sys
+from pathlib import Path
+
+from pulumi_policy import PolicyPack
+
+# The engine starts this in its own folder; the rules are in the folders beside it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from policypack.pack import NAME, policies
+
+PolicyPack(name=NAME, policies=policies())

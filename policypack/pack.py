@@ -1,0 +1,189 @@
+"""The policies as Pulumi takes them: what a rule finds, reported; what it cannot know yet, said."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
+
+from pulumi_policy import (
+    EnforcementLevel,
+    Policy,
+    PolicyConfigSchema,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.policy import PolicyResource
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
+
+from policies.tag_mutability import matches
+from policypack import guard, images, registries
+from policypack.findings import UNKNOWN, Finding, Resource, Unknown
+
+NAME: Final = "container-images"
+"""The pack's name: it stands in every message of it, and in its configuration."""
+
+MOVABLE_TAGS: Final[Sequence[str]] = ("latest",)
+PRODUCTION_STACKS: Final[Sequence[str]] = (
+    "prod", "production", "prod-*", "production-*", "*-prod", "*-production",
+)  # fmt: skip
+
+
+class NotKnownYetError(UnknownValueError):
+    """Values that decide and that no preview knows.
+
+    The SDK reports it as advisory, whatever the policy's own level: `pulumi up` knows the values,
+    and judges them before the resource is made.
+    """
+
+    def __init__(self, unknown: Iterable[str]) -> None:
+        super().__init__(UNKNOWN_STRING_VALUE, [])
+        self.message = (
+            f"{', '.join(dict.fromkeys(unknown))}: not known yet; `pulumi up` will judge it"
+        )
+
+
+def policies() -> list[Policy]:
+    """All policies of the pack."""
+    decided = {
+        "movableTags": _texts(
+            "Tags that move: they must be able to, and are never expired", MOVABLE_TAGS
+        ),
+        "writeOnceTags": _texts("Patterns of tags that must stay on their image", ()),
+        "exempt": _texts("Names of repositories that this is not about", ()),
+    }
+    movable = _texts("Patterns of tags that move from image to image", MOVABLE_TAGS)
+    return [
+        ResourceValidationPolicy(
+            name="guarded-repository",
+            description="An ECR repository has the decided tag mutability, a policy with both "
+            "Denies, and a lifecycle policy that never expires what a movable tag names.",
+            enforcement_level=EnforcementLevel.MANDATORY,
+            config_schema=PolicyConfigSchema(decided),
+            validate=_guarded,
+        ),
+        StackValidationPolicy(
+            name="complete-repository",
+            description="An ECR repository comes with a repository policy and a lifecycle policy.",
+            enforcement_level=EnforcementLevel.MANDATORY,
+            config_schema=PolicyConfigSchema({"exempt": decided["exempt"]}),
+            validate=_complete,
+        ),
+        ResourceValidationPolicy(
+            name="pinned-production-image",
+            description="A production stack runs images by a unique tag or a digest.",
+            enforcement_level=EnforcementLevel.MANDATORY,
+            config_schema=PolicyConfigSchema(
+                {
+                    "movableTags": movable,
+                    "productionStacks": _texts("Patterns of stack names", PRODUCTION_STACKS),
+                }
+            ),
+            validate=_pinned_in_production,
+        ),
+        ResourceValidationPolicy(
+            name="pinned-image",
+            description="A stack runs images by a unique tag or a digest.",
+            enforcement_level=EnforcementLevel.ADVISORY,
+            config_schema=PolicyConfigSchema({"movableTags": movable}),
+            validate=_pinned,
+        ),
+        ResourceValidationPolicy(
+            name="no-way-round-the-guard",
+            description="Nothing changes images where no repository's guard holds.",
+            enforcement_level=EnforcementLevel.MANDATORY,
+            config_schema=PolicyConfigSchema(
+                {"allowed": _texts("Resources that may, as PROJECT/STACK/NAME", ())}
+            ),
+            validate=_no_way_round,
+        ),
+    ]
+
+
+def _texts(description: str, default: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "array",
+        "items": {"type": "string"},
+        "default": list(default),
+        "description": description,
+    }
+
+
+def _decided(config: Mapping[str, Any]) -> guard.Decided:
+    return guard.Decided(
+        movable_tags=config.get("movableTags", MOVABLE_TAGS),
+        write_once_tags=config.get("writeOnceTags", ()),
+        exempt=config.get("exempt", ()),
+    )
+
+
+def _guarded(args: ResourceValidationArgs, report: ReportViolation) -> None:
+    resource = _resource(args)
+    found = guard.findings_in(resource, _decided(args.get_config()))
+    _tell(((resource, it) for it in found), report)
+
+
+def _complete(args: StackValidationArgs, report: ReportViolation) -> None:
+    resources = [_resource(it) for it in args.resources if it.resource_type.startswith("aws:ecr/")]
+    by_urn = {it.urn: it for it in resources}
+    found = guard.incomplete(resources, _decided(args.get_config()))
+    _tell(((by_urn[urn], it) for urn, it in found), report)
+
+
+def _pinned_in_production(args: ResourceValidationArgs, report: ReportViolation) -> None:
+    stacks = args.get_config().get("productionStacks", PRODUCTION_STACKS)
+    if any(matches(pattern, _resource(args).stack) for pattern in stacks):
+        _pinned(args, report)
+
+
+def _pinned(args: ResourceValidationArgs, report: ReportViolation) -> None:
+    resource = _resource(args)
+    found = images.findings_in(resource, args.get_config().get("movableTags", MOVABLE_TAGS))
+    _tell(((resource, it) for it in found), report)
+
+
+def _no_way_round(args: ResourceValidationArgs, report: ReportViolation) -> None:
+    resource = _resource(args)
+    found = registries.findings_in(resource, args.get_config().get("allowed", ()))
+    _tell(((resource, it) for it in found), report)
+
+
+def _tell(found: Iterable[tuple[Resource, Finding]], report: ReportViolation) -> None:
+    """Report every fault first, and only then what could not be judged, which ends the policy."""
+    unknown = []
+    for resource, it in found:
+        if isinstance(it, Unknown):
+            unknown.append(f"{it} of {resource}")
+        else:
+            report(f"{resource} {it}" if it.where else f"{resource}{it}", resource.urn)
+    if unknown:
+        raise NotKnownYetError(unknown)
+
+
+def _resource(args: ResourceValidationArgs | PolicyResource) -> Resource:
+    origins = args.property_dependencies if isinstance(args, PolicyResource) else {}
+    return Resource(
+        urn=args.urn,
+        type=args.resource_type,
+        name=args.name,
+        props=cast("dict[str, Any]", _plain(args.props)),
+        provider=args.provider.urn if args.provider else "",
+        origins={key: tuple(it.urn for it in found) for key, found in origins.items()},
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it, with UNKNOWN where the SDK's proxy would raise."""
+    if isinstance(value, Mapping):
+        return {key: _at(value, key) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_at(value, position) for position in range(len(value))]
+    # The protocol has no whole numbers.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _at(container: Any, key: str | int) -> Any:
+    try:
+        return _plain(container[key])
+    except UnknownValueError:
+        return UNKNOWN

@@ -1,0 +1,114 @@
+"""Pure: an image as ECR describes it, in a response or in a file of the AWS CLI's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from policies import tag_convention
+
+INDEX_MEDIA_TYPES: Final = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+"""Of the manifests that list other images, one for each architecture."""
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """An image in a repository. All times have an offset from UTC."""
+
+    digest: str
+    tags: tuple[str, ...] = ()
+    pushed_at: datetime = _EPOCH
+    """ECR always tells it. Without it the image counts as the oldest, so that no loss is missed."""
+    size: int = 0
+    """In bytes, of the layers as they are pushed."""
+    media_type: str = ""
+    archived: bool = False
+    """It lies in the archive, where it is listed but cannot be pulled."""
+    activating: bool = False
+    """It is on its way back from the archive, and cannot be pulled yet."""
+    archived_at: datetime | None = None
+    activated_at: datetime | None = None
+    """When it last came back from the archive."""
+    pulled_at: datetime | None = None
+    children: tuple[str, ...] | None = None
+    """The digests that an index lists. None: not known, or no index."""
+    subject: str | None = None
+    """The digest of the image that a referrer (a signature, an SBOM) is about."""
+    registry_id: str = ""
+
+    def __str__(self) -> str:
+        """The image, for a message: its digest and its unique tag."""
+        tag = tag_convention.unique_tag(self.tags)
+        return f"{self.digest} ({tag})" if tag else self.digest
+
+    @property
+    def active(self) -> bool:
+        """Whether it can be pulled."""
+        return not (self.archived or self.activating)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists other images."""
+        return self.media_type in INDEX_MEDIA_TYPES
+
+    @property
+    def since(self) -> datetime:
+        """When its age began: at its push, or when it came back from the archive."""
+        return self.activated_at or self.pushed_at
+
+    @property
+    def used(self) -> datetime:
+        """When it was last pulled; if never since its age began, then when that was."""
+        return (
+            max(self.pulled_at, self.activated_at or self.pulled_at)
+            if self.pulled_at
+            else (self.since)
+        )
+
+
+def image_of(detail: Mapping[str, Any]) -> Image:
+    """The image of an ImageDetail.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
+    """
+    status = detail.get("imageStatus")
+    return Image(
+        digest=detail["imageDigest"],
+        tags=tuple(detail.get("imageTags") or ()),
+        pushed_at=moment(detail.get("imagePushedAt", 0)),
+        size=detail.get("imageSizeInBytes") or 0,
+        media_type=detail.get("imageManifestMediaType") or "",
+        archived=status == "ARCHIVED",
+        activating=status == "ACTIVATING",
+        archived_at=_moment_or_none(detail.get("lastArchivedAt")),
+        activated_at=_moment_or_none(detail.get("lastActivatedAt")),
+        pulled_at=_moment_or_none(detail.get("lastRecordedPullTime")),
+        subject=detail.get("subjectManifestDigest"),
+        registry_id=detail.get("registryId") or "",
+    )
+
+
+def moment(written: Any) -> datetime:
+    """A time as either version of the AWS CLI prints it, or as boto3 has it, in UTC.
+
+    Version 1 prints seconds since 1970 unless it is told otherwise, version 2 prints ISO 8601.
+    Raises ValueError for anything else, and for a time without an offset from UTC.
+    """
+    if isinstance(written, int | float) and not isinstance(written, bool):
+        try:
+            return datetime.fromtimestamp(written, UTC)
+        except (OverflowError, OSError) as error:
+            raise ValueError(str(error)) from None
+    found = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
+    if found.tzinfo is None:
+        raise ValueError("a time needs an offset from UTC")
+    return found.astimezone(UTC)
+
+
+def _moment_or_none(written: Any) -> datetime | None:
+    return None if written is None else moment(written)

@@ -1,0 +1,90 @@
+"""`python -m rehearsal.local`: what moto's server needs around an update of the stack local.
+
+It talks to AWS_ENDPOINT_URL alone, and to nothing without it: this is never for a real account.
+"""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+import boto3
+import typer
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from policies.document import allow, document_of
+from settings.stack_file import read
+
+BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
+"""The tags of two images, an hour apart. latest is on the first."""
+SECONDS_TO_START: Final = 30
+
+_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+_QUICK: Final = Config(retries={"total_max_attempts": 1}, connect_timeout=2)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.callback()
+def local() -> None:
+    """Prepare moto's server for the stack local, and push images to it."""
+    if not os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
+        raise typer.BadParameter(
+            "AWS_ENDPOINT_URL names no server of this machine; use make local, which sets it"
+        )
+
+
+@app.command()
+def prepare() -> None:
+    """Wait for the server, then create the role that the update runs as."""
+    [assumed] = read(Path.cwd(), "local").of_provider("assumeRoles")
+    _, _, _, _, account, path_and_name = assumed["roleArn"].split(":")
+    name = path_and_name.rpartition("/")[2]
+    trust = document_of(
+        [allow("Account", {"AWS": f"arn:aws:iam::{account}:root"}, ["sts:AssumeRole"])]
+    )
+    iam = boto3.client("iam", config=_QUICK)
+    deadline = time.monotonic() + SECONDS_TO_START
+    while True:
+        try:
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        except EndpointConnectionError:
+            if time.monotonic() > deadline:
+                raise _failed("moto's server does not answer; .local/moto.log says why") from None
+            time.sleep(0.2)
+        except ClientError as error:
+            raise _failed(f"a server of somebody else has the port; stop it ({error})") from None
+        else:
+            return
+
+
+def _failed(why: str) -> typer.Exit:
+    typer.echo(why, err=True)
+    return typer.Exit(1)
+
+
+@app.command()
+def push() -> None:
+    """Push two images to each repository, as a pipeline would, without Docker."""
+    ecr = boto3.client("ecr")
+    for it in ecr.describe_repositories()["repositories"]:
+        for tag, more in zip(BUILDS, (["latest"], []), strict=True):
+            # moto asks for no layers. Nothing but the annotation makes two images of them.
+            manifest = json.dumps(
+                {"schemaVersion": 2, "mediaType": _MANIFEST, "annotations": {"tag": tag}}
+            )
+            for name in [tag, *more]:
+                ecr.put_image(
+                    repositoryName=it["repositoryName"],
+                    imageManifest=manifest,
+                    imageManifestMediaType=_MANIFEST,
+                    imageTag=name,
+                    imageDigest=f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}",
+                )
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m rehearsal.local")

@@ -1,0 +1,118 @@
+"""What the Makefile runs, and the starter that `make new` copies."""
+
+import re
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from ruamel.yaml import YAML
+
+from rehearsal.rehearse import rehearse
+from rehearsal.report import Report
+from settings.stack_file import read
+from tests.conftest import ROOT
+
+MAKE = shutil.which("make") or "make"
+UP = "pulumi up --refresh"
+
+
+def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run it as a user would who has set up .venv before."""
+    return subprocess.run(
+        [MAKE, "--no-print-directory", "--file", str(ROOT / "Makefile"), "INSTALLED=", *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def commands(*arguments: str, folder: Path = ROOT) -> list[str]:
+    told = make("--dry-run", *arguments, folder=folder)
+    assert told.returncode == 0, told.stderr
+    return [" ".join(it.split()) for it in told.stdout.splitlines()]
+
+
+def test_a_person_is_asked_and_ci_is_not() -> None:
+    assert commands("up") == ["pulumi up --refresh --stack prod"]
+    assert commands("up", "CI=true", "STACK=mine") == [
+        "pulumi up --refresh --yes --non-interactive --color never --stack mine"
+    ]
+    assert commands("preview") == ["pulumi preview --refresh --diff --stack prod"]
+    assert commands("preview", "CI=true") == [
+        "pulumi preview --refresh --diff --non-interactive --color never --stack prod"
+    ]
+    assert commands("drift") == ["pulumi preview --refresh --diff --expect-no-changes --stack prod"]
+
+
+def test_the_policy_pack_is_used_where_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "policypack").mkdir()
+    (tmp_path / "policypack" / "PulumiPolicy.yaml").touch()
+    for target in ("preview", "up", "drift"):
+        [command] = commands(target, folder=tmp_path)
+        assert " --policy-pack policypack " in command
+
+
+@pytest.mark.parametrize(
+    "target", ["preview", "up", "drift", "movers", "rehearse", "lint", "local"]
+)
+def test_a_target_sets_up_what_it_needs(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(rf"^{target}: \$\(INSTALLED\)", makefile, re.MULTILINE)
+
+
+def test_the_local_stack_stays_on_this_machine() -> None:
+    told = make("--dry-run", "--print-data-base", "preview", "STACK=local").stdout
+    assert f"PULUMI_BACKEND_URL := file://{ROOT}/.local" in told
+    assert "AWS_ENDPOINT_URL := http://127.0.0.1:" in told
+    elsewhere = make("--dry-run", "--print-data-base", "preview").stdout
+    assert "PULUMI_BACKEND_URL" not in elsewhere
+    assert "AWS_ENDPOINT_URL" not in elsewhere
+
+
+def test_a_new_stack_is_the_starter(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Pulumi.starter.yaml", tmp_path)
+    assert make("new", "STACK=mine", folder=tmp_path).returncode == 0
+    starter = (ROOT / "Pulumi.starter.yaml").read_text()
+    assert (tmp_path / "Pulumi.mine.yaml").read_text() == starter
+
+
+def test_a_stack_that_exists_is_left_alone(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Pulumi.starter.yaml", tmp_path)
+    (tmp_path / "Pulumi.prod.yaml").write_text("mine")
+    refused = make("new", folder=tmp_path)
+    assert refused.returncode != 0
+    assert "Pulumi.prod.yaml exists; name a new stack: make new STACK=name" in refused.stderr
+    assert (tmp_path / "Pulumi.prod.yaml").read_text() == "mine"
+
+
+def test_the_movers_are_those_that_the_plan_lets_push() -> None:
+    script = runpy.run_path(str(ROOT / ".ci" / "pipeline_roles.py"))
+    plan = rehearse(read(ROOT, "prod"), Report(Console(quiet=True)), plan_only=True).to_json()
+    role = "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
+    assert script["pipeline_roles"](plan) == [role]
+    others = [it for it in plan["resources"] if "repositoryPolicy" not in it["type"]]
+    with pytest.raises(ValueError, match="no repository policy of the plan denies ecr:PutImage"):
+        script["pipeline_roles"]({"resources": others})
+
+
+def test_the_starter_is_rehearsed() -> None:
+    rehearsal = rehearse(read(ROOT, "starter"), Report(Console(quiet=True)))
+    assert rehearsal.ok
+    assert rehearsal.acts
+    assert rehearsal.proofs
+
+
+def test_the_starter_is_one_of_each_with_a_line_about_it() -> None:
+    text = (ROOT / "Pulumi.starter.yaml").read_text()
+    config = YAML(typ="safe", pure=True).load(text)["config"]
+    assert len(config["container-images:repositories"]) == 1
+    assert config["container-images:movableTags"] == ["latest"]
+    assert len(config["container-images:administratorRoles"]) == 1
+    keys = re.findall(r"^  [\w-]+:\w+:.*", text, re.MULTILINE)
+    explained = [it for it in keys if "#" in it]
+    assert len(explained) == len(keys) - 1, "all but the repositories, whose entry is explained"

@@ -1,0 +1,183 @@
+"""Which images a resource runs, and which of their names move."""
+
+import json
+from typing import Any
+
+import pulumi_aws
+import pytest
+
+from policypack.images import IMAGES
+from tests.policypack.analysis import UNKNOWN, judge
+
+ECR = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-runner-deploy"
+DIGEST = "sha256:" + "5" * 64
+TASK = "aws:ecs/taskDefinition:TaskDefinition"
+LAMBDA = "aws:lambda/function:Function"
+
+
+def task(*images: Any) -> dict[str, Any]:
+    return {"containerDefinitions": json.dumps([{"name": "c", "image": it} for it in images])}
+
+
+PINNED = [
+    f"{ECR}@{DIGEST}",
+    f"{ECR}:latest@{DIGEST}",
+    f"{ECR}:prod-0a1b2c3-1764000000",
+    "localhost:5000/forms:1.2",
+    "nginx:1.29",
+]
+
+RESOLVE = (
+    f"write the reference that `python -m registry resolve {ECR}` prints, or the image's unique tag"
+)
+
+MOVING = {
+    f"{ECR}:latest": f"the tag latest moves from image to image; {RESOLVE}",
+    ECR: f"a name without a tag means latest, which moves from image to image; {RESOLVE}",
+    "localhost:5000/forms": "a name without a tag means latest, which moves from image to image; "
+    "name the image by its digest, localhost:5000/forms@sha256:…",
+    f"{ECR}@sha256:5": f"what follows the @ is no digest; {RESOLVE}",
+    f"{ECR}:${{TAG}}": f"what follows the colon is no tag; {RESOLVE}",
+    "": "this is no image reference; name the image by its digest, REPOSITORY@sha256:…",
+}
+
+
+@pytest.mark.parametrize("image", PINNED)
+def test_an_image_by_a_unique_tag_or_a_digest_passes(image: str) -> None:
+    assert judge("pinned-production-image", LAMBDA, {"imageUri": image}) == ([], None)
+
+
+@pytest.mark.parametrize("image", MOVING)
+def test_an_image_by_a_name_that_moves_fails_and_says_what_to_write(image: str) -> None:
+    message = f'Function it imageUri = "{image}": {MOVING[image]}'
+    assert judge("pinned-production-image", LAMBDA, {"imageUri": image}) == ([message], None)
+
+
+def test_an_image_that_is_not_known_yet_is_said_to_be_judged_later() -> None:
+    violations, unknown = judge("pinned-production-image", LAMBDA, {"imageUri": UNKNOWN})
+    assert violations == []
+    assert unknown == "imageUri of Function it: not known yet; `pulumi up` will judge it"
+
+
+def test_another_movable_tag_is_named_in_the_command() -> None:
+    config = {"movableTags": ["stable-*"]}
+    props = {"imageUri": f"{ECR}:stable-2"}
+    [message], _ = judge("pinned-production-image", LAMBDA, props, config=config)
+    assert f"`python -m registry resolve {ECR} stable-2`" in message
+    assert judge(
+        "pinned-production-image", LAMBDA, {"imageUri": f"{ECR}:latest"}, config=config
+    ) == (
+        [],
+        None,
+    )
+
+
+@pytest.mark.parametrize("stack", ["prod", "production", "prod-eu", "shop-production"])
+def test_it_is_about_production_stacks(stack: str) -> None:
+    [_], _ = judge("pinned-production-image", TASK, task("nginx"), stack=stack)
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging", "product", "preprod2"])
+def test_elsewhere_it_only_advises(stack: str) -> None:
+    assert judge("pinned-production-image", TASK, task("nginx"), stack=stack) == ([], None)
+    [_], _ = judge("pinned-image", TASK, task("nginx"), stack=stack)
+
+
+def test_production_is_configured() -> None:
+    config = {"productionStacks": ["live"]}
+    props = task("nginx")
+    assert judge("pinned-production-image", TASK, props, config=config) == ([], None)
+    [_], _ = judge("pinned-production-image", TASK, props, stack="live", config=config)
+
+
+def test_each_container_of_a_task_is_judged() -> None:
+    violations, _ = judge("pinned-image", TASK, task(PINNED[0], "nginx", "redis:latest"))
+    places = [it.split(" = ")[0] for it in violations]
+    assert places == [
+        "TaskDefinition it containerDefinitions[1].image",
+        "TaskDefinition it containerDefinitions[2].image",
+    ]
+
+
+def test_json_is_read_without_regard_to_case_as_the_provider_reads_it() -> None:
+    text = json.dumps([{"Name": "c", "Image": "nginx", "image": "redis"}])
+    violations, _ = judge("pinned-image", TASK, {"containerDefinitions": text})
+    assert len(violations) == 2
+
+
+@pytest.mark.parametrize("text", ["[{", "[" * 100_000, "", '{"image": "nginx:1"}', "[7]", "null"])
+def test_json_that_cannot_be_read_does_not_pass(text: str) -> None:
+    [message], _ = judge("pinned-image", TASK, {"containerDefinitions": text})
+    assert "images cannot be judged" in message
+
+
+def test_what_is_known_is_judged_beside_what_is_not() -> None:
+    props = {
+        "containerProperties": UNKNOWN,
+        "eksProperties": {
+            "podProperties": {"containers": [{"image": "nginx"}, {"image": UNKNOWN}]}
+        },
+    }
+    violations, unknown = judge("pinned-image", "aws:batch/jobDefinition:JobDefinition", props)
+    assert [it.split(" = ")[0] for it in violations] == [
+        "JobDefinition it eksProperties.podProperties.containers[0].image"
+    ]
+    assert unknown == (
+        "containerProperties of JobDefinition it, eksProperties.podProperties.containers[1].image "
+        "of JobDefinition it: not known yet; `pulumi up` will judge it"
+    )
+
+
+def nested(steps: list[str], image: str) -> Any:
+    if not steps:
+        return image
+    inner = nested(steps[1:], image)
+    return [inner] if steps[0] == "[]" else {steps[0]: inner}
+
+
+PLACES = [(type_, place) for type_, places in IMAGES.items() for place in places]
+
+
+@pytest.mark.parametrize(("type_", "place"), PLACES)
+def test_every_place_of_an_image_is_looked_at(type_: str, place: str) -> None:
+    first, *rest = place.split(".")
+    for value in (nested(rest, "nginx"), json.dumps(nested(rest, "nginx"))):
+        if not rest and value != "nginx":
+            continue  # the image itself is no JSON
+        [message], _ = judge("pinned-image", type_, {first: value})
+        assert '= "nginx": a name without a tag means latest' in message
+
+
+@pytest.mark.filterwarnings("ignore:aws.lambda/microvmsimage:DeprecationWarning")
+@pytest.mark.parametrize(("type_", "place"), PLACES)
+def test_every_place_is_one_of_the_providers(type_: str, place: str) -> None:
+    """A misspelt property would be looked for, and never found."""
+    module, _, name = type_.removeprefix("aws:").partition("/")
+    package = getattr(pulumi_aws, {"lambda": "lambda_"}.get(module, module))
+    args = getattr(package, f"{name.rpartition(':')[2]}Args")
+    for step in place.split("."):
+        if step == "[]":
+            continue
+        getters = {it.fget._pulumi_name: it for it in vars(args).values() if is_property(it)}
+        assert step in getters
+        found = str(getters[step].fget.__annotations__["return"])
+        inner = [it for it in vars(package) if f"'{it}'" in found]
+        if not inner:
+            return  # text: an image, or JSON, whose form is AWS's
+        [args] = [getattr(package, it) for it in inner]
+
+
+def is_property(it: object) -> bool:
+    return isinstance(it, property) and hasattr(it.fget, "_pulumi_name")
+
+
+def test_images_that_aws_makes_for_codebuild_pass_there_and_nowhere_else() -> None:
+    image = "aws/codebuild/standard:latest"
+    project = {"environment": {"image": image}}
+    assert judge("pinned-image", "aws:codebuild/project:Project", project) == ([], None)
+    [_], _ = judge("pinned-image", TASK, task(image))
+
+
+def test_what_runs_no_image_passes() -> None:
+    assert judge("pinned-image", LAMBDA, {"handler": "app.main"}) == ([], None)
+    assert judge("pinned-image", "aws:s3/bucket:Bucket", {"imageUri": "nginx"}) == ([], None)

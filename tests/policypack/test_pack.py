@@ -1,0 +1,226 @@
+"""The pack as a whole: this project's own stack, one that breaks every rule, and the engine."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2, struct_pb2
+from pulumi.runtime.proto import AnalyzeDiagnostic, analyzer_pb2, analyzer_pb2_grpc
+from rich.console import Console
+from ruamel.yaml import YAML
+
+from policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
+from policypack.pack import NAME
+from policypack.registries import REGISTRY_POLICY, WAYS_ROUND
+from rehearsal.program import Resource
+from rehearsal.rehearse import rehearse
+from rehearsal.report import Report
+from settings.stack_file import read
+from tests.conftest import ROOT
+from tests.policypack.analysis import POLICIES, UNKNOWN, urn
+
+PACK = ROOT / "policypack"
+LATEST = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy:latest"
+
+
+@pytest.fixture(scope="module")
+def resources() -> list[Resource]:
+    """What the production stack registers."""
+    report = Report(Console(quiet=True))
+    return rehearse(read(ROOT, "prod"), report, plan_only=True).update.resources
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
+    """The pack, started in its folder as the engine's pulumi-analyzer-policy-python does it."""
+    command = [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:9", "."]
+    with subprocess.Popen(command, cwd=PACK, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield analyzer_pb2_grpc.AnalyzerStub(channel)
+        finally:
+            process.terminate()
+
+
+def struct(props: dict[str, Any]) -> struct_pb2.Struct:
+    found = struct_pb2.Struct()
+    found.update(props)
+    return found
+
+
+def analyze(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub, type_: str, name: str, props: dict[str, Any]
+) -> list[AnalyzeDiagnostic]:
+    request = analyzer_pb2.AnalyzeRequest(
+        type=type_, name=name, urn=urn(type_, name), properties=struct(props)
+    )
+    return list(analyzer.Analyze(request).diagnostics)
+
+
+def analyze_stack(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[tuple[str, str, dict[str, Any]]]
+) -> list[AnalyzeDiagnostic]:
+    request = analyzer_pb2.AnalyzeStackRequest(
+        resources=[
+            analyzer_pb2.AnalyzerResource(
+                type=type_, name=name, urn=urn(type_, name), properties=struct(props)
+            )
+            for type_, name, props in resources
+        ]
+    )
+    return list(analyzer.AnalyzeStack(request).diagnostics)
+
+
+def test_this_projects_production_stack_breaks_no_rule(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[Resource]
+) -> None:
+    assert {it.type for it in resources} >= {REPOSITORY, REPOSITORY_POLICY, LIFECYCLE_POLICY}
+    for it in resources:
+        assert analyze(analyzer, it.type, it.name, it.inputs) == []
+    whole = [(it.type, it.name, it.inputs) for it in resources]
+    assert analyze_stack(analyzer, whole) == []
+    without = [it for it in whole if it[1] != "forms-admin-deploy-policy"]
+    [lacking] = analyze_stack(analyzer, without)
+    assert lacking.urn == urn(REPOSITORY, "forms-admin-deploy")
+
+
+def test_the_decided_write_once_tags_hold_on_it(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[Resource]
+) -> None:
+    """With the configuration that docs/policy-pack.md gives."""
+    [text] = (
+        part.split("```")[0]
+        for part in (ROOT / "docs" / "policy-pack.md").read_text().split("```json\n")[1:]
+    )
+    written = json.loads(text)
+    assert written.keys() <= POLICIES.keys()
+    for policy, config in written.items():
+        schema = POLICIES[policy].config_schema
+        assert schema is not None
+        assert config.keys() - {"enforcementLevel"} <= schema.properties.keys()
+    [tags] = [it["writeOnceTags"] for it in written.values() if "writeOnceTags" in it]
+    config = analyzer_pb2.PolicyConfig(
+        enforcementLevel=analyzer_pb2.MANDATORY, properties=struct({"writeOnceTags": tags})
+    )
+    repositories = [it for it in resources if it.type == REPOSITORY]
+    assert repositories
+    request = analyzer_pb2.ConfigureAnalyzerRequest(policyConfig={"guarded-repository": config})
+    analyzer.Configure(request)
+    try:
+        for it in repositories:
+            assert analyze(analyzer, REPOSITORY, it.name, it.inputs) == []
+        [broken] = analyze(analyzer, REPOSITORY, "it", {"imageTagMutability": "IMMUTABLE"})
+        assert "ADR040" in broken.message
+    finally:
+        analyzer.Configure(analyzer_pb2.ConfigureAnalyzerRequest())
+
+
+SAMPLE: list[tuple[str, dict[str, Any], set[str]]] = [
+    (REPOSITORY, {"name": "shop", "imageTagMutability": "IMMUTABLE"}, {"guarded-repository"}),
+    (REPOSITORY_POLICY, {"repository": "a", "policy": '{"Statement": []}'}, {"guarded-repository"}),
+    (LIFECYCLE_POLICY, {"repository": "a", "policy": '{"rules": []}'}, {"guarded-repository"}),
+    *((it, {}, {"no-way-round-the-guard"}) for it in WAYS_ROUND),
+    (
+        REGISTRY_POLICY,
+        {"policy": '{"Statement": {"Effect": "Allow", "Action": "ecr:*"}}'},
+        {"no-way-round-the-guard"},
+    ),
+    (
+        "aws:ecs/taskDefinition:TaskDefinition",
+        {"containerDefinitions": json.dumps([{"image": LATEST}])},
+        {"pinned-production-image", "pinned-image"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("type_", "props", "broken"), SAMPLE)
+def test_a_stack_that_breaks_a_rule_fails(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub, type_: str, props: dict[str, Any], broken: set[str]
+) -> None:
+    found = analyze(analyzer, type_, "it", props)
+    assert {it.policyName for it in found} == broken
+    for it in found:
+        advises = it.policyName == "pinned-image"
+        assert it.enforcementLevel == (analyzer_pb2.ADVISORY if advises else analyzer_pb2.MANDATORY)
+
+
+def test_the_sample_stack_is_incomplete(analyzer: analyzer_pb2_grpc.AnalyzerStub) -> None:
+    sample = [(type_, "it", props) for type_, props, _ in SAMPLE]
+    found = analyze_stack(analyzer, sample)
+    assert [it.policyName for it in found] == ["complete-repository"] * 2
+
+
+def test_every_policy_is_broken_by_the_sample() -> None:
+    broken = set[str]().union(*(it for _, _, it in SAMPLE)) | {"complete-repository"}
+    assert broken == POLICIES.keys()
+
+
+def test_what_is_not_known_yet_is_only_advised_about(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub,
+) -> None:
+    props = {"repository": "a", "policy": UNKNOWN}
+    [found] = analyze(analyzer, REPOSITORY_POLICY, "it", props)
+    assert found.enforcementLevel == analyzer_pb2.ADVISORY
+    assert (
+        "policy of RepositoryPolicy it: not known yet; `pulumi up` will judge it" in found.message
+    )
+
+
+def test_numbers_reach_a_policy_as_the_protocol_sends_them(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub,
+) -> None:
+    """All of them are floating-point numbers, and AWS takes whole ones."""
+    shield = {
+        "rulePriority": 1,
+        "selection": {
+            "tagStatus": "tagged",
+            "tagPatternList": ["latest"],
+            "countType": "imageCountMoreThan",
+            "countNumber": 1,
+        },
+        "action": {"type": "expire"},
+    }
+    props = {"repository": "a", "policy": {"rules": [shield]}}
+    assert analyze(analyzer, LIFECYCLE_POLICY, "it", props) == []
+
+
+def test_the_engine_is_told_of_every_policy_and_its_configuration(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub,
+) -> None:
+    info = analyzer.GetAnalyzerInfo(empty_pb2.Empty())
+    assert info.name == NAME
+    assert {it.name for it in info.policies} == POLICIES.keys()
+    for it in info.policies:
+        assert it.configSchema.properties
+
+
+def test_the_pack_runs_in_the_virtual_environment_that_make_sets_up() -> None:
+    project = YAML(typ="safe", pure=True).load((PACK / "PulumiPolicy.yaml").read_text())
+    assert project["runtime"]["name"] == "python"
+    virtualenv = os.path.normpath(PACK / project["runtime"]["options"]["virtualenv"])
+    assert virtualenv == str(ROOT / ".venv")
+    assert "VENV := .venv\n" in (ROOT / "Makefile").read_text()
+
+
+def test_the_packs_requirements_are_among_those_that_make_installs() -> None:
+    everything = "".join(
+        (ROOT / it).read_text() for it in ("requirements.txt", "requirements-dev.txt")
+    )
+    own = [it for it in (PACK / "requirements.txt").read_text().splitlines() if "==" in it]
+    assert own
+    assert set(own) <= set(everything.splitlines())
+
+
+@pytest.mark.parametrize("command", ["preview", "up"])
+def test_make_runs_the_pack(command: str) -> None:
+    [line] = [
+        it for it in (ROOT / "Makefile").read_text().splitlines() if f"pulumi {command} " in it
+    ]
+    assert "--policy-pack policypack" in line
