@@ -1,0 +1,39 @@
+"""What a stack declares, read from its file: `--stack NAME`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import settings
+from policies.fault import InvalidInputError
+from registry.aws.errors import RefusedError
+from registry.aws.reference import Reference
+from settings.stack_file import StackFileError, read
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredStack:
+    """A stack as its file declares it."""
+
+    name: str
+    account: settings.Account
+    """Where it is, as far as the file tells."""
+    settings: settings.StackSettings
+
+    def repositories(self) -> list[Reference]:
+        """Its repositories, by name."""
+        return [
+            Reference(name=name, registry_id=self.account.id, region=self.account.region)
+            for name in self.settings.repositories
+        ]
+
+
+def declared(name: str) -> DeclaredStack:
+    """The stack NAME of the project in this directory. Raises RefusedError with every fault."""
+    try:
+        file = read(Path.cwd(), name)
+        found = settings.parse(file.config_in(settings.NAMESPACE), file.account)
+    except StackFileError as error:
+        raise RefusedError(f"Pulumi.{name}.yaml: {error}") from None
+    except InvalidInputError as invalid:
+        raise RefusedError(f"Pulumi.{name}.yaml: {settings.explain(invalid)}") from None
+    return DeclaredStack(name=name, account=file.account, settings=found)
