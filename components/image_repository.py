@@ -1,4 +1,4 @@
-"""ImageRepository: an ECR repository with its retention and its guard."""
+"""ImageRepository: an ECR repository with its lifecycle policy and its repository policy."""
 
 from typing import NotRequired, TypedDict, cast
 
@@ -12,9 +12,10 @@ from policies.tag_mutability import exclusion_filters
 
 
 class ImageRepositoryArgs(TypedDict):
-    """What an image repository is made of.
+    """The settings of an image repository.
 
-    What its policies are made of are plain values, not Inputs: a preview has to show both whole.
+    Those that its policies are made from are plain values, not Inputs, so that a preview shows both
+    policies whole.
     """
 
     access: Access
@@ -35,19 +36,21 @@ class ImageRepositoryArgs(TypedDict):
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Resource tags."""
     import_existing: NotRequired[bool]
-    """Adopt the repository of this name that exists in AWS, and put both policies over its own.
-    Its other settings have to equal those given here: Pulumi imports without changing."""
+    """Adopt the repository of this name that exists in AWS. Pulumi imports it and updates its
+    settings in the same deployment, and its policies are overwritten by these. Only what would
+    replace it is refused ("unable to replace resource"): its encryption and KMS key have to be
+    those given here. Default: false, which creates the repository."""
 
 
 class ImageRepository(pulumi.ComponentResource):
     """An ECR repository, named like the component, with a lifecycle policy and a repository policy.
 
-    The repository is protected: a deletion fails before it begins. All three are retained: a
-    repository that is taken out of the stack keeps its images and its guard, and a policy that has
-    to be replaced is overwritten by AWS's Put instead of deleted, first or afterwards
+    The repository is protected: Pulumi refuses to delete it. All three are retained: a repository
+    that is taken out of the stack keeps its images and its policies in AWS, and a policy that has
+    to be replaced is overwritten by AWS's Put and never deleted
     (https://github.com/pulumi/pulumi-aws/issues/2075).
 
-    Give `depends_on` where a role named in `access` is created by the same stack: AWS refuses a
+    Give `depends_on` where the same stack creates a role named in `access`: AWS refuses a
     repository policy whose principals do not exist.
     """
 

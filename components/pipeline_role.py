@@ -1,4 +1,4 @@
-"""PipelineRole: the role that pushes images and moves tags, and who may become it."""
+"""PipelineRole: the role that pushes images and moves tags, and its trust policy."""
 
 from typing import NotRequired, TypedDict
 
@@ -10,24 +10,23 @@ from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 
 
 class PipelineRoleArgs(TypedDict):
-    """What a pipeline role is made of.
+    """The settings of a pipeline role.
 
-    These are plain values, not Inputs: the trust policy is made of them, and a preview has to show
-    it whole.
+    They are plain values, not Inputs, so that a preview shows the trust policy whole.
     """
 
     trust: Trust
-    """Who may become the role."""
+    """Who may assume the role."""
     path: NotRequired[str]
     """The role's path, with a slash at both ends. Default: /."""
     permissions_boundary: NotRequired[str]
-    """ARN of the policy that bounds the role's permissions. Default: none."""
+    """ARN of the role's permissions boundary. Default: none."""
 
 
 class PipelineRole(pulumi.ComponentResource):
     """An IAM role, named like the component, that may log in to the registry.
 
-    What it may do to a repository stands in that repository's policy (see ImageRepository), so that
+    Its permissions on a repository are in that repository's policy (see ImageRepository), so that
     the role's own policy does not grow with the number of repositories.
     """
 
@@ -39,7 +38,7 @@ class PipelineRole(pulumi.ComponentResource):
     ) -> None:
         """Register the role and its policy.
 
-        Raises InvalidInputError where the trust policy would be longer than AWS takes.
+        Raises InvalidInputError where the trust policy is longer than AWS accepts.
         """
         super().__init__("container-images:index:PipelineRole", name, {}, opts)
         role = aws.iam.Role(

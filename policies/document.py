@@ -1,4 +1,4 @@
-"""Pure: what all IAM policy documents share: their form, their text, their length."""
+"""Pure: what all IAM policy documents share: form, text and length."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,16 +13,16 @@ def document_of(statements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def to_json(document: Mapping[str, Any]) -> str:
-    """The document as AWS is sent it: without white space, which counts towards its length."""
+    """The document as it is sent to AWS: without white space, which counts towards its length."""
     return json.dumps(document, separators=(",", ":"))
 
 
 def refuse_longer_than(
     limit: int, name: str, document: Mapping[str, Any], lists: Mapping[str, Sequence[str]]
 ) -> None:
-    """Raise InvalidInputError where AWS would refuse the document for its length.
+    """Raise InvalidInputError where the document is longer than AWS accepts.
 
-    `lists` are what it is made of: the error names the one that takes most of it.
+    `lists` are what it is made from: the error names the one that takes up most of it.
     """
     length = len(to_json(document))
     if length <= limit:

@@ -12,12 +12,12 @@ class Effect(Enum):
     READ = "reads other facts about a repository"
     UPLOAD = "adds layers, which no tag names until a manifest does"
     MOVE_TAG = "puts an image, and with it a tag"
-    DELETE_IMAGE = "takes an image away, or its tag, or puts it out of reach"
+    DELETE_IMAGE = "deletes an image or a tag, or archives an image, which cannot be pulled then"
     CHANGE_GUARD = "changes who may do what, which tags may move, or which images are kept"
     HARMLESS = "starts a scan or a preview, which changes neither image nor guard"
     REPLICATE = "puts an image for ECR's replication, which only its service-linked role calls"
     CREATE_REPOSITORY = "makes a repository, which has no policy yet"
-    CHANGE_REGISTRY = "changes the registry as a whole: no repository policy has a say in it"
+    CHANGE_REGISTRY = "changes the registry as a whole, which no repository policy can deny"
     READ_REGISTRY = "reads from the registry, or logs in to it"
 
 
@@ -43,7 +43,7 @@ ACTIONS: Final[Mapping[str, Effect]] = {
     "UploadLayerPart": Effect.UPLOAD,
     "BatchImportUpstreamImage": Effect.MOVE_TAG,
     "PutImage": Effect.MOVE_TAG,
-    # An archived image cannot be pulled: for whoever deploys, it is gone.
+    # An archived image cannot be pulled: for a deployment it is gone.
     "BatchDeleteImage": Effect.DELETE_IMAGE,
     "UpdateImageStorageClass": Effect.DELETE_IMAGE,
     "DeleteLifecyclePolicy": Effect.CHANGE_GUARD,

@@ -1,7 +1,7 @@
-"""Pure: the policy of a repository, which is its guard: who may do what to its images.
+"""Pure: the repository policy: which principals may do what to the images.
 
-It is made of names alone, so that the first preview shows it whole, and has a fixed order, so that
-no update is ever only a reordering. What is beyond a repository's policy is the organization's:
+It is made from names alone, so that the first preview shows it whole, and in a fixed order, so that
+no update only reorders it. What no repository policy can deny is denied for the organization:
 policies/organization.py.
 """
 
@@ -38,14 +38,14 @@ class Access(TypedDict):
 
 
 def denies(access: Access) -> list[dict[str, Any]]:
-    """What the guard is: two Denies that nothing outweighs.
+    """The two Denies of the guard, which no Allow overrides.
 
-    They follow AWS's replacement for NotPrincipal: everybody (`*`), save those whose
-    `aws:PrincipalArn` is in the list. ArnNotEquals is true for a caller without that key, so they
-    hold for whoever cannot be told, and they bind the account's root too.
+    They follow AWS's replacement for NotPrincipal: every principal (`*`) whose `aws:PrincipalArn`
+    is not in the list. ArnNotEquals is true for a request without that key, so they apply to it
+    too, and they apply to the account's root.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
 
-    No Resource is named: a repository policy is about its own repository. ReplicateImage stays
+    No Resource is named: a repository policy applies to its own repository. ReplicateImage is left
     out: only ECR's service-linked role makes that call, and AWS documents no effect of a
     repository policy on it.
     """
@@ -68,14 +68,14 @@ def denies(access: Access) -> list[dict[str, Any]]:
 
 
 def everybody_but(roles: Iterable[str]) -> dict[str, Any]:
-    """The condition of a Deny that spares these roles alone."""
+    """The condition of a Deny that applies to all principals except these roles."""
     return {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}}
 
 
 def repository_policy(access: Access) -> dict[str, Any]:
-    """The policy of a repository: what is denied, then what is allowed.
+    """The repository policy: first the Denies, then the Allows.
 
-    Raises InvalidInputError where AWS would refuse the document for its length.
+    Raises InvalidInputError where the document is longer than AWS accepts.
     """
     iam = f"arn:{access['partition']}:iam::"
     pipeline = sorted(set(access["pipeline_roles"]))
@@ -86,12 +86,12 @@ def repository_policy(access: Access) -> dict[str, Any]:
 
     statements = denies(access)
     if local:
-        # The role itself is the principal: in its own account that grants without any policy
-        # attached to it.
+        # The role itself is the principal: in its own account that is enough, without any policy
+        # attached to the role.
         statements.append(allow("ThePipelinePushesAndPulls", {"AWS": local}, push_and_pull))
     if foreign:
         # The account is the principal and the condition names the role: a role as principal is
-        # stored by its unique id, and would be lost with the role when it is created anew.
+        # stored by its unique id, and would no longer match when the role is created again.
         roots = sorted({f"{iam}{arn.split(':')[4]}:root" for arn in foreign})
         statements.append(
             allow("ThePipelineOfOtherAccountsPushesAndPulls", {"AWS": roots}, push_and_pull)
@@ -106,7 +106,7 @@ def repository_policy(access: Access) -> dict[str, Any]:
             allow("TheOrganizationPulls", "*", pull) | {"Condition": {"StringEquals": organization}}
         )
     if access["lambda_pull"]:
-        # Without this statement Lambda writes one like it by itself, against the guard.
+        # Without this statement Lambda adds one like it itself, which the guard denies.
         # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
         functions = (
             f"arn:{access['partition']}:lambda:{access['region']}:{access['account_id']}:function:*"

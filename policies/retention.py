@@ -12,18 +12,18 @@ from policies.tag_mutability import PATTERN
 MAX_RULES: Final = 50
 MAX_PATTERN_WILDCARDS: Final = 4
 MAX_IMAGES: Final = 100_000
-"""Images that one repository holds: keeping more than that expires nothing, ever."""
+"""Images that one repository can hold: to keep more than that never expires anything."""
 
 
 class RetentionRule(TypedDict):
-    """One wish: exactly one of `tags`, `untagged` and `any`, with the number that goes with it."""
+    """Exactly one of `tags`, `untagged` and `any`, with one of the two numbers."""
 
     tags: NotRequired[str]
     """The images with a tag that matches this pattern."""
     untagged: NotRequired[bool]
     """The images without a tag."""
     any: NotRequired[bool]
-    """All images that no rule before this one has claimed."""
+    """All images that no rule before this one matches."""
     keep_newest: NotRequired[int]
     """Keep this many of them, the last pushed first, and expire the others."""
     expire_after_days: NotRequired[int]
@@ -46,16 +46,16 @@ _SHAPES: Final = (
 def lifecycle_policy(
     movable_tags: Sequence[str], rules: Sequence[RetentionRule]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The document: a shield for each movable tag, then the rules in the order they are written.
+    """The document: a protective rule for each movable tag, then the rules as they are written.
 
-    A tag sits on one image, so "more than one image tagged `latest`" never comes true and the
-    shield expires nothing. But an image that matches a rule is out of reach of every later one:
-    behind the shield no rule can take the image that `latest` names.
+    A tag is on one image only, so "more than one image tagged `latest`" never comes true and the
+    protective rule expires nothing. But an image that matches a rule is never expired by a later
+    one: behind the protective rule no rule can expire the image that `latest` names.
 
-    An image is decided about by the first rule that it matches. So a rule that keeps the newest N
-    takes none of the newest N that match it, and no later rule takes one of them; only an earlier
-    rule can, one that another of its tags matches. And those that an earlier rule keeps take their
-    places among the N all the same: `stg-*` behind `prod-*` counts the releases too.
+    The first rule that matches an image decides about it. So the newest N of a rule that keeps
+    them are expired neither by that rule nor by a later one, only by an earlier one that matches
+    another of their tags. Images that an earlier rule keeps are counted among the N as well:
+    `stg-*` behind `prod-*` counts the releases too.
 
     Raises InvalidInputError where AWS would refuse the document, or read it otherwise than meant.
     """
@@ -85,13 +85,22 @@ def faults_in(
 
     None stands for a rule that was refused already.
     """
-    if len(movable_tags) + len(rules) > MAX_RULES:
+    movable = len(movable_tags)
+    if movable > MAX_RULES:
+        yield Fault(
+            where=(),
+            value=len(rules),
+            rule=f"a lifecycle policy has at most {MAX_RULES} rules, and each of the {movable} "
+            "movable tags takes a protective one",
+            fix=f"name at most {MAX_RULES} movable tags",
+        )
+    elif movable + len(rules) > MAX_RULES:
         yield Fault(
             where=(),
             value=len(rules),
             rule=f"a lifecycle policy has at most {MAX_RULES} rules, "
-            f"{len(movable_tags)} of which shield the movable tags",
-            fix=f"keep {MAX_RULES - len(movable_tags)} rules at the most",
+            f"{movable} of which protect the movable tags",
+            fix=f"keep at most {MAX_RULES - movable} rules",
         )
     first_with: dict[object, int] = {}
     for position, rule in enumerate(rules):
@@ -124,7 +133,7 @@ def faults_in(
             yield Fault(
                 where=(position, "tags"),
                 value=subject,
-                rule=f"the movable tag {subject} has a shield already, written by the stack",
+                rule=f"the movable tag {subject} has a protective rule already",
                 fix="leave this rule out",
             )
         elif (first := first_with.setdefault((kind, subject), position)) != position:
@@ -154,7 +163,8 @@ def _faults_in_values(rule: RetentionRule) -> Iterator[Fault]:
             )
     for key in ("keep_newest", "expire_after_days"):
         number = rule.get(key, 1)
-        if not isinstance(number, int) or not 1 <= number <= MAX_IMAGES:
+        # In Python True is an int, too.
+        if type(number) is not int or not 1 <= number <= MAX_IMAGES:
             yield Fault(
                 where=(_CAMEL[key],),
                 value=number,

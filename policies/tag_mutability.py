@@ -93,7 +93,12 @@ def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:
         return None
     found = [
         f"{'every tag' if '*' in patterns else 'tags that match ' + ', '.join(patterns)} in "
-        + ", ".join(names)
+        + ", ".join(names[:_MOST_NAMES])
+        + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
         for patterns, names in repositories.items()
     ]
     return f"A push can change which image a tag names ({'; '.join(found)}): {MODE_ADVICE}."
+
+
+_MOST_NAMES: Final = 3
+"""In a sentence; nobody reads a hundred."""

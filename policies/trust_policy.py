@@ -1,4 +1,4 @@
-"""Pure: who may become a pipeline role, and what that role holds by itself."""
+"""Pure: the trust policy of a pipeline role, and its own permissions."""
 
 from typing import Any, Final, TypedDict
 
@@ -10,7 +10,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
 
 class Trust(TypedDict):
-    """Who may become a pipeline role. ARNs and subjects are exact: no wildcards."""
+    """Who may assume a pipeline role. ARNs and subjects are exact: no wildcards."""
 
     partition: str
     """The AWS partition of the role's account: aws, aws-cn, aws-us-gov, …"""
@@ -19,14 +19,14 @@ class Trust(TypedDict):
     codebuild_projects: list[str]
     """ARNs of the CodeBuild projects of this account whose builds run as the role."""
     github_subjects: list[str]
-    """`sub` claims of the GitHub Actions jobs that may become the role. The account's OIDC
+    """`sub` claims of the GitHub Actions jobs that may assume the role. The account's OIDC
     provider for token.actions.githubusercontent.com has to exist."""
     roles: list[str]
     """ARNs of the roles that may assume the role."""
 
 
 def trust_policy(trust: Trust) -> dict[str, Any]:
-    """The policy that lets them become the role.
+    """The policy that lets them assume the role.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/cross-service-confused-deputy-prevention.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
@@ -64,9 +64,9 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
 
 
 def pipeline_role_policy() -> dict[str, Any]:
-    """What the pipeline role holds by itself: a login to the registry.
+    """The pipeline role's own policy: a login to the registry.
 
-    AWS grants that on `*` only, in an identity policy. All else that the role may do stands in the
+    AWS grants that on `*` only, in an identity policy. The role's other permissions are in the
     policy of each repository.
     """
     return document_of(

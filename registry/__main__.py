@@ -1,37 +1,15 @@
 """`python -m registry`: what a tag means, who moved it, and moving it."""
 
-import sys
+from registry.interrupt import end_at_once
 
-INTERRUPTED = 130
-"""128 and the number of SIGINT: the exit status that shells give, and typer too."""
 
-try:
-    # Here too, for loading takes up to half a second, and can be interrupted too.
-    import typer
+def main() -> None:
+    """Run the command."""
+    end_at_once()
+    from registry.cli import app  # noqa: PLC0415 this takes up to half a second
 
-    from registry.access import cli as access
-    from registry.command import Commands
-    from registry.lifecycle import cli as lifecycle
-    from registry.tags import cli as tags
+    app(prog_name="python -m registry")
 
-    app = typer.Typer(
-        cls=Commands,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,  # plain text: readable in a build's log, and quicker to start
-        no_args_is_help=True,
-        help="Move, promote, roll back, resolve and trace the tags of a repository in Amazon ECR. "
-        "Region, profile and endpoint come from the environment, as with any AWS tool. Exit "
-        "status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. The reason is on "
-        "standard error, in a line of text; with --json, in a JSON object.",
-    )
-    for part in (tags, lifecycle, access):
-        app.add_typer(part.app)
 
-    if __name__ == "__main__":
-        app(prog_name="python -m registry")
-except (KeyboardInterrupt, SystemExit) as end:
-    if isinstance(end, SystemExit) and end.code != INTERRUPTED:
-        raise
-    sys.stderr.write("interrupted\n")
-    sys.exit(INTERRUPTED)
+if __name__ == "__main__":
+    main()

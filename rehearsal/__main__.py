@@ -1,58 +1,15 @@
 """`python -m rehearsal`: see a stack come up and work, without an account or a network."""
 
-import json
-from pathlib import Path
-from typing import Annotated
-
-import typer
-from pulumi import RunError
-from rich.console import Console
-
-from rehearsal.rehearse import rehearse
-from rehearsal.report import Report
-from settings.stack_file import StackFileError, read
-
-FAILED = 1
-BAD_SETTINGS = 2
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+from registry.interrupt import end_at_once
 
 
-@app.command()
-def main(
-    stack: Annotated[str, typer.Option(help="The stack: NAME in Pulumi.NAME.yaml.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
-    ] = False,
-    as_markdown: Annotated[
-        bool,
-        typer.Option(
-            "--markdown", help="Print the claims and the access table as Markdown, nothing else."
-        ),
-    ] = False,
-    plan_only: Annotated[
-        bool, typer.Option("--plan-only", help="Run the program; act and prove nothing.")
-    ] = False,
-) -> None:
-    """Bring a stack up on an embedded AWS, act ADR040 out on it, and prove who can do what.
+def main() -> None:
+    """Run the command."""
+    end_at_once()
+    from rehearsal.cli import app  # noqa: PLC0415 this takes most of a second
 
-    Exit status: 0 if every act came out well and every claim is proved, 1 if not, 2 if the settings
-    or the command are wrong.
-    """
-    if as_markdown and (as_json or plan_only):
-        raise typer.BadParameter("--markdown goes with neither --json nor --plan-only")
-    report = Report(Console(quiet=as_json or as_markdown))
-    try:
-        rehearsal = rehearse(read(Path.cwd(), stack), report, plan_only=plan_only)
-    except (StackFileError, RunError) as error:
-        typer.echo(f"Pulumi.{stack}.yaml: {error}", err=True)
-        raise typer.Exit(BAD_SETTINGS) from None
-    if as_json:
-        typer.echo(json.dumps(rehearsal.to_json(), indent=2))
-    if as_markdown:
-        typer.echo(rehearsal.to_markdown())
-    if not rehearsal.ok:
-        raise typer.Exit(FAILED)
+    app(prog_name="python -m rehearsal")
 
 
-app(prog_name="python -m rehearsal")
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""ADR040 acted out: what the pipeline does with images, and what ECR lets nobody do with them.
+"""ADR040 acted out: what the pipeline does with images, and what ECR refuses to everybody.
 
 The acts follow on each other, as in a pipeline. They are played on one repository of each kind:
 those with the same tag mutability behave alike.
@@ -7,11 +7,9 @@ those with the same tag mutability behave alike.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, Final, Literal
 
 from policies import retention, tag_convention
 from policies.document import to_json
@@ -23,9 +21,11 @@ from registry.aws.trail import NoTrailError
 from registry.tags.moves import move, promote
 from registry.tags.resolve import resolve
 from registry.tags.rollback import rollback
-from rehearsal.embedded_aws import EmbeddedAws, Repository
-from rehearsal.program import Update
-from settings import Account, StackSettings
+from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
+from rehearsal.moto_fixes import TagRule
+from rehearsal.program import Update, run
+from settings import NAMESPACE, Account, StackSettings
+from settings.stack_file import StackFile
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -37,15 +37,18 @@ _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What was done, and whether it came out as ADR040 has it."""
+    """What was done, and whether it came out as ADR040 asks."""
 
     act: str
     ok: bool
     detail: str
+    by: Literal["moto", "simulated"]
+    """Whose behaviour it shows: moto's alone, or also one that this project puts in moto's place,
+    which is the rule of the exclusion filters (`TagRule`) and Pulumi's import."""
 
 
 class _FailedError(Exception):
-    """It came out otherwise."""
+    """An act came out otherwise."""
 
 
 def perform(
@@ -55,27 +58,72 @@ def perform(
     wanted: Sequence[Repository],
     movable_tags: Sequence[str],
 ) -> Iterator[Act]:
-    """Play each act that the stack has a part in. It is told as soon as it is over.
+    """Play each act that applies to the stack. Each is given as soon as it is over.
 
     `found` is every repository as the API has it, `wanted` the same as the settings have it. The
-    acts go by the settings, and not by what the program has made of them.
+    acts follow the settings, not what the program has made of them.
     """
     yield from _played(
-        "declared", [partial(_compare, wanted, found), partial(_check_options, update)]
+        aws.tag_rule,
+        "declared",
+        [partial(_compare, wanted, found), partial(_check_options, update)],
     )
-    pipeline = aws.session_as(update.outputs["pipelineRoleArn"]).client("ecr")
+    pipeline = aws.ecr_as(update.outputs["pipelineRoleArn"])
     names = {it.name for it in found}
     stage = [it for it in reversed(wanted) if it.name in names]
     kinds = {(it.tag_mutability, it.exclusion_filters): it for it in stage}
     scenes = [_Scene(pipeline, it, movable_tags) for it in reversed(kinds.values())]
     for name, act in _ACTS.items():
-        yield from _played(name, [partial(act, scene) for scene in scenes])
+        yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
+
+
+def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
+    """A repository that exists, immutable and without policies, comes under the stack's guard.
+
+    An AWS of its own has the stack's first repository in that state, with two builds. The stack's
+    program imports it. Where a failure is the settings', `perform` has found it already.
+    """
+    name = next(iter(settings.repositories))
+    written = json.loads(stack.config[_REPOSITORIES])[name] or {}
+    only = json.dumps({name: written | {"import": True}})
+    stack = replace(stack, config={**stack.config, _REPOSITORIES: only})
+    with embedded_aws(stack) as aws:
+        for act in _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)]):
+            yield replace(act, by="simulated")  # the import, which is the engine's
+
+
+_REPOSITORIES: Final = f"{NAMESPACE}:repositories"
+
+
+def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: str) -> str:
+    [wanted] = [it for it in intended(settings, aws.account, aws.default_tags) if it.name == name]
+    ecr = aws.ecr_as(settings.pipeline_roles_in(aws.account)[0])
+    key = {"kmsKey": wanted.kms_key} if wanted.kms_key else {}
+    ecr.create_repository(
+        repositoryName=name,
+        imageTagMutability="IMMUTABLE",
+        encryptionConfiguration={"encryptionType": "KMS" if key else "AES256", **key},  # type: ignore[typeddict-item]
+    )
+    scene = _Scene(ecr, wanted, settings.movable_tags)
+    scene.push_builds()
+    before, before_images = next(aws.repositories()), scene.images()
+    run(stack, aws)
+    [after] = aws.repositories()
+    _compare([wanted], [after])
+    if scene.images() != before_images:
+        raise _FailedError(f"{name}: the images are {scene.images()}, and were {before_images}")
+    scene.move()
+    return (
+        f"{name}, which existed as {before.tag_mutability} without policies, is now "
+        f"{after.tag_mutability} and has both; its {len(before_images)} images are kept, and "
+        f"{settings.movable_tags[0]} moves"
+    )
 
 
 def intended(
     settings: StackSettings, account: Account, default_tags: dict[str, str]
 ) -> list[Repository]:
-    """Every repository as the settings have it."""
+    """Every repository as the settings ask for it."""
     repositories = []
     for name, it in settings.repositories.items():
         args = settings.repository_args(name, account)
@@ -103,17 +151,19 @@ def intended(
     return repositories
 
 
-def _played(name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Act]:
-    """One act in all its parts. A part that returns None had nothing to play."""
+def _played(rule: TagRule, name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Act]:
+    """One act in all its parts. A part that returns None does not apply."""
+    rule.has_decided = False
     told, failures = [], []
     for part in parts:
         try:
             told.append(part())
-        except (_FailedError, RefusedError, ClientError) as error:
+        except (_FailedError, RefusedError, *REFUSALS) as error:
             failures.append(str(error))
     details = failures or [detail for detail in told if detail is not None]
     if details:
-        yield Act(act=name, ok=not failures, detail=details[0])
+        by: Literal["moto", "simulated"] = "simulated" if rule.has_decided else "moto"
+        yield Act(act=name, ok=not failures, detail=details[0], by=by)
 
 
 def _compare(wanted: Sequence[Repository], found: Sequence[Repository]) -> str:
@@ -126,7 +176,7 @@ def _compare(wanted: Sequence[Repository], found: Sequence[Repository]) -> str:
 
 
 def _check_options(update: Update) -> None:
-    """What keeps images and guard from being deleted; the API does not know of it."""
+    """Pulumi's options that keep images and guard from being deleted; AWS does not know them."""
     options = {
         "aws:ecr/repository:Repository": (True, True),
         "aws:ecr/lifecyclePolicy:LifecyclePolicy": (False, True),
@@ -137,7 +187,7 @@ def _check_options(update: Update) -> None:
             raise _FailedError(f"{it.name} ({it.type}) is not protected and retained as it should")
 
 
-# --- On the stage ---------------------------------------------------------------------------------
+# --- The acts on one repository -------------------------------------------------------------------
 
 
 class _Build:
@@ -160,7 +210,7 @@ class _Build:
 
 
 _EPOCH: Final = 1_764_000_000
-"""When the first hour of the play begins, in seconds since 1970."""
+"""When the first hour begins, in seconds since 1970."""
 
 
 def _digest(blob: bytes) -> str:
@@ -200,7 +250,7 @@ class _Scene:
         return f"the first build can still be pulled, as {_short(self.first.tag)}"
 
     def refuse_overwriting(self) -> str | None:
-        """A tag of each write-once kind, first on the one build, then on the other."""
+        """A tag of each write-once pattern, first on one build, then on the other."""
         tags = self._write_once_tags()
         for tag in tags:
             if tag != self.first.tag:
@@ -265,6 +315,14 @@ class _Scene:
         if (found.image.digest, found.commit) != (self.first.digest, self.first.commit):
             raise _FailedError(f"{self.repository.name}: {tag} was resolved to {found.image}")
         return f"{tag} is {_short(str(found.unique_tag))}, of commit {self.first.commit[:7]}"
+
+    def images(self) -> dict[str, list[str]]:
+        """The tags of each image, by its digest."""
+        pages = self.ecr.get_paginator("describe_images").paginate(
+            repositoryName=self.repository.name
+        )
+        found = (image for page in pages for image in page["imageDetails"])
+        return {it["imageDigest"]: sorted(it.get("imageTags", [])) for it in found}
 
     def _move(self, source: _Build, target: _Build) -> str:
         for tag in self.movable_tags:

@@ -4,17 +4,22 @@ import re
 from collections.abc import Iterator, Sequence
 
 from registry.access.proofs import Proof, Row
-from rehearsal.report import ABILITIES, HOW_THEY_COUNT, abilities
+from rehearsal.report import ABILITIES, HOW_THEY_COUNT, abilities, verdict
 
 
 def comment(
-    stack: str, proofs: Sequence[Proof], access: Sequence[Row], failures: Sequence[str]
+    stack: str,
+    proofs: Sequence[Proof],
+    access: Sequence[Row],
+    failures: Sequence[str],
+    warnings: Sequence[str] = (),
 ) -> str:
     """The claims and the table of who can do what. `failures` are what else makes it fail."""
     blocks = [
         [f"## Who can do what in the stack {_text(stack)}"],
         [
             *(f"- **FAILED** {_text(it)}" for it in failures),
+            *(f"- **warning** {_text(it)}" for it in warnings),
             *(line for proof in proofs for line in _claim(proof)),
         ],
         list(_table(access)),
@@ -23,12 +28,10 @@ def comment(
 
 
 def _claim(proof: Proof) -> Iterator[str]:
-    yield f"- **{'proved' if proof.proved else 'FALSE'}** {_text(proof.claim)}"
-    if found := proof.counterexample:
-        action, resource, principal = map(_code, (found.action, found.resource, found.principal))
-        yield f"  not so: {action} on {resource} by {principal}"
-    elif not proof.proved:
-        yield f"  not known: the evaluator cannot read a policy's {_code(proof.beyond)}"
+    word, reason = verdict(proof, _code)
+    yield f"- **{word}** {_text(proof.claim)}"
+    if reason:
+        yield f"  {reason}"
 
 
 def _table(access: Sequence[Row]) -> Iterator[str]:
@@ -49,12 +52,12 @@ def _row(*cells: str) -> str:
 
 
 def _text(text: str) -> str:
-    """What Markdown would take for its own, escaped; on one line."""
+    """On one line, with whatever Markdown would interpret escaped."""
     return re.sub(r"([\\`*_\[\]<>~&])", r"\\\1", " ".join(text.split()))
 
 
 def _code(text: str) -> str:
-    """As it is, between more backticks than it has in a row."""
+    """As code: between more backticks than it has in a row."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     space = " " if "`" in text else ""
     return f"{fence}{space}{text}{space}{fence}"

@@ -1,32 +1,34 @@
-"""An AWS of our own: what the program declares is created through boto3, in moto.
+"""The embedded AWS: what the program declares is created through boto3, in moto.
 
-What it does not know is an error: a rehearsal passes nothing that it has not done.
+Whatever it does not know is an error: nothing passes that has not been done.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from unittest.mock import patch
 
 import boto3
 import botocore.loaders
 import botocore.session
-import moto.ecr.models
 import pulumi
-from botocore.exceptions import ClientError
-from moto import mock_aws
-from moto.core.exceptions import ServiceException
+from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 from pydantic import TypeAdapter, ValidationError
 
-from policies.tag_mutability import is_write_once
+from rehearsal.moto_fixes import TagRule, moto_put_right
 from settings import Account
 from settings.stack_file import StackFile, StackFileError
 from settings.values import RoleArn
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+    from types_boto3_ecr.type_defs import RepositoryTypeDef
 
 COMPONENTS = ("container-images:index:ImageRepository", "container-images:index:PipelineRole")
 
@@ -35,9 +37,17 @@ class NotEmbeddedError(Exception):
     """The program asks for something that the embedded AWS does not have."""
 
 
+class ReplacementError(Exception):
+    """Pulumi's engine would refuse the update, because it would replace what it imports."""
+
+
+REFUSALS: Final = (NotEmbeddedError, ReplacementError, ClientError, BotoCoreError)
+"""What a program may come up against here."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A repository, as far as the program has a say in it."""
+    """A repository: the settings that the program can change."""
 
     arn: str
     name: str
@@ -55,35 +65,39 @@ _Answer = tuple[dict[str, Any], list[tuple[str, str]] | None]
 
 
 class EmbeddedAws(pulumi.runtime.Mocks):
-    """One account and Region of an AWS in which only the stack's administrator has been."""
+    """One account and Region, empty but for the administrator role that the update runs as."""
 
-    def __init__(self, stack: StackFile) -> None:
+    def __init__(self, stack: StackFile, session: boto3.Session, tag_rule: TagRule) -> None:
+        self._session = session
+        self.tag_rule = tag_rule
         self.on_created: Callable[[], None] = lambda: None
         """Called after each resource."""
         self.region = str(stack.of_provider("region"))
         self.default_tags = stack.default_tags
-        administrator = _administrator(stack)
-        self._caller = self.session_as(administrator)
+        administrator = _administrator(stack, session)
+        credentials = self._credentials(administrator)
         _, partition, _, _, account_id, _ = administrator.split(":", maxsplit=5)
         self.account = Account(partition=partition, id=account_id, region=self.region)
-        self._ecr = self._caller.client("ecr")
-        self._iam = self._caller.client("iam")
+        self._sts = session.client("sts", **credentials)
+        self._ecr = session.client("ecr", **credentials)
+        self._iam = session.client("iam", **credentials)
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
 
-    def session_as(self, role_arn: str) -> boto3.Session:
-        """A session of the role, in the stack's Region; moto lets everybody assume every role."""
-        nobody = boto3.Session(botocore_session=_botocore_session(), region_name=self.region)
-        sts = nobody.client("sts")
+    def ecr_as(self, role_arn: str) -> "ECRClient":
+        """What the role calls ECR with, in the stack's Region."""
+        return self._session.client("ecr", **self._credentials(role_arn))
+
+    def _credentials(self, role_arn: str) -> dict[str, Any]:
+        """Moto lets everybody assume every role."""
+        sts = self._session.client("sts")
         role = sts.assume_role(RoleArn=role_arn, RoleSessionName="rehearsal")["Credentials"]
-        return boto3.Session(
-            botocore_session=_botocore_session(),
-            aws_access_key_id=role["AccessKeyId"],
-            aws_secret_access_key=role["SecretAccessKey"],
-            aws_session_token=role["SessionToken"],
-            region_name=self.region,
-        )
+        return {
+            "aws_access_key_id": role["AccessKeyId"],
+            "aws_secret_access_key": role["SecretAccessKey"],
+            "aws_session_token": role["SessionToken"],
+        }
 
     def repositories(self) -> Iterator[Repository]:
         """What the API says of every repository, by name."""
@@ -130,8 +144,13 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             "aws:iam/role:Role": self._role,
             "aws:iam/rolePolicy:RolePolicy": self._role_policy,
         }
+        if args.resource_id:
+            creators = {
+                "aws:ecr/repository:Repository": partial(self._import_repository, args.resource_id)
+            }
         if args.typ not in creators:
-            raise NotEmbeddedError(f"{args.name}: there is no {args.typ} in the embedded AWS")
+            what = "import of" if args.resource_id else "there is no"
+            raise NotEmbeddedError(f"{args.name}: {what} {args.typ} in the embedded AWS")
         inputs = _Inputs(args.inputs)
         try:
             resource_id, computed = creators[args.typ](inputs)
@@ -152,7 +171,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """Answer an invoke, or say why AWS would not."""
         match args.token:
             case "aws:index/getCallerIdentity:getCallerIdentity":
-                caller = self._caller.client("sts").get_caller_identity()
+                caller = self._sts.get_caller_identity()
                 account_id = caller["Account"]
                 return {"id": account_id, "accountId": account_id, "arn": caller["Arn"]}, []
             case "aws:index/getRegion:getRegion":
@@ -170,19 +189,51 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         return {"id": arn, "arn": arn, "issuerArn": found["Arn"], "sessionName": session}, []
 
     def _repository(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        settings: dict[str, Any] = {
+        return self._described(self._ecr.create_repository(**self._settings(inputs))["repository"])
+
+    def _import_repository(self, import_id: str, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
+        """As the engine does it: import, then update, in the same deployment; never replace.
+
+        A rehearsal cannot see the real repository. Unless there is one of that name already, it
+        creates one with AWS's defaults and the declared encryption.
+        """
+        declared = self._settings(inputs)
+        fixed = {key: declared.pop(key) for key in ("repositoryName", "encryptionConfiguration")}
+        with suppress(self._ecr.exceptions.RepositoryAlreadyExistsException):
+            self._ecr.create_repository(**{**fixed, "repositoryName": import_id})
+        [found] = self._ecr.describe_repositories(repositoryNames=[import_id])["repositories"]
+        for key, value in fixed.items():
+            if found.get(key) != value:
+                raise ReplacementError(
+                    f'unable to replace resource "{import_id}": its {key} is {found.get(key)}, and '
+                    f"{value} is declared; previously-imported resources that still specify an ID "
+                    "may not be replaced"
+                )
+        arn, tags = found["repositoryArn"], declared.pop("tags")
+        scanning = {"imageScanningConfiguration": declared.pop("imageScanningConfiguration")}
+        self._ecr.put_image_scanning_configuration(repositoryName=import_id, **scanning)
+        self._ecr.put_image_tag_mutability(repositoryName=import_id, **declared)
+        existing = {it["Key"] for it in self._ecr.list_tags_for_resource(resourceArn=arn)["tags"]}
+        self._ecr.untag_resource(
+            resourceArn=arn, tagKeys=sorted(existing - {it["Key"] for it in tags})
+        )
+        self._ecr.tag_resource(resourceArn=arn, tags=tags)
+        return self._described(found)
+
+    def _settings(self, inputs: "_Inputs") -> dict[str, Any]:
+        """What CreateRepository takes."""
+        tags = self.default_tags | (inputs.get("tags") or {})
+        filters = inputs.get("imageTagMutabilityExclusionFilters")
+        return {
             "repositoryName": inputs["name"],
             "imageTagMutability": inputs["imageTagMutability"],
             "imageScanningConfiguration": inputs["imageScanningConfiguration"],
             "encryptionConfiguration": inputs["encryptionConfigurations"][0],
-            "tags": [
-                {"Key": key, "Value": value}
-                for key, value in {**self.default_tags, **(inputs.get("tags") or {})}.items()
-            ],
+            "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
         }
-        if filters := inputs.get("imageTagMutabilityExclusionFilters"):
-            settings["imageTagMutabilityExclusionFilters"] = filters
-        repository = self._ecr.create_repository(**settings)["repository"]
+
+    def _described(self, repository: "RepositoryTypeDef") -> tuple[str, dict[str, Any]]:
         return repository["repositoryName"], {
             "arn": repository["repositoryArn"],
             "registryId": repository["registryId"],
@@ -243,10 +294,10 @@ class _Inputs(Mapping[str, Any]):
 _ROLE_ARN: Final = TypeAdapter(RoleArn)
 
 
-def _administrator(stack: StackFile) -> str:
-    """The role that the update runs as: the first administrator that can be told.
+def _administrator(stack: StackFile, session: boto3.Session) -> str:
+    """The role that the update runs as: the first valid one of the administrator roles.
 
-    Where the stack names none as it should, any role does: the program will say what is wrong.
+    Where there is none any role will do: the program says what is wrong with the settings.
     """
     try:
         roles = json.loads(stack.config.get(f"{stack.project}:administratorRoles", ""))
@@ -260,7 +311,7 @@ def _administrator(stack: StackFile) -> str:
             continue
         if account in (None, arn.split(":")[4]):
             return arn
-    partition = boto3.Session().get_partition_for_region(stack.of_provider("region"))
+    partition = session.get_partition_for_region(stack.of_provider("region"))
     return f"arn:{partition}:iam::{account or '123456789012'}:role/rehearsal"
 
 
@@ -268,65 +319,24 @@ _LOADER: Final = botocore.loaders.create_loader()
 """Keeps the service models, which are large, for all sessions."""
 
 
-def _botocore_session() -> botocore.session.Session:
-    session = botocore.session.Session()
-    session.register_component("data_loader", _LOADER)
-    return session
-
-
-# --- Moto, put right ------------------------------------------------------------------------------
-
-
 @contextmanager
 def embedded_aws(stack: StackFile) -> Iterator[EmbeddedAws]:
-    """An AWS for this stack, for as long as the context lasts. It ends with no trace.
+    """An AWS for this stack, for as long as the context lasts. Nothing is left of it.
 
-    The process's own AWS settings (profile, credentials, endpoints) are out of sight meanwhile.
+    The process's own AWS settings (profile, credentials, endpoints) are hidden meanwhile.
     Raises StackFileError for a Region that AWS does not have.
     """
     out_of_sight = {name for name in os.environ if name.startswith("AWS_")}
     environment = {name: value for name, value in os.environ.items() if name not in out_of_sight}
     environment |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
-    with ExitStack() as contexts:
-        contexts.enter_context(patch.dict(os.environ, environment, clear=True))
-        _refuse_unknown_region(str(stack.of_provider("region")))
-        contexts.enter_context(
-            patch.multiple(
-                moto.ecr.models.ECRBackend, _resolve_image_tag_mutability=_images_with_the_tag
-            )
-        )
-        # Moto's own pattern refuses some names that ECR takes, such as a--b.
-        names = _botocore_session().get_service_model("ecr").shape_for("RepositoryName")
-        contexts.enter_context(
-            patch.object(moto.ecr.models, "ECR_REPOSITORY_NAME_PATTERN", names.metadata["pattern"])
-        )
-        contexts.enter_context(mock_aws())
-        yield EmbeddedAws(stack)
-
-
-def _refuse_unknown_region(region: str) -> None:
-    session = boto3.Session(botocore_session=_botocore_session())
-    partitions = session.get_available_partitions()
-    if not any(region in session.get_available_regions("ecr", it) for it in partitions):
-        raise StackFileError(f"aws:region is {region}, which is no Region that has ECR")
-
-
-class _ImageTagAlreadyExists(ServiceException):
-    code = "ImageTagAlreadyExistsException"
-
-
-def _images_with_the_tag(
-    _: moto.ecr.models.ECRBackend, repository: moto.ecr.models.Repository, tag: str
-) -> list[moto.ecr.models.Image]:
-    """Moto's check of a tag before it is put, with ECR's wildcards instead of regular expressions.
-
-    In moto `latest` would also be the filter for latest-2, and `prod-*` for prod alone.
-    """
-    images = [image for image in repository.images if tag in image.image_tags]
-    filters = [it["filter"] for it in repository.image_tag_mutability_exclusion_filters or []]
-    if images and is_write_once(tag, repository.image_tag_mutability, filters):
-        raise _ImageTagAlreadyExists(
-            f"The image tag '{tag}' already exists in the '{repository.name}' repository "
-            "and cannot be overwritten because the tag is immutable."
-        )
-    return images
+    region = str(stack.of_provider("region"))
+    with patch.dict(os.environ, environment, clear=True):
+        core = botocore.session.Session()
+        core.register_component("data_loader", _LOADER)
+        session = boto3.Session(botocore_session=core, region_name=region)
+        partitions = session.get_available_partitions()
+        if not any(region in session.get_available_regions("ecr", it) for it in partitions):
+            raise StackFileError(f"aws:region is {region}, which is no Region that has ECR")
+        names = core.get_service_model("ecr").shape_for("RepositoryName").metadata["pattern"]
+        with moto_put_right(names) as rule:
+            yield EmbeddedAws(stack, session, rule)

@@ -1,28 +1,24 @@
-"""Run a Pulumi program as the language host does, with another engine: the real program, mostly."""
+"""Run a Pulumi program under Pulumi's mocks, and see all that it registers."""
 
 import asyncio
 import contextvars
-import gc
 import runpy
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from operator import itemgetter
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
-from pulumi.runtime import rpc
-from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import ROOT, SETTINGS
+from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from settings.stack_file import StackFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource or component as it reached the engine."""
+    """A resource or component, as the program declares it."""
 
     type: str
     name: str
@@ -35,7 +31,7 @@ class Resource:
     retain_on_delete: bool
     import_id: str
     depends_on: tuple[str, ...]
-    """Names of the resources that have to be there first."""
+    """Names of what it has to wait for, beside the resources that its inputs come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +41,7 @@ class Update:
     resources: list[Resource]
     """Components by type and name, each with its children right behind it."""
     outputs: dict[str, Any]
+    """Empty in a preview in which they are not known."""
     seconds: float
 
 
@@ -69,61 +66,36 @@ def execute(
     `cloud` creates the resources and answers the invokes. Whatever it raises, or the program does,
     is raised here. Runs do not see each other: all of the SDK's state is in context variables.
     """
-    return contextvars.copy_context().run(_execute, program, stack, cloud, preview)
+    recorder = _Recorder(cloud)
+    outputs: dict[str, Any] = {}
 
-
-def _execute(
-    program: Callable[[], object],
-    stack: StackFile,
-    cloud: pulumi.runtime.Mocks,
-    preview: bool,  # noqa: FBT001 Context.run passes it on by position
-) -> Update:
-    def main() -> None:
+    def update() -> None:
+        pulumi.runtime.register_stack_transformation(recorder.record)
         program()
+        root: Any = pulumi.runtime.get_root_resource()
+        pulumi.Output.from_input(root.outputs).apply(outputs.update)
 
-    monitor = _Monitor(cloud)
-    with closing(asyncio.new_event_loop()) as loop, _worker() as worker, _no_collector():
-        asyncio.set_event_loop(loop)
-        loop.set_default_executor(worker)
-        loop.set_exception_handler(lambda *_: None)  # what goes wrong is raised below, once
-        pulumi.runtime.set_mocks(cloud, stack.project, stack.stack, preview, monitor=monitor)
+    def with_mocks() -> None:
+        pulumi.runtime.reset_options()
+        pulumi.runtime.set_mocks(recorder, stack.project, stack.stack, preview)
         pulumi.runtime.set_all_config(dict(stack.config))
-        SETTINGS.outputs = set()  # set_mocks leaves those of the run before
-        ROOT.set(None)  # set_mocks has made a stack; run_in_stack makes its own
+        pulumi.runtime.test(update)()
+
+    with _worker() as worker, asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        loop.set_default_executor(worker)
+        loop.set_exception_handler(lambda *_: None)  # what goes wrong is raised here, once
         start = time.perf_counter()
-        try:
-            loop.run_until_complete(pulumi.runtime.run_in_stack(main))
-        finally:
-            unfinished = asyncio.all_tasks(loop)
-            for task in unfinished:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*unfinished, return_exceptions=True))
-            asyncio.set_event_loop(None)
+        contextvars.copy_context().run(with_mocks)
         seconds = time.perf_counter() - start
-    return Update(resources=monitor.in_order(), outputs=monitor.outputs, seconds=seconds)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """A time without the cyclic garbage collector.
-
-    What the SDK makes of a program lives until the program ends. The collector would walk through
-    all of it again and again, longer with each resource, and free nothing.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+    return Update(resources=recorder.resources(), outputs=outputs, seconds=seconds)
 
 
 @contextmanager
 def _worker() -> Iterator[ThreadPoolExecutor]:
-    """The one thread in which the monitor works, so that its calls come one by one, in order.
+    """The one thread in which the mocks are called, so that it is one by one, in order.
 
-    The mocks want an event loop there, and would leave behind one that nobody closes.
+    They want an event loop there, and would leave behind one that nobody closes.
     """
     with (
         closing(asyncio.new_event_loop()) as loop,
@@ -132,52 +104,59 @@ def _worker() -> Iterator[ThreadPoolExecutor]:
         yield worker
 
 
-_STACK = "pulumi:pulumi:Stack"
+_Key = tuple[str, str]
+"""Type and name."""
 
 
-class _Monitor(MockMonitor):
-    """Keeps what the engine is told and mocks are not: options, parents and outputs."""
+class _Recorder(pulumi.runtime.Mocks):
+    """Keeps what the cloud is told, and beside it the options, which mocks are not told."""
 
-    def __init__(self, mocks: pulumi.runtime.Mocks) -> None:
-        super().__init__(mocks)
-        self.recorded: dict[str, tuple[tuple[str, ...], Resource]] = {}
-        """By URN: where it stands among the others, and what it is."""
-        self.outputs: dict[str, Any] = {}
+    def __init__(self, cloud: pulumi.runtime.Mocks) -> None:
+        self.cloud = cloud
+        self.declared: dict[_Key, Resource] = {}
+        self.paths: dict[_Key, tuple[_Key, ...]] = {}
+        """Each resource behind all that it belongs to."""
 
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 the protocol's name
-        if request.type == _STACK:
-            return super().RegisterResource(request)
-        urn = self.make_urn(request.parent, request.type, request.name)
-        if urn in self.recorded:
-            raise ValueError(f"the program registers {request.type} {request.name!r} twice")
-        response = super().RegisterResource(request)
-        own, parent = (request.type, request.name), request.parent.split("::")
-        at_the_top = parent[2] == _STACK
-        place = own if at_the_top else (parent[2].rpartition("$")[2], parent[3], *own)
-        self.recorded[urn] = (
-            place,
-            Resource(
-                type=request.type,
-                name=request.name,
-                parent=None if at_the_top else parent[3],
-                id=response.id,
-                inputs=rpc.deserialize_properties(request.object),
-                protect=request.protect,
-                retain_on_delete=request.retainOnDelete,
-                import_id=request.importId,
-                depends_on=tuple(sorted(_name(urn) for urn in request.dependencies)),
+    def record(self, args: pulumi.ResourceTransformationArgs) -> None:
+        key, opts = (args.type_, args.name), args.opts
+        if key in self.declared:
+            # The engine would take two whose parents are of different types. Mocks cannot tell them
+            # apart, as they are not told the parent.
+            raise ValueError(
+                f"the program registers {args.type_} {args.name!r} twice; give each its own name"
+            )
+        above = opts.parent and (opts.parent.pulumi_resource_type, opts.parent.pulumi_resource_name)
+        parent = self.declared.get(above) if above else None
+        self.paths[key] = (*(self.paths[above] if above and parent else ()), key)
+
+        def inherited(option: str) -> bool:
+            own = getattr(opts, option)
+            return bool(getattr(parent, option, False) if own is None else own)
+
+        waits_for = opts.depends_on if isinstance(opts.depends_on, list) else [opts.depends_on]
+        self.declared[key] = Resource(
+            type=args.type_,
+            name=args.name,
+            parent=parent.name if parent else None,
+            id="",
+            inputs={},
+            protect=inherited("protect"),
+            retain_on_delete=inherited("retain_on_delete"),
+            import_id=opts.import_ or "",
+            depends_on=tuple(
+                it.pulumi_resource_name for it in waits_for if isinstance(it, pulumi.Resource)
             ),
         )
-        return response
 
-    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 the protocol's name
-        if f"{_STACK}::" in request.urn:
-            self.outputs = rpc.deserialize_properties(request.outputs)
-        return super().RegisterResourceOutputs(request)
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        resource_id, state = self.cloud.new_resource(args)
+        key = args.typ, args.name
+        declared = self.declared[key]
+        self.declared[key] = replace(declared, id=resource_id or "", inputs=args.inputs)
+        return resource_id, state
 
-    def in_order(self) -> list[Resource]:
-        return [resource for _, resource in sorted(self.recorded.values(), key=itemgetter(0))]
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        return self.cloud.call(args)
 
-
-def _name(urn: str) -> str:
-    return urn.rpartition("::")[2]
+    def resources(self) -> list[Resource]:
+        return [self.declared[key] for key in sorted(self.declared, key=self.paths.__getitem__)]

@@ -2,23 +2,24 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import moto
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from pydantic.alias_generators import to_camel
 
 import settings
 from registry.access.proofs import Proof, Row, alike, prove, table
 from registry.lifecycle.document import rules_in
 from rehearsal import program
-from rehearsal.acts import Act, intended, perform
+from rehearsal.acts import Act, adopt, intended, perform
 from rehearsal.comment import comment
-from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, Repository, embedded_aws
+from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
 from rehearsal.report import Report
 from rehearsal.year import Year, figures, history, is_told_by, live
+from settings import Account, StackSettings
 from settings.stack_file import StackFile
 
 
@@ -31,6 +32,8 @@ class Rehearsal:
     acts: list[Act] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
     access: list[Row] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What the settings allow and ADR040 would rather not: a sentence each."""
     year: dict[str, Any] | None = None
     """A year of one repository, in figures; None where the settings follow another convention."""
     seconds: float = 0.0
@@ -41,7 +44,7 @@ class Rehearsal:
         return all(proof.proved for proof in self.proofs) and not self._failures()
 
     def _failures(self) -> list[str]:
-        """Each act that did not, and each claim that does not hold for a year."""
+        """Each act that failed, and each claim that does not hold for a year."""
         year = self.year["claims"] if self.year else ()
         return [
             *(f"{act.act}: {act.detail}" for act in self.acts if not act.ok),
@@ -50,7 +53,7 @@ class Rehearsal:
 
     def to_markdown(self) -> str:
         """For a comment on a pull request: the claims, and who can do what."""
-        return comment(self.stack, self.proofs, self.access, self._failures())
+        return comment(self.stack, self.proofs, self.access, self._failures(), self.warnings)
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -74,6 +77,7 @@ class Rehearsal:
             "proofs": [proof.to_json() for proof in self.proofs],
             "access": [_camel(row) for row in self.access],
             **({"year": self.year} if self.year else {}),
+            "warnings": self.warnings,
             "seconds": {"program": round(self.update.seconds, 3), "total": round(self.seconds, 3)},
         }
 
@@ -91,44 +95,68 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
     start = time.perf_counter()
     with embedded_aws(stack) as aws:
         rehearsal = _registered(stack, report, aws)
-        if rehearsal.ok and not plan_only:
-            _act_and_prove(rehearsal, stack, report, aws)
+        act_and_prove = rehearsal.ok and not plan_only
+        if rehearsal.ok:
+            configured = settings.parse(stack.config_in(settings.NAMESPACE), aws.account)
+            rehearsal.warnings = [*filter(None, [configured.overwriting_warning()])]
+            report.warned(rehearsal.warnings)
+        if act_and_prove:
+            found = _read_back(configured, report, aws)
+            wanted = intended(configured, aws.account, aws.default_tags)
+            report.heading("ADR040 acted out")
+            acts = perform(aws, rehearsal.update, found, wanted, configured.movable_tags)
+            _act(rehearsal, acts, report)
+    if act_and_prove:
+        _act(rehearsal, adopt(stack, configured), report)
+        report.explain(rehearsal.acts)
+        _prove(rehearsal, configured, found, report, aws.account)
     rehearsal.seconds = time.perf_counter() - start
     report.over(stack.stack, ok=rehearsal.ok, seconds=rehearsal.seconds)
     return rehearsal
 
 
 def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal:
-    """The program has run. What the embedded AWS refuses is an act that failed."""
+    """The program has run. Where the embedded AWS refuses something, that is a failed act."""
     with report.progress("Registering") as step:
         aws.on_created = step
         try:
             update = program.run(stack, aws)
-        except (NotEmbeddedError, ClientError, BotoCoreError) as error:
+        except REFUSALS as error:
             update = program.Update(resources=[], outputs={}, seconds=0.0)
-            refused = Act(act="register", ok=False, detail=str(error))
+            by: Literal["moto", "simulated"] = (
+                "moto" if isinstance(error, ClientError) else "simulated"
+            )
+            refused = Act(act="register", ok=False, detail=str(error), by=by)
             report.acted(refused)
             return Rehearsal(stack=stack.stack, update=update, acts=[refused])
     report.registered(stack.stack, update)
     return Rehearsal(stack=stack.stack, update=update)
 
 
-def _act_and_prove(
-    rehearsal: Rehearsal, stack: StackFile, report: Report, aws: EmbeddedAws
-) -> None:
-    configured = settings.parse(stack.config_in(settings.NAMESPACE), aws.account)
+def _read_back(configured: StackSettings, report: Report, aws: EmbeddedAws) -> list[Repository]:
     found = []
     with report.progress("Reading back", len(configured.repositories)) as step:
         for repository in aws.repositories():
             found.append(repository)
             step()
-    wanted = intended(configured, aws.account, aws.default_tags)
-    report.heading("ADR040 acted out")
-    for act in perform(aws, rehearsal.update, found, wanted, configured.movable_tags):
+    return found
+
+
+def _act(rehearsal: Rehearsal, acts: Iterable[Act], report: Report) -> None:
+    for act in acts:
         rehearsal.acts.append(act)
         report.acted(act)
+
+
+def _prove(
+    rehearsal: Rehearsal,
+    configured: StackSettings,
+    found: Sequence[Repository],
+    report: Report,
+    account: Account,
+) -> None:
     groups = alike(
-        (it.arn, it.policy, configured.repository_args(it.name, aws.account)["access"])
+        (it.arn, it.policy, configured.repository_args(it.name, account)["access"])
         for it in found
         if it.name in configured.repositories
     )

@@ -17,13 +17,27 @@ from rehearsal.program import Resource, Update
 from rehearsal.year import Year, picture
 
 _MOST_COMPONENTS = 10
-"""In the tree: nobody reads a thousand of them one by one."""
+"""In the tree: nobody reads a thousand of them."""
 
+SIMULATED: Final = (
+    "(simulated): ECR's exclusion filters and Pulumi's import are this project's own code; the "
+    "rest is moto's."
+)
 ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
 HOW_THEY_COUNT: Final = (
     "The account's own principals count with every permission, others as far as the repositories "
     "let them in."
 )
+
+
+def verdict(proof: Proof, quote: Callable[[str], str] = str) -> tuple[str, str]:
+    """Whether a claim is proved, in a word; and why it is not, in a sentence."""
+    if proof.proved:
+        return "proved", ""
+    if found := proof.counterexample:
+        action, resource, principal = map(quote, (found.action, found.resource, found.principal))
+        return "FALSE", f"not so: {action} on {resource} by {principal}"
+    return "FALSE", f"not known: the evaluator cannot read a policy's {quote(proof.beyond)}"
 
 
 def abilities(row: Row) -> list[str]:
@@ -33,14 +47,14 @@ def abilities(row: Row) -> list[str]:
 
 
 class Report:
-    """Writes to a console: plain text where that is no terminal, nothing where it is quiet."""
+    """Writes to a console: plain text where it is no terminal, nothing where it is quiet."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     @contextmanager
     def progress(self, what: str, steps: int | None = None) -> Iterator[Callable[[], None]]:
-        """A bar for what may take a while, a step further with each call of what this gives."""
+        """A progress bar for what may take a while. Each call of what this gives is a step."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         shown = self._console.is_terminal and not self._console.quiet
         with Progress(
@@ -67,18 +81,27 @@ class Report:
 
     def acted(self, act: Act) -> None:
         """An act, right after it is over."""
-        self._verdict("ok" if act.ok else "FAILED", f"{act.act}: {act.detail}", good=act.ok)
+        note = " (simulated)" if act.by == "simulated" else ""
+        text = f"{act.act}: {act.detail}{note}"
+        self._verdict("ok" if act.ok else "FAILED", text, good=act.ok)
+
+    def explain(self, acts: Sequence[Act]) -> None:
+        """What the marks of the acts mean, if there are any."""
+        if any(act.by == "simulated" for act in acts):
+            self._console.print(SIMULATED, style="dim")
+
+    def warned(self, warnings: Sequence[str]) -> None:
+        """What the settings allow and ADR040 would rather not."""
+        for it in warnings:
+            self._console.print()
+            self._verdict("warning", it, style="yellow")
 
     def proved(self, proofs: Sequence[Proof]) -> None:
         """Each claim; where it does not hold, the request that breaks it."""
         self.heading("Claims, proved over every principal in every repository")
         for proof in proofs:
-            text = proof.claim
-            if found := proof.counterexample:
-                text += f"\nnot so: {found.action} on {found.resource} by {found.principal}"
-            elif not proof.proved:
-                text += f"\nnot known: the evaluator cannot read a policy's {proof.beyond}"
-            self._verdict("proved" if proof.proved else "FALSE", text, good=proof.proved)
+            word, reason = verdict(proof)
+            self._verdict(word, f"{proof.claim}\n{reason}", good=proof.proved)
 
     def accessible(self, rows: Sequence[Row]) -> None:
         """Who can do what."""
@@ -117,7 +140,7 @@ class Report:
         self._console.print()
         self._console.print(Text(text, style="bold"))
 
-    def _verdict(self, verdict: str, text: str, *, good: bool) -> None:
+    def _verdict(self, word: str, text: str, *, good: bool = False, style: str = "") -> None:
         indent = " " * 9
         lines = [
             line
@@ -129,7 +152,8 @@ class Report:
                 break_on_hyphens=False,
             )
         ]
-        mark = Text(verdict.ljust(len(indent)), style="green" if good else "bold red")
+        style = style or ("green" if good else "bold red")
+        mark = Text(word.ljust(len(indent)), style=style)
         self._console.print(mark + Text(f"\n{indent}".join(lines)), soft_wrap=True)
 
 

@@ -1,8 +1,7 @@
-"""Pure: a year of one repository, lived through day by day under a lifecycle policy.
+"""Pure: a year of one repository under a lifecycle policy, simulated day by day, as ECR applies it.
 
-Day by day, as ECR does it: what has expired is gone and takes no place in tomorrow's counts, and an
-image is judged by the tags that it has that day. One simulation at the end of the year would show a
-repository in which nothing had ever gone before.
+An image that has expired is not counted the next day, and the tags that count are those of the day.
+One simulation at the end of the year would count images that had expired long before.
 """
 
 from collections import Counter
@@ -44,14 +43,14 @@ class Year:
     """All of them, each with the last tags that it had."""
     kept: tuple[Image, ...]
     gone: dict[str, int]
-    """The digests of the others, each with the rule that took it."""
+    """The digests of the others, each with the rule that expired it."""
     latest: tuple[str, ...]
     """The digests that the tag `latest` has been on, in the order in which it came to them."""
     missed: tuple[str, ...]
-    """What the pipeline wanted to tag and the policy had taken."""
+    """The digests that the pipeline wanted to tag after they had expired."""
     end: datetime
     rules: tuple[Rule, ...]
-    """The policy that they lived under."""
+    """The lifecycle policy."""
 
 
 def history() -> list[Event]:
@@ -140,7 +139,7 @@ def _commit(day: int, what: str) -> str:
 
 
 def _chance(day: int, what: str) -> int:
-    """A number that looks drawn, and is the same each time."""
+    """A pseudo-random number, the same each time."""
     return int(_commit(day, what)[:8], 16)
 
 
@@ -150,21 +149,21 @@ _RELEASE: Final = f"prod-{'0' * 40}-1764000000"
 def is_told_by(
     rules: Sequence[Rule], movable_tags: Sequence[str], write_once: Sequence[str]
 ) -> bool:
-    """Whether the history is that of a repository with these settings.
+    """Whether `history` fits a repository with these settings.
 
-    It is where the pipeline moves `latest` and the settings speak of releases as it tags them: in a
-    rule of the policy, or in a pattern of `write_once`. Elsewhere it says nothing.
+    It does where `latest` is movable and the tags of releases in it match a rule of the policy or a
+    pattern of `write_once`.
     """
     patterns = [pattern(entry) for rule in rules for entry in rule.tags]
     patterns += [pattern(it.split("*")) for it in write_once]
     return "latest" in movable_tags and any(it.fullmatch(_RELEASE) for it in patterns)
 
 
-# --- Living through it ----------------------------------------------------------------------------
+# --- Day by day -----------------------------------------------------------------------------------
 
 
 def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
-    """Do what happened, and at the end of each day what the policy asks."""
+    """Apply the events of each day, and the policy at its end."""
     days: dict[datetime, list[Event]] = {}
     for event in events:
         days.setdefault(_midnight_after(event.at), []).append(event)
@@ -187,7 +186,7 @@ def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
 
 
 class _Repository:
-    """The images of one repository as they come, change their tags and go."""
+    """The images of one repository, from push to expiry."""
 
     def __init__(self) -> None:
         self.pushed: dict[str, Image] = {}
@@ -212,7 +211,7 @@ class _Repository:
                 self.latest.append(event.digest)
 
     def clean(self, rules: Sequence[Rule], now: datetime) -> None:
-        """What ECR does once a day."""
+        """Apply the policy, as ECR does once a day."""
         for verdict in simulate(rules, self.there.values(), now):
             digest = verdict.image.digest
             if verdict.action == "expire":
@@ -229,17 +228,17 @@ def _midnight_after(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
-# --- What it comes to -----------------------------------------------------------------------------
+# --- Results --------------------------------------------------------------------------------------
 
 RELEASES: Final = 10
-"""The newest of them are claimed to be there, to go back to, unless the policy wants fewer."""
+"""So many of the newest are claimed to be kept for a rollback, or as many as the policy keeps."""
 
 
 def figures(year: Year) -> dict[str, Any]:
     """The year in numbers, with the claims about it that hold or do not.
 
-    That the image of `latest` is there is always claimed; that releases are, as far as the policy
-    itself has it. A team may want to keep three, or none for longer than a month.
+    It is always claimed that the image of `latest` is kept; that releases are, only as far as the
+    policy is meant to: a team may want to keep three, or none for longer than a month.
     """
     kept = {image.digest: image for image in year.kept}
     stages = {
@@ -272,7 +271,7 @@ def figures(year: Year) -> dict[str, Any]:
 
 
 def _claims(year: Year, releases: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
-    """What is claimed to be there; of the releases, the newest first."""
+    """What is claimed to be kept; of the releases, the newest first."""
     yield "latest can be pulled", year.latest[-1:]
     if promised := _promised(year.rules):
         yield "the image that it was on before, too", _predecessor(year)
@@ -340,7 +339,7 @@ def _newest_kept(images: Sequence[Image], kept: Mapping[str, Image]) -> int:
 
 
 def _predecessor(year: Year) -> tuple[str, ...]:
-    """What `latest` was on before it came where it is; nothing if it never moved."""
+    """The digest that `latest` was on before its last move; nothing if it never moved."""
     return tuple(it for it in year.latest if it != year.latest[-1])[-1:]
 
 
@@ -353,7 +352,7 @@ def _place(digests: Sequence[str], releases: Sequence[Image]) -> dict[str, Any] 
 
 
 def _can_be_pulled(digests: Sequence[str], kept: Mapping[str, Image]) -> bool:
-    """Whether they are all there, with all that they list, and none in the archive."""
+    """Whether they are all kept, with all that they list, and none is archived."""
     found = [kept.get(digest) for digest in digests]
     found += [kept.get(child) for image in found if image for child in image.children or ()]
     return bool(found) and all(image is not None and not image.archived for image in found)

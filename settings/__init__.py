@@ -58,7 +58,7 @@ def misspelt_namespaces(keys: Iterable[str]) -> Iterator[Fault]:
     """
     for key in keys:
         namespace, _, name = key.partition(":")
-        near = difflib.get_close_matches(namespace, [NAMESPACE])
+        near = difflib.get_close_matches(namespace, [NAMESPACE], cutoff=0.85)
         if near and namespace != NAMESPACE:
             yield Fault(
                 where=(key,),

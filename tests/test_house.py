@@ -17,6 +17,7 @@ ROOMS = {
     "settings": {"policies", "components"},
     "registry.aws": {"policies"},
     "registry.command": {"policies", "registry.aws"},
+    "registry.interrupt": set[str](),
     "registry.terminal": set[str](),
     "registry.stack": {
         "policies",
@@ -49,7 +50,8 @@ ROOMS = {
     },
     "policypack": {"policies", "registry.lifecycle"},
     "plugin": {"components"},
-    "registry.__main__": {
+    "registry.__main__": {"registry.cli", "registry.interrupt"},
+    "registry.cli": {
         "registry.access",
         "registry.command",
         "registry.lifecycle",
@@ -60,6 +62,7 @@ ROOMS = {
         "policies",
         "settings",
         "registry.aws",
+        "registry.interrupt",
         "registry.lifecycle",
         "registry.tags",
         "registry.access",
@@ -200,4 +203,4 @@ def test_reading_settings_needs_neither_pulumi_nor_boto3_nor_the_solver() -> Non
 
 
 def test_help_needs_neither_boto3_nor_the_solver() -> None:
-    assert not loaded("import registry.__main__") & {"boto3", "pulumi", "z3", "iamprover"}
+    assert not loaded("import registry.cli") & {"boto3", "pulumi", "z3", "iamprover"}

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
+from ruamel.yaml import YAML
 
 from bootstrap import delivery
 from bootstrap.permissions import deploy_policy, pipeline_boundary, preview_policy
@@ -56,8 +57,25 @@ class Cloud(pulumi.runtime.Mocks):
         return answers[args.token], []
 
 
+def stack_file() -> StackFile:
+    """The stack as the CLI hands it over: settings.stack_file knows the registry's keys alone."""
+    load = YAML(typ="safe", pure=True).load
+    project = load((FOLDER / "Pulumi.yaml").read_text())
+    defaults = {
+        f"{project['name']}:{key}": it["default"]
+        for key, it in project["config"].items()
+        if "default" in it
+    }
+    written = load((FOLDER / "Pulumi.prod.yaml").read_text())["config"]
+    config = {
+        key: it if isinstance(it, str) else json.dumps(it)
+        for key, it in (defaults | written).items()
+    }
+    return StackFile(directory=FOLDER, project=project["name"], stack="prod", config=config)
+
+
 def declared(**changes: Any) -> Update:
-    stack: StackFile = read(FOLDER, "prod")
+    stack = stack_file()
     config = {f"{stack.project}:{key}": json.dumps(value) for key, value in changes.items()}
     texts = {
         key: value.strip('"') if value.startswith('"') else value for key, value in config.items()
@@ -207,7 +225,7 @@ def test_the_program_finds_the_registrys_policies(monkeypatch: pytest.MonkeyPatc
     def program() -> None:
         runpy.run_path(str(FOLDER / "__main__.py"), run_name="__main__")
 
-    assert execute(program, read(FOLDER, "prod"), Cloud()).resources
+    assert execute(program, stack_file(), Cloud()).resources
     assert sys.path[0] == str(ROOT)
 
 
@@ -254,16 +272,14 @@ def test_what_would_let_in_the_wrong_ones_is_refused(changes: dict[str, Any], to
 
 def test_no_job_that_deploys_may_become_the_pipeline() -> None:
     """A token of GitHub's opens each role that trusts its subject."""
-    deploying = json.loads(
-        read(FOLDER, "prod").config["container-images-delivery:githubDeploySubjects"]
-    )
+    deploying = json.loads(stack_file().config["container-images-delivery:githubDeploySubjects"])
     stack = json.loads(read(ROOT, "prod").config["container-images:pipelineRole"])
     assert deploying
     assert not set(deploying) & set(stack["trustedGitHubSubjects"])
 
 
 def test_the_stack_names_the_deploy_role_and_the_pipeline_role() -> None:
-    ours, stack = read(FOLDER, "prod").config, read(ROOT, "prod").config
+    ours, stack = stack_file().config, read(ROOT, "prod").config
     deploying = f"{IAM}:role{ours['container-images-delivery:deployRole']}"
     assert deploying in json.loads(stack["container-images:administratorRoles"])
     role = json.loads(stack["container-images:pipelineRole"])

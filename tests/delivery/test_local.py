@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 from pydantic.alias_generators import to_snake
 from typer.testing import CliRunner
 
-from registry.__main__ import app
+from registry.cli import app
 from rehearsal import local
 from settings.stack_file import read
 from tests.conftest import ROOT

@@ -37,16 +37,23 @@ def commands(*arguments: str, folder: Path = ROOT) -> list[str]:
     return [" ".join(it.split()) for it in told.stdout.splitlines()]
 
 
+PACK = "--policy-pack policypack"
+
+
 def test_a_person_is_asked_and_ci_is_not() -> None:
-    assert commands("up") == ["pulumi up --refresh --stack prod"]
+    assert commands("up") == ["pulumi up --refresh --policy-pack policypack --stack prod"]
     assert commands("up", "CI=true", "STACK=mine") == [
-        "pulumi up --refresh --yes --non-interactive --color never --stack mine"
+        f"pulumi up --refresh --yes {PACK} --non-interactive --color never --stack mine"
     ]
-    assert commands("preview") == ["pulumi preview --refresh --diff --stack prod"]
+    assert commands("preview") == [
+        "pulumi preview --refresh --diff --policy-pack policypack --stack prod"
+    ]
     assert commands("preview", "CI=true") == [
-        "pulumi preview --refresh --diff --non-interactive --color never --stack prod"
+        f"pulumi preview --refresh --diff {PACK} --non-interactive --color never --stack prod"
     ]
-    assert commands("drift") == ["pulumi preview --refresh --diff --expect-no-changes --stack prod"]
+    assert commands("drift") == [
+        "pulumi preview --refresh --diff --expect-no-changes --policy-pack policypack --stack prod"
+    ]
 
 
 def test_the_policy_pack_is_used_where_there_is_one(tmp_path: Path) -> None:

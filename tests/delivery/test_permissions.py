@@ -5,6 +5,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.client import BaseClient
 
 from bootstrap import permissions
 from bootstrap.permissions import (
@@ -55,21 +56,15 @@ def allowed(document: dict[str, Any]) -> set[str]:
 def rehearsed() -> tuple[set[str], set[str]]:
     """What a run of the program calls, as IAM actions, and the types that it registers."""
     calls: set[str] = set()
-    make = embedded_aws._botocore_session
+    make_api_call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
 
-    def recording() -> botocore.session.Session:
-        session = make()
-
-        def record(**call: Any) -> None:
-            model = call["model"]
-            calls.add(f"{model.service_model.signing_name}:{model.name}")
-
-        session.register("before-call", record)
-        return session
+    def recording(client: BaseClient, operation: str, parameters: Any) -> Any:
+        calls.add(f"{client.meta.service_model.signing_name}:{operation}")
+        return make_api_call(client, operation, parameters)
 
     stack = read(ROOT, "prod")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(embedded_aws, "_botocore_session", recording)
+        patched.setattr(BaseClient, "_make_api_call", recording)
         with embedded_aws.embedded_aws(stack) as aws:
             calls.clear()  # the administrator was there before
             update = program.run(stack, aws)

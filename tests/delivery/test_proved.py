@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bootstrap.permissions import Place, deploy_policy, pipeline_boundary, preview_policy
 from policies.repository_policy import repository_policy
 from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
-from registry.__main__ import app
+from registry.cli import app
 from tests.delivery.test_permissions import KEY, PLACE
 
 REPOSITORY = "arn:aws:ecr:eu-west-2:111122223333:repository/app"

@@ -85,10 +85,10 @@ def test_the_document_word_for_word() -> None:
     }
 
 
-def test_without_rules_only_the_shields_are_left_and_nothing_expires() -> None:
-    [shield] = lifecycle_policy(["latest"], [])["rules"]
-    assert shield["selection"]["tagPatternList"] == ["latest"]
-    assert shield["selection"]["countNumber"] == 1
+def test_without_rules_only_the_protective_ones_are_left_and_nothing_expires() -> None:
+    [rule] = lifecycle_policy(["latest"], [])["rules"]
+    assert rule["selection"]["tagPatternList"] == ["latest"]
+    assert rule["selection"]["countNumber"] == 1
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,10 @@ def test_without_rules_only_the_shields_are_left_and_nothing_expires() -> None:
             [{"tags": "*a*b*c*d*", "keep_newest": 1}], (0, "tags"), "at most 4", id="wildcards"
         ),
         pytest.param(
-            [{"tags": "latest", "keep_newest": 1}], (0, "tags"), "a shield already", id="shield"
+            [{"tags": "latest", "keep_newest": 1}],
+            (0, "tags"),
+            "a protective rule already",
+            id="protected",
         ),
         pytest.param(
             [{"tags": "a*", "keep_newest": 1}, {"tags": "a*", "expire_after_days": 1}],
@@ -176,12 +179,12 @@ def test_two_rules_about_any_image_are_one_too_many_and_one_too_early() -> None:
     assert [fault.where for fault in faults_in(["latest"], rules)] == [(0,), (1,)]
 
 
-def test_fifty_rules_fit_the_shields_among_them() -> None:
+def test_fifty_rules_fit_the_protective_ones_among_them() -> None:
     rules: list[RetentionRule] = [{"tags": f"{n}-*", "keep_newest": 1} for n in range(49)]
     assert len(lifecycle_policy(["latest"], rules)["rules"]) == 50
     [fault] = faults_in(["latest", "stable"], rules)
-    assert "at most 50 rules, 2 of which shield" in str(fault)
-    assert "keep 48 rules" in str(fault)
+    assert "at most 50 rules, 2 of which protect" in str(fault)
+    assert "keep at most 48 rules" in str(fault)
 
 
 def test_the_numbers_at_the_limits_are_fine() -> None:

@@ -88,8 +88,8 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
             [{"tags": "latest", "keep_newest": 1}],
             [
                 (
-                    '[0].tags = "latest": the movable tag latest has a shield already, written by '
-                    "the stack; leave this rule out"
+                    '[0].tags = "latest": the movable tag latest has a protective rule already; '
+                    "leave this rule out"
                 )
             ],
         ),
@@ -115,8 +115,8 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
             [{"tags": f"{number}-*", "keep_newest": 1} for number in range(50)],
             [
                 (
-                    " = 50: a lifecycle policy has at most 50 rules, 1 of which shield the movable "
-                    "tags; keep 49 rules at the most"
+                    " = 50: a lifecycle policy has at most 50 rules, 1 of which protect the "
+                    "movable tags; keep at most 49 rules"
                 )
             ],
         ),
@@ -142,3 +142,29 @@ def test_a_kind_of_rule_is_no_movable_tag() -> None:
     """Where a movable tag is called `any`, the rule about any image is about no tag."""
     rules: list[RetentionRule] = [{"any": True, "keep_newest": 1}]
     assert [str(fault) for fault in faults_in(["any"], rules)] == []
+
+
+@pytest.mark.parametrize("key", ["keep_newest", "expire_after_days"])
+@pytest.mark.parametrize("number", [True, False, 1.0, "1", None])
+def test_a_number_is_an_integer(key: str, number: object) -> None:
+    """True is an int in Python, and between 1 and 100,000."""
+    rules = cast("list[RetentionRule]", [{"tags": "a", key: number}])
+    [fault] = faults_in(["latest"], rules)
+    assert (fault.value, fault.rule) == (number, "the number is between 1 and 100,000")
+
+
+def test_too_many_movable_tags_are_not_blamed_on_the_rules() -> None:
+    movable = [f"stable-{number}" for number in range(200)]
+    for rules in ([], [RetentionRule(any=True, keep_newest=1)]):
+        [fault] = faults_in(movable, rules)
+        assert str(fault) == (
+            f" = {len(rules)}: a lifecycle policy has at most 50 rules, and each of the 200 "
+            "movable tags takes a protective one; name at most 50 movable tags"
+        )
+
+
+def test_fifty_movable_tags_leave_room_for_no_rule() -> None:
+    movable = [f"stable-{number}" for number in range(50)]
+    assert list(faults_in(movable, [])) == []
+    [fault] = faults_in(movable, [RetentionRule(any=True, keep_newest=1)])
+    assert fault.fix == "keep at most 0 rules"

@@ -216,11 +216,3 @@ def test_the_packs_requirements_are_among_those_that_make_installs() -> None:
     own = [it for it in (PACK / "requirements.txt").read_text().splitlines() if "==" in it]
     assert own
     assert set(own) <= set(everything.splitlines())
-
-
-@pytest.mark.parametrize("command", ["preview", "up"])
-def test_make_runs_the_pack(command: str) -> None:
-    [line] = [
-        it for it in (ROOT / "Makefile").read_text().splitlines() if f"pulumi {command} " in it
-    ]
-    assert "--policy-pack policypack" in line

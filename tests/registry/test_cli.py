@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from policies.document import to_json
 from policies.repository_policy import repository_policy
-from registry.__main__ import app
 from registry.aws.session import ATTEMPTS, Aws
+from registry.cli import app
 from registry.tags import cli
 from tests.registry.aws.test_trail import access, page
 from tests.registry.builds import (

@@ -200,12 +200,14 @@ def test_an_endpoint_that_nobody_is_at_is_one_line(monkeypatch: pytest.MonkeyPat
 
 
 INTERRUPT = """
-import runpy, sys
+import runpy, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as a shell starts it
 
 class Interrupt:
     def find_spec(self, name, *_):
         if name == "{module}":
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupt())
 sys.argv = ["registry", "resolve", "forms"]

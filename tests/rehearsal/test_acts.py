@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import boto3
 import moto.ecr.models
 import pytest
 from moto.ecr.exceptions import RepositoryNotFoundException
 
 from components import image_repository
 from policies.tag_mutability import exclusion_filters
-from rehearsal.acts import Act, intended, perform
-from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
+from rehearsal.acts import Act, adopt, intended, perform
+from rehearsal.embedded_aws import EmbeddedAws, Repository, embedded_aws
 from rehearsal.program import Resource, Update, run
-from settings import StackSettings, parse
-from settings.stack_file import StackFile
+from settings import Account, StackSettings, parse
+from settings.stack_file import StackFile, read
+from tests.conftest import ROOT
 
 MOVABLE = ["latest", "stable"]
 ALL = [
@@ -51,7 +51,7 @@ class Up:
     @property
     def ecr(self) -> Any:
         role = "arn:aws:iam::111122223333:role/break-glass"
-        return self.aws.session_as(role).client("ecr")
+        return self.aws.ecr_as(role)
 
     def play(self) -> dict[str, Act]:
         found = list(self.aws.repositories())
@@ -67,18 +67,36 @@ def brought_up(stack: StackFile, aws: EmbeddedAws) -> Up:
     return Up(aws, run(stack, aws), parse(stack.config_in("container-images"), aws.account))
 
 
-@pytest.fixture
-def stack(prod: StackFile) -> StackFile:
-    """Repositories of every kind."""
+def with_setting(stack: StackFile, key: str, value: Any) -> StackFile:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return replace(stack, config={**stack.config, f"container-images:{key}": text})
+
+
+def settings_of(stack: StackFile) -> StackSettings:
+    account = Account(partition="aws", id="111122223333", region="eu-west-2")
+    return parse(stack.config_in("container-images"), account)
+
+
+def only_mutable(stack: StackFile) -> StackFile:
+    stack = with_setting(stack, "repositories", {"app": {"tagMutability": "MUTABLE"}})
+    stack = with_setting(stack, "tagMutability", "MUTABLE")
+    return with_setting(stack, "writeOnceTags", [])
+
+
+def of_every_kind(stack: StackFile) -> StackFile:
+    """The stack, with repositories of every kind."""
     repositories = {
         "excluded": {"tags": {"Team": "forms"}},
         "excluded-too": {},
         "immutable": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
         "mutable": {"tagMutability": "MUTABLE"},
     }
-    changes = {"repositories": repositories, "movableTags": MOVABLE}
-    texts = {f"container-images:{key}": json.dumps(it) for key, it in changes.items()}
-    return replace(prod, config={**prod.config, **texts})
+    return with_setting(with_setting(stack, "repositories", repositories), "movableTags", MOVABLE)
+
+
+@pytest.fixture
+def stack(prod: StackFile) -> StackFile:
+    return of_every_kind(prod)
 
 
 @pytest.fixture
@@ -108,55 +126,69 @@ def test_each_movable_tag_ends_on_the_first_build(up: Up) -> None:
 
 
 def test_nothing_is_claimed_where_there_is_nothing_to_play(stack: StackFile) -> None:
-    only = json.dumps({"app": {"tagMutability": "MUTABLE"}})
-    config = {**stack.config, "container-images:repositories": only}
-    config["container-images:tagMutability"] = "MUTABLE"
-    config["container-images:writeOnceTags"] = "[]"
-    stack = replace(stack, config=config)
+    stack = only_mutable(stack)
     with embedded_aws(stack) as aws:
-        assert list(brought_up(stack, aws).play()) == [
-            it for it in ALL if it != "refuse-overwriting"
-        ]
+        acts = list(brought_up(stack, aws).play())
+    assert acts == [it for it in ALL if it != "refuse-overwriting"]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What there is once a stack has come up: the first act compares it."""
+
+    aws: EmbeddedAws
+    update: Update
+    found: list[Repository]
+    wanted: list[Repository]
+    settings: StackSettings
+
+    def declared(self, **changes: Any) -> Act:
+        it = replace(self, **changes)
+        acts = perform(it.aws, it.update, it.found, it.wanted, it.settings.movable_tags)
+        return next(acts)
+
+
+@pytest.fixture(scope="module")
+def read_back() -> Read:
+    stack = of_every_kind(read(ROOT, "prod"))
+    with embedded_aws(stack) as aws:
+        up = brought_up(stack, aws)
+        wanted = intended(up.settings, aws.account, aws.default_tags)
+        return Read(aws, up.update, list(aws.repositories()), wanted, up.settings)
 
 
 class TestDeclared:
+    def test_is_ok_where_all_is_as_the_settings_say(self, read_back: Read) -> None:
+        assert read_back.declared().ok
+
+    @pytest.mark.parametrize("name", ["excluded", "immutable", "mutable"])
     @pytest.mark.parametrize(
-        "tamper",
+        "change",
         [
-            lambda ecr: ecr.delete_repository_policy(repositoryName="mutable"),
-            lambda ecr: ecr.delete_lifecycle_policy(repositoryName="mutable"),
-            lambda ecr: ecr.put_image_tag_mutability(
-                repositoryName="immutable", imageTagMutability="MUTABLE"
-            ),
-            lambda ecr: ecr.put_image_tag_mutability(
-                repositoryName="excluded",
-                imageTagMutability="MUTABLE_WITH_EXCLUSION",
-                imageTagMutabilityExclusionFilters=[{"filter": "p*", "filterType": "WILDCARD"}],
-            ),
-            lambda ecr: ecr.put_image_scanning_configuration(
-                repositoryName="mutable", imageScanningConfiguration={"scanOnPush": False}
-            ),
-            lambda ecr: ecr.delete_repository(repositoryName="mutable"),
-            lambda ecr: ecr.create_repository(repositoryName="another"),
-            lambda ecr: ecr.untag_resource(
-                resourceArn="arn:aws:ecr:eu-west-2:111122223333:repository/excluded",
-                tagKeys=["Team"],
-            ),
-            lambda ecr: ecr.set_repository_policy(
-                repositoryName="mutable", policyText=json.dumps(OPEN_POLICY)
-            ),
+            {"policy": None},
+            {"policy": json.dumps(OPEN_POLICY)},
+            {"lifecycle_policy": None},
+            {"tag_mutability": "IMMUTABLE"},
+            {"exclusion_filters": ("p*",)},
+            {"scan_on_push": False},
+            {"kms_key": "arn:aws:kms:eu-west-2:111122223333:key/1"},
+            {"tags": {}},
+            {"arn": "arn:aws:ecr:eu-west-1:111122223333:repository/other"},
         ],
     )
-    def test_sees_what_is_not(self, up: Up, tamper: Callable[[Any], object]) -> None:
-        tamper(up.ecr)
-        assert "declared" in up.failed()
-
-    def test_says_what_was_declared_and_what_is_there(self, up: Up) -> None:
-        up.ecr.delete_repository_policy(repositoryName="mutable")
-        act = up.play()["declared"]
-        assert act.detail.startswith("mutable is Repository(")
-        assert "policy=None" in act.detail
+    def test_sees_what_is_otherwise(
+        self, read_back: Read, name: str, change: dict[str, Any]
+    ) -> None:
+        found = [replace(it, **change) if it.name == name else it for it in read_back.found]
+        act = read_back.declared(found=found)
+        assert not act.ok
+        assert act.detail.startswith(f"{name} is Repository(")
         assert "and should be Repository(" in act.detail
+
+    def test_sees_a_repository_too_few_and_one_too_many(self, read_back: Read) -> None:
+        first, *rest = read_back.found
+        assert not read_back.declared(found=rest).ok
+        assert not read_back.declared(found=[*read_back.found, replace(first, name="another")]).ok
 
     def test_sees_a_component_that_declares_something_else(
         self, stack: StackFile, monkeypatch: pytest.MonkeyPatch
@@ -181,21 +213,117 @@ class TestDeclared:
     )
     @pytest.mark.parametrize("name", ["mutable", "mutable-lifecycle", "mutable-policy"])
     def test_sees_what_could_be_deleted(
-        self, up: Up, change: Callable[[Resource], Resource], name: str
+        self, read_back: Read, change: Callable[[Resource], Resource], name: str
     ) -> None:
-        resources = up.update.resources
-        [it] = [it for it in resources if it.name == name and it.retain_on_delete]
-        resources[resources.index(it)] = change(it)
-        assert up.failed() == {"declared"}
+        resources = [
+            change(it) if it.name == name and it.retain_on_delete else it
+            for it in read_back.update.resources
+        ]
+        assert resources != read_back.update.resources
+        act = read_back.declared(update=replace(read_back.update, resources=resources))
+        assert not act.ok
+        assert "is not protected and retained" in act.detail
+
+
+class TestAdoption:
+    def test_settings_and_policies_are_the_stacks_and_the_images_stay(
+        self, stack: StackFile
+    ) -> None:
+        [act] = adopt(stack, settings_of(stack))
+        assert act == Act(
+            act="adopt",
+            ok=True,
+            by="simulated",
+            detail="excluded, which existed as IMMUTABLE without policies, is now "
+            "MUTABLE_WITH_EXCLUSION and has both; its 2 images are kept, and latest moves",
+        )
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            {"kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1", "tags": {"Own": "1"}},
+            {"tagMutability": "IMMUTABLE_WITH_EXCLUSION", "import": True},
+            {"tagMutability": "MUTABLE", "scanOnPush": False},
+            None,
+        ],
+    )
+    def test_whatever_the_entry_says(self, stack: StackFile, entry: dict[str, Any] | None) -> None:
+        stack = with_setting(stack, "repositories", {"app": entry})
+        assert [act.ok for act in adopt(stack, settings_of(stack))] == [True]
+
+    @pytest.mark.parametrize(
+        ("operation", "said"),
+        [
+            ("put_image_tag_mutability", "excluded is Repository("),
+            ("put_image_scanning_configuration", "excluded is Repository("),
+            ("set_repository_policy", "excluded is Repository("),
+            ("put_lifecycle_policy", "excluded is Repository("),
+            ("tag_resource", "excluded is Repository("),
+        ],
+    )
+    def test_an_import_without_one_of_the_updates_is_seen(
+        self, stack: StackFile, monkeypatch: pytest.MonkeyPatch, operation: str, said: str
+    ) -> None:
+        right = getattr(ECR, operation)
+
+        def answers_as_before(ecr: Any, *args: Any, **kwargs: Any) -> Any:
+            before = copy.deepcopy({name: vars(it) for name, it in ecr.repositories.items()})
+            answer = right(ecr, *args, **kwargs)
+            for name, values in before.items():
+                vars(ecr.repositories[name]).update(values)
+            if operation == "tag_resource":
+                ecr.tagger.tags.clear()
+            return answer
+
+        monkeypatch.setattr(ECR, operation, answers_as_before)
+        [act] = adopt(stack, settings_of(stack))
+        assert not act.ok
+        assert said in act.detail
+
+    def test_an_image_that_is_lost_is_seen(
+        self, stack: StackFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        right = ECR.set_repository_policy
+
+        def loses_an_image(ecr: Any, *args: Any, **kwargs: Any) -> Any:
+            for repository in ecr.repositories.values():
+                del repository.images[:1]
+            return right(ecr, *args, **kwargs)
+
+        monkeypatch.setattr(ECR, "set_repository_policy", loses_an_image)
+        [act] = adopt(stack, settings_of(stack))
+        assert not act.ok
+        assert act.detail.startswith("excluded: the images are {")
+
+    def test_a_program_that_replaces_is_refused_in_the_engines_words(
+        self, stack: StackFile
+    ) -> None:
+        settings = settings_of(stack)
+        key = {"kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1"}
+        stack = with_setting(stack, "repositories", {"excluded": key})
+        [act] = adopt(stack, settings)
+        assert not act.ok
+        assert 'unable to replace resource "excluded": its encryptionConfiguration' in act.detail
+
+
+def test_an_act_says_whether_moto_alone_has_decided(up: Up) -> None:
+    by = {name: act.by for name, act in up.play().items()}
+    simulated = {
+        *("move-latest", "refuse-overwriting", "overwrite-other-tag", "move-latest-back"),
+        *("promote", "roll-back"),
+    }
+    assert by == {it: "simulated" if it in simulated else "moto" for it in ALL}
+
+
+def test_without_exclusion_filters_moto_decides_alone(stack: StackFile) -> None:
+    stack = only_mutable(stack)
+    with embedded_aws(stack) as aws:
+        assert {act.by for act in brought_up(stack, aws).play().values()} == {"moto"}
 
 
 def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
-    config = {
-        **stack.config,
-        "container-images:writeOnceTags": '["a*b*", "a0b0"]',
-        "container-images:repositories": '{"app": {}}',
-    }
-    stack = replace(stack, config=config)
+    stack = with_setting(stack, "writeOnceTags", ["a*b*", "a0b0"])
+    stack = with_setting(stack, "repositories", {"app": {}})
     with embedded_aws(stack) as aws:
         assert brought_up(stack, aws).failed() == set()
 
@@ -211,12 +339,12 @@ class TestTheOthers:
         assert "was overwritten" in acts["refuse-overwriting"].detail
 
     def test_a_tag_that_cannot_move_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
-        right = ECR._resolve_image_tag_mutability
+        right: Any = ECR._resolve_image_tag_mutability
 
-        def moves_nothing(ecr: Any, repository: Any, tag: str) -> Any:
+        def moves_nothing(_: Any, repository: Any, tag: str) -> Any:
             if tag in {*MOVABLE, "scratch"}:
                 repository = replace_mode(repository)
-            return right(ecr, repository, tag)
+            return right(repository, tag)
 
         def replace_mode(repository: Any) -> Any:
             class Immutable:
@@ -289,13 +417,13 @@ class TestTheOthers:
 
 
 def test_the_pipelines_role_acts(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
-    sessions = []
-    right = EmbeddedAws.session_as
+    roles = []
+    right = EmbeddedAws.ecr_as
 
-    def session_as(aws: EmbeddedAws, role_arn: str) -> boto3.Session:
-        sessions.append(role_arn)
+    def ecr_as(aws: EmbeddedAws, role_arn: str) -> Any:
+        roles.append(role_arn)
         return right(aws, role_arn)
 
-    monkeypatch.setattr(EmbeddedAws, "session_as", session_as)
+    monkeypatch.setattr(EmbeddedAws, "ecr_as", ecr_as)
     up.play()
-    assert sessions == ["arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"]
+    assert roles == ["arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"]

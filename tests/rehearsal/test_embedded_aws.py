@@ -1,7 +1,9 @@
 """The embedded AWS: it does what is asked or refuses, and is put right where moto is wrong."""
 
+import itertools
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +12,13 @@ import pytest
 from botocore.exceptions import ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
-from rehearsal.embedded_aws import EmbeddedAws, NotEmbeddedError, embedded_aws
+from policies.retention import lifecycle_policy
+from rehearsal.embedded_aws import (
+    EmbeddedAws,
+    NotEmbeddedError,
+    ReplacementError,
+    embedded_aws,
+)
 from settings.stack_file import StackFile, StackFileError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -146,7 +154,7 @@ class TestWhatItDoesNotKnow:
 class TestMotoPutRight:
     @pytest.fixture
     def put(self, aws: EmbeddedAws) -> Any:
-        ecr = aws.session_as("arn:aws:iam::111122223333:role/push").client("ecr")
+        ecr = aws.ecr_as("arn:aws:iam::111122223333:role/push")
 
         def put(tag: str, image: int) -> None:
             ecr.put_image(
@@ -203,6 +211,117 @@ class TestMotoPutRight:
         with embedded_aws(prod) as aws:
             assert list(aws.repositories()) == []
         assert moto.ecr.models.ECRBackend._resolve_image_tag_mutability is before
+
+
+class TestImport:
+    """Pulumi imports and updates in one deployment; it never replaces what it imports."""
+
+    @pytest.fixture
+    def ecr(self, aws: EmbeddedAws) -> Any:
+        return aws.ecr_as("arn:aws:iam::111122223333:role/break-glass")
+
+    @pytest.mark.parametrize("mode", ["MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION"])
+    def test_a_repository_is_updated(self, aws: EmbeddedAws, ecr: Any, mode: str) -> None:
+        filters = [{"filter": "old-*", "filterType": "WILDCARD"}]
+        ecr.create_repository(
+            repositoryName="app",
+            imageTagMutability=mode,
+            imageScanningConfiguration={"scanOnPush": False},
+            tags=[{"Key": "Old", "Value": "1"}, {"Key": "Service", "Value": "old"}],
+            **({"imageTagMutabilityExclusionFilters": filters} if "WITH" in mode else {}),
+        )
+        aws.new_resource(imported(repository(tags={"Own": "1"})))
+        [found] = aws.repositories()
+        aws.new_resource(repository(name="created", tags={"Own": "1"}))
+        *_, created = aws.repositories()
+        assert found == replace(created, name="app", arn=created.arn.replace("created", "app"))
+
+    def test_where_there_is_none_one_stands_in_for_it(self, aws: EmbeddedAws) -> None:
+        created, state = aws.new_resource(imported(repository()))
+        assert created == "app"
+        assert state["arn"] == "arn:aws:ecr:eu-west-2:111122223333:repository/app"
+        assert [it.name for it in aws.repositories()] == ["app"]
+
+    @pytest.mark.parametrize(
+        ("existing", "declared"),
+        [
+            ({"encryptionType": "AES256"}, {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:1"}),
+            ({"encryptionType": "KMS", "kmsKey": "arn:aws:kms:1"}, {"encryptionType": "AES256"}),
+            (
+                {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:1"},
+                {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:2"},
+            ),
+        ],
+    )
+    def test_another_encryption_would_replace_it(
+        self, aws: EmbeddedAws, ecr: Any, existing: dict[str, str], declared: dict[str, str]
+    ) -> None:
+        ecr.create_repository(repositoryName="app", encryptionConfiguration=existing)
+        before = list(aws.repositories())
+        with pytest.raises(ReplacementError) as refused:
+            aws.new_resource(
+                imported(
+                    repository(imageTagMutability="IMMUTABLE", encryptionConfigurations=[declared])
+                )
+            )
+        assert str(refused.value).startswith('unable to replace resource "app": its encryption')
+        assert str(refused.value).endswith(
+            "previously-imported resources that still specify an ID may not be replaced"
+        )
+        assert list(aws.repositories()) == before
+
+    def test_another_name_would_replace_it(self, aws: EmbeddedAws) -> None:
+        with pytest.raises(ReplacementError, match="its repositoryName is old, and app is decl"):
+            aws.new_resource(imported(repository(), "old"))
+
+    def test_nothing_else_is_imported(self, aws: EmbeddedAws) -> None:
+        policy = MockResourceArgs(
+            "aws:ecr/repositoryPolicy:RepositoryPolicy",
+            "p",
+            {"repository": "app", "policy": "{}"},
+            resource_id="app",
+        )
+        with pytest.raises(NotEmbeddedError, match="import of aws:ecr/repositoryPolicy"):
+            aws.new_resource(policy)
+
+
+def imported(args: MockResourceArgs, import_id: str = "app") -> MockResourceArgs:
+    args.resource_id = import_id
+    return args
+
+
+def test_every_change_made_through_the_api_is_read_back(aws: EmbeddedAws) -> None:
+    ecr: Any = aws.ecr_as("arn:aws:iam::111122223333:role/break-glass")
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "ecr:*"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    rules = json.dumps(lifecycle_policy(["latest"], []))
+    aws.new_resource(repository(tags={"Team": "forms"}))
+    [first] = aws.repositories()
+    seen = [[first]]
+    changes: list[Callable[[], object]] = [
+        lambda: ecr.set_repository_policy(repositoryName="app", policyText=text),
+        lambda: ecr.put_lifecycle_policy(repositoryName="app", lifecyclePolicyText=rules),
+        lambda: ecr.put_image_tag_mutability(
+            repositoryName="app",
+            imageTagMutability="MUTABLE_WITH_EXCLUSION",
+            imageTagMutabilityExclusionFilters=[{"filter": "p*", "filterType": "WILDCARD"}],
+        ),
+        lambda: ecr.put_image_tag_mutability(repositoryName="app", imageTagMutability="IMMUTABLE"),
+        lambda: ecr.put_image_scanning_configuration(
+            repositoryName="app", imageScanningConfiguration={"scanOnPush": False}
+        ),
+        lambda: ecr.untag_resource(resourceArn=first.arn, tagKeys=["Team"]),
+        lambda: ecr.create_repository(repositoryName="another"),
+        lambda: ecr.delete_repository_policy(repositoryName="app"),
+        lambda: ecr.delete_lifecycle_policy(repositoryName="app"),
+        lambda: ecr.delete_repository(repositoryName="app"),
+    ]
+    for change in changes:
+        change()
+        seen.append(list(aws.repositories()))
+    assert all(one != other for one, other in itertools.combinations(seen, 2))
+    assert seen[1][0].policy == text
+    assert seen[2][0].lifecycle_policy == rules
 
 
 def test_default_tags_are_on_every_repository(prod: StackFile) -> None:

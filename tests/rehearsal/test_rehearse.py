@@ -1,9 +1,8 @@
-"""The rehearsal as a whole, through the command that people and machines use."""
+"""The rehearsal as a whole, and the command that people and machines use."""
 
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,57 +10,25 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from ruamel.yaml import YAML
 
+from policies import repository_policy
+from policies.ecr_actions import ACTIONS, Effect
+from rehearsal import cli
 from rehearsal.acts import Act
 from rehearsal.program import Update
-from rehearsal.rehearse import Rehearsal, rehearse
-from rehearsal.report import Report
-from settings.stack_file import read
+from rehearsal.rehearse import Rehearsal
+from rehearsal.report import SIMULATED, Report
 from tests.conftest import ROOT
+from tests.rehearsal.conftest import Told, Write, command, told
 from tests.rehearsal.test_comment import read_comment
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """The project's own program and settings, in a place where stack files can be written."""
-    for name in ("Pulumi.yaml", "Pulumi.prod.yaml", "__main__.py"):
-        shutil.copy(ROOT / name, tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def weakened(project: Path) -> Path:
-    """A project whose program's guard does not deny PutImage."""
-    program = project / "__main__.py"
-    program.write_text(
-        program.read_text().replace(
-            "import pulumi\n",
-            "import pulumi\n"
-            "from policies import ecr_actions\n"
-            "ecr_actions.ACTIONS['PutImage'] = ecr_actions.Effect.UPLOAD\n",
-        )
-    )
-    return project
-
-
-def write(project: Path, stack: str, **changes: Any) -> None:
-    """The production stack under another name, with other values; None takes a key away."""
-    contents = YAML(typ="safe", pure=True).load((ROOT / "Pulumi.prod.yaml").read_text())
-    for key, value in changes.items():
-        contents["config"].pop(f"container-images:{key}", None)
-        if value is not None:
-            contents["config"][f"container-images:{key}"] = value
-    YAML().dump(contents, project / f"Pulumi.{stack}.yaml")
-
-
-def command(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """The real entry point, in a process of its own, without any AWS settings."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(project)}
+def process(*args: str) -> subprocess.CompletedProcess[str]:
+    """A real process, without any AWS settings."""
     return subprocess.run(
-        [sys.executable, "-m", "rehearsal", *args],
-        cwd=project,
-        env=environment,
+        [sys.executable, *args],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -69,64 +36,37 @@ def command(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def silent() -> Report:
-    return Report(Console(quiet=True))
-
-
-@pytest.fixture(scope="module")
-def as_json() -> subprocess.CompletedProcess[str]:
-    return command(ROOT, "--stack", "prod", "--json")
-
-
-@pytest.fixture(scope="module")
-def told(as_json: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(as_json.stdout)
-    return answer
-
-
-@pytest.fixture(scope="module")
-def done() -> subprocess.CompletedProcess[str]:
-    return command(ROOT, "--stack", "prod")
-
-
 class TestForMachines:
-    def test_it_succeeds_and_says_nothing_else(
-        self, as_json: subprocess.CompletedProcess[str]
-    ) -> None:
-        assert (as_json.returncode, as_json.stderr) == (0, "")
+    def test_the_real_command_prints_one_object_and_nothing_else(self, prod_told: Told) -> None:
+        done = process("-m", "rehearsal", "--stack", "prod", "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        printed, expected = json.loads(done.stdout), prod_told.json
+        assert printed.pop("seconds").keys() == expected.pop("seconds").keys()
+        assert printed == expected
 
-    def test_the_shape(self, told: dict[str, Any]) -> None:
-        assert told.keys() == {
-            *(
-                "stack",
-                "cloud",
-                "resources",
-                "outputs",
-                "acts",
-                "proofs",
-                "access",
-                "year",
-                "seconds",
-            ),
-        }
-        assert told["stack"] == "prod"
-        assert told["cloud"]["name"] == "moto"
-        assert set(map(tuple, map(sorted, told["resources"]))) == {
+    def test_the_shape(self, prod_told: Told) -> None:
+        it = prod_told.json
+        assert list(it) == [
+            *("stack", "cloud", "resources", "outputs", "acts", "proofs", "access", "year"),
+            *("warnings", "seconds"),
+        ]
+        assert it["stack"] == "prod"
+        assert it["cloud"]["name"] == "moto"
+        assert set(map(tuple, map(sorted, it["resources"]))) == {
             ("id", "inputs", "name", "parent", "protect", "retainOnDelete", "type")
         }
-        assert set(map(tuple, map(sorted, told["acts"]))) == {("act", "detail", "ok")}
-        assert set(map(tuple, map(sorted, told["proofs"]))) == {
-            ("claim", "counterexample", "proved")
-        }
-        assert set(map(tuple, map(sorted, told["access"]))) == {
+        assert set(map(tuple, map(sorted, it["acts"]))) == {("act", "by", "detail", "ok")}
+        assert {act["by"] for act in it["acts"]} == {"moto", "simulated"}
+        assert set(map(tuple, map(sorted, it["proofs"]))) == {("claim", "counterexample", "proved")}
+        assert set(map(tuple, map(sorted, it["access"]))) == {
             ("changeGuard", "deleteImages", "moveTags", "principal", "pull")
         }
-        assert told["seconds"].keys() == {"program", "total"}
-        assert 0 < told["seconds"]["program"] < told["seconds"]["total"]
+        assert it["seconds"].keys() == {"program", "total"}
+        assert 0 < it["seconds"]["program"] < it["seconds"]["total"]
 
-    def test_the_resources(self, told: dict[str, Any]) -> None:
+    def test_the_resources(self, prod_told: Told) -> None:
         children: dict[str, list[str]] = {}
-        for it in told["resources"]:
+        for it in prod_told.json["resources"]:
             children.setdefault(it["parent"], []).append(it["type"].rpartition(":")[2])
         components = children.pop(None)  # type: ignore[call-overload]
         assert sorted(components) == ["ImageRepository"] * 5 + ["PipelineRole"]
@@ -135,74 +75,94 @@ class TestForMachines:
             ["Role", "RolePolicy"],
         ]
 
-    def test_everything_holds(self, told: dict[str, Any]) -> None:
-        assert len(told["acts"]) >= 7
-        assert all(act["ok"] for act in told["acts"])
-        assert len(told["proofs"]) == 7
-        assert all(proof["proved"] for proof in told["proofs"])
+    def test_everything_holds(self, prod_told: Told) -> None:
+        it = prod_told.json
+        assert len(it["acts"]) == 12
+        assert all(act["ok"] for act in it["acts"])
+        assert len(it["proofs"]) == 7
+        assert all(proof["proved"] for proof in it["proofs"])
+        assert it["warnings"] == []
+
+    def test_what_is_simulated_is_called_so(self, prod_told: Told) -> None:
+        by = {act["act"]: act["by"] for act in prod_told.json["acts"]}
+        assert by["refuse-overwriting"] == by["adopt"] == "simulated"
+        assert by["declared"] == by["push-builds"] == "moto"
 
     def test_the_plan_alone(self) -> None:
         done = command(ROOT, "--stack", "prod", "--json", "--plan-only")
-        assert done.returncode == 0
-        told = json.loads(done.stdout)
-        assert len(told["resources"]) == 23
-        assert told["acts"] == told["proofs"] == told["access"] == []
-        assert "year" not in told
+        assert (done.exit_code, done.stderr) == (0, "")
+        it = json.loads(done.stdout)
+        assert len(it["resources"]) == 23
+        assert it["acts"] == it["proofs"] == it["access"] == []
+        assert "year" not in it
 
 
 class TestForPeople:
-    def test_it_fits_eighty_columns_without_colour(
-        self, done: subprocess.CompletedProcess[str]
-    ) -> None:
-        assert done.returncode == 0
-        assert done.stderr == ""
-        assert "\x1b" not in done.stdout
-        assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    def test_it_fits_eighty_columns_without_colour(self, prod_told: Told) -> None:
+        assert "\x1b" not in prod_told.text
+        assert max(len(line) for line in prod_told.text.splitlines()) <= 80
 
     @pytest.mark.parametrize(
         "said",
         [
             "forms-admin-deploy  Repository, protected, retained",
-            "ok       refuse-overwriting: refused for merged-0, stg-0, prod-0",
+            "ok       refuse-overwriting: refused for merged-0, stg-0, prod-0, dev-0, pr-0\n",
+            "ok       adopt: end-to-end-tests, which existed as IMMUTABLE without policies,\n",
             "proved   Nobody but the pipeline roles can move a tag",
             "111122223333:role/pipeline/forms-image-pipeline",
             "make preview STACK=prod",
         ],
     )
-    def test_it_says(self, done: subprocess.CompletedProcess[str], said: str) -> None:
-        assert said in done.stdout
+    def test_it_says(self, prod_told: Told, said: str) -> None:
+        assert said in prod_told.text
 
-    def test_the_table_says_who_can_do_what(self, done: subprocess.CompletedProcess[str]) -> None:
-        words = [line.split() for line in done.stdout.splitlines()]
+    def test_it_says_what_simulated_means(self, prod_told: Told) -> None:
+        assert SIMULATED in " ".join(prod_told.text.split())
+
+    def test_the_table_says_who_can_do_what(self, prod_told: Told) -> None:
+        words = [line.split() for line in prod_told.text.splitlines()]
         assert ["111122223333:role/break-glass", "yes", "-", "yes", "yes"] in words
         assert ["444455556666:root", "yes", "-", "-", "-"] in words
 
+    def test_the_command_prints_it(self) -> None:
+        done = command(ROOT, "--stack", "prod", "--plan-only")
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert done.stdout.startswith("Stack prod\n")
+
+
+@pytest.fixture
+def rehearsed(prod_told: Told, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
+    """The command is given this rehearsal, and prints it."""
+    monkeypatch.setattr(cli, "rehearse", lambda *_, **__: prod_told.rehearsal)
+    return prod_told.rehearsal
+
 
 @pytest.fixture(scope="module")
-def as_markdown() -> subprocess.CompletedProcess[str]:
-    return command(ROOT, "--stack", "prod", "--markdown")
+def weakened() -> Told:
+    """The rehearsal of a stack whose guard does not deny PutImage."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ACTIONS, "PutImage", Effect.UPLOAD)
+        return told(ROOT, "prod")
 
 
 class TestForPullRequests:
-    def test_it_says_what_machines_are_told(
-        self, as_markdown: subprocess.CompletedProcess[str], told: dict[str, Any]
-    ) -> None:
-        assert (as_markdown.returncode, as_markdown.stderr) == (0, "")
-        heading, claims, table, last = read_comment(as_markdown.stdout)
+    def test_it_says_what_machines_are_told(self, rehearsed: Rehearsal) -> None:
+        done = command(ROOT, "--stack", "prod", "--markdown")
+        assert (done.exit_code, done.stderr) == (0, "")
+        heading, claims, table, last = read_comment(done.stdout)
+        it = rehearsed.to_json()
         assert heading == "Who can do what in the stack prod"
-        assert claims == [f"proved {it['claim']}" for it in told["proofs"]]
+        assert claims == [f"proved {proof['claim']}" for proof in it["proofs"]]
         assert table[0] == ["principal", "pull", "move tags", "delete images", "change guard"]
         assert [[cell == "yes" for cell in row[1:]] for row in table[1:]] == [
-            [it[key] for key in ("pull", "moveTags", "deleteImages", "changeGuard")]
-            for it in told["access"]
+            [row[key] for key in ("pull", "moveTags", "deleteImages", "changeGuard")]
+            for row in it["access"]
         ]
-        assert [row[0] for row in table[1:]] == [it["principal"] for it in told["access"]]
+        assert [row[0] for row in table[1:]] == [row["principal"] for row in it["access"]]
         assert "own principals count with every permission" in last
 
-    def test_a_weakened_guard_is_seen(self, weakened: Path) -> None:
-        done = command(weakened, "--stack", "prod", "--markdown")
-        assert (done.returncode, done.stderr) == (1, "")
-        _, claims, table, _ = read_comment(done.stdout)
+    def test_a_weakened_guard_is_seen(self, weakened: Told) -> None:
+        _, claims, table, _ = read_comment(weakened.rehearsal.to_markdown())
         assert [claim.partition(" ")[0] for claim in claims].count("FALSE") == 2
         assert claims[0].startswith("FALSE Nobody but the pipeline roles can move a tag")
         assert "not so: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in claims[0]
@@ -210,26 +170,26 @@ class TestForPullRequests:
 
     def test_so_is_whatever_else_fails(self, project: Path) -> None:
         program = project / "__main__.py"
-        program.write_text(program.read_text() + "\naws.s3.Bucket('bucket')\n")
+        program.write_text(program.read_text() + "\naws.sns.Topic('topic')\n")
         done = command(project, "--stack", "prod", "--markdown")
-        assert (done.returncode, done.stderr) == (1, "")
+        assert (done.exit_code, done.stderr) == (1, "")
         heading, failures, *rest = read_comment(done.stdout)
         assert (heading, rest) == ("Who can do what in the stack prod", [])
         assert failures[0].startswith("FAILED register: ")
-        assert "there is no aws:s3/bucket:Bucket" in failures[0]
+        assert "there is no aws:sns/topic:Topic" in failures[0]
 
     @pytest.mark.parametrize("options", [["--json"], ["--plan-only"], ["--json", "--plan-only"]])
     def test_it_goes_with_no_other_form(self, options: list[str]) -> None:
         done = command(ROOT, "--stack", "prod", "--markdown", *options)
-        assert (done.returncode, done.stdout) == (2, "")
+        assert (done.exit_code, done.stdout) == (2, "")
         assert "--markdown goes with neither --json nor --plan-only" in done.stderr
 
 
 class TestExitStatus:
-    def test_bad_settings(self, project: Path) -> None:
-        write(project, "dev", tagMutability="IMMUTABLE", pullAccounts={"dev": 444455556666})
+    def test_bad_settings(self, project: Path, write: Write) -> None:
+        write("dev", tagMutability="IMMUTABLE", pullAccounts={"dev": 444455556666})
         done = command(project, "--stack", "dev", "--json")
-        assert (done.returncode, done.stdout) == (2, "")
+        assert (done.exit_code, done.stdout) == (2, "")
         assert "Pulumi.dev.yaml: the container-images configuration has 2 problems" in done.stderr
         assert "Traceback" not in done.stderr
 
@@ -243,71 +203,110 @@ class TestExitStatus:
     )
     def test_wrong_usage(self, project: Path, args: list[str], said: str) -> None:
         done = command(project, *args)
-        assert (done.returncode, done.stdout) == (2, "")
+        assert (done.exit_code, done.stdout) == (2, "")
         assert said in done.stderr
 
-    def test_a_claim_that_does_not_hold(self, weakened: Path) -> None:
-        done = command(weakened, "--stack", "prod")
-        assert done.returncode == 1
-        assert "FALSE    Nobody but the pipeline roles can move a tag" in done.stdout
+    @pytest.mark.parametrize("form", ["--json", "--markdown"])
+    def test_a_claim_that_does_not_hold(
+        self, weakened: Told, monkeypatch: pytest.MonkeyPatch, form: str
+    ) -> None:
+        monkeypatch.setattr(cli, "rehearse", lambda *_, **__: weakened.rehearsal)
+        assert command(ROOT, "--stack", "prod", form).exit_code == 1
+        assert "FALSE    Nobody but the pipeline roles can move a tag" in weakened.text
         assert "not so: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in (
-            " ".join(done.stdout.split())
+            " ".join(weakened.text.split())
         )
 
     @pytest.mark.parametrize(
-        ("added", "said", "options"),
+        ("added", "said", "by", "options"),
         [
-            ("aws.s3.Bucket('bucket')", "there is no aws:s3/bucket:Bucket", []),
-            ("aws.ecr.Repository('a', name='-a')", "no default for the imageTagMutability of", []),
+            ("aws.sns.Topic('a')", "there is no aws:sns/topic:Topic", "simulated", []),
+            (
+                "aws.ecr.Repository('a', name='-a')",
+                "no default for the imageTagMutability of",
+                "simulated",
+                [],
+            ),
             (
                 "aws.iam.RolePolicy('a', name='a', role='none', policy='{}')",
                 "NoSuchEntity",
+                "moto",
                 ["--plan-only"],
             ),
         ],
     )
     def test_something_that_the_embedded_aws_does_not_have_or_take(
-        self, project: Path, added: str, said: str, options: list[str]
+        self, project: Path, added: str, said: str, by: str, options: list[str]
     ) -> None:
         """A failed act, in the one object that --json promises."""
         program = project / "__main__.py"
         program.write_text(program.read_text() + f"\n{added}\n")
         done = command(project, "--stack", "prod", "--json", *options)
-        assert (done.returncode, done.stderr) == (1, "")
-        told = json.loads(done.stdout)
-        [act] = told["acts"]
-        assert (act["act"], act["ok"]) == ("register", False)
+        assert (done.exit_code, done.stderr) == (1, "")
+        it = json.loads(done.stdout)
+        [act] = it["acts"]
+        assert (act["act"], act["ok"], act["by"]) == ("register", False, by)
         assert said in act["detail"]
-        assert told["resources"] == told["proofs"] == told["access"] == []
+        assert it["resources"] == it["proofs"] == it["access"] == []
 
-    def test_a_policy_that_the_evaluator_does_not_know(self, project: Path) -> None:
-        program = project / "__main__.py"
-        program.write_text(
-            program.read_text().replace(
-                "import pulumi\n",
-                "import pulumi\n"
-                "from policies import repository_policy as guard\n"
-                "denies = guard.denies\n"
-                "guard.denies = lambda it: [deny | {'Resource': '*'} for deny in denies(it)]\n",
-            )
+    def test_a_policy_that_the_evaluator_does_not_know(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        denies = repository_policy.denies
+        monkeypatch.setattr(
+            repository_policy,
+            "denies",
+            lambda it: [deny | {"Resource": "*"} for deny in denies(it)],
         )
-        done = command(project, "--stack", "prod", "--json")
-        assert (done.returncode, done.stderr) == (1, "")
-        told = json.loads(done.stdout)
-        assert [proof["proved"] for proof in told["proofs"]] == [False] * 7
-        assert told["access"] == []
+        it = told(ROOT, "prod")
+        assert not it.rehearsal.ok
+        assert [proof["proved"] for proof in it.json["proofs"]] == [False] * 7
+        assert it.json["access"] == []
+
+
+INTERRUPTED = """
+import runpy, signal, sys, time, importlib
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as a shell starts it
+
+def interrupt(*_, **__):
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(50)
+
+moment = {moment!r}
+if moment.startswith("import "):
+    module = moment.removeprefix("import ")
+    sys.addaudithook(lambda event, args: (event, args[0]) == ("import", module) and interrupt())
+else:
+    module, holder, name = moment.split(" ")
+    setattr(getattr(importlib.import_module(module), holder), name, interrupt)
+sys.argv = ["rehearsal", "--stack", "prod"]
+runpy.run_module("rehearsal", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "import rehearsal.cli",
+        "import moto",
+        # In the thread that creates resources, while the program runs in its event loop.
+        "rehearsal.embedded_aws EmbeddedAws new_resource",
+    ],
+)
+def test_an_interrupt_ends_it_in_one_line(moment: str) -> None:
+    done = process("-c", INTERRUPTED.format(moment=moment))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 class TestStacks:
-    @pytest.mark.parametrize("count", [1, 30])
-    def test_of_any_size(self, project: Path, count: int) -> None:
-        entries: dict[str, Any] = {f"team/app-{number}": {} for number in range(count)}
-        write(project, "sized", repositories=entries)
-        rehearsal = rehearse(read(project, "sized"), silent())
+    @pytest.mark.parametrize("count", [1, 12])
+    def test_of_any_size(self, project: Path, write: Write, count: int) -> None:
+        write("sized", repositories={f"team/app-{number}": {} for number in range(count)})
+        rehearsal = told(project, "sized").rehearsal
         assert rehearsal.ok
         assert len(rehearsal.update.resources) == 3 + 4 * count
 
-    def test_that_override_everything(self, project: Path) -> None:
+    def test_that_override_everything(self, project: Path, write: Write) -> None:
         everything = {
             "retention": [{"tags": "v*", "keepNewest": 3}, {"any": True, "keepNewest": 9}],
             "writeOnceTags": ["v*"],
@@ -319,51 +318,69 @@ class TestStacks:
             "import": True,
         }
         write(
-            project,
             "other",
             repositories={"everything": everything, "nothing": None, "a--b": {}},
             additionalPipelineRoles=["arn:aws:iam::444455556666:role/ci/push"],
             pullOrganization="o-exampleorgid",
             movableTags=["latest", "stable"],
         )
-        rehearsal = rehearse(read(project, "other"), silent())
-        assert rehearsal.ok
-        [imported] = [it for it in rehearsal.update.resources if it.import_id]
+        it = told(project, "other")
+        assert it.rehearsal.ok
+        [imported] = [it for it in it.rehearsal.update.resources if it.import_id]
         assert imported.name == "everything"
+        assert "everything  Repository, protected, retained, imported" in it.text
+
+
+class TestWarnings:
+    @pytest.fixture
+    def mutable(self, project: Path, write: Write) -> Told:
+        repositories: dict[str, Any] = {f"app-{number}": {} for number in range(5)}
+        repositories["kept"] = {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"}
+        write("open", tagMutability="MUTABLE", writeOnceTags=None, repositories=repositories)
+        return told(project, "open", plan_only=True)
+
+    def test_tags_that_are_left_open_are_warned_about(self, mutable: Told) -> None:
+        [warning] = mutable.json["warnings"]
+        assert "every tag in app-0, app-1, app-2 and 2 more" in warning
+        assert "kept" not in warning
+        assert f"warning {warning}" in " ".join(mutable.text.split())
+        assert mutable.rehearsal.ok, "it is the team's to decide"
+        assert max(len(line) for line in mutable.text.splitlines()) <= 80
+
+    def test_so_are_they_in_a_pull_request(self, mutable: Told) -> None:
+        _, claims, *_ = read_comment(mutable.rehearsal.to_markdown())
+        assert claims[0].startswith("warning A push can change which image a tag names")
+
+    def test_nothing_is_said_where_none_is_open(self, prod_told: Told) -> None:
+        assert prod_told.json["warnings"] == []
 
 
 class TestTheYear:
-    def test_it_is_told(self, told: dict[str, Any], done: subprocess.CompletedProcess[str]) -> None:
-        year = told["year"]
+    def test_it_is_told(self, prod_told: Told) -> None:
+        year = prod_told.json["year"]
         assert year["repository"] == "end-to-end-tests"
         assert year["stages"]["prod"]["kept"] == 50
         assert all(claim["holds"] for claim in year["claims"])
-        assert "end-to-end-tests after a year under its lifecycle policy" in done.stdout
+        assert "end-to-end-tests after a year under its lifecycle policy" in prod_told.text
 
-    def test_a_policy_that_loses_releases_fails(self, project: Path) -> None:
+    def test_a_policy_that_loses_releases_fails(self, project: Path, write: Write) -> None:
         """The second rule never comes to the releases: their merged- tags belong to the first."""
         retention = [
             {"tags": "merged-*", "expireAfterDays": 3},
             {"tags": "prod-*", "keepNewest": 50},
         ]
-        write(project, "short", retention=retention)
-        rehearsal = rehearse(read(project, "short"), silent())
+        write("short", retention=retention, repositories={"app": {}})
+        rehearsal = told(project, "short").rehearsal
         assert all(act.ok for act in rehearsal.acts)
         assert all(proof.proved for proof in rehearsal.proofs)
         assert not rehearsal.ok
         assert "- **FAILED** after a year: " in rehearsal.to_markdown()
 
-    def test_other_tags_are_another_year(self, project: Path) -> None:
-        other: dict[str, Any] = {"retention": [{"any": True, "keepNewest": 5}]}
-        for changes in (
-            {**other, "writeOnceTags": ["v*"]},
-            {**other, "tagMutability": "MUTABLE", "writeOnceTags": None},
-            {"movableTags": ["stable"]},
-        ):
-            write(project, "other", **changes)
-            rehearsal = rehearse(read(project, "other"), silent())
-            assert rehearsal.ok
-            assert "year" not in rehearsal.to_json()
+    def test_other_tags_are_another_year(self, project: Path, write: Write) -> None:
+        write("other", movableTags=["stable"], repositories={"app": {}})
+        it = told(project, "other")
+        assert it.rehearsal.ok
+        assert "year" not in it.json
 
 
 class TestTheReport:
@@ -371,13 +388,13 @@ class TestTheReport:
         out = io.StringIO()
         return Report(Console(file=out, width=80, force_terminal=terminal)), out
 
-    def test_a_thousand_components_are_not_listed_one_by_one(self, project: Path) -> None:
-        entries: dict[str, Any] = {f"app-{number:03}": {} for number in range(40)}
-        write(project, "large", repositories=entries)
-        report, out = self.report(terminal=False)
-        rehearse(read(project, "large"), report, plan_only=True)
-        assert "… and 31 more" in out.getvalue()
-        assert "app-039" not in out.getvalue()
+    def test_a_thousand_components_are_not_listed_one_by_one(
+        self, project: Path, write: Write
+    ) -> None:
+        write("large", repositories={f"app-{number:03}": {} for number in range(40)})
+        it = told(project, "large", plan_only=True)
+        assert "… and 31 more" in it.text
+        assert "app-039" not in it.text
 
     def test_a_bar_is_for_terminals(self) -> None:
         for terminal in (True, False):
@@ -391,9 +408,17 @@ class TestTheReport:
         report.over("prod", ok=False, seconds=1.0)
         assert out.getvalue().strip().startswith("FAILED   the stack prod does not do")
 
+    def test_nothing_is_explained_where_nothing_is_simulated(self) -> None:
+        report, out = self.report(terminal=False)
+        report.explain([Act(act="one", ok=True, detail="", by="moto")])
+        assert out.getvalue() == ""
+
 
 def test_a_rehearsal_in_which_an_act_failed_is_not_ok() -> None:
     update = Update(resources=[], outputs={}, seconds=0.0)
     for ok in (True, False):
-        acts = [Act(act="one", ok=True, detail=""), Act(act="other", ok=ok, detail="")]
+        acts = [
+            Act(act="one", ok=True, detail="", by="moto"),
+            Act(act="other", ok=ok, detail="", by="simulated"),
+        ]
         assert Rehearsal(stack="prod", update=update, acts=acts).ok is ok

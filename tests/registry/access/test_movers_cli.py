@@ -13,9 +13,9 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from policies.repository_policy import repository_policy
-from registry.__main__ import app
 from registry.access import movers_report
 from registry.aws.session import Aws
+from registry.cli import app
 from tests.registry.access.accounts import (
     ACCOUNT,
     CODEBUILD,

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from policies.document import to_json
 from policies.repository_policy import Access, repository_policy
-from registry.__main__ import app
 from registry.access import cli, policy_files, proofs, seen
 from registry.access.policy_files import Plan, read_plan
 from registry.access.seen import EVENTS, Denied, denied
 from registry.aws.session import Aws
+from registry.cli import app
 from tests.conftest import ROOT
 from tests.registry.aws.test_trail import page
 from tests.registry.builds import NAME, REGION

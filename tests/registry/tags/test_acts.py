@@ -12,6 +12,7 @@ from registry.tags.resolve import Resolved, resolve
 from registry.tags.rollback import Rollback, rollback
 from rehearsal import acts
 from rehearsal.embedded_aws import Repository
+from rehearsal.moto_fixes import TagRule
 from tests.registry.builds import NAME, place
 
 if TYPE_CHECKING:
@@ -107,6 +108,6 @@ def test_a_refusal_fails_an_act() -> None:
     def refuse() -> str:
         raise RefusedError("no")
 
-    assert list(acts._played("promote", [refuse])) == [
-        acts.Act(act="promote", ok=False, detail="no")
+    assert list(acts._played(TagRule(), "promote", [refuse])) == [
+        acts.Act(act="promote", ok=False, detail="no", by="moto")
     ]

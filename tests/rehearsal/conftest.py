@@ -1,0 +1,76 @@
+"""The rehearsal of the production stack, once for all tests that look at it."""
+
+import contextlib
+import io
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from rehearsal import cli
+from rehearsal.rehearse import Rehearsal, rehearse
+from rehearsal.report import Report
+from settings.stack_file import read
+from tests.conftest import ROOT
+
+
+@dataclass(frozen=True)
+class Told:
+    """A rehearsal, and what it says to people."""
+
+    rehearsal: Rehearsal
+    text: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return self.rehearsal.to_json()
+
+
+def told(project: Path, stack: str, *, plan_only: bool = False) -> Told:
+    """Rehearse a stack, as the command does, in 80 columns and without colour."""
+    out = io.StringIO()
+    report = Report(Console(file=out, width=80))
+    return Told(rehearse(read(project, stack), report, plan_only=plan_only), out.getvalue())
+
+
+@pytest.fixture(scope="session")
+def prod_told() -> Told:
+    return told(ROOT, "prod")
+
+
+def command(project: Path, *args: str) -> Result:
+    """The command with its options, in this process."""
+    with contextlib.chdir(project):
+        return CliRunner().invoke(cli.app, args, catch_exceptions=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project's own program and settings, in a place where stack files can be written."""
+    for name in ("Pulumi.yaml", "Pulumi.prod.yaml", "__main__.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(project: Path) -> Write:
+    """Writes the production stack under another name, with other values; None removes a key."""
+
+    def write(stack: str, **changes: Any) -> None:
+        contents = YAML(typ="safe", pure=True).load((ROOT / "Pulumi.prod.yaml").read_text())
+        for key, value in changes.items():
+            contents["config"].pop(f"container-images:{key}", None)
+            if value is not None:
+                contents["config"][f"container-images:{key}"] = value
+        YAML().dump(contents, project / f"Pulumi.{stack}.yaml")
+
+    return write

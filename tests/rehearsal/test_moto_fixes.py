@@ -1,0 +1,42 @@
+"""The private names of moto that the rehearsal stands on."""
+
+import inspect
+from typing import Any
+
+import moto.ecr.models
+import pytest
+from moto import mock_aws
+
+from rehearsal.moto_fixes import NAME_PATTERN, TAG_CHECK, moto_put_right
+
+
+def test_moto_still_has_what_is_put_right() -> None:
+    """Where this fails, look in the new moto for what took the name's place, or is right by now."""
+    check = inspect.signature(getattr(moto.ecr.models.ECRBackend, TAG_CHECK))
+    assert len(check.parameters) == 3, "the backend, the repository, the tag"
+    assert isinstance(getattr(moto.ecr.models, NAME_PATTERN), str)
+    for attribute in ("images", "image_tag_mutability", "image_tag_mutability_exclusion_filters"):
+        assert attribute in inspect.getsource(moto.ecr.models.Repository)
+
+
+def test_moto_still_asks_before_a_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def asks(_: Any, repository: Any, tag: str) -> list[Any]:
+        asked.append((repository.name, tag))
+        return []
+
+    monkeypatch.setattr(moto.ecr.models.ECRBackend, TAG_CHECK, asks)
+    with mock_aws():
+        backend = moto.ecr.models.ecr_backends["111122223333"]["eu-west-2"]
+        backend.create_repository("app", None, {}, {}, "MUTABLE", [])
+        backend.put_image("app", '{"mediaType": "x"}', "latest", digest="sha256:0")
+    assert asked == [("app", "latest")]
+
+
+@pytest.mark.parametrize("name", [TAG_CHECK, NAME_PATTERN])
+def test_a_name_that_is_gone_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    holder: Any = moto.ecr.models.ECRBackend if name == TAG_CHECK else moto.ecr.models
+    monkeypatch.delattr(holder, name)
+    with pytest.raises(AttributeError, match=name), moto_put_right(".*"):
+        pass
