@@ -95,6 +95,31 @@ class UnknownCommitError(ValueError):
     """An image whose tags do not tell, or do not agree, what it was built from."""
 
 
+def stages_in(written: Any) -> list[Stage]:
+    """The stages of a list of `{stage: NAME, tag: TEMPLATE}`, such as a file has it.
+
+    Raises InvalidInputError where it has another shape.
+    """
+    items = written if isinstance(written, list) else [written]
+    for position, it in enumerate(items):
+        if not (
+            isinstance(it, dict)
+            and it.keys() == {"stage", "tag"}
+            and all(isinstance(text, str) for text in it.values())
+        ):
+            raise InvalidInputError(
+                [
+                    Fault(
+                        where=(position,),
+                        value=it,
+                        rule="a convention is a list of stages, each with a name and a template",
+                        fix="write each as {stage: prod, tag: 'prod-{sha}-{epoch}'}",
+                    )
+                ]
+            )
+    return [Stage(name=it["stage"], template=it["tag"]) for it in items]
+
+
 class TagConvention:
     """The stages, and the tags that are read and written by them."""
 
@@ -109,6 +134,10 @@ class TagConvention:
     def __str__(self) -> str:
         """The templates, for a message."""
         return ", ".join(it.template for it in self.stages.values())
+
+    def to_data(self) -> list[dict[str, str]]:
+        """As the setting `tagConvention` and a file have it."""
+        return [{"stage": it.name, "tag": it.template} for it in self.stages.values()]
 
     @cached_property
     def tells_time(self) -> bool:
@@ -293,24 +322,33 @@ _LONGEST: Final = {"sha": 64, "epoch": 11, "date": 10, "semver": 20, "number": 1
 """Characters to reckon with. A version may be longer: ECR refuses a tag that is too long."""
 
 
-def faults_in(stages: Sequence[Stage]) -> Iterator[Fault]:
-    """Everything that is wrong with a convention, each fault under the stage's position."""
+STAGE_NAME: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
+STAGE_NAME_RULE: Final = "a stage is named with letters, digits, _ and -, a letter first"
+
+
+def faults_in(stages: Sequence[Stage | None]) -> Iterator[Fault]:
+    """Everything that is wrong with a convention, each fault under the stage's position.
+
+    None stands for a stage that is no stage at all, as has been told elsewhere.
+    """
     if not stages:
         yield Fault(
             where=(),
             value=[],
             rule="a convention has at least one stage",
-            fix="write one such as {stage: release, tag: 'v{semver}'}, or leave the key out",
+            fix="write it as [{stage: release, tag: 'v{semver}'}]",
         )
     sound: list[tuple[int, Stage]] = []
     first: dict[str, int] = {}
     for position, stage in enumerate(stages):
+        if stage is None:
+            continue
         faults = list(_faults_in_template(stage.template))
-        if not _NAME.fullmatch(stage.name):
+        if not STAGE_NAME.fullmatch(stage.name):
             yield Fault(
                 where=(position, "stage"),
                 value=stage.name,
-                rule="a stage is named with letters, digits, _ and -",
+                rule=STAGE_NAME_RULE,
                 fix="write one such as prod",
             )
         elif first.setdefault(stage.name, position) != position:
@@ -336,9 +374,6 @@ def faults_in(stages: Sequence[Stage]) -> Iterator[Fault]:
             )
 
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
-
-
 def _faults_in_template(template: str) -> Iterator[tuple[str, str]]:
     """Rule and fix of everything that is wrong with one template."""
     text, *rest = _PLACEHOLDER.split(template)
@@ -348,7 +383,10 @@ def _faults_in_template(template: str) -> Iterator[tuple[str, str]]:
         yield f"there is no placeholder {{{unknown[0]}}}", f"use {known}"
         return
     if not names:
-        yield "all tags of the stage would be the same", f"use one of {known}"
+        yield (
+            f"all tags of the stage would be the same without one of {known}",
+            "write one such as v{semver}",
+        )
         return
     if not set("".join(texts)) <= _TAG or texts[0].startswith((".", "-")):
         yield (

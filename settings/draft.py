@@ -15,6 +15,7 @@ from settings.model import (
     RetentionRule,
     Settings,
     StackSettings,
+    StageSettings,
 )
 
 Path = tuple[str | int, ...]
@@ -159,6 +160,8 @@ def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:
             model = PipelineRoleSettings
         case ("repositories", _, _):
             model = RepositorySettings
+        case ("tagConvention", *_):
+            model = StageSettings
         case _:
             model = RetentionRule
     keys = sorted(field.alias or name for name, field in model.model_fields.items())

@@ -1,21 +1,23 @@
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from policies.fault import InvalidInputError
 from policies.tag_convention import (
     ADR040,
+    Order,
     Stage,
     TagConvention,
     UniqueTag,
     UnknownCommitError,
     faults_in,
     movable_in,
+    stages_in,
     uncovered,
 )
 from policies.tag_mutability import TAG, matches
@@ -123,6 +125,48 @@ class TestWhateverTheConvention:
         ordered = [it.semver for it in SEMVER.unique_tags(f"v{it}" for it in versions)]
         for newer, older in itertools.combinations(ordered, 2):
             assert before(str(older), str(newer))
+
+    @given(st.data())
+    def test_times_are_in_one_order(self, data: st.DataObject) -> None:
+        """Of images with a time in every tag: each pair is ordered, and no three go in a circle."""
+        drawn = data.draw(
+            conventions.filter(
+                lambda it: (
+                    not list(faults_in(it))
+                    and len({frozenset({"epoch", "date"} & {*stage.placeholders}) for stage in it})
+                    == 1
+                )
+            )
+        )
+        convention = TagConvention(drawn)
+        assume(convention.tells_time)
+        tags = st.sampled_from(drawn).flatmap(lambda it: values_of(it).map(it.write))
+        images = [data.draw(st.lists(tags, min_size=1, max_size=2)) for _ in range(3)]
+
+        def compared(one: list[str], two: list[str]) -> int:
+            found = convention.order(one, two)
+            assert found
+            assert found[0] == "convention"
+            return found[1]
+
+        for one, two in itertools.permutations(images, 2):
+            assert compared(one, two) == -compared(two, one)
+        for one, two, three in itertools.permutations(images, 3):
+            if compared(one, two) <= 0 and compared(two, three) <= 0:
+                assert compared(one, three) <= 0
+
+
+def test_an_order_by_text_would_be_noticed() -> None:
+    """What the tests of the order look for: here the tenth build of a day is before the third."""
+
+    class ByText(TagConvention):
+        def order(self, tags: Iterable[str], other: Iterable[str]) -> tuple[Order, int]:
+            one, two = min(tags), min(other)
+            return "convention", (one > two) - (one < two)
+
+    assert ByText(stages(DATED.stages["build"].template)).order(
+        ["2026-11-24.3"], ["2026-11-24.10"]
+    ) != DATED.order(["2026-11-24.3"], ["2026-11-24.10"])
 
 
 # https://semver.org/#spec-item-11 has these in this order.
@@ -341,3 +385,16 @@ def test_a_movable_tag_that_a_stage_would_read_is_found() -> None:
         ("deadbeef", "{sha}"),
         ("v1.0.0", "v{semver}"),
     ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["prod", ["prod"], [{"stage": "a"}], [{"stage": "a", "tag": 1}], [{"a": "b"}], None, {}],
+)
+def test_a_convention_of_another_shape_is_refused(written: Any) -> None:
+    with pytest.raises(InvalidInputError, match="a list of stages, each with a name and a templ"):
+        stages_in(written)
+
+
+def test_a_convention_is_read_as_it_is_written() -> None:
+    assert stages_in(ADR040.to_data()) == list(ADR040.stages.values())
