@@ -19,6 +19,13 @@ ROOMS = {
     "registry.command": {"policies", "registry.aws"},
     "registry.interrupt": set[str](),
     "registry.terminal": set[str](),
+    "registry.stack.declared": {"policies", "settings", "registry.aws"},
+    "registry.targets": {
+        "policies",
+        "registry.aws",
+        "registry.command",
+        "registry.stack.declared",
+    },
     "registry.stack": {
         "policies",
         "settings",
@@ -32,6 +39,7 @@ ROOMS = {
         "policies",
         "registry.aws",
         "registry.command",
+        "registry.targets",
         "registry.terminal",
     },
     "registry.tags": {
@@ -40,6 +48,7 @@ ROOMS = {
         "registry.command",
         "registry.lifecycle",
         "registry.stack",
+        "registry.targets",
         "registry.terminal",
     },
     "registry.access": {
