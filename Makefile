@@ -62,7 +62,7 @@ bench: $(INSTALLED) ## measure the program's time per repository
 
 seen: $(INSTALLED) ## with an AWS account: who would be denied what they have done so far, by CloudTrail
 	@$(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json \
-	  | $(BIN)/python -m registry movers --seen --plan -
+	  | $(BIN)/python -m registry seen --plan -
 
 movers: $(INSTALLED) ## with an AWS account: fail if anybody but the pipeline roles of STACK could move a tag
 	@plan=$$(mktemp) && trap 'rm -f "$$plan"' EXIT \

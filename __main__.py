@@ -5,6 +5,7 @@ import pulumi_aws as aws
 
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
+from components.tag_audit import TagAudit
 from settings.program import load, whoami
 
 
@@ -28,6 +29,8 @@ def main() -> None:
         )
         for name in stack.repositories
     }
+    if stack.audit.trail:
+        TagAudit("tag-audit", stack.audit_args(account))
 
     pulumi.export("repositoryUrls", {name: it.repository_url for name, it in repositories.items()})
     pulumi.export("repositoryArns", {name: it.repository_arn for name, it in repositories.items()})

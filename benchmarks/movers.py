@@ -42,7 +42,7 @@ def evaluate(details: Document, policies: int) -> int:
             mover.principal
             for found in findings(account_of(details), repositories)
             for mover in found.movers
-            if mover.chains["moveTags"]
+            if mover.paths["moveTags"]
         }
     )
 

@@ -25,6 +25,14 @@ class Trust(TypedDict):
     """ARNs of the roles that may assume the role."""
 
 
+_GITHUB: Final = "token.actions.githubusercontent.com"
+
+
+def github_provider(trust: Trust) -> str:
+    """ARN of the account's OIDC provider for GitHub Actions."""
+    return f"arn:{trust['partition']}:iam::{trust['account_id']}:oidc-provider/{_GITHUB}"
+
+
 def trust_policy(trust: Trust) -> dict[str, Any]:
     """The policy that lets them assume the role.
 
@@ -33,7 +41,7 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
 
     Raises InvalidInputError where AWS would refuse the document for its length.
     """
-    partition, account_id = trust["partition"], trust["account_id"]
+    account_id = trust["account_id"]
     projects = sorted(trust["codebuild_projects"])
     subjects = sorted(trust["github_subjects"])
     roles = sorted(trust["roles"])
@@ -48,9 +56,8 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
             allow("CodeBuild", principal, ["sts:AssumeRole"]) | {"Condition": conditions}
         )
     if subjects:
-        issuer = "token.actions.githubusercontent.com"
-        claims = {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": subjects}
-        principal = {"Federated": f"arn:{partition}:iam::{account_id}:oidc-provider/{issuer}"}
+        claims = {f"{_GITHUB}:aud": "sts.amazonaws.com", f"{_GITHUB}:sub": subjects}
+        principal = {"Federated": github_provider(trust)}
         statements.append(
             allow("GitHubActions", principal, ["sts:AssumeRoleWithWebIdentity"])
             | {"Condition": {"StringEquals": claims}}

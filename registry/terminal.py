@@ -6,6 +6,8 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import Final
 
 Cell = str | tuple[str, str]
@@ -85,6 +87,13 @@ def working(what: str, after: float = 0.0) -> Iterator[None]:
         timer.cancel()
         timer.join()
         status.stop()
+
+
+def print_paragraph(text: str) -> None:
+    """A sentence or more on standard output: on a terminal within its width, else on one line."""
+    if sys.stdout.isatty():
+        text = fill(text, max(get_terminal_size().columns, _NARROWEST), break_on_hyphens=False)
+    print(text)  # noqa: T201 what a command tells
 
 
 def brief(text: str) -> str:

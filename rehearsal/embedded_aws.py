@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 from pydantic import TypeAdapter, ValidationError
 
+from rehearsal.embedded_audit import EmbeddedAudit
 from rehearsal.moto_fixes import TagRule, moto_put_right
 from settings import Account
 from settings.stack_file import StackFile, StackFileError
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
     from types_boto3_ecr.type_defs import RepositoryTypeDef
 
-COMPONENTS = ("container-images:index:ImageRepository", "container-images:index:PipelineRole")
+COMPONENTS = (
+    "container-images:index:ImageRepository",
+    "container-images:index:PipelineRole",
+    "container-images:index:TagAudit",
+)
 
 
 class NotEmbeddedError(Exception):
@@ -81,6 +86,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         self._sts = session.client("sts", **credentials)
         self._ecr = session.client("ecr", **credentials)
         self._iam = session.client("iam", **credentials)
+        self.audit = EmbeddedAudit(session, credentials)
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
@@ -143,6 +149,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             "aws:ecr/repositoryPolicy:RepositoryPolicy": self._repository_policy,
             "aws:iam/role:Role": self._role,
             "aws:iam/rolePolicy:RolePolicy": self._role_policy,
+            **self.audit.creators(),
         }
         if args.resource_id:
             creators = {

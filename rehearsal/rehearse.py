@@ -15,6 +15,7 @@ from registry.access.proofs import Proof, Row, alike, prove, table
 from registry.lifecycle.document import rules_in
 from rehearsal import program
 from rehearsal.acts import Act, adopt, intended, perform
+from rehearsal.audit_act import audited
 from rehearsal.comment import comment
 from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
 from rehearsal.report import Report
@@ -107,6 +108,8 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             report.heading("ADR040 acted out")
             acts = perform(aws, rehearsal.update, found, wanted, configured)
             _act(rehearsal, acts, report)
+            if configured.audit.trail:
+                _act(rehearsal, [audited(aws.audit, configured, aws.account)], report)
     if act_and_prove:
         _act(rehearsal, adopt(stack, configured), report)
         report.explain(rehearsal.acts)

@@ -37,7 +37,7 @@ def verdict(proof: Proof, quote: Callable[[str], str] = str) -> tuple[str, str]:
     if found := proof.counterexample:
         action, resource, principal = map(quote, (found.action, found.resource, found.principal))
         return "FALSE", f"not so: {action} on {resource} by {principal}"
-    return "FALSE", f"not known: the evaluator cannot read a policy's {quote(proof.beyond)}"
+    return "FALSE", f"not known: the evaluator cannot read a policy's {quote(proof.not_modelled)}"
 
 
 def abilities(row: Row) -> list[str]:

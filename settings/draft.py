@@ -10,12 +10,14 @@ from pydantic import ValidationError
 from policies.fault import ABSENT, Fault
 from settings.model import (
     Account,
+    AuditSettings,
     PipelineRoleSettings,
     RepositorySettings,
     RetentionRule,
     Settings,
     StackSettings,
     StageSettings,
+    as_written,
 )
 
 Path = tuple[str | int, ...]
@@ -138,8 +140,9 @@ _INHERITED: Final = {
 def _completed(written: Mapping[str, Any]) -> dict[str, Any]:
     completed: dict[str, Any] = {}
     for name, field in StackSettings.model_fields.items():
-        default = ABSENT if field.is_required() else field.default
-        completed[field.alias or name] = list(default) if isinstance(default, tuple) else default
+        completed[field.alias or name] = (
+            ABSENT if field.is_required() else as_written(field.default)
+        )
     completed |= written
     entries = completed["repositories"]
     if isinstance(entries, dict):
@@ -158,6 +161,8 @@ def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:
             model: type[Settings] = StackSettings
         case ("pipelineRole", _):
             model = PipelineRoleSettings
+        case ("audit", _):
+            model = AuditSettings
         case ("repositories", _, _):
             model = RepositorySettings
         case ("tagConvention", *_):

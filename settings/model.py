@@ -1,7 +1,7 @@
 """The settings of a stack: what the program is given, valid and frozen."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -12,6 +12,7 @@ from policies.tag_mutability import exclusion_filters, left_open, overwriting_wa
 from settings.values import (
     CodeBuildProjectArns,
     Count,
+    EmailAddresses,
     Flag,
     GitHubSubjects,
     KmsKeyArn,
@@ -29,6 +30,7 @@ from settings.values import (
     RolePath,
     StageName,
     TagTemplate,
+    Trail,
     WriteOnceTags,
     like,
 )
@@ -36,6 +38,7 @@ from settings.values import (
 if TYPE_CHECKING:  # so that who only reads settings does not load Pulumi
     from components.image_repository import ImageRepositoryArgs
     from components.pipeline_role import PipelineRoleArgs
+    from components.tag_audit import TagAuditArgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,13 @@ class Settings(BaseModel):
     """What the models share: camelCase keys, no other keys, no changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+def as_written(default: Any) -> Any:
+    """A default as it is written in YAML."""
+    if isinstance(default, Settings):
+        return default.model_dump(by_alias=True, exclude_defaults=True)
+    return list(default) if isinstance(default, tuple) else default
 
 
 class RetentionRule(Settings):
@@ -130,6 +140,14 @@ class RepositorySettings(Settings):
     import_existing: Flag = Field(default=False, alias="import")
 
 
+class AuditSettings(Settings):
+    """Who is told of unexpected changes, and by which trail they are known."""
+
+    trail: Trail = ""
+    """Empty where there is no audit."""
+    email: EmailAddresses = ()
+
+
 _STAGE: Final = {"stage": "release", "tag": "v{semver}"}
 
 
@@ -157,6 +175,7 @@ class StackSettings(Settings):
     pull_organization: OrganizationId = ""
     lambda_pull: Flag = False
     retention: Retention = ()
+    audit: Annotated[AuditSettings, like({"trail": "existing"})] = AuditSettings()
 
     @property
     def convention(self) -> TagConvention:
@@ -206,3 +225,22 @@ class StackSettings(Settings):
                 for name, it in self.repositories.items()
             }
         )
+
+    def audit_args(self, account: Account) -> "TagAuditArgs":
+        """What the component takes, where there is an audit."""
+        role = self.pipeline_role
+        return {
+            "audit": {
+                "partition": account.partition,
+                "account_id": account.id,
+                "region": account.region,
+                "repositories": list(self.repositories),
+                "movable_tags": list(self.movable_tags),
+                "pipeline_roles": self.pipeline_roles_in(account),
+                "administrator_roles": list(self.administrator_roles),
+                "created_role": role.arn_in(account) if role.name else "",
+                "trust": role.to_args(account)["trust"],
+            },
+            "trail": self.audit.trail,
+            "email": list(self.audit.email),
+        }

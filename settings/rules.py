@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from policies import retention
+from policies.event_patterns import IAM_REGIONS, event_rules
 from policies.fault import Fault, InvalidInputError, key_at
 from policies.repository_policy import repository_policy
 from policies.tag_convention import ADR040, Stage, faults_in, movable_in, uncovered
@@ -27,6 +28,7 @@ def shared_faults(draft: Draft) -> Iterator[Fault]:
         _roles,
         _places,
         _accounts,
+        _audit,
         _mutability,
         _tags,
         _retention,
@@ -138,6 +140,19 @@ def _accounts(draft: Draft) -> Broken:
             yield where, rule, "leave it out"
 
 
+def _audit(draft: Draft) -> Broken:
+    """The audit has a trail, in a partition of which it is known where IAM's events arrive."""
+    audit, partition = draft.values["audit"], draft.account.partition
+    if audit and "trail" not in audit:
+        yield ("audit", "trail"), "this key is required", "write existing or create"
+    emails = [email for _, email in draft.listed("audit", "email")]
+    if twice := sorted({it for it in emails if emails.count(it) > 1}):
+        yield ("audit", "email"), f"{', '.join(twice)} is written twice", "write it once"
+    if audit and partition not in IAM_REGIONS:
+        rule = f"in the partition {partition} it is not known in which Region IAM's events arrive"
+        yield ("audit",), rule, f"leave audit out; known are {', '.join(sorted(IAM_REGIONS))}"
+
+
 def _mutability(draft: Draft) -> Broken:
     """Tag mutability and patterns fit each other, and no tag is both movable and write-once.
 
@@ -228,6 +243,9 @@ def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
         lambda: repository_policy(settings.repository_args(longest, account)["access"]),
         lambda: trust_policy(settings.pipeline_role.to_args(account)["trust"]),
     ]
+    if settings.audit.trail:
+        watched = settings.audit_args(account)["audit"]
+        documents.append(lambda: event_rules("tag-audit", watched))
     for document in documents:
         try:
             document()

@@ -187,11 +187,20 @@ WriteOncePattern = Annotated[
 StageName = Annotated[str, _text("prod", (STAGE_NAME.pattern, STAGE_NAME_RULE))]
 TagTemplate = Annotated[
     str,
-    _text("prod-{sha}-{epoch}", (r"(?s).*\{.*", "must be text with a placeholder such as {sha}")),
+    _text("v{semver}", (r"(?s).*\{.*", "must be text with a placeholder such as {sha}")),
 ]
 """`policies.tag_convention` has its other rules."""
 RetainedTags = Annotated[str, _text("prod-*", (r"(?s).*", "must be a tag pattern"))]
 """`policies.retention` has its rules."""
+
+Trail = Annotated[str, _text("existing", ("existing|create", "must be existing or create"))]
+"""`existing`: a trail of this account and Region sends its events to EventBridge. `create`: the
+stack makes one."""
+_EMAIL: Final = (r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", "must be an e-mail address")
+EmailAddresses = Annotated[
+    tuple[Annotated[str, _text("platform@example.org", _EMAIL)], ...],
+    like(["platform@example.org"]),
+]
 
 
 def _not_immutable(value: object) -> object:

@@ -15,16 +15,18 @@ from settings.stack_file import StackFile, read
 
 ROOT = Path(__file__).parents[1]
 
-# The same examples in every run, however slow the machine, and nothing kept between runs.
-hypothesis.settings.register_profile(
-    "deterministic",
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=60,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("deterministic")
+# The same examples in every run, however slow the machine, and nothing kept between runs. With
+# HYPOTHESIS_PROFILE=nightly more of them, and others each time.
+for profile, examples in {"deterministic": 40, "nightly": 1_000}.items():
+    hypothesis.settings.register_profile(
+        profile,
+        derandomize=profile == "deterministic",
+        deadline=None,
+        database=None,
+        max_examples=examples,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "deterministic"))
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,22 @@ def prod() -> StackFile:
     return read(ROOT, "prod")
 
 
+AUDIT_TYPES = (
+    "aws:cloudwatch/eventRule:EventRule",
+    "aws:cloudwatch/eventTarget:EventTarget",
+    "aws:sns/topicSubscription:TopicSubscription",
+    "aws:sqs/queue:Queue",
+    "aws:kms/alias:Alias",
+    "aws:cloudtrail/trail:Trail",
+    "aws:s3/bucket:Bucket",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketVersioning:BucketVersioning",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    "aws:s3/bucketPolicy:BucketPolicy",
+)
+
+
 class Cloud(pulumi.runtime.Mocks):
     """Answers as AWS would, and keeps what it was asked. Whatever it does not know, it refuses."""
 
@@ -88,8 +106,12 @@ class Cloud(pulumi.runtime.Mocks):
                 "arn": f"arn:aws:iam::111122223333:role{args.inputs.get('path')}{args.name}"
             },
             "aws:iam/rolePolicy:RolePolicy": {},
+            "aws:kms/key:Key": {"keyId": f"{args.name}-id"},
+            "aws:sns/topic:Topic": {"arn": f"arn:aws:sns:eu-west-2:111122223333:{args.name}"},
+            **{kind: {} for kind in AUDIT_TYPES},
             "container-images:index:ImageRepository": {},
             "container-images:index:PipelineRole": {},
+            "container-images:index:TagAudit": {},
         }[args.typ]
         return (args.name, args.inputs | computed) if self.computed else (None, args.inputs)
 

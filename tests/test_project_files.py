@@ -1,6 +1,5 @@
 """Pulumi.yaml and the stack files, as the Pulumi CLI reads them before the program runs."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ruamel.yaml import YAML
 
 import settings
 from settings import Account, StackSettings
+from settings.model import as_written
 from settings.stack_file import read
 from tests.conftest import ROOT
 
@@ -53,7 +53,7 @@ def test_an_optional_key_has_the_models_default_and_a_required_one_has_none(key:
     if "default" in declared:
         default = declared["default"]
         assert isinstance(default, TYPES[declared["type"]])
-        assert json.dumps(default) == json.dumps(field.default)
+        assert default == as_written(field.default)
 
 
 def test_the_keys_that_are_text_are_those_that_are_declared_so() -> None:

@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from policies.tag_convention import ADR040
 from settings import StackSettings
+from settings.model import as_written
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -45,9 +46,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
         elif field.default == ADR040.to_data():
             assert shown == "ADR040's"
         else:
-            default = field.default
-            as_written = YAML(typ="safe", pure=True).load(shown)
-            assert as_written == (list(default) if isinstance(default, tuple) else default)
+            assert YAML(typ="safe", pure=True).load(shown) == as_written(field.default)
 
 
 def test_every_command_of_make_that_is_named_exists() -> None:

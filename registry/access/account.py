@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from policies.fault import ABSENT, Fault, InvalidInputError
-from registry.access.evaluation import NO_POLICY, Policy, UnreadablePolicyError, account_in, parse
+from registry.access.policy import NO_POLICY, Policy, UnreadablePolicyError, account_in, parse
 
 COMMAND: Final = "aws iam get-account-authorization-details"
 
@@ -65,7 +65,7 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
+class Listing:
     """What IAM lists of one account, or of several."""
 
     identities: tuple[Identity, ...]
@@ -79,7 +79,7 @@ class Account:
         return frozenset(it for it in held if it is not None)
 
 
-def read_account(text: str) -> Account:
+def read_account(text: str) -> Listing:
     """The account that `aws iam get-account-authorization-details` prints.
 
     Raises InvalidInputError with everything that is missing: without a policy of somebody's, what
@@ -100,13 +100,13 @@ def read_account(text: str) -> Account:
     return account_of(written)
 
 
-def account_of(details: Any) -> Account:
+def account_of(details: Any) -> Listing:
     """The account in a response of GetAccountAuthorizationDetails, all of its pages in one.
 
     Raises InvalidInputError as `read_account` does.
     """
     try:
-        listing = _Listing.model_validate(details)
+        listing = _Details.model_validate(details)
     except ValidationError as error:
         raise InvalidInputError(
             [
@@ -130,7 +130,7 @@ def account_of(details: Any) -> Account:
     }
     groups = {it.name: it for it in listing.groups}
     everybody: list[_Role | _User] = [*listing.roles, *listing.users]
-    return Account(
+    return Listing(
         identities=tuple(
             _identity(it, [groups[name] for name in it.groups], policies) for it in everybody
         ),
@@ -138,9 +138,9 @@ def account_of(details: Any) -> Account:
     )
 
 
-def merged(accounts: list[Account]) -> Account:
+def merged(accounts: list[Listing]) -> Listing:
     """Several listings as one."""
-    return Account(
+    return Listing(
         identities=tuple(it for account in accounts for it in account.identities),
         managed={arn: it for account in accounts for arn, it in account.managed.items()},
     )
@@ -215,7 +215,7 @@ class _Managed(_Written):
     versions: tuple[_Version, ...] = Field(default=(), alias="PolicyVersionList")
 
 
-class _Listing(_Written):
+class _Details(_Written):
     users: tuple[_User, ...] = Field(alias="UserDetailList")
     roles: tuple[_Role, ...] = Field(alias="RoleDetailList")
     # What these lack is found missing with whoever has it.
@@ -225,7 +225,7 @@ class _Listing(_Written):
     next_token: str | None = Field(default=None, alias="NextToken")
 
 
-def _missing(listing: _Listing) -> Iterator[Fault]:
+def _missing(listing: _Details) -> Iterator[Fault]:
     """What is referred to and does not stand there."""
     whole = f"print all of it with {COMMAND}, without --filter, --max-items and --no-paginate"
     if listing.is_truncated or listing.next_token:

@@ -1,11 +1,12 @@
-"""The commands about who may do what: movers."""
+"""The commands about who may do what: movers, seen, organization."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from policies.document import to_json
 from policies.fault import InvalidInputError
 from registry.aws import reference
 from registry.aws.errors import RefusedError
@@ -28,7 +29,7 @@ from registry.command import (
 from registry.terminal import tracked, working
 
 if TYPE_CHECKING:
-    from registry.access.account import Account
+    from registry.access.account import Listing
     from registry.access.policy_files import Plan
 
 app = typer.Typer()
@@ -47,24 +48,27 @@ def _principal(text: str) -> str:
     return text
 
 
+_PLAN: Final = file_option(
+    "All repositories of a stack, with the policies that it plans for them: what python "
+    "-m rehearsal --plan-only --json prints; - is standard input."
+)
+PlanOption = Annotated[Path | None, _PLAN]
+RequiredPlanOption = Annotated[Path, _PLAN]
+OptionalRepository = Annotated[
+    Reference | None,
+    typer.Argument(
+        parser=repository_of,
+        metavar="REPOSITORY",
+        help="Name, ARN or URI of the repository, instead of a plan's.",
+        show_default=False,
+    ),
+]
+
+
 @app.command(name="movers")
 def movers_command(
-    repository: Annotated[
-        Reference | None,
-        typer.Argument(
-            parser=repository_of,
-            metavar="REPOSITORY",
-            help="Name, ARN or URI of the repository. Not with --plan and --repository-arn.",
-            show_default=False,
-        ),
-    ] = None,
-    plan: Annotated[
-        Path | None,
-        file_option(
-            "All repositories of a stack, with the policies that it plans for them: what python "
-            "-m rehearsal --plan-only --json prints; - is standard input."
-        ),
-    ] = None,
+    repository: OptionalRepository = None,
+    plan: PlanOption = None,
     repository_arn: Annotated[
         str | None,
         typer.Option(
@@ -106,26 +110,13 @@ def movers_command(
             show_default=False,
         ),
     ] = None,
-    seen: Annotated[
-        bool,
-        typer.Option(
-            "--seen",
-            help="Instead: who has, by CloudTrail, done what the planned policy would deny them. "
-            "With --plan, or REPOSITORY and --repository-policy.",
-        ),
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say who could move a tag, delete an image or change the guard, and by which steps.
 
-    Every role and user of the account counts, with all that they could do by becoming others: by
-    assuming roles, passing them to compute, rewriting trusts and policies, making them anew.
+    Every role and user of the account counts, with all privilege-escalation paths: assuming roles,
+    passing them to compute, changing trust policies and permissions, making roles anew.
     """
-    if seen:
-        if repository_arn or authorization_details or scp or only:
-            raise typer.BadParameter("--seen asks CloudTrail, and takes no other files than a plan")
-        _movers_seen(repository, plan, repository_policy, as_json=as_json)
-        return
     if sum(it is not None for it in (repository, plan, repository_arn)) != 1:
         raise typer.BadParameter("give one of REPOSITORY, --plan and --repository-arn")
     if plan and repository_policy:
@@ -148,14 +139,15 @@ def movers_command(
             movers.Guarded(arn=arn, text=json.dumps(policy))
             for arn, policy in planned.policies.items()
         ]
-        with working("Looking for ways"):
+        with working("Looking for privilege-escalation paths"):
             found = movers.findings(account.merged(files), asked, tuple(levels))
             proofs = [movers.proofs(it) for it in asked]
     if as_json:
         told = [movers_report.movers_json(*it) for it in zip(found, proofs, strict=True)]
         print_object({"repositories": told} if plan else told[0], "", as_json=True)
     else:
-        movers_report.print_movers(found, proofs)
+        bare = [arn for arn, policy in planned.policies.items() if not policy.get("Statement")]
+        movers_report.print_movers(found, proofs, bare)
     if only and not all(it.is_home for it in found):
         say(
             "the roles and users of the account that holds the repository are not given: who could "
@@ -190,7 +182,7 @@ def _asked(
     return Plan(policies={arn: document}), aws
 
 
-def _account(aws: Aws) -> "Account":
+def _account(aws: Aws) -> "Listing":
     """The live account. Raises RefusedError where a part of it is missing."""
     from registry.access.account import account_of  # noqa: PLC0415
 
@@ -200,20 +192,28 @@ def _account(aws: Aws) -> "Account":
         raise RefusedError(f"the account's authorization details: {faults(error)}") from None
 
 
-def _movers_seen(
-    repository: Reference | None, plan: Path | None, policy: Path | None, *, as_json: bool
+@app.command(name="seen")
+def seen_command(
+    repository: OptionalRepository = None,
+    plan: PlanOption = None,
+    repository_policy: Annotated[
+        Path | None,
+        file_option("The policy that is planned for REPOSITORY; - is standard input."),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
+    """Say who has done what a planned policy would deny them, by CloudTrail."""
+    if (plan is None) is (repository is None) or (repository is None) is not (
+        repository_policy is None
+    ):
+        raise typer.BadParameter("give --plan, or REPOSITORY and --repository-policy")
     from registry.access import seen_output  # noqa: PLC0415
-    from registry.access.proofs import NotModelledError  # noqa: PLC0415
+    from registry.access.policy import NotModelledError  # noqa: PLC0415
     from registry.access.seen import EVENTS, denied  # noqa: PLC0415
 
-    if (plan is None) is not (repository is not None and policy is not None) or (
-        plan and (repository or policy)
-    ):
-        raise typer.BadParameter("--seen needs --plan, or REPOSITORY and --repository-policy")
     since = earliest()
     with reported(str(repository or "the plan's repositories")):
-        planned, aws = _asked(repository, plan, None, policy)
+        planned, aws = _asked(repository, plan, None, repository_policy)
         account, _ = aws.caller()
         try:
             trail = trail_of(aws, account, planned.account_id)
@@ -225,3 +225,33 @@ def _movers_seen(
         print_object(seen_output.seen_json(planned, since, found), "", as_json=True)
     else:
         seen_output.print_seen(planned, since, found)
+
+
+@app.command(name="organization")
+def organization_command(plan: RequiredPlanOption, as_json: JsonOption = False) -> None:
+    """Print the two policies with which an AWS organization stops what no repository policy can.
+
+    A service control policy and a resource control policy for the stack, each on one line as
+    Organizations is to be sent it, and the proofs about them. Nothing is attached.
+    """
+    from registry.access.organization import policies_for  # noqa: PLC0415
+    from registry.access.policy_files import read_plan  # noqa: PLC0415
+
+    with reported("the plan"):
+        planned = read(plan, read_plan)
+        try:
+            found = policies_for(planned)
+        except InvalidInputError as error:
+            raise RefusedError(faults(error)) from None
+    told = {
+        "serviceControlPolicy": found.service_control_policy,
+        "resourceControlPolicy": found.resource_control_policy,
+        "proofs": [it.to_json() for it in found.proofs],
+    }
+    lines = [to_json(found.service_control_policy), to_json(found.resource_control_policy)]
+    print_object(told, "\n".join(lines), as_json=as_json)
+    for it in found.proofs:
+        if not as_json or not it.proved:
+            say(str(it))
+    if not all(it.proved for it in found.proofs):
+        raise typer.Exit(FAILED)

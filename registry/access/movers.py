@@ -2,35 +2,35 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from registry.access.account import Account, Identity
-from registry.access.evaluation import (
+from policies.repository_policy import Access
+from registry.access.account import Identity, Listing
+from registry.access.escalations import Escalations
+from registry.access.evaluation import Principal
+from registry.access.paths import EscalationPath, EscalationPaths, Network, Target
+from registry.access.policy import (
     ANY,
     EVERYTHING,
     FEDERATED,
+    PRINCIPAL_ARN,
     SERVICE,
     Policy,
-    Principal,
     account_in,
     fits,
     is_pattern,
     parse,
 )
-from registry.access.paths import Chain, Chains, Network, Target
 from registry.access.proofs import (
     CHANGE_GUARD,
     DELETE_IMAGES,
     MOVE_TAGS,
     Claim,
     Proof,
+    access_of,
     alike,
     prove,
 )
-from registry.access.ways import Ways
-
-if TYPE_CHECKING:
-    from policies.repository_policy import Access
 
 ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "moveTags": MOVE_TAGS,
@@ -42,16 +42,16 @@ ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Mover:
-    """What somebody can do, by themselves or by becoming others."""
+    """What a principal can do, by itself or by a privilege-escalation path."""
 
     principal: str
-    chains: Mapping[str, Chain | None]
+    paths: Mapping[str, EscalationPath | None]
     """The shortest way to each ability, by its name; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entrance:
-    """Somebody outside of the account whom the trust policy of an able role lets in."""
+    """Somebody outside of the account whom the trust policy of an able role allows to assume it."""
 
     role: str
     trusts: str
@@ -107,8 +107,15 @@ class Guarded:
             value
             for statement in self.policy.statements
             for condition in statement.conditions
-            if condition.key == _PRINCIPAL_ARN
+            if condition.key == PRINCIPAL_ARN
             for value in condition.values
+        )
+
+    @property
+    def access(self) -> Access:
+        """The access that its policy's Denies leave: to those whom they exempt."""
+        return access_of(
+            self.arn, self.exempted("ecr:PutImage"), self.exempted("ecr:SetRepositoryPolicy")
         )
 
     def exempted(self, action: str) -> list[str]:
@@ -118,7 +125,7 @@ class Guarded:
             for value in self.listed
             if _is_exact(value)
             and any(
-                condition.key == _PRINCIPAL_ARN
+                condition.key == PRINCIPAL_ARN
                 and "Not" in condition.operator
                 and value in condition.values
                 for statement in self.policy.about(action)
@@ -126,9 +133,6 @@ class Guarded:
                 if not statement.allows
             )
         )
-
-
-_PRINCIPAL_ARN: Final = "aws:principalarn"
 
 
 def _is_exact(arn: str) -> bool:
@@ -141,16 +145,7 @@ _KINDS: Final = ("role/", "user/")
 
 def proofs(repository: Guarded) -> list[Proof]:
     """What holds of everybody, whether listed or not: nobody but those whom the policy exempts."""
-    access: Access = {
-        "partition": repository.partition,
-        "region": repository.arn.split(":")[3],
-        "account_id": repository.account,
-        "pipeline_roles": repository.exempted("ecr:PutImage"),
-        "administrator_roles": repository.exempted("ecr:SetRepositoryPolicy"),
-        "pull_accounts": [],
-        "pull_organization": "",
-        "lambda_pull": False,
-    }
+    access = repository.access
     claims = [Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH]
     # Of nobody everything is true.
     claims += [Claim.PUSHED] if access["pipeline_roles"] else []
@@ -159,7 +154,7 @@ def proofs(repository: Guarded) -> list[Proof]:
 
 
 def findings(
-    account: Account, repositories: Sequence[Guarded], scps: tuple[Policy, ...] = ()
+    account: Listing, repositories: Sequence[Guarded], scps: tuple[Policy, ...] = ()
 ) -> list[Findings]:
     """Who could do what to each repository, and how.
 
@@ -167,7 +162,7 @@ def findings(
     the organization. Repositories for which no policy makes a difference are evaluated once.
     """
     listed = frozenset[str]().union(*(it.listed for it in repositories))
-    ways = Ways(account, listed, scps, {it.account for it in repositories})
+    ways = Escalations(account, listed, scps, {it.account for it in repositories})
     network = Network(ways.all)
     policies = (*account.policies, *account.managed.values(), *scps)
     patterns = {
@@ -185,7 +180,7 @@ def findings(
 
 def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
     """Who else could move a tag in any of the repositories."""
-    able = {mover.principal for it in found for mover in it.movers if mover.chains["moveTags"]}
+    able = {mover.principal for it in found for mover in it.movers if mover.paths["moveTags"]}
     return sorted(able.difference(only))
 
 
@@ -205,19 +200,19 @@ def _of(arn: str, found: Findings) -> Findings:
         return found
 
     def said_of(mover: Mover) -> Mover:
-        chains = {
-            ability: chain and (*chain[:-1], replace(chain[-1], resource=arn))
-            for ability, chain in mover.chains.items()
+        paths = {
+            ability: path and (*path[:-1], replace(path[-1], resource=arn))
+            for ability, path in mover.paths.items()
         }
-        return replace(mover, chains=chains)
+        return replace(mover, paths=paths)
 
     movers = tuple(said_of(it) for it in found.movers)
     return replace(found, repository=arn, movers=movers, root=said_of(found.root))
 
 
 def _findings(
-    account: Account,
-    ways: Ways,
+    account: Listing,
+    ways: Escalations,
     network: Network,
     repository: Guarded,
     scps: tuple[Policy, ...],
@@ -228,25 +223,25 @@ def _findings(
     )
     target = Target(repository.arn, repository.policy, ABILITIES)
     outsiders = list(_outsiders(account, repository))
-    chains = Chains(network, target, [*ways.principals.values(), *outsiders, the_root])
+    paths = EscalationPaths(network, target, [*ways.principals.values(), *outsiders, the_root])
     movers = []
     for it in account.identities:
         principal = ways.principals[it.arn]
         # Only its service assumes a service-linked role, and does with it what it is for.
-        of = chains.directly_of if it.is_service_linked else chains.of
-        movers.append(Mover(principal=it.arn, chains=of(principal)))
-    able = {it.principal for it in movers if any(it.chains.values())}
+        of = paths.directly_of if it.is_service_linked else paths.of
+        movers.append(Mover(principal=it.arn, paths=of(principal)))
+    able = {it.principal for it in movers if any(it.paths.values())}
     for outsider in outsiders:
-        mover = Mover(principal=outsider.shown, chains=chains.of(outsider))
+        mover = Mover(principal=outsider.shown, paths=paths.of(outsider))
         # Others' roles that are let in nowhere near are not worth a line.
-        if any(mover.chains.values()) or outsider.arn in repository.listed:
+        if any(mover.paths.values()) or outsider.arn in repository.listed:
             movers.append(mover)
     homes = {it.account for it in account.identities}
     return Findings(
         repository=repository.arn,
         like=repository.arn,
         movers=tuple(movers),
-        root=Mover(principal=root, chains=chains.of(the_root)),
+        root=Mover(principal=root, paths=paths.of(the_root)),
         is_home=repository.account in homes,
         missing=tuple(
             it
@@ -259,7 +254,7 @@ def _findings(
     )
 
 
-def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
+def _outsiders(account: Listing, repository: Guarded) -> Iterator[Principal]:
     """Whom a policy lets in from outside: other accounts, services, anybody of a federation.
 
     What their own accounts allow them is not known: so it is everything.
@@ -267,7 +262,7 @@ def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
     partition = repository.partition
     homes = {it.account for it in account.identities}
     named = repository.listed.union(
-        repository.policy.lets_in, *(it.trust.lets_in for it in account.identities)
+        repository.policy.admitted, *(it.trust.admitted for it in account.identities)
     )
     exact = sorted(it for it in named if _is_exact(it) and account_in(it) not in homes)
     for arn in exact:
@@ -284,7 +279,7 @@ def _outsiders(account: Account, repository: Guarded) -> Iterator[Principal]:
         )
     for name in sorted(named):
         if name.startswith(FEDERATED) or (
-            name.startswith(SERVICE) and name in repository.policy.lets_in
+            name.startswith(SERVICE) and name in repository.policy.admitted
         ):
             yield Principal(arn="", account="", named=name)
 

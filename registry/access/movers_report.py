@@ -1,4 +1,4 @@
-"""What `movers` tells: JSON for machines, tables and chains for people."""
+"""What `movers` tells: JSON for machines, tables and paths for people."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from registry.access.evaluation import account_in
 from registry.access.movers import Entrance, Findings, Mover
-from registry.access.paths import Chain, Step
+from registry.access.paths import EscalationPath, Step
+from registry.access.policy import account_in
 from registry.access.proofs import Proof
+from registry.terminal import print_table
 
 NOT_MODELLED: Final = (
     "service control policies other than those given with --scp, and resource control policies",
@@ -67,20 +67,28 @@ def _mover_json(mover: Mover) -> dict[str, Any]:
         "principal": mover.principal,
         **{
             ability: {
-                "can": chain is not None,
+                "can": path is not None,
                 "steps": [
                     {"principal": it.principal, "action": it.action, "resource": it.resource}
-                    for it in chain or ()
+                    for it in path or ()
                 ],
             }
-            for ability, chain in mover.chains.items()
+            for ability, path in mover.paths.items()
         },
     }
 
 
-def print_movers(found: Sequence[Findings], proofs: Sequence[Sequence[Proof]]) -> None:
-    """Who could do what, how, and what is not known. Once for repositories that are alike."""
+def print_movers(
+    found: Sequence[Findings], proofs: Sequence[Sequence[Proof]], without_policy: Sequence[str] = ()
+) -> None:
+    """Who could do what, how, and what is not known. Once for repositories that are alike.
+
+    `without_policy` are the ARNs of repositories that have none: said first.
+    """
     console = Console(highlight=False, soft_wrap=False)
+    for arn in without_policy:
+        text = "has no repository policy: whoever has the IAM permission can do all of this"
+        _say(console, f"{arn.partition(':repository/')[2]} {text}.")
     alike: dict[str, list[tuple[Findings, Sequence[Proof]]]] = {}
     for one, its_proofs in zip(found, proofs, strict=True):
         alike.setdefault(one.like, []).append((one, its_proofs))
@@ -90,22 +98,23 @@ def print_movers(found: Sequence[Findings], proofs: Sequence[Sequence[Proof]]) -
         console.print("\n" if number else "", end="")
         _print_findings(console, _names(names), one)
         _print_proofs(console, its_proofs)
-    _print_list(console, "Not looked at", NOT_MODELLED)
+    _print_list(console, "Not modelled", NOT_MODELLED)
     console.print()
     _say(
         console,
-        "Next: take the first call of each way from those whom it is not meant for, and ask again "
-        "with --only ARN for each of those whom it is.",
+        "Next: take the permission for the first call of each path from whoever should not have "
+        "it, and run this again with --only ARN for each principal who should.",
         hang=0,
     )
 
 
 def _print_findings(console: Console, names: str, found: Findings) -> None:
-    able = [it for it in found.movers if any(it.chains.values())]
+    able = [it for it in found.movers if any(it.paths.values())]
     account = account_in(found.repository)
     console.print(Text(f"Who could do what to {names} of account {account}", style="bold"))
     if able:
-        console.print(_table(able, account))
+        verbs = [verb.replace(" the ", " ") for verb in _VERBS.values()]
+        print_table(["principal", *verbs], _rows(able, account), folds=["principal"])
     unable = len(found.movers) - len(able)
     who = "role or user" if unable == 1 else "roles and users"
     if unable:
@@ -115,33 +124,38 @@ def _print_findings(console: Console, names: str, found: Findings) -> None:
     else:
         _say(console, f"No roles and users of account {account} were given: some of them may, too.")
     for arn in found.missing:
-        _say(console, f"Listed, but not there: {_short(arn, account)}")
+        _say(console, f"Named in the policy, but does not exist: {_short(arn, account)}")
     _print_chains(console, able, account)
     _print_entrances(console, found.entrances, account)
 
 
-def _table(able: Iterable[Mover], account: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("principal", overflow="fold")
-    for verb in _VERBS.values():
-        table.add_column(verb.replace(" the ", " "), max_width=8)
+def _rows(able: Iterable[Mover], account: str) -> Iterator[tuple[str, ...]]:
+    """A row for each principal; of several that differ in nothing but the name, one for all."""
+    alike: dict[Any, list[Mover]] = {}
     for mover in able:
-        table.add_row(
-            Text(_short(mover.principal, account)),
-            *(Text(_how_far(mover.chains[it])) for it in _VERBS),
-        )
-    return table
+        alike.setdefault(tuple(_told(it, mover, account) for it in _VERBS), []).append(mover)
+    for some in alike.values():
+        names = [_short(it.principal, account) for it in some]
+        if len(names) > _MOST_NAMES:
+            names = [f"{names[0]} and {len(names) - 1:,} others"]
+        for name in names:
+            yield name, *(_how_far(some[0].paths[it]) for it in _VERBS)
 
 
-def _how_far(chain: Chain | None) -> str:
-    if chain is None:
+def _told(ability: str, mover: Mover, account: str) -> tuple[str, ...]:
+    """What there is to tell of somebody's ability, without the name."""
+    return tuple(_lines(mover.paths[ability] or (), mover.principal, account))
+
+
+def _how_far(path: EscalationPath | None) -> str:
+    if path is None:
         return "-"
-    return "itself" if len(chain) == 1 else f"in {len(chain)}"
+    return "itself" if len(path) == 1 else f"in {len(path)}"
 
 
 def _print_root(console: Console, root: Mover) -> None:
-    can = [verb for ability, verb in _VERBS.items() if root.chains[ability]]
-    through = any(len(chain) > 1 for chain in root.chains.values() if chain)
+    can = [verb for ability, verb in _VERBS.items() if root.paths[ability]]
+    through = any(len(path) > 1 for path in root.paths.values() if path)
     said = (
         f"can {_listing(can)}{', by way of IAM' if through else ''}" if can else "can do none of it"
     )
@@ -149,13 +163,13 @@ def _print_root(console: Console, root: Mover) -> None:
 
 
 def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None:
-    """The chains that take more than a call, once for all principals that go alike."""
+    """The paths that take more than a call, once for all principals that go alike."""
     told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for mover in able:
-        ends: dict[Chain, dict[str, Step]] = {}
-        for ability, chain in mover.chains.items():
-            if chain and len(chain) > 1:
-                ends.setdefault(chain[:-1], {})[ability] = chain[-1]
+        ends: dict[EscalationPath, dict[str, Step]] = {}
+        for ability, path in mover.paths.items():
+            if path and len(path) > 1:
+                ends.setdefault(path[:-1], {})[ability] = path[-1]
         for way, last in ends.items():
             calls = _listing([it.action for it in last.values()], "or")
             end = replace(next(iter(last.values())), action=calls)
@@ -163,16 +177,16 @@ def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None
             abilities = _listing([_VERBS[it] for it in last])
             told.setdefault((abilities, lines), []).append(_short(mover.principal, account))
     if told:
-        console.print(Text("\nHow, where it takes more than one call", style="bold"))
+        console.print(Text("\nPrivilege-escalation paths", style="bold"))
     for (abilities, lines), principals in told.items():
         _say(console, f"{_names(principals)} could {abilities}:")
         for line in lines:
             _say(console, line, indent="    ")
 
 
-def _lines(chain: Chain, beginner: str, account: str) -> Iterator[str]:
+def _lines(path: EscalationPath, beginner: str, account: str) -> Iterator[str]:
     at = beginner
-    for number, step in enumerate(chain, start=1):
+    for number, step in enumerate(path, start=1):
         who = "" if step.principal == at else f"as {_short(step.principal, account)}, "
         at = step.principal
         yield f"{number} {who}{step.action} on {_short(step.resource, account)}"
@@ -197,19 +211,14 @@ def _print_entrances(console: Console, entrances: Sequence[Entrance], account: s
         + (f", where {'; '.join(it.conditions)}" if it.conditions else "")
         for it in entrances
     ]
-    _print_list(console, "Let in by trust policies, besides", lines)
+    _print_list(console, "Trust policies of these roles also allow", lines)
 
 
 def _print_proofs(console: Console, proofs: Sequence[Proof]) -> None:
-    heading = "Claims about the roles that the policy lets, proved over every principal"
+    heading = "Claims about the roles that the policy exempts, proved over every principal"
     console.print(Text(f"\n{heading}", style="bold"))
     for proof in proofs:
-        text = proof.claim
-        if counterexample := proof.counterexample:
-            text += f" - not so: {counterexample.action} by {counterexample.principal}"
-        elif not proof.proved:
-            text += f" - not known: the evaluator cannot read the policy's {proof.beyond}"
-        _say(console, f"{'proved' if proof.proved else 'FALSE'}   {text}", indent="", hang=9)
+        _say(console, str(proof), hang=9)
 
 
 def _print_list(console: Console, heading: str, lines: Sequence[str]) -> None:

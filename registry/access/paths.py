@@ -1,4 +1,4 @@
-"""The shortest chains of calls by which a principal comes to be able to do something."""
+"""The shortest privilege-escalation paths from principals to what they could do."""
 
 import heapq
 from collections import defaultdict
@@ -7,18 +7,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from registry.access.evaluation import (
-    ANY,
-    ASSUME_ROLE,
-    NO_POLICY,
-    Policy,
-    Principal,
-    Request,
-    account_in,
-    is_pattern,
-    may,
-)
-from registry.access.ways import Way
+from registry.access.escalations import Escalation
+from registry.access.evaluation import Principal, Request, may
+from registry.access.policy import ANY, ASSUME_ROLE, NO_POLICY, Policy, account_in, is_pattern
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +21,7 @@ class Step:
     resource: str
 
 
-Chain = tuple[Step, ...]
+EscalationPath = tuple[Step, ...]
 """Calls, one after the other."""
 
 
@@ -57,13 +48,13 @@ class Target:
 
 
 class Network:
-    """Ways to become others, sorted by what they need and where they lead."""
+    """Escalations, by the calls that they need and the principals that they lead to."""
 
-    def __init__(self, ways: Iterable[Way]) -> None:
-        self.into: dict[Principal, list[Way]] = defaultdict(list)
-        self._after: dict[Principal, list[Way]] = defaultdict(list)
-        """The ways that only somebody who is one already can go."""
-        self._with: dict[Request, list[Way]] = defaultdict(list)
+    def __init__(self, ways: Iterable[Escalation]) -> None:
+        self.into: dict[Principal, list[Escalation]] = defaultdict(list)
+        self._after: dict[Principal, list[Escalation]] = defaultdict(list)
+        """Those that need a principal that is held already."""
+        self._with: dict[Request, list[Escalation]] = defaultdict(list)
         self._by_action: dict[str, list[Request]] = defaultdict(list)
         """The calls; without those to assume a role."""
         self._by_name: dict[str, list[Request]] = defaultdict(list)
@@ -87,7 +78,7 @@ class Network:
         if not call.is_trust:
             self._by_action[call.action].append(call)
             return
-        for name in {ANY} if call.policy.is_personal else call.policy.lets_in:
+        for name in {ANY} if call.policy.is_personal else call.policy.admitted:
             self._by_name[name].append(call)
 
     def made_by(self, principal: Principal) -> Mapping[Request, None]:
@@ -124,7 +115,7 @@ class Network:
             ]
         return self._usual[alike]
 
-    def opened_by(self, one: Principal, team: "_Team") -> Iterator[Way]:
+    def opened_by(self, one: Principal, team: "_Team") -> Iterator[Escalation]:
         """The ways that a team can go now that this principal has joined it, and no sooner."""
         new = sorted(self.made_by(one).keys() - team.makers.keys(), key=self._number.__getitem__)
         team.makers |= dict.fromkeys(new, one)
@@ -139,12 +130,12 @@ class _Team:
     """Whom one has come to be, all at once. Each call of a way is made by whoever may make it."""
 
     def __init__(self) -> None:
-        self.held: dict[Principal, Chain] = {}
+        self.held: dict[Principal, EscalationPath] = {}
         """How one came to be each."""
         self.makers: dict[Request, Principal] = {}
         """Who makes a call: the first of them that may."""
 
-    def chain(self, way: Way) -> Chain:
+    def path(self, way: Escalation) -> EscalationPath:
         """All the calls that it takes to go this way, each of them once."""
         steps: dict[Step, None] = dict.fromkeys(self.held[way.held] if way.held else ())
         for call in way.calls:
@@ -157,15 +148,15 @@ class _Team:
         return tuple(steps)
 
 
-class Chains:
-    """The shortest chains from principals to the abilities on one target."""
+class EscalationPaths:
+    """The shortest paths from principals to the abilities on one target."""
 
     def __init__(self, network: Network, target: Target, principals: Sequence[Principal]) -> None:
         """`principals` are all that will be asked about."""
         self._network = network
         self._target = target
         self._direct: dict[Principal, dict[str, Step]] = {}
-        self._short: dict[Principal, dict[str, Chain]] = {}
+        self._short: dict[Principal, dict[str, EscalationPath]] = {}
         everybody = dict.fromkeys((*principals, *network.into))
         self._able = {
             ability: [it for it in everybody if ability in self._directly(it)]
@@ -174,38 +165,40 @@ class Chains:
         self._open = [ability for ability, able in self._able.items() if able]
         self._leading = self._worthwhile(principals)
 
-    def of(self, start: Principal) -> dict[str, Chain | None]:
-        """The shortest chain to each ability, with its last call on the target, or else None.
+    def of(self, start: Principal) -> dict[str, EscalationPath | None]:
+        """The shortest path to each ability, with its last call on the target, or else None.
 
         Dijkstra's algorithm, but for the ways that lead on from several principals at once: whoever
         one is by then makes the calls.
         """
-        found: dict[str, Chain] = {}
+        found: dict[str, EscalationPath] = {}
         wanted = {ability for ability, leading in self._leading.items() if start in leading}
         worthwhile = frozenset[Principal]().union(*(self._leading[it] for it in wanted))
         team, serial = _Team(), count()
-        queue: list[tuple[int, int, Principal | str, Chain]] = [(0, next(serial), start, ())]
+        queue: list[tuple[int, int, Principal | str, EscalationPath]] = [
+            (0, next(serial), start, ())
+        ]
         while queue and not found.keys() >= wanted:
-            _, _, one, chain = heapq.heappop(queue)
+            _, _, one, path = heapq.heappop(queue)
             if isinstance(one, str):
-                found.setdefault(one, chain)
+                found.setdefault(one, path)
                 continue
             if one in team.held:
                 continue
-            team.held[one] = chain
+            team.held[one] = path
             short = self._shortly(one)
             for ability, rest in short.items():
-                whole = (*chain, *rest)
+                whole = (*path, *rest)
                 heapq.heappush(queue, (len(whole), next(serial), ability, whole))
             if not short.keys() >= wanted:
                 for way in self._network.opened_by(one, team):
                     if way.to in worthwhile and way.to not in team.held:
-                        longer = team.chain(way)
+                        longer = team.path(way)
                         heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
         return {ability: found.get(ability) for ability in self._target.abilities}
 
-    def directly_of(self, principal: Principal) -> dict[str, Chain | None]:
-        """What the principal can do as it is, and by becoming nobody else."""
+    def directly_of(self, principal: Principal) -> dict[str, EscalationPath | None]:
+        """What the principal can do as it is, without any escalation."""
         calls = self._directly(principal)
         return {it: (calls[it],) if it in calls else None for it in self._target.abilities}
 
@@ -216,29 +209,29 @@ class Chains:
             self._direct[principal] = {it: call for it, call in calls.items() if call is not None}
         return self._direct[principal]
 
-    def _shortly(self, principal: Principal) -> dict[str, Chain]:
-        """What it can do as it is, or by becoming somebody who can, with a call or two.
+    def _shortly(self, principal: Principal) -> dict[str, EscalationPath]:
+        """What it can do as it is, or as a principal that it reaches with a call or two.
 
         By way of somebody else that takes two at the least, so none is shorter. An administrator,
-        who can become everybody, is done with here.
+        who reaches everybody, is done with here.
         """
         if principal not in self._short:
-            chains: dict[str, Chain] = {
+            paths: dict[str, EscalationPath] = {
                 ability: (step,) for ability, step in self._directly(principal).items()
             }
             for ability in self._open:
-                if ability not in chains:
+                if ability not in paths:
                     found = [
                         (*steps, self._directly(to)[ability])
                         for to in self._able[ability]
                         for steps in self._jumps(principal, to)
                     ]
                     if found:
-                        chains[ability] = min(found, key=len)
-            self._short[principal] = chains
+                        paths[ability] = min(found, key=len)
+            self._short[principal] = paths
         return self._short[principal]
 
-    def _jumps(self, principal: Principal, to: Principal) -> Iterator[Chain]:
+    def _jumps(self, principal: Principal, to: Principal) -> Iterator[EscalationPath]:
         """The short ways from the one to the other."""
         for way in self._network.into[to]:
             is_short = len(way.calls) + bool(way.then) <= _SHORT and way.held in (None, principal)
@@ -246,7 +239,7 @@ class Chains:
                 team = _Team()
                 team.held[principal] = ()
                 team.makers = dict.fromkeys(way.calls, principal)
-                yield team.chain(way)
+                yield team.path(way)
 
     def _worthwhile(self, principals: Sequence[Principal]) -> dict[str, set[Principal]]:
         """Whom it may help to be, by the ability that it may help to.
@@ -255,7 +248,7 @@ class Chains:
         does not help that team helps none of them.
         """
         team = _Team()
-        ways: dict[Principal, list[Way]] = defaultdict(list)
+        ways: dict[Principal, list[Escalation]] = defaultdict(list)
         makers: dict[Request, list[Principal]] = defaultdict(list)
         joining = list(principals)
         while joining:
@@ -279,7 +272,7 @@ class Chains:
 
 def _behind(
     goals: set[Principal],
-    ways: Mapping[Principal, Sequence[Way]],
+    ways: Mapping[Principal, Sequence[Escalation]],
     makers: Mapping[Request, Sequence[Principal]],
 ) -> set[Principal]:
     """The goals, and whoever may make a call of a way that leads to one of them in the end."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
-from registry.access.evaluation import EVERYTHING, Policy, account_in, parse
+from registry.access.policy import EVERYTHING, Policy, account_in, parse
 from registry.aws import reference
 
 
@@ -43,6 +43,7 @@ _PRINT_PLAN: Final = "print it with python -m rehearsal --stack STACK --plan-onl
 _PRINT_POLICY: Final = "print it with aws ecr get-repository-policy --output json"
 _PRINT_SCP: Final = "print it with aws organizations describe-policy --output json"
 
+_ARNS: Final = ("outputs", "repositoryArns")
 _POLICY_TYPE: Final = "aws:ecr/repositoryPolicy:RepositoryPolicy"
 
 
@@ -55,17 +56,14 @@ def read_plan(text: str) -> Plan:
     plan = written if isinstance(written, dict) else {}
     outputs, resources = plan.get("outputs"), plan.get("resources")
     arns = outputs.get("repositoryArns") if isinstance(outputs, dict) else None
-    if not (isinstance(arns, dict) and arns and isinstance(resources, list)):
-        raise InvalidInputError(
-            [
-                Fault(
-                    where=(),
-                    value=written,
-                    rule="a plan has resources, and repositoryArns among its outputs",
-                    fix=f"see that make rehearse ends with ok, then {_PRINT_PLAN}",
-                )
-            ]
-        )
+    missing: list[tuple[tuple[str, ...], str]] = []
+    if not isinstance(resources, list):
+        missing.append((("resources",), "a plan has a list of resources"))
+    if not (isinstance(arns, dict) and arns):
+        missing.append((_ARNS, "a plan has the ARN of each repository among its outputs"))
+    if missing or not isinstance(arns, dict) or not isinstance(resources, list):
+        fix = f"see that make rehearse ends with ok, then {_PRINT_PLAN}"
+        raise InvalidInputError([Fault(where=it, rule=rule, fix=fix) for it, rule in missing])
     faults = list(_faults_in_arns(arns))
     policies: dict[str, dict[str, Any]] = {}
     for position, it in enumerate(resources):
@@ -80,7 +78,7 @@ def read_plan(text: str) -> Plan:
             faults += (it.under("resources", position, "inputs", "policy") for it in error.faults)
     faults += (
         Fault(
-            where=("outputs", "repositoryArns"),
+            where=_ARNS,
             value=name,
             rule="each repository of a plan has its ARN here, and a policy among the resources",
             fix=_PRINT_PLAN,
@@ -95,7 +93,6 @@ def read_plan(text: str) -> Plan:
 
 
 def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
-    where = ("outputs", "repositoryArns")
     places = set()
     for name, arn in arns.items():
         try:
@@ -104,7 +101,7 @@ def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
             found = None
         if found is None or found.registry_id is None or found.uri:
             yield Fault(
-                where=(*where, name),
+                where=(*_ARNS, name),
                 value=arn,
                 rule="this is the ARN of a repository",
                 fix=_PRINT_PLAN,
@@ -113,7 +110,7 @@ def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
             places.add((found.registry_id, found.region))
     if len(places) > 1:
         yield Fault(
-            where=where,
+            where=_ARNS,
             value=arns,
             rule="a stack has one account and Region",
             fix="ask of each by itself",

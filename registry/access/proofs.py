@@ -1,7 +1,8 @@
 """Who can do what to the repositories: proved over every principal, not tried on a few.
 
-The evaluator is iamprover, which states IAM's rules to the solver Z3. A claim is proved where the
-solver finds no request that breaks it; the request that it does find is the counterexample.
+A claim is proved where the solver finds no request that breaks it; the request that it does find is
+the counterexample. Policies are read to refuse: of one with anything that cannot be told with
+certainty, nothing is proved.
 
 A principal has two sides. The Principal element of a policy names it by its ARN or its account's;
 conditions see `aws:PrincipalArn`. The first goes by cases; the second is left free, so that one
@@ -14,17 +15,26 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from itertools import product
 from typing import Any, Final
-
-import z3
-from iamprover.engine.context import Context
-from iamprover.engine.encoder import allowed
-from iamprover.engine.patterns import iam_pattern_to_re
-from iamprover.model import Policy, Principal
-from iamprover.parsers.iam import parse_policy_document
 
 from policies.ecr_actions import ACTIONS
 from policies.repository_policy import Access
+from registry.access.evaluation import Principal, Request, may, question
+from registry.access.policy import (
+    ANY,
+    EVERYTHING,
+    NO_POLICY,
+    SERVICE,
+    Condition,
+    NotModelledError,
+    Policy,
+    Reading,
+    UnreadablePolicyError,
+    account_in,
+    parse,
+)
+from registry.access.solver import Question, witness
 
 # What the claims are about is written out here, and not taken from policies/ecr_actions.py: the
 # policies are made from that, and would be held against themselves.
@@ -52,29 +62,7 @@ CHANGE_GUARD: Final = (
     "ecr:UntagResource",
 )
 ADMINISTER: Final = (*DELETE_IMAGES, *CHANGE_GUARD)
-CREATE_REPOSITORY: Final = ("ecr:CreateRepository",)
-CHANGE_REGISTRY: Final = (
-    "ecr:PutRegistryPolicy",
-    "ecr:DeleteRegistryPolicy",
-    "ecr:PutReplicationConfiguration",
-    "ecr:StartReplicationBackfill",
-    "ecr:StopReplicationBackfill",
-    "ecr:CreatePullThroughCacheRule",
-    "ecr:UpdatePullThroughCacheRule",
-    "ecr:DeletePullThroughCacheRule",
-    "ecr:CreateRepositoryCreationTemplate",
-    "ecr:UpdateRepositoryCreationTemplate",
-    "ecr:DeleteRepositoryCreationTemplate",
-    "ecr:PutAccountSetting",
-    "ecr:PutSigningConfiguration",
-    "ecr:DeleteSigningConfiguration",
-    "ecr:PutRegistryScanningConfiguration",
-    "ecr:RegisterPullTimeUpdateExclusion",
-    "ecr:DeregisterPullTimeUpdateExclusion",
-)
 ANYTHING: Final = tuple(f"ecr:{action}" for action in ACTIONS)
-
-_PRINCIPAL_ARN: Final = "aws:PrincipalArn"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,19 +133,6 @@ class Claim(StrEnum):
     )
 
 
-class RegistryClaim(StrEnum):
-    """What is proved of an account's registry under a service control policy."""
-
-    CHANGED = (
-        "Nobody in the account but the administrator roles can change the registry, or make a "
-        "guarded repository anew (service-linked roles are not covered)"
-    )
-    LOCKED_OUT = "Every administrator role that its own policies allow it can do both (no lock-out)"
-    KEPT_OUT = (
-        "Nobody in the account is denied any other ECR call on the registry or a guarded repository"
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Counterexample:
     """A request that breaks a claim."""
@@ -174,9 +149,17 @@ class Proof:
     claim: str
     proved: bool
     counterexample: Counterexample | None
-    """None where the claim is proved, and where a policy is beyond the evaluator."""
-    beyond: str = ""
-    """What the evaluator does not know of the policy."""
+    """None where the claim is proved, and where a policy is not modelled."""
+    not_modelled: str = ""
+    """What cannot be told with certainty of a policy."""
+
+    def __str__(self) -> str:
+        """For people. The claim begins at the tenth character."""
+        if it := self.counterexample:
+            return f"FALSE    {self.claim} - not so: {it.action} by {it.principal}"
+        if self.not_modelled:
+            return f"FALSE    {self.claim} - not known. Not modelled: {self.not_modelled}"
+        return f"proved   {self.claim}"
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -198,285 +181,170 @@ class Row:
     change_guard: bool
 
 
-class NotModelledError(Exception):
-    """A policy has an element that the evaluator does not know; it proves nothing about it."""
-
-
-# --- Callers --------------------------------------------------------------------------------------
-
-
-_Condition = Callable[[Context], z3.BoolRef]
+# --- Callers and questions ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Caller:
-    """A set of principals that are alike but for what their requests' context says."""
-
-    names: frozenset[str]
-    """All by which a Principal element may name them."""
-    identity: bool
-    """Whether their own policies allow them everything, or nothing. Nothing is what counts for
-    another account's: whatever it allows them, the repository's policy has to allow them too."""
-    context: _Condition
-    account_id: str = ""
-    """Of none in particular where empty."""
-    shown: str = ""
-    """Whom a counterexample names. Otherwise the aws:PrincipalArn that the solver found."""
-
-    def where(self, condition: _Condition) -> "_Caller":
-        """Those of them whose requests meet a condition too."""
-        return replace(self, context=lambda it: z3.And(self.context(it), condition(it)))
-
-    def but(self, arns: Iterable[str]) -> "_Caller":
-        """Them without these."""
-        others = [z3.StringVal(arn) for arn in arns]
-        return self.where(lambda it: z3.And(*(_arn(it) != arn for arn in others)))
-
-
-_EVERYTHING: Final = parse_policy_document(
-    "everything", {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
-)
-
-
-def _account(account_id: str, access: Access) -> _Caller:
-    """Whoever is of an account: with its IAM in the ARN, or nobody's, or without an ARN."""
-    # As one expression: of several the solver makes more work.
-    own, every = (iam_pattern_to_re(f"{_iam(access, it)}*") for it in (account_id, ""))
-    arn = z3.Union(own, z3.Complement(every))
-    return _Caller(
-        names=frozenset({"*", account_id, _root(account_id, access)}),
-        identity=account_id == access["account_id"],
-        context=lambda it: z3.InRe(_arn(it), arn),
-        account_id=account_id,
-    )
-
-
-def _principal(arn: str, access: Access) -> _Caller:
-    """Just this role, user or root."""
-    account = _account(arn.split(":")[4], access)
-    only = z3.StringVal(arn)
-    return replace(account, names=account.names | {arn}, context=lambda it: _arn(it) == only)
-
-
-def _others_of(account_id: str, access: Access) -> _Caller:
-    """An account's roles and users, save those that have a line of their own in the table."""
-    own_root = _root(access["account_id"], access)
-    lines = (own_root, *access["pipeline_roles"], *access["administrator_roles"])
-    iam = _iam(access, account_id)
-    return replace(_account(account_id, access), context=lambda it: _begins(it, iam)).but(lines)
-
-
-def _named(name: str, condition: _Condition) -> _Caller:
-    """Whoever is named so, or as one of everybody only, of no account that matters."""
-    return _Caller(names=frozenset({"*", name}), identity=False, context=condition, shown=name)
-
-
-def _arn(context: Context) -> z3.SeqRef:
-    return context.string(_PRINCIPAL_ARN)
-
-
-def _begins(context: Context, text: str) -> z3.BoolRef:
-    return z3.PrefixOf(z3.StringVal(text), _arn(context))
-
-
-def _iam(access: Access, account_id: str = "") -> str:
-    return f"arn:{access['partition']}:iam::" + (account_id and f"{account_id}:")
-
-
-def _root(account_id: str, access: Access) -> str:
-    return f"{_iam(access, account_id)}root"
-
-
-# --- Questions ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Resource:
-    """What a call is about, ready to be asked about: a repository, or the registry as a whole."""
+class Asked:
+    """A repository, or the registry as a whole, and what policies there are about it."""
 
     arn: str
     """`*` for the registry, as IAM has it for calls about no resource of their own."""
     access: Access
-    policy: Policy
+    policy: Policy = NO_POLICY
     """Its own."""
-    controls: Sequence[Policy]
+    controls: tuple[Policy, ...] = ()
     """The organization's."""
 
-    def everybody(self) -> Iterator[_Caller]:
+    def caller(
+        self, arn: str, *, named: str = "", account: str = "", but: Iterable[str] = ()
+    ) -> Principal:
+        """Whoever has an ARN that fits, with every permission that an account can give.
+
+        That is what counts of another account's too: the repository's policy has to allow them what
+        they do, whatever their own allow. So only what that says is asked.
+        """
+        return Principal(
+            arn=arn,
+            account=account or account_in(arn),
+            named=named,
+            policies=(EVERYTHING,),
+            scps=self.controls,
+            is_not=frozenset(but),
+        )
+
+    def exactly(self, arn: str) -> Principal:
+        """Just this role, user or root."""
+        return self.caller(arn, named=arn)
+
+    def all_of(self, account_id: str, but: Iterable[str] = ()) -> Principal:
+        """Roles, users and the root of an account, without these."""
+        return self.caller(f"{self.iam}{account_id}:*", but=but)
+
+    def without_arn_of(self, account_id: str) -> Principal:
+        """Whoever is of an account and has no ARN of IAM's."""
+        return self.caller(ANY, account=account_id, but=[f"{self.iam}*"])
+
+    def others_of(self, account_id: str) -> Principal:
+        """An account's roles and users, save those that have a line of their own in the table."""
+        roles = (*self.access["pipeline_roles"], *self.access["administrator_roles"])
+        return self.all_of(account_id, (root(self.access["account_id"], self.access), *roles))
+
+    @property
+    def iam(self) -> str:
+        """What the ARNs of IAM begin with."""
+        return f"arn:{self.access['partition']}:iam::"
+
+    def everybody(self) -> Iterator[Principal]:
         """Whoever there is, by cases.
 
         A Principal element names exact principals, accounts or everybody. So those whom the policy
         names, the rest of their accounts and of the repository's, and all others are all there are.
         """
-        named = {name for it in self.policy.statements for name in it.principals} - {"*"}
+        named = {name for it in self.policy.statements for name in it.principals} - {ANY}
         arns = {name for name in named if name.startswith("arn:") and not name.endswith(":root")}
-        accounts = {name.split(":")[4] for name in named if name.startswith("arn:")}
+        accounts = {account_in(name) for name in named if name.startswith("arn:")}
         accounts |= {self.access["account_id"], *filter(str.isdigit, named)}
         for arn in sorted(arns):
-            yield _principal(arn, self.access)
+            yield self.exactly(arn)
         for account_id in sorted(accounts):
-            yield _account(account_id, self.access).but(arns)
+            yield self.all_of(account_id, arns)
+            yield self.without_arn_of(account_id)
         for name in sorted(named):
             if not name.startswith("arn:") and not name.isdigit():
-                yield _named(name, lambda _: z3.BoolVal(val=True))
-        known = [_iam(self.access, it) for it in accounts]
-        yield _named("", lambda it: z3.Not(z3.Or(*(_begins(it, iam) for iam in known))))
+                # That a service has no ARN of its own is documented nowhere.
+                yield self.caller(ANY, named=name)
+        yield self.caller(ANY, but=[f"{self.iam}{it}:*" for it in accounts])
 
     def find(
-        self, caller: _Caller, actions: Sequence[str], *, denied: bool = False
+        self, caller: Principal, *actions: Sequence[str], denied: bool = False
     ) -> Counterexample | None:
-        """A request by the caller for one of the actions that is allowed, or else denied.
+        """Requests by the caller, one for an action of each of these, allowed or else denied.
 
-        None where there is no such request at all.
+        All that they share is the principal. The last one is told. None where there are none.
         """
-        solver, context, action = self._asked(caller, actions, denied=denied)
-        return self._solution(solver, context, action, caller)
+        tried: set[tuple[Question, ...]] = set()
+        for some in product(*actions):
+            asked = tuple(question(caller, self.request(it)) for it in some)
+            if asked in tried:
+                continue
+            tried.add(asked)
+            found = witness(asked, self.iam, caller.account, denied=denied)
+            if found is not None:
+                name = found if caller.is_pattern else caller.arn
+                return Counterexample(
+                    principal=caller.named or name or "a caller without an ARN",
+                    action=some[-1],
+                    resource=self.arn,
+                )
+        return None
 
-    def allows(self, caller: _Caller, actions: Sequence[str]) -> bool:
-        """Whether there is a request by the caller for one of the actions that is allowed."""
-        solver, _, _ = self._asked(caller, actions, denied=False)
-        return _answered(solver)
-
-    def _asked(
-        self, caller: _Caller, actions: Sequence[str], *, denied: bool
-    ) -> tuple[z3.Solver, Context, z3.SeqRef]:
-        solver, context, action = z3.Solver(), Context(), z3.String("action")
-        is_allowed = self._allowed(caller, action, context)
-        solver.add(z3.Not(is_allowed) if denied else is_allowed)
-        solver.add(_one_of(action, actions), caller.context(context))
-        return solver, context, action
-
-    def find_both(
-        self, caller: _Caller, one: Sequence[str], other: Sequence[str]
-    ) -> Counterexample | None:
-        """A principal that is allowed one of the first actions and one of the others.
-
-        The two are requests of their own, from wherever it likes: all they share is the principal.
-        """
-        solver = z3.Solver()
-        contexts, asked = (
-            (Context("one:"), Context("other:")),
-            (z3.String("one"), z3.String("other")),
-        )
-        for context, action, among in zip(contexts, asked, (one, other), strict=True):
-            solver.add(_one_of(action, among), self._allowed(caller, action, context))
-            solver.add(caller.context(context))
-        solver.add(_arn(contexts[0]) == _arn(contexts[1]))
-        return self._solution(solver, contexts[1], asked[1], caller)
-
-    def _allowed(self, caller: _Caller, action: z3.SeqRef, context: Context) -> z3.BoolRef:
-        about = [it for it in self.policy.statements if not caller.names.isdisjoint(it.principals)]
-        # The evaluator has no rule for accounts, and a principal has one name for it. So all that
-        # counts for the caller is given to it as the caller's own.
-        policies = [Policy("repository", about), *([_EVERYTHING] if caller.identity else [])]
-        # It tells service control policies from resource control policies by what they fail to
-        # allow. These fail to allow nothing: they deny.
-        principal, resource = Principal(arn="", policies=policies), z3.StringVal(self.arn)
-        return allowed(principal, action, resource, context, scps=self.controls)
-
-    def _solution(
-        self, solver: z3.Solver, context: Context, action: z3.SeqRef, caller: _Caller
-    ) -> Counterexample | None:
-        if not _answered(solver):
-            return None
-        model = solver.model()
-        # The solver takes any string that will do. Where a role's ARN does, say that; but to find
-        # that none does can take it minutes.
-        solver.set("timeout", 200)  # milliseconds
-        iam = _iam(self.access)
-        digits, name = z3.Loop(z3.Range("0", "9"), 12, 12), z3.Plus(z3.Range("a", "z"))
-        for role in (
-            z3.Re(f"{iam}{caller.account_id or '9' * 12}:role/anybody"),
-            z3.Concat(z3.Re(iam), digits, z3.Re(":role/"), name),
-        ):
-            if solver.check(z3.InRe(_arn(context), role)) == z3.sat:
-                model = solver.model()
-                break
-        principal = model.eval(_arn(context), model_completion=True).as_string()
-        found = model.eval(action, model_completion=True).as_string()
-        return Counterexample(
-            principal=caller.shown or principal or "a caller without an ARN",
-            action=_SPELLING[found],
-            resource=self.arn,
-        )
+    def request(self, action: str) -> Request:
+        """A call about it."""
+        account_id = self.access["account_id"]
+        return Request(action=action, resource=self.arn, account=account_id, policy=self.policy)
 
 
-_SPELLING: Final = {f"ecr:{action}".lower(): f"ecr:{action}" for action in ACTIONS}
+def root(account_id: str, access: Access) -> str:
+    """The ARN of an account's root."""
+    return f"arn:{access['partition']}:iam::{account_id}:root"
 
 
-def _answered(solver: z3.Solver) -> bool:
-    """Whether there is a solution. Raises NotModelledError where the solver cannot tell."""
-    if (answer := solver.check()) == z3.unknown:
-        raise NotModelledError(f"the solver gave up: {solver.reason_unknown()}")
-    return bool(answer == z3.sat)
+def but(caller: Principal, arns: Iterable[str]) -> Principal | None:
+    """The caller without these. None where it is one of them."""
+    arns = frozenset(arns)
+    if caller.arn in arns:
+        return None
+    return replace(caller, is_not=caller.is_not | arns)
 
 
-def _one_of(action: z3.SeqRef, among: Sequence[str]) -> z3.BoolRef:
-    return z3.Or(*(action == z3.StringVal(name.lower()) for name in among))
-
-
-def _read(groups: Iterable[Repositories]) -> tuple[list[_Resource], str]:
-    """The repositories to ask about, and what is beyond the evaluator in the others."""
-    read: list[_Resource] = []
-    beyond = ""
+def _read(groups: Iterable[Repositories]) -> tuple[list[Asked], str]:
+    """The repositories to ask about, and what is not modelled of the others."""
+    read: list[Asked] = []
+    not_modelled = ""
     for group in groups:
         try:
             read += _parsed(group)
         except NotModelledError as error:
-            beyond = beyond or str(error)
-    return read, beyond
+            not_modelled = not_modelled or str(error)
+    return read, not_modelled
 
 
-def _parsed(group: Repositories) -> list[_Resource]:
+def _parsed(group: Repositories) -> list[Asked]:
     """Those of the repositories that have to be asked about."""
     policy = _policy(group.policy, _REPOSITORY_POLICY)
-    own = {group.access["account_id"], _root(group.access["account_id"], group.access)}
-    for it in policy.statements:
-        # A session, whose aws:PrincipalArn is its role's.
-        if sessions := [name for name in it.principals if ":sts:" in name]:
-            raise NotModelledError(f"Principal {sessions[0]}")
-        if it.effect == "Allow":
-            # To its own account, it leaves it to policies that are presumed to allow everything.
-            it.principals = [name for name in it.principals if name not in own]
-    arns, controls = group.arns[:1], []
-    if group.resource_control_policy is not None:
-        arns, controls = group.arns, [_control_policy(group.resource_control_policy, "Principal")]
-    return [
-        _Resource(arn=arn, access=group.access, policy=policy, controls=controls) for arn in arns
-    ]
+    asked = Asked(arn=group.arns[0], access=group.access, policy=policy)
+    if group.resource_control_policy is None:
+        return [asked]
+    controls = (control_policy(group.resource_control_policy, "Principal"),)
+    return [replace(asked, arn=arn, controls=controls) for arn in group.arns]
 
 
-def _control_policy(document: Mapping[str, Any], *more: str) -> Policy:
+def control_policy(document: Mapping[str, Any], *more: str) -> Policy:
     """One of the organization's policies, beside the full access that AWS attaches with it.
 
-    Without that, the evaluator takes a policy that only denies to deny everything, and whatever
-    nobody is to do is proved.
+    Raises NotModelledError where it says anything that cannot be told with certainty.
     """
     needed = {"Effect", "Action", "Resource", *more}
     for statement in _statements(document):
         if missing := needed - statement.keys():
             raise NotModelledError(f"statement without {', '.join(sorted(missing))}")
-        # The evaluator heeds no Principal here, and AWS takes no other.
-        if statement.get("Principal", "*") != "*":
+        # AWS takes no other Principal here, and none is asked for.
+        if statement.get("Principal", ANY) != ANY:
             raise NotModelledError(f"Principal {statement['Principal']}")
-        # It takes a variable to be anything, which for a Deny is too much.
-        if "${" in json.dumps(statement["Resource"]):
-            raise NotModelledError(f"Resource {statement['Resource']}")
     policy = _policy(document, {*needed, "Sid", "Condition"})
-    return Policy(policy.name, [*_EVERYTHING.statements, *policy.statements])
+    return Policy((*EVERYTHING.statements, *policy.statements))
 
 
 def _policy(document: Mapping[str, Any], elements: Iterable[str]) -> Policy:
-    """A policy in the evaluator's terms. Raises NotModelledError where they do not say it all."""
+    """A policy of these elements, of which all is certain. Raises NotModelledError for another."""
     for statement in _statements(document):
         if unknown := statement.keys() - elements:
             raise NotModelledError(", ".join(sorted(unknown)))
-        if (effect := statement.get("Effect")) not in ("Allow", "Deny"):
-            raise NotModelledError(f"Effect {effect}")
-        for operator, keys in statement.get("Condition", {}).items():
-            for key, value in keys.items():
-                _refuse_unknown(operator, key, value)
-    return parse_policy_document("policy", document)
+    try:
+        return parse({"Statement": [], **document}, Reading.REFUSE)
+    except UnreadablePolicyError as error:
+        raise NotModelledError(str(error)) from None
 
 
 def _statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -484,162 +352,149 @@ def _statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return statements if isinstance(statements, list) else [statements]
 
 
-def _refuse_unknown(operator: str, key: str, value: Any) -> None:
-    """Raise NotModelledError for a condition that the evaluator reads otherwise than IAM does.
-
-    It knows no absent key: a free variable stands for each, and its empty value for the absence.
-    That is right as long as no value of a condition matches the empty string.
-    """
-    values = value if isinstance(value, list) else [value]
-    if operator not in _OPERATORS or not all(
-        isinstance(it, str) and it.strip("*") and "${" not in it for it in values
-    ):
-        raise NotModelledError(f"{operator} {key} {value}")
-
-
 _REPOSITORY_POLICY: Final = {"Sid", "Effect", "Principal", "Action", "NotAction", "Condition"}
 """Its elements. Without Resource, which a repository policy does not need: an answer for one
 repository is to hold for all that have the same policy."""
 
-_OPERATORS: Final = {
-    f"{kind}{negation}{comparison}"
-    for kind in ("String", "Arn")
-    for negation in ("", "Not")
-    for comparison in ("Equals", "Like")
-}
+
+def access_of(
+    arn: str, pipeline_roles: Sequence[str] = (), administrator_roles: Sequence[str] = ()
+) -> Access:
+    """The access to a repository of these roles alone."""
+    _, partition, _, region, account_id, _ = arn.split(":", maxsplit=5)
+    return Access(
+        partition=partition,
+        account_id=account_id,
+        region=region,
+        pipeline_roles=list(pipeline_roles),
+        administrator_roles=list(administrator_roles),
+        pull_accounts=[],
+        pull_organization="",
+        lambda_pull=False,
+    )
 
 
 # --- One principal --------------------------------------------------------------------------------
 
 
-def lets(policy: dict[str, Any], repository_arn: str, principal: str | None, action: str) -> bool:
+def permits(
+    policy: dict[str, Any], repository_arn: str, principal: str | None, action: str
+) -> bool:
     """Whether a repository policy leaves it to a principal's own policies to allow it a call.
 
     It does where it denies it no such request, whatever else the request says, and, to a principal
     of another account, allows each. `principal` is the caller's aws:PrincipalArn; None is a caller
     without one, such as a service of AWS, of which only what is denied is known.
 
-    Raises NotModelledError where the evaluator cannot tell, and so never takes a Deny that it does
-    not know for none.
+    Raises NotModelledError where that cannot be told, and so never takes a Deny that it does not
+    know for none.
     """
-    _, partition, _, region, account_id, _ = repository_arn.split(":", maxsplit=5)
-    access = Access(
-        partition=partition,
-        account_id=account_id,
-        region=region,
-        pipeline_roles=[],
-        administrator_roles=[],
-        pull_accounts=[],
-        pull_organization="",
-        lambda_pull=False,
-    )
-    [repository] = _parsed(Repositories(arns=(repository_arn,), policy=policy, access=access))
-    caller = _WITHOUT_ARN if principal is None else _principal(principal, access)
-    return repository.find(caller, [action], denied=True) is None
-
-
-_WITHOUT_ARN: Final = replace(_named("", lambda it: _arn(it) == z3.StringVal("")), identity=True)
+    access = access_of(repository_arn)
+    [asked] = _parsed(Repositories(arns=(repository_arn,), policy=policy, access=access))
+    return asked.find(asked.exactly(principal or ""), [action], denied=True) is None
 
 
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-_Breaches = Iterator[Counterexample | None]
+Breaches = Iterator[Counterexample | None]
 """None where one of the ways to break a claim is none."""
 
 
 def prove(groups: Sequence[Repositories], claims: Iterable[Claim] = Claim) -> list[Proof]:
     """Hold each claim, or these alone, against every repository."""
-    repositories, beyond = _read(groups)
+    repositories, not_modelled = _read(groups)
     return [
-        _proof(
-            claim, (it for one in repositories for it in _BREACHES[claim](one, one.access)), beyond
+        proof(
+            claim,
+            (it for one in repositories for it in _BREACHES[claim](one, one.access)),
+            not_modelled,
         )
         for claim in claims
     ]
 
 
-def _proof(claim: str, breaches: _Breaches, beyond: str) -> Proof:
-    """A claim that nothing breaks is proved, as long as nothing was beyond the evaluator."""
-    found = None
+def proof(claim: str, breaches: Breaches, not_modelled: str = "") -> Proof:
+    """A claim that nothing breaks is proved, as long as everything is modelled."""
     try:
         found = next(filter(None, breaches), None)
     except NotModelledError as error:
-        beyond = str(error)
+        found, not_modelled = None, str(error)
     if found:
         return Proof(claim=claim, proved=False, counterexample=found)
-    return Proof(claim=claim, proved=not beyond, counterexample=None, beyond=beyond)
+    return Proof(
+        claim=claim, proved=not not_modelled, counterexample=None, not_modelled=not_modelled
+    )
 
 
-def _by_others(repository: _Resource, roles: Sequence[str], actions: Sequence[str]) -> _Breaches:
-    for anybody in repository.everybody():
-        yield repository.find(anybody.but(roles), actions)
+def _by_others(asked: Asked, roles: Sequence[str], actions: Sequence[str]) -> Breaches:
+    for anybody in asked.everybody():
+        if other := but(anybody, roles):
+            yield asked.find(other, actions)
 
 
-def _both(repository: _Resource, _: Access) -> _Breaches:
-    for anybody in repository.everybody():
-        yield repository.find_both(anybody, MOVE_TAGS, ADMINISTER)
-
-
-def _pipeline_kept_out(repository: _Resource, access: Access) -> _Breaches:
-    needed = (*MAY_PULL, *PUSH)
+def _pipeline_kept_out(asked: Asked, access: Access) -> Breaches:
     for arn in access["pipeline_roles"]:
-        # The repository's policy alone allows it, whatever the role's own say.
-        caller = replace(_principal(arn, access), identity=False)
-        yield repository.find(caller, needed, denied=True)
+        caller = asked.exactly(arn)
+        if caller.account == access["account_id"]:
+            # The repository's policy alone allows it, whatever the role's own say.
+            caller = replace(caller, policies=())
+        yield asked.find(caller, (*MAY_PULL, *PUSH), denied=True)
 
 
-def _administrators_locked_out(repository: _Resource, access: Access) -> _Breaches:
+def _administrators_locked_out(asked: Asked, access: Access) -> Breaches:
     for arn in access["administrator_roles"]:
-        yield repository.find(_principal(arn, access), ADMINISTER, denied=True)
+        yield asked.find(asked.exactly(arn), ADMINISTER, denied=True)
 
 
-def _strangers_let_in(repository: _Resource, access: Access) -> _Breaches:
+def _strangers_let_in(asked: Asked, access: Access) -> Breaches:
     """Outsiders that can make a call they are not to make: save the pipeline roles."""
     more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
-    for anybody in repository.everybody():
-        if anybody.account_id == access["account_id"]:
+    for anybody in asked.everybody():
+        outsider = but(anybody, access["pipeline_roles"])
+        if outsider is None or outsider.account == access["account_id"]:
             continue
-        outsider = anybody.but(access["pipeline_roles"])
-        yield repository.find(outsider, more_than_pull)
-        if outsider.account_id in access["pull_accounts"]:
+        yield asked.find(outsider, more_than_pull)
+        if outsider.account in access["pull_accounts"]:
             continue
+        unlisted = []
         if access["pull_organization"]:
-            outsider = outsider.where(lambda it: z3.Not(_member(it, access)))
-        if access["lambda_pull"] and _LAMBDA in outsider.names:
-            outsider = outsider.where(lambda it: z3.Not(_own_function(it, access)))
-        yield repository.find(outsider, ANYTHING)
+            unlisted.append(_organization(access, "StringNotEquals"))
+        if access["lambda_pull"] and outsider.named == _LAMBDA:
+            unlisted.append(_own_functions(access, "StringNotLike"))
+        yield asked.find(replace(outsider, where=tuple(unlisted)), ANYTHING)
 
 
-def _member(context: Context, access: Access) -> z3.BoolRef:
-    return context.string("aws:PrincipalOrgID") == z3.StringVal(access["pull_organization"])
+def _organization(access: Access, operator: str) -> Condition:
+    return Condition(operator, "aws:principalorgid", (access["pull_organization"],))
 
 
-_LAMBDA: Final = "service:lambda.amazonaws.com"
+_LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
 
 
-def _own_function(context: Context, access: Access) -> z3.BoolRef:
+def _own_functions(access: Access, operator: str) -> Condition:
     place = f"{access['partition']}:lambda:{access['region']}:{access['account_id']}"
-    functions = iam_pattern_to_re(f"arn:{place}:function:*")
-    return z3.InRe(context.string("aws:SourceArn"), functions)
+    return Condition(operator, "aws:sourcearn", (f"arn:{place}:function:*",))
 
 
-def _listed_kept_out(repository: _Resource, access: Access) -> _Breaches:
-    listed = [_others_of(account_id, access) for account_id in access["pull_accounts"]]
+def _listed_kept_out(asked: Asked, access: Access) -> Breaches:
+    listed = [asked.others_of(account_id) for account_id in access["pull_accounts"]]
     if access["pull_organization"]:
-        listed.append(_named("a member of the organization", lambda it: _member(it, access)))
+        member = asked.caller(ANY, named="a member of the organization")
+        listed.append(replace(member, where=(_organization(access, "StringEquals"),)))
     if access["lambda_pull"]:
-        listed.append(_named(_LAMBDA, lambda it: _own_function(it, access)))
+        function = asked.caller(ANY, named=_LAMBDA)
+        listed.append(replace(function, where=(_own_functions(access, "StringLike"),)))
     for caller in listed:
-        yield repository.find(caller, PULL, denied=True)
+        yield asked.find(caller, PULL, denied=True)
 
 
-_BREACHES: Final[dict[Claim, Callable[[_Resource, Access], _Breaches]]] = {
+_BREACHES: Final[dict[Claim, Callable[[Asked, Access], Breaches]]] = {
     Claim.MOVED: lambda it, access: _by_others(it, access["pipeline_roles"], MOVE_TAGS),
     Claim.ADMINISTERED: lambda it, access: _by_others(
         it, access["administrator_roles"], ADMINISTER
     ),
-    Claim.BOTH: _both,
+    Claim.BOTH: lambda it, _: (it.find(one, MOVE_TAGS, ADMINISTER) for one in it.everybody()),
     Claim.PUSHED: _pipeline_kept_out,
     Claim.LOCKED_OUT: _administrators_locked_out,
     Claim.STRANGERS: _strangers_let_in,
@@ -648,68 +503,40 @@ _BREACHES: Final[dict[Claim, Callable[[_Resource, Access], _Breaches]]] = {
 """How each claim is broken."""
 
 
-def prove_registry(
-    service_control_policy: Mapping[str, Any], access: Access, arns: Iterable[str]
-) -> list[Proof]:
-    """Hold each claim about the registry against an account with this service control policy.
-
-    `arns` are those of the repositories that are guarded.
-    """
-    try:
-        controls = [_control_policy(service_control_policy)]
-    except NotModelledError as error:
-        return [_proof(claim, iter(()), str(error)) for claim in RegistryClaim]
-    policy = Policy("none", [])
-    registry = _Resource(arn="*", access=access, policy=policy, controls=controls)
-    guarded = [replace(registry, arn=arn) for arn in arns]
-    changes = [(registry, CHANGE_REGISTRY), *((it, CREATE_REPOSITORY) for it in guarded)]
-    others = [it for it in ANYTHING if it not in (*CHANGE_REGISTRY, *CREATE_REPOSITORY)]
-
-    administrators = access["administrator_roles"]
-    anybody = _account(access["account_id"], access)
-    anybody_else = anybody.but(administrators)
-    breaches = {
-        RegistryClaim.CHANGED: (it.find(anybody_else, change) for it, change in changes),
-        RegistryClaim.LOCKED_OUT: (
-            it.find(_principal(arn, access), change, denied=True)
-            for arn in administrators
-            for it, change in changes
-        ),
-        RegistryClaim.KEPT_OUT: (
-            it.find(anybody, others, denied=True) for it in (registry, *guarded)
-        ),
-    }
-    return [_proof(claim, found, "") for claim, found in breaches.items()]
-
-
 # --- The access table -----------------------------------------------------------------------------
 
 
 def table(groups: Sequence[Repositories]) -> list[Row]:
     """What each principal that the settings name can do, and the root, and anybody else."""
-    access = groups[0].access
-    root = _root(access["account_id"], access)
-    callers = {
-        arn: _principal(arn, access)
-        for arn in (*access["pipeline_roles"], *access["administrator_roles"])
-    }
-    callers |= {_root(it, access): _others_of(it, access) for it in access["pull_accounts"]}
-    callers[root] = _principal(root, access)
-    callers["anybody else in the account"] = _others_of(access["account_id"], access)
-    repositories, _ = _read(groups)  # where one is beyond the evaluator, no claim is proved
+    repositories, _ = _read(groups)  # where one is not modelled, no claim is proved
     if not repositories:
         return []
-    return [_row(principal, caller, repositories) for principal, caller in callers.items()]
+    access, own = groups[0].access, groups[0].access["account_id"]
 
+    def callers(it: Asked) -> dict[str, Principal]:
+        listed = (*access["pipeline_roles"], *access["administrator_roles"])
+        return {
+            **{arn: it.exactly(arn) for arn in listed},
+            **{root(one, access): it.others_of(one) for one in access["pull_accounts"]},
+            root(own, access): it.exactly(root(own, access)),
+            "anybody else in the account": it.others_of(own),
+        }
 
-def _row(principal: str, caller: _Caller, repositories: Sequence[_Resource]) -> Row:
-    def can(*needed: Sequence[str]) -> bool:
-        return any(all(it.allows(caller, step) for step in needed) for it in repositories)
+    asked = [(it, callers(it)) for it in repositories]
 
-    return Row(
-        principal=principal,
-        pull=can(*([action] for action in PULL)),
-        move_tags=can(MOVE_TAGS),
-        delete_images=can(DELETE_IMAGES),
-        change_guard=can(CHANGE_GUARD),
-    )
+    def can(name: str, *needed: Sequence[str]) -> bool:
+        return any(
+            all(any(may(who[name], it.request(action)) for action in step) for step in needed)
+            for it, who in asked
+        )
+
+    return [
+        Row(
+            principal=name,
+            pull=can(name, *([action] for action in PULL)),
+            move_tags=can(name, MOVE_TAGS),
+            delete_images=can(name, DELETE_IMAGES),
+            change_guard=can(name, CHANGE_GUARD),
+        )
+        for name in asked[0][1]
+    ]

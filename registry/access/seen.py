@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from policies.ecr_actions import Effect, actions
 from registry.access.policy_files import Plan
-from registry.access.proofs import lets
+from registry.access.proofs import permits
 from registry.aws import trail
 
 EVENTS: Final = tuple(
@@ -49,7 +49,7 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
     def is_let(policy: str, principal: str, action: str) -> bool:
         # Any repository of the account will do: the policies are about their own repository.
         arn = principal if principal.startswith("arn:") else None
-        return lets(json.loads(policy), next(iter(texts)), arn, action)
+        return permits(json.loads(policy), next(iter(texts)), arn, action)
 
     for policy in set(texts.values()):
         is_let(policy, "", f"ecr:{trail.PUT}")

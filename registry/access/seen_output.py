@@ -1,13 +1,15 @@
 """What `seen` tells: a JSON object for machines, text for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+
+import typer
 
 from registry.access.policy_files import Plan
 from registry.access.seen import Denied
 from registry.aws.trail import DAYS
-from registry.terminal import iso
+from registry.terminal import iso, print_paragraph, print_table
 
 
 def seen_json(plan: Plan, since: datetime, denied: Sequence[Denied]) -> dict[str, Any]:
@@ -31,39 +33,33 @@ def seen_json(plan: Plan, since: datetime, denied: Sequence[Denied]) -> dict[str
 
 def print_seen(plan: Plan, since: datetime, denied: Sequence[Denied]) -> None:
     """What has been done that the plan would deny, a line for each principal and action."""
-    from rich.console import Console  # noqa: PLC0415 see above
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console(highlight=False, soft_wrap=False)
     groups: dict[tuple[str, str], list[Denied]] = {}
     for it in denied:
         groups.setdefault((it.principal, it.action), []).append(it)
     principals = {it.principal for it in denied}
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in ("principal", "what", "repository"):
-        table.add_column(column, overflow="fold", no_wrap=column == "what")
-    table.add_column("times", justify="right", no_wrap=True)
-    table.add_column("last", width=len("2026-01-31"))
-    own = f"{plan.account_id}:"
-    for calls in sorted(groups.values(), key=lambda calls: -sum(it.times for it in calls)):
-        name = calls[0].repository.partition(":repository/")[2]
-        table.add_row(
-            # Without "arn:aws:iam::" and the account that holds the repository, for the room.
-            Text(calls[0].principal.split(":", maxsplit=4)[-1].removeprefix(own)),
-            Text(calls[0].action.removeprefix("ecr:")),
-            Text(name if len(calls) == 1 else f"{len(calls)} repositories"),
-            Text(f"{sum(it.times for it in calls):,}"),
-            Text(f"{max(it.last for it in calls):%Y-%m-%d}"),
-        )
-    console.print(
-        Text(f"{plan}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied")
-    )
+    typer.echo(f"{plan}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied")
     if denied:
-        console.print(table)
-        console.print()
+        print_table(_COLUMNS, _rows(plan, groups.values()), folds=_COLUMNS[:3], right=["times"])
+        typer.echo()
     for line in _next(plan, denied):
-        console.print(Text(line))
+        print_paragraph(line)
+
+
+_COLUMNS: Final = ("principal", "what", "repository", "times", "last")
+
+
+def _rows(plan: Plan, groups: Iterable[list[Denied]]) -> Iterator[tuple[str, ...]]:
+    own = f"{plan.account_id}:"
+    for calls in sorted(groups, key=lambda calls: -sum(it.times for it in calls)):
+        name = calls[0].repository.partition(":repository/")[2]
+        yield (
+            # Without "arn:aws:iam::" and the account that holds the repository, for the room.
+            calls[0].principal.split(":", maxsplit=4)[-1].removeprefix(own),
+            calls[0].action.removeprefix("ecr:"),
+            name if len(calls) == 1 else f"{len(calls)} repositories",
+            f"{sum(it.times for it in calls):,}",
+            f"{max(it.last for it in calls):%Y-%m-%d}",
+        )
 
 
 def _next(plan: Plan, denied: Sequence[Denied]) -> Iterator[str]:

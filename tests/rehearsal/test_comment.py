@@ -65,8 +65,10 @@ def broken(principal: str) -> Proof:
 
 
 def test_everything_is_in_it() -> None:
-    beyond = Proof(claim="Nobody does", proved=False, counterexample=None, beyond="Null a true")
-    told = comment("prod", [PROVED, broken("arn:aws:iam"), beyond], [ROW], ["promote: refused"])
+    unknown = Proof(
+        claim="Nobody does", proved=False, counterexample=None, not_modelled="Null a true"
+    )
+    told = comment("prod", [PROVED, broken("arn:aws:iam"), unknown], [ROW], ["promote: refused"])
     *blocks, last = read_comment(told)
     assert blocks == [
         "Who can do what in the stack prod",

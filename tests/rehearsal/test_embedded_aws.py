@@ -128,8 +128,8 @@ class TestWhoAndWhere:
 
 class TestWhatItDoesNotKnow:
     def test_a_resource(self, aws: EmbeddedAws) -> None:
-        with pytest.raises(NotEmbeddedError, match="no aws:s3/bucket:Bucket"):
-            aws.new_resource(MockResourceArgs("aws:s3/bucket:Bucket", "b", {}))
+        with pytest.raises(NotEmbeddedError, match="no aws:ec2/vpc:Vpc"):
+            aws.new_resource(MockResourceArgs("aws:ec2/vpc:Vpc", "b", {}))
 
     def test_an_invoke(self, aws: EmbeddedAws) -> None:
         with pytest.raises(NotEmbeddedError, match="getZones"):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,11 @@ class TestForMachines:
     def test_the_real_command_prints_one_object_and_nothing_else(self, prod_told: Told) -> None:
         done = process("-m", "rehearsal", "--stack", "prod", "--json")
         assert (done.returncode, done.stderr) == (0, "")
-        printed, expected = json.loads(done.stdout), prod_told.json
+        # moto draws the ids of keys and subscriptions anew in each process.
+        printed, expected = (
+            json.loads(re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "*", text))
+            for text in (done.stdout, json.dumps(prod_told.json))
+        )
         assert printed.pop("seconds").keys() == expected.pop("seconds").keys()
         assert printed == expected
 
@@ -69,7 +74,9 @@ class TestForMachines:
         for it in prod_told.json["resources"]:
             children.setdefault(it["parent"], []).append(it["type"].rpartition(":")[2])
         components = children.pop(None)  # type: ignore[call-overload]
-        assert sorted(components) == ["ImageRepository"] * 5 + ["PipelineRole"]
+        assert sorted(components) == ["ImageRepository"] * 5 + ["PipelineRole", "TagAudit"]
+        audit = children.pop("tag-audit")
+        assert audit.count("EventRule") == audit.count("EventTarget") == 11
         assert sorted(map(sorted, children.values())) == [
             *([["LifecyclePolicy", "Repository", "RepositoryPolicy"]] * 5),
             ["Role", "RolePolicy"],
@@ -77,7 +84,7 @@ class TestForMachines:
 
     def test_everything_holds(self, prod_told: Told) -> None:
         it = prod_told.json
-        assert len(it["acts"]) == 12
+        assert len(it["acts"]) == 13
         assert all(act["ok"] for act in it["acts"])
         assert len(it["proofs"]) == 7
         assert all(proof["proved"] for proof in it["proofs"])
@@ -92,7 +99,7 @@ class TestForMachines:
         done = command(ROOT, "--stack", "prod", "--json", "--plan-only")
         assert (done.exit_code, done.stderr) == (0, "")
         it = json.loads(done.stdout)
-        assert len(it["resources"]) == 23
+        assert len(it["resources"]) == 56
         assert it["acts"] == it["proofs"] == it["access"] == []
         assert "year" not in it
 
@@ -170,13 +177,13 @@ class TestForPullRequests:
 
     def test_so_is_whatever_else_fails(self, project: Path) -> None:
         program = project / "__main__.py"
-        program.write_text(program.read_text() + "\naws.sns.Topic('topic')\n")
+        program.write_text(program.read_text() + "\naws.cloudwatch.LogGroup('group')\n")
         done = command(project, "--stack", "prod", "--markdown")
         assert (done.exit_code, done.stderr) == (1, "")
         heading, failures, *rest = read_comment(done.stdout)
         assert (heading, rest) == ("Who can do what in the stack prod", [])
         assert failures[0].startswith("FAILED register: ")
-        assert "there is no aws:sns/topic:Topic" in failures[0]
+        assert "there is no aws:cloudwatch/logGroup:LogGroup" in failures[0]
 
     @pytest.mark.parametrize("options", [["--json"], ["--plan-only"], ["--json", "--plan-only"]])
     def test_it_goes_with_no_other_form(self, options: list[str]) -> None:
@@ -220,7 +227,12 @@ class TestExitStatus:
     @pytest.mark.parametrize(
         ("added", "said", "by", "options"),
         [
-            ("aws.sns.Topic('a')", "there is no aws:sns/topic:Topic", "simulated", []),
+            (
+                "aws.cloudwatch.LogGroup('group')",
+                "there is no aws:cloudwatch/logGroup:LogGroup",
+                "simulated",
+                [],
+            ),
             (
                 "aws.ecr.Repository('a', name='-a')",
                 "no default for the imageTagMutability of",
@@ -301,7 +313,9 @@ def test_an_interrupt_ends_it_in_one_line(moment: str) -> None:
 class TestStacks:
     @pytest.mark.parametrize("count", [1, 12])
     def test_of_any_size(self, project: Path, write: Write, count: int) -> None:
-        write("sized", repositories={f"team/app-{number}": {} for number in range(count)})
+        write(
+            "sized", repositories={f"team/app-{number}": {} for number in range(count)}, audit=None
+        )
         rehearsal = told(project, "sized").rehearsal
         assert rehearsal.ok
         assert len(rehearsal.update.resources) == 3 + 4 * count
@@ -393,7 +407,7 @@ class TestTheReport:
     ) -> None:
         write("large", repositories={f"app-{number:03}": {} for number in range(40)})
         it = told(project, "large", plan_only=True)
-        assert "… and 31 more" in it.text
+        assert "… and 32 more" in it.text
         assert "app-039" not in it.text
 
     def test_a_bar_is_for_terminals(self) -> None:

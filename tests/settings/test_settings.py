@@ -685,6 +685,7 @@ EVERY_KEY: dict[str, Any] = {
     "pullOrganization": "o-abcdefghij",
     "lambdaPull": True,
     "retention": ENTRY["retention"],
+    "audit": {"trail": "existing", "email": ["a@example.org"]},
 }
 
 
@@ -866,3 +867,53 @@ def test_a_repository_name_is_what_ecr_says_it_is(name: str) -> None:
     else:
         assert accepted
     assert (shape.metadata["min"], shape.metadata["max"]) == (2, 256)
+
+
+class TestAudit:
+    def test_it_is_off_unless_it_is_written(self, account: Account) -> None:
+        assert not parse(valid()).audit.trail
+        assert not parse(valid() | {"audit": {}}).audit.trail
+        args = parse(valid() | {"audit": {"trail": "create"}}).audit_args(account)
+        assert (args["trail"], args["email"]) == ("create", [])
+        assert args["audit"]["created_role"] == "", "the role exists"
+        assert args["audit"]["repositories"] == ["app"]
+
+    @pytest.mark.parametrize(
+        ("audit", "fault"),
+        [
+            ({"email": ["a@example.org"]}, "audit.trail: this key is required"),
+            ({"trail": "both"}, 'audit.trail = "both": must be existing or create'),
+            ({"trail": "create", "mail": []}, "audit.mail = []: there is no such key; did you"),
+            ({"trail": "create", "email": "a@b.c"}, 'audit.email = "a@b.c": must be a list'),
+            (
+                {"trail": "create", "email": ["a@b"]},
+                'audit.email[0] = "a@b": must be an e-mail',
+            ),
+            ({"trail": "create", "email": ["a@b.c", "a@b.c"]}, "a@b.c is written twice"),
+            ([], "audit = []: must be a mapping"),
+            ("yes", 'audit = "yes": must be a mapping'),
+            (False, "audit = false: must be a mapping"),
+        ],
+    )
+    def test_what_is_wrong_with_it(self, audit: Any, fault: str) -> None:
+        found = faults(audit=audit)
+        assert any(fault in it for it in found), found
+
+    def test_roles_that_no_pattern_can_name(self) -> None:
+        roles = [f"arn:aws:iam::111122223333:role/{'a' * 60}{number:02}" for number in range(20)]
+        off = valid() | {"additionalPipelineRoles": roles}
+        assert parse(off)
+        [fault] = faults(additionalPipelineRoles=roles, audit={"trail": "existing"})
+        assert "an event pattern of at most 2,048 characters" in fault
+
+    def test_a_partition_whose_region_of_iam_is_not_known(self) -> None:
+        role = "arn:aws-iso:iam::111122223333:role/"
+        written = {
+            "repositories": {"app": {}},
+            "pipelineRole": {"arn": f"{role}push"},
+            "administratorRoles": [f"{role}deploy"],
+        }
+        account = Account(partition="aws-iso", id="111122223333", region="us-iso-east-1")
+        assert settings.parse(as_pulumi_has_it(written), account)
+        with pytest.raises(InvalidInputError, match="in the partition aws-iso it is not known"):
+            settings.parse(as_pulumi_has_it(written | {"audit": {"trail": "create"}}), account)

@@ -1,14 +1,21 @@
+"""The table of ways through compute: as it says, and as AWS's service models know the calls."""
+
 import functools
 import re
+import tomllib
 from collections.abc import Mapping
 from itertools import permutations
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self
 
 import pytest
 from botocore.loaders import create_loader
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from registry.access.compute import COMPUTE, Compute
+from registry.access.compute import TABLE, Compute, ways_through_compute
 
+COMPUTE: Final = ways_through_compute()
+
+CallText = Annotated[str, Field(pattern=r"^[a-z0-9-]+:[A-Z][A-Za-z0-9]+ [^ ]+$")]
 CALLED: Final = {action for way in COMPUTE for action, _ in way.calls}
 PASSING: Final = {action for way in COMPUTE if way.passes for action, _ in way.calls}
 
@@ -185,14 +192,59 @@ def test_whatever_takes_a_role_passes_it_or_runs_nothing(prefix: str) -> None:
 # --- The table itself -----------------------------------------------------------------------------
 
 
-def test_services_actions_and_resources_are_well_formed() -> None:
-    services = {way.service for way in COMPUTE}
+class Entry(BaseModel):
+    """An entry of the table: one of `any` and `all`, and no key that nobody reads."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    service: str = Field(pattern=r"^([a-z0-9-]+\.)+amazonaws\.com$")
+    passes: bool
+    source: bool = False
+    note: str = Field(default="", min_length=1)
+    pages: list[Annotated[str, Field(pattern=r"^https://docs\.aws\.amazon\.com/")]] = []
+    any: list[CallText] = Field(default=[], min_length=1)
+    all: list[CallText] = Field(default=[], min_length=2)
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> Self:
+        assert bool(self.any) is not bool(self.all), "one of any and all"
+        return self
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ways: list[Entry]
+
+
+def test_every_entry_is_as_the_table_says() -> None:
+    table = Table.model_validate(tomllib.loads(TABLE.read_text(encoding="utf-8")))
+    assert sum(len(it.any) or 1 for it in table.ways) == len(COMPUTE)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sources": True},
+        {"service": "codebuild"},
+        {"any": []},
+        {"any": ["codebuild:StartBuild"]},
+        {"any": ["codebuild:StartBuild project/* project/*"]},
+        {"all": ["codebuild:StartBuild project/*", "codebuild:CreateProject project/*"]},
+    ],
+)
+def test_a_wrong_entry_is_noticed(wrong: dict[str, Any]) -> None:
+    right = {"service": "codebuild.amazonaws.com", "passes": True, "any": ["codebuild:Start *"]}
+    Entry.model_validate(right)
+    with pytest.raises(ValidationError):
+        Entry.model_validate(right | wrong)
+
+
+def test_actions_and_resources_are_well_formed() -> None:
     patterns = {pattern for way in COMPUTE for _, pattern in way.calls} - {"*"}
     arn = r"arn:\{partition\}:[a-z0-9-]+:\*:(\{account\}|\*|):[A-Za-z0-9*:/-]+"
-    assert not [it for it in services if not re.fullmatch(r"([a-z0-9-]+\.)+amazonaws\.com", it)]
     assert not [it for it in CALLED if not re.fullmatch(r"[a-z0-9-]+:[A-Z][A-Za-z0-9]+", it)]
     assert not [it for it in patterns if not re.fullmatch(arn, it)]
-    assert all(way.calls for way in COMPUTE)
 
 
 def test_the_source_is_a_resource() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.access.evaluation import NO_POLICY, Policy, Principal, Request, may, parse
+from registry.access.evaluation import Principal, Request, may
+from registry.access.policy import NO_POLICY, Policy, parse
 from tests.registry.access import finite_iam
 from tests.registry.access.iam_strategies import (
     ACTIONS,

@@ -8,8 +8,8 @@ import pytest
 from policies.repository_policy import repository_policy
 from registry.access import movers, paths
 from registry.access.account import account_of
-from registry.access.evaluation import Policy, parse
 from registry.access.movers import Findings, Guarded, findings
+from registry.access.policy import Policy, parse
 from tests.registry.access.accounts import (
     ACCOUNT,
     DEPLOY,
@@ -47,19 +47,19 @@ def found(
 
 
 def steps(findings: Findings, principal: str, ability: str = "moveTags") -> list[str] | None:
-    """The chain in short: CALLER ACTION RESOURCE, without what all ARNs of the account have."""
+    """The path in short: CALLER ACTION RESOURCE, without what all ARNs of the account have."""
     [mover] = [it for it in findings.movers if it.principal == principal]
-    chain = mover.chains[ability]
-    if chain is None:
+    path = mover.paths[ability]
+    if path is None:
         return None
     return [
         f"{it.principal} {it.action} {it.resource}".replace(IAM, "").replace(REPOSITORY, "app")
-        for it in chain
+        for it in path
     ]
 
 
 def of_somebody(*statements: Document, **more: Any) -> list[str] | None:
-    """The chain of a role with these statements, in an account of the guard's roles and it."""
+    """The path of a role with these statements, in an account of the guard's roles and it."""
     return steps(found(role("somebody", *statements), **more), SOMEBODY)
 
 
@@ -201,9 +201,9 @@ class TestByAnotherName:
             role("hop", allow("*"), trusts=THE_ACCOUNT),
             role("start", allow("codebuild:StartBuild"), trusts=THE_ACCOUNT),
         )
-        chain = steps(there, SOMEBODY)
-        assert chain is not None
-        assert len(chain) == 3
+        path = steps(there, SOMEBODY)
+        assert path is not None
+        assert len(path) == 3
 
     def test_what_two_roles_can_do_together_counts_for_whoever_can_be_both(self) -> None:
         """One may change what the other may do, and neither gets any further by itself."""
@@ -213,9 +213,9 @@ class TestByAnotherName:
             role("editor", allow("iam:PutRolePolicy", on=target), trusts=THE_ACCOUNT),
             role("target", allow("s3:*"), trusts=THE_ACCOUNT),
         )
-        chain = steps(there, SOMEBODY)
-        assert chain is not None
-        assert "role/editor iam:PutRolePolicy role/target" in chain
+        path = steps(there, SOMEBODY)
+        assert path is not None
+        assert "role/editor iam:PutRolePolicy role/target" in path
         assert steps(there, target) is None
         assert steps(there, f"{IAM}role/editor") is None
 
@@ -270,9 +270,9 @@ class TestThroughCompute:
         nobody = role("nobody", allow(*actions, "iam:GetRole"))
         account = account_of(details(pipeline, somebody, nobody))
         [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
-        chain = steps(there, SOMEBODY)
-        assert chain is not None
-        assert "role/somebody iam:PassRole role/pipeline/push" in chain
+        path = steps(there, SOMEBODY)
+        assert path is not None
+        assert "role/somebody iam:PassRole role/pipeline/push" in path
         assert steps(there, f"{IAM}role/nobody") is None
         assert steps(found(somebody), SOMEBODY) is None  # only builds may assume that one
 
@@ -298,9 +298,9 @@ class TestThroughCompute:
 class TestByRewriting:
     @pytest.mark.parametrize("action", ["iam:PutRolePolicy", "iam:AttachRolePolicy"])
     def test_ones_own_policies(self, action: str) -> None:
-        chain = of_somebody(allow(action, on=SOMEBODY))
-        assert chain is not None
-        assert chain[0] == f"role/somebody {action} role/somebody"
+        path = of_somebody(allow(action, on=SOMEBODY))
+        assert path is not None
+        assert path[0] == f"role/somebody {action} role/somebody"
 
     def test_not_somebody_elses_whom_one_cannot_be(self) -> None:
         assert of_somebody(allow("iam:PutRolePolicy", on=f"{IAM}role/app")) is None
@@ -312,9 +312,9 @@ class TestByRewriting:
             role("another", allow("iam:CreatePolicyVersion", on=own)),
             managed("own", allow("s3:*")),
         )
-        chain = steps(there, SOMEBODY)
-        assert chain is not None
-        assert chain[0] == "role/somebody iam:CreatePolicyVersion policy/own"
+        path = steps(there, SOMEBODY)
+        assert path is not None
+        assert path[0] == "role/somebody iam:CreatePolicyVersion policy/own"
         assert steps(there, f"{IAM}role/another") is None
 
     def test_a_group_that_one_is_in(self) -> None:
@@ -323,25 +323,25 @@ class TestByRewriting:
             user("bob", allow("iam:PutGroupPolicy")),
             group("staff", allow("iam:PutGroupPolicy")),
         )
-        chain = steps(there, f"{IAM}user/amy")
-        assert chain is not None
-        assert chain[0] == "user/amy iam:PutGroupPolicy group/staff"
+        path = steps(there, f"{IAM}user/amy")
+        assert path is not None
+        assert path[0] == "user/amy iam:PutGroupPolicy group/staff"
 
     def test_a_deny_of_ones_own_can_be_taken_away(self) -> None:
         statements = [allow("iam:*"), deny("iam:UpdateAssumeRolePolicy", "iam:P*", "iam:Att*")]
         statements.append(deny("iam:Create*"))
-        chain = of_somebody(*statements)
-        assert chain is not None
-        assert chain[0] == "role/somebody iam:DeleteRolePolicy role/somebody"
+        path = of_somebody(*statements)
+        assert path is not None
+        assert path[0] == "role/somebody iam:DeleteRolePolicy role/somebody"
 
     def test_another_user_by_new_keys(self) -> None:
         there = found(
             role("somebody", allow("iam:CreateAccessKey", on=f"{IAM}user/admin")),
             user("admin", allow("iam:UpdateAssumeRolePolicy")),
         )
-        chain = steps(there, SOMEBODY)
-        assert chain is not None
-        assert chain[0] == "role/somebody iam:CreateAccessKey user/admin"
+        path = steps(there, SOMEBODY)
+        assert path is not None
+        assert path[0] == "role/somebody iam:CreateAccessKey user/admin"
 
     def test_a_service_linked_role_can_be_changed_by_nobody(self) -> None:
         linked = "aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication"
@@ -376,9 +376,9 @@ class TestByMaking:
 
     def test_a_listed_role_anew(self) -> None:
         actions = [f"iam:{verb}RolePolicy" for verb in ("Delete", "Put")]
-        chain = of_somebody(allow("iam:CreateRole", "iam:DeleteRole", *actions, on=PIPELINE))
-        assert chain is not None
-        assert chain[:3] == [
+        path = of_somebody(allow("iam:CreateRole", "iam:DeleteRole", *actions, on=PIPELINE))
+        assert path is not None
+        assert path[:3] == [
             "role/somebody iam:DeleteRolePolicy role/pipeline/push",
             "role/somebody iam:DeleteRole role/pipeline/push",
             "role/somebody iam:CreateRole role/pipeline/push",
@@ -396,15 +396,15 @@ class TestByMaking:
         assert not can(role("other/PUSH"))
 
     def test_a_new_role_with_every_permission(self) -> None:
-        chain = of_somebody(allow("iam:CreateRole", "iam:AttachRolePolicy", on=f"{IAM}role/app-*"))
-        assert chain is not None
-        assert chain[:3] == [
+        path = of_somebody(allow("iam:CreateRole", "iam:AttachRolePolicy", on=f"{IAM}role/app-*"))
+        assert path is not None
+        assert path[:3] == [
             "role/somebody iam:CreateRole role/*",
             "role/somebody sts:AssumeRole role/*",
             "role/somebody iam:AttachRolePolicy role/*",
         ]
-        assert chain[3].startswith("role/* codebuild:")
-        assert chain[4:] == [PUSHES]
+        assert path[3].startswith("role/* codebuild:")
+        assert path[4:] == [PUSHES]
 
     def test_a_new_role_within_a_boundary_is_within_it(self) -> None:
         boundary = f"{IAM}policy/boundary"
@@ -418,9 +418,9 @@ class TestByMaking:
     def test_a_name_that_a_pattern_of_the_guard_fits(self) -> None:
         weak = repository_policy(access())
         weak["Statement"][0]["Condition"] = {"ArnNotLike": {"aws:PrincipalArn": f"{IAM}role/ci-*"}}
-        chain = of_somebody(allow("iam:CreateRole", "iam:PutRolePolicy"), policy=weak)
-        assert chain is not None
-        assert chain[-1] == "role/* ecr:PutImage app"
+        path = of_somebody(allow("iam:CreateRole", "iam:PutRolePolicy"), policy=weak)
+        assert path is not None
+        assert path[-1] == "role/* ecr:PutImage app"
 
 
 class TestWhatLimits:
@@ -436,9 +436,9 @@ class TestWhatLimits:
             role("somebody", allow("*"), boundary=boundary),
             managed("boundary", allow("ecr:*", "iam:DeleteRolePermissionsBoundary")),
         )
-        chain = steps(there, SOMEBODY)
-        assert chain is not None
-        assert chain[0] == "role/somebody iam:DeleteRolePermissionsBoundary role/somebody"
+        path = steps(there, SOMEBODY)
+        assert path is not None
+        assert path[0] == "role/somebody iam:DeleteRolePermissionsBoundary role/somebody"
 
     def test_the_pipelines_own_boundary(self) -> None:
         """A grant to a role's ARN does not reach beyond the role's boundary."""
@@ -458,9 +458,9 @@ class TestWhatLimits:
         protects = policy(allow("*"), deny("iam:*", on=f"{IAM}role/pipeline/*"))
         assert steps(found(somebody), SOMEBODY) is not None
         there = found(somebody, scps=(parse(protects),))
-        chain = steps(there, SOMEBODY)
-        assert chain is not None  # by way of a new role, which may start a build
-        assert not any("role/pipeline" in step for step in chain[:-1])
+        path = steps(there, SOMEBODY)
+        assert path is not None  # by way of a new role, which may start a build
+        assert not any("role/pipeline" in step for step in path[:-1])
         closed = parse(policy(allow("*"), deny("iam:*", "codebuild:*")))
         assert steps(found(somebody, scps=(closed,)), SOMEBODY) is None
 
@@ -511,7 +511,7 @@ class TestOutsiders:
     def test_the_root_can_do_everything_by_way_of_iam(self) -> None:
         root = found(DEPLOY_ROLE).root
         assert root.principal == f"{IAM}root"
-        assert all(chain and len(chain) > 1 for chain in root.chains.values())
+        assert all(path and len(path) > 1 for path in root.paths.values())
 
 
 def without(sid: str, action: str) -> Document:
@@ -574,9 +574,9 @@ class TestAWeakenedGuard:
                 del statement["Principal"]
         everything = role("somebody", allow("ecr:*"))
         [mover] = [it for it in found(everything, policy=weak).movers if it.principal == SOMEBODY]
-        assert {ability for ability, chain in mover.chains.items() if chain} == abilities
+        assert {ability for ability, path in mover.paths.items() if path} == abilities
         [mover] = [it for it in found(everything).movers if it.principal == SOMEBODY]
-        assert not any(mover.chains.values())
+        assert not any(mover.paths.values())
 
 
 class TestRepositories:
@@ -629,7 +629,7 @@ def ask(
 
 
 def able(found: Findings) -> list[str]:
-    return [it.principal.replace(IAM, "") for it in found.movers if it.chains["moveTags"]]
+    return [it.principal.replace(IAM, "") for it in found.movers if it.paths["moveTags"]]
 
 
 def pushed_as(trusts: Document, **more: Any) -> Document:
@@ -886,8 +886,8 @@ class TestNothingIsHidden:
         granting = allow("iam:PutRolePolicy", on=SOMEBODY)
         somebody = role("somebody", rewriting, granting)
         [found] = ask(role("able", allow("ecr:*")), somebody, guard=policy())
-        chain = steps(found, SOMEBODY)
-        assert chain == [
+        path = steps(found, SOMEBODY)
+        assert path == [
             "role/somebody iam:PutRolePolicy role/somebody",
             "role/somebody ecr:PutImage app",
         ]

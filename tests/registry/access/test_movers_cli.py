@@ -132,7 +132,7 @@ class TestFromFiles:
         assert result.exit_code == 0
         lines = result.stdout.splitlines()
         assert lines[0] == f"Who could do what to app of account {ACCOUNT}"
-        rows = {it.split()[0]: it.split()[1:] for it in lines[3:7]}
+        rows = {it.split()[0]: it.split()[1:] for it in lines[2:6]}
         assert rows == {
             "role/pipeline/push": ["itself", "-", "-"],
             "role/deploy": ["-", "itself", "itself"],
@@ -148,6 +148,30 @@ class TestFromFiles:
         assert len(widest) <= 80
         assert "\x1b" not in result.stdout
 
+    def test_without_a_policy_that_is_said_first(self, offline: Callable[..., list[str]]) -> None:
+        first, *lines = run(*offline(guard=policy())).stdout.splitlines()
+        assert first.startswith("app has no repository policy: whoever has the IAM permission")
+        assert not any("no repository policy" in it for it in lines)
+        assert "no repository policy" not in run(*offline()).stdout
+
+    def test_rows_that_differ_in_nothing_but_the_name_are_folded(
+        self, offline: Callable[..., list[str]]
+    ) -> None:
+        alike = [role(f"team/{number}", allow("ecr:*", "iam:*")) for number in range(12)]
+        arguments = offline(details(PIPELINE_ROLE, *alike))
+        lines = [line.rstrip() for line in run(*arguments).stdout.splitlines()]
+        [row] = [it for it in lines if it.startswith("role/team/")][:1]
+        assert row.split(maxsplit=4)[:4] == ["role/team/0", "and", "11", "others"]
+        assert not any(it.startswith("role/team/1 ") for it in lines)
+        able = [it["principal"] for it in told(*arguments)["principals"] if it["moveTags"]["can"]]
+        assert len(able) == 13
+
+    def test_a_row_is_one_line_without_a_terminal(self, offline: Callable[..., list[str]]) -> None:
+        name = f"{'a-path/' * 20}administrator"
+        result = run(*offline(details(PIPELINE_ROLE, role(name, allow("ecr:*", "iam:*")))))
+        rows = [it for it in result.stdout.splitlines() if it.startswith(f"role/{name}  ")]
+        assert len(rows) == 1
+
     def test_without_a_guard_the_claims_are_false(self, offline: Callable[..., list[str]]) -> None:
         arguments = offline(guard=policy())
         found = told(*arguments)
@@ -162,7 +186,9 @@ class TestFromFiles:
     ) -> None:
         arguments = offline(details(READER))
         assert told(*arguments)["missing"] == [DEPLOY, PIPELINE]
-        assert "Listed, but not there: role/pipeline/push" in run(*arguments).stdout
+        assert (
+            "Named in the policy, but does not exist: role/pipeline/push" in run(*arguments).stdout
+        )
 
     def test_who_is_let_in_by_trust_policies_is_named(
         self, offline: Callable[..., list[str]]
@@ -258,7 +284,6 @@ class TestWrongUsage:
             (["--repository-arn", "app"], "is no ARN of a repository"),
             (["--repository-arn", "arn:aws:s3:::x"], "is no repository"),
             (["app", "--only", "admin"], "is no ARN of a role or a user, and no service"),
-            (["--seen", "--plan", "p", "--only", PIPELINE], "takes no other files"),
         ],
     )
     def test_says_what_is_wrong(self, arguments: list[str], says: str) -> None:

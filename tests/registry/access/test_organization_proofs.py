@@ -10,8 +10,9 @@ import pytest
 from policies import organization
 from policies.ecr_actions import ACTIONS, Effect, actions
 from policies.repository_policy import Access, repository_policy
-from registry.access import proofs as proofs_module
-from registry.access.proofs import Claim, Proof, RegistryClaim, alike, prove, prove_registry
+from registry.access import organization as organization_module
+from registry.access.organization import RegistryClaim, prove_registry
+from registry.access.proofs import Claim, Proof, alike, prove
 from settings import Account, parse
 from settings.stack_file import StackFile
 from tests.registry.access.test_proofs import (
@@ -177,11 +178,14 @@ class TestAResourceControlPolicy:
             (lambda it: it.update(NotAction=it.pop("Action")), "statement without Action"),
             (lambda it: it.update(NotResource=it.pop("Resource")), "statement without Resource"),
             (lambda it: it.update(NotResource=OTHER), "NotResource"),
-            (lambda it: it.update(Resource=[f"{ARN}${{aws:username}}"]), "Resource ["),
-            (lambda it: it.update(Effect="deny"), "Effect deny"),
+            (lambda it: it.update(Resource=[f"{ARN}${{aws:username}}"]), f"Resource {ARN}$"),
+            (
+                lambda it: it.update(Effect="deny"),
+                "this is no policy document (ValueError: an Effect is Allow or Deny, not 'deny')",
+            ),
             (
                 under({"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}),
-                "BoolIfExists aws:PrincipalIsAWSService false",
+                "BoolIfExists aws:principalisawsservice false",
             ),
         ],
     )
@@ -191,7 +195,7 @@ class TestAResourceControlPolicy:
         policy = organization.resource_control_policy(access, ["app"])
         found = of_repositories(access, weakened(policy, only_pipeline(weaken)))
         assert [proof.proved for proof in found] == [False] * 4
-        assert all(proof.beyond.startswith(unknown) for proof in found)
+        assert all(proof.not_modelled.startswith(unknown) for proof in found)
 
 
 def of_registry(access: Access, policy: Document) -> list[Proof]:
@@ -291,7 +295,7 @@ class TestAServiceControlPolicy:
             (lambda it: it.update(Principal="*"), "Principal"),
             (lambda it: it.pop("Resource"), "statement without Resource"),
             (lambda it: it.update(NotAction=it.pop("Action")), "statement without Action"),
-            (under({"Null": {"aws:PrincipalArn": "false"}}), "Null aws:PrincipalArn false"),
+            (under({"Null": {"aws:PrincipalArn": "false"}}), "Null aws:principalarn false"),
         ],
     )
     def test_that_the_evaluator_does_not_know_proves_nothing(
@@ -300,13 +304,13 @@ class TestAServiceControlPolicy:
         policy = organization.service_control_policy(access, ["app"])
         found = of_registry(access, weakened(policy, of_statement(CHANGES, weaken)))
         assert [proof.claim for proof in found] == list(RegistryClaim)
-        assert [(it.proved, it.beyond) for it in found] == [(False, unknown)] * 3
+        assert [(it.proved, it.not_modelled) for it in found] == [(False, unknown)] * 3
 
 
 def test_the_claims_are_about_what_the_policies_deny() -> None:
     """They are written out on their own, so that a mistake in the guard is no mistake in both."""
-    assert sorted(proofs_module.CHANGE_REGISTRY) == actions(Effect.CHANGE_REGISTRY)
-    assert sorted(proofs_module.CREATE_REPOSITORY) == actions(Effect.CREATE_REPOSITORY)
+    assert sorted(organization_module.CHANGE_REGISTRY) == actions(Effect.CHANGE_REGISTRY)
+    assert sorted(organization_module.CREATE_REPOSITORY) == actions(Effect.CREATE_REPOSITORY)
 
 
 @pytest.mark.parametrize(

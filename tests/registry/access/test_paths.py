@@ -1,4 +1,4 @@
-"""The search for chains: held against one that leaves nothing out and knows no short cuts."""
+"""The search for paths: held against one that leaves nothing out and knows no short cuts."""
 
 from itertools import chain as joined
 
@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.access.account import account_of
-from registry.access.evaluation import Principal, Request, may, parse
+from registry.access.escalations import Escalation, Escalations
+from registry.access.evaluation import Principal, Request, may
 from registry.access.movers import ABILITIES
-from registry.access.paths import Chain, Chains, Network, Target
-from registry.access.ways import Way, Ways
+from registry.access.paths import EscalationPath, EscalationPaths, Network, Target
+from registry.access.policy import parse
 from tests.registry.access.accounts import (
     CODEBUILD,
     DEPLOY,
@@ -92,7 +93,7 @@ def accounts(draw: st.DrawFn) -> Document:
     return details(*roles, user("u", *draw(statements())), limits)
 
 
-def everything_within_reach(ways: list[Way], start: Principal) -> set[Principal]:
+def everything_within_reach(ways: list[Escalation], start: Principal) -> set[Principal]:
     """All whom one can become: every way is tried with everybody, again and again."""
     held = {start}
     while True:
@@ -107,14 +108,16 @@ def everything_within_reach(ways: list[Way], start: Principal) -> set[Principal]
         held |= more
 
 
-def replayed(chain: Chain, start: Principal, ways: list[Way], target: Target) -> bool:
-    """Whether each step of a chain is a call that its maker may make, as whom one is by then."""
+def replayed(
+    path: EscalationPath, start: Principal, ways: list[Escalation], target: Target
+) -> bool:
+    """Whether each step of a path is a call that its maker may make, as whom one is by then."""
     held = {start}
     made: set[tuple[str, str]] = set()
     by_name: dict[tuple[str, str], list[Request]] = {}
     for call in joined.from_iterable(way.calls for way in ways):
         by_name.setdefault((call.action, call.resource), []).append(call)
-    for step in chain[:-1]:
+    for step in path[:-1]:
         calls = by_name.get((step.action, step.resource), [])
         makers = [one for one in held if one.shown == step.principal]
         allowed = any(may(one, call) for one in makers for call in calls)
@@ -132,7 +135,7 @@ def replayed(chain: Chain, start: Principal, ways: list[Way], target: Target) ->
             if (way.held is None or way.held in held)
             and all((it.action, it.resource) in made for it in way.calls)
         }
-    last = chain[-1]
+    last = path[-1]
     requests = joined.from_iterable(target.abilities.values())
     calls = [it for it in requests if it.action == last.action]
     return last.resource == REPOSITORY and any(
@@ -142,14 +145,14 @@ def replayed(chain: Chain, start: Principal, ways: list[Way], target: Target) ->
 
 @given(accounts())
 def test_it_finds_what_can_be_found_and_nothing_else(details: Document) -> None:
-    ways = Ways(account_of(details), {PIPELINE, DEPLOY}, ())
+    ways = Escalations(account_of(details), {PIPELINE, DEPLOY}, ())
     target = Target(REPOSITORY, parse(GUARD), ABILITIES)
     principals = list(ways.principals.values())
-    chains = Chains(Network(ways.all), target, principals)
+    paths = EscalationPaths(Network(ways.all), target, principals)
     for principal in principals:
         reach = everything_within_reach(ways.all, principal)
-        for ability, chain in chains.of(principal).items():
+        for ability, path in paths.of(principal).items():
             able = any(target.call(one, ability) for one in reach)
-            assert (chain is not None) == able, (principal.arn, ability)
-            if chain is not None:
-                assert replayed(chain, principal, ways.all, target), chain
+            assert (path is not None) == able, (principal.arn, ability)
+            if path is not None:
+                assert replayed(path, principal, ways.all, target), path

@@ -1,8 +1,8 @@
-"""Every way to come to act as somebody else in an account, and the calls that it takes.
+"""The steps of privilege-escalation paths through an account, and the calls that each takes.
 
-Nobody has to hold only what they were given. Whoever may assume a role, pass it to compute, rewrite
-its trust or its policies, or make one anew by its name, can have what it has. A way that may need
-more than what stands here is listed with less: no ability is left out.
+Whoever may assume a role, pass it to compute, change its trust policy or its permissions, or make
+one anew by its name, can use its permissions. A step that may need more calls than stand here is
+listed with fewer: no ability is left out.
 """
 
 import re
@@ -13,29 +13,27 @@ from functools import cached_property
 from itertools import permutations
 from typing import Any, Final
 
-from registry.access.account import Account, Identity
-from registry.access.compute import COMPUTE, Compute
-from registry.access.evaluation import (
+from registry.access.account import Identity, Listing
+from registry.access.compute import Compute, ways_through_compute
+from registry.access.evaluation import Principal, Request, may
+from registry.access.policy import (
     ANY,
     ASSUME_ROLE,
     EVERYTHING,
     FEDERATED,
     SERVICE,
     Policy,
-    Principal,
-    Request,
     Statement,
     account_in,
     fits,
     is_pattern,
-    may,
-    meet,
 )
+from registry.access.solver import meet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Way:
-    """A way to become somebody. All of the calls are needed, made by whomever one is already."""
+class Escalation:
+    """Calls that give access to a principal. All are needed, by any principals reached so far."""
 
     to: Principal
     calls: tuple[Request, ...]
@@ -55,7 +53,7 @@ _Levels = list[dict[_Bound, Principal]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Target:
+class _Subject:
     """Whom a call of IAM's is about: a role or a user."""
 
     arn: str
@@ -69,12 +67,12 @@ class _Target:
     """Whether nobody can change it. What its managed policies say can be changed all the same."""
 
 
-class Ways:
-    """The ways through one account, or through several."""
+class Escalations:
+    """Every escalation in one account, or in several."""
 
     def __init__(
         self,
-        account: Account,
+        account: Listing,
         listed: Collection[str],
         scps: tuple[Policy, ...] = (),
         homes: Collection[str] = (),
@@ -104,54 +102,54 @@ class Ways:
         }
         """The account's roles and users as they are, by ARN."""
         self._requests: dict[tuple[Any, ...], Request] = {}
-        self.all: list[Way] = []
+        self.all: list[Escalation] = []
         for it in account.identities:
             if not it.is_service_linked:
                 self.all += self._into(it)
                 bound = (it.boundary_arn or "", it.boundary)
-                target = _Target(
+                target = _Subject(
                     arn=it.arn, managed=it.managed, groups=it.groups, is_protected=it.is_protected
                 )
                 levels = self._reshaped(self.principals[it.arn], bound, target)
                 if not it.is_role:
                     self._renamed(it, bound, levels)
             if not it.is_protected:
-                self._made(_Target(arn=it.arn), self._removals(it.arn))
+                self._made(_Subject(arn=it.arn), self._removals(it.arn))
         for iam in sorted({_iam_of(it.arn) for it in account.identities}):
             exact = [it for it in self._listed if it.startswith(iam) and not is_pattern(it)]
             for kind in ("role", "user"):
                 for arn in exact:
                     if arn.startswith(f"{iam}{kind}/") and arn not in self.principals:
-                        self._made(_Target(arn=arn), self._removals(arn))
+                        self._made(_Subject(arn=arn), self._removals(arn))
                 pattern = f"{iam}{kind}/*"
                 taken = frozenset(it for it in (*self.principals, *exact) if fits(pattern, it))
-                self._made(_Target(arn=pattern, but=taken), [])
+                self._made(_Subject(arn=pattern, but=taken), [])
 
     def _scps_of(self, account: str) -> tuple[Policy, ...]:
         return self._scps if account in self._homes else ()
 
     # --- Becoming somebody who exists -------------------------------------------------------------
 
-    def _into(self, it: Identity) -> Iterator[Way]:
+    def _into(self, it: Identity) -> Iterator[Escalation]:
         to = self.principals[it.arn]
         if not it.is_role:
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html
             for action in ("CreateAccessKey", "CreateLoginProfile", "UpdateLoginProfile"):
-                yield Way(to=to, calls=(self._iam(action, it.arn),))
+                yield Escalation(to=to, calls=(self._iam(action, it.arn),))
             return
-        yield Way(to=to, calls=(_assuming(it, ASSUME_ROLE, it.trust),))
+        yield Escalation(to=to, calls=(_assuming(it, ASSUME_ROLE, it.trust),))
         if not it.is_protected:
             rewritten = self._iam("UpdateAssumeRolePolicy", it.arn)
-            yield Way(to=to, calls=(rewritten,), then=ASSUME_ROLE)
+            yield Escalation(to=to, calls=(rewritten,), then=ASSUME_ROLE)
         yield from self._through_federations(it, to)
         yield from self._through_compute(it, to)
 
-    def _through_federations(self, it: Identity, to: Principal) -> Iterator[Way]:
-        federations = sorted(name for name in it.trust.lets_in if name.startswith(FEDERATED))
+    def _through_federations(self, it: Identity, to: Principal) -> Iterator[Escalation]:
+        federations = sorted(name for name in it.trust.admitted if name.startswith(FEDERATED))
         if federations:
             anybodys = Policy(tuple(one for one in it.trust.statements if not is_pinned(one)))
             for action in _WITH_FEDERATION:
-                yield Way(to=to, calls=(_assuming(it, action, anybodys),))
+                yield Escalation(to=to, calls=(_assuming(it, action, anybodys),))
         for name in federations:
             provider = name.removeprefix(FEDERATED)
             action = _WITH_SAML if ":saml-provider/" in provider else _WITH_WEB_IDENTITY
@@ -162,31 +160,33 @@ class Ways:
                 # Whoever says what the provider is vouches for anybody.
                 for verb in ("Update", "Create"):
                     change = self._iam(f"{verb}SAMLProvider", provider)
-                    yield Way(to=to, calls=(change,), then=action)
+                    yield Escalation(to=to, calls=(change,), then=action)
             elif _EKS in provider:
                 # Whoever may do something in a cluster runs a pod as the service account.
                 # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
-                for entry in COMPUTE:
+                for entry in ways_through_compute():
                     if entry.service == _POD_IDENTITY and not entry.passes:
-                        yield Way(to=to, calls=tuple(self._calls(entry, it)))
+                        yield Escalation(to=to, calls=tuple(self._calls(entry, it)))
                 jobs = f"arn:{_partition_of(it.arn)}:emr-containers:*:{it.account}:*"
                 job = self._request(it.account, "emr-containers:StartJobRun", jobs)
-                yield Way(to=to, calls=(job,))
+                yield Escalation(to=to, calls=(job,))
 
-    def _through_compute(self, it: Identity, to: Principal) -> Iterator[Way]:
-        named = it.trust.lets_in
+    def _through_compute(self, it: Identity, to: Principal) -> Iterator[Escalation]:
+        named = it.trust.admitted
         services = {name.removeprefix(SERVICE) for name in named if name.startswith(SERVICE)}
         if ANY in named:
-            services |= {entry.service for entry in COMPUTE}
+            services |= {entry.service for entry in ways_through_compute()}
         for service in sorted(services):
-            entries = [one for one in COMPUTE if one.service == _plain(service)]
+            entries = [one for one in ways_through_compute() if one.service == _plain(service)]
             for entry in entries:
                 yield from self._through(entry, service, it, to)
             if not entries and _serves(it, service):
                 # What this service does with a role is not known here, so it may be anything.
-                yield Way(to=to, calls=(self._passed(it, service),))
+                yield Escalation(to=to, calls=(self._passed(it, service),))
 
-    def _through(self, entry: Compute, service: str, it: Identity, to: Principal) -> Iterator[Way]:
+    def _through(
+        self, entry: Compute, service: str, it: Identity, to: Principal
+    ) -> Iterator[Escalation]:
         calls = self._calls(entry, it)
         before = [self._passed(it, service)] if entry.passes else []
         if entry.passes and entry.service == _EC2 and not it.has_profile:
@@ -197,7 +197,7 @@ class Ways:
         for source in _sources(it, service, first.resource) if entry.source else [""]:
             if _serves(it, service, source):
                 begin = self._request(it.account, first.action, source) if source else first
-                yield Way(to=to, calls=(*before, begin, *rest))
+                yield Escalation(to=to, calls=(*before, begin, *rest))
 
     def _calls(self, entry: Compute, it: Identity) -> list[Request]:
         place = {"partition": _partition_of(it.arn), "account": it.account}
@@ -214,7 +214,7 @@ class Ways:
 
     # --- Changing what somebody may do ------------------------------------------------------------
 
-    def _reshaped(self, base: Principal, bound: _Bound, it: _Target) -> _Levels:
+    def _reshaped(self, base: Principal, bound: _Bound, it: _Subject) -> _Levels:
         """What whoever is this one already may get out of it, by its policies and its boundary.
 
         First with the policies that it has, last with all that there could be.
@@ -258,12 +258,12 @@ class Ways:
             for level in levels:
                 for state in level.values():
                     renamed = replace(state, arn=arn, is_not=others)
-                    self.all.append(Way(to=renamed, calls=(*away, rename), held=state))
+                    self.all.append(Escalation(to=renamed, calls=(*away, rename), held=state))
                     if state is levels[0][bound]:
-                        target = _Target(arn=arn, but=others, managed=it.managed, groups=it.groups)
+                        target = _Subject(arn=arn, but=others, managed=it.managed, groups=it.groups)
                         self._reshaped(renamed, bound, target)
 
-    def _grants(self, it: _Target, bound: _Bound) -> list[Request]:
+    def _grants(self, it: _Subject, bound: _Bound) -> list[Request]:
         """Any one of these gives it what its caller likes: new text, or another policy's."""
         if it.is_protected:
             return self._rewrites(it.managed)
@@ -281,7 +281,7 @@ class Ways:
         ]
         return [*own, *groups, *self._rewrites(it.managed)]
 
-    def _revocations(self, it: _Target) -> list[Request]:
+    def _revocations(self, it: _Subject) -> list[Request]:
         """Any one of these takes something from it that denies."""
         if it.is_protected:
             return []
@@ -296,7 +296,7 @@ class Ways:
         ]
         return [*own, *groups]
 
-    def _rebindings(self, it: _Target, before: _Bound, after: _Bound) -> list[Request]:
+    def _rebindings(self, it: _Subject, before: _Bound, after: _Bound) -> list[Request]:
         """Any one of these gives it another permissions boundary, or none, or changes its text."""
         if before[0] == after[0]:
             return self._rewrites({before[0]}) if after[1] is None else []
@@ -317,7 +317,7 @@ class Ways:
 
     # --- Making somebody --------------------------------------------------------------------------
 
-    def _made(self, it: _Target, removals: Sequence[Request]) -> None:
+    def _made(self, it: _Subject, removals: Sequence[Request]) -> None:
         """A role or a user made anew, by its own name or by any that is free.
 
         It has no policy, and a Principal element that had its name meant who was there before.
@@ -332,7 +332,9 @@ class Ways:
             for sign_in in _SIGNING_IN[_kind(it.arn)]:
                 keys = [self._iam(sign_in, it.arn, but=it.but)] if sign_in else []
                 then = "" if sign_in else ASSUME_ROLE
-                self.all.append(Way(to=states[bound], calls=(*removals, create, *keys), then=then))
+                self.all.append(
+                    Escalation(to=states[bound], calls=(*removals, create, *keys), then=then)
+                )
 
     def _removals(self, arn: str) -> list[Request]:
         """What it takes before a role or a user of this name can be made.
@@ -448,9 +450,9 @@ def _kind(arn: str) -> str:
     return "Role" if ":role/" in arn else "User"
 
 
-def _each(to: Principal, calls: Iterable[Request], *, held: Principal) -> Iterator[Way]:
+def _each(to: Principal, calls: Iterable[Request], *, held: Principal) -> Iterator[Escalation]:
     """As many ways as calls: one of them is enough."""
-    return (Way(to=to, calls=(call,), held=held) for call in calls)
+    return (Escalation(to=to, calls=(call,), held=held) for call in calls)
 
 
 def _iam_of(arn: str) -> str:
@@ -480,7 +482,7 @@ def _assuming(it: Identity, action: str, trust: Policy) -> Request:
 
 
 def _serves(it: Identity, service: str, source: str = "") -> bool:
-    """Whether the role's trust policy lets the service assume it, for the sake of this source."""
+    """Whether the role's trust policy allows the service to assume it, for this source."""
     context = [("aws:sourceaccount", it.account)] if source else []
     if source and not is_pattern(source):
         context.append(("aws:sourcearn", source))

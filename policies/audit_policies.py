@@ -1,0 +1,126 @@
+"""Pure: who may use the resources that alerts pass through, and those that keep the trail."""
+
+from typing import Any, Final, TypedDict
+
+from policies.document import allow, document_of
+
+EVENTBRIDGE: Final = "events.amazonaws.com"
+CLOUDTRAIL: Final = "cloudtrail.amazonaws.com"
+
+
+class Place(TypedDict):
+    """Where resources are, and what their names begin with."""
+
+    name: str
+    partition: str
+    account_id: str
+    region: str
+
+
+def arn(place: Place, service: str, resource: str) -> str:
+    """The ARN that a resource in this place has, or will have."""
+    where = f"{place['partition']}:{service}:{place['region']}:{place['account_id']}"
+    return f"arn:{where}:{resource}"
+
+
+def topic_policy(place: Place) -> dict[str, Any]:
+    """Only our rules publish alerts.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+    """
+    topic = arn(place, "sns", place["name"])
+    return document_of([_from_our_rules("RulesPublish", place, "sns:Publish", topic)])
+
+
+def queue_policy(place: Place) -> dict[str, Any]:
+    """Only our rules leave there what could not be delivered.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+    """
+    queue = arn(place, "sqs", f"{place['name']}-undelivered")
+    return document_of([_from_our_rules("RulesSend", place, "sqs:SendMessage", queue)])
+
+
+def _from_our_rules(sid: str, place: Place, action: str, resource: str) -> dict[str, Any]:
+    """What our own rules may do, by the beginning of their names.
+
+    A queue's policy has not the room for every ARN.
+    """
+    rules = arn(place, "events", f"rule/{place['name']}-*")
+    return allow(sid, {"Service": EVENTBRIDGE}, [action]) | {
+        "Resource": resource,
+        "Condition": {"ArnLike": {"aws:SourceArn": rules}},
+    }
+
+
+def key_policy(place: Place) -> dict[str, Any]:
+    """The account's own policies say who uses the key; EventBridge does for this account's rules.
+
+    Keys of AWS (`alias/aws/sns`, SQS's own) do not let EventBridge in, and what it sends is lost.
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html#targets-specifics-sqs
+    """
+    root = {"AWS": f"arn:{place['partition']}:iam::{place['account_id']}:root"}
+    encrypts = allow(
+        "EventBridge", {"Service": EVENTBRIDGE}, ["kms:Decrypt", "kms:GenerateDataKey*"]
+    )
+    return document_of(
+        [
+            allow("AccountPolicies", root, ["kms:*"]) | {"Resource": "*"},
+            encrypts
+            | {
+                "Resource": "*",
+                "Condition": {"StringEquals": {"aws:SourceAccount": place["account_id"]}},
+            },
+        ]
+    )
+
+
+def forwarding_trust(place: Place) -> dict[str, Any]:
+    """EventBridge becomes the role that takes events to another Region, for this account alone.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-region.html
+    """
+    return document_of(
+        [
+            allow("EventBridge", {"Service": EVENTBRIDGE}, ["sts:AssumeRole"])
+            | {"Condition": {"StringEquals": {"aws:SourceAccount": place["account_id"]}}}
+        ]
+    )
+
+
+def forwarding_policy(bus_arn: str) -> dict[str, Any]:
+    """That role may put events on the one bus."""
+    return document_of([{"Effect": "Allow", "Action": "events:PutEvents", "Resource": bus_arn}])
+
+
+def trail_bucket_policy(place: Place, bucket: str) -> dict[str, Any]:
+    """Only the one trail writes to the bucket, and nobody uses it without TLS.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html
+    """
+    bucket_arn = f"arn:{place['partition']}:s3:::{bucket}"
+    trail = {"aws:SourceArn": arn(place, "cloudtrail", f"trail/{place['name']}")}
+    cloudtrail = {"Service": CLOUDTRAIL}
+    return document_of(
+        [
+            allow("TrailLooks", cloudtrail, ["s3:GetBucketAcl"])
+            | {"Resource": bucket_arn, "Condition": {"StringEquals": trail}},
+            allow("TrailWrites", cloudtrail, ["s3:PutObject"])
+            | {
+                "Resource": f"{bucket_arn}/AWSLogs/{place['account_id']}/*",
+                "Condition": {
+                    "StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control", **trail}
+                },
+            },
+            {
+                "Sid": "OnlyWithTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [bucket_arn, f"{bucket_arn}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            },
+        ]
+    )

@@ -1,0 +1,138 @@
+"""The organization's two policies for a stack, and what is proved of them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from policies.fault import Fault, InvalidInputError
+from policies.organization import resource_control_policy, service_control_policy
+from policies.repository_policy import Access
+from registry.access.movers import Guarded
+from registry.access.policy import NotModelledError
+from registry.access.policy_files import Plan
+from registry.access.proofs import (
+    ANYTHING,
+    Asked,
+    Claim,
+    Proof,
+    alike,
+    but,
+    control_policy,
+    proof,
+    prove,
+)
+from registry.aws import reference
+
+CREATE_REPOSITORY: Final = ("ecr:CreateRepository",)
+CHANGE_REGISTRY: Final = (
+    "ecr:PutRegistryPolicy",
+    "ecr:DeleteRegistryPolicy",
+    "ecr:PutReplicationConfiguration",
+    "ecr:StartReplicationBackfill",
+    "ecr:StopReplicationBackfill",
+    "ecr:CreatePullThroughCacheRule",
+    "ecr:UpdatePullThroughCacheRule",
+    "ecr:DeletePullThroughCacheRule",
+    "ecr:CreateRepositoryCreationTemplate",
+    "ecr:UpdateRepositoryCreationTemplate",
+    "ecr:DeleteRepositoryCreationTemplate",
+    "ecr:PutAccountSetting",
+    "ecr:PutSigningConfiguration",
+    "ecr:DeleteSigningConfiguration",
+    "ecr:PutRegistryScanningConfiguration",
+    "ecr:RegisterPullTimeUpdateExclusion",
+    "ecr:DeregisterPullTimeUpdateExclusion",
+)
+
+
+class RegistryClaim(StrEnum):
+    """What is proved of an account's registry under a service control policy."""
+
+    CHANGED = (
+        "Nobody in the account but the administrator roles can change the registry, or make a "
+        "guarded repository anew (service-linked roles are not covered)"
+    )
+    LOCKED_OUT = "Every administrator role that its own policies allow it can do both (no lock-out)"
+    KEPT_OUT = (
+        "Nobody in the account is denied any other ECR call on the registry or a guarded repository"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrganizationPolicies:
+    """Both policies, and what is proved of repositories that have no policy of their own."""
+
+    service_control_policy: dict[str, Any]
+    resource_control_policy: dict[str, Any]
+    proofs: list[Proof]
+
+
+UNGUARDED: Final = (Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH, Claim.LOCKED_OUT)
+"""What the resource control policy holds up over a repository without a policy."""
+
+
+def policies_for(plan: Plan) -> OrganizationPolicies:
+    """The policies for a stack: its roles are those that its guard leaves out.
+
+    Raises InvalidInputError where a repository has no guard or another one, and where AWS would
+    refuse a policy for its length.
+    """
+    guarded = [Guarded(arn=it, text=json.dumps(policy)) for it, policy in plan.policies.items()]
+    access = guarded[0].access
+    faults = [
+        Fault(
+            where=(it.arn,),
+            rule="a repository's policy exempts pipeline roles and administrator roles from its "
+            "Denies, and all repositories' exempt the same ones",
+            fix="give the stack one guard, or ask of each repository by itself",
+        )
+        for it in guarded
+        if it.access != access or not (access["pipeline_roles"] and access["administrator_roles"])
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+    names = [reference.parse(it).name for it in plan.policies]
+    registry = service_control_policy(access, names)
+    repositories = resource_control_policy(access, names)
+    bare = alike(((it, None, access) for it in plan.policies), resource_control_policy=repositories)
+    return OrganizationPolicies(
+        service_control_policy=registry,
+        resource_control_policy=repositories,
+        proofs=[*prove_registry(registry, access, plan.policies), *prove(bare, UNGUARDED)],
+    )
+
+
+def prove_registry(document: Mapping[str, Any], access: Access, arns: Iterable[str]) -> list[Proof]:
+    """Hold each claim about the registry against an account with this service control policy.
+
+    `arns` are those of the repositories that are guarded.
+    """
+    try:
+        controls = (control_policy(document),)
+    except NotModelledError as error:
+        return [proof(claim, iter(()), str(error)) for claim in RegistryClaim]
+    registry = Asked(arn="*", access=access, controls=controls)
+    guarded = [replace(registry, arn=arn) for arn in arns]
+    changes = [(registry, CHANGE_REGISTRY), *((it, CREATE_REPOSITORY) for it in guarded)]
+    others = [it for it in ANYTHING if it not in (*CHANGE_REGISTRY, *CREATE_REPOSITORY)]
+    own, administrators = access["account_id"], access["administrator_roles"]
+    anybody = [registry.all_of(own), registry.without_arn_of(own)]
+    breaches = {
+        RegistryClaim.CHANGED: (
+            it.find(other, change)
+            for it, change in changes
+            for one in anybody
+            if (other := but(one, administrators))
+        ),
+        RegistryClaim.LOCKED_OUT: (
+            it.find(it.exactly(arn), change, denied=True)
+            for arn in administrators
+            for it, change in changes
+        ),
+        RegistryClaim.KEPT_OUT: (
+            it.find(one, others, denied=True) for it in (registry, *guarded) for one in anybody
+        ),
+    }
+    return [proof(claim, found) for claim, found in breaches.items()]
