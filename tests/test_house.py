@@ -32,6 +32,7 @@ ROOMS = {
         "registry.access",
         "registry.aws",
         "registry.command",
+        "registry.stack.declared",
         "registry.lifecycle",
         "registry.terminal",
     },
