@@ -146,6 +146,8 @@ class AuditSettings(Settings):
     trail: Trail = ""
     """Empty where there is no audit."""
     email: EmailAddresses = ()
+    permissions_boundary: PolicyArn = ""
+    """Of the role that takes events of IAM to the repositories' Region."""
 
 
 _STAGE: Final = {"stage": "release", "tag": "v{semver}"}
@@ -229,7 +231,7 @@ class StackSettings(Settings):
     def audit_args(self, account: Account) -> "TagAuditArgs":
         """What the component takes, where there is an audit."""
         role = self.pipeline_role
-        return {
+        args: TagAuditArgs = {
             "audit": {
                 "partition": account.partition,
                 "account_id": account.id,
@@ -244,3 +246,6 @@ class StackSettings(Settings):
             "trail": self.audit.trail,
             "email": list(self.audit.email),
         }
+        if self.audit.permissions_boundary:
+            args["permissions_boundary"] = self.audit.permissions_boundary
+        return args

@@ -685,7 +685,11 @@ EVERY_KEY: dict[str, Any] = {
     "pullOrganization": "o-abcdefghij",
     "lambdaPull": True,
     "retention": ENTRY["retention"],
-    "audit": {"trail": "existing", "email": ["a@example.org"]},
+    "audit": {
+        "trail": "existing",
+        "email": ["a@example.org"],
+        "permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary",
+    },
 }
 
 
@@ -877,6 +881,13 @@ class TestAudit:
         assert (args["trail"], args["email"]) == ("create", [])
         assert args["audit"]["created_role"] == "", "the role exists"
         assert args["audit"]["repositories"] == ["app"]
+        assert "permissions_boundary" not in args
+
+    def test_the_boundary_of_the_role_that_forwards(self, account: Account) -> None:
+        boundary = "arn:aws:iam::111122223333:policy/audit-boundary"
+        written = {"trail": "existing", "permissionsBoundary": boundary}
+        args = parse(valid() | {"audit": written}).audit_args(account)
+        assert args["permissions_boundary"] == boundary
 
     @pytest.mark.parametrize(
         ("audit", "fault"),
@@ -890,6 +901,10 @@ class TestAudit:
                 'audit.email[0] = "a@b": must be an e-mail',
             ),
             ({"trail": "create", "email": ["a@b.c", "a@b.c"]}, "a@b.c is written twice"),
+            (
+                {"trail": "create", "permissionsBoundary": DEPLOY},
+                "audit.permissionsBoundary =",
+            ),
             ([], "audit = []: must be a mapping"),
             ("yes", 'audit = "yes": must be a mapping'),
             (False, "audit = false: must be a mapping"),
