@@ -48,7 +48,7 @@ ROOMS = {
         "registry.aws",
         "registry.command",
         "registry.lifecycle",
-        "registry.stack",
+        "registry.stack.declared",
         "registry.targets",
         "registry.terminal",
     },
