@@ -77,7 +77,7 @@ def perform(
         yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
 
 
-def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
+def adopt(stack: StackFile, settings: StackSettings) -> Act:
     """A repository that exists, immutable and without policies, comes under the stack's guard.
 
     An AWS of its own has the stack's first repository in that state, with two builds. The stack's
@@ -88,8 +88,8 @@ def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
     only = json.dumps({name: written | {"import": True}})
     stack = replace(stack, config={**stack.config, _REPOSITORIES: only})
     with embedded_aws(stack) as aws:
-        for act in _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)]):
-            yield replace(act, by="simulated")  # the import, which is the engine's
+        [act] = _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)])
+    return replace(act, by="simulated")  # the import, which is the engine's
 
 
 _REPOSITORIES: Final = f"{NAMESPACE}:repositories"

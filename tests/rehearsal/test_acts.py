@@ -229,7 +229,7 @@ class TestAdoption:
     def test_settings_and_policies_are_the_stacks_and_the_images_stay(
         self, stack: StackFile
     ) -> None:
-        [act] = adopt(stack, settings_of(stack))
+        act = adopt(stack, settings_of(stack))
         assert act == Act(
             act="adopt",
             ok=True,
@@ -237,6 +237,12 @@ class TestAdoption:
             detail="excluded, which existed as IMMUTABLE without policies, is now "
             "MUTABLE_WITH_EXCLUSION and has both; its 2 images are kept, and latest moves",
         )
+
+    def test_its_aws_is_gone_when_it_is_over(self, stack: StackFile) -> None:
+        """It used to last for as long as somebody held the act."""
+        before = ECR._resolve_image_tag_mutability
+        act = adopt(stack, settings_of(stack))
+        assert (act.ok, ECR._resolve_image_tag_mutability) == (True, before)
 
     @pytest.mark.parametrize(
         "entry",
@@ -249,7 +255,7 @@ class TestAdoption:
     )
     def test_whatever_the_entry_says(self, stack: StackFile, entry: dict[str, Any] | None) -> None:
         stack = with_setting(stack, "repositories", {"app": entry})
-        assert [act.ok for act in adopt(stack, settings_of(stack))] == [True]
+        assert adopt(stack, settings_of(stack)).ok
 
     @pytest.mark.parametrize(
         ("operation", "said"),
@@ -276,7 +282,7 @@ class TestAdoption:
             return answer
 
         monkeypatch.setattr(ECR, operation, answers_as_before)
-        [act] = adopt(stack, settings_of(stack))
+        act = adopt(stack, settings_of(stack))
         assert not act.ok
         assert said in act.detail
 
@@ -291,7 +297,7 @@ class TestAdoption:
             return right(ecr, *args, **kwargs)
 
         monkeypatch.setattr(ECR, "set_repository_policy", loses_an_image)
-        [act] = adopt(stack, settings_of(stack))
+        act = adopt(stack, settings_of(stack))
         assert not act.ok
         assert act.detail.startswith("excluded: the images are {")
 
@@ -301,7 +307,7 @@ class TestAdoption:
         settings = settings_of(stack)
         key = {"kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1"}
         stack = with_setting(stack, "repositories", {"excluded": key})
-        [act] = adopt(stack, settings)
+        act = adopt(stack, settings)
         assert not act.ok
         assert 'unable to replace resource "excluded": its encryptionConfiguration' in act.detail
 
