@@ -86,7 +86,9 @@ def adopt(stack: StackFile, settings: StackSettings) -> Act:
     name = next(iter(settings.repositories))
     written = json.loads(stack.config[_REPOSITORIES])[name] or {}
     only = json.dumps({name: written | {"import": True}})
-    stack = replace(stack, config={**stack.config, _REPOSITORIES: only})
+    audit = f"{NAMESPACE}:audit"  # of which an adoption is no part
+    config = {key: it for key, it in stack.config.items() if key != audit}
+    stack = replace(stack, config={**config, _REPOSITORIES: only})
     with embedded_aws(stack) as aws:
         [act] = _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)])
     return replace(act, by="simulated")  # the import, which is the engine's

@@ -84,14 +84,16 @@ def only_mutable(stack: StackFile) -> StackFile:
 
 
 def of_every_kind(stack: StackFile) -> StackFile:
-    """The stack, with repositories of every kind."""
+    """The stack, with repositories of every kind, and nobody who is told of events."""
     repositories = {
         "excluded": {"tags": {"Team": "forms"}},
         "excluded-too": {},
         "immutable": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
         "mutable": {"tagMutability": "MUTABLE"},
     }
-    return with_setting(with_setting(stack, "repositories", repositories), "movableTags", MOVABLE)
+    for key, it in {"repositories": repositories, "movableTags": MOVABLE, "audit": {}}.items():
+        stack = with_setting(stack, key, it)
+    return stack
 
 
 @pytest.fixture
