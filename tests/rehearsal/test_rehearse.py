@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -407,6 +408,17 @@ class TestTheReport:
         it = told(project, "large", plan_only=True)
         assert "… and 31 more" in it.text
         assert "app-039" not in it.text
+
+    def test_of_many_children_there_is_the_number_of_each_type(self, prod_told: Told) -> None:
+        [_, tree] = prod_told.text.split("tag-audit  TagAudit\n")
+        text = " ".join(tree.partition("ADR040")[0].replace("└──", "").split())
+        counted = Counter(
+            {kind: int(number) for number, kind in re.findall(r"(\d+) ([^,]+)", text)}
+        )
+        children = [it for it in prod_told.json["resources"] if it["parent"] == "tag-audit"]
+        assert counted == Counter(
+            it["type"].rpartition(":")[2] + " retained" * it["retainOnDelete"] for it in children
+        )
 
     def test_a_bar_is_for_terminals(self) -> None:
         for terminal in (True, False):
