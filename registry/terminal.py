@@ -44,8 +44,8 @@ def print_table(
     if not on_terminal:
         cells = [[(" ".join(text.split()), style) for text, style in row] for row in cells]
     widths = {}
-    for heading, column in zip(headings, zip(*cells, strict=True), strict=True):
-        lines = [heading, *(line for text, _ in column for line in text.splitlines())]
+    for number, heading in enumerate(headings):
+        lines = [heading, *(line for row in cells for line in row[number][0].splitlines())]
         longest = max(map(cell_len, lines))
         folded = on_terminal and heading in folds
         widths[heading] = 2 + (min(longest, _NARROWEST) if folded else longest)

@@ -74,6 +74,11 @@ def test_columns_without_room_are_left_out_on_a_terminal(
     assert ("developer" in "".join(lines)) is ("who" in shown)
 
 
+def test_without_rows_there_are_the_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("time", "who"), [])
+    assert capsys.readouterr().out.split() == ["time", "who"]
+
+
 def test_a_column_can_be_set_to_the_right(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
