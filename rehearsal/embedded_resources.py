@@ -43,7 +43,7 @@ class Call:
                 place = place.setdefault(step, {})
             # All attributes of a topic and a queue are text.
             place[last] = str(value) if objects == ["Attributes"] else value
-        if "Targets" in request:
+        if "Targets" in request:  # a list, of one here
             request["Targets"] = [request["Targets"]]
         told = ChainMap(getattr(client, operation)(**request), inputs)  # type: ignore[arg-type]
         told = told.new_child(self.then(client, told) or {})

@@ -33,9 +33,7 @@ def up(creating: StackFile) -> Iterator[EmbeddedAws]:
         yield aws
 
 
-def test_it_shows_what_would_be_sent_and_the_trail_is_there(
-    up: EmbeddedAws, creating: StackFile
-) -> None:
+def test_it_shows_what_would_be_sent_and_all_is_there(up: EmbeddedAws, creating: StackFile) -> None:
     played = act(up, creating)
     assert played.ok
     assert played.detail.startswith("8 of 12 sample events alert: A tag written or an image")
@@ -45,6 +43,16 @@ def test_it_shows_what_would_be_sent_and_the_trail_is_there(
     [trail] = up.connect("cloudtrail").describe_trails()["trailList"]
     assert trail["IsMultiRegionTrail"]
     assert trail["LogFileValidationEnabled"]
+    s3, bucket = up.connect("s3"), trail["S3BucketName"]
+    assert s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] == "eu-west-2"
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    [expiry] = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert (expiry["Status"], expiry["Expiration"]) == ("Enabled", {"Days": 400})
+    [key, *_] = up.connect("kms").list_keys()["Keys"]
+    assert up.connect("kms").get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"]
+    [queue] = up.connect("sqs").list_queues()["QueueUrls"]
+    kept = up.connect("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+    assert kept["Attributes"]["MessageRetentionPeriod"] == str(14 * 24 * 3600)
 
 
 def test_a_rule_that_is_off_is_noticed(up: EmbeddedAws, creating: StackFile) -> None:
