@@ -6,18 +6,28 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from moto.ecr.models import ECRBackend
 from rich.console import Console
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from rehearsal import cli
+from rehearsal.moto_fixes import TAG_CHECK
 from rehearsal.rehearse import Rehearsal, rehearse
 from rehearsal.report import Report
 from settings.stack_file import read
 from tests.conftest import ROOT
+
+_TAG_CHECK_OF_MOTO: Final = getattr(ECRBackend, TAG_CHECK)
+
+
+@pytest.fixture(autouse=True)
+def moto_is_as_it_came() -> None:
+    """Otherwise a test before this one has left something in it."""
+    assert getattr(ECRBackend, TAG_CHECK) is _TAG_CHECK_OF_MOTO
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from components import image_repository
 from policies.tag_mutability import exclusion_filters
 from rehearsal.acts import Act, adopt, intended, perform
 from rehearsal.embedded_aws import EmbeddedAws, Repository, embedded_aws
+from rehearsal.moto_fixes import TAG_CHECK
 from rehearsal.program import Resource, Update, run
 from settings import Account, StackSettings, parse
 from settings.stack_file import StackFile, read
@@ -242,9 +243,9 @@ class TestAdoption:
 
     def test_its_aws_is_gone_when_it_is_over(self, stack: StackFile) -> None:
         """It used to last for as long as somebody held the act."""
-        before = ECR._resolve_image_tag_mutability
+        before = getattr(ECR, TAG_CHECK)
         act = adopt(stack, settings_of(stack))
-        assert (act.ok, ECR._resolve_image_tag_mutability) == (True, before)
+        assert (act.ok, getattr(ECR, TAG_CHECK)) == (True, before)
 
     @pytest.mark.parametrize(
         "entry",
@@ -337,17 +338,20 @@ def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
 
 
 class TestTheOthers:
+    """What `up` has put into moto is not patched beyond it, or it would come back for good."""
+
     def test_an_overwritten_tag_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
         def lets_everything_pass(_: Any, repository: Any, tag: str) -> list[Any]:
             return [image for image in repository.images if tag in image.image_tags]
 
-        monkeypatch.setattr(ECR, "_resolve_image_tag_mutability", lets_everything_pass)
-        acts = up.play()
+        with monkeypatch.context() as before_up_ends:
+            before_up_ends.setattr(ECR, TAG_CHECK, lets_everything_pass)
+            acts = up.play()
         assert not acts["refuse-overwriting"].ok
         assert "was overwritten" in acts["refuse-overwriting"].detail
 
     def test_a_tag_that_cannot_move_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
-        right: Any = ECR._resolve_image_tag_mutability
+        right: Any = getattr(ECR, TAG_CHECK)
 
         def moves_nothing(_: Any, repository: Any, tag: str) -> Any:
             if tag in {*MOVABLE, "scratch"}:
@@ -363,14 +367,12 @@ class TestTheOthers:
 
             return Immutable
 
-        monkeypatch.setattr(ECR, "_resolve_image_tag_mutability", moves_nothing)
-        assert up.failed() == {
-            "move-latest",
-            "overwrite-other-tag",
-            "move-latest-back",
-            "promote",
-            "refuse-backwards",
-            "roll-back",
+        with monkeypatch.context() as before_up_ends:
+            before_up_ends.setattr(ECR, TAG_CHECK, moves_nothing)
+            failed = up.failed()
+        assert failed == {
+            *("move-latest", "overwrite-other-tag", "move-latest-back"),
+            *("promote", "refuse-backwards", "roll-back"),
         }
 
     def test_a_put_that_does_nothing_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
