@@ -90,7 +90,7 @@ def perform(
         yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
 
 
-def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
+def adopt(stack: StackFile, settings: StackSettings) -> Act:
     """A repository that exists, immutable and without policies, comes under the stack's guard.
 
     An AWS of its own has the stack's first repository in that state, with two builds. The stack's
@@ -99,10 +99,12 @@ def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
     name = next(iter(settings.repositories))
     written = json.loads(stack.config[_REPOSITORIES])[name] or {}
     only = json.dumps({name: written | {"import": True}})
-    stack = replace(stack, config={**stack.config, _REPOSITORIES: only})
+    audit = f"{NAMESPACE}:audit"  # of which an adoption is no part
+    config = {key: it for key, it in stack.config.items() if key != audit}
+    stack = replace(stack, config={**config, _REPOSITORIES: only})
     with embedded_aws(stack) as aws:
-        for act in _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)]):
-            yield replace(act, by="simulated")  # the import, which is the engine's
+        [act] = _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)])
+    return replace(act, by="simulated")  # the import, which is the engine's
 
 
 _REPOSITORIES: Final = f"{NAMESPACE}:repositories"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 from unittest.mock import patch
@@ -22,6 +22,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from pydantic import TypeAdapter, ValidationError
 
 from rehearsal.embedded_audit import EmbeddedAudit
+from rehearsal.embedded_resources import CALLS, Created
 from rehearsal.moto_fixes import TagRule, moto_put_right
 from settings import Account
 from settings.stack_file import StackFile, StackFileError
@@ -30,12 +31,14 @@ from settings.values import RoleArn
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
     from types_boto3_ecr.type_defs import RepositoryTypeDef
+    from types_boto3_iam import IAMClient
 
 COMPONENTS = (
     "container-images:index:ImageRepository",
     "container-images:index:PipelineRole",
     "container-images:index:TagAudit",
 )
+REPOSITORY: Final = "aws:ecr/repository:Repository"
 
 
 class NotEmbeddedError(Exception):
@@ -83,10 +86,11 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         credentials = self._credentials(administrator)
         _, partition, _, _, account_id, _ = administrator.split(":", maxsplit=5)
         self.account = Account(partition=partition, id=account_id, region=self.region)
-        self._sts = session.client("sts", **credentials)
-        self._ecr = session.client("ecr", **credentials)
-        self._iam = session.client("iam", **credentials)
-        self.audit = EmbeddedAudit(session, credentials)
+        self.connect: Callable[..., Any] = cache(partial(session.client, **credentials))
+        """Gives the administrator's client of a service, in a Region or else the stack's."""
+        self._ecr: ECRClient = self.connect("ecr")
+        self._iam: IAMClient = self.connect("iam")
+        self.audit = EmbeddedAudit(self.connect)
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
@@ -143,24 +147,19 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """Create the resource. Returns its id and its properties."""
         if args.typ in COMPONENTS:
             return "", {}
-        creators: dict[str, Callable[[_Inputs], tuple[str, dict[str, Any]]]] = {
-            "aws:ecr/repository:Repository": self._repository,
-            "aws:ecr/lifecyclePolicy:LifecyclePolicy": self._lifecycle_policy,
-            "aws:ecr/repositoryPolicy:RepositoryPolicy": self._repository_policy,
-            "aws:iam/role:Role": self._role,
-            "aws:iam/rolePolicy:RolePolicy": self._role_policy,
-            **self.audit.creators(),
-        }
-        if args.resource_id:
-            creators = {
-                "aws:ecr/repository:Repository": partial(self._import_repository, args.resource_id)
-            }
-        if args.typ not in creators:
+        create: Callable[[_Inputs], Created]
+        if args.typ == REPOSITORY and args.resource_id:
+            create = partial(self._import_repository, args.resource_id)
+        elif args.typ == REPOSITORY:
+            create = self._repository
+        elif args.typ in CALLS and not args.resource_id:
+            create = partial(CALLS[args.typ].create, self.connect)
+        else:
             what = "import of" if args.resource_id else "there is no"
             raise NotEmbeddedError(f"{args.name}: {what} {args.typ} in the embedded AWS")
         inputs = _Inputs(args.inputs)
         try:
-            resource_id, computed = creators[args.typ](inputs)
+            resource_id, computed = create(inputs)
         except KeyError as missing:
             raise NotEmbeddedError(
                 f"{args.name}: the embedded AWS has no default for the {missing.args[0]} of "
@@ -178,7 +177,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """Answer an invoke, or say why AWS would not."""
         match args.token:
             case "aws:index/getCallerIdentity:getCallerIdentity":
-                caller = self._sts.get_caller_identity()
+                caller = self.connect("sts").get_caller_identity()
                 account_id = caller["Account"]
                 return {"id": account_id, "accountId": account_id, "arn": caller["Arn"]}, []
             case "aws:index/getRegion:getRegion":
@@ -195,10 +194,10 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             return {}, [("arn", str(error))]
         return {"id": arn, "arn": arn, "issuerArn": found["Arn"], "sessionName": session}, []
 
-    def _repository(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
+    def _repository(self, inputs: "_Inputs") -> Created:
         return self._described(self._ecr.create_repository(**self._settings(inputs))["repository"])
 
-    def _import_repository(self, import_id: str, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
+    def _import_repository(self, import_id: str, inputs: "_Inputs") -> Created:
         """As the engine does it: import, then update, in the same deployment; never replace.
 
         A rehearsal cannot see the real repository. Unless there is one of that name already, it
@@ -240,44 +239,12 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
         }
 
-    def _described(self, repository: "RepositoryTypeDef") -> tuple[str, dict[str, Any]]:
+    def _described(self, repository: "RepositoryTypeDef") -> Created:
         return repository["repositoryName"], {
             "arn": repository["repositoryArn"],
             "registryId": repository["registryId"],
             "repositoryUrl": repository["repositoryUri"],
         }
-
-    def _lifecycle_policy(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        put = self._ecr.put_lifecycle_policy(
-            repositoryName=inputs["repository"], lifecyclePolicyText=inputs["policy"]
-        )
-        return put["repositoryName"], {"registryId": put["registryId"]}
-
-    def _repository_policy(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        put = self._ecr.set_repository_policy(
-            repositoryName=inputs["repository"], policyText=inputs["policy"]
-        )
-        return put["repositoryName"], {"registryId": put["registryId"]}
-
-    def _role(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        settings: dict[str, Any] = {
-            "RoleName": inputs["name"],
-            "Path": inputs["path"],
-            "Description": inputs["description"],
-            "AssumeRolePolicyDocument": inputs["assumeRolePolicy"],
-        }
-        if boundary := inputs.get("permissionsBoundary"):
-            settings["PermissionsBoundary"] = boundary
-        role = self._iam.create_role(**settings)["Role"]
-        return role["RoleName"], {"arn": role["Arn"], "uniqueId": role["RoleId"]}
-
-    def _role_policy(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        self._iam.put_role_policy(
-            RoleName=inputs["role"],
-            PolicyName=inputs["name"],
-            PolicyDocument=inputs["policy"],
-        )
-        return f"{inputs['role']}:{inputs['name']}", {}
 
 
 class _Inputs(Mapping[str, Any]):

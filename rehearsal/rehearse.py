@@ -111,7 +111,7 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             if configured.audit.trail:
                 _act(rehearsal, [audited(aws.audit, configured, aws.account)], report)
     if act_and_prove:
-        _act(rehearsal, adopt(stack, configured), report)
+        _act(rehearsal, [adopt(stack, configured)], report)
         report.explain(rehearsal.acts)
         _prove(rehearsal, configured, found, report, aws.account)
     rehearsal.seconds = time.perf_counter() - start

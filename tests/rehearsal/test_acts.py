@@ -16,6 +16,7 @@ from registry.tags.moves import move
 from rehearsal import acts as acts_module
 from rehearsal.acts import Act, adopt, intended, perform
 from rehearsal.embedded_aws import EmbeddedAws, Repository, embedded_aws
+from rehearsal.moto_fixes import TAG_CHECK
 from rehearsal.program import Resource, Update, run
 from settings import Account, StackSettings, parse
 from settings.stack_file import StackFile, read
@@ -86,14 +87,16 @@ def only_mutable(stack: StackFile) -> StackFile:
 
 
 def of_every_kind(stack: StackFile) -> StackFile:
-    """The stack, with repositories of every kind."""
+    """The stack, with repositories of every kind, and nobody who is told of events."""
     repositories = {
         "excluded": {"tags": {"Team": "forms"}},
         "excluded-too": {},
         "immutable": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
         "mutable": {"tagMutability": "MUTABLE"},
     }
-    return with_setting(with_setting(stack, "repositories", repositories), "movableTags", MOVABLE)
+    for key, it in {"repositories": repositories, "movableTags": MOVABLE, "audit": {}}.items():
+        stack = with_setting(stack, key, it)
+    return stack
 
 
 @pytest.fixture
@@ -245,7 +248,7 @@ class TestAdoption:
     def test_settings_and_policies_are_the_stacks_and_the_images_stay(
         self, stack: StackFile
     ) -> None:
-        [act] = adopt(stack, settings_of(stack))
+        act = adopt(stack, settings_of(stack))
         assert act == Act(
             act="adopt",
             ok=True,
@@ -253,6 +256,12 @@ class TestAdoption:
             detail="excluded, which existed as IMMUTABLE without policies, is now "
             "MUTABLE_WITH_EXCLUSION and has both; its 2 images are kept, and latest moves",
         )
+
+    def test_its_aws_is_gone_when_it_is_over(self, stack: StackFile) -> None:
+        """It used to last for as long as somebody held the act."""
+        before = getattr(ECR, TAG_CHECK)
+        act = adopt(stack, settings_of(stack))
+        assert (act.ok, getattr(ECR, TAG_CHECK)) == (True, before)
 
     @pytest.mark.parametrize(
         "entry",
@@ -265,7 +274,7 @@ class TestAdoption:
     )
     def test_whatever_the_entry_says(self, stack: StackFile, entry: dict[str, Any] | None) -> None:
         stack = with_setting(stack, "repositories", {"app": entry})
-        assert [act.ok for act in adopt(stack, settings_of(stack))] == [True]
+        assert adopt(stack, settings_of(stack)).ok
 
     @pytest.mark.parametrize(
         ("operation", "said"),
@@ -292,7 +301,7 @@ class TestAdoption:
             return answer
 
         monkeypatch.setattr(ECR, operation, answers_as_before)
-        [act] = adopt(stack, settings_of(stack))
+        act = adopt(stack, settings_of(stack))
         assert not act.ok
         assert said in act.detail
 
@@ -307,7 +316,7 @@ class TestAdoption:
             return right(ecr, *args, **kwargs)
 
         monkeypatch.setattr(ECR, "set_repository_policy", loses_an_image)
-        [act] = adopt(stack, settings_of(stack))
+        act = adopt(stack, settings_of(stack))
         assert not act.ok
         assert act.detail.startswith("excluded: the images are {")
 
@@ -317,7 +326,7 @@ class TestAdoption:
         settings = settings_of(stack)
         key = {"kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1"}
         stack = with_setting(stack, "repositories", {"excluded": key})
-        [act] = adopt(stack, settings)
+        act = adopt(stack, settings)
         assert not act.ok
         assert 'unable to replace resource "excluded": its encryptionConfiguration' in act.detail
 
@@ -382,17 +391,20 @@ def test_where_another_movable_tag_goes_to_an_older_build_it_is_seen(
 
 
 class TestTheOthers:
+    """What `up` has put into moto is not patched beyond it, or it would come back for good."""
+
     def test_an_overwritten_tag_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
         def lets_everything_pass(_: Any, repository: Any, tag: str) -> list[Any]:
             return [image for image in repository.images if tag in image.image_tags]
 
-        monkeypatch.setattr(ECR, "_resolve_image_tag_mutability", lets_everything_pass)
-        acts = up.play()
+        with monkeypatch.context() as before_up_ends:
+            before_up_ends.setattr(ECR, TAG_CHECK, lets_everything_pass)
+            acts = up.play()
         assert not acts["refuse-overwriting"].ok
         assert "was overwritten" in acts["refuse-overwriting"].detail
 
     def test_a_tag_that_cannot_move_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
-        right: Any = ECR._resolve_image_tag_mutability
+        right: Any = getattr(ECR, TAG_CHECK)
 
         def moves_nothing(_: Any, repository: Any, tag: str) -> Any:
             if tag in {*MOVABLE, "scratch"}:
@@ -408,14 +420,12 @@ class TestTheOthers:
 
             return Immutable
 
-        monkeypatch.setattr(ECR, "_resolve_image_tag_mutability", moves_nothing)
-        assert up.failed() == {
-            "move-latest",
-            "overwrite-other-tag",
-            "move-latest-back",
-            "promote",
-            "refuse-backwards",
-            "roll-back",
+        with monkeypatch.context() as before_up_ends:
+            before_up_ends.setattr(ECR, TAG_CHECK, moves_nothing)
+            failed = up.failed()
+        assert failed == {
+            *("move-latest", "overwrite-other-tag", "move-latest-back"),
+            *("promote", "refuse-backwards", "roll-back"),
         }
 
     def test_a_put_that_does_nothing_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
