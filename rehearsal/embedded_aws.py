@@ -7,10 +7,8 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache, partial
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 import boto3
@@ -21,6 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 from pydantic import TypeAdapter, ValidationError
 
+from registry.stack.live import every
+from registry.stack.state import State
 from rehearsal.embedded_audit import EmbeddedAudit
 from rehearsal.embedded_resources import CALLS, Created
 from rehearsal.moto_fixes import TagRule, moto_put_right
@@ -51,21 +51,6 @@ class ReplacementError(Exception):
 
 REFUSALS: Final = (NotEmbeddedError, ReplacementError, ClientError, BotoCoreError)
 """What a program may come up against here."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repository:
-    """A repository: the settings that the program can change."""
-
-    arn: str
-    name: str
-    tag_mutability: str
-    exclusion_filters: tuple[str, ...]
-    scan_on_push: bool
-    kms_key: str | None
-    tags: dict[str, str]
-    lifecycle_policy: str | None
-    policy: str | None
 
 
 _Answer = tuple[dict[str, Any], list[tuple[str, str]] | None]
@@ -109,39 +94,9 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             "aws_session_token": role["SessionToken"],
         }
 
-    def repositories(self) -> Iterator[Repository]:
+    def repositories(self) -> Iterator[State]:
         """What the API says of every repository, by name."""
-        pages = self._ecr.get_paginator("describe_repositories").paginate()
-        for it in sorted(pages.search("repositories"), key=itemgetter("repositoryName")):
-            name = it["repositoryName"]
-            tags = self._ecr.list_tags_for_resource(resourceArn=it["repositoryArn"])["tags"]
-            yield Repository(
-                arn=it["repositoryArn"],
-                name=name,
-                tag_mutability=it["imageTagMutability"],
-                exclusion_filters=tuple(
-                    one["filter"] for one in it.get("imageTagMutabilityExclusionFilters") or []
-                ),
-                scan_on_push=it["imageScanningConfiguration"]["scanOnPush"],
-                kms_key=it["encryptionConfiguration"].get("kmsKey"),
-                tags={tag["Key"]: tag["Value"] for tag in tags},
-                lifecycle_policy=self._text_or_none(
-                    self._ecr.get_lifecycle_policy, name, "lifecyclePolicyText"
-                ),
-                policy=self._text_or_none(self._ecr.get_repository_policy, name, "policyText"),
-            )
-
-    def _text_or_none(self, get: Callable[..., Any], name: str, key: str) -> str | None:
-        missing = (
-            self._ecr.exceptions.LifecyclePolicyNotFoundException,
-            self._ecr.exceptions.RepositoryPolicyNotFoundException,
-        )
-        try:
-            return cast("str", get(repositoryName=name)[key])
-        except missing:
-            return None
-
-    # --- Pulumi's side: resources and invokes, as the AWS provider would see to them --------------
+        return every(self._ecr)
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Create the resource. Returns its id and its properties."""

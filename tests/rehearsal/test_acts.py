@@ -12,10 +12,11 @@ from moto.ecr.exceptions import RepositoryNotFoundException
 
 from components import image_repository
 from policies.tag_mutability import exclusion_filters
+from registry.stack.state import State, intended
 from registry.tags.moves import move
 from rehearsal import acts as acts_module
-from rehearsal.acts import Act, adopt, intended, perform
-from rehearsal.embedded_aws import EmbeddedAws, Repository, embedded_aws
+from rehearsal.acts import Act, adopt, perform
+from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from rehearsal.moto_fixes import TAG_CHECK
 from rehearsal.program import Resource, Update, run
 from settings import Account, StackSettings, parse
@@ -43,6 +44,13 @@ OPEN_POLICY = {
 ECR = moto.ecr.models.ECRBackend
 
 
+def everything(settings: StackSettings, aws: EmbeddedAws) -> list[State]:
+    """Every repository as the settings have it."""
+    return [
+        intended(settings, name, aws.account, aws.default_tags) for name in settings.repositories
+    ]
+
+
 @dataclass
 class Up:
     """A stack that has come up, and is ready to be acted on."""
@@ -58,7 +66,7 @@ class Up:
 
     def play(self) -> dict[str, Act]:
         found = list(self.aws.repositories())
-        wanted = intended(self.settings, self.aws.account, self.aws.default_tags)
+        wanted = everything(self.settings, self.aws)
         acts = perform(self.aws, self.update, found, wanted, self.settings)
         return {act.act: act for act in acts}
 
@@ -157,8 +165,8 @@ class Read:
 
     aws: EmbeddedAws
     update: Update
-    found: list[Repository]
-    wanted: list[Repository]
+    found: list[State]
+    wanted: list[State]
     settings: StackSettings
 
     def declared(self, **changes: Any) -> Act:
@@ -172,7 +180,7 @@ def read_back() -> Read:
     stack = of_every_kind(read(ROOT, "prod"))
     with embedded_aws(stack) as aws:
         up = brought_up(stack, aws)
-        wanted = intended(up.settings, aws.account, aws.default_tags)
+        wanted = everything(up.settings, aws)
         return Read(aws, up.update, list(aws.repositories()), wanted, up.settings)
 
 
@@ -201,8 +209,7 @@ class TestDeclared:
         found = [replace(it, **change) if it.name == name else it for it in read_back.found]
         act = read_back.declared(found=found)
         assert not act.ok
-        assert act.detail.startswith(f"{name} is Repository(")
-        assert "and should be Repository(" in act.detail
+        assert act.detail.startswith(f"{name} is ")
 
     def test_sees_a_repository_too_few_and_one_too_many(self, read_back: Read) -> None:
         first, *rest = read_back.found
@@ -254,7 +261,8 @@ class TestAdoption:
             ok=True,
             by="simulated",
             detail="excluded, which existed as IMMUTABLE without policies, is now "
-            "MUTABLE_WITH_EXCLUSION and has both; its 2 images are kept, and latest moves",
+            "MUTABLE_WITH_EXCLUSION and has both, as `registry adopt` said before; its 2 images "
+            "are kept, and latest moves",
         )
 
     def test_its_aws_is_gone_when_it_is_over(self, stack: StackFile) -> None:
@@ -279,11 +287,11 @@ class TestAdoption:
     @pytest.mark.parametrize(
         ("operation", "said"),
         [
-            ("put_image_tag_mutability", "excluded is Repository("),
-            ("put_image_scanning_configuration", "excluded is Repository("),
-            ("set_repository_policy", "excluded is Repository("),
-            ("put_lifecycle_policy", "excluded is Repository("),
-            ("tag_resource", "excluded is Repository("),
+            ("put_image_tag_mutability", "excluded is not as declared"),
+            ("put_image_scanning_configuration", "excluded is not as declared"),
+            ("set_repository_policy", "excluded is not as declared"),
+            ("put_lifecycle_policy", "excluded is not as declared"),
+            ("tag_resource", "excluded is not as declared"),
         ],
     )
     def test_an_import_without_one_of_the_updates_is_seen(
