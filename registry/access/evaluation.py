@@ -8,7 +8,7 @@ and an Allow allows. Of policies that were read to refuse, nothing is left that 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -67,6 +67,18 @@ class Principal:
     def shown(self) -> str:
         """Its name for people."""
         return self.arn or self.named.partition(":")[2]
+
+    def kind(self, *others: Policy) -> Hashable:
+        """The same for principals that neither these policies nor their own tell apart."""
+        own = (*self.policies, *self.scps, self.boundary or NO_POLICY)
+        names = [it.names for it in (*own, *others)]
+        is_named = any(it is None or self.arn.lower() in it for it in names)
+        who: Hashable = (self.account, bool(self.arn), self.is_role, self.is_pattern and self.arn)
+        if is_named or any(self.named in it.admitted for it in others):
+            who = (self.arn, self.is_not, self.named)
+        elif self.is_pattern and any(names):
+            who = (self.arn, self.is_not)
+        return who, self.policies, self.scps, self.boundary, self.where
 
     @cached_property
     def keys(self) -> Mapping[str, str | None]:
