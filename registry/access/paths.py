@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from registry.access.escalations import Escalation
 from registry.access.evaluation import Principal, Request, may
-from registry.access.policy import ANY, ASSUME_ROLE, NO_POLICY, Policy, account_in, is_pattern
+from registry.access.policy import ANY, ASSUME_ROLE, Policy, account_in, is_pattern
 
 
 @dataclass(frozen=True, kw_only=True)
