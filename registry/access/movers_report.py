@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from rich.console import Console
@@ -54,10 +54,7 @@ def movers_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
         "proofs": [it.to_json() for it in proofs],
         "root": _mover_json(found.root),
         "missing": list(found.missing),
-        "entrances": [
-            {"role": it.role, "trusts": it.trusts, "conditions": list(it.conditions)}
-            for it in found.entrances
-        ],
+        "entrances": [asdict(it) | {"conditions": list(it.conditions)} for it in found.entrances],
         "notModelled": list(NOT_MODELLED),
     }
 
@@ -66,13 +63,7 @@ def _mover_json(mover: Mover) -> dict[str, Any]:
     return {
         "principal": mover.principal,
         **{
-            ability: {
-                "can": path is not None,
-                "steps": [
-                    {"principal": it.principal, "action": it.action, "resource": it.resource}
-                    for it in path or ()
-                ],
-            }
+            ability: {"can": path is not None, "steps": [asdict(it) for it in path or ()]}
             for ability, path in mover.paths.items()
         },
     }

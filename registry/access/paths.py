@@ -93,30 +93,25 @@ class Network:
     def made_by(self, principal: Principal) -> Mapping[Request, None]:
         """The calls that a principal may make, as it is."""
         if principal not in self._made:
-            named = [
-                call
-                for name in (principal.named, ANY)
-                for call in self._by_name.get(name, ())
-                if may(principal, call)
-            ]
-            self._made[principal] = dict.fromkeys((*self._usually_made_by(principal), *named))
+            named = [*self._by_name[principal.named], *self._by_name[ANY]]
+            usual = self._usually_made_by(principal)
+            self._made[principal] = dict.fromkeys(
+                (*usual, *(it for it in named if may(principal, it)))
+            )
         return self._made[principal]
 
     def _usually_made_by(self, principal: Principal) -> list[Request]:
         """Those of the calls that go by what somebody may do, and not by who it is."""
         kind = principal.kind()
         if kind not in self._usual:
-            actions = {ASSUME_ROLE: self._by_name.get(principal.account, [])} | self._by_action
+            actions = {ASSUME_ROLE: self._by_name[principal.account]} | self._by_action
             self._usual[kind] = [
                 call
                 for action, calls in actions.items()
                 if (reaches := [it for one in principal.policies if (it := one.reach(action))])
                 for call in calls
-                if (call.is_trust or call.account == principal.account)
-                and (
-                    is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
-                )
-                and may(principal, call)
+                if is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
+                if (call.is_trust or call.account == principal.account) and may(principal, call)
             ]
         return self._usual[kind]
 
