@@ -73,13 +73,13 @@ class Principal:
         """The same for principals that neither these policies nor their own tell apart."""
         own = (*self.policies, *self.scps, self.boundary or NO_POLICY)
         names = [it.names for it in (*own, *others)]
-        is_named = any(it is None or self.arn.lower() in it for it in names)
-        who: Hashable = (self.account, bool(self.arn), self.is_role, self.is_pattern and self.arn)
-        if is_named or any(self.named in it.admitted for it in others):
+        # Up to "role", "user" or "root"; a pattern is as a whole what is known of a name.
+        who: Hashable = self.arn if self.is_pattern else self.arn.partition("/")[0]
+        if any(it is None or self.arn.lower() in it or (it and self.is_pattern) for it in names):
             who = (self.arn, self.is_not, self.named)
-        elif self.is_pattern and any(names):
-            who = (self.arn, self.is_not)
-        return who, self.policies, self.scps, self.boundary, self.where
+        elif any(self.named in it.admitted for it in others):
+            who = (self.arn, self.named)
+        return self.account, who, self.policies, self.scps, self.boundary, self.where
 
     @cached_property
     def keys(self) -> Mapping[str, str | None]:

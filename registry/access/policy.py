@@ -86,11 +86,13 @@ class Policy:
     def names(self) -> frozenset[str] | None:
         """The ARNs, in lower case, of those whom it tells from others of their account.
 
-        None where it may tell any two apart. That an Allow names somebody does not count.
+        None where it may tell any two apart. Whom its Allows name exactly is in `admitted`.
         """
         found = set[str]()
         for it in self.statements:
-            found.update(() if it.allows else it.principals)
+            found.update(
+                name for name in it.principals if not it.allows or ":assumed-role/" in name
+            )
             for _, key, values in it.conditions:
                 found.update(values if key == PRINCIPAL_ARN else ())
                 if key == _USER_NAME or "${" in "".join(values):
