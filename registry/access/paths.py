@@ -155,11 +155,10 @@ class EscalationPaths:
         """`principals` are all that will be asked about."""
         self._network = network
         self._target = target
-        self._direct: dict[Principal, dict[str, Step]] = {}
         self._short: dict[Principal, dict[str, EscalationPath]] = {}
         everybody = dict.fromkeys((*principals, *network.into))
         self._able = {
-            ability: [it for it in everybody if ability in self._directly(it)]
+            ability: [it for it in everybody if ability in target.calls(it)]
             for ability in target.abilities
         }
         self._open = [ability for ability, able in self._able.items() if able]
@@ -173,9 +172,11 @@ class EscalationPaths:
         one is by then makes the calls.
         """
         found: dict[str, EscalationPath] = {}
-        wanted = {ability for ability, unable in self._unable.items() if start not in unable}
-        if start not in self._worthwhile:
-            wanted = set()
+        wanted = {
+            ability
+            for ability, unable in self._unable.items()
+            if start in self._worthwhile and start not in unable
+        }
         team, serial = _Team(), count()
         queue: list[tuple[int, int, Principal | str, EscalationPath]] = [
             (0, next(serial), start, ())
@@ -198,20 +199,14 @@ class EscalationPaths:
                         longer = team.path(way)
                         heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
         for ability in wanted - found.keys():
-            # Whoever it could become can become nobody else.
+            # Nor has whoever it could become: they become nobody else.
             self._unable[ability] |= team.held.keys()
         return {ability: found.get(ability) for ability in self._target.abilities}
 
     def directly_of(self, principal: Principal) -> dict[str, EscalationPath | None]:
         """What the principal can do as it is, without any escalation."""
-        calls = self._directly(principal)
+        calls = self._target.calls(principal)
         return {it: (calls[it],) if it in calls else None for it in self._target.abilities}
-
-    def _directly(self, principal: Principal) -> dict[str, Step]:
-        """What the principal can do as it is."""
-        if principal not in self._direct:
-            self._direct[principal] = self._target.calls(principal)
-        return self._direct[principal]
 
     def _shortly(self, principal: Principal) -> dict[str, EscalationPath]:
         """What it can do as it is, or as a principal that it reaches with a call or two.
@@ -221,12 +216,12 @@ class EscalationPaths:
         """
         if principal not in self._short:
             paths: dict[str, EscalationPath] = {
-                ability: (step,) for ability, step in self._directly(principal).items()
+                ability: (step,) for ability, step in self._target.calls(principal).items()
             }
             for ability in self._open:
                 if ability not in paths:
                     found = [
-                        (*steps, self._directly(to)[ability])
+                        (*steps, self._target.calls(to)[ability])
                         for to in self._able[ability]
                         for steps in self._jumps(principal, to)
                     ]

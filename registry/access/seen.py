@@ -60,22 +60,23 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
         principal, session = trail.caller(raw)
         # Of somebody from another account, CloudTrail may know the account and no more.
         principal = principal or (raw.get("userIdentity") or {}).get("accountId") or "unknown"
-        made = (datetime.fromisoformat(raw["eventTime"]), session)
         for repository in plan.policies:
             if trail.is_about(raw, repository):
                 key = (principal, f"ecr:{raw['eventName']}", repository)
-                calls.setdefault(key, []).append(made)
+                calls.setdefault(key, []).append(
+                    (datetime.fromisoformat(raw["eventTime"]), session)
+                )
     found = []
-    for (principal, action, repository), them in calls.items():
+    for (principal, action, repository), made in calls.items():
         if not is_let(texts[repository], principal, action):
-            last, session = max(them, key=lambda it: it[0])
+            last, session = max(made, key=lambda it: it[0])
             found.append(
                 Denied(
                     principal=principal,
                     session=session,
                     action=action,
                     repository=repository,
-                    times=len(them),
+                    times=len(made),
                     last=last,
                 )
             )
