@@ -40,6 +40,7 @@ class Target:
             for ability, actions in abilities.items()
         }
         self._actions: dict[Hashable, dict[str, str]] = {}
+        """By ability the action of the call, for each kind of principal."""
 
     def calls(self, principal: Principal) -> dict[str, Step]:
         """By ability, the call by which the principal, as it is, has it."""
@@ -163,6 +164,7 @@ class EscalationPaths:
         }
         self._open = [ability for ability, able in self._able.items() if able]
         self._unable: dict[str, set[Principal]] = {it: set() for it in self._open}
+        """Those of whom a search has found that there is no path to the ability."""
         self._worthwhile = self._leading_on(principals)
 
     def of(self, start: Principal) -> dict[str, EscalationPath | None]:
