@@ -14,6 +14,7 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
+from registry.tags import moves
 from rehearsal import cli
 from rehearsal.moto_fixes import TAG_CHECK
 from rehearsal.rehearse import Rehearsal, rehearse
@@ -28,6 +29,12 @@ _TAG_CHECK_OF_MOTO: Final = getattr(ECRBackend, TAG_CHECK)
 def moto_is_as_it_came() -> None:
     """Otherwise a test before this one has left something in it."""
     assert getattr(ECRBackend, TAG_CHECK) is _TAG_CHECK_OF_MOTO
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto is not late: a put that it does not show has not been done."""
+    monkeypatch.setattr(moves, "sleep", lambda _: None)
 
 
 @dataclass(frozen=True)
