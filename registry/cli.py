@@ -5,6 +5,7 @@ import typer
 from registry.access import cli as access
 from registry.command import Commands
 from registry.lifecycle import cli as lifecycle
+from registry.stack import cli as stack
 from registry.tags import cli as tags
 
 app = typer.Typer(
@@ -18,5 +19,5 @@ app = typer.Typer(
     "status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. The reason is on "
     "standard error, in a line of text; with --json, in a JSON object.",
 )
-for part in (tags, lifecycle, access):
+for part in (tags, lifecycle, access, stack):
     app.add_typer(part.app)

@@ -1,5 +1,6 @@
 """What a stack declares, read from its file: `--stack NAME`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ class DeclaredStack:
     account: settings.Account
     """Where it is, as far as the file tells."""
     settings: settings.StackSettings
+    default_tags: Mapping[str, str]
+    """What the AWS provider puts on every resource of it."""
 
     def repositories(self) -> list[Reference]:
         """Its repositories, by name."""
@@ -36,4 +39,6 @@ def declared(name: str) -> DeclaredStack:
         raise RefusedError(f"Pulumi.{name}.yaml: {error}") from None
     except InvalidInputError as invalid:
         raise RefusedError(f"Pulumi.{name}.yaml: {settings.explain(invalid)}") from None
-    return DeclaredStack(name=name, account=file.account, settings=found)
+    return DeclaredStack(
+        name=name, account=file.account, settings=found, default_tags=file.default_tags
+    )

@@ -27,7 +27,7 @@ from tests.registry.aws.test_trail import page
 from tests.registry.builds import NAME, OCI_MANIFEST, REGION, digest_of, push
 from tests.registry.events import event, identity
 from tests.registry.test_terminal import Terminal
-from tests.test_docs import Sample, differences, samples
+from tests.test_docs import differences, samples
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -75,9 +75,7 @@ def digest(number: str) -> str:
 def built(number: str, merged: datetime, **stages: datetime) -> list[str]:
     """The unique tags of a build."""
     steps = {"merged": merged, **stages}
-    return [
-        f"{stage}-{COMMITS[number]}-{int(time.timestamp())}" for stage, time in steps.items()
-    ]
+    return [f"{stage}-{COMMITS[number]}-{int(time.timestamp())}" for stage, time in steps.items()]
 
 
 BUILDS = {
@@ -95,14 +93,14 @@ RULES = lifecycle_policy(
 )
 
 
-def put(day: int, hour: int, minute: int, number: str, role: str, session: str) -> dict[str, Any]:
+def put(time: datetime, number: str, session: str, role: str = PIPELINE) -> dict[str, Any]:
     """A put of latest, as CloudTrail has it. One by another role than the pipeline's is denied."""
     done = role == PIPELINE
     image = {"imageId": {"imageDigest": digest(number), "imageTag": "latest"}}
     return event(
         "PutImage",
-        hour,
-        eventTime=f"{at(day, hour, minute):%Y-%m-%dT%H:%M:%SZ}",
+        time.hour,
+        eventTime=f"{time:%Y-%m-%dT%H:%M:%SZ}",
         userIdentity=identity(role, session),
         requestParameters={
             "repositoryName": NAME,
@@ -119,10 +117,10 @@ class CloudTrail:
     """What happened to latest, up to the promotion that the samples begin with."""
 
     events = (
-        put(23, 8, 0, "3", PIPELINE, "release-412"),
-        put(23, 7, 1, "1", f"{ROLE}developer", "mary"),
-        put(19, 20, 41, "2", PIPELINE, "release-411"),
-        put(12, 15, 1, "1", PIPELINE, "release-410"),
+        put(at(23, 8), "3", "release-412"),
+        put(at(23, 7, 1), "1", "mary", f"{ROLE}developer"),
+        put(at(19, 20, 41), "2", "release-411"),
+        put(at(12, 15, 1), "1", "release-410"),
     )
 
     def lookup_events(self, **asked: Any) -> dict[str, Any]:
@@ -187,7 +185,9 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, command: str) -> tuple[int, s
         patch.setattr(sys, "stderr", error := io.StringIO())
         with pytest.raises(SystemExit) as ended:
             app(shlex.split(command.removeprefix(RUN)))
-    return int(ended.value.code or 0), re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue() + error.getvalue())
+    return int(ended.value.code or 0), re.sub(
+        r"\x1b\[[0-9;]*m", "", out.getvalue() + error.getvalue()
+    )
 
 
 def assert_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -1,7 +1,6 @@
 """The command `movers`: from files without AWS, and from a live account."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

@@ -1,0 +1,234 @@
+"""The commands about a stack's repositories in AWS: adopt, verify."""
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from botocore.exceptions import ClientError
+
+from registry.aws.errors import RefusedError, explain, is_denied
+from registry.aws.images import Repository
+from registry.aws.reference import Reference
+from registry.aws.session import Aws
+from registry.command import (
+    FAILED,
+    REPOSITORY_HELP,
+    JsonOption,
+    print_object,
+    reported,
+    repository_of,
+    say,
+)
+from registry.terminal import working
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+    from registry.lifecycle.files import Listing
+    from registry.stack.declared import DeclaredStack
+    from registry.stack.probe import Probed
+    from registry.stack.state import State
+
+app = typer.Typer()
+
+RepositoriesArgument = Annotated[
+    list[Reference] | None,
+    typer.Argument(
+        parser=repository_of,
+        metavar="REPOSITORY",
+        help=f"{REPOSITORY_HELP}.",
+        show_default=False,
+    ),
+]
+
+
+@app.command(name="adopt")
+def adopt_command(
+    repositories: RepositoriesArgument = None,
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Compare with what this stack would declare for them.",
+            show_default=False,
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All repositories of the account and Region.")
+    ] = False,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            metavar="PATTERN",
+            help="With --all: those whose names match, such as 'forms-*'.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the entries with which a stack adopts repositories that exist, and what that changes.
+
+    Nothing is changed. Exit 1 if one of them cannot be adopted: its entry is left out.
+    """
+    if bool(repositories) is everything:
+        raise typer.BadParameter("give either REPOSITORY, one or more, or --all")
+    if pattern is not None and not everything:
+        raise typer.BadParameter("--filter goes with --all")
+    # Here, and not above: no other command needs the settings.
+    from registry.stack import adopt, output  # noqa: PLC0415
+    from registry.stack.declared import declared  # noqa: PLC0415
+
+    of_stack = declared(stack) if stack is not None else None
+    adoptions = []
+    for it, found, _ in _found(repositories or (), of_stack, pattern or "*"):
+        images = _images(it) if of_stack else None
+        adoptions.append(adopt.adoption(found, of_stack, images, datetime.now(UTC)))
+    if not adoptions:
+        raise RefusedError(
+            f"no repository matches {pattern or '*'}; list their names with aws ecr "
+            "describe-repositories"
+        )
+    if as_json:
+        told = [it.to_json() for it in adoptions]
+        yaml = adopt.to_yaml(adoptions)
+        print_object({"stack": stack, "yaml": yaml, "repositories": told}, "", as_json=True)
+    else:
+        output.print_adoptions(adoptions, stack)
+    if blocked := [it for it in adoptions if it.blocks]:
+        reasons = (f"{it.found.name} ({'; '.join(it.blocks)})" for it in blocked)
+        say(f"cannot be adopted: {', '.join(reasons)}")
+        raise typer.Exit(FAILED)
+
+
+@app.command(name="verify")
+def verify_command(
+    stack: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="The stack that declares the repositories.", show_default=False
+        ),
+    ],
+    repositories: RepositoriesArgument = None,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Also make the guarded calls, in forms that change nothing, and say whether they "
+            "are denied to you. CloudTrail records them.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove a stack's guard on the policies in AWS, and compare its repositories with its file.
+
+    Without REPOSITORY, all of them. Exit 1 if a claim is not proved, something is not as declared,
+    or a probe is answered otherwise than the guard means.
+    """
+    from registry.stack import output, verify  # noqa: PLC0415 as above
+    from registry.stack import probe as probing  # noqa: PLC0415
+    from registry.stack.declared import declared  # noqa: PLC0415
+
+    of_stack = declared(stack)
+    known = of_stack.settings.repositories
+    asked = repositories or of_stack.repositories()
+    if unknown := [it.name for it in asked if it.name not in known]:
+        raise RefusedError(
+            f"Pulumi.{stack}.yaml has no repository {', '.join(unknown)}; it has {', '.join(known)}"
+        )
+    states: list[State] = []
+    probes: dict[str, Sequence[Probed]] = {}
+    caller = None
+    for it, found, place in _found(asked, of_stack):
+        states.append(found)
+        if probe:
+            caller = probing.caller_in(verify.access_of(of_stack, found.name), place.caller)
+            with reported(str(it)), working(f"Probing {it}"):
+                probes[found.name] = [*probing.probe(it, found.arn, caller)]
+    with working("Proving"):
+        verified = verify.verify(states, of_stack, probes)
+    left = [*verify.checklist(of_stack, verified)]
+    failing = [it.found.name for it in verified if not it.ok]
+    if as_json:
+        told = [it.to_json() for it in verified]
+        object_ = {"stack": stack, "ok": not failing, "caller": caller, "repositories": told}
+        print_object({**object_, "checklist": left}, "", as_json=True)
+    else:
+        output.print_verifications(verified, stack, caller, left)
+    if failing:
+        say(f"not as it must be: {', '.join(failing)}; make up STACK={stack} mends what differs")
+        raise typer.Exit(FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A Region of AWS, as one caller."""
+
+    ecr: "ECRClient"
+    caller: str
+    """The caller's ARN."""
+    account_id: str
+
+
+def _found(
+    asked: Sequence[Reference], stack: "DeclaredStack | None", pattern: str = "*"
+) -> "Iterator[tuple[Repository, State, _Place]]":
+    """The repositories as they are in AWS; of none in particular, those whose names match."""
+    from registry.stack.live import every, live  # noqa: PLC0415 as above
+
+    place_in = cache(partial(_place, stack))
+    if not asked:
+        with reported("the registry"), working("Reading the registry"):
+            place = place_in(None)
+            states = [*every(place.ecr, lambda name: fnmatch.fnmatchcase(name, pattern))]
+        for it in states:
+            yield Repository(place.ecr, Reference(name=it.name)), it, place
+        return
+    for reference in asked:
+        with reported(str(reference)), working(f"Reading {reference}"):
+            place = place_in(reference.region)
+            holder = reference.registry_id or place.account_id
+            if holder != place.account_id:
+                raise RefusedError(
+                    f"{reference.name} is in account {holder}, and you call as {place.caller}; "
+                    "sign in to the account that holds it"
+                )
+            repository = Repository(place.ecr, reference)
+            state = live(repository)
+        yield repository, state, place
+
+
+def _place(stack: "DeclaredStack | None", region: str | None) -> _Place:
+    """Sign in. Raises RefusedError where that is not the stack's account or Region."""
+    if stack and region and region != stack.account.region:
+        raise RefusedError(
+            f"stack {stack.name} is in {stack.account.region}, and the repository in {region}; "
+            "name one of the stack's Region"
+        )
+    aws = Aws(stack.account.region if stack else region)
+    account_id, caller = aws.caller()
+    if stack and account_id != stack.account.id:
+        raise RefusedError(
+            f"stack {stack.name} is in account {stack.account.id}, and you call as {caller}; sign "
+            "in to the stack's account"
+        )
+    return _Place(ecr=aws.ecr(), caller=caller, account_id=account_id)
+
+
+def _images(repository: Repository) -> "Listing | str":
+    """A repository's images, or why they are not known. Without indexes where those are denied."""
+    from registry.lifecycle.live import live_listing  # noqa: PLC0415 as above
+
+    with reported(str(repository)), working(f"Reading the images of {repository}"):
+        for lists in (True, False):
+            try:
+                return live_listing(repository, lists=lists)
+            except ClientError as error:
+                if not is_denied(error):
+                    raise
+                reason = explain(error, str(repository))
+        return reason

@@ -1,0 +1,110 @@
+"""Pure: what a repository policy says that another does not.
+
+This compares what is written, and proves nothing: a grant counts as kept only where the other
+policy names its principal, or everybody, for its action, under the same condition or none. So a
+grant that the other policy makes in another way is told as lost, and none that is lost is not told.
+"""
+
+import fnmatch
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from policies.ecr_actions import ACTIONS, LAMBDA_PULL, Effect
+from registry.stack.state import canonical, principals, spoken_of, statements
+
+_Statement = Mapping[str, Any]
+
+
+def lost_statements(found: str | None, declared: str | None, account_id: str) -> list[str]:
+    """What the policy `found`, of a repository in this account, says and the other does not."""
+    kept = statements(declared)
+    same = set(map(canonical, kept))
+    lost = []
+    for number, it in enumerate(statements(found), start=1):
+        if canonical(it) in same:
+            continue
+        told = f"policy {spoken_of(it, number)}"
+        if it.get("Effect") != "Allow":
+            lost.append(f"{told}: a Deny of {', '.join(_written(it))}")
+        elif not {"Principal", "Action"} <= it.keys():
+            lost.append(f"{told}: an Allow of everything but what it names")
+        elif losses := list(_losses(it, kept, account_id)):
+            lost.append(f"{told}: {'; '.join(losses)}")
+    return lost
+
+
+def lets_lambda_pull(policy: str | None) -> bool:
+    """Whether a statement is there with which Lambda makes functions from the images."""
+    lambda_service = ("Service", "lambda.amazonaws.com")
+    granted = {
+        action
+        for it in statements(policy)
+        if it.get("Effect") == "Allow" and lambda_service in principals(it.get("Principal", {}))
+        for action in _expanded(it)
+    }
+    return granted >= set(LAMBDA_PULL)
+
+
+def _losses(it: _Statement, kept: Sequence[_Statement], account_id: str) -> Iterator[str]:
+    """For principals that lose the same: who they are, and the actions."""
+    actions, losers = _expanded(it), defaultdict[tuple[str, ...], list[str]](list)
+    for kind, name in sorted(principals(it["Principal"])):
+        able = [
+            one
+            for one in kept
+            if one["Effect"] == "Allow"
+            and _covers(principals(one["Principal"]), (kind, name), account_id)
+        ]
+        alike = [one for one in able if _condition(one) in (_condition({}), _condition(it))]
+        granted, still = ({it for one in them for it in _expanded(one)} for them in (able, alike))
+        if lost := [action for action in actions if action not in still]:
+            written = _written(it) if lost == actions else lost
+            other = ["which the stack grants under another condition"] * (granted >= {*lost})
+            losers[*written, *other].append(name)
+    for those, names in losers.items():
+        yield f"{', '.join(names)} for {', '.join(those)}"
+
+
+def _covers(named: Iterable[tuple[str, str]], principal: tuple[str, str], account_id: str) -> bool:
+    """Whether a statement that names those is also about this principal.
+
+    Another account grants its principals access itself, where the repository's policy names the
+    account. The repository's own account is different: a policy that names a role grants it access
+    without any policy of its own.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
+    """
+    kind, name = principal
+    parts = name.split(":")
+    account = parts[4] if name.startswith("arn:") else name
+    everybody = kind == "AWS" and ("AWS", "*") in named
+    return everybody or principal in named or (account != account_id and ("AWS", account) in named)
+
+
+_OF_A_REPOSITORY: Final = tuple(
+    f"ecr:{action}"
+    for action, effect in sorted(ACTIONS.items())
+    if effect not in {Effect.CREATE_REPOSITORY, Effect.CHANGE_REGISTRY, Effect.READ_REGISTRY}
+)
+
+
+def _expanded(statement: _Statement) -> list[str]:
+    """The actions of a repository that a statement is about, and those that are not known here."""
+    known = {
+        action
+        for action in _OF_A_REPOSITORY
+        for it in _written(statement)
+        if fnmatch.fnmatchcase(action.lower(), it.lower())
+    }
+    unknown = {it for it in _written(statement) if not {"*", "?"} & set(it)}
+    named = {it.lower() for it in known}
+    return sorted(known | {it for it in unknown if it.lower() not in named})
+
+
+def _written(statement: _Statement) -> list[str]:
+    actions = statement.get("Action", statement.get("NotAction", []))
+    return [actions] if isinstance(actions, str) else list(actions)
+
+
+def _condition(statement: _Statement) -> str:
+    return canonical({"Condition": statement.get("Condition", {})})

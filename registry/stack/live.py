@@ -1,0 +1,66 @@
+"""Repositories as they are in AWS, read by as few calls of ECR as there can be."""
+
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from registry.aws.images import Repository
+from registry.stack.state import State
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+    from types_boto3_ecr.type_defs import RepositoryTypeDef
+
+_T = TypeVar("_T")
+
+
+def live(repository: Repository) -> State:
+    """One repository. Four calls, of which ECR's errors come as they are."""
+    place, names = repository.place, [repository.name]
+    if "registryId" in place:
+        answer = repository.client.describe_repositories(
+            registryId=place["registryId"], repositoryNames=names
+        )
+    else:
+        answer = repository.client.describe_repositories(repositoryNames=names)
+    return _state(repository.client, answer["repositories"][0])
+
+
+def every(ecr: "ECRClient", wanted: Callable[[str], bool] = lambda _: True) -> Iterator[State]:
+    """The repositories of the caller's registry and Region whose names are wanted, by name."""
+    pages = ecr.get_paginator("describe_repositories").paginate()
+    found = [it for page in pages for it in page["repositories"] if wanted(it["repositoryName"])]
+    for it in sorted(found, key=itemgetter("repositoryName")):
+        yield _state(ecr, it)
+
+
+def _state(ecr: "ECRClient", found: "RepositoryTypeDef") -> State:
+    place = {"repositoryName": found["repositoryName"], "registryId": found["registryId"]}
+    encryption = found.get("encryptionConfiguration") or {"encryptionType": "AES256"}
+    tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+    filters = found.get("imageTagMutabilityExclusionFilters") or []
+    return State(
+        arn=found["repositoryArn"],
+        name=found["repositoryName"],
+        tag_mutability=found["imageTagMutability"],
+        exclusion_filters=tuple(it["filter"] for it in filters),
+        scan_on_push=(found.get("imageScanningConfiguration") or {}).get("scanOnPush", False),
+        encryption=encryption["encryptionType"],
+        kms_key=encryption.get("kmsKey"),
+        tags={it["Key"]: it["Value"] for it in tags},
+        lifecycle_policy=_unless(
+            ecr.exceptions.LifecyclePolicyNotFoundException,
+            lambda: ecr.get_lifecycle_policy(**place)["lifecyclePolicyText"],
+        ),
+        policy=_unless(
+            ecr.exceptions.RepositoryPolicyNotFoundException,
+            lambda: ecr.get_repository_policy(**place)["policyText"],
+        ),
+    )
+
+
+def _unless(missing: Any, get: Callable[[], _T]) -> _T | None:
+    try:
+        return get()
+    except missing:
+        return None
