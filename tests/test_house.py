@@ -1,6 +1,7 @@
 """The house: which room may use which, what is pure, and what a command loads."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -204,3 +205,38 @@ def test_reading_settings_needs_neither_pulumi_nor_boto3_nor_the_solver() -> Non
 
 def test_help_needs_neither_boto3_nor_the_solver() -> None:
     assert not loaded("import registry.cli") & {"boto3", "pulumi", "z3", "iamprover"}
+
+
+def drawn(text: str) -> Iterator[tuple[str, str]]:
+    """The arrows of the map in CONTRIBUTING.md."""
+    [diagram] = re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)
+    for left, right in re.findall(r"^ *(\S+) --> (.+)$", diagram, re.MULTILINE):
+        yield from ((left, it.strip()) for it in right.split("&"))
+
+
+def strangers(text: str) -> list[str]:
+    """Arrows that may not be, and permitted imports of folders to which no arrows lead."""
+    arrows = set(drawn(text))
+    reached = {room: {it for it in ROOMS if it == room} for room in ROOMS}
+    for _ in ROOMS:
+        for left, right in arrows:
+            reached[left] |= reached[right]
+    folders = {it for arrow in arrows for it in arrow}
+    missing = {
+        (room, other)
+        for room in folders
+        for other in ROOMS[room] & folders
+        if other not in reached[room]
+    }
+    extra = {(left, right) for left, right in arrows if right not in ROOMS[left]}
+    return sorted(f"{left} --> {right}" for left, right in missing | extra)
+
+
+def test_the_map_is_the_direction_of_imports() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert strangers(text) == []
+    folders = {it for arrow in drawn(text) for it in arrow}
+    shared = {"registry.command", "registry.interrupt", "registry.terminal"}
+    assert folders == ROOMS.keys() - shared - {"registry.__main__", "registry.cli"}
+    wrong = text.replace("plugin --> components", "policies --> plugin")
+    assert strangers(wrong) == ["plugin --> components", "policies --> plugin"]
