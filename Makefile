@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 STACK ?= prod
+SINCE ?= 7d
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -26,7 +27,7 @@ unexport AWS_PROFILE AWS_SESSION_TOKEN
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse access test lint types bench seen movers new preview up drift local local-down \
+.PHONY: help rehearse access test lint types bench seen movers moves new preview up drift local local-down \
   constraints clean
 
 help: ## list the targets
@@ -69,6 +70,9 @@ movers: $(INSTALLED) ## with an AWS account: fail if anybody but the pipeline ro
 	  && $(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json > "$$plan" \
 	  && only=$$($(BIN)/python .ci/pipeline_roles.py < "$$plan") \
 	  && $(BIN)/python -m registry movers --plan "$$plan" $$only $(MOVERS)
+
+moves: $(INSTALLED) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
+	@$(BIN)/python -m registry moves --stack $(STACK) --since $(SINCE) --fail-on-unexpected
 
 new: ## copy Pulumi.starter.yaml to Pulumi.STACK.yaml
 	@if [ -e Pulumi.$(STACK).yaml ]; then \

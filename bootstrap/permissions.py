@@ -92,8 +92,8 @@ for a role with the pipeline's boundary alone.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagement.html
 """
 
-MOVERS: Final = ("iam:GetAccountAuthorizationDetails",)
-"""What `make movers` reads besides. It is about no one resource."""
+CHECKS: Final = ("cloudtrail:LookupEvents", "iam:GetAccountAuthorizationDetails")
+"""What `make moves` and `make movers` read besides. It is about no one resource."""
 
 MAX_MANAGED_POLICY: Final = 6_144
 """Characters of a managed policy, white space aside:
@@ -136,7 +136,7 @@ def preview_policy(place: Place, state_key: str) -> dict[str, Any]:
     return document_of(
         [
             *_of_the_resources(place, "read"),
-            _allow("Movers", MOVERS, "*"),
+            _allow("Checks", CHECKS, "*"),
             *_state(place, state_key, objects=["s3:GetObject"], key=["kms:Decrypt"]),
             *_build(place),
         ]

@@ -7,6 +7,7 @@ from registry.command import Commands
 from registry.lifecycle import cli as lifecycle
 from registry.stack import cli as stack
 from registry.tags import cli as tags
+from registry.tags import stack_moves_cli as stack_moves
 
 app = typer.Typer(
     cls=Commands,
@@ -19,5 +20,5 @@ app = typer.Typer(
     "status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. The reason is on "
     "standard error, in a line of text; with --json, in a JSON object.",
 )
-for part in (tags, lifecycle, access, stack):
+for part in (tags, stack_moves, lifecycle, access, stack):
     app.add_typer(part.app)

@@ -58,8 +58,7 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
         if raw["eventName"] not in EVENTS or raw.get("errorCode"):
             continue
         principal, session = trail.caller(raw)
-        # Of somebody from another account, CloudTrail may know the account and no more.
-        principal = principal or (raw.get("userIdentity") or {}).get("accountId") or "unknown"
+        principal = principal or "unknown"
         for repository in plan.policies:
             if trail.is_about(raw, repository):
                 key = (principal, f"ecr:{raw['eventName']}", repository)

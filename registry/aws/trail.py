@@ -24,6 +24,8 @@ https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.h
 
 PUT: Final = "PutImage"
 DELETE: Final = "BatchDeleteImage"
+ARCHIVE: Final = "UpdateImageStorageClass"
+"""The image goes to the archive, where it cannot be pulled, or comes back."""
 EXPIRE: Final = "PolicyExecutionEvent"
 """The work of a lifecycle policy. It has no caller."""
 
@@ -39,7 +41,8 @@ class Record:
     time: datetime
     event: str
     principal: str | None
-    """ARN of the role, of the user or of the account's root."""
+    """ARN of the role, of the user or of the account's root; or a service's name, or no more than
+    the account's id."""
     session: str | None
     """Of a role: the session's name."""
     error: str | None
@@ -50,7 +53,12 @@ class Record:
     put: str | None = None
     """Digest of the image that it put, if that is recorded."""
     taken: frozenset[str] = frozenset()
-    """Digests of the images that it took away with all their tags."""
+    """Digests of the images that it took away, or archived, with all their tags."""
+
+    @property
+    def denied(self) -> bool:
+        """Whether nothing came of it because the caller lacked the permission."""
+        return (self.error or "").removesuffix("Exception") in {"AccessDenied", "NotAuthorized"}
 
 
 class Trail:
@@ -71,19 +79,33 @@ class Trail:
     def records(self, repository_arn: str, events: Sequence[str], since: datetime) -> list[Record]:
         """What happened to a repository's images, the oldest first.
 
-        A lookup takes one attribute, so each event's name is a pass of its own over all that
-        happened under that name in the account.
+        See `records_of_all`.
         """
-        found = [
-            record
-            for event in events
-            for raw in self.events(event, since)
-            if (record := record_of(raw, repository_arn))
-        ]
-        # CloudTrail gives the newest first, and so it counts within a second too: times are whole
-        # seconds, and sorting leaves those that are equal as they were.
-        found.reverse()
-        return sorted(found, key=lambda it: it.time)
+        return self.records_of_all([repository_arn], events, since)[repository_arn]
+
+    def records_of_all(
+        self, repository_arns: Sequence[str], events: Sequence[str], since: datetime
+    ) -> dict[str | None, list[Record]]:
+        """What happened to the images of each repository, by its ARN, the oldest first.
+
+        Under None: events of which CloudTrail does not say the repository. A lookup takes one
+        attribute, so each event's name is a pass of its own over all that happened under that name
+        in the account: one for all repositories.
+        """
+        found: dict[str | None, list[Record]] = {it: [] for it in (*repository_arns, None)}
+        for event in events:
+            for raw in self.events(event, since):
+                if is_unnamed(raw):
+                    found[None].append(_record(raw))
+                for arn in repository_arns:
+                    if record := record_of(raw, arn):
+                        found[arn].append(record)
+        for them in found.values():
+            # CloudTrail gives the newest first, and so it counts within a second too: times are
+            # whole seconds, and sorting leaves those that are equal as they were.
+            them.reverse()
+            them.sort(key=lambda it: it.time)
+        return found
 
     def events(self, name: str, since: datetime) -> Iterator[dict[str, Any]]:
         """All that happened under a name in the account, the newest first, as CloudTrail has it."""
@@ -111,8 +133,10 @@ def earliest(now: datetime | None = None) -> datetime:
 
 def record_of(raw: Mapping[str, Any], repository_arn: str) -> Record | None:
     """An event, if it is about this repository."""
-    if not is_about(raw, repository_arn):
-        return None
+    return _record(raw) if is_about(raw, repository_arn) else None
+
+
+def _record(raw: Mapping[str, Any]) -> Record:
     principal, session = caller(raw)
     recorded: dict[str, Any] = {
         "time": datetime.fromisoformat(raw["eventTime"]),
@@ -121,19 +145,21 @@ def record_of(raw: Mapping[str, Any], repository_arn: str) -> Record | None:
         "session": session,
         "error": raw.get("errorCode"),
     }
-    return Record(**recorded, **_READERS[raw["eventName"]](raw))
+    return Record(**recorded, **_READERS.get(raw["eventName"], _read_nothing)(raw))
 
 
 def caller(raw: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Whose call it was: the ARN of a role, of a user or of the root, or a service; None if unsaid.
 
-    And of a role, the session's name.
+    Of somebody from another account, CloudTrail may know the account and no more: then its id. And
+    of a role, the session's name.
     """
     identity = raw.get("userIdentity") or {}
     issuer = (identity.get("sessionContext") or {}).get("sessionIssuer") or {}
     arn = identity.get("arn") or ""
     session = arn.rpartition("/")[2] if ":assumed-role/" in arn else None
-    return issuer.get("arn") or arn or identity.get("invokedBy"), session
+    who = issuer.get("arn") or arn or identity.get("invokedBy") or identity.get("accountId")
+    return who, session
 
 
 def is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
@@ -151,7 +177,19 @@ def is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
         named = f"repository/{details['repositoryName']}"
         return named == resource and details.get("registryId", registry_id) == registry_id
     # Of a denied call there may be no more than what its caller was told.
-    return repository_arn in raw.get("errorMessage", "").split()
+    words = (raw.get("errorMessage") or "").split()
+    return repository_arn in {it.strip(".,;:()'\"") for it in words}
+
+
+def is_unnamed(raw: Mapping[str, Any]) -> bool:
+    """Whether an event is ECR's, and does not say in any way which repository it is about."""
+    details = raw.get("requestParameters") or raw.get("serviceEventDetails") or {}
+    return (
+        raw.get("eventSource") == "ecr.amazonaws.com"
+        and not any(it.get("ARN") for it in raw.get("resources") or [])
+        and not details.keys() & {"repositoryName", "resourceArn"}
+        and ":repository/" not in (raw.get("errorMessage") or "")
+    )
 
 
 def _read_put(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,16 +225,36 @@ def _read_delete(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_expiry(raw: Mapping[str, Any]) -> dict[str, Any]:
-    actions = (raw.get("serviceEventDetails") or {}).get("lifecycleEventImageActions") or []
-    images = [it["lifecycleEventImage"] for it in actions]
+    details = raw.get("serviceEventDetails")
+    if not details:
+        return {"tags": None}
+    images = [it["lifecycleEventImage"] for it in details.get("lifecycleEventImageActions") or []]
     return {
         "tags": frozenset(tag for it in images for tag in it.get("tagList") or []),
         "taken": frozenset(it["digest"] for it in images),
     }
 
 
+def _read_archive(raw: Mapping[str, Any]) -> dict[str, Any]:
+    request = raw.get("requestParameters")
+    if not request:
+        return {"tags": None}
+    image = request.get("imageId") or {}
+    tag, digest = image.get("imageTag"), image.get("imageDigest")
+    return {
+        "tags": frozenset({tag} if tag else ()),
+        "taken": frozenset({digest} if digest else ()),
+    }
+
+
+def _read_nothing(_: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an event whose shape AWS does not document (ReplicateImage, BatchImportUpstreamImage)."""
+    return {"tags": None}
+
+
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
     PUT: _read_put,
     DELETE: _read_delete,
+    ARCHIVE: _read_archive,
     EXPIRE: _read_expiry,
 }

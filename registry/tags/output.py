@@ -10,7 +10,7 @@ import typer
 from policies import tag_convention
 from registry.aws.image import Image
 from registry.aws.reference import is_digest
-from registry.aws.trail import DELETE, EXPIRE
+from registry.aws.trail import DELETE, EXPIRE, Record
 from registry.tags.history import Change
 from registry.tags.moves import Move, Promotion
 from registry.tags.resolve import Resolved
@@ -112,14 +112,14 @@ def print_history(
         record = change.record
         stranger = bool(pipeline) and record.principal is not None and record.event != EXPIRE
         mark = "! " if stranger and record.principal not in pipeline else ""
-        who = (mark + _who(change), "bold red" if mark else "")
+        who = (mark + who_of(record), "bold red" if mark else "")
         rows.append((iso(record.time), who, "\n".join(_what(change, tags))))
     if rows:
         print_table(("time", "who", "what"), rows, folds=("who", "what"))
 
 
-def _who(change: Change) -> str:
-    record = change.record
+def who_of(record: Record) -> str:
+    """Whose call it was, in a table: the last part of the name, and below it the session's."""
     if record.event == EXPIRE:
         return "the lifecycle policy"
     name = (record.principal or "unknown").rpartition("/")[2]

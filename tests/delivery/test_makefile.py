@@ -64,8 +64,16 @@ def test_the_policy_pack_is_used_where_there_is_one(tmp_path: Path) -> None:
         assert " --policy-pack policypack " in command
 
 
+def test_moves_are_looked_for_a_week_back_or_as_far_as_is_said() -> None:
+    command = ".venv/bin/python -m registry moves --stack"
+    assert commands("moves") == [f"{command} prod --since 7d --fail-on-unexpected"]
+    assert commands("moves", "STACK=mine", "SINCE=2d") == [
+        f"{command} mine --since 2d --fail-on-unexpected"
+    ]
+
+
 @pytest.mark.parametrize(
-    "target", ["preview", "up", "drift", "movers", "rehearse", "lint", "local"]
+    "target", ["preview", "up", "drift", "movers", "moves", "rehearse", "lint", "local"]
 )
 def test_a_target_sets_up_what_it_needs(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text()

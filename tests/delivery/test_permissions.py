@@ -152,9 +152,9 @@ def test_the_preview_role_may_only_read() -> None:
             ],
         },
         {
-            "Sid": "Movers",
+            "Sid": "Checks",
             "Effect": "Allow",
-            "Action": ["iam:GetAccountAuthorizationDetails"],
+            "Action": ["cloudtrail:LookupEvents", "iam:GetAccountAuthorizationDetails"],
             "Resource": "*",
         },
         {
@@ -241,7 +241,7 @@ def test_nothing_is_written_without_the_boundary_that_iam_could_ask_for() -> Non
 def test_the_only_allow_on_everything_reads_the_accounts_policies() -> None:
     for document in (preview_policy(PLACE, KEY), deploy_policy(PLACE, KEY)):
         everything = [it for it in document["Statement"] if it["Resource"] == "*"]
-        assert {it["Sid"] for it in everything if it["Effect"] == "Allow"} <= {"Movers"}
+        assert {it["Sid"] for it in everything if it["Effect"] == "Allow"} <= {"Checks"}
 
 
 def test_without_a_pipeline_role_no_role_is_written() -> None:

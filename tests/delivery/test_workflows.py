@@ -290,9 +290,11 @@ def test_the_issue(tmp_path: Path, there: str, call: str) -> None:
     step = last_step("drift.yml", "issue")
     (tmp_path / "there").write_text(there)
     (tmp_path / "movers.txt").write_text("role/intruder could move a tag\n``````\n")
+    (tmp_path / "moves.txt").write_text("! intruder\n")
     calls = run(step["run"], tmp_path, TITLE="The registry drifted")
     assert calls[-1] == f"{call} --body-file issue.md"
     issue = (tmp_path / "issue.md").read_text()
     assert "### make movers" in issue
     assert "### make drift" not in issue
-    assert issue.count("``````") == 2
+    assert "### make moves" in issue
+    assert issue.count("``````") == 4

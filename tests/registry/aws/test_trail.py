@@ -58,6 +58,7 @@ def test_a_put_is_read_with_who_and_what() -> None:
         ),
         ({"type": "Root", "arn": f"arn:aws:iam::{ACCOUNT}:root"}, f"arn:aws:iam::{ACCOUNT}:root"),
         ({"type": "AWSService", "invokedBy": "ecr.amazonaws.com"}, "ecr.amazonaws.com"),
+        ({"type": "AWSAccount", "accountId": "444455556666"}, "444455556666"),
         (None, None),
     ],
 )
@@ -93,8 +94,9 @@ def test_another_repositorys_events_are_left_out(other: dict[str, Any]) -> None:
         put(9, "a", resources=[]),
         put(9, "a", requestParameters=None),
         event("PutImage", 9, resources=None, errorMessage=f"not authorized on {ARN} because"),
+        event("PutImage", 9, resources=None, errorMessage=f'not authorized on "{ARN}".'),
     ],
-    ids=["named", "by its ARN", "in the refusal"],
+    ids=["named", "by its ARN", "in the refusal", "in quotes"],
 )
 def test_an_event_is_the_repositorys_wherever_it_is_named(same: dict[str, Any]) -> None:
     assert len(read(same)) == 1

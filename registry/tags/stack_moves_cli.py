@@ -1,0 +1,182 @@
+"""The command about the tags of many repositories: moves."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
+from registry.aws.errors import RefusedError
+from registry.aws.image import moment
+from registry.aws.images import Repository
+from registry.aws.reference import Reference
+from registry.aws.session import Aws
+from registry.aws.trail import DAYS, NoTrailError, earliest
+from registry.command import (
+    FAILED,
+    REPOSITORY_HELP,
+    JsonOption,
+    argument,
+    note,
+    option,
+    print_object,
+    reported,
+    repository_of,
+    say,
+    tag_of,
+    trail_of,
+)
+from registry.tags import stack_moves, stack_moves_output
+from registry.tags.history import pipeline_roles
+from registry.tags.stack_moves import Expected
+from registry.terminal import working
+
+app = typer.Typer()
+
+_PATIENCE: Final = 2.0
+"""Seconds before it says that it still reads CloudTrail."""
+
+
+@app.command(name="moves")
+def moves_command(
+    repositories: Annotated[
+        list[Reference] | None,
+        argument(repository_of, "REPOSITORY", f"{REPOSITORY_HELP}. Instead of --stack."),
+    ] = None,
+    stack: Annotated[
+        str | None,
+        option(
+            str,
+            "NAME",
+            "All repositories of this stack of the project. Its settings say which roles are the "
+            "pipeline's, and which tags are movable. Without it: each repository's policy, and "
+            "latest.",
+        ),
+    ] = None,
+    since: Annotated[
+        str,
+        option(
+            str,
+            "TIME",
+            f"A date or a time (2026-01-31, 2026-01-31T12:00:00Z), or how long ago (36h, 7d). At "
+            f"most {DAYS}d. Default: 7d.",
+        ),
+    ] = "7d",
+    tags: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag",
+            parser=tag_of,
+            metavar="TAG",
+            help="Everything about this tag, and of others nothing; may be given several times. "
+            "Default: everything about movable tags, and of others what is unexpected.",
+            show_default=False,
+        ),
+    ] = None,
+    fail_on_unexpected: Annotated[
+        bool, typer.Option("--fail-on-unexpected", help="Exit 1 if there is an unexpected event.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what moved in all repositories of a stack, and by whom, the unexpected first.
+
+    Unexpected is a tag written by anybody but a pipeline role, done or denied; a call that was
+    denied to one; an image deleted or archived; a lifecycle policy that took the image of a movable
+    tag; and any other tag that was put on a second image. As CloudTrail has it: up to a quarter of
+    an hour late.
+    """
+    if bool(repositories) is (stack is not None):
+        raise typer.BadParameter("give either REPOSITORY, one or more, or --stack")
+    until = datetime.now(UTC)
+    start = since_of(since, until)
+    expected, references = None, repositories or []
+    if stack is not None:
+        from registry.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
+
+        found = declared(stack)
+        references = found.repositories()
+        expected = Expected(
+            movable_tags=frozenset(found.settings.movable_tags),
+            pipeline_roles=frozenset(found.settings.pipeline_roles_in(found.account)),
+        )
+    title = f"the stack {stack}" if stack else ", ".join(map(str, references))
+    with reported(title):
+        aws = _one_region(references)
+        account, _ = aws.caller()
+        try:
+            trails = [trail_of(aws, account, it.registry_id or account) for it in references]
+        except NoTrailError as error:
+            raise RefusedError(str(error)) from None
+        asked = {
+            aws.repository_arn(it.name, account): (it.name, expected or _guarded(aws, it))
+            for it in references
+        }
+        with working("Reading CloudTrail", after=_PATIENCE):
+            records = trails[0].records_of_all(list(asked), stack_moves.EVENTS, start)
+    # Whoever is the pipeline in one of them alone may have tried another.
+    everywhere = frozenset.intersection(*(its.pipeline_roles for _, its in asked.values()))
+    events = stack_moves.unnamed_events(records[None], everywhere)
+    names: dict[str, str] = {}
+    for arn, (name, its) in asked.items():
+        events += stack_moves.tag_events(name, records[arn], its, tags or ())
+        names |= stack_moves.names(records[arn], its.movable_tags)
+    events = stack_moves.unexpected_first(events)
+    if as_json:
+        print_object(stack_moves_output.moves_json(stack, start, until, events), "", as_json=True)
+    else:
+        stack_moves_output.print_moves(title, start, until, events, names)
+    if fail_on_unexpected and (number := sum(it.unexpected is not None for it in events)):
+        say(f"{title}: {number} unexpected; docs/runbook.md says what to do")
+        raise typer.Exit(FAILED)
+
+
+_SPAN: Final = re.compile(r"([0-9]{1,5})([dh])")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def since_of(text: str, now: datetime) -> datetime:
+    """The time that --since says: a date and a time in UTC, or a span before `now`.
+
+    Raises BadParameter for anything else, for the future, and for what CloudTrail no longer has.
+    """
+    try:
+        if span := _SPAN.fullmatch(text):
+            found = now - timedelta(hours=int(span[1]) * (24 if span[2] == "d" else 1))
+        else:
+            found = moment(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--since {text} is no date, no time such as 2026-01-31T12:00:00Z, and no span such as "
+            f"36h or 7d: {error}"
+        ) from None
+    if found >= now:
+        raise typer.BadParameter(f"--since {text} is not in the past")
+    if found < earliest(now):
+        raise typer.BadParameter(
+            f"--since {text}: CloudTrail keeps {DAYS} days, so at most {DAYS}d"
+        )
+    return found
+
+
+def _one_region(references: Sequence[Reference]) -> Aws:
+    """AWS in the Region of the repositories: a lookup in CloudTrail is about one."""
+    found = {aws.region: aws for aws in map(Aws, {it.region for it in references})}
+    if len(found) > 1:
+        raise typer.BadParameter(
+            f"the repositories are in several Regions ({', '.join(sorted(map(str, found)))}): ask "
+            "for those of each by themselves"
+        )
+    return next(iter(found.values()))
+
+
+def _guarded(aws: Aws, reference: Reference) -> Expected:
+    """What is expected of a repository, by its policy."""
+    roles = pipeline_roles(Repository(aws.ecr(), reference).policy())
+    if not roles:
+        note(
+            f"the policy of {reference} does not say which roles may move tags, so nobody counts "
+            "as the pipeline"
+        )
+    return Expected(movable_tags=frozenset(DEFAULT_MOVABLE_TAGS), pipeline_roles=roles)
