@@ -1,18 +1,23 @@
 """What CI needs in AWS: declared once, by an administrator of the account. See docs/ci.md."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 import pulumi
 import pulumi_aws as aws
 
 from bootstrap.permissions import (
+    MAX_MANAGED_POLICY,
     Place,
+    audit_boundary,
     bucket_policy,
     deploy_policy,
     pipeline_boundary,
     preview_policy,
 )
 from policies.document import document_of, to_json
+from policies.event_patterns import IAM_REGIONS
 from policies.trust_policy import Trust, trust_policy
 
 ALIAS: Final = "alias/container-images-state"
@@ -30,6 +35,7 @@ def main() -> None:
     iam = f"arn:{partition}:iam::{account}"
     preview, deploy = config.require("previewRole"), config.require("deployRole")
     pipeline = config.get("pipelineRole")
+    audited = config.get_bool("audit") is not False
     bucket_name, artifacts = config.require("stateBucket"), config.get("artifactBucket")
     previewers, deployers = (
         Trust(
@@ -49,14 +55,18 @@ def main() -> None:
         deploy_role=f"{iam}:role{deploy}",
         pipeline_role=f"{iam}:role{pipeline}" if pipeline else "",
         pipeline_boundary=f"{iam}:policy{deploy}-pipeline-boundary",
+        audit_boundary=f"{iam}:policy{deploy}-audit-boundary" if audited else "",
+        audit_trail=config.get_bool("auditTrail") is True,
         deploy_boundary=f"{iam}:policy{deploy}",
         repository_keys=config.get_object("repositoryKeys") or [],
         state_bucket=f"arn:{partition}:s3:::{bucket_name}",
-        codebuild_projects=[*previewers["codebuild_projects"], *deployers["codebuild_projects"]],
+        preview_projects=previewers["codebuild_projects"],
+        deploy_projects=deployers["codebuild_projects"],
         artifact_bucket=f"arn:{partition}:s3:::{artifacts}" if artifacts else "",
         artifact_key=config.get("artifactKey") or "",
     )
-    _refuse_bad(preview, deploy, pipeline, previewers, deployers)
+    roles = {"previewRole": preview, "deployRole": deploy, "pipelineRole": pipeline}
+    _refuse_bad(place, roles, previewers, deployers)
 
     provider = None
     if config.get_bool("githubProvider") is not False:
@@ -68,6 +78,9 @@ def main() -> None:
     key = _state_key(iam)
     _state_bucket(bucket_name, place["state_bucket"], key)
     boundary = _policy(f"{deploy}-pipeline-boundary", to_json(pipeline_boundary()))
+    if audited:
+        auditing = _policy(f"{deploy}-audit-boundary", to_json(audit_boundary(place)))
+        pulumi.export("auditBoundaryArn", auditing.arn)
     # The key's ARN is only known once it is there.
     bound = _policy(deploy, key.arn.apply(lambda arn: to_json(deploy_policy(place, arn))))
 
@@ -104,23 +117,18 @@ def main() -> None:
 
 
 def _refuse_bad(
-    preview: str,
-    deploy: str,
-    pipeline: str | None,
+    place: Place,
+    roles: Mapping[str, str | None],
     previewers: Trust,
     deployers: Trust,
 ) -> None:
     """Raise RunError with all that is wrong, before anything is declared."""
     faults = [
         f"{name} is {value!r}; write its path and name, such as /platform/{name.lower()}"
-        for name, value in (
-            ("previewRole", preview),
-            ("deployRole", deploy),
-            ("pipelineRole", pipeline),
-        )
+        for name, value in roles.items()
         if value and not (value.startswith("/") and not value.endswith("/"))
     ]
-    names = [it.rpartition("/")[2] for it in (preview, deploy, pipeline) if it]
+    names = [it.rpartition("/")[2] for it in roles.values() if it]
     if len(set(names)) < len(names):
         faults.append("previewRole, deployRole and pipelineRole need names that differ")
     for what, allowed in (("Preview", previewers), ("Deploy", deployers)):
@@ -142,8 +150,29 @@ def _refuse_bad(
         f"{it} may become both roles; a job that previews a pull request must not deploy"
         for it in sorted(both)
     ]
+    faults += _audit_faults(place)
     if faults:
         raise pulumi.RunError("\n".join(faults))
+
+
+def _audit_faults(place: Place) -> Iterator[str]:
+    """What is in the way of an audit: its Regions, or the length of the deploy role's policy."""
+    if place["audit_boundary"] and place["partition"] not in IAM_REGIONS:
+        yield (
+            f"in the partition {place['partition']} it is not known where IAM's events arrive, so "
+            "the stack can have no audit: set audit: false"
+        )
+        return
+    # A key's id is a UUID: the document is as long with any other.
+    key = f"arn:{place['partition']}:kms:{place['region']}:{place['account_id']}:key/{UUID(int=0)}"
+    length = len(to_json(deploy_policy(place, key)))
+    if length > MAX_MANAGED_POLICY:
+        yield (
+            f"the deploy role's policy would have {length:,} characters, and IAM takes "
+            f"{MAX_MANAGED_POLICY:,}: name fewer repositoryKeys or codeBuildDeployProjects, or "
+            "let an administrator create the trail (auditTrail: false) or the whole audit "
+            "(audit: false)"
+        )
 
 
 def _policy(path_and_name: str, document: pulumi.Input[str]) -> aws.iam.Policy:

@@ -28,6 +28,9 @@ class TagAuditArgs(TypedDict):
     """`create` for a trail of the stack's own, `existing` where the account has one."""
     email: NotRequired[list[str]]
     """Addresses that are told. Each has to confirm the subscription that SNS sends it."""
+    permissions_boundary: NotRequired[str]
+    """ARN of the permissions boundary of the role that takes events to another Region. Default:
+    none."""
 
 
 class TagAudit(pulumi.ComponentResource):
@@ -80,7 +83,7 @@ class TagAudit(pulumi.ComponentResource):
             if rule.message:
                 self._rule(rule, home, arn(home, "sns", name), [topic, undelivered])
         if forwarded := [rule for rule in rules if not rule.message]:
-            self._forward(forwarded, home, iam)
+            self._forward(forwarded, home, iam, args.get("permissions_boundary"))
         if args["trail"] == "create":
             self._trail(home)
 
@@ -95,6 +98,11 @@ class TagAudit(pulumi.ComponentResource):
             description=f"Encrypts what {name} tells",
             enable_key_rotation=True,
             policy=to_json(audit_policies.key_policy(place)),
+            # Whoever creates the key may not have to be able to change its policy: KMS would ask
+            # for that, and the deploy role of docs/ci.md may only once the key has its alias.
+            # The policy lets the account's own policies decide, so nobody is locked out.
+            # https://docs.aws.amazon.com/kms/latest/developerguide/customer-managed-policies.html#iam-policy-example-create-key
+            bypass_policy_lockout_safety_check=True,
             region=region,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -151,7 +159,9 @@ class TagAudit(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[registered, *needs]),
         )
 
-    def _forward(self, rules: Sequence[EventRule], home: Place, iam: Place) -> None:
+    def _forward(
+        self, rules: Sequence[EventRule], home: Place, iam: Place, boundary: str | None
+    ) -> None:
         """From the Region of IAM's events to the repositories'."""
         # The names there bear the Region, which another stack's audit may share.
         name = f"{home['name']}-{home['region']}"
@@ -163,6 +173,7 @@ class TagAudit(pulumi.ComponentResource):
             description=f"Sends events of IAM and STS on to {home['region']}",
             assume_role_policy=to_json(audit_policies.forwarding_trust(home)),
             path="/",
+            permissions_boundary=boundary,
             opts=pulumi.ResourceOptions(parent=self),
         )
         policy = aws.iam.RolePolicy(

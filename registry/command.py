@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 
 from policies.fault import InvalidInputError
+from policies.tag_convention import TagConvention
 from registry.aws import reference
 from registry.aws.errors import AwsError, RefusedError, explain
 from registry.aws.images import Repository
@@ -81,9 +82,6 @@ def role_of(text: str) -> str:
 REPOSITORY_HELP: Final = (
     "Name, ARN or URI of the repository. An ARN and a URI say the account and Region too"
 )
-RepositoryArgument = Annotated[
-    Reference, argument(repository_of, "REPOSITORY", f"{REPOSITORY_HELP}.")
-]
 JsonOption = Annotated[
     bool,
     typer.Option(
@@ -119,13 +117,16 @@ class Commands(TyperGroup):
 
 
 @contextmanager
-def work(repository: Reference) -> Iterator[tuple[Aws, Repository]]:
-    """AWS and the repository in it."""
+def work(
+    repository: Reference, convention: TagConvention, sessions: dict[str | None, Aws]
+) -> Iterator[tuple[Aws, Repository]]:
+    """AWS, by the session of the Region, which is in `sessions` then; and the repository in it."""
     with reported(str(repository)):
-        aws = Aws(repository.region)
+        aws = sessions.get(repository.region) or Aws(repository.region)
+        sessions[repository.region] = aws
         client = aws.ecr()
     with reported(f"{repository} in {aws.region}"):
-        yield aws, Repository(client, repository)
+        yield aws, Repository(client, repository, convention)
 
 
 @contextmanager

@@ -8,22 +8,25 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from policies import retention, tag_convention
+from policies import retention
 from policies.document import to_json
 from policies.repository_policy import repository_policy
+from policies.tag_convention import Stage, TagConvention
 from policies.tag_mutability import is_write_once
 from registry.aws import images, reference
 from registry.aws.errors import RefusedError
 from registry.aws.trail import NoTrailError
-from registry.tags.moves import move, promote
+from registry.tags.moves import Promotion, move, promote
 from registry.tags.resolve import resolve
 from registry.tags.rollback import rollback
 from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
 from rehearsal.moto_fixes import TagRule
 from rehearsal.program import Update, run
+from rehearsal.tags import convention_of, way_of, written
 from settings import NAMESPACE, Account, StackSettings
 from settings.stack_file import StackFile
 
@@ -51,14 +54,18 @@ class _FailedError(Exception):
     """An act came out otherwise."""
 
 
+class _NotPlayedError(Exception):
+    """An act does not apply to a repository, for this reason."""
+
+
 def perform(
     aws: EmbeddedAws,
     update: Update,
     found: Sequence[Repository],
     wanted: Sequence[Repository],
-    movable_tags: Sequence[str],
+    settings: StackSettings,
 ) -> Iterator[Act]:
-    """Play each act that applies to the stack. Each is given as soon as it is over.
+    """Play each act. Each is given as soon as it is over; one that does not apply says so.
 
     `found` is every repository as the API has it, `wanted` the same as the settings have it. The
     acts follow the settings, not what the program has made of them.
@@ -71,8 +78,14 @@ def perform(
     pipeline = aws.ecr_as(update.outputs["pipelineRoleArn"])
     names = {it.name for it in found}
     stage = [it for it in reversed(wanted) if it.name in names]
-    kinds = {(it.tag_mutability, it.exclusion_filters): it for it in stage}
-    scenes = [_Scene(pipeline, it, movable_tags) for it in reversed(kinds.values())]
+    conventions = {it.name: convention_of(settings, it.name) for it in stage}
+    kinds = {
+        (it.tag_mutability, it.exclusion_filters, str(conventions[it.name])): it for it in stage
+    }
+    scenes = [
+        _Scene(pipeline, it, settings.movable_tags, conventions[it.name])
+        for it in reversed(kinds.values())
+    ]
     for name, act in _ACTS.items():
         yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
 
@@ -104,7 +117,7 @@ def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: st
         imageTagMutability="IMMUTABLE",
         encryptionConfiguration={"encryptionType": "KMS" if key else "AES256", **key},  # type: ignore[typeddict-item]
     )
-    scene = _Scene(ecr, wanted, settings.movable_tags)
+    scene = _Scene(ecr, wanted, settings.movable_tags, convention_of(settings, name))
     scene.push_builds()
     before, before_images = next(aws.repositories()), scene.images()
     run(stack, aws)
@@ -152,15 +165,18 @@ def intended(
 
 
 def _played(rule: TagRule, name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Act]:
-    """One act in all its parts. A part that returns None does not apply."""
+    """One act in all its parts."""
     rule.has_decided = False
-    told, failures = [], []
+    told: list[str | None] = []
+    failures, unplayed = list[str](), list[str]()
     for part in parts:
         try:
             told.append(part())
+        except _NotPlayedError as reason:
+            unplayed.append(f"not played: {reason}")
         except (_FailedError, RefusedError, *REFUSALS) as error:
             failures.append(str(error))
-    details = failures or [detail for detail in told if detail is not None]
+    details = failures or [*filter(None, told)] or unplayed
     if details:
         by: Literal["moto", "simulated"] = "simulated" if rule.has_decided else "moto"
         yield Act(act=name, ok=not failures, detail=details[0], by=by)
@@ -194,7 +210,7 @@ def _check_options(update: Update) -> None:
 class _Build:
     """An image with one layer, and the tag that it is built with."""
 
-    def __init__(self, repository: str, number: int) -> None:
+    def __init__(self, repository: str, number: int, built_as: Stage) -> None:
         self.layer = f"{repository}, build {number}".encode()
         self.config = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
         blobs = {"config": (_CONFIG, self.config), "layer": (_LAYER, self.layer)}
@@ -207,11 +223,16 @@ class _Build:
         )
         self.digest = _digest(self.manifest.encode())
         self.commit = hashlib.sha1(self.layer, usedforsecurity=False).hexdigest()
-        self.tag = f"merged-{self.commit}-{_EPOCH + number * 3600}"
+        self._number = number
+        self.tag = self.tag_of(built_as)
+
+    def tag_of(self, stage: Stage) -> str:
+        """Its tag of a stage."""
+        return written(stage, self.commit, _START + timedelta(days=self._number), self._number)
 
 
-_EPOCH: Final = 1_764_000_000
-"""When the first hour begins, in seconds since 1970."""
+_START: Final = datetime(2025, 11, 24, 16, tzinfo=UTC)
+"""The day before the first build."""
 
 
 def _digest(blob: bytes) -> str:
@@ -222,13 +243,24 @@ class _Scene:
     """A repository, its tags that move, and the pipeline's client."""
 
     def __init__(
-        self, ecr: "ECRClient", repository: Repository, movable_tags: Sequence[str]
+        self,
+        ecr: "ECRClient",
+        repository: Repository,
+        movable_tags: Sequence[str],
+        convention: TagConvention,
     ) -> None:
         self.ecr = ecr
         self.repository = repository
-        self.operated = images.Repository(ecr, reference.Reference(name=repository.name))
+        self.convention = convention
+        self.operated = images.Repository(
+            ecr, reference.Reference(name=repository.name), convention
+        )
         self.movable_tags = movable_tags
-        self.first, self.second = (_Build(repository.name, number) for number in (1, 2))
+        self.movable = " and ".join(movable_tags)
+        self.way = way_of(convention)
+        self.first, self.second = (
+            _Build(repository.name, number, self.way[0]) for number in (1, 2)
+        )
 
     def push_builds(self) -> str:
         """Two builds, each with a tag of its own. The movable tags go to the first."""
@@ -239,7 +271,7 @@ class _Scene:
         for tag in self.movable_tags:
             self._put(self.first, tag)
             self._expect(tag, self.first)
-        return f"two builds of {self.repository.name}; {self.movable_tags[0]} is on the first"
+        return f"two builds of {self.repository.name}; {self.movable} {self._is} on the first"
 
     def move(self) -> str:
         """The movable tags go on, without a layer being pulled or pushed."""
@@ -250,9 +282,11 @@ class _Scene:
         self._expect(self.first.tag, self.first)
         return f"the first build can still be pulled, as {_short(self.first.tag)}"
 
-    def refuse_overwriting(self) -> str | None:
+    def refuse_overwriting(self) -> str:
         """A tag of each write-once pattern, first on one build, then on the other."""
         tags = self._write_once_tags()
+        if not tags:
+            raise _NotPlayedError(f"with {self.repository.tag_mutability} no tag is write-once")
         for tag in tags:
             if tag != self.first.tag:
                 self._put(self.first, tag)
@@ -262,13 +296,13 @@ class _Scene:
                 self._expect(tag, self.first)
             else:
                 raise _FailedError(f"{self.repository.name}: {tag} was overwritten")
-        return f"refused for {', '.join(map(_short, tags))}" if tags else None
+        return f"refused for {', '.join(map(_short, tags))}"
 
-    def overwrite(self) -> str | None:
+    def overwrite(self) -> str:
         """A tag that is neither movable nor write-once by the settings."""
         tag = next((tag for tag in _OTHER_TAGS if not self._is_write_once(tag)), None)
         if tag is None:
-            return None
+            raise _NotPlayedError(f"every tag but {self.movable} is write-once")
         for build in (self.first, self.second):
             self._put(build, tag)
             self._expect(tag, build)
@@ -280,42 +314,62 @@ class _Scene:
 
     def promote(self) -> str:
         """The second build goes through all stages, as the first has before it."""
-        self._put(self.first, self.first.tag.replace("merged", "prod"))
-        for stage in ("stg", "prod", "prod"):
-            latest = self.movable_tags[0] if stage == "prod" else None
-            promotion = promote(self.operated, self.second.tag, stage, latest=latest)
+        last = self.way[-1]
+        if (reached := self.first.tag_of(last)) != self.first.tag:
+            self._put(self.first, reached)
+        for stage in (*self.way[1:], last):
+            promotion = self._promote(stage, self.movable_tags if stage == last else ())
             self._expect(promotion.tag, self.second)
-        self._expect(self.movable_tags[0], self.second)
+        for tag in self.movable_tags:
+            self._expect(tag, self.second)
         image, _ = self.operated.image_and_place(self.second.tag, self.second.tag)
-        stages = [tag.stage for tag in tag_convention.unique_tags(image.tags)]
-        if stages != ["prod", "stg", "merged"]:
+        stages = [tag.stage for tag in self.convention.unique_tags(image.tags)]
+        if stages != [it.name for it in reversed(self.way)]:
             raise _FailedError(f"{self.repository.name}: the promoted build is {image.tags}")
-        return f"the second build is {_short(promotion.tag)}; {self.movable_tags[0]} is on it"
+        return f"the second build is {_short(promotion.tag)}; {self.movable} {self._is} on it"
+
+    def _promote(self, stage: Stage, movable: Sequence[str]) -> Promotion:
+        """With a tag of this stage which is made of the build's tag, or given where none can be."""
+        source = self.second.tag
+        try:
+            self.convention.write(stage.name, [source], _START)
+        except ValueError:
+            given = self.second.tag_of(stage)
+            return promote(self.operated, source, tag=given, movable=movable)
+        return promote(self.operated, source, stage.name, movable=movable)
 
     def refuse_backwards(self) -> str:
         """The first build is older."""
-        tag = self.movable_tags[0]
-        try:
-            move(self.operated, self.first.digest, tag)
-        except RefusedError:
-            self._expect(tag, self.second)
-            return f"{tag} would not go to the older build"
-        raise _FailedError(f"{self.repository.name}: {tag} went to an older build")
+        for tag in self.movable_tags:
+            try:
+                move(self.operated, self.first.digest, tag)
+            except RefusedError:
+                self._expect(tag, self.second)
+            else:
+                raise _FailedError(f"{self.repository.name}: {tag} went to an older build")
+        return f"{self.movable} would not go to the older build"
 
     def roll_back(self) -> str:
         """Moto has no CloudTrail to tell where the tag was, so the unique tags do."""
-        tag = self.movable_tags[0]
-        done = rollback(self.operated, tag, _no_trail)
-        self._expect(tag, self.first)
-        return f"{tag} is on the first build again, by the {done.basis}"
+        for tag in self.movable_tags:
+            done = rollback(self.operated, tag, _no_trail)
+            self._expect(tag, self.first)
+        return f"{self.movable} {self._is} on the first build again, by the {done.basis}"
 
     def resolve(self) -> str:
         """What a review app would run, and what that was built from."""
-        tag = self.movable_tags[0]
-        found = resolve(self.operated, tag)
-        if (found.image.digest, found.commit) != (self.first.digest, self.first.commit):
-            raise _FailedError(f"{self.repository.name}: {tag} was resolved to {found.image}")
-        return f"{tag} is {_short(str(found.unique_tag))}, of commit {self.first.commit[:7]}"
+        tells = any("sha" in it.placeholders for it in self.way)
+        for tag in self.movable_tags:
+            found = resolve(self.operated, tag)
+            commit = self.first.commit if tells else None
+            if (found.image.digest, found.commit) != (self.first.digest, commit):
+                raise _FailedError(f"{self.repository.name}: {tag} was resolved to {found.image}")
+        told = f"{self.movable} {self._is} {_short(str(found.unique_tag))}"
+        return f"{told}, of commit {self.first.commit[:7]}" if tells else told
+
+    @property
+    def _is(self) -> str:
+        return "are" if self.movable_tags[1:] else "is"
 
     def images(self) -> dict[str, list[str]]:
         """The tags of each image, by its digest."""
@@ -330,8 +384,7 @@ class _Scene:
             self._expect(tag, source)
             self._put(target, tag, self._manifest(imageDigest=target.digest))
             self._expect(tag, target)
-        one = self.movable_tags[0]
-        return f"{one} went from {_short(source.digest)} to {_short(target.digest)}"
+        return f"{self.movable} went from {_short(source.digest)} to {_short(target.digest)}"
 
     def _upload(self, blob: bytes) -> None:
         name = self.repository.name
@@ -387,7 +440,7 @@ class _Scene:
 
 _OTHER_TAGS: Final = ("scratch", "cache", "next")
 
-_ACTS: Final[dict[str, Callable[[_Scene], str | None]]] = {
+_ACTS: Final[dict[str, Callable[[_Scene], str]]] = {
     "push-builds": _Scene.push_builds,
     "move-latest": _Scene.move,
     "keep-unique-tag": _Scene.keep_unique_tag,

@@ -117,7 +117,11 @@ class EmbeddedAudit:
 
     def _key(self, inputs: Mapping[str, Any]) -> Created:
         kms = self._client("kms", inputs)
-        made = kms.create_key(Description=inputs["description"], Policy=inputs["policy"])
+        made = kms.create_key(
+            Description=inputs["description"],
+            Policy=inputs["policy"],
+            BypassPolicyLockoutSafetyCheck=inputs["bypassPolicyLockoutSafetyCheck"],
+        )
         key = made["KeyMetadata"]
         if inputs["enableKeyRotation"]:
             kms.enable_key_rotation(KeyId=key["KeyId"])

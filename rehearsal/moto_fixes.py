@@ -5,9 +5,10 @@ AttributeError, and tests/rehearsal/test_moto_fixes.py says which name is gone. 
 5.2.5.
 """
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 from unittest.mock import patch
 
 import moto.ecr.models
@@ -55,6 +56,16 @@ NAME_PATTERN: Final = "ECR_REPOSITORY_NAME_PATTERN"
 """Of moto's ECR: it refuses some names that ECR accepts, such as a--b."""
 
 
+class _Image(moto.ecr.models.Image):
+    """An image with a time of its push of its own: moto knows whole seconds alone, ECR more."""
+
+    _pushes = itertools.count()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.image_pushed_at += next(self._pushes)
+
+
 @contextmanager
 def moto_put_right(repository_names: str) -> Iterator[TagRule]:
     """Moto in place of AWS. `repository_names` is the pattern of a repository's name."""
@@ -62,6 +73,7 @@ def moto_put_right(repository_names: str) -> Iterator[TagRule]:
     with (
         patch.object(moto.ecr.models.ECRBackend, TAG_CHECK, rule),
         patch.object(moto.ecr.models, NAME_PATTERN, repository_names),
+        patch.object(moto.ecr.models, "Image", _Image),
         mock_aws(),
     ):
         yield rule

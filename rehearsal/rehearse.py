@@ -19,7 +19,8 @@ from rehearsal.audit_act import audited
 from rehearsal.comment import comment
 from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
 from rehearsal.report import Report
-from rehearsal.year import Year, figures, history, is_told_by, live
+from rehearsal.tags import convention_of
+from rehearsal.year import figures, history, live
 from settings import Account, StackSettings
 from settings.stack_file import StackFile
 
@@ -36,7 +37,7 @@ class Rehearsal:
     warnings: list[str] = field(default_factory=list)
     """What the settings allow and ADR040 would rather not: a sentence each."""
     year: dict[str, Any] | None = None
-    """A year of one repository, in figures; None where the settings follow another convention."""
+    """A year of one repository, in figures; None where only the plan counts."""
     seconds: float = 0.0
 
     @property
@@ -105,7 +106,7 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             found = _read_back(configured, report, aws)
             wanted = intended(configured, aws.account, aws.default_tags)
             report.heading("ADR040 acted out")
-            acts = perform(aws, rehearsal.update, found, wanted, configured.movable_tags)
+            acts = perform(aws, rehearsal.update, found, wanted, configured)
             _act(rehearsal, acts, report)
             if configured.audit.trail:
                 _act(rehearsal, [audited(aws.audit, configured, aws.account)], report)
@@ -167,17 +168,9 @@ def _prove(
     report.proved(rehearsal.proofs)
     rehearsal.access = table(groups)
     report.accessible(rehearsal.access)
-    if lived := _year(found, configured.movable_tags):
-        name, year = lived
-        rehearsal.year = {"repository": name, **figures(year)}
-        report.lived(name, year)
-
-
-def _year(found: Sequence[Repository], movable_tags: Sequence[str]) -> tuple[str, Year] | None:
-    """A year of the first repository that the history is about, under the policy that it has."""
-    for it in found:
-        rules = rules_in(json.loads(it.lifecycle_policy)) if it.lifecycle_policy else ()
-        patterned = it.tag_mutability == "MUTABLE_WITH_EXCLUSION"
-        if is_told_by(rules, movable_tags, it.exclusion_filters if patterned else ()):
-            return it.name, live(rules, history())
-    return None
+    first = found[0]
+    convention, movable = convention_of(configured, first.name), configured.movable_tags
+    rules = rules_in(json.loads(first.lifecycle_policy)) if first.lifecycle_policy else ()
+    year = live(rules, history(convention, movable), convention, movable[0])
+    rehearsal.year = {"repository": first.name, **figures(year)}
+    report.lived(first.name, year)

@@ -11,14 +11,13 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
 from typing import Any, Final
 
+from policies.tag_convention import ADR040, Stage, TagConvention
 from registry.aws.image import Image
 from registry.lifecycle.document import Rule
 from registry.lifecycle.simulation import pattern, simulate
+from rehearsal.tags import way_of, written
 
 DAYS: Final = 365
-STAGES: Final = ("prod", "stg", "merged", "dev", "pr")
-"""From the furthest to the nearest: an image is of the furthest that it has a tag of."""
-
 _START: Final = datetime(2025, 6, 2, tzinfo=UTC)  # a Monday
 _WEEKEND: Final = 5
 _INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -45,27 +44,33 @@ class Year:
     gone: dict[str, int]
     """The digests of the others, each with the rule that expired it."""
     latest: tuple[str, ...]
-    """The digests that the tag `latest` has been on, in the order in which it came to them."""
+    """The digests that the first movable tag has been on, in the order in which it came to them."""
     missed: tuple[str, ...]
     """The digests that the pipeline wanted to tag after they had expired."""
     end: datetime
     rules: tuple[Rule, ...]
     """The lifecycle policy."""
+    movable: str
+    """The first movable tag."""
+    convention: TagConvention
 
 
-def history() -> list[Event]:
+def history(
+    convention: TagConvention = ADR040, movable: Sequence[str] = ("latest",)
+) -> list[Event]:
     """What the pipeline and the developers do in a year, always the same, in the order of time.
 
     On working days there are merges, built for two architectures: an index and two images without a
-    tag. Staging accepts most of them and production some, each under a tag of that step, and
-    production moves `latest`. There are builds of pull requests for review apps, and of developers.
-    Two releases were bad, one amid the year and the last one: `latest` went back to the one before.
+    tag. Staging accepts most of them and production some, each under a tag of that step, if there
+    is one, and production moves the movable tags. Earlier stages than these are of builds of pull
+    requests for review apps, and of developers. Two releases were bad, one amid the year and the
+    last one: the movable tags went back to the one before.
     """
-    events = [event for day in range(DAYS) for event in _day(day)]
-    releases = [event for event in events if event.tag == "latest"]
+    events = [event for day in range(DAYS) for event in _day(day, convention, movable)]
+    releases = [event for event in events if event.tag == movable[0]]
     for bad in (len(releases) // 2, len(releases) - 1):
         at = releases[bad].at + timedelta(minutes=50)
-        events.append(Event(at=at, digest=releases[bad - 1].digest, tag="latest"))
+        events += (Event(at=at, digest=releases[bad - 1].digest, tag=tag) for tag in movable)
     return sorted(events, key=lambda event: event.at)
 
 
@@ -74,32 +79,52 @@ _PRODUCTION_ACCEPTS: Final = 65
 """In percent: of the merges, and of each morning's first that staging has accepted."""
 
 
-def _day(day: int) -> Iterator[Event]:
+def _day(day: int, convention: TagConvention, movable: Sequence[str]) -> Iterator[Event]:
     morning = _START + timedelta(days=day, hours=9)
-    if morning.weekday() >= _WEEKEND:
-        return
+    if morning.weekday() < _WEEKEND:
+        way = way_of(convention)
+        yield from _merges(day, morning, way, movable)
+        yield from _others(day, morning, list(convention.stages.values())[: -len(way)])
+
+
+def _merges(
+    day: int, morning: datetime, way: Sequence[Stage], movable: Sequence[str]
+) -> Iterator[Event]:
     for number in range(1 + _chance(day, "merges") % 3):
         at = morning + timedelta(minutes=150 * number)
-        commit = _commit(day, f"merge {number}")
-        index = yield from _index(at, commit)
+        commit, build = _commit(day, f"merge {number}"), _build(day, number)
+        index = yield from _index(at, commit, way[0], build)
         if _chance(day, f"staging {number}") % 100 < _STAGING_ACCEPTS:
             at += timedelta(minutes=25)
-            yield Event(at=at, digest=index, tag=_tag("stg", commit, at))
+            for stage in way[1:-1]:
+                yield Event(at=at, digest=index, tag=written(stage, commit, at, build))
             if number == 0 and _chance(day, "production") % 100 < _PRODUCTION_ACCEPTS:
                 at += timedelta(minutes=35)
-                yield Event(at=at, digest=index, tag=_tag("prod", commit, at))
-                yield Event(at=at, digest=index, tag="latest")
-    for number in range(_chance(day, "pull requests") % 5):
-        at = morning + timedelta(minutes=40 + 90 * number)
-        commit = _commit(day, f"pull request {number}")
-        yield _push(at, commit, (_tag(f"pr-{100 + 5 * day + number}", commit, at),))
-    if _chance(day, "developers") % 3 == 0:
-        at = morning + timedelta(hours=7)
-        commit = _commit(day, "developer")
-        yield _push(at, commit, (_tag("dev", commit, at),))
+                released = [written(stage, commit, at, build) for stage in way[1:][-1:]]
+                for tag in (*released, *movable):
+                    yield Event(at=at, digest=index, tag=tag)
 
 
-def _index(at: datetime, commit: str) -> Generator[Event, None, str]:
+def _others(day: int, morning: datetime, stages: Sequence[Stage]) -> Iterator[Event]:
+    for stage in stages[:1]:
+        for number in range(_chance(day, "pull requests") % 5):
+            at = morning + timedelta(minutes=40 + 90 * number)
+            commit = _commit(day, f"pull request {number}")
+            yield _push(at, commit, (written(stage, commit, at, _build(day, number)),))
+    for number, stage in enumerate(stages[1:]):
+        who = f"developer{number or ''}"
+        if _chance(day, f"{who}s") % 3 == 0:
+            at = morning + timedelta(hours=7)
+            commit = _commit(day, who)
+            yield _push(at, commit, (written(stage, commit, at, _build(day, 0)),))
+
+
+def _build(day: int, number: int) -> int:
+    """The number of a build. No day has more than five of a kind."""
+    return 100 + 5 * day + number
+
+
+def _index(at: datetime, commit: str, stage: Stage, build: int) -> Generator[Event, None, str]:
     """The images of two architectures, and then the index that lists them. Gives its digest."""
     parts = [_push(at, f"{commit} {architecture}") for architecture in ("amd64", "arm64")]
     yield from parts
@@ -107,7 +132,7 @@ def _index(at: datetime, commit: str) -> Generator[Event, None, str]:
     index = _push(
         at,
         commit,
-        (_tag("merged", commit, at),),
+        (written(stage, commit, at, build),),
         media_type=_INDEX,
         children=tuple(part.digest for part in parts),
     )
@@ -130,10 +155,6 @@ def _push(at: datetime, content: str, tags: tuple[str, ...] = (), **more: Any) -
     return Event(at=at, digest=digest, pushed=image)
 
 
-def _tag(stage: str, commit: str, at: datetime) -> str:
-    return f"{stage}-{commit}-{int(at.timestamp())}"
-
-
 def _commit(day: int, what: str) -> str:
     return sha1(f"{day} {what}".encode(), usedforsecurity=False).hexdigest()
 
@@ -143,31 +164,20 @@ def _chance(day: int, what: str) -> int:
     return int(_commit(day, what)[:8], 16)
 
 
-_RELEASE: Final = f"prod-{'0' * 40}-1764000000"
-
-
-def is_told_by(
-    rules: Sequence[Rule], movable_tags: Sequence[str], write_once: Sequence[str]
-) -> bool:
-    """Whether `history` fits a repository with these settings.
-
-    It does where `latest` is movable and the tags of releases in it match a rule of the policy or a
-    pattern of `write_once`.
-    """
-    patterns = [pattern(entry) for rule in rules for entry in rule.tags]
-    patterns += [pattern(it.split("*")) for it in write_once]
-    return "latest" in movable_tags and any(it.fullmatch(_RELEASE) for it in patterns)
-
-
 # --- Day by day -----------------------------------------------------------------------------------
 
 
-def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
-    """Apply the events of each day, and the policy at its end."""
+def live(
+    rules: Sequence[Rule],
+    events: Sequence[Event],
+    convention: TagConvention = ADR040,
+    movable: str = "latest",
+) -> Year:
+    """Apply the events of each day, and the policy at its end. `movable` is the tag to follow."""
     days: dict[datetime, list[Event]] = {}
     for event in events:
         days.setdefault(_midnight_after(event.at), []).append(event)
-    repository = _Repository()
+    repository = _Repository(movable)
     first, last = min(days), max(days)
     for number in range((last - first).days + 1):
         midnight = first + timedelta(days=number)
@@ -182,13 +192,16 @@ def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
         missed=tuple(repository.missed),
         end=last,
         rules=tuple(rules),
+        movable=movable,
+        convention=convention,
     )
 
 
 class _Repository:
     """The images of one repository, from push to expiry."""
 
-    def __init__(self) -> None:
+    def __init__(self, movable: str) -> None:
+        self._movable = movable
         self.pushed: dict[str, Image] = {}
         self.there: dict[str, Image] = {}
         self.gone: dict[str, int] = {}
@@ -207,7 +220,7 @@ class _Repository:
                 self._put(replace(image, tags=rest))
             image = self.there[event.digest]
             self._put(replace(image, tags=(*image.tags, event.tag)))
-            if event.tag == "latest":
+            if event.tag == self._movable:
                 self.latest.append(event.digest)
 
     def clean(self, rules: Sequence[Rule], now: datetime) -> None:
@@ -237,19 +250,20 @@ RELEASES: Final = 10
 def figures(year: Year) -> dict[str, Any]:
     """The year in numbers, with the claims about it that hold or do not.
 
-    It is always claimed that the image of `latest` is kept; that releases are, only as far as the
-    policy is meant to: a team may want to keep three, or none for longer than a month.
+    It is always claimed that the image of the movable tag is kept; that releases are, only as far
+    as the policy is meant to: a team may want to keep three, or none for longer than a month.
     """
     kept = {image.digest: image for image in year.kept}
+    by_stage = _by_stage(year)
+    releases = by_stage[_last_stage(year).name]
     stages = {
         stage: {
             "pushed": len(images),
             "kept": sum(image.digest in kept for image in images),
             "newestKept": _newest_kept(images, kept),
         }
-        for stage, images in _by_stage(year).items()
+        for stage, images in by_stage.items()
     }
-    releases = _by_stage(year)["prod"]
     return {
         "end": year.end.isoformat(),
         "pushed": len(year.pushed),
@@ -272,17 +286,18 @@ def figures(year: Year) -> dict[str, Any]:
 
 def _claims(year: Year, releases: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
     """What is claimed to be kept; of the releases, the newest first."""
-    yield "latest can be pulled", year.latest[-1:]
-    if promised := _promised(year.rules):
+    yield f"{year.movable} can be pulled", year.latest[-1:]
+    if promised := _promised(year):
         yield "the image that it was on before, too", _predecessor(year)
         number = f"newest {promised} releases" if promised > 1 else "newest release"
         yield f"so can the {number}", releases[:promised]
 
 
-def _promised(rules: Sequence[Rule]) -> int:
+def _promised(year: Year) -> int:
     """How many of the newest releases the policy's own rule about them keeps, ten at the most."""
-    for rule in sorted(rules, key=lambda rule: rule.priority):
-        if rule.tag_status == "tagged" and all(pattern(it).fullmatch(_RELEASE) for it in rule.tags):
+    release = written(_last_stage(year), "0" * 40, _START, 1)
+    for rule in sorted(year.rules, key=lambda rule: rule.priority):
+        if rule.tag_status == "tagged" and all(pattern(it).fullmatch(release) for it in rule.tags):
             counts = rule.count_type == "imageCountMoreThan"
             return min(rule.number, RELEASES) if counts else 0
         if rule.tag_status == "any":
@@ -306,9 +321,9 @@ def picture(year: Year) -> list[str]:
             columns[_week(image, year)].append(image.digest in kept)
         drawn = "".join(map(_mark, columns))
         numbers = told["stages"][stage]
-        lines.append(f"{stage:9}{drawn}{numbers['pushed']:>8,}{numbers['kept']:>6,}")
+        lines.append(f"{stage[:8]:9}{drawn}{numbers['pushed']:>8,}{numbers['kept']:>6,}")
     pushed = {image.digest: image for image in year.pushed}
-    for name, digests in (("latest", year.latest[-1:]), ("before it", _predecessor(year))):
+    for name, digests in ((year.movable[:8], year.latest[-1:]), ("before it", _predecessor(year))):
         lines += (f"{name:9}{'':{_week(pushed[digest], year)}}^" for digest in digests)
     lines += [
         "",
@@ -325,12 +340,17 @@ def picture(year: Year) -> list[str]:
 
 def _by_stage(year: Year) -> dict[str, list[Image]]:
     """The images that were pushed, by the furthest stage that each reached, the newest first."""
-    found: dict[str, list[Image]] = {stage: [] for stage in (*STAGES, "untagged")}
+    stages = [*reversed(year.convention.stages), "untagged"]
+    found: dict[str, list[Image]] = {stage: [] for stage in stages}
     for image in sorted(year.pushed, key=lambda image: image.pushed_at, reverse=True):
-        prefixes = {tag.partition("-")[0] for tag in image.tags}
-        furthest = next((stage for stage in STAGES if stage in prefixes), "untagged")
+        tag = year.convention.unique_tag(image.tags)
+        furthest = tag.stage if tag else "untagged"
         found[furthest].append(image)
     return found
+
+
+def _last_stage(year: Year) -> Stage:
+    return list(year.convention.stages.values())[-1]
 
 
 def _newest_kept(images: Sequence[Image], kept: Mapping[str, Image]) -> int:

@@ -16,6 +16,7 @@ from settings.model import (
     RetentionRule,
     Settings,
     StackSettings,
+    StageSettings,
     as_written,
 )
 
@@ -164,6 +165,8 @@ def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:
             model = AuditSettings
         case ("repositories", _, _):
             model = RepositorySettings
+        case ("tagConvention", *_):
+            model = StageSettings
         case _:
             model = RetentionRule
     keys = sorted(field.alias or name for name, field in model.model_fields.items())

@@ -1,12 +1,13 @@
 """The settings of a stack: what the program is given, valid and frozen."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from policies import retention
+from policies.tag_convention import ADR040, TagConvention, stages_in
 from policies.tag_mutability import exclusion_filters, left_open, overwriting_warning
 from settings.values import (
     CodeBuildProjectArns,
@@ -27,6 +28,8 @@ from settings.values import (
     RoleArns,
     RoleName,
     RolePath,
+    StageName,
+    TagTemplate,
     Trail,
     WriteOnceTags,
     like,
@@ -114,6 +117,13 @@ class PipelineRoleSettings(Settings):
         return args
 
 
+class StageSettings(Settings):
+    """A stage of `tagConvention`; `policies/tag_convention.py` says what its template may have."""
+
+    stage: StageName = ""
+    tag: TagTemplate = ""
+
+
 class RepositorySettings(Settings):
     """One repository: the stack's settings, save where the repository's own entry says otherwise.
 
@@ -136,6 +146,11 @@ class AuditSettings(Settings):
     trail: Trail = ""
     """Empty where there is no audit."""
     email: EmailAddresses = ()
+    permissions_boundary: PolicyArn = ""
+    """Of the role that takes events of IAM to the repositories' Region."""
+
+
+_STAGE: Final = {"stage": "release", "tag": "v{semver}"}
 
 
 class StackSettings(Settings):
@@ -149,6 +164,10 @@ class StackSettings(Settings):
     tag_mutability: Mutability = "MUTABLE"
     movable_tags: MovableTags = ("latest",)
     write_once_tags: WriteOnceTags = ()
+    tag_convention: Annotated[
+        tuple[Annotated[StageSettings, like(_STAGE)], ...], like([_STAGE])
+    ] = cast("tuple[StageSettings, ...]", ADR040.to_data())
+    """The stages that an image reaches, in their order, and the unique tag that each gives it."""
     pipeline_role: Annotated[
         PipelineRoleSettings, like({"arn": "arn:aws:iam::111122223333:role/pipeline/push"})
     ]
@@ -159,6 +178,11 @@ class StackSettings(Settings):
     lambda_pull: Flag = False
     retention: Retention = ()
     audit: Annotated[AuditSettings, like({"trail": "existing"})] = AuditSettings()
+
+    @property
+    def convention(self) -> TagConvention:
+        """What reads and writes the unique tags."""
+        return TagConvention(stages_in([it.model_dump() for it in self.tag_convention]))
 
     def repository_args(self, name: str, account: Account) -> "ImageRepositoryArgs":
         """What the component takes for one of the repositories."""
@@ -207,7 +231,7 @@ class StackSettings(Settings):
     def audit_args(self, account: Account) -> "TagAuditArgs":
         """What the component takes, where there is an audit."""
         role = self.pipeline_role
-        return {
+        args: TagAuditArgs = {
             "audit": {
                 "partition": account.partition,
                 "account_id": account.id,
@@ -222,3 +246,6 @@ class StackSettings(Settings):
             "trail": self.audit.trail,
             "email": list(self.audit.email),
         }
+        if self.audit.permissions_boundary:
+            args["permissions_boundary"] = self.audit.permissions_boundary
+        return args

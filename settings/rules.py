@@ -7,6 +7,7 @@ from policies import retention
 from policies.event_patterns import IAM_REGIONS, event_rules
 from policies.fault import Fault, InvalidInputError, key_at
 from policies.repository_policy import repository_policy
+from policies.tag_convention import ADR040, Stage, faults_in, movable_in, uncovered
 from policies.tag_mutability import MAX_EXCLUSION_FILTERS, matches
 from policies.trust_policy import trust_policy
 from settings.draft import Draft, Path
@@ -29,6 +30,7 @@ def shared_faults(draft: Draft) -> Iterator[Fault]:
         _accounts,
         _audit,
         _mutability,
+        _tags,
         _retention,
     ):
         yield from (draft.fault(*broken) for broken in rule(draft))
@@ -182,6 +184,42 @@ def _mutability(draft: Draft) -> Broken:
             if len(movable) > MAX_EXCLUSION_FILTERS:
                 fix = "name fewer movableTags, or write MUTABLE_WITH_EXCLUSION"
                 yield (*where, "tagMutability"), f"{rule}{MAX_EXCLUSION_FILTERS}", fix
+
+
+def _tags(draft: Draft) -> Broken:
+    """The unique tags can be told apart, and from the movable ones; and they stay on their image.
+
+    The default is there whether or not a team follows it: it need not be within the patterns.
+    """
+    written = draft.values["tagConvention"]
+    if written is None:
+        return
+    stages = [it and Stage(name=it.get("stage", ""), template=it.get("tag", "")) for it in written]
+    if faults := list(faults_in(stages)):
+        yield from ((("tagConvention", *it.where), it.rule, it.fix) for it in faults)
+        return
+    sound = {position: it for position, it in enumerate(stages) if it}
+    for where, tag in draft.listed("movableTags"):
+        for _, template in movable_in(sound.values(), [tag]):
+            rule = f"tagConvention has it as a unique tag ({template}), which never moves"
+            yield where, rule, "give the movable tag a name that no stage's tags have"
+    if written == ADR040.to_data():
+        return
+    for where, own, effective in draft.levels():
+        patterns = effective["writeOnceTags"]
+        if (
+            effective["tagMutability"] != "MUTABLE_WITH_EXCLUSION"
+            or not patterns
+            or None in patterns
+            # What a repository inherits whole is the stack's fault, told there.
+            or not own.keys() & {"tagMutability", "writeOnceTags"}
+        ):
+            continue
+        for position, stage in sound.items():
+            if (example := uncovered(stage, patterns)) is not None:
+                rule = f"{key_at((*where, 'writeOnceTags'))} match not all of its tags: {example}"
+                fix = "write a pattern that does, or tagMutability: IMMUTABLE_WITH_EXCLUSION"
+                yield ("tagConvention", position, "tag"), rule, fix
 
 
 def _retention(draft: Draft) -> Broken:

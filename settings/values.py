@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from policies.fault import ABSENT
+from policies.tag_convention import STAGE_NAME, STAGE_NAME_RULE
 from policies.tag_mutability import (
     MAX_FILTER_WILDCARDS,
     MODE_ADVICE,
@@ -183,6 +184,12 @@ WriteOncePattern = Annotated[
         ),
     ),
 ]
+StageName = Annotated[str, _text("prod", (STAGE_NAME.pattern, STAGE_NAME_RULE))]
+TagTemplate = Annotated[
+    str,
+    _text("v{semver}", (r"(?s).*\{.*", "must be text with a placeholder such as {sha}")),
+]
+"""`policies.tag_convention` has its other rules."""
 RetainedTags = Annotated[str, _text("prod-*", (r"(?s).*", "must be a tag pattern"))]
 """`policies.retention` has its rules."""
 

@@ -20,12 +20,20 @@ ROOMS = {
     "registry.command": {"policies", "registry.aws"},
     "registry.interrupt": set[str](),
     "registry.terminal": set[str](),
+    "registry.stack.declared": {"policies", "settings", "registry.aws"},
+    "registry.targets": {
+        "policies",
+        "registry.aws",
+        "registry.command",
+        "registry.stack.declared",
+    },
     "registry.stack": {
         "policies",
         "settings",
         "registry.access",
         "registry.aws",
         "registry.command",
+        "registry.stack.declared",
         "registry.lifecycle",
         "registry.terminal",
     },
@@ -33,6 +41,7 @@ ROOMS = {
         "policies",
         "registry.aws",
         "registry.command",
+        "registry.targets",
         "registry.terminal",
     },
     "registry.tags": {
@@ -40,7 +49,8 @@ ROOMS = {
         "registry.aws",
         "registry.command",
         "registry.lifecycle",
-        "registry.stack",
+        "registry.stack.declared",
+        "registry.targets",
         "registry.terminal",
     },
     "registry.access": {

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from policies import tag_convention
-
 INDEX_MEDIA_TYPES: Final = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 """Of the manifests that list other images, one for each architecture."""
 
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+NEVER: Final = datetime.fromtimestamp(0, UTC)
+"""The time of a push that is not told."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +21,7 @@ class Image:
 
     digest: str
     tags: tuple[str, ...] = ()
-    pushed_at: datetime = _EPOCH
+    pushed_at: datetime = NEVER
     """ECR always tells it. Without it the image counts as the oldest, so that no loss is missed."""
     size: int = 0
     """In bytes, of the layers as they are pushed."""
@@ -40,11 +39,6 @@ class Image:
     subject: str | None = None
     """The digest of the image that a referrer (a signature, an SBOM) is about."""
     registry_id: str = ""
-
-    def __str__(self) -> str:
-        """The image, for a message: its digest and its unique tag."""
-        tag = tag_convention.unique_tag(self.tags)
-        return f"{self.digest} ({tag})" if tag else self.digest
 
     @property
     def active(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
+from policies.tag_convention import ADR040, TagConvention
 from registry.aws.errors import RefusedError
 from registry.aws.image import INDEX_MEDIA_TYPES, Image, image_of
 from registry.aws.reference import Reference, is_digest
@@ -47,10 +48,14 @@ class Put(Enum):
 class Repository:
     """A repository in ECR."""
 
-    def __init__(self, ecr: "ECRClient", reference: Reference) -> None:
+    def __init__(
+        self, ecr: "ECRClient", reference: Reference, convention: TagConvention = ADR040
+    ) -> None:
         """The client is of the Region that the repository is in."""
         self._ecr = ecr
         self._reference = reference
+        self.convention = convention
+        """What the tags of its images tell."""
 
     @property
     def name(self) -> str:
@@ -60,6 +65,11 @@ class Repository:
     def __str__(self) -> str:
         """The repository, for a message."""
         return str(self._reference)
+
+    def named(self, image: Image) -> str:
+        """An image of it, for a message: its digest and its unique tag."""
+        tag = self.convention.unique_tag(image.tags)
+        return f"{image.digest} ({tag})" if tag else image.digest
 
     @property
     def client(self) -> "ECRClient":
@@ -151,9 +161,9 @@ class Repository:
         """Raise RefusedError for an image that nobody can pull."""
         if not image.active:
             raise RefusedError(
-                f"the image {image} of {self} is archived and cannot be pulled; restore it first "
-                "(aws ecr update-image-storage-class --target-storage-class STANDARD), or choose "
-                "another"
+                f"the image {self.named(image)} of {self} is archived and cannot be pulled; "
+                "restore it first (aws ecr update-image-storage-class --target-storage-class "
+                "STANDARD), or choose another"
             )
 
     def uri(self, registry_id: str, dns_suffix: str) -> str:

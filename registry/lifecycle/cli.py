@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,6 @@ from registry.aws.session import Aws
 from registry.command import (
     FAILED,
     JsonOption,
-    RepositoryArgument,
     file_option,
     note,
     print_object,
@@ -25,7 +25,6 @@ from registry.command import (
     repository_of,
     say,
     tag_of,
-    work,
 )
 from registry.lifecycle import output
 from registry.lifecycle.document import Rule
@@ -34,6 +33,14 @@ from registry.lifecycle.live import aws_preview as preview_of
 from registry.lifecycle.live import differences, live_listing, live_movable_tags, live_rules
 from registry.lifecycle.report import Report, examine, movable_tags_of
 from registry.lifecycle.simulation import simulate
+from registry.targets import (
+    ConventionOption,
+    MoreOption,
+    RepositoryArgument,
+    StackOption,
+    Told,
+    targets,
+)
 from registry.terminal import working
 
 app = typer.Typer()
@@ -155,7 +162,13 @@ def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
 
 
 @app.command(name="images")
-def images_command(repository: RepositoryArgument, as_json: JsonOption = False) -> None:
+def images_command(
+    repository: RepositoryArgument = None,
+    more: MoreOption = None,
+    stack: StackOption = None,
+    convention: ConventionOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List what is there: tags, times, sizes, and what the lifecycle policy will do, and why.
 
     The newest push comes first. Built is the earliest time in the tags of the convention. The
@@ -163,15 +176,20 @@ def images_command(repository: RepositoryArgument, as_json: JsonOption = False) 
     counts as a pull of it. A terminal too narrow for all columns shows fewer of them; --json has
     everything, strictly by the time of the push.
     """
-    with work(repository) as (_, there):
-        with working(f"Reading {there}"):
-            rules, images = _rules_if_known(there), _images(there)
-        report = Report(verdicts=simulate(rules or (), images, datetime.now(UTC)))
-        judged = rules is not None
-        if as_json:
-            print_object(output.images_json(there.name, report, judged=judged), "", as_json=True)
-        else:
-            output.print_images(str(there), report, judged=judged)
+    found = targets(repository, more=more, stack=stack, convention=convention, image=False)
+
+    def listed(reference: Reference) -> Told:
+        with found.work(reference) as (_, there):
+            with working(f"Reading {there}"):
+                rules, images = _rules_if_known(there), _images(there)
+            report = Report(verdicts=simulate(rules or (), images, datetime.now(UTC)))
+            judged = rules is not None
+            return (
+                output.images_json(there, report, judged=judged),
+                partial(output.print_images, there, report, judged=judged),
+            )
+
+    found.each(listed, as_json=as_json)
 
 
 def _images(there: Repository) -> Sequence[Image]:

@@ -3,7 +3,7 @@
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import zip_longest
 from shutil import get_terminal_size
 from textwrap import fill
@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import typer
 
-from policies import tag_convention
-from registry.aws.image import Image
+from registry.aws.images import Repository
 from registry.lifecycle.report import Report, outcome_json, why
 from registry.lifecycle.simulation import Verdict
 from registry.terminal import brief, iso, size
@@ -57,15 +56,17 @@ def _totals(title: str, report: Report) -> str:
 # --- images ---------------------------------------------------------------------------------------
 
 
-def images_json(repository: str, report: Report, *, judged: bool) -> dict[str, Any]:
+def images_json(repository: Repository, report: Report, *, judged: bool) -> dict[str, Any]:
     """The images, the newest first. `judged` is whether the lifecycle policy is known."""
     return {
-        "repository": repository,
+        "repository": repository.name,
         "images": [
             {
                 "digest": it.image.digest,
                 "tags": list(it.image.tags),
-                "builtAt": iso(built) if (built := built_at(it.image)) else None,
+                "builtAt": iso(built)
+                if (built := repository.convention.built_at(it.image.tags))
+                else None,
                 "pushedAt": iso(it.image.pushed_at),
                 "sizeBytes": it.image.size,
                 "lastPulledAt": iso(it.image.pulled_at) if it.image.pulled_at else None,
@@ -77,12 +78,6 @@ def images_json(repository: str, report: Report, *, judged: bool) -> dict[str, A
 
 
 _UNKNOWN: Final = {"action": None, "rule": None, "shieldedBy": None}
-
-
-def built_at(image: Image) -> datetime | None:
-    """When the image was built, by its tags. None where none of them tells."""
-    epoch = tag_convention.build_time(image.tags)
-    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
 
 
 def newest_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -110,14 +105,14 @@ def folded(verdicts: Sequence[Verdict]) -> Iterator[tuple[Verdict, str | None]]:
     return under(None)
 
 
-def print_images(title: str, report: Report, *, judged: bool) -> None:
+def print_images(repository: Repository, report: Report, *, judged: bool) -> None:
     """The images and their totals."""
     columns = ("image", "tags", "built", "pushed", "size", "pulled", "what", "why")
     rows = [
         (
             it.image.digest,
             f"(in {index})" if index else "\n".join(it.image.tags) or "-",
-            _day(built_at(it.image)),
+            _day(repository.convention.built_at(it.image.tags)),
             _day(it.image.pushed_at),
             size(it.image.size),
             _day(it.image.pulled_at),
@@ -128,10 +123,10 @@ def print_images(title: str, report: Report, *, judged: bool) -> None:
     ]
     spare = ("built", "size", "pulled", "pushed")
     totals = report.totals()
-    held = f"{title}: {totals['images']:,} images, {size(totals['bytes'])}"
+    held = f"{repository}: {totals['images']:,} images, {size(totals['bytes'])}"
     _print(
         table(columns, rows, _width(), fold=("tags", "why"), spare=spare),
-        [_totals(title, report) if judged else held],
+        [_totals(str(repository), report) if judged else held],
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from io import RawIOBase
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,19 +18,15 @@ from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.aws.trail import DELETE, EXPIRE, PUT, NoTrailError, Record, earliest
 from registry.command import (
-    REPOSITORY_HELP,
     JsonOption,
     argument,
     file_option,
     image_of,
-    image_reference_of,
     note,
     option,
-    print_object,
     role_of,
     tag_of,
     trail_of,
-    work,
 )
 from registry.lifecycle.fate import UnknownFateError, fate
 from registry.tags import output
@@ -39,39 +35,22 @@ from registry.tags.history import pipeline_roles, places
 from registry.tags.moves import Move, move, promote
 from registry.tags.resolve import Resolved, resolve
 from registry.tags.rollback import rollback
+from registry.targets import (
+    ConventionOption,
+    MoreOption,
+    RepositoryArgument,
+    StackOption,
+    Targets,
+    Told,
+    targets,
+)
 from registry.terminal import working
 
 app = typer.Typer()
 
-_Stage = Literal["stg", "prod"]
-"""What an image can be promoted to."""
-
-
-def _stage(text: str) -> str:
-    if text not in get_args(_Stage):
-        raise typer.BadParameter(f"{text!r} is none of {', '.join(get_args(_Stage))}")
-    return text
-
-
-_Repository = Annotated[
-    Reference,
-    argument(
-        image_reference_of,
-        "REPOSITORY",
-        f"{REPOSITORY_HELP}. :TAG or @DIGEST after a name or a URI stands for the next argument.",
-    ),
-]
-_RepositoryAndTag = Annotated[
-    Reference,
-    argument(
-        image_reference_of,
-        "REPOSITORY",
-        f"{REPOSITORY_HELP}. :TAG after a name or a URI is the tag.",
-    ),
-]
 _Source = Annotated[
     str | None,
-    argument(image_of, "SOURCE", "The image: a tag or a digest. REPOSITORY may say it instead."),
+    argument(str, "SOURCE", "The image: a tag or a digest. REPOSITORY may say it instead."),
 ]
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
@@ -86,8 +65,11 @@ _Record = Annotated[
 
 @app.command(name="move")
 def move_command(
-    repository: _Repository,
+    repository: RepositoryArgument = None,
     source: _Source = None,
+    more: MoreOption = None,
+    stack: StackOption = None,
+    convention: ConventionOption = None,
     to: Annotated[
         str, typer.Option(parser=tag_of, metavar="TAG", help="The tag that moves.")
     ] = "latest",
@@ -110,55 +92,92 @@ def move_command(
 ) -> None:
     """Put a tag on another image, without pulling it.
 
-    Refused where the image was built before the one that the tag is on. Nothing is done where the
-    tag is on the image already.
+    Refused where the image is older than the one that the tag is on: by the times in their tags, or
+    their versions, or when they were pushed. Nothing is done where the tag is on the image already.
+    With several repositories nothing is done unless it can be done in each.
     """
-    image = _image(repository, source)
+    found = targets(repository, source, more=more, stack=stack, convention=convention)
+    image = _source(found)
     if expect == to:
         raise typer.BadParameter(f"--expect {to} is always so: name a digest, or another tag")
-    with _moves(repository, reason, record) as (there, tell, _):
-        moved = move(there, image, to, expect=expect, allow_older=allow_older, dry_run=dry_run)
-        print_object(tell(moved), output.move_text(moved), as_json=as_json)
+
+    def moved(reference: Reference, *, dry_run: bool) -> Told:
+        with _moves(found, reference, reason, record) as (there, tell, _):
+            done = move(there, image, to, expect=expect, allow_older=allow_older, dry_run=dry_run)
+            return tell(done), output.move_text(there, done)
+
+    found.each(partial(moved, dry_run=True), partial(moved, dry_run=dry_run), as_json=as_json)
 
 
 @app.command(name="promote")
 def promote_command(
-    repository: _Repository,
+    repository: RepositoryArgument = None,
     source: _Source = None,
-    *,
+    more: MoreOption = None,
+    stack: StackOption = None,
+    convention: ConventionOption = None,
     stage: Annotated[
-        _Stage,
-        typer.Option(
-            parser=_stage, help="What the image has been accepted for.", show_default=False
-        ),
-    ],
-    latest: Annotated[
-        bool, typer.Option("--latest", help="Then move latest to the image, as move does.")
-    ] = False,
-    movable_tag: Annotated[
         str | None,
-        option(tag_of, "TAG", "Then move this tag, instead of latest."),
+        option(str, "STAGE", "What the image has been accepted for: a stage of the convention."),
     ] = None,
+    tag: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            parser=tag_of,
+            metavar="TAG",
+            help="The unique tag itself, instead of a stage for which one is made.",
+            show_default=False,
+        ),
+    ] = None,
+    movable: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--move",
+            parser=tag_of,
+            metavar="TAG",
+            help="Then move this tag to the image, as move does; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    latest: Annotated[
+        bool, typer.Option("--latest", help="The short form of --move latest.")
+    ] = False,
     dry_run: _DryRun = False,
     reason: _Reason = None,
     record: _Record = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give an image the unique tag of a stage: STAGE-COMMIT-TIME.
+    """Give an image the unique tag of a stage, made by the convention, or the one that is given.
 
     An image that has one for this stage keeps it, and gets no other: the command may be run again.
+    Nothing is put where one of the tags that are to move would not.
     """
-    image = _image(repository, source)
-    tag = movable_tag or ("latest" if latest else None)
-    with _moves(repository, reason, record) as (there, tell, _):
-        done = promote(there, image, stage, latest=tag, dry_run=dry_run)
-        told = output.promotion_json(done, tell(done.latest) if done.latest else None)
-        print_object(told, output.promotion_text(done), as_json=as_json)
+    found = targets(repository, source, more=more, stack=stack, convention=convention)
+    image = _source(found)
+    if (stage is None) is (tag is None):
+        raise typer.BadParameter("give either --stage or --as: the stage, or the tag itself")
+    if stage is not None and stage not in found.convention.stages:
+        raise typer.BadParameter(f"--stage {stage} is none of {', '.join(found.convention.stages)}")
+    moving = list(dict.fromkeys([*(movable or ()), *(["latest"] * latest)]))
+    if wrong := [it for it in moving if it == tag or found.convention.read(it)]:
+        raise typer.BadParameter(f"--move {wrong[0]} is a unique tag, which stays on its image")
+
+    def promoted(reference: Reference, *, dry_run: bool) -> Told:
+        with _moves(found, reference, reason, record) as (there, tell, _):
+            done = promote(there, image, stage, tag=tag, movable=moving, dry_run=dry_run)
+            told = output.promotion_json(done, [tell(it) for it in done.moves])
+            return told, output.promotion_text(there, done)
+
+    found.each(partial(promoted, dry_run=True), partial(promoted, dry_run=dry_run), as_json=as_json)
 
 
 @app.command(name="rollback")
 def rollback_command(
-    repository: _RepositoryAndTag,
+    repository: RepositoryArgument = None,
+    more: MoreOption = None,
+    stack: StackOption = None,
+    convention: ConventionOption = None,
     tag: Annotated[
         str | None,
         option(tag_of, "TAG", "The tag that moves. Default: latest."),
@@ -177,27 +196,36 @@ def rollback_command(
     That is the last one in CloudTrail; where CloudTrail cannot tell, the image with the next older
     unique tag of the same stage. Run again, it goes back one further.
     """
-    moving = _tag(repository, tag)
-    with _moves(repository, reason, record) as (there, tell, records):
+    found = targets(repository, tag, more=more, stack=stack, convention=convention)
+    moving = tag_of(found.image or "latest")
 
-        def read_places() -> list[str]:
-            return places(records((PUT,), earliest()), moving)
+    def rolled_back(reference: Reference, *, dry_run: bool) -> Told:
+        with _moves(found, reference, reason, record) as (there, tell, records):
 
-        done = rollback(there, moving, read_places, to=to, dry_run=dry_run)
-        told = tell(done.move) | {"basis": done.basis}
-        for it in done.notes:
-            note(it)
-        text = f"{output.move_text(done.move)}\nbasis: {done.basis}"
-        print_object(told, text, as_json=as_json)
+            def read_places() -> list[str]:
+                return places(records((PUT,), earliest()), moving)
+
+            done = rollback(there, moving, read_places, to=to, dry_run=dry_run)
+            told = tell(done.move) | {"basis": done.basis}
+            for it in done.notes:
+                note(it)
+            return told, f"{output.move_text(there, done.move)}\nbasis: {done.basis}"
+
+    found.each(
+        partial(rolled_back, dry_run=True), partial(rolled_back, dry_run=dry_run), as_json=as_json
+    )
 
 
 @app.command(name="resolve")
 def resolve_command(
-    repository: _Repository,
+    repository: RepositoryArgument = None,
     image: Annotated[
         str | None,
-        argument(image_of, "TAG", "The tag, or a digest. Default: latest."),
+        argument(str, "TAG", "The tag, or a digest. Default: latest."),
     ] = None,
+    more: MoreOption = None,
+    stack: StackOption = None,
+    convention: ConventionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say which image a tag is on, as a reference that can be pulled and never changes.
@@ -205,24 +233,31 @@ def resolve_command(
     Needs no more than permission to pull, so it works from any account that may. Whoever may read
     the lifecycle policy too is told if it is about to take the image.
     """
-    name = _image(repository, image, "latest")
-    with work(repository) as (aws, there):
-        found = resolve(there, name)
-        uri = there.uri(found.image.registry_id, aws.dns_suffix())
-        told = output.resolved_json(found, uri)
-        told |= _expires(there, found)
-        if found.unknown:
-            note(f"commit, unique tag and build time of {name} are not known: {found.unknown}")
-        print_object(told, told["reference"], as_json=as_json)
+    found = targets(repository, image, more=more, stack=stack, convention=convention)
+    name = found.image or "latest"
+
+    def resolved(reference: Reference) -> Told:
+        with found.work(reference) as (aws, there):
+            it = resolve(there, name)
+            told = output.resolved_json(it, there.uri(it.image.registry_id, aws.dns_suffix()))
+            told |= _expires(there, it)
+            if it.unknown:
+                note(f"commit, unique tag and build time of {name} are not known: {it.unknown}")
+            return told, told["reference"]
+
+    found.each(resolved, as_json=as_json)
 
 
 @app.command(name="history")
 def history_command(
-    repository: _RepositoryAndTag,
+    repository: RepositoryArgument = None,
     tag: Annotated[
         str | None,
-        argument(tag_of, "TAG", "The tag. Default: latest."),
+        argument(str, "TAG", "The tag. Default: latest."),
     ] = None,
+    more: MoreOption = None,
+    stack: StackOption = None,
+    convention: ConventionOption = None,
     pipeline_role: Annotated[
         list[str] | None,
         option(
@@ -238,43 +273,39 @@ def history_command(
     As CloudTrail has it: 90 days back, and up to a quarter of an hour late. Others than the
     pipeline's roles are marked with an exclamation mark.
     """
-    moving = _tag(repository, tag)
-    with work(repository) as (aws, there):
-        account, _ = aws.caller()
-        since = earliest()
-        try:
-            records = _records(aws, account, repository, (PUT, DELETE, EXPIRE), since)
-        except NoTrailError as error:
-            raise RefusedError(str(error)) from None
-        roles = frozenset(pipeline_role or ()) or pipeline_roles(there.policy())
-        if not roles:
-            note(
-                f"the policy of {there} does not say which roles may move tags, so nobody counts "
-                "as the pipeline; name them with --pipeline-role"
-            )
-        changes = changes_of(records, moving)[::-1]
-        if as_json:
-            print_object(output.history_json(moving, since, changes, roles), "", as_json=True)
-        else:
-            names = {it.digest: it.tags for it in there.images()}
-            output.print_history(f"{moving} of {there}", since, changes, roles, names)
+    found = targets(repository, tag, more=more, stack=stack, convention=convention)
+    moving = tag_of(found.image or "latest")
+
+    def traced(reference: Reference) -> Told:
+        with found.work(reference) as (aws, there):
+            account, _ = aws.caller()
+            since = earliest()
+            try:
+                records = _records(aws, account, reference, (PUT, DELETE, EXPIRE), since)
+            except NoTrailError as error:
+                raise RefusedError(str(error)) from None
+            roles = frozenset(pipeline_role or ()) or pipeline_roles(there.policy())
+            if not roles:
+                note(
+                    f"the policy of {there} does not say which roles may move tags, so nobody "
+                    "counts as the pipeline; name them with --pipeline-role"
+                )
+            changes = changes_of(records, moving)[::-1]
+
+            def show() -> None:
+                tags = {it.digest: it.tags for it in there.images()}
+                name = partial(output.short_name, there.convention, tags)
+                output.print_history(f"{moving} of {there}", since, changes, roles, name)
+
+            return output.history_json(moving, since, changes, roles), show
+
+    found.each(traced, as_json=as_json)
 
 
-def _image(repository: Reference, given: str | None, default: str | None = None) -> str:
-    """The image that the arguments name: one of them, or both alike."""
-    if repository.image and given and given != repository.image:
-        raise typer.BadParameter(
-            f"REPOSITORY names {repository.image}, and the next argument {given}: leave one out"
-        )
-    image = given or repository.image or default
-    if image is None:
+def _source(found: Targets) -> str:
+    if found.image is None:
         raise typer.BadParameter("SOURCE is missing: a tag or a digest, or REPOSITORY:TAG")
-    return image
-
-
-def _tag(repository: Reference, given: str | None) -> str:
-    """The tag that the arguments name; latest where they name none."""
-    return tag_of(_image(repository, given, "latest"))
+    return found.image
 
 
 _Records = Callable[[Sequence[str], datetime], list[Record]]
@@ -282,14 +313,14 @@ _Records = Callable[[Sequence[str], datetime], list[Record]]
 
 @contextmanager
 def _moves(
-    repository: Reference, reason: str | None, record: Path | None
+    found: Targets, reference: Reference, reason: str | None, record: Path | None
 ) -> Iterator[tuple[Repository, Callable[[Move], dict[str, Any]], _Records]]:
     """What a command needs that moves tags: the repository; what tells of a move; CloudTrail.
 
     A move that is told of is recorded, if it moved anything. The record is opened before that, so
     that nothing is moved where it cannot be recorded.
     """
-    with work(repository) as (aws, there), _opened(record) as lines:
+    with found.work(reference) as (aws, there), _opened(record) as lines:
         account, caller = aws.caller()
 
         def tell(move: Move) -> dict[str, Any]:
@@ -305,7 +336,7 @@ def _moves(
                     ) from None
             return told
 
-        yield there, tell, partial(_records, aws, account, repository)
+        yield there, tell, partial(_records, aws, account, reference)
 
 
 @contextmanager

@@ -4,18 +4,23 @@ ECR has no compare-and-swap: the last one to put a tag wins. So each put is read
 lost a race is told. One mover at a time is the pipeline's own business.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import sleep
-from typing import Final
+from typing import Final, Literal
 
-from policies import tag_convention
 from registry.aws.errors import RefusedError
-from registry.aws.image import Image
+from registry.aws.image import NEVER, Image
 from registry.aws.images import Put, Repository
 
 READ_AGAIN_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
 """Waits before the next look where ECR has taken a put and still shows the tag where it was."""
+
+
+Order = Literal["convention", "semver", "pushed"]
+"""What told that an image is not older than another: the times in their tags, the versions there,
+or when ECR says that they were pushed. (An image keeps that time when it gets another tag.)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,8 @@ class Move:
     moved: bool
     """Whether this move, and no other, put it there."""
     dry_run: bool
+    order: Order | None
+    """What told that the image is not older. None where nothing had to be ordered."""
     time: datetime
 
 
@@ -41,11 +48,11 @@ class Promotion:
     tag: str
     digest: str
     missing: bool
-    """Whether the image had no tag of this stage before."""
+    """Whether the image had no such tag before."""
     added: bool
     """Whether it has one now for that reason: not in a dry run."""
-    latest: Move | None
-    """The move of the movable tag, where one was asked for."""
+    moves: tuple[Move, ...]
+    """Those of the movable tags that were asked for."""
     dry_run: bool
 
 
@@ -63,21 +70,22 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
     Four calls of ECR, five where the tag does not exist yet, and more only where ECR is slow to
     show what it took. Nothing is put where the tag is there already, with `dry_run`, and where the
     move is refused: a RefusedError for an image that is not there or archived; for a tag that is
-    not on the image `expect`, a tag or a digest too; for an image that was built before the one
-    that the tag is on, or that may have been, unless `allow_older`. Also raised where the tag turns
+    not on the image `expect`, a tag or a digest too; for an image that is older than the one that
+    the tag is on, or that may be, unless `allow_older`. Also raised where the tag turns
     out to be write-once, or was moved elsewhere meanwhile.
     """
     image, current = repository.image_and_place(source, tag)
     repository.refuse_archived(image)
     there = _digest(current) == image.digest
+    order: Order | None = None
     if not there:
         if expect and (current is None or expect not in {current.digest, *current.tags}):
             raise RefusedError(
-                f"{tag} of {repository} is {_on(current)}, and not on the expected {expect}; "
-                "see what moved it (history), then expect that image"
+                f"{tag} of {repository} is {_on(repository, current)}, and not on the expected "
+                f"{expect}; see what moved it (history), then expect that image"
             )
         if not allow_older:
-            _refuse_older(repository, image, tag, current)
+            order = _refuse_older(repository, image, tag, current)
     moved = False
     after = image
     if not there and not dry_run:
@@ -89,49 +97,68 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
         after=after,
         moved=moved,
         dry_run=dry_run,
+        order=order,
         time=datetime.now(UTC),
     )
 
 
-def promote(
+def promote(  # noqa: PLR0913 the command's options, each a keyword
     repository: Repository,
     source: str,
-    stage: tag_convention.Stage,
+    stage: str | None = None,
     *,
-    latest: str | None = None,
+    tag: str | None = None,
+    movable: Sequence[str] = (),
     dry_run: bool = False,
 ) -> Promotion:
-    """Give an image the unique tag of a stage, unless it has one; then move the tag `latest` names.
+    """Give an image a unique tag, unless it has it; then move the `movable` tags to it, in order.
 
-    If anything fails between the two, the next run finds the tag and goes on from there. An image
-    to which `latest` would not move gets no tag either: a refusal leaves all as it was, and so does
-    `dry_run`.
+    The tag is either given, or made for a stage of the convention: then an image that has any tag
+    of that stage keeps it. A `RefusedError` where no tag can be made, where the tag is on another
+    image, and where one of the movable tags would not move: nothing is put in any of these cases.
+    If anything fails later, the next run finds the tag and goes on from there.
     """
-    image, current = repository.image_and_place(source, latest or source)
+    names = [*movable, *([tag] if tag else ())] or [source]
+    found = {it: repository.image_and_place(source, it) for it in names}
+    image, other = found[names[-1]]
     repository.refuse_archived(image)
-    try:
-        sha = tag_convention.commit(image.tags)
-    except tag_convention.UnknownBuildError as error:
-        raise RefusedError(str(error)) from None
-    if latest is not None and _digest(current) != image.digest:
-        _refuse_older(repository, image, latest, current)
-
-    tags = (it for it in tag_convention.unique_tags(image.tags) if it.stage == stage)
-    tag = next(tags, None)
-    missing = tag is None
+    for it in movable:
+        if _digest(found[it][1]) != image.digest:
+            _refuse_older(repository, image, it, found[it][1])
     if tag is None:
-        now = int(datetime.now(UTC).timestamp())
-        tag = tag_convention.UniqueTag(stage=stage, sha=sha, epoch=now)
+        tag = _tag_of(repository, image, stage or "")
+        made = repository.convention.read(tag)
+        # With a commit and this second in it, it is nowhere else.
+        other = repository.image(tag) if made and made.epoch is None else None
+    missing = tag not in image.tags
+    if missing:
+        if other:
+            raise RefusedError(
+                f"{tag} of {repository} is {_on(repository, other)} already, and a unique tag "
+                f"stays on its image; give {image.digest} another one with --as"
+            )
         if not dry_run:
-            _put(repository, image, str(tag), None)
+            _put(repository, image, tag, None)
     return Promotion(
-        tag=str(tag),
+        tag=tag,
         digest=image.digest,
         missing=missing,
         added=missing and not dry_run,
-        latest=move(repository, image.digest, latest, dry_run=dry_run) if latest else None,
+        moves=tuple(move(repository, image.digest, it, dry_run=dry_run) for it in movable),
         dry_run=dry_run,
     )
+
+
+def _tag_of(repository: Repository, image: Image, stage: str) -> str:
+    """The image's tag of a stage, or the one that it is to get."""
+    convention = repository.convention
+    try:
+        if "sha" in convention.stages[stage].placeholders:
+            convention.commit(image.tags)
+        there = (it.text for it in convention.unique_tags(image.tags) if it.stage == stage)
+        return next(there, None) or convention.write(stage, image.tags, datetime.now(UTC))
+    except ValueError as error:
+        raise RefusedError(f"{image.digest} of {repository}: {error}") from None
 
 
 def _put(
@@ -148,20 +175,21 @@ def _put(
         found = repository.image(tag)
     if found and found.digest == image.digest:
         return found, put is not Put.EXISTS
+    now = _on(repository, found)
     again = "let one mover run at a time, and run the command again if it is still wanted"
     if put is Put.DONE and _digest(found) == _digest(current):
         raise RefusedError(
-            f"{tag} of {repository} is {_on(found)} {sum(READ_AGAIN_SECONDS):g} s after ECR "
+            f"{tag} of {repository} is {now} {sum(READ_AGAIN_SECONDS):g} s after ECR "
             f"accepted its move to {image.digest}: somebody has moved it back, or ECR is late to "
             f"show the move; see which with resolve and history, {again}"
         )
     if found and current and found.digest == current.digest:
         raise RefusedError(
-            f"{tag} of {repository} stays {_on(found)}: the repository's tag mutability makes it a "
+            f"{tag} of {repository} stays {now}: the repository's tag mutability makes it a "
             "write-once tag; choose another tag, or let this one move (movableTags, writeOnceTags)"
         )
     raise RefusedError(
-        f"{tag} of {repository} was moved by somebody else meanwhile and is now {_on(found)}, "
+        f"{tag} of {repository} was moved by somebody else meanwhile and is now {now}, "
         f"not on {image.digest}; see who it was (history), {again}"
     )
 
@@ -170,33 +198,58 @@ def _digest(image: Image | None) -> str | None:
     return image.digest if image else None
 
 
-def _refuse_older(repository: Repository, image: Image, tag: str, current: Image | None) -> None:
-    """Refuse an image unless its build is known, and not before that of the tag's image."""
-    built = tag_convention.build_time(image.tags)
+def _refuse_older(
+    repository: Repository, image: Image, tag: str, current: Image | None
+) -> Order | None:
+    """Refuse an image unless it is known not to be older than that of the tag. What told it."""
+    convention = repository.convention
     anyway = "with --allow-older it is moved all the same"
-    if built is None:
+    if convention.tells_time and convention.built_at(image.tags) is None:
         raise RefusedError(
             f"the build time of {image.digest} in {repository} is unknown: none of its tags tells "
-            f"it ({', '.join(image.tags) or 'it has none'}); {anyway}"
+            f"it ({', '.join(image.tags) or 'it has none'}; the convention is {convention}); "
+            f"{anyway}"
         )
     if current is None:
-        return
-    newest = tag_convention.build_time(current.tags)
-    if newest is None:
+        return None
+    if convention.tells_time and convention.built_at(current.tags) is None:
         raise RefusedError(
-            f"{tag} of {repository} is {_on(current)}, whose build time none of its tags tells, so "
-            f"{image.digest} may be older; {anyway}"
+            f"{tag} of {repository} is {_on(repository, current)}, whose build time none of its "
+            f"tags tells, so {image.digest} may be older; {anyway}"
         )
-    if built < newest:
+    found = convention.order(image.tags, current.tags) or _order_of_push(image, current)
+    if found is None:
         raise RefusedError(
-            f"{image.digest} in {repository} was built {_date(built)}, before the image that {tag} "
-            f"is on ({_date(newest)}, {current.digest}); {anyway}, and rollback goes back"
+            f"neither the tags of {image.digest} in {repository} nor the times of the push tell "
+            f"whether it is older than {current.digest}, which {tag} is on; {anyway}"
         )
+    by, compared = found
+    if compared < 0:
+        one, other = (_age(repository, it, by) for it in (image, current))
+        raise RefusedError(
+            f"{image.digest} in {repository} {one}, before the image that {tag} is on ({other}, "
+            f"{current.digest}); {anyway}, and rollback goes back"
+        )
+    return by
 
 
-def _on(image: Image | None) -> str:
-    return f"on {image or 'no image'}"
+def _order_of_push(image: Image, other: Image) -> tuple[Order, int] | None:
+    """By the times of the push; None where they are the same, or ECR does not tell them."""
+    one, two = image.pushed_at, other.pushed_at
+    if one == two or NEVER in (one, two):
+        return None
+    return "pushed", 1 if one > two else -1
 
 
-def _date(epoch: int) -> str:
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _age(repository: Repository, image: Image, by: Order) -> str:
+    """What tells how old it is."""
+    if by == "semver":
+        return f"is {repository.convention.unique_tag(image.tags)}"
+    if by == "pushed":
+        return f"was pushed {image.pushed_at:%Y-%m-%d %H:%M:%S} UTC"
+    built = repository.convention.built_at(image.tags)
+    return f"was built {built:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _on(repository: Repository, image: Image | None) -> str:
+    return f"on {repository.named(image) if image else 'no image'}"

@@ -1,14 +1,14 @@
 """What the commands about tags tell: JSON objects for machines, text for people."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import typer
 
-from policies import tag_convention
+from policies.tag_convention import TagConvention
 from registry.aws.image import Image
+from registry.aws.images import Repository
 from registry.aws.reference import is_digest
 from registry.aws.trail import DELETE, EXPIRE, Record
 from registry.tags.history import Change
@@ -26,39 +26,42 @@ def move_json(move: Move, caller: str, reason: str | None) -> dict[str, Any]:
         "to": _image_json(move.after),
         "moved": move.moved,
         "dryRun": move.dry_run,
+        "order": move.order,
         "caller": caller,
         "time": iso(move.time),
         "reason": reason,
     }
 
 
-def move_text(move: Move) -> str:
+def move_text(repository: Repository, move: Move) -> str:
     """A move, in one line."""
+    before, after = (it and repository.named(it) for it in (move.before, move.after))
     if move.before and move.before.digest == move.after.digest:
-        return f"{move.tag} is on {move.after} already"
+        return f"{move.tag} is on {after} already"
     verb = "would move" if move.dry_run else "moved"
-    return f"{move.tag} {verb} from {move.before or 'no image'} to {move.after}"
+    return f"{move.tag} {verb} from {before or 'no image'} to {after}"
 
 
-def promotion_json(promotion: Promotion, latest: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A promotion, with the move of the movable tag; `dryRun` is there if it was one."""
+def promotion_json(promotion: Promotion, moves: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A promotion, with the moves of the movable tags; `dryRun` is there if it was one."""
     told = {
         "tag": promotion.tag,
         "digest": promotion.digest,
         "added": promotion.added,
-        "latest": latest,
+        "latest": next((it for it in moves if it["tag"] == "latest"), None),
+        "moves": moves,
     }
     return told | ({"dryRun": True} if promotion.dry_run else {})
 
 
-def promotion_text(promotion: Promotion) -> str:
-    """A promotion, and below it the move."""
+def promotion_text(repository: Repository, promotion: Promotion) -> str:
+    """A promotion, and below it the moves."""
     if promotion.added:
         verb = "added to"
     else:
         verb = "would be added to" if promotion.missing else "was already on"
     lines = [f"{promotion.tag} {verb} {promotion.digest}"]
-    return "\n".join([*lines, *([move_text(promotion.latest)] if promotion.latest else [])])
+    return "\n".join([*lines, *(move_text(repository, it) for it in promotion.moves)])
 
 
 def resolved_json(resolved: Resolved, uri: str) -> dict[str, Any]:
@@ -102,9 +105,9 @@ def print_history(
     since: datetime,
     changes: Sequence[Change],
     pipeline: frozenset[str],
-    tags: Mapping[str, Sequence[str]],
+    name: Callable[[str], str],
 ) -> None:
-    """What became of a tag, as a table. `tags` are those of the images, by digest."""
+    """What became of a tag, as a table. `name` is of an image, by its digest."""
     events = "1 event" if len(changes) == 1 else f"{len(changes) or 'no'} events"
     typer.echo(f"{title}, back to {iso(since)}: {events}")
     rows = []
@@ -113,7 +116,7 @@ def print_history(
         stranger = bool(pipeline) and record.principal is not None and record.event != EXPIRE
         mark = "! " if stranger and record.principal not in pipeline else ""
         who = (mark + who_of(record), "bold red" if mark else "")
-        rows.append((iso(record.time), who, "\n".join(_what(change, tags))))
+        rows.append((iso(record.time), who, "\n".join(_what(change, name))))
     if rows:
         print_table(("time", "who", "what"), rows, folds=("who", "what"))
 
@@ -126,13 +129,10 @@ def who_of(record: Record) -> str:
     return f"{name}\n{record.session}" if record.session else name
 
 
-def _what(change: Change, tags: Mapping[str, Sequence[str]]) -> list[str]:
+def _what(change: Change, name: Callable[[str], str]) -> list[str]:
     record = change.record
-    lines = [f"from {_short(change.before, tags)}"]
-    if record.event in _ENDS:
-        lines.append(_ENDS[record.event])
-    else:
-        lines.append(f"to   {_short(change.after, tags)}")
+    before, after = (it and name(it) for it in (change.before, change.after))
+    lines = [f"from {before or '?'}", _ENDS.get(record.event, f"to   {after or '?'}")]
     return [f"refused: {record.error}", *lines] if record.error else lines
 
 
@@ -142,12 +142,12 @@ _SHORT_SHA: Final = 8
 _ENDS: Final = {DELETE: "deleted", EXPIRE: "expired"}
 
 
-def _short(digest: str | None, tags: Mapping[str, Sequence[str]]) -> str:
+def short_name(convention: TagConvention, tags: Mapping[str, Sequence[str]], digest: str) -> str:
     """An image by its unique tag where it still has one, with no more of the commit than needed."""
-    if digest is None:
-        return "?"
-    tag = tag_convention.unique_tag(tags.get(digest, ()))
-    return str(replace(tag, sha=tag.sha[:_SHORT_SHA])) if tag else digest[:19]
+    tag = convention.unique_tag(tags.get(digest, ()))
+    if tag is None:
+        return digest[:19]
+    return tag.text.replace(tag.sha, tag.sha[:_SHORT_SHA]) if tag.sha else tag.text
 
 
 def _image_json(image: Image) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Which image a tag is on, and what that image was built from."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from policies import tag_convention
+from policies.tag_convention import UniqueTag, UnknownCommitError
 from registry.aws.image import Image
 from registry.aws.images import Repository
 
@@ -15,12 +15,13 @@ class Resolved:
     name: str
     """The tag or the digest that was asked about."""
     image: Image
-    unique_tag: tag_convention.UniqueTag | None
+    unique_tag: UniqueTag | None
     """This, the commit and the build time are None where the tags do not tell what was built."""
     commit: str | None
+    """None too where the convention leaves it out; so is the build time."""
     built_at: datetime | None
     unknown: str | None
-    """Why they are."""
+    """Why the tags do not tell what was built."""
 
 
 def resolve(repository: Repository, name: str) -> Resolved:
@@ -30,18 +31,20 @@ def resolve(repository: Repository, name: str) -> Resolved:
     """
     image, _ = repository.image_and_place(name, name)
     repository.refuse_archived(image)
+    convention = repository.convention
+    tags = convention.unique_tags(image.tags)
+    commit = unknown = None
     try:
-        commit = tag_convention.commit(image.tags)
-    except tag_convention.UnknownBuildError as error:
-        return Resolved(
-            name=name, image=image, unique_tag=None, commit=None, built_at=None, unknown=str(error)
-        )
-    [unique_tag, *_] = tags = tag_convention.unique_tags(image.tags)
+        commit = convention.commit(image.tags)
+    except UnknownCommitError as error:
+        # A convention that leaves the commit out still tells which build it is.
+        if not tags or any(it.sha for it in tags):
+            tags, unknown = [], str(error)
     return Resolved(
         name=name,
         image=image,
-        unique_tag=unique_tag,
+        unique_tag=next(iter(tags), None),
         commit=commit,
-        built_at=datetime.fromtimestamp(min(it.epoch for it in tags), UTC),
-        unknown=None,
+        built_at=convention.built_at(image.tags) if tags else None,
+        unknown=unknown,
     )

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from policies import tag_convention
+from policies.tag_convention import TagConvention
 from registry.aws.errors import RefusedError
 from registry.aws.image import Image
 from registry.aws.images import NoSuchImageError, Repository
@@ -102,7 +102,8 @@ def _target(
             "some minutes late, so a move in between may be missing"
         )
         return before, "cloudtrail", () if places[-1] == here else (late,)
-    older = next_older(current, repository.images()) if current else None
+    convention = repository.convention
+    older = next_older(convention, current, repository.images()) if current else None
     if older is None:
         raise RefusedError(
             f"nothing tells where {tag} of {repository} was before: no image has an older unique "
@@ -129,16 +130,22 @@ def place_before(places: Sequence[str]) -> str | None:
     return standing[-2] if len(standing) > 1 else None
 
 
-def next_older(current: Image, images: Iterable[Image]) -> Image | None:
-    """The image with the next older unique tag of the stage that the current one has reached."""
-    reached = tag_convention.unique_tag(current.tags)
+def next_older(convention: TagConvention, current: Image, images: Iterable[Image]) -> Image | None:
+    """The image with the next older unique tag of the stage that the current one has reached.
+
+    Where nothing in the tags of that stage orders them, the times of the push do.
+    """
+
+    def age(image: Image) -> tuple[str, Any] | None:
+        tag = convention.unique_tag(image.tags)
+        return (tag.stage, tag.version or (image.pushed_at,)) if tag else None
+
+    reached = age(current)
     if reached is None:
         return None
     older = [
-        (tag.epoch, image.digest, image)
+        (found[1], image.digest, image)
         for image in images
-        if (tag := tag_convention.unique_tag(image.tags))
-        and tag.stage == reached.stage
-        and tag.epoch < reached.epoch
+        if (found := age(image)) and found[0] == reached[0] and found[1] < reached[1]
     ]
     return max(older, key=lambda it: it[:2])[2] if older else None

@@ -104,6 +104,25 @@ class TestWhatIsRegistered:
                 assert inputs["inputTransformer"]["inputTemplate"].startswith('"')
             assert name in target.depends_on
 
+    def test_the_role_that_forwards_has_the_boundary_it_is_given(
+        self, prod: StackFile, cloud: Cloud
+    ) -> None:
+        boundary = f"arn:aws:iam::{ACCOUNT}:policy/audit-boundary"
+        [bounded] = of(built(prod, cloud, permissions_boundary=boundary), "Role").values()
+        assert bounded.inputs["permissionsBoundary"] == boundary
+        [free] = of(built(prod, cloud), "Role").values()
+        assert "permissionsBoundary" not in free.inputs
+
+    def test_a_key_is_made_without_leave_to_change_its_policy(
+        self, prod: StackFile, cloud: Cloud
+    ) -> None:
+        """So nobody may be locked out by it: the account's own policies decide."""
+        for key in of(built(prod, cloud), "Key").values():
+            assert key.inputs["bypassPolicyLockoutSafetyCheck"] is True
+            root = json.loads(key.inputs["policy"])["Statement"][0]
+            assert root["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+            assert (root["Action"], "Condition" in root) == (["kms:*"], False)
+
     def test_in_the_region_of_iam_nothing_is_forwarded(self, prod: StackFile, cloud: Cloud) -> None:
         update = built(prod, cloud, audit={"region": "us-east-1"})
         assert of(update, "Role") == {}
@@ -246,7 +265,7 @@ class TestTheStack:
 def test_other_languages_could_use_it() -> None:
     analyzed = Analyzer("container-images").analyze([TagAudit])
     audit_ = analyzed["component_definitions"]["TagAudit"]
-    assert audit_.inputs.keys() == {"audit", "trail", "email"}
+    assert audit_.inputs.keys() == {"audit", "trail", "email", "permissionsBoundary"}
     assert audit_.outputs.keys() == {"topicArn"}
 
 

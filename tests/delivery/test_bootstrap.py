@@ -13,7 +13,12 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from ruamel.yaml import YAML
 
 from bootstrap import delivery
-from bootstrap.permissions import deploy_policy, pipeline_boundary, preview_policy
+from bootstrap.permissions import (
+    audit_boundary,
+    deploy_policy,
+    pipeline_boundary,
+    preview_policy,
+)
 from rehearsal.program import Update, execute
 from settings.stack_file import StackFile, read
 from tests.conftest import ROOT
@@ -107,6 +112,7 @@ def test_everything_and_nothing_else(built: Update) -> None:
         ("Key", "state"),
         ("OpenIdConnectProvider", "github"),
         ("Policy", "forms-registry-deploy"),
+        ("Policy", "forms-registry-deploy-audit-boundary"),
         ("Policy", "forms-registry-deploy-pipeline-boundary"),
         ("Role", "forms-registry-deploy"),
         ("Role", "forms-registry-preview"),
@@ -160,10 +166,13 @@ def test_the_roles_have_the_policies_of_their_place(built: Update) -> None:
         "deploy_role": f"{IAM}:role/platform/forms-registry-deploy",
         "pipeline_role": f"{IAM}:role/pipeline/forms-image-pipeline",
         "pipeline_boundary": f"{IAM}:policy/platform/forms-registry-deploy-pipeline-boundary",
+        "audit_boundary": f"{IAM}:policy/platform/forms-registry-deploy-audit-boundary",
+        "audit_trail": False,
         "deploy_boundary": f"{IAM}:policy/platform/forms-registry-deploy",
         "repository_keys": [],
         "state_bucket": "arn:aws:s3:::example-org-registry-state",
-        "codebuild_projects": [],
+        "preview_projects": [],
+        "deploy_projects": [],
         "artifact_bucket": "",
         "artifact_key": "",
     }
@@ -174,6 +183,47 @@ def test_the_roles_have_the_policies_of_their_place(built: Update) -> None:
     assert previewing["policy"] == preview_policy(place, KEY)  # type: ignore[arg-type]
     boundary = inputs(built, "Policy", "forms-registry-deploy-pipeline-boundary")
     assert boundary["policy"] == pipeline_boundary()
+    boundary = inputs(built, "Policy", "forms-registry-deploy-audit-boundary")
+    assert boundary["policy"] == audit_boundary(place)  # type: ignore[arg-type]
+
+
+def test_without_an_audit_there_is_no_boundary_for_it() -> None:
+    update = declared(audit=False)
+    assert "auditBoundaryArn" not in update.outputs
+    assert not [it for it in update.resources if "audit" in it.name]
+    assert "tag-audit" not in json.dumps(
+        [inputs(update, "Policy", "forms-registry-deploy"), inputs(update, "RolePolicy", "preview")]
+    )
+
+
+def test_a_trail_is_created_where_it_is_asked_for() -> None:
+    for asked in (False, True):
+        update = declared(auditTrail=asked)
+        document = inputs(update, "Policy", "forms-registry-deploy")["policy"]
+        assert ("Trail" in {it["Sid"] for it in document["Statement"]}) == asked
+
+
+def test_the_stack_of_production_needs_what_is_the_default() -> None:
+    audit = json.loads(read(ROOT, "prod").config["container-images:audit"])
+    config = stack_file().config
+    assert json.loads(config["container-images-delivery:audit"]) == bool(audit)
+    creates = json.loads(config["container-images-delivery:auditTrail"])
+    assert creates == (audit["trail"] == "create")
+
+
+def test_a_policy_that_iam_would_not_take_is_refused_before_anything_is_declared() -> None:
+    keys = [f"arn:aws:kms:eu-west-2:111122223333:key/{number:036}" for number in range(15)]
+    told = r"would have 6,\d+ characters, and IAM takes 6,144: name fewer repositoryKeys"
+    with pytest.raises(pulumi.RunError, match=told):
+        declared(repositoryKeys=keys)
+    assert declared(repositoryKeys=keys, audit=False).resources
+
+
+def test_a_partition_whose_region_of_iam_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "IAM_REGIONS", {})
+    with pytest.raises(pulumi.RunError, match=r"partition aws .* set audit: false"):
+        declared()
+    assert declared(audit=False).resources
 
 
 def test_the_state_is_versioned_encrypted_and_private(built: Update) -> None:
@@ -213,6 +263,7 @@ def test_what_it_tells_the_workflows(built: Update) -> None:
         "previewRoleArn": f"{IAM}:role/platform/forms-registry-preview",
         "deployRoleArn": f"{IAM}:role/platform/forms-registry-deploy",
         "pipelineBoundaryArn": f"{IAM}:policy/platform/forms-registry-deploy-pipeline-boundary",
+        "auditBoundaryArn": f"{IAM}:policy/platform/forms-registry-deploy-audit-boundary",
         "backendUrl": "s3://example-org-registry-state?region=eu-west-2&awssdk=v2",
         "secretsProvider": "awskms://alias/container-images-state?region=eu-west-2",
     }

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bootstrap.permissions import Place, deploy_policy, pipeline_boundary, preview_policy
+from bootstrap.permissions import (
+    Place,
+    audit_boundary,
+    deploy_policy,
+    pipeline_boundary,
+    preview_policy,
+)
 from policies.repository_policy import repository_policy
 from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 from registry.cli import app
@@ -93,6 +99,7 @@ def abilities(tmp_path: Path, deploying: dict[str, Any], *more: dict[str, Any]) 
             for arn, document in (
                 (boundary, deploying),
                 (PLACE["pipeline_boundary"], pipeline_boundary()),
+                (PLACE["audit_boundary"], audit_boundary(PLACE)),
             )
         ],
     }
@@ -160,4 +167,13 @@ def test_a_pipeline_role_without_the_boundary_would_be_noticed(tmp_path: Path) -
         {key: value for key, value in it.items() if key != "Condition"} for it in whole["Statement"]
     ]
     could = abilities(tmp_path, {**whole, "Statement": unbounded})
+    assert could[PLACE["deploy_role"]]["deleteImages"]
+
+
+def test_a_role_of_the_audit_without_the_boundary_would_be_noticed(tmp_path: Path) -> None:
+    """The deploy role creates it, and writes its policy and who becomes it."""
+    whole = deploy_policy(ELSEWHERE, KEY)
+    [bounded] = [it for it in whole["Statement"] if it["Sid"] == "ForwardingRole"]
+    del bounded["Condition"]
+    could = abilities(tmp_path, whole)
     assert could[PLACE["deploy_role"]]["deleteImages"]

@@ -1,128 +1,400 @@
+import itertools
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from policies import tag_convention
-from policies.tag_convention import InvalidTagError, UniqueTag, UnknownBuildError
+from policies.fault import InvalidInputError
+from policies.tag_convention import (
+    ADR040,
+    Order,
+    Stage,
+    TagConvention,
+    UniqueTag,
+    UnknownCommitError,
+    faults_in,
+    movable_in,
+    stages_in,
+    uncovered,
+)
+from policies.tag_mutability import TAG, matches
 
 SHA = "3f9c2a1b9c0d4e5f60718293a4b5c6d7e8f90a1b"
 OTHER = "0123456789abcdef0123456789abcdef01234567"
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
-shas = st.text("0123456789abcdef", min_size=7, max_size=64)
-epochs = st.integers(0, 99_999_999_999)
-staged = st.builds(
-    UniqueTag, stage=st.sampled_from(["dev", "merged", "stg", "prod"]), sha=shas, epoch=epochs
+SEMVER = TagConvention([Stage(name="release", template="v{semver}")])
+DATED = TagConvention([Stage(name="build", template="{date}.{number}")])
+HASHES = TagConvention([Stage(name="build", template="{sha}")])
+
+VALUES: Mapping[str, st.SearchStrategy[Any]] = {
+    "sha": st.text("0123456789abcdef", min_size=7, max_size=64),
+    "epoch": st.integers(0, 99_999_999_999),
+    "date": st.dates().map(lambda it: it.isoformat()),
+    "semver": st.from_regex(
+        r"\A(0|[1-9]\d?)(\.(0|[1-9]\d?)){2}(-(0|[1-9]\d?|[a-z]\d?)(\.(0|[1-9]|[a-z-]+))?)?\Z",
+    ).filter(lambda it: it.isascii() and len(it) < 30),
+    "number": st.integers(1, 9_999_999_999),
+}
+
+
+def stages(*templates: str) -> list[Stage]:
+    return [Stage(name=f"s{rank}", template=it) for rank, it in enumerate(templates)]
+
+
+texts = st.text("abxv01._-", max_size=4)
+parts = st.lists(
+    st.tuples(texts, st.sampled_from(sorted(VALUES))),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda it: it[1],
 )
-pull_requests = st.builds(
-    UniqueTag,
-    stage=st.just("pr"),
-    sha=shas,
-    epoch=epochs,
-    number=st.integers(1, 9_999_999_999),
-)
+# Each by itself can be read; what stages have in common is what the tests are about.
+templates = st.builds(
+    lambda parts, end: "".join(f"{text}{{{name}}}" for text, name in parts) + end, parts, texts
+).filter(lambda it: not list(faults_in(stages(it))))
+conventions = st.lists(templates, min_size=1, max_size=3).map(lambda it: stages(*it))
 
 
-@given(staged | pull_requests)
-def test_a_tag_that_is_written_reads_the_same(tag: UniqueTag) -> None:
-    assert tag_convention.parse(str(tag)) == tag
+def values_of(stage: Stage) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({name: VALUES[name] for name in stage.placeholders})
 
 
-@given(st.text("prdevmgst-0123456789abc", max_size=60))
-def test_a_tag_that_reads_is_written_the_same(text: str) -> None:
-    for tag in tag_convention.unique_tags([text]):
-        assert str(tag) == text
+class TestWhateverTheConvention:
+    @given(st.data())
+    def test_what_it_writes_it_reads_in_the_same_parts(self, data: st.DataObject) -> None:
+        drawn = data.draw(conventions.filter(lambda it: not list(faults_in(it))))
+        stage = data.draw(st.sampled_from(drawn))
+        values = data.draw(values_of(stage))
+        tag = stage.write(values)
+        found = TagConvention(drawn).read(tag)
+        assert found
+        assert (found.text, found.stage) == (tag, stage.name)
+        assert {name: str(getattr(found, name)) for name in values} == {
+            name: str(value) for name, value in values.items()
+        }
+        assert TAG.fullmatch(tag)
+
+    @given(st.data())
+    def test_no_two_stages_read_the_same_tag(self, data: st.DataObject) -> None:
+        drawn = data.draw(conventions)
+        faults = list(faults_in(drawn))
+        tag = data.draw(st.sampled_from(drawn).flatmap(lambda it: values_of(it).map(it.write)))
+        readers = [it for it in drawn if it.pattern.fullmatch(tag)]
+        assert len(readers) == 1 or faults
+
+    @given(st.data())
+    def test_a_tag_that_two_stages_share_is_shown(self, data: st.DataObject) -> None:
+        one, two = stages(data.draw(templates), data.draw(templates))
+        shared = [it for it in faults_in([one, two]) if "has the same tags" in it.rule]
+        for fault in shared:
+            tag = fault.rule.rpartition(" ")[2]
+            assert TAG.fullmatch(tag)
+
+    @given(conventions, st.lists(st.text("abv01*-", min_size=1, max_size=5), max_size=3))
+    def test_a_tag_that_no_pattern_matches_is_of_the_stage(
+        self, drawn: list[Stage], patterns: list[str]
+    ) -> None:
+        for stage in drawn:
+            example = uncovered(stage, patterns)
+            if example is not None:
+                assert not any(matches(it, example) for it in patterns)
+
+    @given(st.data())
+    def test_no_tag_is_uncovered_where_nothing_is_found(self, data: st.DataObject) -> None:
+        drawn = data.draw(conventions.filter(lambda it: not list(faults_in(it))))
+        patterns = [it.template.split("{")[0] + "*" for it in drawn]
+        for stage in drawn:
+            assert uncovered(stage, patterns) is None
+            tag = stage.write(data.draw(values_of(stage)))
+            assert any(matches(it, tag) for it in patterns)
+
+    @given(st.lists(VALUES["semver"], min_size=3, max_size=3, unique=True))
+    def test_versions_are_in_one_order(self, versions: list[str]) -> None:
+        def before(one: str, two: str) -> bool:
+            found = SEMVER.order([f"v{one}"], [f"v{two}"])
+            assert found
+            assert found[0] == "semver"
+            return found[1] < 0
+
+        for one, two in itertools.permutations(versions, 2):
+            assert before(one, two) is not before(two, one)
+        ordered = [it.semver for it in SEMVER.unique_tags(f"v{it}" for it in versions)]
+        for newer, older in itertools.combinations(ordered, 2):
+            assert before(str(older), str(newer))
+
+    @given(st.data())
+    def test_times_are_in_one_order(self, data: st.DataObject) -> None:
+        """Of images with a time in every tag: each pair is ordered, and no three go in a circle."""
+        drawn = data.draw(
+            conventions.filter(
+                lambda it: (
+                    not list(faults_in(it))
+                    and len({frozenset({"epoch", "date"} & {*stage.placeholders}) for stage in it})
+                    == 1
+                )
+            )
+        )
+        convention = TagConvention(drawn)
+        assume(convention.tells_time)
+        tags = st.sampled_from(drawn).flatmap(lambda it: values_of(it).map(it.write))
+        images = [data.draw(st.lists(tags, min_size=1, max_size=2)) for _ in range(3)]
+
+        def compared(one: list[str], two: list[str]) -> int:
+            found = convention.order(one, two)
+            assert found
+            assert found[0] == "convention"
+            return found[1]
+
+        for one, two in itertools.permutations(images, 2):
+            assert compared(one, two) == -compared(two, one)
+        for one, two, three in itertools.permutations(images, 3):
+            if compared(one, two) <= 0 and compared(two, three) <= 0:
+                assert compared(one, three) <= 0
 
 
-@given(staged | pull_requests)
-def test_every_unique_tag_holds_a_date(tag: UniqueTag) -> None:
-    assert datetime.fromtimestamp(tag.epoch, UTC).year >= 1970
+def test_an_order_by_text_would_be_noticed() -> None:
+    """What the tests of the order look for: here the tenth build of a day is before the third."""
+
+    class ByText(TagConvention):
+        def order(self, tags: Iterable[str], other: Iterable[str]) -> tuple[Order, int]:
+            one, two = min(tags), min(other)
+            return "convention", (one > two) - (one < two)
+
+    assert ByText(stages(DATED.stages["build"].template)).order(
+        ["2026-11-24.3"], ["2026-11-24.10"]
+    ) != DATED.order(["2026-11-24.3"], ["2026-11-24.10"])
 
 
-def test_a_tag_is_read_in_its_parts() -> None:
-    assert tag_convention.parse(f"pr-1204-{SHA}-1764000000") == UniqueTag(
-        stage="pr", sha=SHA, epoch=1_764_000_000, number=1204
-    )
+# https://semver.org/#spec-item-11 has these in this order.
+PRECEDENCE = [
+    "1.0.0-alpha",
+    "1.0.0-alpha.1",
+    "1.0.0-alpha.beta",
+    "1.0.0-beta",
+    "1.0.0-beta.2",
+    "1.0.0-beta.11",
+    "1.0.0-rc.1",
+    "1.0.0",
+    "2.0.0",
+    "2.1.0",
+    "2.1.1",
+    "2.10.0",
+]
+
+
+def test_versions_are_ordered_as_semver_has_them() -> None:
+    tags = [f"v{it}" for it in PRECEDENCE]
+    assert [str(it) for it in SEMVER.unique_tags(tags)] == tags[::-1]
+
+
+def test_builds_of_a_day_are_ordered_by_their_number() -> None:
+    assert DATED.order(["2026-11-24.3"], ["2026-11-24.10"]) == ("convention", -1)
+    assert DATED.order(["2026-11-24.3"], ["2026-11-23.10"]) == ("convention", 1)
+    assert DATED.order(["2026-11-24.3", "x"], ["2026-11-24.3"]) == ("convention", 0)
+
+
+def test_an_image_is_as_old_as_its_oldest_tag() -> None:
+    late, early = f"prod-{SHA}-99", f"prod-{OTHER}-50"
+    assert ADR040.order([late, f"merged-{SHA}-10"], [early]) == ("convention", -1)
 
 
 @pytest.mark.parametrize(
-    "tag",
+    ("convention", "one", "other"),
     [
-        "latest",
-        "prod",
-        f"prod-{SHA}",
-        f"prod-{SHA}-",
-        f"prod-{SHA}-now",
-        f"prod-{SHA}-01764000000",
-        f"prod-{SHA}-176400000000",  # a time in milliseconds is no time in seconds
-        f"prod-{SHA}-1764000000\n",
-        f"prod-{SHA}-١٧٦٤٠٠٠٠٠٠",  # digits, but not those that a pipeline writes
-        f"PROD-{SHA}-1764000000",
-        f"prod-{SHA.upper()}-1764000000",
-        f"prod-{SHA[:6]}-1764000000",
-        f"prod-{'a' * 65}-1764000000",
-        f"prod-{SHA[:-1]}g-1764000000",
-        f"prod-12-{SHA}-1764000000",
-        f"pr-{SHA}-1764000000",
-        f"pr-0-{SHA}-1764000000",
-        f"release-{SHA}-1764000000",
-        f"xprod-{SHA}-1764000000",
+        (HASHES, [SHA], [OTHER]),
+        (ADR040, [f"merged-{SHA}-1"], ["latest"]),
+        (ADR040, [], [f"merged-{SHA}-1"]),
+        (SEMVER, ["v1.0.0"], ["stable"]),
     ],
 )
-def test_another_tag_is_refused_with_what_was_expected(tag: str) -> None:
-    with pytest.raises(InvalidTagError) as refused:
-        tag_convention.parse(tag)
-    assert repr(tag) in str(refused.value)
-    assert "pr-<number>-<sha>-<epoch>" in str(refused.value)
-    assert tag_convention.unique_tags([tag]) == []
+def test_where_the_tags_do_not_tell_no_order_is_claimed(
+    convention: TagConvention, one: list[str], other: list[str]
+) -> None:
+    assert convention.order(one, other) is None
 
 
-def test_the_unique_tag_is_of_the_furthest_stage_and_the_newest_of_it() -> None:
-    tags = [
-        "latest",
-        f"merged-{SHA}-9",
-        f"stg-{SHA}-8",
-        f"prod-{SHA}-10",
-        f"prod-{SHA}-9",
-        f"dev-{SHA}-99",
-        f"pr-7-{SHA}-999",
+def test_versions_of_different_stages_are_not_compared() -> None:
+    convention = TagConvention(stages("rc{semver}", "v{semver}"))
+    assert convention.order(["rc1.0.0"], ["v2.0.0"]) is None
+    assert convention.order(["rc1.0.0", "v3.0.0"], ["v2.0.0"]) == ("semver", 1)
+
+
+class TestOfTheTeamOfAdr040:
+    def test_a_tag_is_read_in_its_parts(self) -> None:
+        assert ADR040.read(f"pr-1204-{SHA}-1764000000") == UniqueTag(
+            text=f"pr-1204-{SHA}-1764000000",
+            stage="pr",
+            sha=SHA,
+            epoch=1_764_000_000,
+            number=1204,
+        )
+
+    @pytest.mark.parametrize(
+        "tag",
+        [
+            "latest",
+            "prod",
+            f"prod-{SHA}",
+            f"prod-{SHA}-",
+            f"prod-{SHA}-now",
+            f"prod-{SHA}-01764000000",
+            f"prod-{SHA}-176400000000",  # a time in milliseconds is no time in seconds
+            f"prod-{SHA}-1764000000\n",
+            f"prod-{SHA}-١٧٦٤٠٠٠٠٠٠",  # digits, but not those that a pipeline writes
+            f"PROD-{SHA}-1764000000",
+            f"prod-{SHA.upper()}-1764000000",
+            f"prod-{SHA[:6]}-1764000000",
+            f"prod-{'a' * 65}-1764000000",
+            f"prod-{SHA[:-1]}g-1764000000",
+            f"prod-12-{SHA}-1764000000",
+            f"pr-{SHA}-1764000000",
+            f"pr-0-{SHA}-1764000000",
+            f"release-{SHA}-1764000000",
+            f"xprod-{SHA}-1764000000",
+        ],
+    )
+    def test_another_tag_is_of_no_stage(self, tag: str) -> None:
+        assert ADR040.read(tag) is None
+        assert ADR040.unique_tag([tag]) is None
+
+    def test_the_unique_tag_is_of_the_furthest_stage_and_the_newest_of_it(self) -> None:
+        newest_first = [
+            f"prod-{SHA}-10",
+            f"prod-{SHA}-9",
+            f"stg-{SHA}-8",
+            f"merged-{SHA}-9",
+            f"dev-{SHA}-99",
+            f"pr-7-{SHA}-999",
+        ]
+        tags = ["latest", *sorted(newest_first)]
+        assert str(ADR040.unique_tag(tags)) == newest_first[0]
+        assert [str(tag) for tag in ADR040.unique_tags(tags)] == newest_first
+
+    def test_an_image_was_built_at_the_earliest_time_in_its_tags(self) -> None:
+        tags = [f"prod-{SHA}-30", "latest", f"merged-{SHA}-9"]
+        assert ADR040.built_at(tags) == datetime.fromtimestamp(9, UTC)
+        assert ADR040.built_at(["latest", "v1"]) is None
+
+    def test_the_commit_is_as_long_as_a_tag_has_it(self) -> None:
+        assert ADR040.commit([f"prod-{SHA[:7]}-3", f"merged-{SHA}-1", "latest"]) == SHA
+
+    def test_no_commit_is_guessed_where_tags_disagree(self) -> None:
+        with pytest.raises(UnknownCommitError) as refused:
+            ADR040.commit([f"merged-{SHA}-1", f"merged-{OTHER}-2"])
+        assert SHA in str(refused.value)
+        assert OTHER in str(refused.value)
+
+    def test_two_commits_that_share_a_short_sha_disagree(self) -> None:
+        tags = [f"merged-{SHA[:7]}-1", f"merged-{SHA[:7]}000-2", f"merged-{SHA}-2"]
+        with pytest.raises(UnknownCommitError, match="disagree"):
+            ADR040.commit(tags)
+
+    @pytest.mark.parametrize(("tags", "told"), [(["latest", "a"], "a, latest"), ([], "no tag")])
+    def test_no_commit_is_known_where_no_tag_has_it(self, tags: list[str], told: str) -> None:
+        with pytest.raises(UnknownCommitError, match=told):
+            ADR040.commit(tags)
+
+    def test_every_tag_of_its_has_a_time(self) -> None:
+        assert ADR040.tells_time
+        assert not HASHES.tells_time
+        assert not SEMVER.tells_time
+
+    def test_a_stages_tag_is_made_of_the_images_commit_and_the_time(self) -> None:
+        assert ADR040.write("prod", [f"merged-{SHA}-1"], NOW) == f"prod-{SHA}-1795521600"
+
+
+def test_a_version_is_carried_to_the_next_stage() -> None:
+    convention = TagConvention(stages("rc-{semver}", "v{semver}"))
+    assert convention.write("s1", ["rc-1.2.3"], NOW) == "v1.2.3"
+    with pytest.raises(ValueError, match="give the tag itself"):
+        convention.write("s1", ["rc-1.2.3", "rc-1.2.4"], NOW)
+
+
+def test_the_number_of_the_next_build_of_a_day_is_not_known() -> None:
+    with pytest.raises(ValueError, match="give the tag itself"):
+        DATED.write("build", ["2026-11-23.1"], NOW)
+
+
+def test_a_date_is_one_of_the_calendar() -> None:
+    assert DATED.read("2026-02-29.1") is None
+    assert DATED.read("2024-02-29.1")
+    assert DATED.built_at(["2024-02-29.1"]) == datetime(2024, 2, 29, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("templates", "rule"),
+    [
+        ([], "at least one stage"),
+        (["release"], "would be the same"),
+        (["v{version}"], "no placeholder {version}"),
+        (["v{}"], "no placeholder {}"),
+        (["v {semver}"], "letters, digits"),
+        ([".{sha}"], "starts with none"),
+        (["{sha}-{sha}"], "twice"),
+        (["{sha}{epoch}"], "cannot be told"),
+        (["{sha}a{number}"], "cannot be told"),
+        (["{semver}-{sha}"], "cannot be told"),
+        (["x" * 125 + "{sha}"], "longer than 128"),
+        (["{sha}", "{number}"], "has the same tags, such as 0000000"),
+        (["v{semver}", "v{semver}"], "has the same tags, such as v0.0.0"),
+        (["a-{semver}", "{semver}", "a-{number}.0.{epoch}"], "has the same tags, such as a-0.0.0"),
+    ],
+)
+def test_a_convention_that_could_not_be_read_is_refused(templates: list[str], rule: str) -> None:
+    faults = list(faults_in(stages(*templates)))
+    assert any(rule in it.rule for it in faults), faults
+    with pytest.raises(InvalidInputError, match=rule.replace("{", r"\{").replace("}", r"\}")):
+        TagConvention(stages(*templates))
+
+
+def test_stages_have_names_of_their_own() -> None:
+    twice = [Stage(name="a", template="a{sha}"), Stage(name="a", template="x{sha}")]
+    assert ["has this name" in it.rule for it in faults_in(twice)] == [True]
+    assert ["named with" in it.rule for it in faults_in([Stage(name="a b", template="{sha}")])] == [
+        True
     ]
-    assert str(tag_convention.unique_tag(tags)) == f"prod-{SHA}-10"
-    found = [str(tag) for tag in tag_convention.unique_tags(tags)]
-    assert found == [
-        f"prod-{SHA}-10",
-        f"prod-{SHA}-9",
-        f"stg-{SHA}-8",
-        f"merged-{SHA}-9",
-        f"dev-{SHA}-99",
-        f"pr-7-{SHA}-999",
+
+
+@pytest.mark.parametrize(
+    ("template", "patterns", "example"),
+    [
+        ("v{semver}", ["v*"], None),
+        ("v{semver}", ["v1*", "v2*"], "v0.0.0"),
+        ("v{semver}", ["v*.*", "x"], None),
+        ("{sha}", ["*"], None),
+        ("{sha}", [], "0000000"),
+        ("prod-{sha}-{epoch}", ["prod-*-9*"], "prod-0000000-0"),
+        ("{sha}-{number}", ["*-*"], None),
+        ("{date}.{number}", ["2026-*"], "0000-00-00.0"),
+        ("{date}.{number}", [f"{digit}*" for digit in range(10)], None),
+    ],
+)
+def test_patterns_cover_a_stage_or_an_example_shows_that_they_do_not(
+    template: str, patterns: list[str], example: str | None
+) -> None:
+    assert uncovered(Stage(name="s", template=template), patterns) == example
+
+
+def test_a_movable_tag_that_a_stage_would_read_is_found() -> None:
+    drawn = stages("v{semver}", "{sha}")
+    assert list(movable_in(drawn, ["latest", "deadbeef", "v1.0.0"])) == [
+        ("deadbeef", "{sha}"),
+        ("v1.0.0", "v{semver}"),
     ]
 
 
-def test_an_image_was_built_at_the_lowest_epoch_in_its_tags() -> None:
-    assert tag_convention.build_time([f"prod-{SHA}-30", "latest", f"merged-{SHA}-9"]) == 9
-    assert tag_convention.build_time(["latest", "v1"]) is None
-    assert tag_convention.unique_tag(["latest", "v1"]) is None
+@pytest.mark.parametrize(
+    "written",
+    ["prod", ["prod"], [{"stage": "a"}], [{"stage": "a", "tag": 1}], [{"a": "b"}], None, {}],
+)
+def test_a_convention_of_another_shape_is_refused(written: Any) -> None:
+    with pytest.raises(InvalidInputError, match="a list of stages, each with a name and a templ"):
+        stages_in(written)
 
 
-def test_the_commit_is_as_long_as_a_tag_has_it() -> None:
-    assert tag_convention.commit([f"prod-{SHA[:7]}-3", f"merged-{SHA}-1", "latest"]) == SHA
-
-
-def test_no_commit_is_guessed_where_tags_disagree() -> None:
-    with pytest.raises(UnknownBuildError) as refused:
-        tag_convention.commit([f"merged-{SHA}-1", f"merged-{OTHER}-2"])
-    assert SHA in str(refused.value)
-    assert OTHER in str(refused.value)
-
-
-def test_two_commits_that_share_a_short_sha_disagree() -> None:
-    with pytest.raises(UnknownBuildError, match="disagree"):
-        tag_convention.commit([f"merged-{SHA[:7]}-1", f"merged-{SHA[:7]}000-2", f"merged-{SHA}-2"])
-
-
-@pytest.mark.parametrize(("tags", "told"), [(["latest", "a"], "a, latest"), ([], "no tag")])
-def test_no_commit_is_known_where_no_tag_has_it(tags: list[str], told: str) -> None:
-    with pytest.raises(UnknownBuildError, match=told):
-        tag_convention.commit(tags)
+def test_a_convention_is_read_as_it_is_written() -> None:
+    assert stages_in(ADR040.to_data()) == list(ADR040.stages.values())

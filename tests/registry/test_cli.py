@@ -84,6 +84,7 @@ def test_move_tells_what_it_did(ecr: "ECRClient") -> None:
         "to": image(newer, "latest", tag("merged", "b")),
         "moved": True,
         "dryRun": False,
+        "order": "convention",
         "caller": CALLER,
         "reason": "released",
     }
@@ -186,14 +187,20 @@ def test_a_lost_connection_is_not_blamed_on_the_record(
 def test_promote_tells_the_tag_and_the_move(ecr: "ECRClient") -> None:
     digest = build(ecr, "a")
     staged = done("promote", NAME, digest, "--stage", "stg")
-    assert staged == {"tag": staged["tag"], "digest": digest, "added": True, "latest": None}
+    assert staged == {
+        "tag": staged["tag"],
+        "digest": digest,
+        "added": True,
+        "latest": None,
+        "moves": [],
+    }
     assert staged["tag"].startswith(f"stg-{sha('a')}-")
     produced = done("promote", NAME, staged["tag"], "--stage", "prod", "--latest", "--reason", "ok")
     latest = produced["latest"]
     assert (latest["moved"], latest["from"], latest["reason"]) == (True, None, "ok")
     assert latest["to"]["digest"] == digest
     assert set(latest) == {
-        *("repository", "tag", "from", "to", "moved", "dryRun", "caller", "time", "reason")
+        *("repository", "tag", "from", "to", "moved", "dryRun", "order", "caller", "time", "reason")
     }
     again = done("promote", NAME, digest, "--stage", "prod", "--latest")
     assert (again["tag"], again["added"], again["latest"]["moved"]) == (
@@ -203,15 +210,33 @@ def test_promote_tells_the_tag_and_the_move(ecr: "ECRClient") -> None:
     )
 
 
-def test_promote_moves_another_movable_tag(ecr: "ECRClient") -> None:
-    digest = build(ecr, "a")
-    would = done("promote", NAME, digest, "--stage", "prod", "--movable-tag", "stable", "--dry-run")
+def test_promote_moves_any_movable_tags_in_their_order(ecr: "ECRClient", tmp_path: Path) -> None:
+    digest, record = build(ecr, "a"), tmp_path / "moves.jsonl"
+    asked = ("promote", NAME, digest, "--stage", "prod", "--move", "stable", "--latest")
+    would = done(*asked, "--dry-run")
     assert (would["added"], would["dryRun"]) == (False, True)
-    assert (would["latest"]["tag"], would["latest"]["moved"]) == ("stable", False)
-    told = done("promote", NAME, digest, "--stage", "prod", "--movable-tag", "stable")
-    assert (told["latest"]["tag"], told["latest"]["moved"]) == ("stable", True)
-    assert place(ecr, "stable") == digest
-    assert "no image latest" in refused("resolve", NAME)
+    assert [(it["tag"], it["moved"]) for it in would["moves"]] == [
+        ("stable", False),
+        ("latest", False),
+    ]
+    told = done(*asked, "--record", str(record))
+    assert [(it["tag"], it["moved"]) for it in told["moves"]] == [
+        ("stable", True),
+        ("latest", True),
+    ]
+    assert told["latest"] == told["moves"][1]
+    assert [json.loads(it) for it in record.read_text().splitlines()] == told["moves"]
+    assert place(ecr, "stable") == place(ecr, "latest") == digest
+    assert done("promote", NAME, digest, "--stage", "stg", "--move", "stable")["latest"] is None
+
+
+def test_promote_puts_a_tag_that_is_given(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a"), build(ecr, "b")
+    told = done("promote", NAME, older, "--as", "v1.0.0", "--move", "stable")
+    assert (told["tag"], told["added"], told["moves"][0]["moved"]) == ("v1.0.0", True, True)
+    assert done("promote", NAME, older, "--as", "v1.0.0")["added"] is False
+    assert "v1.0.0 of" in refused("promote", NAME, newer, "--as", "v1.0.0", "--move", "stable")
+    assert place(ecr, "v1.0.0") == place(ecr, "stable") == older
 
 
 def test_a_dry_promotion_in_words(ecr: "ECRClient") -> None:
@@ -681,8 +706,16 @@ def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
         (["move", NAME, "latest", "--expect", "sha256:0"], "is a malformed digest"),
         (["rollback", NAME, "--to", "sha256:0"], "is a malformed digest"),
         (["history", NAME, "--pipeline-role", "mary"], "is no ARN of a role"),
-        (["promote", NAME, "latest"], "--stage"),
-        (["promote", NAME, "latest", "--stage", "dev"], "dev"),
+        (["promote", NAME, "latest"], "give either --stage or --as"),
+        (["promote", NAME, "latest", "--stage", "prod", "--as", "v1"], "either --stage or --as"),
+        (["promote", NAME, "latest", "--stage", "canary"], "none of pr, dev, merged, stg, prod"),
+        (["promote", NAME, "latest", "--as", "v1", "--move", "v1"], "v1 is a unique tag"),
+        (
+            ["promote", NAME, "latest", "--as", "v1", "--move", tag("prod", "a")],
+            "is a unique tag, which stays",
+        ),
+        (["resolve"], "REPOSITORY is missing, or --stack"),
+        (["resolve", "--stack", "prod", "--convention", "x.yaml"], "does not go with --stack"),
         (["move", NAME], "SOURCE"),
         (["nothing"], "nothing"),
     ],

@@ -229,7 +229,7 @@ def test_an_interrupt_is_one_line_however_early_it_comes(module: str) -> None:
 
 
 def test_wrong_usage_is_told_on_standard_error() -> None:
-    result = run("promote", NAME, "latest", "--stage", "dev", "--json")
+    result = run("promote", NAME, "latest", "--stage", "canary", "--json")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "'dev' is none of stg, prod" in result.stderr
+    assert "--stage canary is none of pr, dev, merged, stg, prod" in result.stderr
     assert "Traceback" not in result.stderr

@@ -12,6 +12,8 @@ from moto.ecr.exceptions import RepositoryNotFoundException
 
 from components import image_repository
 from policies.tag_mutability import exclusion_filters
+from registry.tags.moves import move
+from rehearsal import acts as acts_module
 from rehearsal.acts import Act, adopt, intended, perform
 from rehearsal.embedded_aws import EmbeddedAws, Repository, embedded_aws
 from rehearsal.program import Resource, Update, run
@@ -56,7 +58,7 @@ class Up:
     def play(self) -> dict[str, Act]:
         found = list(self.aws.repositories())
         wanted = intended(self.settings, self.aws.account, self.aws.default_tags)
-        acts = perform(self.aws, self.update, found, wanted, self.settings.movable_tags)
+        acts = perform(self.aws, self.update, found, wanted, self.settings)
         return {act.act: act for act in acts}
 
     def failed(self) -> set[str]:
@@ -125,11 +127,25 @@ def test_each_movable_tag_ends_on_the_first_build(up: Up) -> None:
     assert up.ecr.list_images(repositoryName="excluded-too")["imageIds"] == [], "one of a kind"
 
 
-def test_nothing_is_claimed_where_there_is_nothing_to_play(stack: StackFile) -> None:
-    stack = only_mutable(stack)
+@pytest.mark.parametrize(
+    ("mode", "act", "why"),
+    [
+        ("MUTABLE", "refuse-overwriting", "with MUTABLE no tag is write-once"),
+        ("IMMUTABLE_WITH_EXCLUSION", "overwrite-other-tag", "every tag but latest is write-once"),
+    ],
+)
+def test_what_there_is_nothing_to_play_for_is_said(
+    stack: StackFile, mode: str, act: str, why: str
+) -> None:
+    stack = with_setting(stack, "repositories", {"app": {"tagMutability": mode}})
+    stack = with_setting(stack, "movableTags", ["latest"])
     with embedded_aws(stack) as aws:
-        acts = list(brought_up(stack, aws).play())
-    assert acts == [it for it in ALL if it != "refuse-overwriting"]
+        acts = brought_up(stack, aws).play()
+    assert list(acts) == ALL
+    assert {it.act: it.detail for it in acts.values() if it.detail.startswith("not played")} == {
+        act: f"not played: {why}"
+    }
+    assert all(it.ok for it in acts.values())
 
 
 @dataclass(frozen=True)
@@ -144,7 +160,7 @@ class Read:
 
     def declared(self, **changes: Any) -> Act:
         it = replace(self, **changes)
-        acts = perform(it.aws, it.update, it.found, it.wanted, it.settings.movable_tags)
+        acts = perform(it.aws, it.update, it.found, it.wanted, it.settings)
         return next(acts)
 
 
@@ -326,6 +342,43 @@ def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
     stack = with_setting(stack, "repositories", {"app": {}})
     with embedded_aws(stack) as aws:
         assert brought_up(stack, aws).failed() == set()
+
+
+@pytest.mark.parametrize(
+    ("patterns", "built"),
+    [
+        (["v*"], "v1."),
+        (["build-*-*"], "build-"),
+        (["prod-*"], "prod-"),
+        (["candidate-*", "release-v*"], "candidate-"),
+        (["fixed"], "merged-"),
+    ],
+)
+def test_without_a_convention_the_patterns_suggest_the_tags(
+    stack: StackFile, patterns: list[str], built: str
+) -> None:
+    stack = with_setting(stack, "writeOnceTags", patterns)
+    stack = with_setting(stack, "repositories", {"app": {}})
+    with embedded_aws(stack) as aws:
+        up = brought_up(stack, aws)
+        acts = up.play()
+        pages = up.ecr.describe_images(repositoryName="app")["imageDetails"]
+    assert list(acts) == ALL
+    assert [it.detail for it in acts.values() if not it.ok] == []
+    for image in pages:
+        assert any(tag.startswith(built) for tag in image["imageTags"])
+
+
+def test_where_another_movable_tag_goes_to_an_older_build_it_is_seen(
+    up: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lets_stable(there: Any, source: str, tag: str) -> Any:
+        return move(there, source, tag, allow_older=tag == "stable")
+
+    monkeypatch.setattr(acts_module, "move", lets_stable)
+    acts = up.play()
+    assert not acts["refuse-backwards"].ok
+    assert "stable went to an older build" in acts["refuse-backwards"].detail
 
 
 class TestTheOthers:

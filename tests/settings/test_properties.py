@@ -211,6 +211,7 @@ MISTAKES: dict[str, Any] = {
     "pullAccounts": {"dev": 444455556666},
     "pullOrganization": "organization",
     "lambdaPull": "yes",
+    "tagConvention": [{"stage": "release", "tag": "{version}"}],
     "repository": {},
     "additionalPipelineRoles": ["arn:aws:iam::111122223333:user/somebody"],
 }

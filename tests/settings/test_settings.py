@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 import settings
 from policies.fault import Fault, InvalidInputError, key_at
+from policies.tag_convention import ADR040
 from settings import Account, StackSettings
 from settings.model import PipelineRoleSettings, RepositorySettings
 from settings.program import load, stack_configuration
@@ -669,6 +670,7 @@ EVERY_KEY: dict[str, Any] = {
     "tagMutability": "MUTABLE_WITH_EXCLUSION",
     "movableTags": ["latest"],
     "writeOnceTags": ["v*"],
+    "tagConvention": [{"stage": "release", "tag": "v{semver}"}],
     "pipelineRole": {
         "name": "push",
         "path": "/",
@@ -683,7 +685,11 @@ EVERY_KEY: dict[str, Any] = {
     "pullOrganization": "o-abcdefghij",
     "lambdaPull": True,
     "retention": ENTRY["retention"],
-    "audit": {"trail": "existing", "email": ["a@example.org"]},
+    "audit": {
+        "trail": "existing",
+        "email": ["a@example.org"],
+        "permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary",
+    },
 }
 
 
@@ -750,6 +756,73 @@ class TestHints:
         assert told_about(("pipelineRole",), ["latest"])
 
 
+class TestTagConvention:
+    """The stages are told apart, covered by the patterns, and name no movable tag."""
+
+    def test_without_one_it_is_that_of_adr040(self) -> None:
+        assert parse(valid()).convention.to_data() == ADR040.to_data()
+
+    def test_an_own_one_is_read_in_its_order(self) -> None:
+        written = [{"stage": "b", "tag": "b{sha}"}, {"stage": "a", "tag": "v{semver}"}]
+        parsed = parse(valid() | {"tagConvention": written})
+        assert list(parsed.convention.stages) == ["b", "a"]
+        assert parsed.convention.to_data() == written
+
+    @pytest.mark.parametrize(
+        ("written", "place", "said"),
+        [
+            ([], "tagConvention = []", "at least one stage"),
+            ([{"stage": "a"}], "tagConvention[0].tag", "would be the same"),
+            ([{"stage": "a", "tag": "v{semver}", "name": "x"}], "tagConvention[0].name", "keys"),
+            ([{"stage": "a", "tag": "v"}], "tagConvention[0].tag", "a placeholder"),
+            ([{"stage": "a b", "tag": "v{sha}"}], "tagConvention[0].stage", "letters, digits"),
+            (
+                [{"stage": "a", "tag": "{sha}"}, {"stage": "b", "tag": "{number}"}],
+                "tagConvention[1].tag",
+                "has the same tags, such as 0000000",
+            ),
+        ],
+    )
+    def test_stages_that_could_not_be_read(self, written: Any, place: str, said: str) -> None:
+        [told] = faults(tagConvention=written)
+        assert told.startswith(place)
+        assert said in told
+
+    def test_positions_count_stages_that_are_none(self) -> None:
+        first, second = faults(tagConvention=["prod", {"stage": "a", "tag": "v"}])
+        assert first.startswith("tagConvention[0] = ")
+        assert second.startswith("tagConvention[1].tag = ")
+
+    def test_a_movable_tag_that_a_stage_has_too(self) -> None:
+        written = [{"stage": "release", "tag": "{sha}"}]
+        [told] = faults(tagConvention=written, movableTags=["latest", "deadbeef"])
+        assert told.startswith('movableTags[1] = "deadbeef": tagConvention has it as a unique tag')
+
+    @pytest.mark.parametrize("where", ["stack", "entry"])
+    def test_a_stage_that_the_write_once_patterns_do_not_cover(self, where: str) -> None:
+        convention = [{"stage": "build", "tag": "b{sha}"}, {"stage": "release", "tag": "v{semver}"}]
+        guard: dict[str, Any] = {
+            "tagMutability": "MUTABLE_WITH_EXCLUSION",
+            "writeOnceTags": ["v*", "x*"],
+        }
+        key = "writeOnceTags"
+        if where == "entry":
+            guard, key = {"repositories": {"app": guard}}, f"repositories.app.{key}"
+        [told] = faults(tagConvention=convention, **guard)
+        assert told.startswith('tagConvention[0].tag = "b{sha}"')
+        assert f"{key} match not all of its tags: b0000000" in told
+        assert "write a pattern that does" in told
+
+    @pytest.mark.parametrize("mode", ["MUTABLE", "IMMUTABLE_WITH_EXCLUSION"])
+    def test_without_patterns_nothing_need_cover_them(self, mode: str) -> None:
+        parse(valid() | {"tagConvention": EVERY_KEY["tagConvention"], "tagMutability": mode})
+
+    def test_the_default_need_not_be_within_the_patterns(self) -> None:
+        written = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "writeOnceTags": ["v*"]}
+        parse(valid() | written)
+        parse(valid() | written | {"tagConvention": ADR040.to_data()})  # as Pulumi hands it over
+
+
 class TestWhereTheKeysAreRead:
     def test_from_what_the_language_host_hands_over(
         self, monkeypatch: pytest.MonkeyPatch, account: Account
@@ -808,6 +881,13 @@ class TestAudit:
         assert (args["trail"], args["email"]) == ("create", [])
         assert args["audit"]["created_role"] == "", "the role exists"
         assert args["audit"]["repositories"] == ["app"]
+        assert "permissions_boundary" not in args
+
+    def test_the_boundary_of_the_role_that_forwards(self, account: Account) -> None:
+        boundary = "arn:aws:iam::111122223333:policy/audit-boundary"
+        written = {"trail": "existing", "permissionsBoundary": boundary}
+        args = parse(valid() | {"audit": written}).audit_args(account)
+        assert args["permissions_boundary"] == boundary
 
     @pytest.mark.parametrize(
         ("audit", "fault"),
@@ -821,6 +901,10 @@ class TestAudit:
                 'audit.email[0] = "a@b": must be an e-mail',
             ),
             ({"trail": "create", "email": ["a@b.c", "a@b.c"]}, "a@b.c is written twice"),
+            (
+                {"trail": "create", "permissionsBoundary": DEPLOY},
+                "audit.permissionsBoundary =",
+            ),
             ([], "audit = []: must be a mapping"),
             ("yes", 'audit = "yes": must be a mapping'),
             (False, "audit = false: must be a mapping"),

@@ -1,11 +1,12 @@
 """The rehearsal's acts with these commands: each comes out well, and each can fail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from policies.tag_convention import ADR040
 from registry.aws.errors import RefusedError
 from registry.tags.moves import Promotion, move, promote
 from registry.tags.resolve import Resolved, resolve
@@ -33,7 +34,7 @@ def scene(ecr: "ECRClient") -> acts._Scene:
         lifecycle_policy=None,
         policy=None,
     )
-    found = acts._Scene(ecr, repository, ["latest"])
+    found = acts._Scene(ecr, repository, ["latest"], ADR040)
     found.push_builds()
     return found
 
@@ -49,13 +50,13 @@ def test_a_build_is_promoted_refused_rolled_back_and_resolved(
     assert scene.first.commit[:7] in scene.resolve()
 
 
-def never_latest(*given: Any, latest: str | None) -> Promotion:
-    del latest
+def never_latest(*given: Any, movable: Sequence[str]) -> Promotion:
+    del movable
     return promote(*given)
 
 
-def always_anew(repository: Any, source: str, stage: Any, *, latest: str | None) -> Promotion:
-    found = promote(repository, source, stage, latest=latest)
+def always_anew(repository: Any, source: str, stage: Any, *, movable: Sequence[str]) -> Promotion:
+    found = promote(repository, source, stage, movable=movable)
     other = found.tag[:-10] + "1764999999"
     move(repository, found.tag, other, allow_older=True)
     return replace(found, tag=other)

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 
-from policies import tag_convention
+from policies.tag_convention import ADR040
 from registry.aws.errors import RefusedError
 from registry.aws.images import Repository
 from registry.aws.reference import Reference
@@ -382,8 +382,8 @@ def test_a_promotion_goes_on_where_it_was_interrupted(
     newer = build(ecr, "b")
     wire = faulty(ecr, moment, at)
     with pytest.raises(EndpointConnectionError):
-        promote(on(wire), newer, "prod", latest="latest")
-    done = promote(on(Wire(ecr)), newer, "prod", latest="latest")
+        promote(on(wire), newer, "prod", movable=["latest"])
+    done = promote(on(Wire(ecr)), newer, "prod", movable=["latest"])
     assert place(ecr, "latest") == place(ecr, done.tag) == newer
     image = on(Wire(ecr)).image(newer)
     assert image is not None
@@ -393,7 +393,7 @@ def test_a_promotion_goes_on_where_it_was_interrupted(
 def test_a_promotion_has_eight_calls_to_interrupt(ecr: "ECRClient") -> None:
     build(ecr, "a", "latest")
     wire = Wire(ecr)
-    promote(on(wire), build(ecr, "b"), "prod", latest="latest")
+    promote(on(wire), build(ecr, "b"), "prod", movable=["latest"])
     assert len(wire.calls) == 8
 
 
@@ -521,49 +521,47 @@ def test_an_image_is_promoted_through_all_stages(ecr: "ECRClient", repository: R
     digest = build(ecr, "b")
     before = int(datetime.now(UTC).timestamp())
     staged = promote(repository, tag("merged", "b"), "stg")
-    assert (staged.digest, staged.added, staged.latest) == (digest, True, None)
+    assert (staged.digest, staged.added, staged.moves) == (digest, True, ())
     assert place(ecr, "latest") != digest
-    produced = promote(repository, staged.tag, "prod", latest="latest")
+    produced = promote(repository, staged.tag, "prod", movable=["latest"])
     assert place(ecr, "latest") == digest
-    assert produced.latest is not None
-    assert produced.latest.moved
+    assert [it.moved for it in produced.moves] == [True]
     for done, stage in ((staged, "stg"), (produced, "prod")):
-        found = tag_convention.parse(done.tag)
+        found = ADR040.read(done.tag)
+        assert found
+        assert found.epoch
         assert (found.stage, found.sha) == (stage, sha("b"))
         assert before <= found.epoch <= datetime.now(UTC).timestamp()
 
 
-@pytest.mark.parametrize("latest", ["stable", None])
+@pytest.mark.parametrize("movable", [["stable"], []])
 def test_a_promotion_can_be_tried_dry(
-    ecr: "ECRClient", repository: Repository, latest: str | None
+    ecr: "ECRClient", repository: Repository, movable: list[str]
 ) -> None:
     older, newer = build(ecr, "a", "stable"), build(ecr, "b")
     before = list(repository.images())
-    done = promote(repository, newer, "prod", latest=latest, dry_run=True)
+    done = promote(repository, newer, "prod", movable=movable, dry_run=True)
     assert list(repository.images()) == before
     assert place(ecr, "stable") == older
     assert (done.digest, done.added, done.missing, done.dry_run) == (newer, False, True, True)
     assert done.tag.startswith(f"prod-{sha('b')}-")
-    if latest is None:
-        assert done.latest is None
-    else:
-        assert done.latest is not None
-        assert (done.latest.moved, done.latest.dry_run, done.latest.tag) == (False, True, "stable")
+    assert [(it.tag, it.moved, it.dry_run) for it in done.moves] == [
+        (it, False, True) for it in movable
+    ]
     move(repository, newer, tag("prod", "b"))
     assert not promote(repository, newer, "prod", dry_run=True).missing
     move(repository, newer, "stable")
     with pytest.raises(RefusedError, match="was built"):
-        promote(repository, older, "prod", latest="stable", dry_run=True)
+        promote(repository, older, "prod", movable=["stable"], dry_run=True)
 
 
 def test_promoting_twice_adds_one_tag(ecr: "ECRClient", repository: Repository) -> None:
     digest = build(ecr, "a", tag("stg", "a"))
-    first = promote(repository, digest, "prod", latest="latest")
-    second = promote(repository, digest, "prod", latest="latest")
+    first = promote(repository, digest, "prod", movable=["latest"])
+    second = promote(repository, digest, "prod", movable=["latest"])
     assert (first.added, second.added) == (True, False)
     assert first.tag == second.tag
-    assert second.latest is not None
-    assert not second.latest.moved
+    assert [it.moved for it in second.moves] == [False]
     image = repository.image(digest)
     assert image is not None
     assert image.tags == tuple(sorted(["latest", tag("merged", "a"), tag("stg", "a"), first.tag]))
@@ -575,7 +573,7 @@ def test_a_refused_move_of_latest_leaves_no_tag_either(
     older = build(ecr, "a")
     build(ecr, "b", "latest")
     with pytest.raises(RefusedError, match="was built"):
-        promote(repository, older, "prod", latest="latest")
+        promote(repository, older, "prod", movable=["latest"])
     image = repository.image(older)
     assert image is not None
     assert image.tags == (tag("merged", "a"),)
@@ -585,7 +583,7 @@ def test_an_image_of_unknown_commit_is_not_promoted(
     ecr: "ECRClient", repository: Repository
 ) -> None:
     digest = push(ecr, '{"mediaType": "x"}', "v1")
-    with pytest.raises(RefusedError, match="none that says its build"):
+    with pytest.raises(RefusedError, match="none with its commit"):
         promote(repository, digest, "stg")
     torn = build(ecr, "a", tag("merged", "b"))
     with pytest.raises(RefusedError, match="disagree"):

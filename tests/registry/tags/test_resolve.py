@@ -49,7 +49,7 @@ def test_no_unique_tag(ecr: "ECRClient", repository: Repository) -> None:
     found = resolve(repository, "latest")
     assert found.image.digest == digest
     assert (found.unique_tag, found.commit, found.built_at) == (None, None, None)
-    assert "the image has latest, v1, and none that says its build" in str(found.unknown)
+    assert "the image has latest, v1, and none with its commit" in str(found.unknown)
 
 
 def test_tags_that_disagree(ecr: "ECRClient", repository: Repository) -> None:

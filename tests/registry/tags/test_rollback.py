@@ -5,6 +5,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from policies.tag_convention import ADR040
 from registry.aws.errors import RefusedError
 from registry.aws.image import Image
 from registry.aws.images import Repository
@@ -144,13 +145,13 @@ def test_the_next_older_is_told_by_the_time_of_the_stage_and_not_of_the_build() 
     early = image("2", tag("merged", "b"), tag("prod", "b"))
     current = image("3", tag("prod", "c", 500))
     images = [late, early, current]
-    assert next_older(current, images) == late
-    assert next_older(late, images) == early
-    assert next_older(early, images) is None
+    assert next_older(ADR040, current, images) == late
+    assert next_older(ADR040, late, images) == early
+    assert next_older(ADR040, early, images) is None
 
 
 def test_without_a_unique_tag_there_is_no_older_one() -> None:
-    assert next_older(image("1", "latest"), [image("2", tag("prod", "a"))]) is None
+    assert next_older(ADR040, image("1", "latest"), [image("2", tag("prod", "a"))]) is None
 
 
 def test_where_nothing_tells_nothing_moves(ecr: "ECRClient", repository: Repository) -> None:

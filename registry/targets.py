@@ -1,0 +1,223 @@
+"""Which repositories a command is about, and the convention by which it reads their tags."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from policies.fault import Fault, InvalidInputError
+from policies.tag_convention import ADR040, TagConvention, stages_in
+from registry.aws.errors import RefusedError
+from registry.aws.images import Repository
+from registry.aws.reference import Reference
+from registry.aws.session import Aws
+from registry.command import (
+    FAILED,
+    REPOSITORY_HELP,
+    argument,
+    file_option,
+    image_of,
+    image_reference_of,
+    option,
+    print_object,
+    read,
+    repository_of,
+    say,
+    work,
+)
+
+CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
+"""Of the environment: the path of a file such as --convention takes."""
+
+RepositoryArgument = Annotated[
+    str | None,
+    argument(
+        str,
+        "REPOSITORY",
+        f"{REPOSITORY_HELP}. :TAG or @DIGEST after a name or a URI stands for the next argument. "
+        "May be left out with --stack: then all of the stack's.",
+    ),
+]
+MoreOption = Annotated[
+    list[Reference] | None,
+    typer.Option(
+        "--repository",
+        "-r",
+        parser=repository_of,
+        metavar="REPOSITORY",
+        help="Another repository, for which the same is done; may be given several times.",
+        show_default=False,
+    ),
+]
+StackOption = Annotated[
+    str | None,
+    option(
+        str,
+        "NAME",
+        "The stack of this project that the repositories are of. Its file says the account, the "
+        "Region and the tag convention.",
+    ),
+]
+ConventionOption = Annotated[
+    Path | None,
+    file_option(
+        "The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: that "
+        f"of the stack, or of the file that {CONVENTION_VARIABLE} names, or ADR040's."
+    ),
+]
+
+Told = tuple[dict[str, Any], str | Callable[[], None]]
+"""What a command tells of one repository: the object for machines; the text for people, or what
+prints it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """The repositories that a command is about."""
+
+    references: Sequence[Reference]
+    convention: TagConvention
+    image: str | None
+    """The tag or the digest that the arguments name, if they do."""
+    many: bool
+    """Whether it is told of each of them, even where there is only one."""
+    _sessions: dict[str | None, Aws] = field(default_factory=dict)
+
+    def work(self, reference: Reference) -> AbstractContextManager[tuple[Aws, Repository]]:
+        """AWS and one of the repositories in it. Those of a Region share their session."""
+        return work(reference, self.convention, self._sessions)
+
+    def each(self, *steps: Callable[[Reference], Told], as_json: bool) -> None:
+        """Take each step with every repository, and print what the last one tells.
+
+        With one repository only the last step is taken, and what it raises is raised. With many, a
+        step that fails with one of them is taken with the others, and the next is not: the failure
+        is told in place of the object, and the command ends with exit status 1.
+        """
+        if not self.many:
+            told, text = steps[-1](self.references[0])
+            _print(told, text, as_json=as_json)
+            return
+        listed: list[dict[str, Any]] = []
+        failed = False
+        for number, step in enumerate(steps, start=1):
+            listed = [
+                self._of_one(step, it, quiet=as_json or number < len(steps))
+                for it in self.references
+            ]
+            failed = any("error" in it for it in listed)
+            if failed:
+                if number < len(steps):
+                    say("nothing was changed in any of the repositories")
+                break
+        if as_json:
+            print_object({"repositories": listed}, "", as_json=True)
+        if failed:
+            raise typer.Exit(FAILED)
+
+    def _of_one(
+        self, step: Callable[[Reference], Told], reference: Reference, *, quiet: bool
+    ) -> dict[str, Any]:
+        name = {"repository": reference.name}
+        try:
+            told, text = step(reference)
+        except RefusedError as error:
+            say(f"{reference.name}: {error}")
+            problem = {"message": " ".join(str(error).split()), "kind": error.kind}
+            return name | {"error": problem | {"code": error.code}}
+        if not quiet:
+            _print(told, text if callable(text) else f"{reference.name}: {text}", as_json=False)
+        return name | told
+
+
+def _print(told: dict[str, Any], text: str | Callable[[], None], *, as_json: bool) -> None:
+    if callable(text) and not as_json:
+        text()
+    else:
+        print_object(told, str(text), as_json=as_json)
+
+
+def targets(  # noqa: PLR0913 what every command takes
+    first: str | None,
+    second: str | None = None,
+    *,
+    more: Iterable[Reference] | None = None,
+    stack: str | None = None,
+    convention: Path | None = None,
+    image: bool = True,
+) -> Targets:
+    """What the arguments REPOSITORY and TAG name, or SOURCE, and the options beside them.
+
+    With a stack, an argument that stands alone and names none of its repositories is the tag or the
+    digest, in all of them. `image` is whether the command takes one at all.
+    """
+    known: dict[str, Reference] = {}
+    if stack is None:
+        tags = _convention(convention or os.environ.get(CONVENTION_VARIABLE))
+    else:
+        from registry.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
+
+        if convention:
+            raise typer.BadParameter("--convention does not go with --stack, which has one")
+        found = declared(stack)
+        tags = found.settings.convention
+        known = {it.name: it for it in found.repositories()}
+        if image and first is not None and second is None and _name(first) not in known:
+            first, second = None, first
+    named = [] if first is None else [_reference(first, image=image)]
+    given = image_of(second) if second is not None else None
+    inside = named[0].image if named else None
+    if given and inside and given != inside:
+        raise typer.BadParameter(
+            f"REPOSITORY names {inside}, and the next argument {given}: leave one out"
+        )
+    named += more or ()
+    if not named and not known:
+        raise typer.BadParameter("REPOSITORY is missing, or --stack for all of a stack")
+    references = [_of_stack(it, known) for it in named] or list(known.values())
+    return Targets(
+        references=references,
+        convention=tags,
+        image=given or inside,
+        many=not named or len(references) > 1,
+    )
+
+
+def _reference(text: str, *, image: bool) -> Reference:
+    return image_reference_of(text) if image else repository_of(text)
+
+
+def _name(text: str) -> str | None:
+    """The name of the repository that a text names, if it names one."""
+    try:
+        return image_reference_of(text).name
+    except typer.BadParameter:
+        return None
+
+
+def _of_stack(reference: Reference, known: dict[str, Reference]) -> Reference:
+    """Where the repository is, as its own reference says it, or else its stack."""
+    if reference.registry_id is None and (there := known.get(reference.name)):
+        return replace(reference, registry_id=there.registry_id, region=there.region)
+    return reference
+
+
+def _convention(file: Path | str | None) -> TagConvention:
+    return read(Path(file), _parsed) if file else ADR040
+
+
+def _parsed(text: str) -> TagConvention:
+    from ruamel.yaml import YAML  # noqa: PLC0415 only who has such a file waits for it
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    try:
+        written = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError) as error:
+        raise InvalidInputError(
+            [Fault(where=(), rule=f"it is no YAML ({error})", fix="write a list of stages")]
+        ) from None
+    return TagConvention(stages_in(written))
