@@ -1,6 +1,7 @@
 """The house: which room may use which, what is pure, and what a command loads."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -201,6 +202,27 @@ def test_the_pack_and_the_plugin_load_no_more_than_their_requirements(statement:
     found = loaded(statement)
     assert "pulumi" in found
     assert not found & {"boto3", "iamprover", "pydantic", "rich", "settings", "typer", "z3"}
+
+
+def test_commands_about_tags_need_three_packages_and_with_a_stack_a_fourth() -> None:
+    """As docs/commands.md says: boto3, rich and typer, and ruamel.yaml."""
+    blocked = {"iamprover", "pulumi", "pulumi_aws", "ruamel.yaml", "z3"}
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked})); import registry.cli as it; "
+    )
+    answers = []
+    for arguments in (["resolve", "app"], ["resolve", "--stack", "prod"]):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{program} it.app({arguments})"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env=os.environ | {"AWS_DEFAULT_REGION": "eu-west-2", "AWS_MAX_ATTEMPTS": "1"},
+        )
+        answers.append(done.stderr)
+    assert answers[0].startswith("app in eu-west-2: Could not connect")
+    assert "import of ruamel.yaml halted" in answers[1]
 
 
 def test_loading_pulumi_would_be_noticed() -> None:
