@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import Final
+from typing import Final, Literal
 
 Cell = str | tuple[str, str]
 """What stands in a table: a text, or a text and its style in rich's words ("bold red")."""
@@ -23,13 +23,15 @@ def print_table(
     *,
     folds: Collection[str] = (),
     right: Collection[str] = (),
+    spare: Sequence[str] = (),
 ) -> None:
     """Print a table on standard output: headings, and one line for each row.
 
     Where standard output is no terminal, that holds without exception, so that grep finds whole
     rows: nothing is folded or cut, and a line break in a cell becomes a space. On a terminal cells
-    keep their line breaks, and the columns of `folds` are folded to the terminal's width; all
-    others stay whole, however narrow it is. The columns of `right` are set to the right.
+    keep their line breaks, and the columns of `folds` are folded to the terminal's width. All
+    others stay whole, however narrow it is; where they do not fit, those of `spare` are left out,
+    one after the other. The columns of `right` are set to the right.
     """
     from rich.cells import cell_len  # noqa: PLC0415 no command but those with tables needs rich
     from rich.console import Console  # noqa: PLC0415
@@ -41,22 +43,24 @@ def print_table(
     cells = [[it if isinstance(it, tuple) else (it, "") for it in row] for row in rows]
     if not on_terminal:
         cells = [[(" ".join(text.split()), style) for text, style in row] for row in cells]
-    width = 0
+    widths = {}
     for number, heading in enumerate(headings):
         lines = [heading, *(line for row in cells for line in row[number][0].splitlines())]
         longest = max(map(cell_len, lines))
-        fold = on_terminal and heading in folds
-        width += 2 + (min(longest, _NARROWEST) if fold else longest)
-        table.add_column(
-            heading,
-            overflow="fold",
-            no_wrap=not fold,
-            justify="right" if heading in right else "left",
-        )
-    for row in cells:
-        table.add_row(*(Text(text, style) for text, style in row))
+        folded = on_terminal and heading in folds
+        widths[heading] = 2 + (min(longest, _NARROWEST) if folded else longest)
     console = Console(highlight=False)
-    console.width = max(console.width, width)
+    for heading in spare:
+        if on_terminal and sum(widths.values()) > console.width:
+            widths.pop(heading, None)
+    for heading in widths:
+        fold = on_terminal and heading in folds
+        side: Literal["left", "right"] = "right" if heading in right else "left"
+        table.add_column(heading, overflow="fold", no_wrap=not fold, justify=side)
+    for row in cells:
+        shown = zip(headings, row, strict=True)
+        table.add_row(*(Text(text, style) for name, (text, style) in shown if name in widths))
+    console.width = max(console.width, sum(widths.values()))
     console.print(table)
 
 

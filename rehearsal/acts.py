@@ -12,22 +12,22 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from policies import retention
-from policies.document import to_json
-from policies.repository_policy import repository_policy
 from policies.tag_convention import Stage, TagConvention
 from policies.tag_mutability import is_write_once
 from registry.aws import images, reference
 from registry.aws.errors import RefusedError
 from registry.aws.trail import NoTrailError
+from registry.stack.adopt import adoption
+from registry.stack.declared import DeclaredStack
+from registry.stack.state import State, differences, intended
 from registry.tags.moves import Promotion, move, promote
 from registry.tags.resolve import resolve
 from registry.tags.rollback import rollback
-from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
+from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from rehearsal.moto_fixes import TagRule
 from rehearsal.program import Update, run
 from rehearsal.tags import convention_of, way_of, written
-from settings import NAMESPACE, Account, StackSettings
+from settings import NAMESPACE, StackSettings
 from settings.stack_file import StackFile
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class _NotPlayedError(Exception):
 def perform(
     aws: EmbeddedAws,
     update: Update,
-    found: Sequence[Repository],
-    wanted: Sequence[Repository],
+    found: Sequence[State],
+    wanted: Sequence[State],
     settings: StackSettings,
 ) -> Iterator[Act]:
     """Play each act. Each is given as soon as it is over; one that does not apply says so.
@@ -90,7 +90,7 @@ def perform(
         yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
 
 
-def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
+def adopt(stack: StackFile, settings: StackSettings) -> Act:
     """A repository that exists, immutable and without policies, comes under the stack's guard.
 
     An AWS of its own has the stack's first repository in that state, with two builds. The stack's
@@ -99,17 +99,19 @@ def adopt(stack: StackFile, settings: StackSettings) -> Iterator[Act]:
     name = next(iter(settings.repositories))
     written = json.loads(stack.config[_REPOSITORIES])[name] or {}
     only = json.dumps({name: written | {"import": True}})
-    stack = replace(stack, config={**stack.config, _REPOSITORIES: only})
+    audit = f"{NAMESPACE}:audit"  # of which an adoption is no part
+    config = {key: it for key, it in stack.config.items() if key != audit}
+    stack = replace(stack, config={**config, _REPOSITORIES: only})
     with embedded_aws(stack) as aws:
-        for act in _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)]):
-            yield replace(act, by="simulated")  # the import, which is the engine's
+        [act] = _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)])
+    return replace(act, by="simulated")  # the import, which is the engine's
 
 
 _REPOSITORIES: Final = f"{NAMESPACE}:repositories"
 
 
 def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: str) -> str:
-    [wanted] = [it for it in intended(settings, aws.account, aws.default_tags) if it.name == name]
+    wanted = intended(settings, name, aws.account, aws.default_tags)
     ecr = aws.ecr_as(settings.pipeline_roles_in(aws.account)[0])
     key = {"kmsKey": wanted.kms_key} if wanted.kms_key else {}
     ecr.create_repository(
@@ -120,6 +122,14 @@ def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: st
     scene = _Scene(ecr, wanted, settings.movable_tags, convention_of(settings, name))
     scene.push_builds()
     before, before_images = next(aws.repositories()), scene.images()
+    declared = DeclaredStack(
+        name=stack.stack, account=aws.account, settings=settings, default_tags=aws.default_tags
+    )
+    told = adoption(before, declared)
+    if told.blocks or {str(it) for it in told.changes or ()} != {
+        str(it) for it in differences(before, wanted)
+    }:
+        raise _FailedError(f"{name}: adopt tells {told.to_json()}")
     run(stack, aws)
     [after] = aws.repositories()
     _compare([wanted], [after])
@@ -128,40 +138,9 @@ def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: st
     scene.move()
     return (
         f"{name}, which existed as {before.tag_mutability} without policies, is now "
-        f"{after.tag_mutability} and has both; its {len(before_images)} images are kept, and "
-        f"{settings.movable_tags[0]} moves"
+        f"{after.tag_mutability} and has both, as `registry adopt` said before; its "
+        f"{len(before_images)} images are kept, and {settings.movable_tags[0]} moves"
     )
-
-
-def intended(
-    settings: StackSettings, account: Account, default_tags: dict[str, str]
-) -> list[Repository]:
-    """Every repository as the settings ask for it."""
-    repositories = []
-    for name, it in settings.repositories.items():
-        args = settings.repository_args(name, account)
-        filters = {
-            "MUTABLE": (),
-            "MUTABLE_WITH_EXCLUSION": it.write_once_tags,
-            "IMMUTABLE_WITH_EXCLUSION": settings.movable_tags,
-        }
-        place = f"{account.partition}:ecr:{account.region}:{account.id}"
-        repositories.append(
-            Repository(
-                arn=f"arn:{place}:repository/{name}",
-                name=name,
-                tag_mutability=it.tag_mutability,
-                exclusion_filters=filters[it.tag_mutability],
-                scan_on_push=it.scan_on_push,
-                kms_key=it.kms_key or None,
-                tags=default_tags | it.tags,
-                lifecycle_policy=to_json(
-                    retention.lifecycle_policy(settings.movable_tags, args.get("retention", []))
-                ),
-                policy=to_json(repository_policy(args["access"])),
-            )
-        )
-    return repositories
 
 
 def _played(rule: TagRule, name: str, parts: Iterable[Callable[[], str | None]]) -> Iterator[Act]:
@@ -182,12 +161,16 @@ def _played(rule: TagRule, name: str, parts: Iterable[Callable[[], str | None]])
         yield Act(act=name, ok=not failures, detail=details[0], by=by)
 
 
-def _compare(wanted: Sequence[Repository], found: Sequence[Repository]) -> str:
+def _compare(wanted: Sequence[State], found: Sequence[State]) -> str:
     """What the API has, against what the settings say."""
     there, right = ({it.name: it for it in them} for them in (found, wanted))
-    for name in sorted(there.keys() | right.keys()):
-        if there.get(name) != right.get(name):
-            raise _FailedError(f"{name} is {there.get(name)}, and should be {right.get(name)}")
+    if there.keys() != right.keys():
+        raise _FailedError(f"there is {sorted(there)}, and should be {sorted(right)}")
+    for name, repository in there.items():
+        if repository.arn != right[name].arn:
+            raise _FailedError(f"{name} is {repository.arn}, and should be {right[name].arn}")
+        if differing := differences(repository, right[name]):
+            raise _FailedError(f"{name} is not as declared: {'; '.join(map(str, differing))}")
     return f"all repositories ({len(right)}) are as the settings say"
 
 
@@ -245,7 +228,7 @@ class _Scene:
     def __init__(
         self,
         ecr: "ECRClient",
-        repository: Repository,
+        repository: State,
         movable_tags: Sequence[str],
         convention: TagConvention,
     ) -> None:

@@ -7,10 +7,8 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 import boto3
@@ -21,7 +19,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 from pydantic import TypeAdapter, ValidationError
 
+from registry.stack.live import every
+from registry.stack.state import State
 from rehearsal.embedded_audit import EmbeddedAudit
+from rehearsal.embedded_resources import CALLS, Created
 from rehearsal.moto_fixes import TagRule, moto_put_right
 from settings import Account
 from settings.stack_file import StackFile, StackFileError
@@ -30,12 +31,14 @@ from settings.values import RoleArn
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
     from types_boto3_ecr.type_defs import RepositoryTypeDef
+    from types_boto3_iam import IAMClient
 
 COMPONENTS = (
     "container-images:index:ImageRepository",
     "container-images:index:PipelineRole",
     "container-images:index:TagAudit",
 )
+REPOSITORY: Final = "aws:ecr/repository:Repository"
 
 
 class NotEmbeddedError(Exception):
@@ -48,21 +51,6 @@ class ReplacementError(Exception):
 
 REFUSALS: Final = (NotEmbeddedError, ReplacementError, ClientError, BotoCoreError)
 """What a program may come up against here."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repository:
-    """A repository: the settings that the program can change."""
-
-    arn: str
-    name: str
-    tag_mutability: str
-    exclusion_filters: tuple[str, ...]
-    scan_on_push: bool
-    kms_key: str | None
-    tags: dict[str, str]
-    lifecycle_policy: str | None
-    policy: str | None
 
 
 _Answer = tuple[dict[str, Any], list[tuple[str, str]] | None]
@@ -83,10 +71,11 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         credentials = self._credentials(administrator)
         _, partition, _, _, account_id, _ = administrator.split(":", maxsplit=5)
         self.account = Account(partition=partition, id=account_id, region=self.region)
-        self._sts = session.client("sts", **credentials)
-        self._ecr = session.client("ecr", **credentials)
-        self._iam = session.client("iam", **credentials)
-        self.audit = EmbeddedAudit(session, credentials)
+        self.connect: Callable[..., Any] = cache(partial(session.client, **credentials))
+        """Gives the administrator's client of a service, in a Region or else the stack's."""
+        self._ecr: ECRClient = self.connect("ecr")
+        self._iam: IAMClient = self.connect("iam")
+        self.audit = EmbeddedAudit(self.connect)
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
@@ -105,62 +94,27 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             "aws_session_token": role["SessionToken"],
         }
 
-    def repositories(self) -> Iterator[Repository]:
+    def repositories(self) -> Iterator[State]:
         """What the API says of every repository, by name."""
-        pages = self._ecr.get_paginator("describe_repositories").paginate()
-        for it in sorted(pages.search("repositories"), key=itemgetter("repositoryName")):
-            name = it["repositoryName"]
-            tags = self._ecr.list_tags_for_resource(resourceArn=it["repositoryArn"])["tags"]
-            yield Repository(
-                arn=it["repositoryArn"],
-                name=name,
-                tag_mutability=it["imageTagMutability"],
-                exclusion_filters=tuple(
-                    one["filter"] for one in it.get("imageTagMutabilityExclusionFilters") or []
-                ),
-                scan_on_push=it["imageScanningConfiguration"]["scanOnPush"],
-                kms_key=it["encryptionConfiguration"].get("kmsKey"),
-                tags={tag["Key"]: tag["Value"] for tag in tags},
-                lifecycle_policy=self._text_or_none(
-                    self._ecr.get_lifecycle_policy, name, "lifecyclePolicyText"
-                ),
-                policy=self._text_or_none(self._ecr.get_repository_policy, name, "policyText"),
-            )
-
-    def _text_or_none(self, get: Callable[..., Any], name: str, key: str) -> str | None:
-        missing = (
-            self._ecr.exceptions.LifecyclePolicyNotFoundException,
-            self._ecr.exceptions.RepositoryPolicyNotFoundException,
-        )
-        try:
-            return cast("str", get(repositoryName=name)[key])
-        except missing:
-            return None
-
-    # --- Pulumi's side: resources and invokes, as the AWS provider would see to them --------------
+        return every(self._ecr)
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Create the resource. Returns its id and its properties."""
         if args.typ in COMPONENTS:
             return "", {}
-        creators: dict[str, Callable[[_Inputs], tuple[str, dict[str, Any]]]] = {
-            "aws:ecr/repository:Repository": self._repository,
-            "aws:ecr/lifecyclePolicy:LifecyclePolicy": self._lifecycle_policy,
-            "aws:ecr/repositoryPolicy:RepositoryPolicy": self._repository_policy,
-            "aws:iam/role:Role": self._role,
-            "aws:iam/rolePolicy:RolePolicy": self._role_policy,
-            **self.audit.creators(),
-        }
-        if args.resource_id:
-            creators = {
-                "aws:ecr/repository:Repository": partial(self._import_repository, args.resource_id)
-            }
-        if args.typ not in creators:
+        create: Callable[[_Inputs], Created]
+        if args.typ == REPOSITORY and args.resource_id:
+            create = partial(self._import_repository, args.resource_id)
+        elif args.typ == REPOSITORY:
+            create = self._repository
+        elif args.typ in CALLS and not args.resource_id:
+            create = partial(CALLS[args.typ].create, self.connect)
+        else:
             what = "import of" if args.resource_id else "there is no"
             raise NotEmbeddedError(f"{args.name}: {what} {args.typ} in the embedded AWS")
         inputs = _Inputs(args.inputs)
         try:
-            resource_id, computed = creators[args.typ](inputs)
+            resource_id, computed = create(inputs)
         except KeyError as missing:
             raise NotEmbeddedError(
                 f"{args.name}: the embedded AWS has no default for the {missing.args[0]} of "
@@ -178,7 +132,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """Answer an invoke, or say why AWS would not."""
         match args.token:
             case "aws:index/getCallerIdentity:getCallerIdentity":
-                caller = self._sts.get_caller_identity()
+                caller = self.connect("sts").get_caller_identity()
                 account_id = caller["Account"]
                 return {"id": account_id, "accountId": account_id, "arn": caller["Arn"]}, []
             case "aws:index/getRegion:getRegion":
@@ -195,10 +149,10 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             return {}, [("arn", str(error))]
         return {"id": arn, "arn": arn, "issuerArn": found["Arn"], "sessionName": session}, []
 
-    def _repository(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
+    def _repository(self, inputs: "_Inputs") -> Created:
         return self._described(self._ecr.create_repository(**self._settings(inputs))["repository"])
 
-    def _import_repository(self, import_id: str, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
+    def _import_repository(self, import_id: str, inputs: "_Inputs") -> Created:
         """As the engine does it: import, then update, in the same deployment; never replace.
 
         A rehearsal cannot see the real repository. Unless there is one of that name already, it
@@ -240,44 +194,12 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
         }
 
-    def _described(self, repository: "RepositoryTypeDef") -> tuple[str, dict[str, Any]]:
+    def _described(self, repository: "RepositoryTypeDef") -> Created:
         return repository["repositoryName"], {
             "arn": repository["repositoryArn"],
             "registryId": repository["registryId"],
             "repositoryUrl": repository["repositoryUri"],
         }
-
-    def _lifecycle_policy(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        put = self._ecr.put_lifecycle_policy(
-            repositoryName=inputs["repository"], lifecyclePolicyText=inputs["policy"]
-        )
-        return put["repositoryName"], {"registryId": put["registryId"]}
-
-    def _repository_policy(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        put = self._ecr.set_repository_policy(
-            repositoryName=inputs["repository"], policyText=inputs["policy"]
-        )
-        return put["repositoryName"], {"registryId": put["registryId"]}
-
-    def _role(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        settings: dict[str, Any] = {
-            "RoleName": inputs["name"],
-            "Path": inputs["path"],
-            "Description": inputs["description"],
-            "AssumeRolePolicyDocument": inputs["assumeRolePolicy"],
-        }
-        if boundary := inputs.get("permissionsBoundary"):
-            settings["PermissionsBoundary"] = boundary
-        role = self._iam.create_role(**settings)["Role"]
-        return role["RoleName"], {"arn": role["Arn"], "uniqueId": role["RoleId"]}
-
-    def _role_policy(self, inputs: "_Inputs") -> tuple[str, dict[str, Any]]:
-        self._iam.put_role_policy(
-            RoleName=inputs["role"],
-            PolicyName=inputs["name"],
-            PolicyDocument=inputs["policy"],
-        )
-        return f"{inputs['role']}:{inputs['name']}", {}
 
 
 class _Inputs(Mapping[str, Any]):

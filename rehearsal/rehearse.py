@@ -13,11 +13,12 @@ from pydantic.alias_generators import to_camel
 import settings
 from registry.access.proofs import Proof, Row, alike, prove, table
 from registry.lifecycle.document import rules_in
+from registry.stack.state import State, intended
 from rehearsal import program
-from rehearsal.acts import Act, adopt, intended, perform
+from rehearsal.acts import Act, adopt, perform
 from rehearsal.audit_act import audited
 from rehearsal.comment import comment
-from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, Repository, embedded_aws
+from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from rehearsal.report import Report
 from rehearsal.tags import convention_of
 from rehearsal.year import figures, history, live
@@ -104,14 +105,17 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             report.warned(rehearsal.warnings)
         if act_and_prove:
             found = _read_back(configured, report, aws)
-            wanted = intended(configured, aws.account, aws.default_tags)
+            wanted = [
+                intended(configured, name, aws.account, aws.default_tags)
+                for name in configured.repositories
+            ]
             report.heading("ADR040 acted out")
             acts = perform(aws, rehearsal.update, found, wanted, configured)
             _act(rehearsal, acts, report)
             if configured.audit.trail:
                 _act(rehearsal, [audited(aws.audit, configured, aws.account)], report)
     if act_and_prove:
-        _act(rehearsal, adopt(stack, configured), report)
+        _act(rehearsal, [adopt(stack, configured)], report)
         report.explain(rehearsal.acts)
         _prove(rehearsal, configured, found, report, aws.account)
     rehearsal.seconds = time.perf_counter() - start
@@ -137,7 +141,7 @@ def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal
     return Rehearsal(stack=stack.stack, update=update)
 
 
-def _read_back(configured: StackSettings, report: Report, aws: EmbeddedAws) -> list[Repository]:
+def _read_back(configured: StackSettings, report: Report, aws: EmbeddedAws) -> list[State]:
     found = []
     with report.progress("Reading back", len(configured.repositories)) as step:
         for repository in aws.repositories():
@@ -155,7 +159,7 @@ def _act(rehearsal: Rehearsal, acts: Iterable[Act], report: Report) -> None:
 def _prove(
     rehearsal: Rehearsal,
     configured: StackSettings,
-    found: Sequence[Repository],
+    found: Sequence[State],
     report: Report,
     account: Account,
 ) -> None:

@@ -1,6 +1,7 @@
 """The rehearsal for people: a tree, the acts as they happen, the proofs, the access table."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -16,8 +17,10 @@ from rehearsal.acts import Act
 from rehearsal.program import Resource, Update
 from rehearsal.year import Year, picture
 
-_MOST_COMPONENTS = 10
+_MOST_COMPONENTS: Final = 10
 """In the tree: nobody reads a thousand of them."""
+_MOST_CHILDREN: Final = 8
+"""That are named. Of more, there is the number of each type."""
 
 SIMULATED: Final = (
     "(simulated): ECR's exclusion filters and Pulumi's import are this project's own code; the "
@@ -65,18 +68,25 @@ class Report:
 
     def registered(self, stack: str, update: Update) -> None:
         """Everything that the program has declared."""
-        tree = branch = Tree(Text(f"Stack {stack}", style="bold"))
-        shown = 0
-        for resource in update.resources:
+        tree = Tree(Text(f"Stack {stack}", style="bold"))
+        components: list[tuple[Resource, list[Resource]]] = []
+        for it in update.resources:
             # A component comes before its children.
-            if resource.parent is None:
-                shown += 1
-                if shown <= _MOST_COMPONENTS:
-                    branch = tree.add(_line(resource))
-            elif shown <= _MOST_COMPONENTS:
-                branch.add(_line(resource))
-        if shown > _MOST_COMPONENTS:
-            tree.add(f"… and {shown - _MOST_COMPONENTS} more")
+            if it.parent is None:
+                components.append((it, []))
+            else:
+                components[-1][1].append(it)
+        for component, children in components[:_MOST_COMPONENTS]:
+            branch = tree.add(_line(component))
+            if len(children) <= _MOST_CHILDREN:
+                for it in children:
+                    branch.add(_line(it))
+            else:
+                kinds = Counter(" ".join(_marks(it)) for it in children)
+                counted = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+                branch.add(Text(counted, style="dim"))
+        if len(components) > _MOST_COMPONENTS:
+            tree.add(f"… and {len(components) - _MOST_COMPONENTS} more")
         self._console.print(tree)
 
     def acted(self, act: Act) -> None:
@@ -158,11 +168,14 @@ class Report:
 
 
 def _line(resource: Resource) -> RenderableType:
-    kind = resource.type.rpartition(":")[2]
+    return Text(f"{resource.name}  ") + Text(", ".join(_marks(resource)), style="dim")
+
+
+def _marks(resource: Resource) -> list[str]:
+    """Its type, and the options that keep it from being deleted."""
     options = {
         "protected": resource.protect,
         "retained": resource.retain_on_delete,
         "imported": resource.import_id,
     }
-    marks = [kind, *(mark for mark, holds in options.items() if holds)]
-    return Text(f"{resource.name}  ") + Text(", ".join(marks), style="dim")
+    return [resource.type.rpartition(":")[2], *(mark for mark, on in options.items() if on)]

@@ -76,6 +76,8 @@ ROOMS = {
         "registry.aws",
         "registry.interrupt",
         "registry.lifecycle",
+        "registry.stack",
+        "registry.stack.declared",
         "registry.tags",
         "registry.access",
     },

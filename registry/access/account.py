@@ -1,17 +1,17 @@
 """The roles and users of an account, with all of their policies, as IAM lists them."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
 
-from policies.fault import ABSENT, Fault, InvalidInputError
+from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
 from registry.access.policy import NO_POLICY, Policy, UnreadablePolicyError, account_in, parse
 
-COMMAND: Final = "aws iam get-account-authorization-details"
+_COMMAND: Final = "aws iam get-account-authorization-details"
+_PRINT: Final = f"print them with {_COMMAND} --output json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,19 +85,7 @@ def read_account(text: str) -> Listing:
     Raises InvalidInputError with everything that is missing: without a policy of somebody's, what
     they can do is not known.
     """
-    try:
-        written = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            [
-                Fault(
-                    where=(),
-                    rule=f"the authorization details are JSON ({error})",
-                    fix=f"print them with {COMMAND} --output json",
-                )
-            ]
-        ) from None
-    return account_of(written)
+    return account_of(parse_json(text, "listing of the account", _PRINT))
 
 
 def account_of(details: Any) -> Listing:
@@ -114,27 +102,26 @@ def account_of(details: Any) -> Listing:
                     where=tuple(it["loc"]),
                     value=ABSENT if it["type"] == "missing" else it["input"],
                     rule=f"these are no authorization details: {it['msg']}",
-                    fix=f"print them with {COMMAND} --output json",
+                    fix=_PRINT,
                 )
                 for it in error.errors()
             ]
         ) from None
-    faults = list(_missing(listing))
-    if faults:
-        raise InvalidInputError(faults)
-    policies = {
-        it.arn: one.document
+    managed = {
+        it.arn: one.policy
         for it in listing.policies
         for one in it.versions
-        if one.id == it.default
+        if one.version == it.default
     }
     groups = {it.name: it for it in listing.groups}
-    everybody: list[_Role | _User] = [*listing.roles, *listing.users]
+    if faults := list(_missing(listing, managed, groups)):
+        raise InvalidInputError(faults)
     return Listing(
         identities=tuple(
-            _identity(it, [groups[name] for name in it.groups], policies) for it in everybody
+            _identity(it, [it, *(groups[name] for name in it.group_names)], managed)
+            for it in (*listing.roles, *listing.users)
         ),
-        managed=policies,
+        managed=managed,
     )
 
 
@@ -160,63 +147,48 @@ def _parsed(document: Any) -> Policy:
 _Document = Annotated[Any, BeforeValidator(_parsed)]
 
 
-class _Written(BaseModel):
-    model_config = ConfigDict(frozen=True)
+class _Text(BaseModel):
+    """An inline policy, or a version of a managed one."""
+
+    policy: _Document = Field(validation_alias=AliasChoices("PolicyDocument", "Document"))
+    version: str = Field(default="", alias="VersionId")
 
 
-class _Inline(_Written):
-    document: _Document = Field(alias="PolicyDocument")
+class _Reference(BaseModel):
+    arn: str = Field(validation_alias=AliasChoices("PolicyArn", "PermissionsBoundaryArn"))
 
 
-class _Attached(_Written):
-    arn: str = Field(alias="PolicyArn")
+class _Holder(BaseModel):
+    """A user, a group or a role."""
 
-
-class _Boundary(_Written):
-    arn: str = Field(alias="PermissionsBoundaryArn")
-
-
-_Arn = Annotated[str, Field(alias="Arn", pattern=r"^arn:[^:]+:iam::[0-9]{12}:[a-z]+/.+$")]
-
-
-class _Group(_Written):
-    arn: _Arn
-    name: str = Field(alias="GroupName")
-    inline: tuple[_Inline, ...] = Field(default=(), alias="GroupPolicyList")
-    attached: tuple[_Attached, ...] = Field(default=(), alias="AttachedManagedPolicies")
-
-
-class _User(_Written):
-    arn: _Arn
-    inline: tuple[_Inline, ...] = Field(default=(), alias="UserPolicyList")
-    attached: tuple[_Attached, ...] = Field(default=(), alias="AttachedManagedPolicies")
-    boundary: _Boundary | None = Field(default=None, alias="PermissionsBoundary")
-    groups: tuple[str, ...] = Field(default=(), alias="GroupList")
-
-
-class _Role(_Written):
-    arn: _Arn
-    trust: _Document = Field(alias="AssumeRolePolicyDocument")
-    inline: tuple[_Inline, ...] = Field(default=(), alias="RolePolicyList")
-    attached: tuple[_Attached, ...] = Field(default=(), alias="AttachedManagedPolicies")
-    boundary: _Boundary | None = Field(default=None, alias="PermissionsBoundary")
+    arn: str = Field(alias="Arn", pattern=r"^arn:[^:]+:iam::[0-9]{12}:[a-z]+/.+$")
+    inline: tuple[_Text, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices("UserPolicyList", "GroupPolicyList", "RolePolicyList"),
+    )
+    attached: tuple[_Reference, ...] = Field(default=(), alias="AttachedManagedPolicies")
+    boundary: _Reference | None = Field(default=None, alias="PermissionsBoundary")
+    trust: Any = NO_POLICY
     profiles: tuple[Any, ...] = Field(default=(), alias="InstanceProfileList")
-    groups: tuple[str, ...] = ()
+    group_names: tuple[str, ...] = Field(default=(), alias="GroupList")
 
 
-class _Version(_Written):
-    id: str = Field(alias="VersionId")
-    document: _Document = Field(alias="Document")
+class _Group(_Holder):
+    name: str = Field(alias="GroupName")
 
 
-class _Managed(_Written):
+class _Role(_Holder):
+    trust: _Document = Field(alias="AssumeRolePolicyDocument")
+
+
+class _Managed(BaseModel):
     arn: str = Field(alias="Arn")
     default: str = Field(alias="DefaultVersionId")
-    versions: tuple[_Version, ...] = Field(default=(), alias="PolicyVersionList")
+    versions: tuple[_Text, ...] = Field(default=(), alias="PolicyVersionList")
 
 
-class _Details(_Written):
-    users: tuple[_User, ...] = Field(alias="UserDetailList")
+class _Details(BaseModel):
+    users: tuple[_Holder, ...] = Field(alias="UserDetailList")
     roles: tuple[_Role, ...] = Field(alias="RoleDetailList")
     # What these lack is found missing with whoever has it.
     groups: tuple[_Group, ...] = Field(default=(), alias="GroupDetailList")
@@ -225,48 +197,39 @@ class _Details(_Written):
     next_token: str | None = Field(default=None, alias="NextToken")
 
 
-def _missing(listing: _Details) -> Iterator[Fault]:
+def _missing(
+    listing: _Details, managed: Collection[str], groups: Collection[str]
+) -> Iterator[Fault]:
     """What is referred to and does not stand there."""
-    whole = f"print all of it with {COMMAND}, without --filter, --max-items and --no-paginate"
+    whole = f"print all of it with {_COMMAND}, without --filter, --max-items and --no-paginate"
     if listing.is_truncated or listing.next_token:
         yield Fault(
             where=("IsTruncated",), value=True, rule="this is only a part of the account", fix=whole
         )
-    known = {it.arn for it in listing.policies if any(one.id == it.default for one in it.versions)}
-    holders: dict[str, tuple[_User | _Group | _Role, ...]] = {
-        "UserDetailList": listing.users,
-        "GroupDetailList": listing.groups,
-        "RoleDetailList": listing.roles,
-    }
-    for kind, some in holders.items():
+    lists = ("UserDetailList", "GroupDetailList", "RoleDetailList")
+    for kind, some in zip(lists, (listing.users, listing.groups, listing.roles), strict=True):
         for it in some:
-            for arn in sorted({one.arn for one in it.attached} - known):
+            for arn in sorted({one.arn for one in it.attached}.difference(managed)):
                 rule = f"the policy {arn} is attached, and its text does not stand under Policies"
                 yield Fault(where=(kind, it.arn), rule=rule, fix=whole)
-    names = {it.name for it in listing.groups}
-    for user in listing.users:
-        for name in sorted(set(user.groups) - names):
-            yield Fault(
-                where=("UserDetailList", user.arn),
-                rule=f"the group {name} does not stand under GroupDetailList",
-                fix=whole,
-            )
+            for name in sorted(set(it.group_names).difference(groups)):
+                rule = f"the group {name} does not stand under GroupDetailList"
+                yield Fault(where=(kind, it.arn), rule=rule, fix=whole)
 
 
-def _identity(it: _Role | _User, groups: list[_Group], policies: Mapping[str, Policy]) -> Identity:
-    holders: tuple[_Role | _User | _Group, ...] = (it, *groups)
+def _identity(it: _Holder, holders: list[_Holder], policies: Mapping[str, Policy]) -> Identity:
+    """A role or a user; `holders` are itself and its groups."""
     managed = [one.arn for holder in holders for one in holder.attached]
-    inline = [one.document for holder in holders for one in holder.inline]
-    profiles = it.profiles if isinstance(it, _Role) else ()
+    inline = [one.policy for holder in holders for one in holder.inline]
     return Identity(
         arn=it.arn,
         policies=(*inline, *(policies[arn] for arn in managed)),
         boundary_arn=it.boundary.arn if it.boundary else None,
         boundary=policies.get(it.boundary.arn) if it.boundary else None,
-        trust=it.trust if isinstance(it, _Role) else NO_POLICY,
+        trust=it.trust,
         managed=frozenset(managed),
-        groups=frozenset(group.arn for group in groups),
+        groups=frozenset(group.arn for group in holders[1:]),
         has_inline=bool(it.inline),
         has_attached=bool(it.attached),
-        has_profile=bool(profiles),
+        has_profile=bool(it.profiles),
     )

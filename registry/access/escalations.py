@@ -47,6 +47,24 @@ _Bound = tuple[str, Policy | None]
 """A permissions boundary: its ARN, or nothing; and what it says, None for anything."""
 
 _UNBOUND: Final[_Bound] = ("", None)
+_ANY_BOUND: Final[_Bound] = (ANY, None)
+
+_CHANGES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "grant": {
+        "Role": ("PutRolePolicy", "AttachRolePolicy"),
+        "User": ("PutUserPolicy", "AttachUserPolicy"),
+        "AnyGroup": ("AddUserToGroup",),
+        "Group": ("PutGroupPolicy", "AttachGroupPolicy"),
+    },
+    "revoke": {
+        "Role": ("DeleteRolePolicy", "DetachRolePolicy"),
+        "User": ("DeleteUserPolicy", "DetachUserPolicy"),
+        "AnyGroup": (),
+        "Group": ("DeleteGroupPolicy", "DetachGroupPolicy", "RemoveUserFromGroup"),
+    },
+}
+"""IAM's calls of which any one gives a role or a user what its caller likes, or takes from it what
+denies: on itself, on any group that a user may join, on a group that it is in."""
 
 _Levels = list[dict[_Bound, Principal]]
 """Somebody with more and more permissions, each time with each boundary."""
@@ -133,8 +151,7 @@ class Escalations:
     def _into(self, it: Identity) -> Iterator[Escalation]:
         to = self.principals[it.arn]
         if not it.is_role:
-            # https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html
-            for action in ("CreateAccessKey", "CreateLoginProfile", "UpdateLoginProfile"):
+            for action in _SIGNING_IN:
                 yield Escalation(to=to, calls=(self._iam(action, it.arn),))
             return
         yield Escalation(to=to, calls=(_assuming(it, ASSUME_ROLE, it.trust),))
@@ -234,11 +251,15 @@ class Escalations:
             undenied = Policy(granted)
             levels.append({one: replace(own[one], policies=(undenied,)) for one in bounds})
             for one in bounds:
-                self.all += _each(levels[1][one], self._revocations(it), held=own[one])
+                self.all += _each(levels[1][one], self._changes("revoke", it), held=own[one])
         everything = {one: replace(own[one], policies=(EVERYTHING,)) for one in bounds}
         for one in bounds:
             for level in levels:
-                self.all += _each(everything[one], self._grants(it, one), held=level[one])
+                self.all += _each(
+                    everything[one],
+                    (*self._changes("grant", it, one), *self._rewrites(it.managed)),
+                    held=level[one],
+                )
         for before, after in permutations(bounds, 2):
             for level in (*levels, everything):
                 calls = self._rebindings(it, before, after)
@@ -263,38 +284,28 @@ class Escalations:
                         target = _Subject(arn=arn, but=others, managed=it.managed, groups=it.groups)
                         self._reshaped(renamed, bound, target)
 
-    def _grants(self, it: _Subject, bound: _Bound) -> list[Request]:
-        """Any one of these gives it what its caller likes: new text, or another policy's."""
-        if it.is_protected:
-            return self._rewrites(it.managed)
-        kind = _kind(it.arn)
-        own = [
-            self._iam(f"{verb}{kind}Policy", it.arn, *_bounded(bound), but=it.but)
-            for verb in ("Put", "Attach")
-        ]
-        if kind == "User":
-            own.append(self._iam("AddUserToGroup", f"{_iam_of(it.arn)}group/*"))
-        groups = [
-            self._iam(f"{verb}GroupPolicy", group)
-            for group in sorted(it.groups)
-            for verb in ("Put", "Attach")
-        ]
-        return [*own, *groups, *self._rewrites(it.managed)]
-
-    def _revocations(self, it: _Subject) -> list[Request]:
-        """Any one of these takes something from it that denies."""
+    def _changes(self, kind: str, it: _Subject, bound: _Bound = _ANY_BOUND) -> list[Request]:
+        """Any one of these calls changes what it may do: see _CHANGES."""
         if it.is_protected:
             return []
-        own = [
-            self._iam(f"{verb}{_kind(it.arn)}Policy", it.arn, but=it.but)
-            for verb in ("Delete", "Detach")
+        own = _kind(it.arn)
+        any_group = [f"{_iam_of(it.arn)}group/*"] if own == "User" else []
+        found = [
+            self._iam(action, it.arn, *_bounded(bound), but=it.but)
+            for action in _CHANGES[kind][own]
         ]
-        groups = [
-            self._iam(action, group)
-            for group in sorted(it.groups)
-            for action in ("DeleteGroupPolicy", "DetachGroupPolicy", "RemoveUserFromGroup")
+        for name, arns in (("AnyGroup", any_group), ("Group", sorted(it.groups))):
+            found += (self._iam(action, arn) for arn in arns for action in _CHANGES[kind][name])
+        return found
+
+    def _rewrites(self, policies: Iterable[str]) -> list[Request]:
+        """Any one of these changes what a managed policy says. AWS's own nobody can change."""
+        return [
+            self._iam(action, arn)
+            for arn in sorted(policies)
+            if ":iam::aws:policy/" not in arn
+            for action in ("CreatePolicyVersion", "SetDefaultPolicyVersion")
         ]
-        return [*own, *groups]
 
     def _rebindings(self, it: _Subject, before: _Bound, after: _Bound) -> list[Request]:
         """Any one of these gives it another permissions boundary, or none, or changes its text."""
@@ -305,15 +316,6 @@ class Escalations:
         action = f"{'Put' if after[0] else 'Delete'}{_kind(it.arn)}PermissionsBoundary"
         context = _bounded(after) if after[0] else []
         return [self._iam(action, it.arn, *context, but=it.but)]
-
-    def _rewrites(self, policies: Iterable[str]) -> list[Request]:
-        """Any one of these changes what a managed policy says. AWS's own nobody can change."""
-        return [
-            self._iam(action, arn)
-            for arn in sorted(policies)
-            if ":iam::aws:policy/" not in arn
-            for action in ("CreatePolicyVersion", "SetDefaultPolicyVersion")
-        ]
 
     # --- Making somebody --------------------------------------------------------------------------
 
@@ -329,12 +331,13 @@ class Escalations:
         states = self._reshaped(bare, _UNBOUND, it)[0]
         for bound in self._boundaries:
             create = self._iam(f"Create{_kind(it.arn)}", it.arn, *_bounded(bound), but=it.but)
-            for sign_in in _SIGNING_IN[_kind(it.arn)]:
-                keys = [self._iam(sign_in, it.arn, but=it.but)] if sign_in else []
-                then = "" if sign_in else ASSUME_ROLE
-                self.all.append(
-                    Escalation(to=states[bound], calls=(*removals, create, *keys), then=then)
-                )
+            made = (*removals, create)
+            if _kind(it.arn) == "Role":
+                # Its trust policy is its creator's.
+                self.all.append(Escalation(to=states[bound], calls=made, then=ASSUME_ROLE))
+            else:
+                keys = (self._iam(sign_in, it.arn, but=it.but) for sign_in in _SIGNING_IN[:2])
+                self.all += (Escalation(to=states[bound], calls=(*made, key)) for key in keys)
 
     def _removals(self, arn: str) -> list[Request]:
         """What it takes before a role or a user of this name can be made.
@@ -374,7 +377,7 @@ class Escalations:
             found += ((arn, self._account.managed[arn]) for arn in listed)
             if is_pattern(value):
                 # One that may be made first: it may allow everything, and have any name that fits.
-                found.append((ANY, None))
+                found.append(_ANY_BOUND)
             elif not listed:
                 found.append((value, None))
         return list(dict.fromkeys(found))
@@ -382,21 +385,16 @@ class Escalations:
     # --- Calls ------------------------------------------------------------------------------------
 
     def _iam(
-        self,
-        action: str,
-        resource: str,
-        *context: tuple[str, str],
-        but: frozenset[str] = frozenset(),
+        self, action: str, on: str, *context: tuple[str, str], but: frozenset[str] = frozenset()
     ) -> Request:
-        account = account_in(resource)
-        return self._request(account, f"iam:{action}", resource, *context, but=but)
+        return self._request(account_in(on), f"iam:{action}", on, context, but)
 
     def _request(
         self,
         account: str,
         action: str,
         resource: str,
-        *context: tuple[str, str],
+        context: tuple[tuple[str, str], ...] = (),
         but: frozenset[str] = frozenset(),
     ) -> Request:
         """A call about something of its caller's account. There is one object for each."""
@@ -415,11 +413,9 @@ _WITH_SAML: Final = "sts:AssumeRoleWithSAML"
 _WITH_WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 _WITH_FEDERATION: Final = (_WITH_WEB_IDENTITY, _WITH_SAML)
 
-_SIGNING_IN: Final[Mapping[str, tuple[str, ...]]] = {
-    "Role": ("",),  # its trust policy is its creator's
-    "User": ("CreateAccessKey", "CreateLoginProfile"),
-}
-"""What it takes to act as a role or a user that one has made."""
+_SIGNING_IN: Final = ("CreateAccessKey", "CreateLoginProfile", "UpdateLoginProfile")
+"""What it takes to act as a user; a new one has no password to change.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html"""
 
 
 def is_pinned(statement: Statement) -> bool:

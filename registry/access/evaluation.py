@@ -7,10 +7,11 @@ key may have any value and may be absent. A Deny that cannot be read with certai
 and an Allow allows. Of policies that were read to refuse, nothing is left that could be widened.
 """
 
+import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, auto
 from functools import cached_property
 from typing import Final
 
@@ -68,6 +69,18 @@ class Principal:
         """Its name for people."""
         return self.arn or self.named.partition(":")[2]
 
+    def kind(self, *others: Policy) -> Hashable:
+        """The same for principals that neither these policies nor their own tell apart."""
+        own = (*self.policies, *self.scps, self.boundary or NO_POLICY)
+        names = [it.names for it in (*own, *others)]
+        # Up to "role", "user" or "root"; a pattern is as a whole what is known of a name.
+        who: Hashable = self.arn if self.is_pattern else self.arn.partition("/")[0]
+        if any(it is None or self.arn.lower() in it or (it and self.is_pattern) for it in names):
+            who = (self.arn, self.is_not, self.named)
+        elif any(self.named in it.admitted for it in others):
+            who = (self.arn, self.named)
+        return self.account, who, self.policies, self.scps, self.boundary, self.where
+
     @cached_property
     def keys(self) -> Mapping[str, str | None]:
         """The condition keys whose value is certain, in lower case. None for absent ones.
@@ -97,8 +110,8 @@ class Principal:
             ("StringNotEquals", [it for it in self.is_not if not is_pattern(it)]),
         )
         conditions = [
-            Condition(operator, PRINCIPAL_ARN, tuple(sorted(values)))
-            for operator, values in found
+            Condition(name, PRINCIPAL_ARN, tuple(sorted(values)))
+            for name, values in found
             if values
         ]
         return (*conditions, *self.where)
@@ -148,8 +161,10 @@ def question(principal: Principal, request: Request) -> Question:
         return tuple(found)
 
     own = layer(it for one in principal.policies for it in one.about(request.action))
-    meant = _meant_by(request, principal)
-    by_name, to_all = layer(meant[0]), layer(meant[1])
+    meant: dict[_Meant | None, list[Statement]] = {it: [] for it in (*_Meant, None)}
+    for statement in request.policy.about(request.action):
+        meant[_meant(statement, principal)].append(statement)
+    by_name, to_all = layer(meant[_Meant.BY_NAME]), layer(meant[_Meant.WITH_ALL])
     if not (own or by_name or to_all) or any(it.is_certain for it in denies):
         return Question(paths=(), denies=(), where=principal.certain, resource="")
     levels = tuple(layer(it.about(request.action)) for it in principal.scps)
@@ -160,7 +175,7 @@ def question(principal: Principal, request: Request) -> Question:
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     by_policy = [(to_all, *levels), (by_name, *(limits if principal.is_role else levels))]
-    by_account = (layer(meant[2]), *levels)
+    by_account = (layer(meant[_Meant.BY_ACCOUNT]), *levels)
     if principal.arn and principal.account != request.account:
         paths = [by_own + it for it in (*by_policy, by_account)]
     else:
@@ -169,24 +184,14 @@ def question(principal: Principal, request: Request) -> Question:
     return Question.of(paths, denies, principal.certain, resource)
 
 
-class _Meant(IntEnum):
+class _Meant(Enum):
     """How a Principal element means somebody."""
 
-    BY_NAME = 0
-    WITH_ALL = 1
+    BY_NAME = auto()
+    WITH_ALL = auto()
     """As one of everybody, or by one of its sessions."""
-    BY_ACCOUNT = 2
+    BY_ACCOUNT = auto()
     """As far as its own policies allow it."""
-
-
-def _meant_by(request: Request, principal: Principal) -> tuple[list[Statement], ...]:
-    """The statements of the resource's policy that mean somebody, in the order of _Meant."""
-    found: tuple[list[Statement], ...] = ([], [], [])
-    for statement in request.policy.about(request.action):
-        meant = _meant(statement, principal)
-        if meant is not None:
-            found[meant].append(statement)
-    return found
 
 
 def _meant(statement: Statement, principal: Principal) -> _Meant | None:
@@ -292,27 +297,23 @@ def _holds(condition: Condition, keys: _Keys) -> bool | None:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
     """
-    operator, key, values = condition
+    name, key, values = condition
     if key not in keys:
         return None
     value = keys[key]
-    if operator == "Null":
+    if name == "Null":
         return any((value is None) is (it.lower() == "true") for it in values)
-    base = operator.removesuffix("IfExists")
+    base = name.removesuffix("IfExists")
     if base not in _COMPARISONS:
         return None
     if value is None:
-        return base in _NEGATED or base != operator
+        return base in _NEGATED or base != name
     wanted = [_filled_in(it, keys) for it in values]
-    is_uncertain = _is_no_arn_pattern if base.startswith("Arn") else _is_variable
-    if any(it is not None and (_is_variable(it) or is_uncertain(it)) for it in wanted):
+    of_arns = base.startswith("Arn")
+    if any(it and ("${" in it or (of_arns and _is_no_arn_pattern(it))) for it in wanted):
         return None
     compare = _COMPARISONS[base]
     return any(it is not None and compare(it, value) for it in wanted) is not (base in _NEGATED)
-
-
-def _is_variable(text: str) -> bool:
-    return "${" in text
 
 
 def _is_no_arn_pattern(text: str) -> bool:
@@ -320,17 +321,13 @@ def _is_no_arn_pattern(text: str) -> bool:
     return text != ANY and is_pattern(text) and text.count(":") < PARTS_OF_ARN
 
 
-def _is_equal(wanted: str, value: str) -> bool:
-    return wanted == value
-
-
 def _is_equal_in_any_case(wanted: str, value: str) -> bool:
     return wanted.lower() == value.lower()
 
 
 _COMPARISONS: Final[Mapping[str, Callable[[str, str], bool]]] = {
-    "StringEquals": _is_equal,
-    "StringNotEquals": _is_equal,
+    "StringEquals": operator.eq,
+    "StringNotEquals": operator.eq,
     "StringEqualsIgnoreCase": _is_equal_in_any_case,
     "StringNotEqualsIgnoreCase": _is_equal_in_any_case,
     "Bool": _is_equal_in_any_case,

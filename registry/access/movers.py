@@ -121,17 +121,15 @@ class Guarded:
     def exempted(self, action: str) -> list[str]:
         """The roles and users that its Denies of an action leave out, one by one."""
         return sorted(
-            value
-            for value in self.listed
-            if _is_exact(value)
-            and any(
-                condition.key == PRINCIPAL_ARN
-                and "Not" in condition.operator
-                and value in condition.values
+            {
+                value
                 for statement in self.policy.about(action)
-                for condition in statement.conditions
                 if not statement.allows
-            )
+                for operator, key, values in statement.conditions
+                if key == PRINCIPAL_ARN and "Not" in operator
+                for value in values
+                if _is_exact(value)
+            }
         )
 
 
@@ -198,16 +196,17 @@ def _of(arn: str, found: Findings) -> Findings:
     """The same findings, said of another repository."""
     if arn == found.repository:
         return found
-
-    def said_of(mover: Mover) -> Mover:
-        paths = {
-            ability: path and (*path[:-1], replace(path[-1], resource=arn))
-            for ability, path in mover.paths.items()
-        }
-        return replace(mover, paths=paths)
-
-    movers = tuple(said_of(it) for it in found.movers)
-    return replace(found, repository=arn, movers=movers, root=said_of(found.root))
+    root, *movers = (
+        Mover(
+            principal=mover.principal,
+            paths={
+                ability: path and (*path[:-1], replace(path[-1], resource=arn))
+                for ability, path in mover.paths.items()
+            },
+        )
+        for mover in (found.root, *found.movers)
+    )
+    return replace(found, repository=arn, movers=tuple(movers), root=root)
 
 
 def _findings(

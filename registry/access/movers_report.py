@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from rich.console import Console
@@ -54,10 +54,7 @@ def movers_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
         "proofs": [it.to_json() for it in proofs],
         "root": _mover_json(found.root),
         "missing": list(found.missing),
-        "entrances": [
-            {"role": it.role, "trusts": it.trusts, "conditions": list(it.conditions)}
-            for it in found.entrances
-        ],
+        "entrances": [asdict(it) | {"conditions": list(it.conditions)} for it in found.entrances],
         "notModelled": list(NOT_MODELLED),
     }
 
@@ -66,13 +63,7 @@ def _mover_json(mover: Mover) -> dict[str, Any]:
     return {
         "principal": mover.principal,
         **{
-            ability: {
-                "can": path is not None,
-                "steps": [
-                    {"principal": it.principal, "action": it.action, "resource": it.resource}
-                    for it in path or ()
-                ],
-            }
+            ability: {"can": path is not None, "steps": [asdict(it) for it in path or ()]}
             for ability, path in mover.paths.items()
         },
     }
@@ -133,32 +124,21 @@ def _rows(able: Iterable[Mover], account: str) -> Iterator[tuple[str, ...]]:
     """A row for each principal; of several that differ in nothing but the name, one for all."""
     alike: dict[Any, list[Mover]] = {}
     for mover in able:
-        alike.setdefault(tuple(_told(it, mover, account) for it in _VERBS), []).append(mover)
+        told = [tuple(_lines(mover.paths[it] or (), mover.principal, account)) for it in _VERBS]
+        alike.setdefault(tuple(told), []).append(mover)
     for some in alike.values():
         names = [_short(it.principal, account) for it in some]
         if len(names) > _MOST_NAMES:
             names = [f"{names[0]} and {len(names) - 1:,} others"]
         for name in names:
-            yield name, *(_how_far(some[0].paths[it]) for it in _VERBS)
-
-
-def _told(ability: str, mover: Mover, account: str) -> tuple[str, ...]:
-    """What there is to tell of somebody's ability, without the name."""
-    return tuple(_lines(mover.paths[ability] or (), mover.principal, account))
-
-
-def _how_far(path: EscalationPath | None) -> str:
-    if path is None:
-        return "-"
-    return "itself" if len(path) == 1 else f"in {len(path)}"
+            lengths = [len(some[0].paths[it] or ()) for it in _VERBS]
+            yield name, *({0: "-", 1: "itself"}.get(it, f"in {it}") for it in lengths)
 
 
 def _print_root(console: Console, root: Mover) -> None:
     can = [verb for ability, verb in _VERBS.items() if root.paths[ability]]
     through = any(len(path) > 1 for path in root.paths.values() if path)
-    said = (
-        f"can {_listing(can)}{', by way of IAM' if through else ''}" if can else "can do none of it"
-    )
+    said = f"can {_listing(can) or 'do none of it'}{', by way of IAM' if through else ''}"
     _say(console, f"The account's root {said}. Only a service control policy binds it.")
 
 
@@ -202,7 +182,7 @@ _MOST_NAMES: Final = 3
 
 
 def _listing(words: Sequence[str], last: str = "and") -> str:
-    return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _print_entrances(console: Console, entrances: Sequence[Entrance], account: str) -> None:
@@ -243,7 +223,5 @@ def _say(console: Console, text: str, *, indent: str = "", hang: int = 4) -> Non
 
 def _short(arn: str, account: str) -> str:
     """An ARN of IAM without what is the same in every line."""
-    prefix, is_own, rest = arn.partition(f":iam::{account}:")
-    if is_own and ":" not in prefix.removeprefix("arn:"):
-        return rest
-    return arn
+    prefix, _, rest = arn.partition(f":iam::{account}:")
+    return rest if rest and prefix.count(":") == 1 else arn

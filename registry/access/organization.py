@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Final
 
 from policies.fault import Fault, InvalidInputError
@@ -18,7 +19,6 @@ from registry.access.proofs import (
     Claim,
     Proof,
     alike,
-    but,
     control_policy,
     proof,
     prove,
@@ -118,21 +118,16 @@ def prove_registry(document: Mapping[str, Any], access: Access, arns: Iterable[s
     changes = [(registry, CHANGE_REGISTRY), *((it, CREATE_REPOSITORY) for it in guarded)]
     others = [it for it in ANYTHING if it not in (*CHANGE_REGISTRY, *CREATE_REPOSITORY)]
     own, administrators = access["account_id"], access["administrator_roles"]
-    anybody = [registry.all_of(own), registry.without_arn_of(own)]
+    anybody = (registry.all_of(own), registry.without_arn_of(own))
+    others_of_it = (
+        registry.all_of(own, administrators),
+        registry.without_arn_of(own, administrators),
+    )
     breaches = {
-        RegistryClaim.CHANGED: (
-            it.find(other, change)
-            for it, change in changes
-            for one in anybody
-            if (other := but(one, administrators))
-        ),
+        RegistryClaim.CHANGED: (it.allowed(others_of_it, change) for it, change in changes),
         RegistryClaim.LOCKED_OUT: (
-            it.find(it.exactly(arn), change, denied=True)
-            for arn in administrators
-            for it, change in changes
+            it.denied([it.exactly(arn)], change) for arn in administrators for it, change in changes
         ),
-        RegistryClaim.KEPT_OUT: (
-            it.find(one, others, denied=True) for it in (registry, *guarded) for one in anybody
-        ),
+        RegistryClaim.KEPT_OUT: (it.denied(anybody, others) for it in (registry, *guarded)),
     }
-    return [proof(claim, found) for claim, found in breaches.items()]
+    return [proof(claim, chain.from_iterable(found)) for claim, found in breaches.items()]

@@ -2,14 +2,14 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
 from registry.access.escalations import Escalation
 from registry.access.evaluation import Principal, Request, may
-from registry.access.policy import ANY, ASSUME_ROLE, NO_POLICY, Policy, account_in, is_pattern
+from registry.access.policy import ANY, ASSUME_ROLE, Policy, account_in, is_pattern
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class Target:
     def __init__(self, arn: str, policy: Policy, abilities: Mapping[str, Sequence[str]]) -> None:
         """`abilities` are the calls of which any one is enough, by the ability's name."""
         self.arn = arn
+        self.policy = policy
         self.abilities = {
             ability: [
                 Request(action=action, resource=arn, account=account_in(arn), policy=policy)
@@ -38,13 +39,22 @@ class Target:
             ]
             for ability, actions in abilities.items()
         }
+        self._actions: dict[Hashable, dict[str, str]] = {}
+        """By ability the action of the call, for each kind of principal."""
 
-    def call(self, principal: Principal, ability: str) -> Step | None:
-        """The call by which the principal, as it is, has the ability. None where there is none."""
-        for request in self.abilities[ability]:
-            if may(principal, request):
-                return Step(principal=principal.shown, action=request.action, resource=self.arn)
-        return None
+    def calls(self, principal: Principal) -> dict[str, Step]:
+        """By ability, the call by which the principal, as it is, has it."""
+        kind = principal.kind(self.policy)
+        if kind not in self._actions:
+            self._actions[kind] = {
+                ability: request.action
+                for ability, requests in self.abilities.items()
+                if (request := next((it for it in requests if may(principal, it)), None))
+            }
+        return {
+            ability: Step(principal=principal.shown, action=action, resource=self.arn)
+            for ability, action in self._actions[kind].items()
+        }
 
 
 class Network:
@@ -78,42 +88,33 @@ class Network:
         if not call.is_trust:
             self._by_action[call.action].append(call)
             return
-        for name in {ANY} if call.policy.is_personal else call.policy.admitted:
+        for name in {ANY} if call.policy.names != frozenset() else call.policy.admitted:
             self._by_name[name].append(call)
 
     def made_by(self, principal: Principal) -> Mapping[Request, None]:
         """The calls that a principal may make, as it is."""
         if principal not in self._made:
-            named = [
-                call
-                for name in (principal.named, ANY)
-                for call in self._by_name.get(name, ())
-                if may(principal, call)
-            ]
-            self._made[principal] = dict.fromkeys((*self._usually_made_by(principal), *named))
+            named = [*self._by_name[principal.named], *self._by_name[ANY]]
+            usual = self._usually_made_by(principal)
+            self._made[principal] = dict.fromkeys(
+                (*usual, *(it for it in named if may(principal, it)))
+            )
         return self._made[principal]
 
     def _usually_made_by(self, principal: Principal) -> list[Request]:
         """Those of the calls that go by what somebody may do, and not by who it is."""
-        policies = (*principal.policies, *principal.scps, principal.boundary or NO_POLICY)
-        alike: Any = principal
-        if not any(it.is_personal for it in policies):
-            kind = (principal.account, principal.is_role, principal.is_pattern and principal.arn)
-            alike = (kind, principal.policies, principal.scps, principal.boundary)
-        if alike not in self._usual:
-            actions = {ASSUME_ROLE: self._by_name.get(principal.account, [])} | self._by_action
-            self._usual[alike] = [
+        kind = principal.kind()
+        if kind not in self._usual:
+            actions = {ASSUME_ROLE: self._by_name[principal.account]} | self._by_action
+            self._usual[kind] = [
                 call
                 for action, calls in actions.items()
                 if (reaches := [it for one in principal.policies if (it := one.reach(action))])
                 for call in calls
-                if (call.is_trust or call.account == principal.account)
-                and (
-                    is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
-                )
-                and may(principal, call)
+                if is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
+                if (call.is_trust or call.account == principal.account) and may(principal, call)
             ]
-        return self._usual[alike]
+        return self._usual[kind]
 
     def opened_by(self, one: Principal, team: "_Team") -> Iterator[Escalation]:
         """The ways that a team can go now that this principal has joined it, and no sooner."""
@@ -155,15 +156,16 @@ class EscalationPaths:
         """`principals` are all that will be asked about."""
         self._network = network
         self._target = target
-        self._direct: dict[Principal, dict[str, Step]] = {}
         self._short: dict[Principal, dict[str, EscalationPath]] = {}
         everybody = dict.fromkeys((*principals, *network.into))
         self._able = {
-            ability: [it for it in everybody if ability in self._directly(it)]
+            ability: [it for it in everybody if ability in target.calls(it)]
             for ability in target.abilities
         }
         self._open = [ability for ability, able in self._able.items() if able]
-        self._leading = self._worthwhile(principals)
+        self._unable: dict[str, set[Principal]] = {it: set() for it in self._open}
+        """Those of whom a search has found that there is no path to the ability."""
+        self._worthwhile = self._leading_on(principals)
 
     def of(self, start: Principal) -> dict[str, EscalationPath | None]:
         """The shortest path to each ability, with its last call on the target, or else None.
@@ -172,8 +174,11 @@ class EscalationPaths:
         one is by then makes the calls.
         """
         found: dict[str, EscalationPath] = {}
-        wanted = {ability for ability, leading in self._leading.items() if start in leading}
-        worthwhile = frozenset[Principal]().union(*(self._leading[it] for it in wanted))
+        wanted = {
+            ability
+            for ability, unable in self._unable.items()
+            if start in self._worthwhile and start not in unable
+        }
         team, serial = _Team(), count()
         queue: list[tuple[int, int, Principal | str, EscalationPath]] = [
             (0, next(serial), start, ())
@@ -192,22 +197,18 @@ class EscalationPaths:
                 heapq.heappush(queue, (len(whole), next(serial), ability, whole))
             if not short.keys() >= wanted:
                 for way in self._network.opened_by(one, team):
-                    if way.to in worthwhile and way.to not in team.held:
+                    if way.to in self._worthwhile and way.to not in team.held:
                         longer = team.path(way)
                         heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
+        for ability in wanted - found.keys():
+            # Nor has whoever it could become: they become nobody else.
+            self._unable[ability] |= team.held.keys()
         return {ability: found.get(ability) for ability in self._target.abilities}
 
     def directly_of(self, principal: Principal) -> dict[str, EscalationPath | None]:
         """What the principal can do as it is, without any escalation."""
-        calls = self._directly(principal)
+        calls = self._target.calls(principal)
         return {it: (calls[it],) if it in calls else None for it in self._target.abilities}
-
-    def _directly(self, principal: Principal) -> dict[str, Step]:
-        """What the principal can do as it is."""
-        if principal not in self._direct:
-            calls = {it: self._target.call(principal, it) for it in self._target.abilities}
-            self._direct[principal] = {it: call for it, call in calls.items() if call is not None}
-        return self._direct[principal]
 
     def _shortly(self, principal: Principal) -> dict[str, EscalationPath]:
         """What it can do as it is, or as a principal that it reaches with a call or two.
@@ -217,12 +218,12 @@ class EscalationPaths:
         """
         if principal not in self._short:
             paths: dict[str, EscalationPath] = {
-                ability: (step,) for ability, step in self._directly(principal).items()
+                ability: (step,) for ability, step in self._target.calls(principal).items()
             }
             for ability in self._open:
                 if ability not in paths:
                     found = [
-                        (*steps, self._directly(to)[ability])
+                        (*steps, self._target.calls(to)[ability])
                         for to in self._able[ability]
                         for steps in self._jumps(principal, to)
                     ]
@@ -241,8 +242,8 @@ class EscalationPaths:
                 team.makers = dict.fromkeys(way.calls, principal)
                 yield team.path(way)
 
-    def _worthwhile(self, principals: Sequence[Principal]) -> dict[str, set[Principal]]:
-        """Whom it may help to be, by the ability that it may help to.
+    def _leading_on(self, principals: Sequence[Principal]) -> set[Principal]:
+        """Whom it may help to be.
 
         Found with all of the principals as one team, which can do whatever any of them can: what
         does not help that team helps none of them.
@@ -262,29 +263,15 @@ class EscalationPaths:
                 for way in self._network.opened_by(one, team):
                     ways[way.to].append(way)
                     joining.append(way.to)
-        return {
-            ability: _behind(
-                {one for one in team.held if ability in self._shortly(one)}, ways, makers
-            )
-            for ability in self._target.abilities
-        }
-
-
-def _behind(
-    goals: set[Principal],
-    ways: Mapping[Principal, Sequence[Escalation]],
-    makers: Mapping[Request, Sequence[Principal]],
-) -> set[Principal]:
-    """The goals, and whoever may make a call of a way that leads to one of them in the end."""
-    found, rest, done = set(goals), list(goals), set[Request]()
-    while rest:
-        for way in ways.get(rest.pop(), ()):
-            before = {one for call in way.calls if call not in done for one in makers[call]}
-            before |= {way.held} if way.held else set()
-            done.update(way.calls)
-            rest += before - found
-            found |= before
-    return found
+        found = {one for one in team.held if self._shortly(one)}
+        rest = list(found)
+        while rest:
+            for way in ways.pop(rest.pop(), ()):
+                before = {one for call in way.calls for one in makers.pop(call, ())}
+                before |= {way.held} if way.held else set()
+                rest += before - found
+                found |= before
+        return found
 
 
 _SHORT: Final = 2

@@ -21,7 +21,7 @@ FEDERATED: Final = "federated:"
 """Before the names of a Principal element that are no names of AWS's principals."""
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
-_NAMES: Final = (PRINCIPAL_ARN, "aws:username")
+_USER_NAME: Final = "aws:username"
 """Condition keys that say who a principal is."""
 
 
@@ -83,18 +83,26 @@ class Policy:
         return self._about[action]
 
     @cached_property
-    def is_personal(self) -> bool:
-        """Whether it may tell principals of one account apart that have the same policies.
+    def names(self) -> frozenset[str] | None:
+        """The ARNs, in lower case, of those whom it tells from others of their account.
 
-        By their names, that is. That an Allow names somebody does not count.
+        None where it may tell any two apart. Whom its Allows name exactly is in `admitted`.
         """
-        return any(
-            any(key in _NAMES or "${" in "".join(values) for _, key, values in it.conditions)
-            or "${" in "".join(it.resources)
-            or it.all_but_principals
-            or not (it.allows or it.principals in ((), ("*",)))
-            for it in self.statements
-        )
+        found = set[str]()
+        for it in self.statements:
+            found.update(
+                name for name in it.principals if not it.allows or ":assumed-role/" in name
+            )
+            for _, key, values in it.conditions:
+                found.update(values if key == PRINCIPAL_ARN else ())
+                if key == _USER_NAME or "${" in "".join(values):
+                    return None
+            if it.all_but_principals or "${" in "".join(it.resources):
+                return None
+        found.discard(ANY)
+        if any(is_pattern(it) or ":assumed-role/" in it for it in found):
+            return None
+        return frozenset(it.lower() for it in found)
 
     @cached_property
     def admitted(self) -> frozenset[str]:

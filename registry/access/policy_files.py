@@ -1,6 +1,6 @@
 """Policies in files, by themselves, as the AWS CLI prints them, or as they are planned."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,37 +52,32 @@ def read_plan(text: str) -> Plan:
 
     Raises InvalidInputError with all that keeps anybody from being held against it.
     """
-    written = parse_json(text, "plan", _PRINT_PLAN)
-    plan = written if isinstance(written, dict) else {}
-    outputs, resources = plan.get("outputs"), plan.get("resources")
-    arns = outputs.get("repositoryArns") if isinstance(outputs, dict) else None
-    missing: list[tuple[tuple[str, ...], str]] = []
-    if not isinstance(resources, list):
-        missing.append((("resources",), "a plan has a list of resources"))
-    if not (isinstance(arns, dict) and arns):
-        missing.append((_ARNS, "a plan has the ARN of each repository among its outputs"))
-    if missing or not isinstance(arns, dict) or not isinstance(resources, list):
-        fix = f"see that make rehearse ends with ok, then {_PRINT_PLAN}"
-        raise InvalidInputError([Fault(where=it, rule=rule, fix=fix) for it, rule in missing])
+    plan = _object(parse_json(text, "plan", _PRINT_PLAN))
+    arns = _object(_object(plan.get("outputs")).get("repositoryArns"))
+    resources = plan.get("resources")
+    missing = {
+        ("resources",): "" if isinstance(resources, list) else "a plan has a list of resources",
+        _ARNS: "" if arns else "a plan has the ARN of each repository among its outputs",
+    }
+    fix = f"see that make rehearse ends with ok, then {_PRINT_PLAN}"
+    faults = [Fault(where=it, rule=rule, fix=fix) for it, rule in missing.items() if rule]
+    if faults or not isinstance(resources, list):
+        raise InvalidInputError(faults)
     faults = list(_faults_in_arns(arns))
     policies: dict[str, dict[str, Any]] = {}
-    for position, it in enumerate(resources):
-        if not (isinstance(it, dict) and it.get("type") == _POLICY_TYPE):
-            continue
-        inputs = it["inputs"] if isinstance(it.get("inputs"), dict) else {}
-        name = str(inputs.get("repository"))
-        policies[name] = {}
-        try:
-            policies[name] = read_repository_policy(str(inputs.get("policy")))
-        except InvalidInputError as error:
-            faults += (it.under("resources", position, "inputs", "policy") for it in error.faults)
+    for position, it in enumerate(map(_object, resources)):
+        if it.get("type") == _POLICY_TYPE:
+            inputs = _object(it.get("inputs"))
+            name = str(inputs.get("repository"))
+            policies[name] = {}
+            try:
+                policies[name] = read_repository_policy(str(inputs.get("policy")))
+            except InvalidInputError as error:
+                where = ("resources", position, "inputs", "policy")
+                faults += (fault.under(*where) for fault in error.faults)
+    rule = "each repository of a plan has its ARN here, and a policy among the resources"
     faults += (
-        Fault(
-            where=_ARNS,
-            value=name,
-            rule="each repository of a plan has its ARN here, and a policy among the resources",
-            fix=_PRINT_PLAN,
-        )
+        Fault(where=_ARNS, value=name, rule=rule, fix=_PRINT_PLAN)
         for name in sorted(arns.keys() ^ policies.keys())
     )
     if faults:
@@ -90,6 +85,11 @@ def read_plan(text: str) -> Plan:
     return Plan(
         policies={arn: policies[name] for name, arn in arns.items()}, stack=plan.get("stack")
     )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """The value; an empty object for anything else."""
+    return value if isinstance(value, dict) else {}
 
 
 def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
@@ -100,21 +100,13 @@ def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
         except reference.InvalidReferenceError:
             found = None
         if found is None or found.registry_id is None or found.uri:
-            yield Fault(
-                where=(*_ARNS, name),
-                value=arn,
-                rule="this is the ARN of a repository",
-                fix=_PRINT_PLAN,
-            )
+            rule = "this is the ARN of a repository"
+            yield Fault(where=(*_ARNS, name), value=arn, rule=rule, fix=_PRINT_PLAN)
         else:
             places.add((found.registry_id, found.region))
     if len(places) > 1:
-        yield Fault(
-            where=_ARNS,
-            value=arns,
-            rule="a stack has one account and Region",
-            fix="ask of each by itself",
-        )
+        rule = "a stack has one account and Region"
+        yield Fault(where=_ARNS, value=arns, rule=rule, fix="ask of each by itself")
 
 
 def read_repository_policy(text: str) -> dict[str, Any]:
@@ -146,54 +138,46 @@ def read_service_control_policy(text: str) -> Policy:
 
 def _policy(document: Any, fix: str, *elements: str) -> dict[str, Any]:
     """The document, if its statements have these elements as IAM takes them."""
-    faults = list(_faults_in_policy(document, fix, elements))
-    if faults:
-        raise InvalidInputError(faults)
-    policy: dict[str, Any] = document
-    return policy
-
-
-def _faults_in_policy(document: Any, fix: str, elements: Iterable[str]) -> Iterator[Fault]:
-    statements = document.get("Statement") if isinstance(document, dict) else None
-    if not isinstance(statements, list | dict):
-        yield Fault(where=(), value=document, rule="a policy has a Statement", fix=fix)
-        return
-    for position, it in enumerate(statements if isinstance(statements, list) else [statements]):
-        statement = it if isinstance(it, dict) else {}
+    policy = _object(document)
+    written = policy.get("Statement")
+    if not isinstance(written, list | dict):
+        rule = "a policy has a Statement"
+        raise InvalidInputError([Fault(where=(), value=document, rule=rule, fix=fix)])
+    faults = []
+    for position, it in enumerate(written if isinstance(written, list) else [written]):
         for element in elements:
             is_right, rule = _ELEMENTS[element]
             # NotPrincipal and NotAction stand in the place of the others.
-            name = element if element in statement else f"Not{element}"
-            name = name if name in statement else element
-            if not is_right(statement.get(name)):
-                yield Fault(
-                    where=("Statement", position, name),
-                    value=statement.get(name, ABSENT),
-                    rule=rule,
-                    fix="write it as IAM takes it",
-                )
+            names = [name for name in (element, f"Not{element}") if name in _object(it)]
+            name, *_ = *names, element
+            value = _object(it).get(name, ABSENT)
+            if not is_right(value):
+                where = ("Statement", position, name)
+                fix = "write it as IAM takes it"
+                faults.append(Fault(where=where, value=value, rule=rule, fix=fix))
+    if faults:
+        raise InvalidInputError(faults)
+    return policy
 
 
 def _is_text(value: Any) -> bool:
     """Whether it is a text or a list of texts."""
-    return isinstance(value, str) or (
-        isinstance(value, list) and all(isinstance(it, str) for it in value)
-    )
-
-
-def _is_principal(value: Any) -> bool:
-    return value == "*" or (isinstance(value, dict) and all(map(_is_text, value.values())))
-
-
-def _is_condition(value: Any) -> bool:
-    operators = {} if value is None else value
-    return isinstance(operators, dict) and all(isinstance(it, dict) for it in operators.values())
+    return all(isinstance(it, str) for it in (value if isinstance(value, list) else [value]))
 
 
 _ELEMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "Effect": (lambda it: it in ("Allow", "Deny"), "the effect is Allow or Deny"),
-    "Principal": (_is_principal, 'the principal is "*" or an object of names'),
+    "Principal": (
+        lambda it: it == "*" or (isinstance(it, dict) and all(map(_is_text, it.values()))),
+        'the principal is "*" or an object of names',
+    ),
     "Action": (_is_text, "the actions are a text or a list of texts"),
-    "Condition": (_is_condition, "a condition is an object of objects, by its operators"),
+    "Condition": (
+        lambda it: (
+            it in (ABSENT, None)
+            or (isinstance(it, dict) and all(isinstance(keys, dict) for keys in it.values()))
+        ),
+        "a condition is an object of objects, by its operators",
+    ),
 }
 """Elements of a statement, and what they are."""

@@ -91,19 +91,16 @@ def alike(
     alike: dict[str, list[str]] = {}
     for arn, text, access in repositories:
         alike.setdefault(json.dumps([text, access]), []).append(arn)
-    groups = []
-    for key, arns in alike.items():
-        text, access = json.loads(key)
-        policy = json.loads(text) if text else {"Statement": []}
-        groups.append(
-            Repositories(
-                arns=tuple(arns),
-                policy=policy,
-                access=access,
-                resource_control_policy=resource_control_policy,
-            )
+    return [
+        Repositories(
+            arns=tuple(arns),
+            policy=json.loads(text) if text else {"Statement": []},
+            access=access,
+            resource_control_policy=resource_control_policy,
         )
-    return groups
+        for key, arns in alike.items()
+        for text, access in [json.loads(key)]
+    ]
 
 
 class Claim(StrEnum):
@@ -221,9 +218,9 @@ class Asked:
         """Roles, users and the root of an account, without these."""
         return self.caller(f"{self.iam}{account_id}:*", but=but)
 
-    def without_arn_of(self, account_id: str) -> Principal:
-        """Whoever is of an account and has no ARN of IAM's."""
-        return self.caller(ANY, account=account_id, but=[f"{self.iam}*"])
+    def without_arn_of(self, account_id: str, but: Iterable[str] = ()) -> Principal:
+        """Whoever is of an account and has no ARN of IAM's, without these."""
+        return self.caller(ANY, account=account_id, but=[f"{self.iam}*", *but])
 
     def others_of(self, account_id: str) -> Principal:
         """An account's roles and users, save those that have a line of their own in the table."""
@@ -235,26 +232,43 @@ class Asked:
         """What the ARNs of IAM begin with."""
         return f"arn:{self.access['partition']}:iam::"
 
-    def everybody(self) -> Iterator[Principal]:
-        """Whoever there is, by cases.
+    def pipeline(self) -> Iterator[Principal]:
+        """The pipeline roles: those of the repository's account without policies of their own.
+
+        To them the repository's policy alone allows what they do.
+        """
+        for caller in map(self.exactly, self.access["pipeline_roles"]):
+            is_own = caller.account == self.access["account_id"]
+            yield replace(caller, policies=()) if is_own else caller
+
+    def everybody(self, but: Iterable[str] = ()) -> Iterator[Principal]:
+        """Whoever there is, by cases, without these roles.
 
         A Principal element names exact principals, accounts or everybody. So those whom the policy
         names, the rest of their accounts and of the repository's, and all others are all there are.
         """
+        but = frozenset(but)
         named = {name for it in self.policy.statements for name in it.principals} - {ANY}
         arns = {name for name in named if name.startswith("arn:") and not name.endswith(":root")}
         accounts = {account_in(name) for name in named if name.startswith("arn:")}
         accounts |= {self.access["account_id"], *filter(str.isdigit, named)}
-        for arn in sorted(arns):
-            yield self.exactly(arn)
+        yield from map(self.exactly, sorted(arns - but))
         for account_id in sorted(accounts):
-            yield self.all_of(account_id, arns)
-            yield self.without_arn_of(account_id)
+            yield self.all_of(account_id, arns | but)
+            yield self.without_arn_of(account_id, but)
         for name in sorted(named):
             if not name.startswith("arn:") and not name.isdigit():
                 # That a service has no ARN of its own is documented nowhere.
-                yield self.caller(ANY, named=name)
-        yield self.caller(ANY, but=[f"{self.iam}{it}:*" for it in accounts])
+                yield self.caller(ANY, named=name, but=but)
+        yield self.caller(ANY, but=but.union(f"{self.iam}{it}:*" for it in accounts))
+
+    def allowed(self, callers: Iterable[Principal], *actions: Sequence[str]) -> "Breaches":
+        """Requests by each of the callers, one for an action of each of these, that are allowed."""
+        return (self.find(it, *actions) for it in callers)
+
+    def denied(self, callers: Iterable[Principal], actions: Sequence[str]) -> "Breaches":
+        """Requests by each of the callers that are denied."""
+        return (self.find(it, actions, denied=True) for it in callers)
 
     def find(
         self, caller: Principal, *actions: Sequence[str], denied: bool = False
@@ -288,14 +302,6 @@ class Asked:
 def root(account_id: str, access: Access) -> str:
     """The ARN of an account's root."""
     return f"arn:{access['partition']}:iam::{account_id}:root"
-
-
-def but(caller: Principal, arns: Iterable[str]) -> Principal | None:
-    """The caller without these. None where it is one of them."""
-    arns = frozenset(arns)
-    if caller.arn in arns:
-        return None
-    return replace(caller, is_not=caller.is_not | arns)
 
 
 def _read(groups: Iterable[Repositories]) -> tuple[list[Asked], str]:
@@ -405,11 +411,7 @@ def prove(groups: Sequence[Repositories], claims: Iterable[Claim] = Claim) -> li
     """Hold each claim, or these alone, against every repository."""
     repositories, not_modelled = _read(groups)
     return [
-        proof(
-            claim,
-            (it for one in repositories for it in _BREACHES[claim](one, one.access)),
-            not_modelled,
-        )
+        proof(claim, (it for one in repositories for it in _BREACHES[claim](one)), not_modelled)
         for claim in claims
     ]
 
@@ -420,49 +422,38 @@ def proof(claim: str, breaches: Breaches, not_modelled: str = "") -> Proof:
         found = next(filter(None, breaches), None)
     except NotModelledError as error:
         found, not_modelled = None, str(error)
-    if found:
-        return Proof(claim=claim, proved=False, counterexample=found)
-    return Proof(
-        claim=claim, proved=not not_modelled, counterexample=None, not_modelled=not_modelled
-    )
+    not_modelled = "" if found else not_modelled
+    proved = not (found or not_modelled)
+    return Proof(claim=claim, proved=proved, counterexample=found, not_modelled=not_modelled)
 
 
-def _by_others(asked: Asked, roles: Sequence[str], actions: Sequence[str]) -> Breaches:
-    for anybody in asked.everybody():
-        if other := but(anybody, roles):
-            yield asked.find(other, actions)
-
-
-def _pipeline_kept_out(asked: Asked, access: Access) -> Breaches:
-    for arn in access["pipeline_roles"]:
-        caller = asked.exactly(arn)
-        if caller.account == access["account_id"]:
-            # The repository's policy alone allows it, whatever the role's own say.
-            caller = replace(caller, policies=())
-        yield asked.find(caller, (*MAY_PULL, *PUSH), denied=True)
-
-
-def _administrators_locked_out(asked: Asked, access: Access) -> Breaches:
-    for arn in access["administrator_roles"]:
-        yield asked.find(asked.exactly(arn), ADMINISTER, denied=True)
-
-
-def _strangers_let_in(asked: Asked, access: Access) -> Breaches:
+def _strangers_let_in(asked: Asked) -> Breaches:
     """Outsiders that can make a call they are not to make: save the pipeline roles."""
+    access = asked.access
     more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
-    for anybody in asked.everybody():
-        outsider = but(anybody, access["pipeline_roles"])
-        if outsider is None or outsider.account == access["account_id"]:
+    for outsider in asked.everybody(but=access["pipeline_roles"]):
+        if outsider.account == access["account_id"]:
             continue
         yield asked.find(outsider, more_than_pull)
-        if outsider.account in access["pull_accounts"]:
-            continue
-        unlisted = []
-        if access["pull_organization"]:
-            unlisted.append(_organization(access, "StringNotEquals"))
-        if access["lambda_pull"] and outsider.named == _LAMBDA:
-            unlisted.append(_own_functions(access, "StringNotLike"))
-        yield asked.find(replace(outsider, where=tuple(unlisted)), ANYTHING)
+        if outsider.account not in access["pull_accounts"]:
+            unlisted = []
+            if access["pull_organization"]:
+                unlisted.append(_organization(access, "StringNotEquals"))
+            if access["lambda_pull"] and outsider.named == _LAMBDA:
+                unlisted.append(_own_functions(access, "StringNotLike"))
+            yield asked.find(replace(outsider, where=tuple(unlisted)), ANYTHING)
+
+
+def _listed(asked: Asked) -> Iterator[Principal]:
+    """Those of other accounts, of the organization and of Lambda that are to pull."""
+    access = asked.access
+    yield from map(asked.others_of, access["pull_accounts"])
+    if access["pull_organization"]:
+        member = asked.caller(ANY, named="a member of the organization")
+        yield replace(member, where=(_organization(access, "StringEquals"),))
+    if access["lambda_pull"]:
+        function = asked.caller(ANY, named=_LAMBDA)
+        yield replace(function, where=(_own_functions(access, "StringLike"),))
 
 
 def _organization(access: Access, operator: str) -> Condition:
@@ -477,30 +468,20 @@ def _own_functions(access: Access, operator: str) -> Condition:
     return Condition(operator, "aws:sourcearn", (f"arn:{place}:function:*",))
 
 
-def _listed_kept_out(asked: Asked, access: Access) -> Breaches:
-    listed = [asked.others_of(account_id) for account_id in access["pull_accounts"]]
-    if access["pull_organization"]:
-        member = asked.caller(ANY, named="a member of the organization")
-        listed.append(replace(member, where=(_organization(access, "StringEquals"),)))
-    if access["lambda_pull"]:
-        function = asked.caller(ANY, named=_LAMBDA)
-        listed.append(replace(function, where=(_own_functions(access, "StringLike"),)))
-    for caller in listed:
-        yield asked.find(caller, PULL, denied=True)
-
-
-_BREACHES: Final[dict[Claim, Callable[[Asked, Access], Breaches]]] = {
-    Claim.MOVED: lambda it, access: _by_others(it, access["pipeline_roles"], MOVE_TAGS),
-    Claim.ADMINISTERED: lambda it, access: _by_others(
-        it, access["administrator_roles"], ADMINISTER
+_BREACHES: Final[dict[Claim, Callable[[Asked], Breaches]]] = {
+    Claim.MOVED: lambda it: it.allowed(it.everybody(but=it.access["pipeline_roles"]), MOVE_TAGS),
+    Claim.ADMINISTERED: lambda it: it.allowed(
+        it.everybody(but=it.access["administrator_roles"]), ADMINISTER
     ),
-    Claim.BOTH: lambda it, _: (it.find(one, MOVE_TAGS, ADMINISTER) for one in it.everybody()),
-    Claim.PUSHED: _pipeline_kept_out,
-    Claim.LOCKED_OUT: _administrators_locked_out,
+    Claim.BOTH: lambda it: it.allowed(it.everybody(), MOVE_TAGS, ADMINISTER),
+    Claim.PUSHED: lambda it: it.denied(it.pipeline(), (*MAY_PULL, *PUSH)),
+    Claim.LOCKED_OUT: lambda it: it.denied(
+        map(it.exactly, it.access["administrator_roles"]), ADMINISTER
+    ),
     Claim.STRANGERS: _strangers_let_in,
-    Claim.LISTED: _listed_kept_out,
+    Claim.LISTED: lambda it: it.denied(_listed(it), PULL),
 }
-"""How each claim is broken."""
+"""How each claim is broken: by whom, with which calls, allowed or denied."""
 
 
 # --- The access table -----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What `seen` tells: a JSON object for machines, text for people."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,17 +18,7 @@ def seen_json(plan: Plan, since: datetime, denied: Sequence[Denied]) -> dict[str
     return {
         "since": iso(since),
         "repositories": list(plan.policies),
-        "denied": [
-            {
-                "principal": it.principal,
-                "session": it.session,
-                "action": it.action,
-                "repository": it.repository,
-                "times": it.times,
-                "last": iso(it.last),
-            }
-            for it in denied
-        ],
+        "denied": [asdict(it) | {"last": iso(it.last)} for it in denied],
     }
 
 

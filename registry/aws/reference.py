@@ -35,6 +35,10 @@ class InvalidReferenceError(ValueError):
     """Text that names no repository, or no image."""
 
 
+class OtherRegistryError(InvalidReferenceError):
+    """The image that is named is of no ECR repository."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """A repository as its user named it, and an image of it, if one was named with it."""
@@ -64,7 +68,7 @@ def parse(text: str) -> Reference:
     parts = _PARTS.fullmatch(text)
     place = parts["place"] if parts else text
     if not _URI.match(place) and (other := _OTHER_REGISTRY.fullmatch(place)):
-        raise InvalidReferenceError(
+        raise OtherRegistryError(
             f"{text!r} is an image of {other[1]}, and not of a private ECR repository; if a "
             "repository has this name, give its ARN"
         )

@@ -16,9 +16,12 @@ from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.command import (
     FAILED,
+    REPOSITORY_HELP,
     JsonOption,
+    argument,
     file_option,
     note,
+    option,
     print_object,
     read,
     reported,
@@ -59,11 +62,8 @@ def _moment(text: str) -> datetime:
 def expiring_command(
     repository: Annotated[
         Reference | None,
-        typer.Argument(
-            parser=repository_of,
-            metavar="REPOSITORY",
-            help="Name, ARN or URI of the repository. Not with --policy and --images.",
-            show_default=False,
+        argument(
+            repository_of, "REPOSITORY", f"{REPOSITORY_HELP}. Not with --policy and --images."
         ),
     ] = None,
     policy: Annotated[
@@ -74,12 +74,7 @@ def expiring_command(
     ] = None,
     now: Annotated[
         datetime | None,
-        typer.Option(
-            parser=_moment,
-            metavar="ISO",
-            help="With files: the time for which it is said. Default: this moment.",
-            show_default=False,
-        ),
+        option(_moment, "ISO", "With files: the time for which it is said. Default: this moment."),
     ] = None,
     in_use: Annotated[
         Path | None,
@@ -89,13 +84,12 @@ def expiring_command(
     ] = None,
     movable_tag: Annotated[
         list[str] | None,
-        typer.Option(
-            parser=tag_of,
-            metavar="TAG",
-            help="A tag that the pipeline moves; may be given several times. Default: those that "
-            "the protective rules of the policy name, and the exclusion filters of a repository "
+        option(
+            tag_of,
+            "TAG",
+            "A tag that the pipeline moves; may be given several times. Default: those that the "
+            "protective rules of the policy name, and the exclusion filters of a repository "
             "whose other tags are immutable; or else latest.",
-            show_default=False,
         ),
     ] = None,
     fail_on_loss: Annotated[

@@ -6,6 +6,14 @@ from typing import Any, Final
 
 from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
 from registry.aws.image import Image, image_of, moment
+from registry.aws.reference import (
+    InvalidReferenceError,
+    OtherRegistryError,
+    Reference,
+    digest,
+    is_tag,
+    parse,
+)
 from registry.lifecycle.document import Rule, rules_in
 
 
@@ -119,32 +127,45 @@ def _faults_in(detail: Any, before: Container[str]) -> list[Fault]:
 
 
 def read_in_use(text: str) -> list[str]:
-    """Digests and image references, one to a line or as a JSON list. Raises InvalidInputError."""
-    if not text.lstrip().startswith("["):
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    written = parse_json(
-        text, "list of images in use", "write one digest or image reference to a line"
-    )
-    if not all(isinstance(it, str) for it in written):
+    """Digests and image references, one to a line or as a JSON list, but for other registries'.
+
+    Raises InvalidInputError with everything that names no image.
+    """
+    written: Any = [line.strip() for line in text.splitlines() if line.strip()]
+    if text.lstrip().startswith("["):
+        fix = "write one digest or image reference to a line"
+        written = parse_json(text, "list of images in use", fix)
+    used: list[str] = []
+    wrong: dict[str, str] = {}
+    for it in written:
+        if not isinstance(it, str):
+            wrong[str(it)] = "write it as text"
+            continue
+        try:
+            image_in_use(it)
+        except OtherRegistryError:
+            continue
+        except InvalidReferenceError as error:
+            wrong[it] = str(error)
+        used.append(it)
+    if wrong:
         rule = "images in use are digests and image references"
         raise InvalidInputError(
-            [Fault(where=(), value=written, rule=rule, fix="write them as text")]
+            [Fault(where=(), value=it, rule=rule, fix=fix) for it, fix in wrong.items()]
         )
-    return list(written)
+    return used
 
 
-def reference(written: str) -> tuple[str, str, str]:
-    """The repository's name, the tag and the digest of `[REGISTRY/]NAME[:TAG][@DIGEST]`.
+def image_in_use(written: str) -> Reference:
+    """An image as what runs it names it. No repository is named with a digest or tag by itself.
 
-    Each is empty where it is not said; but without tag and digest, the tag is `latest`, as it is
-    for Docker. A digest by itself is taken too.
+    Raises InvalidReferenceError.
     """
-    name, _, digest = written.rpartition("@") if "@" in written else (written, "", "")
-    if not digest and name.startswith("sha256:"):
-        return "", "", name
-    path, _, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
-    registry, _, rest = path.partition("/")
-    if "." in registry or ":" in registry or registry == "localhost":
-        path = rest
-    return f"{path}/{last}" if path else last, tag or ("" if digest else "latest"), digest
+    if written.startswith("sha256:"):
+        return Reference(name="", image=digest(written))
+    try:
+        return parse(written)
+    except InvalidReferenceError:
+        if is_tag(written):
+            return Reference(name="", image=written)
+        raise

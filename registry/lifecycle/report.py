@@ -8,8 +8,9 @@ from typing import Any, Final, Literal
 
 from policies.retention import MAX_IMAGES
 from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
+from registry.aws.reference import Reference
 from registry.lifecycle.document import Rule
-from registry.lifecycle.files import Listing, reference
+from registry.lifecycle.files import Listing, image_in_use
 from registry.lifecycle.simulation import Verdict, pattern, selections, simulate
 
 Kind = Literal[
@@ -110,7 +111,7 @@ def examine(
 ) -> Report:
     """What rules do to the images of a repository. No rules are a repository without a policy.
 
-    `in_use` has digests and image references.
+    `in_use` has digests and image references. Raises InvalidReferenceError for what is neither.
     """
     verdicts = simulate(rules, listing.images, now)
     warnings = [
@@ -185,11 +186,13 @@ def _about_use(
     by_digest = {it.image.digest: it for it in verdicts}
     by_tag = {tag: it for it in verdicts for tag in it.image.tags}
     for written in sorted(set(in_use)):
-        name, tag, digest = ("", written, "") if written in by_tag else reference(written)
-        if name and listing.repository and name != listing.repository:
+        used = Reference(name="", image=written) if written in by_tag else image_in_use(written)
+        if used.name and listing.repository and used.name != listing.repository:
             continue
-        found = by_digest.get(digest) if digest else by_tag.get(tag)
-        if found is None and name and name == listing.repository:
+        # Without tag and digest, it is the tag that Docker takes.
+        image = used.image or "latest"
+        found = by_digest.get(image) or by_tag.get(image)
+        if found is None and used.name and used.name == listing.repository:
             text = f"{written} is in use, and there is no such image any more"
             yield PolicyWarning("in-use-missing", text)
         if found is not None and found.action != "keep":

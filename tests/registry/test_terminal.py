@@ -4,6 +4,7 @@ import io
 import re
 import sys
 import threading
+from collections.abc import Sequence
 
 import pytest
 from rich.status import Status
@@ -22,12 +23,14 @@ class Terminal(io.StringIO):
         return True
 
 
-def printed(monkeypatch: pytest.MonkeyPatch, out: io.StringIO, width: int) -> list[str]:
+def printed(
+    monkeypatch: pytest.MonkeyPatch, out: io.StringIO, width: int, spare: Sequence[str] = ()
+) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", out)
-    print_table(("time", "who", "what"), ROWS, folds=("who", "what"))
+    print_table(("time", "who", "what"), ROWS, folds=("who", "what"), spare=spare)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
     return [line.rstrip() for line in plain.splitlines()]
 
@@ -52,6 +55,28 @@ def test_on_a_terminal_only_the_columns_that_may_be_are_folded(
     narrowest = len(TIME) + 2 + 12 + 2 + 12 + 2
     assert max(map(len, lines)) <= max(width, narrowest)
     assert ("forms-image-pipeline" in lines[1]) is (width == 80)
+
+
+@pytest.mark.parametrize(
+    ("width", "out", "shown"),
+    [
+        (70, Terminal, ["time", "who", "what"]),
+        (45, Terminal, ["time", "what"]),
+        (10, Terminal, ["what"]),
+        (10, io.StringIO, ["time", "who", "what"]),
+    ],
+)
+def test_columns_without_room_are_left_out_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, width: int, out: type[io.StringIO], shown: list[str]
+) -> None:
+    lines = printed(monkeypatch, out(), width, spare=("who", "time"))
+    assert lines[0].split() == shown
+    assert ("developer" in "".join(lines)) is ("who" in shown)
+
+
+def test_without_rows_there_are_the_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("time", "who"), [])
+    assert capsys.readouterr().out.split() == ["time", "who"]
 
 
 def test_a_column_can_be_set_to_the_right(

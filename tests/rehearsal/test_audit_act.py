@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from rehearsal import program
 from rehearsal.acts import Act
 from rehearsal.audit_act import audited, samples
 from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
+from settings import Account
 from settings.stack_file import StackFile
 
 
@@ -33,38 +33,41 @@ def up(creating: StackFile) -> Iterator[EmbeddedAws]:
         yield aws
 
 
-def client(up: EmbeddedAws, service: str, region: str = "eu-west-2") -> Any:
-    """What an administrator calls a service with."""
-    credentials = up._credentials("arn:aws:iam::111122223333:role/break-glass")
-    connect: Any = up._session.client
-    return connect(service, region_name=region, **credentials)
-
-
-def test_it_shows_what_would_be_sent(up: EmbeddedAws, creating: StackFile) -> None:
+def test_it_shows_what_would_be_sent_and_all_is_there(up: EmbeddedAws, creating: StackFile) -> None:
     played = act(up, creating)
     assert played.ok
     assert played.detail.startswith("8 of 12 sample events alert: A tag written or an image")
     assert "PutImage on tag [latest]" in played.detail
     assert "assumed-role/developer/mary" in played.detail
     assert "error code [AccessDenied]" in played.detail
-
-
-def test_the_trail_is_there(up: EmbeddedAws) -> None:
-    [trail] = client(up, "cloudtrail").describe_trails()["trailList"]
+    [trail] = up.connect("cloudtrail").describe_trails()["trailList"]
     assert trail["IsMultiRegionTrail"]
     assert trail["LogFileValidationEnabled"]
+    s3, bucket = up.connect("s3"), trail["S3BucketName"]
+    assert s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] == "eu-west-2"
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    [expiry] = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert (expiry["Status"], expiry["Expiration"]) == ("Enabled", {"Days": 400})
+    [key, *_] = up.connect("kms").list_keys()["Keys"]
+    assert up.connect("kms").get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"]
+    [queue] = up.connect("sqs").list_queues()["QueueUrls"]
+    kept = up.connect("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+    assert kept["Attributes"]["MessageRetentionPeriod"] == str(14 * 24 * 3600)
 
 
-@pytest.mark.parametrize("kind", ["tags-1", "guard-1", "expiry-1", "unnamed", "registry"])
-def test_a_rule_that_is_off_is_noticed(up: EmbeddedAws, creating: StackFile, kind: str) -> None:
-    client(up, "events").disable_rule(Name=f"tag-audit-{kind}")
-    played = act(up, creating)
-    assert not played.ok
-    assert f"is to be told by {kind.partition('-')[0]}, and is by nobody" in played.detail
+def test_a_rule_that_is_off_is_noticed(up: EmbeddedAws, creating: StackFile) -> None:
+    events = up.connect("events")
+    for kind in ("tags-1", "guard-1", "expiry-1", "unnamed", "registry"):
+        events.disable_rule(Name=f"tag-audit-{kind}")
+        played = act(up, creating)
+        assert not played.ok
+        assert f"is to be told by {kind.partition('-')[0]}, and is by nobody" in played.detail
+        events.enable_rule(Name=f"tag-audit-{kind}")
+    assert act(up, creating).ok
 
 
 def test_so_is_one_in_the_region_of_iam(up: EmbeddedAws, creating: StackFile) -> None:
-    events = client(up, "events", "us-east-1")
+    events = up.connect("events", "us-east-1")
     for rule in events.list_rules()["Rules"]:
         events.disable_rule(Name=rule["Name"])
     assert "a new trust policy of forms-registry-deploy is to be told by roles" in (
@@ -73,12 +76,12 @@ def test_so_is_one_in_the_region_of_iam(up: EmbeddedAws, creating: StackFile) ->
 
 
 def test_one_that_tells_of_the_pipeline_is_noticed(up: EmbeddedAws, creating: StackFile) -> None:
-    client(up, "events").put_rule(
+    up.connect("events").put_rule(
         Name="tag-audit-tags-1", EventPattern='{"source": ["aws.ecr"]}', State="ENABLED"
     )
     assert not act(up, creating).ok
 
 
-def test_some_samples_are_not_told(up: EmbeddedAws, creating: StackFile) -> None:
-    configured = settings.parse(creating.config_in(settings.NAMESPACE), up.account)
-    assert {bool(it.alert) for it in samples(configured, up.account)} == {True, False}
+def test_some_samples_are_not_told(creating: StackFile, account: Account) -> None:
+    configured = settings.parse(creating.config_in(settings.NAMESPACE), account)
+    assert {bool(it.alert) for it in samples(configured, account)} == {True, False}

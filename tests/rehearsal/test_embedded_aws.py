@@ -9,7 +9,7 @@ from typing import Any
 
 import moto.ecr.models
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from policies.retention import lifecycle_policy
@@ -138,6 +138,28 @@ class TestWhatItDoesNotKnow:
     def test_an_input_that_would_have_no_effect(self, aws: EmbeddedAws) -> None:
         with pytest.raises(NotEmbeddedError, match="forceDelete of aws:ecr"):
             aws.new_resource(repository(forceDelete=True))
+
+    @pytest.mark.parametrize(
+        ("missing", "inputs"),
+        [("arn", {"deadLetterConfig": {}}), ("deadLetterConfig", {}), ("targetId", None)],
+    )
+    def test_an_input_that_is_missing(
+        self, aws: EmbeddedAws, missing: str, inputs: dict[str, Any] | None
+    ) -> None:
+        target = {
+            "rule": "a",
+            "arn": "a",
+            **({} if inputs is None else {"targetId": "a", **inputs}),
+        }
+        kind = "aws:cloudwatch/eventTarget:EventTarget"
+        with pytest.raises(NotEmbeddedError, match=f"no default for the {missing} of {kind}"):
+            aws.new_resource(MockResourceArgs(kind, "a", target))
+
+    def test_a_key_that_aws_does_not_know(self, aws: EmbeddedAws) -> None:
+        inputs = {"bucket": "logs", "rules": [{"id": "a", "status": "Enabled", "colour": "red"}]}
+        kind = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+        with pytest.raises(ParamValidationError, match="Colour"):
+            aws.new_resource(MockResourceArgs(kind, "a", inputs))
 
     def test_a_name_that_is_taken(self, aws: EmbeddedAws) -> None:
         aws.new_resource(repository())

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ REQUESTS = st.tuples(
     st.sampled_from(resources(WORLD.principals)),
     st.none() | repository_policies(),
 )
+ALLOW = {"Effect": "Allow"}
 BEYOND = ("IfExists", "Null", "IgnoreCase")
 """Operators that the solver does not know: their conditions count as met, or as not met."""
 
@@ -79,6 +81,53 @@ def test_nothing_that_is_possible_is_missed_and_nothing_else_is_found(
     written = json.dumps([policies, boundary, levels, policy])
     if not any(operator in written for operator in BEYOND):
         assert found == possible
+
+
+def unlike(policy: Document | None, resource_policy: Document) -> list[str]:
+    """Those of the account of whom the one evaluated for their kind does not say what is true."""
+    verdicts: dict[Any, bool] = {}
+    wrong = []
+    named = parse(resource_policy)
+    put = Request(
+        action="ecr:PutImage", resource=WORLD.repository, account=WORLD.account, policy=named
+    )
+    for arn in (*WORLD.principals, *STRANGERS):
+        own = (parse(policy),) if policy else ()
+        one = Principal(arn=arn, account=WORLD.account, named=arn, policies=own)
+        if verdicts.setdefault(one.kind(named), may(one, put)) != may(one, put):
+            wrong.append(arn)
+    return wrong
+
+
+STRANGERS = tuple(f"arn:aws:iam::{WORLD.account}:{it}" for it in ("role/a", "user/b", "root"))
+
+
+@given(identity_policies(), repository_policies())
+def test_those_of_a_kind_may_do_the_same(own: Document, policy: Document) -> None:
+    assert unlike(own, policy) == []
+
+
+@pytest.mark.parametrize(
+    ("principal", "condition"),
+    [
+        ({"AWS": WORLD.developer}, {}),
+        ({"AWS": f"arn:aws:sts::{WORLD.account}:assumed-role/dev/session"}, {}),
+        ("*", {"ArnEquals": {"aws:PrincipalArn": WORLD.developer}}),
+        ("*", {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/people/*"}}),
+        ("*", {"StringEquals": {"aws:username": "alice"}}),
+        ("*", {"StringEquals": {"aws:PrincipalArn": "${aws:PrincipalTag/arn}"}}),
+        ({"AWS": WORLD.root(WORLD.account)}, {}),
+    ],
+)
+@pytest.mark.parametrize("own", [None, {"Statement": [{**ALLOW, "Action": "*", "Resource": "*"}]}])
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+def test_whom_a_policy_tells_apart_is_no_kind(
+    principal: Any, condition: Document, own: Document | None, effect: str
+) -> None:
+    statement = {"Principal": principal, "Action": "ecr:*", "Condition": condition}
+    assert (
+        unlike(own, {"Version": "2012-10-17", "Statement": [statement | {"Effect": effect}]}) == []
+    )
 
 
 def level_of(policies: list[Document]) -> Policy:

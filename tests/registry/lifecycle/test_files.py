@@ -8,7 +8,7 @@ import pytest
 
 from policies.fault import InvalidInputError
 from registry.aws.image import moment
-from registry.lifecycle.files import read_images, read_in_use, read_policy, reference
+from registry.lifecycle.files import image_in_use, read_images, read_in_use, read_policy
 from tests.registry.lifecycle.documents import ANY, count, policy
 
 DETAIL: dict[str, Any] = {
@@ -168,11 +168,21 @@ def test_a_policy_that_is_no_json() -> None:
         read_policy("rules:")
 
 
+DIGEST = f"sha256:{'1' * 64}"
+URI = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/team/repo"
+
+
 @pytest.mark.parametrize(
-    "text", ["sha256:1\n\n  repo:tag  \n", '["sha256:1", "repo:tag"]', '\n ["sha256:1","repo:tag"]']
+    "text",
+    [
+        f"{DIGEST}\n\n  repo:tag  \n docker.io/library/nginx:1",
+        f'["{DIGEST}", "repo:tag", "localhost:5000/repo"]',
+        f'\n ["{DIGEST}","repo:tag"]',
+    ],
 )
 def test_images_in_use(text: str) -> None:
-    assert read_in_use(text) == ["sha256:1", "repo:tag"]
+    """Without those of other registries, where a repository may have the same name."""
+    assert read_in_use(text) == [DIGEST, "repo:tag"]
 
 
 def test_no_images_in_use() -> None:
@@ -181,7 +191,13 @@ def test_no_images_in_use() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("[1]", "images in use are digests and image references"), ("[", "in use is no JSON")],
+    [
+        ("[1]", "images in use are digests and image references; write it as text"),
+        ("[", "in use is no JSON"),
+        ("sha256:1", "'sha256:1' is a malformed digest"),
+        (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
+        ("repo:tag\nthis is no image", "'this is no image' is no repository"),
+    ],
 )
 def test_refused_images_in_use(text: str, says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
@@ -189,21 +205,15 @@ def test_refused_images_in_use(text: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "parts"),
+    ("written", "name", "image"),
     [
-        ("sha256:1", ("", "", "sha256:1")),
-        ("repo", ("repo", "latest", "")),
-        ("repo:tag", ("repo", "tag", "")),
-        ("repo@sha256:1", ("repo", "", "sha256:1")),
-        ("repo:tag@sha256:1", ("repo", "tag", "sha256:1")),
-        ("team/repo:tag", ("team/repo", "tag", "")),
-        ("localhost/repo", ("repo", "latest", "")),
-        ("localhost:5000/team/repo", ("team/repo", "latest", "")),
-        (
-            "111122223333.dkr.ecr.eu-west-2.amazonaws.com/team/repo:tag@sha256:1",
-            ("team/repo", "tag", "sha256:1"),
-        ),
+        (DIGEST, "", DIGEST),
+        ("Release_1", "", "Release_1"),
+        ("repo", "repo", None),
+        ("repo:tag", "repo", "tag"),
+        (f"{URI}:tag@{DIGEST}", "team/repo", DIGEST),
     ],
 )
-def test_references(written: str, parts: tuple[str, str, str]) -> None:
-    assert reference(written) == parts
+def test_what_names_an_image(written: str, name: str, image: str | None) -> None:
+    found = image_in_use(written)
+    assert (found.name, found.image) == (name, image)

@@ -1,20 +1,28 @@
-"""What is there, and what will become of it: the command `images`, and its table."""
+"""What is there, and what will become of it: the command `images`."""
 
 import json
+import re
+import sys
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from registry.aws.image import Image
+from registry.aws.images import Repository
+from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.lifecycle import output
+from registry.lifecycle.document import rules_in
+from registry.lifecycle.report import Report
+from registry.lifecycle.simulation import simulate
 from tests.registry.builds import ACCOUNT, NAME, REGION, build, tag
 from tests.registry.lifecycle.documents import INDEX, NOW, UNTAGGED, count, older, policy, tagged
 from tests.registry.test_cli import refused, run
+from tests.registry.test_terminal import Terminal
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -186,55 +194,21 @@ def test_an_empty_repository_has_no_table() -> None:
     assert run("images", NAME).stdout.startswith(f"{NAME}: of 0 images 0 go")
 
 
-# --- The table ------------------------------------------------------------------------------------
-
-COLUMNS = ("image", "tags", "built", "pushed", "why")
-ROWS = [
-    (
-        f"sha256:{'1' * 64}",
-        f"latest\nmerged-{'a' * 40}-1794992400\n{'long' * 32}",
-        "2026-11-18",
-        "2026-11-19",
-        "the index sha256:2 lists it",
-    ),
-    ("sha256:2", "-", "-", "2026-11-20", "rule 1 (tags latest)"),
-]
-
-
-@pytest.mark.parametrize("width", range(52, 140, 4))
-def test_within_a_width_no_date_and_no_epoch_is_split(width: int) -> None:
-    lines = list(output.table(COLUMNS, ROWS, width, fold=("tags", "why"), spare=("built",)))
-    text = "\n".join(lines)
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_terminal_has_short_lines(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Digests are brief, tags and reasons are folded, and columns that do not fit are left out."""
+    image = Image(
+        digest=f"sha256:{'1' * 64}", tags=("latest", tag("merged", "a")), pushed_at=NOW, size=1
+    )
+    report = Report(verdicts=simulate(rules_in(DOCUMENT), [image], NOW))
+    out = Terminal()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stdout", out)
+    repository = Repository(boto3.client("ecr"), Reference(name=NAME))
+    output.print_images(repository, report, judged=True)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
     assert max(map(len, lines)) <= width
-    for whole in ("sha256:11111111 ", "1794992400", "2026-11-19", "2026-11-20", "latest", "(tags"):
-        assert whole in text
-    assert ("2026-11-18" in text) is ("built" in lines[0])
-    assert text.replace("\n", "").replace(" ", "").count("long") > 20
-
-
-def test_what_is_spared_comes_back_with_the_room() -> None:
-    tables = [
-        next(
-            iter(
-                output.table(COLUMNS, ROWS, width, fold=("tags", "why"), spare=("built", "pushed"))
-            )
-        )
-        for width in (40, 60, 90)
-    ]
-    assert [heading.split() for heading in tables] == [
-        ["image", "tags", "why"],
-        ["image", "tags", "pushed", "why"],
-        list(COLUMNS),
-    ]
-    assert all(a != b for a, b in pairwise(tables))
-
-
-def test_a_terminal_has_paragraphs(
-    answer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(output, "_width", lambda: 60)
-    answer(DOCUMENT)
-    lines = run("images", NAME).stdout.splitlines()
-    assert max(map(len, lines)) <= 60
-    assert "2026-05-31" in lines[1]
-    assert lines[-1].endswith("MB are freed")
+    assert lines[1].startswith("sha256:11111111  latest ")
+    assert ("2026-06-01" in lines[1]) is (width > 60)
+    assert ("built" in lines[0]) is (width == 140)
+    assert "1 stay" in " ".join(lines[-2:])

@@ -8,11 +8,11 @@ import pytest
 
 from policies.tag_convention import ADR040
 from registry.aws.errors import RefusedError
+from registry.stack.state import State
 from registry.tags.moves import Promotion, move, promote
 from registry.tags.resolve import Resolved, resolve
 from registry.tags.rollback import Rollback, rollback
 from rehearsal import acts
-from rehearsal.embedded_aws import Repository
 from rehearsal.moto_fixes import TagRule
 from tests.registry.builds import NAME, place
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 @pytest.fixture
 def scene(ecr: "ECRClient") -> acts._Scene:
     """Two builds, and latest on the first."""
-    repository = Repository(
+    repository = State(
         arn="",
         name=NAME,
         tag_mutability="MUTABLE",
         exclusion_filters=(),
         scan_on_push=True,
+        encryption="AES256",
         kms_key=None,
         tags={},
         lifecycle_policy=None,
