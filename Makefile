@@ -30,7 +30,7 @@ endif
 .PHONY: help rehearse access test lint types bench seen movers moves new preview up drift local local-down \
   constraints clean
 
-help: ## say what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
@@ -42,13 +42,13 @@ $(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
 rehearse: $(INSTALLED) ## bring STACK up on an embedded AWS, act ADR040 out, prove who can do what
 	@$(BIN)/python -m rehearsal --stack $(STACK)
 
-access: $(INSTALLED) ## print what is proved of STACK and who can do what, in Markdown for a pull request
+access: $(INSTALLED) ## print the claims about STACK and who can do what, in Markdown for a pull request
 	@$(BIN)/python -m rehearsal --stack $(STACK) --markdown
 
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest --quiet --numprocesses 2
 
-lint: $(INSTALLED) ## check format and style, and the workflows of CI
+lint: $(INSTALLED) ## check format and style, and the CI workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/zizmor --offline --no-progress --quiet .github
@@ -58,10 +58,10 @@ lint: $(INSTALLED) ## check format and style, and the workflows of CI
 types: $(INSTALLED) ## check types
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## measure the program's time per repository
+bench: $(INSTALLED) ## measure the program, a move, the lifecycle simulation and movers
 	@$(BIN)/python -m benchmarks
 
-seen: $(INSTALLED) ## with an AWS account: who would be denied what they have done so far, by CloudTrail
+seen: $(INSTALLED) ## with an AWS account: list who would be denied what they did in the last 90 days
 	@$(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json \
 	  | $(BIN)/python -m registry seen --plan -
 
@@ -74,22 +74,22 @@ movers: $(INSTALLED) ## with an AWS account: fail if anybody but the pipeline ro
 moves: $(INSTALLED) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
 	@$(BIN)/python -m registry moves --stack $(STACK) --since $(SINCE) --fail-on-unexpected
 
-new: ## copy the starter's settings to a stack of your own, STACK
+new: ## copy Pulumi.starter.yaml to Pulumi.STACK.yaml
 	@if [ -e Pulumi.$(STACK).yaml ]; then \
 	  echo "Pulumi.$(STACK).yaml exists; name a new stack: make new STACK=name" >&2; exit 1; fi
 	@cp Pulumi.starter.yaml Pulumi.$(STACK).yaml
 	@echo "Pulumi.$(STACK).yaml is yours to edit; then make rehearse STACK=$(STACK)"
 
-preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: what an update of STACK would do
+preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: show what an update of STACK would do
 	pulumi preview --refresh --diff $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
 
 up: $(INSTALLED) ## with the Pulumi CLI and an AWS account: update STACK (CI=true asks nothing)
 	pulumi up --refresh $(YES) $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
 
-drift: $(INSTALLED) ## with the Pulumi CLI and an AWS account: fail if AWS is not as STACK declares
+drift: $(INSTALLED) ## with the Pulumi CLI and an AWS account: fail if AWS differs from STACK
 	pulumi preview --refresh --diff --expect-no-changes $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
 
-local: $(INSTALLED) local-down ## with the Pulumi CLI: bring the stack local up on moto's server, and move a tag
+local: $(INSTALLED) local-down ## with the Pulumi CLI: update the stack local on moto's server, and move a tag
 	@mkdir -p $(LOCAL)
 	@MOTO_ACCOUNT_ID=111122223333 nohup $(BIN)/moto_server --port 5005 > $(LOCAL)/moto.log 2>&1 \
 	  & echo $$! > $(LOCAL)/moto.pid
@@ -102,17 +102,17 @@ local: $(INSTALLED) local-down ## with the Pulumi CLI: bring the stack local up 
 	$(BIN)/python -m registry resolve app
 	@echo "It runs until make local-down. Meanwhile: make preview STACK=local, make drift STACK=local"
 
-local-down: ## stop the local cloud and remove all of it
+local-down: ## stop moto's server and remove the stack local
 	@if [ -f $(LOCAL)/moto.pid ]; then kill "$$(cat $(LOCAL)/moto.pid)" 2> /dev/null || true; fi
 	@rm -rf $(LOCAL)
 
-constraints: ## resolve all dependencies anew
+constraints: ## resolve all dependencies again
 	@$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	@: > constraints.txt # requirements.txt names it: the old pins would bind the new ones
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header \
 	  --output-file constraints.txt requirements-dev.txt
 
-clean: local-down ## remove what was set up and cached
+clean: local-down ## remove .venv and the caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,8 @@
 """The house: which room may use which, what is pure, and what a command loads."""
 
 import ast
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -205,6 +207,27 @@ def test_the_pack_and_the_plugin_load_no_more_than_their_requirements(statement:
     assert not found & {"boto3", "iamprover", "pydantic", "rich", "settings", "typer", "z3"}
 
 
+def test_commands_about_tags_need_three_packages_and_with_a_stack_a_fourth() -> None:
+    """As docs/commands.md says: boto3, rich and typer, and ruamel.yaml."""
+    blocked = {"iamprover", "pulumi", "pulumi_aws", "ruamel.yaml", "z3"}
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked})); import registry.cli as it; "
+    )
+    answers = []
+    for arguments in (["resolve", "app"], ["resolve", "--stack", "prod"]):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{program} it.app({arguments})"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env=os.environ | {"AWS_DEFAULT_REGION": "eu-west-2", "AWS_MAX_ATTEMPTS": "1"},
+        )
+        answers.append(done.stderr)
+    assert answers[0].startswith("app in eu-west-2: Could not connect")
+    assert "import of ruamel.yaml halted" in answers[1]
+
+
 def test_loading_pulumi_would_be_noticed() -> None:
     assert "pulumi" in loaded("import components.image_repository")
 
@@ -217,3 +240,38 @@ def test_reading_settings_needs_neither_pulumi_nor_boto3_nor_the_solver() -> Non
 
 def test_help_needs_neither_boto3_nor_the_solver() -> None:
     assert not loaded("import registry.cli") & {"boto3", "pulumi", "z3", "iamprover"}
+
+
+def drawn(text: str) -> Iterator[tuple[str, str]]:
+    """The arrows of the map in CONTRIBUTING.md."""
+    [diagram] = re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)
+    for left, right in re.findall(r"^ *(\S+) --> (.+)$", diagram, re.MULTILINE):
+        yield from ((left, it.strip()) for it in right.split("&"))
+
+
+def strangers(text: str) -> list[str]:
+    """Arrows that may not be, and permitted imports of folders to which no arrows lead."""
+    arrows = set(drawn(text))
+    reached = {room: {it for it in ROOMS if it == room} for room in ROOMS}
+    for _ in ROOMS:
+        for left, right in arrows:
+            reached[left] |= reached[right]
+    folders = {it for arrow in arrows for it in arrow}
+    missing = {
+        (room, other)
+        for room in folders
+        for other in ROOMS[room] & folders
+        if other not in reached[room]
+    }
+    extra = {(left, right) for left, right in arrows if right not in ROOMS[left]}
+    return sorted(f"{left} --> {right}" for left, right in missing | extra)
+
+
+def test_the_map_is_the_direction_of_imports() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert strangers(text) == []
+    folders = {it for arrow in drawn(text) for it in arrow}
+    shared = {"registry.command", "registry.interrupt", "registry.terminal"}
+    assert folders == ROOMS.keys() - shared - {"registry.__main__", "registry.cli"}
+    wrong = text.replace("plugin --> components", "policies --> plugin")
+    assert strangers(wrong) == ["plugin --> components", "policies --> plugin"]

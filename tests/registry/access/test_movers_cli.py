@@ -1,7 +1,6 @@
 """The command `movers`: from files without AWS, and from a live account."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from tests.registry.access.accounts import (
     role,
     trust,
 )
-from tests.test_readme import README
+from tests.registry.test_samples import assert_shown
 
 ADMIN = role("admin", allow("ecr:*", "iam:*"))
 DEVELOPER = role("developer", allow("iam:UpdateAssumeRolePolicy", on=PIPELINE))
@@ -222,8 +221,7 @@ class TestFromFiles:
         assert f"No roles and users of account {ACCOUNT} were given" in said
 
 
-def test_the_readme_shows_it(file: Callable[[Any], str]) -> None:
-    """Line by line, in order; … stands for lines left out."""
+def test_the_docs_show_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pipeline = f"{IAM}role/pipeline/forms-image-pipeline"
     administrators = [f"{IAM}role/platform/forms-registry-deploy", f"{IAM}role/break-glass"]
     the_guard = repository_policy(
@@ -236,17 +234,10 @@ def test_the_readme_shows_it(file: Callable[[Any], str]) -> None:
         role("team/developer", allow("ecr:*", "codebuild:StartBuild")),
         *(role(f"app/{number}", allow("ecr:*", "s3:*")) for number in range(40)),
     )
-    result = run(
-        "movers",
-        *("--repository-arn", REPOSITORY.replace("app", "forms-admin-deploy")),
-        *("--repository-policy", file(the_guard)),
-        *("--authorization-details", file(account)),
-    )
-    real = iter([line.rstrip() for line in result.stdout.splitlines()])
-    [shown] = re.findall(r"registry movers forms-admin-deploy\n(.*?)```", README, re.DOTALL)
-    for line in shown.splitlines():
-        if line != "…":
-            assert line in real, line
+    monkeypatch.chdir(tmp_path)
+    Path("policy.json").write_text(json.dumps(the_guard))
+    Path("account.json").write_text(json.dumps(account))
+    assert_shown(monkeypatch, "movers")
 
 
 class TestOnly:

@@ -21,7 +21,7 @@ from tests.registry.aws.test_trail import page
 from tests.registry.builds import NAME, REGION
 from tests.registry.events import event, expiry, identity
 from tests.registry.test_cli import done, refused, run
-from tests.test_readme import README
+from tests.registry.test_samples import assert_shown
 
 ACCOUNT = "111122223333"
 IAM = f"arn:aws:iam::{ACCOUNT}:"
@@ -300,12 +300,12 @@ def test_the_production_stack(
     }
 
 
-def test_the_readme_shows_what_people_are_told(plan: str, trail: Callable[..., list[str]]) -> None:
+def test_the_docs_show_what_people_are_told(
+    monkeypatch: pytest.MonkeyPatch, plan: str, trail: Callable[..., list[str]]
+) -> None:
+    monkeypatch.chdir(Path(plan).parent)
     trail(*ninety_days())
-    result = run("seen", "--plan", plan)
-    assert (result.exit_code, result.stderr) == (0, "")
-    lines = [line.rstrip() for line in result.stdout.splitlines()]
-    assert "\n".join(lines) in "\n".join(line.strip() for line in README.splitlines())
+    assert_shown(monkeypatch, "seen")
 
 
 def test_nobody_would_be_denied(plan: str, trail: Callable[..., list[str]]) -> None:

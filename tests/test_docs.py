@@ -1,0 +1,142 @@
+"""README.md, CONTRIBUTING.md and docs/ promise nothing that is not so."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from typer.main import get_command
+
+from policies.tag_convention import ADR040
+from registry.cli import app
+from settings import StackSettings
+from settings.model import as_written
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MAX_README_LINES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A command in a page, and what the page says that it prints. … stands for lines left out."""
+
+    command: str
+    shown: tuple[str, ...]
+
+
+def samples(file: Path) -> list[Sample]:
+    """The commands in the console blocks of a page."""
+    found = []
+    for block in re.findall(
+        r"^ *```console\n(.*?)^ *```$", file.read_text(), re.DOTALL | re.MULTILINE
+    ):
+        for text in re.split(r"^ *\$ ", block.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
+            command, *shown = (line.strip() for line in text.splitlines())
+            found.append(Sample(command=" ".join(command.split()), shown=tuple(shown)))
+    return found
+
+
+def differences(sample: Sample, printed: str) -> list[str]:
+    """The lines that are shown and not printed, or printed and not shown, save for …."""
+    real = [line.strip() for line in printed.splitlines()]
+    pattern = [".*" if it == "…" else re.escape(f"{it}\n") for it in sample.shown]
+    if re.fullmatch("".join(pattern), "".join(f"{it}\n" for it in real), re.DOTALL):
+        return []
+    return [it for it in sample.shown if it not in {*real, "…"}] or ["lines are missing"]
+
+
+def test_a_sample_that_is_not_real_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```console\n$ one \\\n    --two\n  a\n…\nd\n$ three\n```\n")
+    one, three = samples(page)
+    assert (one.command, three) == ("one --two", Sample(command="three", shown=()))
+    assert differences(one, "  a\nb\nc\nd\n") == []
+    assert differences(one, "a\nb\n") == ["d"]
+    assert differences(one, "a\nd\nlast\n") == ["lines are missing"]
+    assert differences(three, "") == []
+    assert differences(three, "printed\n") == ["lines are missing"]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= MAX_README_LINES
+
+
+def test_the_readmes_samples_are_those_of_the_pages() -> None:
+    """tests/registry holds the pages' to what is printed."""
+    held = [it for page in ("commands", "lifecycle") for it in samples(ROOT / f"docs/{page}.md")]
+    of_commands = [it for it in samples(ROOT / "README.md") if "-m registry" in it.command]
+    assert of_commands
+    for it in of_commands:
+        assert any(
+            it.command == one.command and not differences(it, "\n".join(one.shown)) for one in held
+        ), it.command
+
+
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", README, re.MULTILINE))
+    for field in StackSettings.model_fields.values():
+        assert field.alias is not None
+        shown = rows[field.alias].strip("`")
+        if field.is_required():
+            assert shown == "required"
+        elif field.default == ADR040.to_data():
+            assert shown == "ADR040's"
+        else:
+            assert YAML(typ="safe", pure=True).load(shown) == as_written(field.default)
+
+
+def test_every_command_of_the_registry_is_in_the_table_and_on_a_page() -> None:
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+    assert len(commands) > 9
+    listed = re.findall(
+        r"^\| \[`([\w-]+)`\]\((docs/[\w-]+\.md)#([\w-]+)\) \|", README, re.MULTILINE
+    )
+    assert {name for name, _, _ in listed} == commands
+    for name, page, anchor in listed:
+        assert anchor in anchors(ROOT / page)
+        assert f"registry {name} " in (ROOT / page).read_text(), f"{page} has no sample of {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda it: it.name)
+def test_every_command_of_make_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    assert set(re.findall(r"[`$] ?make ([a-z-]+)", page.read_text())) <= targets
+
+
+def test_every_target_of_make_says_what_it_does_and_is_in_the_readme() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    described = set(re.findall(r"^([a-z-]+):.*## \w", MAKEFILE, re.MULTILINE))
+    assert described == targets
+    assert set(re.findall(r"`make ([a-z-]+)", README)) == targets - {"help"}
+
+
+def test_ci_runs_exactly_what_the_readme_names() -> None:
+    steps = re.findall(r"^make (\w+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert steps == ["lint", "types", "test", "rehearse"]
+    assert "`.ci/run` is lint, types, test and rehearse." in README
+
+
+def anchors(file: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", it.lower()).replace(" ", "-") for it in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda it: it.name)
+def test_every_place_that_is_linked_exists(page: Path) -> None:
+    for link in re.findall(r"\]\(((?!http)[^)]+)\)", page.read_text()):
+        name, _, anchor = link.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), link
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), link
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name}" in index, page.name
