@@ -1,5 +1,6 @@
 """What all tests share: no way to a real AWS, and the stack that they are about."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from settings import Account
 from settings.stack_file import StackFile, read
 
 ROOT = Path(__file__).parents[1]
+
+# What the SDKs load lives as long as the tests: to walk through it time and again frees nothing.
+gc.set_threshold(1_000_000, 50, 50)
 
 # The same examples in every run, however slow the machine, and nothing kept between runs. With
 # HYPOTHESIS_PROFILE=nightly more of them, and others each time.

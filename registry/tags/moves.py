@@ -227,8 +227,8 @@ def _refuse_older(
     if compared < 0:
         one, other = (_age(repository, it, by) for it in (image, current))
         raise RefusedError(
-            f"{image.digest} in {repository} {one}, before the image that {tag} is on ({other}, "
-            f"{current.digest}); {anyway}, and rollback goes back"
+            f"{image.digest} in {repository} {one}, before the image that {tag} is on, which "
+            f"{other} ({current.digest}); {anyway}, and rollback goes back"
         )
     return by
 
