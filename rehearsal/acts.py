@@ -20,6 +20,7 @@ from registry.aws.trail import NoTrailError
 from registry.stack.adopt import adoption
 from registry.stack.declared import DeclaredStack
 from registry.stack.state import State, differences, intended
+from registry.stack.verify import verify
 from registry.tags.moves import Promotion, move, promote
 from registry.tags.resolve import resolve
 from registry.tags.rollback import rollback
@@ -88,6 +89,18 @@ def perform(
     ]
     for name, act in _ACTS.items():
         yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
+
+
+def verified(stack: StackFile, settings: StackSettings, aws: EmbeddedAws) -> Act:
+    """`registry verify` finds one of the repositories as the stack declares it, and guarded."""
+    declared = DeclaredStack(
+        name=stack.stack, account=aws.account, settings=settings, default_tags=aws.default_tags
+    )
+    [it] = verify([next(aws.repositories())], declared, {})
+    faults = [proof.claim for proof in it.proofs if not proof.proved]
+    faults += map(str, it.differences)
+    told = f"{it.found.name}: {len(it.proofs)} claims are proved, and nothing differs"
+    return Act(act="verify", ok=it.ok, detail="; ".join(faults) or told, by="moto")
 
 
 def adopt(stack: StackFile, settings: StackSettings) -> Act:

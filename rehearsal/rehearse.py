@@ -15,7 +15,7 @@ from registry.access.proofs import Proof, Row, alike, prove, table
 from registry.lifecycle.document import rules_in
 from registry.stack.state import State, intended
 from rehearsal import program
-from rehearsal.acts import Act, adopt, perform
+from rehearsal.acts import Act, adopt, perform, verified
 from rehearsal.audit_act import audited
 from rehearsal.comment import comment
 from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
@@ -112,6 +112,7 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             report.heading("ADR040 acted out")
             acts = perform(aws, rehearsal.update, found, wanted, configured)
             _act(rehearsal, acts, report)
+            _act(rehearsal, [verified(stack, configured, aws)], report)
             if configured.audit.trail:
                 _act(rehearsal, [audited(aws.audit, configured, aws.account)], report)
     if act_and_prove:

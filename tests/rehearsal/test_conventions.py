@@ -41,7 +41,7 @@ def test_an_example_is_rehearsed_to_the_end_with_all_acts(
 ) -> None:
     it = examples[name]
     assert it.rehearsal.ok, it.text
-    assert [act.act for act in it.rehearsal.acts] == [*ALL, "adopt"]
+    assert [act.act for act in it.rehearsal.acts] == [*ALL, "verify", "adopt"]
     unplayed = [act.act for act in it.rehearsal.acts if act.detail.startswith("not played: ")]
     assert unplayed == (["overwrite-other-tag"] if name == "hashes" else [])
     assert it.json["year"]["claims"]
