@@ -73,6 +73,10 @@ def tracked(steps: Sequence[str], what: str) -> Iterable[str]:
     return track(steps, what, console=console, transient=True, disable=not console.is_terminal)
 
 
+PATIENCE: Final = 2.0
+"""Seconds before a command says that it is still reading CloudTrail."""
+
+
 @contextmanager
 def working(what: str, after: float = 0.0) -> Iterator[None]:
     """A sign on standard error that work goes on, `after` so many seconds, on a terminal only."""

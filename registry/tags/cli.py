@@ -44,7 +44,7 @@ from registry.targets import (
     Told,
     targets,
 )
-from registry.terminal import working
+from registry.terminal import PATIENCE, working
 
 app = typer.Typer()
 
@@ -370,10 +370,6 @@ def _expires(repository: Repository, found: Resolved) -> dict[str, Any]:
     return {"expires": {"rule": going.rule}}
 
 
-_PATIENCE = 2.0
-"""Seconds before a command says that it still reads CloudTrail."""
-
-
 def _records(
     aws: Aws, account: str, repository: Reference, events: Sequence[str], since: datetime
 ) -> list[Record]:
@@ -381,7 +377,7 @@ def _records(
     holder = repository.registry_id or account
     trail = trail_of(aws, account, holder)
     try:
-        with working("Reading CloudTrail", after=_PATIENCE):
+        with working("Reading CloudTrail", after=PATIENCE):
             return trail.records(aws.repository_arn(repository.name, holder), events, since)
     except (ClientError, BotoCoreError) as error:
         raise NoTrailError(explain(error, str(repository))) from None

@@ -31,12 +31,9 @@ from registry.command import (
 from registry.tags import stack_moves, stack_moves_output
 from registry.tags.history import pipeline_roles
 from registry.tags.stack_moves import Expected
-from registry.terminal import working
+from registry.terminal import PATIENCE, working
 
 app = typer.Typer()
-
-_PATIENCE: Final = 2.0
-"""Seconds before it says that it still reads CloudTrail."""
 
 
 @app.command(name="moves")
@@ -113,7 +110,7 @@ def moves_command(
             aws.repository_arn(it.name, account): (it.name, expected or _guarded(aws, it))
             for it in references
         }
-        with working("Reading CloudTrail", after=_PATIENCE):
+        with working("Reading CloudTrail", after=PATIENCE):
             records = trails[0].records_of_all(list(asked), stack_moves.EVENTS, start)
     # Whoever is the pipeline in one of them alone may have tried another.
     everywhere = frozenset.intersection(*(its.pipeline_roles for _, its in asked.values()))
