@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from botocore.exceptions import ClientError
 
+from registry.aws import reference
 from registry.aws.errors import RefusedError, explain, is_denied
 from registry.aws.image import Image, moment
 from registry.aws.images import Repository
@@ -17,17 +17,14 @@ from registry.aws.session import Aws
 from registry.command import (
     FAILED,
     REPOSITORY_HELP,
-    JsonOption,
-    argument,
     file_option,
+    json_option,
     note,
-    option,
     print_object,
     read,
     reported,
     repository_of,
     say,
-    tag_of,
 )
 from registry.lifecycle import output
 from registry.lifecycle.document import Rule
@@ -36,73 +33,68 @@ from registry.lifecycle.live import aws_preview as preview_of
 from registry.lifecycle.live import differences, live_listing, live_movable_tags, live_rules
 from registry.lifecycle.report import Report, examine, movable_tags_of
 from registry.lifecycle.simulation import simulate
-from registry.targets import (
-    ConventionOption,
-    MoreOption,
-    RepositoryArgument,
-    StackOption,
-    Told,
-    targets,
-)
+from registry.targets import Targets, Told, takes_targets
 from registry.terminal import working
 
-app = typer.Typer()
+app = click.Group()
 
 
 def _moment(text: str) -> datetime:
     try:
         return moment(text)
     except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is no time such as 2026-01-31T12:00:00Z: {error}"
-        ) from None
+        raise ValueError(f"{text!r} is no time such as 2026-01-31T12:00:00Z: {error}") from None
 
 
-@app.command(name="expiring")
+@app.command("expiring")
+@click.argument(
+    "repository",
+    type=repository_of,
+    metavar="[REPOSITORY]",
+    required=False,
+    help=f"{REPOSITORY_HELP}. Not with --policy and --images.",
+)
+@file_option("--policy", help="A lifecycle policy to try, instead of a live one.")
+@file_option("--images", help="Its images, as aws ecr describe-images prints them.")
+@click.option(
+    "--now",
+    type=_moment,
+    metavar="ISO",
+    help="With files: the time for which it is said. Default: this moment.",
+)
+@file_option(
+    "--in-use",
+    help="What is deployed: digests and image references, one to a line or a JSON list.",
+)
+@click.option(
+    "--movable-tag",
+    type=reference.tag,
+    metavar="TAG",
+    multiple=True,
+    help="A tag that the pipeline moves; may be given several times. Default: those that the "
+    "protective rules of the policy name, and the exclusion filters of a repository whose other "
+    "tags are immutable; or else latest.",
+)
+@click.option(
+    "--fail-on-loss",
+    is_flag=True,
+    help="Exit 1 if the image of a movable tag, or one in use, would go.",
+)
+@click.option(
+    "--aws-preview", is_flag=True, help="Run AWS's own preview too, and say what differs."
+)
+@json_option
 def expiring_command(
-    repository: Annotated[
-        Reference | None,
-        argument(
-            repository_of, "REPOSITORY", f"{REPOSITORY_HELP}. Not with --policy and --images."
-        ),
-    ] = None,
-    policy: Annotated[
-        Path | None, file_option("A lifecycle policy to try, instead of a live one.")
-    ] = None,
-    images: Annotated[
-        Path | None, file_option("Its images, as aws ecr describe-images prints them.")
-    ] = None,
-    now: Annotated[
-        datetime | None,
-        option(_moment, "ISO", "With files: the time for which it is said. Default: this moment."),
-    ] = None,
-    in_use: Annotated[
-        Path | None,
-        file_option(
-            "What is deployed: digests and image references, one to a line or a JSON list."
-        ),
-    ] = None,
-    movable_tag: Annotated[
-        list[str] | None,
-        option(
-            tag_of,
-            "TAG",
-            "A tag that the pipeline moves; may be given several times. Default: those that the "
-            "protective rules of the policy name, and the exclusion filters of a repository "
-            "whose other tags are immutable; or else latest.",
-        ),
-    ] = None,
-    fail_on_loss: Annotated[
-        bool,
-        typer.Option(
-            "--fail-on-loss", help="Exit 1 if the image of a movable tag, or one in use, would go."
-        ),
-    ] = False,
-    aws_preview: Annotated[
-        bool,
-        typer.Option("--aws-preview", help="Run AWS's own preview too, and say what differs."),
-    ] = False,
-    as_json: JsonOption = False,
+    repository: Reference | None,
+    *,
+    policy: Path | None,
+    images: Path | None,
+    now: datetime | None,
+    in_use: Path | None,
+    movable_tag: Sequence[str],
+    fail_on_loss: bool,
+    aws_preview: bool,
+    as_json: bool,
 ) -> None:
     """Say what a lifecycle policy is about to do to a repository's images, and warn of losses.
 
@@ -110,11 +102,11 @@ def expiring_command(
     """
     files = None if policy is None or images is None else (policy, images)
     if (repository is None) is (files is None) or (policy is None) is not (images is None):
-        raise typer.BadParameter("give either REPOSITORY, or both --policy and --images")
+        raise click.BadParameter("give either REPOSITORY, or both --policy and --images")
     if files is not None and aws_preview:
-        raise typer.BadParameter("--aws-preview needs REPOSITORY: AWS knows nothing of the files")
+        raise click.BadParameter("--aws-preview needs REPOSITORY: AWS knows nothing of the files")
     if repository is not None and now is not None:
-        raise typer.BadParameter("--now goes with --policy and --images")
+        raise click.BadParameter("--now goes with --policy and --images")
     found: list[dict[str, str]] | None = None
     with reported(str(repository or policy)):
         used = read(in_use, read_in_use) if in_use else []
@@ -138,7 +130,7 @@ def expiring_command(
         output.print_expiring(str(repository or images), report, found)
     if fail_on_loss and report.loses:
         say("the image of a movable tag, or one in use, would go; see the warnings")
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)
 
 
 def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
@@ -155,14 +147,10 @@ def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
         return found
 
 
-@app.command(name="images")
-def images_command(
-    repository: RepositoryArgument = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("images")
+@takes_targets()
+@json_option
+def images_command(found: Targets, *, as_json: bool) -> None:
     """List what is there: tags, times, sizes, and what the lifecycle policy will do, and why.
 
     The newest push comes first. Built is the earliest time in the tags of the convention. The
@@ -170,7 +158,6 @@ def images_command(
     counts as a pull of it. A terminal too narrow for all columns shows fewer of them; --json has
     everything, strictly by the time of the push.
     """
-    found = targets(repository, more=more, stack=stack, convention=convention, image=False)
 
     def listed(reference: Reference) -> Told:
         with found.work(reference) as (_, there):

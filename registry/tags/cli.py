@@ -7,88 +7,78 @@ from datetime import datetime
 from functools import partial
 from io import RawIOBase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from registry.aws import reference
 from registry.aws.errors import RefusedError, explain
 from registry.aws.images import Repository
-from registry.aws.reference import Reference
+from registry.aws.reference import InvalidReferenceError, Reference
 from registry.aws.session import Aws
 from registry.aws.trail import DELETE, EXPIRE, PUT, NoTrailError, Record, earliest
-from registry.command import (
-    JsonOption,
-    argument,
-    file_option,
-    image_of,
-    note,
-    option,
-    role_of,
-    tag_of,
-    trail_of,
-)
-from registry.lifecycle.fate import UnknownFateError, fate
+from registry.command import file_option, json_option, note, role_of, trail_of
 from registry.tags import output
 from registry.tags.history import changes as changes_of
 from registry.tags.history import pipeline_roles, places
 from registry.tags.moves import Move, move, promote
 from registry.tags.resolve import Resolved, resolve
-from registry.tags.rollback import rollback
-from registry.targets import (
-    ConventionOption,
-    MoreOption,
-    RepositoryArgument,
-    StackOption,
-    Targets,
-    Told,
-    targets,
-)
+from registry.targets import Targets, Told, takes_targets
 from registry.terminal import PATIENCE, working
 
-app = typer.Typer()
+app = click.Group()
 
-_Source = Annotated[
-    str | None,
-    argument(str, "SOURCE", "The image: a tag or a digest. REPOSITORY may say it instead."),
-]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
-]
-_Reason = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Why, for the record.", show_default=False)
-]
-_Record = Annotated[
-    Path | None, file_option("Append a JSON line to this file for a tag that was moved.")
-]
+_takes_source = takes_targets(
+    click.argument(
+        "second",
+        metavar="[SOURCE]",
+        required=False,
+        help="The image: a tag or a digest. REPOSITORY may say it instead.",
+    )
+)
+_reason_option = click.option("--reason", metavar="TEXT", help="Why, for the record.")
+_record_option = file_option(
+    "--record", help="Append a JSON line to this file for a tag that was moved."
+)
+_dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would be done, and change nothing."
+)
 
 
-@app.command(name="move")
+@app.command("move")
+@_takes_source
+@click.option(
+    "--to",
+    type=reference.tag,
+    metavar="TAG",
+    default="latest",
+    show_default=True,
+    help="The tag that moves.",
+)
+@click.option(
+    "--expect",
+    type=reference.image,
+    metavar="IMAGE",
+    help="Refuse unless the tag is on this image now: a digest, or another tag of it.",
+)
+@click.option(
+    "--allow-older", is_flag=True, help="Also to an image whose build is older, or unknown."
+)
+@_dry_run_option
+@_reason_option
+@_record_option
+@json_option
 def move_command(
-    repository: RepositoryArgument = None,
-    source: _Source = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    to: Annotated[
-        str, typer.Option(parser=tag_of, metavar="TAG", help="The tag that moves.")
-    ] = "latest",
-    expect: Annotated[
-        str | None,
-        option(
-            image_of,
-            "IMAGE",
-            "Refuse unless the tag is on this image now: a digest, or another tag of it.",
-        ),
-    ] = None,
-    allow_older: Annotated[
-        bool,
-        typer.Option("--allow-older", help="Also to an image whose build is older, or unknown."),
-    ] = False,
-    dry_run: _DryRun = False,
-    reason: _Reason = None,
-    record: _Record = None,
-    as_json: JsonOption = False,
+    found: Targets,
+    *,
+    to: str,
+    expect: str | None,
+    allow_older: bool,
+    dry_run: bool,
+    reason: str | None,
+    record: Path | None,
+    as_json: bool,
 ) -> None:
     """Put a tag on another image, without pulling it.
 
@@ -96,10 +86,9 @@ def move_command(
     their versions, or when they were pushed. Nothing is done where the tag is on the image already.
     With several repositories nothing is done unless it can be done in each.
     """
-    found = targets(repository, source, more=more, stack=stack, convention=convention)
     image = _source(found)
     if expect == to:
-        raise typer.BadParameter(f"--expect {to} is always so: name a digest, or another tag")
+        raise click.BadParameter(f"--expect {to} is always so: name a digest, or another tag")
 
     def moved(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, _):
@@ -109,59 +98,58 @@ def move_command(
     found.each(partial(moved, dry_run=True), partial(moved, dry_run=dry_run), as_json=as_json)
 
 
-@app.command(name="promote")
+@app.command("promote")
+@_takes_source
+@click.option(
+    "--stage",
+    metavar="STAGE",
+    help="What the image has been accepted for: a stage of the convention.",
+)
+@click.option(
+    "--as",
+    "tag",
+    type=reference.tag,
+    metavar="TAG",
+    help="The unique tag itself, instead of a stage for which one is made.",
+)
+@click.option(
+    "--move",
+    "movable",
+    type=reference.tag,
+    metavar="TAG",
+    multiple=True,
+    help="Then move this tag to the image, as move does; may be given several times.",
+)
+@click.option("--latest", is_flag=True, help="The short form of --move latest.")
+@_dry_run_option
+@_reason_option
+@_record_option
+@json_option
 def promote_command(
-    repository: RepositoryArgument = None,
-    source: _Source = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    stage: Annotated[
-        str | None,
-        option(str, "STAGE", "What the image has been accepted for: a stage of the convention."),
-    ] = None,
-    tag: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            parser=tag_of,
-            metavar="TAG",
-            help="The unique tag itself, instead of a stage for which one is made.",
-            show_default=False,
-        ),
-    ] = None,
-    movable: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--move",
-            parser=tag_of,
-            metavar="TAG",
-            help="Then move this tag to the image, as move does; may be given several times.",
-            show_default=False,
-        ),
-    ] = None,
-    latest: Annotated[
-        bool, typer.Option("--latest", help="The short form of --move latest.")
-    ] = False,
-    dry_run: _DryRun = False,
-    reason: _Reason = None,
-    record: _Record = None,
-    as_json: JsonOption = False,
+    found: Targets,
+    *,
+    stage: str | None,
+    tag: str | None,
+    movable: Sequence[str],
+    latest: bool,
+    dry_run: bool,
+    reason: str | None,
+    record: Path | None,
+    as_json: bool,
 ) -> None:
     """Give an image the unique tag of a stage, made by the convention, or the one that is given.
 
     An image that has one for this stage keeps it, and gets no other: the command may be run again.
     Nothing is put where one of the tags that are to move would not.
     """
-    found = targets(repository, source, more=more, stack=stack, convention=convention)
     image = _source(found)
     if (stage is None) is (tag is None):
-        raise typer.BadParameter("give either --stage or --as: the stage, or the tag itself")
+        raise click.BadParameter("give either --stage or --as: the stage, or the tag itself")
     if stage is not None and stage not in found.convention.stages:
-        raise typer.BadParameter(f"--stage {stage} is none of {', '.join(found.convention.stages)}")
-    moving = list(dict.fromkeys([*(movable or ()), *(["latest"] * latest)]))
+        raise click.BadParameter(f"--stage {stage} is none of {', '.join(found.convention.stages)}")
+    moving = list(dict.fromkeys([*movable, *(["latest"] * latest)]))
     if wrong := [it for it in moving if it == tag or found.convention.read(it)]:
-        raise typer.BadParameter(f"--move {wrong[0]} is a unique tag, which stays on its image")
+        raise click.BadParameter(f"--move {wrong[0]} is a unique tag, which stays on its image")
 
     def promoted(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, _):
@@ -172,32 +160,43 @@ def promote_command(
     found.each(partial(promoted, dry_run=True), partial(promoted, dry_run=dry_run), as_json=as_json)
 
 
-@app.command(name="rollback")
+@app.command("rollback")
+@takes_targets(
+    click.option(
+        "--tag",
+        "second",
+        type=reference.tag,
+        metavar="TAG",
+        help="The tag that moves. Default: latest.",
+    )
+)
+@click.option(
+    "--to",
+    type=reference.image,
+    metavar="IMAGE",
+    help="The image to go back to: a tag or a digest.",
+)
+@_dry_run_option
+@_reason_option
+@_record_option
+@json_option
 def rollback_command(
-    repository: RepositoryArgument = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    tag: Annotated[
-        str | None,
-        option(tag_of, "TAG", "The tag that moves. Default: latest."),
-    ] = None,
-    to: Annotated[
-        str | None,
-        option(image_of, "IMAGE", "The image to go back to: a tag or a digest."),
-    ] = None,
-    dry_run: _DryRun = False,
-    reason: _Reason = None,
-    record: _Record = None,
-    as_json: JsonOption = False,
+    found: Targets,
+    *,
+    to: str | None,
+    dry_run: bool,
+    reason: str | None,
+    record: Path | None,
+    as_json: bool,
 ) -> None:
     """Move a tag back to the image that it was on before.
 
     That is the last one in CloudTrail; where CloudTrail cannot tell, the image with the next older
     unique tag of the same stage. Run again, it goes back one further.
     """
-    found = targets(repository, tag, more=more, stack=stack, convention=convention)
-    moving = tag_of(found.image or "latest")
+    from registry.tags.rollback import rollback  # noqa: PLC0415 as in _expires
+
+    moving = _tag(found)
 
     def rolled_back(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, records):
@@ -216,24 +215,19 @@ def rollback_command(
     )
 
 
-@app.command(name="resolve")
-def resolve_command(
-    repository: RepositoryArgument = None,
-    image: Annotated[
-        str | None,
-        argument(str, "TAG", "The tag, or a digest. Default: latest."),
-    ] = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("resolve")
+@takes_targets(
+    click.argument(
+        "second", metavar="[TAG]", required=False, help="The tag, or a digest. Default: latest."
+    )
+)
+@json_option
+def resolve_command(found: Targets, *, as_json: bool) -> None:
     """Say which image a tag is on, as a reference that can be pulled and never changes.
 
     Needs no more than permission to pull, so it works from any account that may. Whoever may read
     the lifecycle policy too is told if it is about to take the image.
     """
-    found = targets(repository, image, more=more, stack=stack, convention=convention)
     name = found.image or "latest"
 
     def resolved(reference: Reference) -> Told:
@@ -248,33 +242,25 @@ def resolve_command(
     found.each(resolved, as_json=as_json)
 
 
-@app.command(name="history")
-def history_command(
-    repository: RepositoryArgument = None,
-    tag: Annotated[
-        str | None,
-        argument(str, "TAG", "The tag. Default: latest."),
-    ] = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    pipeline_role: Annotated[
-        list[str] | None,
-        option(
-            role_of,
-            "ARN",
-            "A role that may move tags. Default: those that the repository policy names.",
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("history")
+@takes_targets(
+    click.argument("second", metavar="[TAG]", required=False, help="The tag. Default: latest.")
+)
+@click.option(
+    "--pipeline-role",
+    type=role_of,
+    metavar="ARN",
+    multiple=True,
+    help="A role that may move tags. Default: those that the repository policy names.",
+)
+@json_option
+def history_command(found: Targets, *, pipeline_role: Sequence[str], as_json: bool) -> None:
     """Say who moved a tag, tried to, or took it away, the newest first.
 
     As CloudTrail has it: 90 days back, and up to a quarter of an hour late. Others than the
     pipeline's roles are marked with an exclamation mark.
     """
-    found = targets(repository, tag, more=more, stack=stack, convention=convention)
-    moving = tag_of(found.image or "latest")
+    moving = _tag(found)
 
     def traced(reference: Reference) -> Told:
         with found.work(reference) as (aws, there):
@@ -284,7 +270,7 @@ def history_command(
                 records = _records(aws, account, reference, (PUT, DELETE, EXPIRE), since)
             except NoTrailError as error:
                 raise RefusedError(str(error)) from None
-            roles = frozenset(pipeline_role or ()) or pipeline_roles(there.policy())
+            roles = frozenset(pipeline_role) or pipeline_roles(there.policy())
             if not roles:
                 note(
                     f"the policy of {there} does not say which roles may move tags, so nobody "
@@ -304,8 +290,15 @@ def history_command(
 
 def _source(found: Targets) -> str:
     if found.image is None:
-        raise typer.BadParameter("SOURCE is missing: a tag or a digest, or REPOSITORY:TAG")
+        raise click.BadParameter("SOURCE is missing: a tag or a digest, or REPOSITORY:TAG")
     return found.image
+
+
+def _tag(found: Targets) -> str:
+    try:
+        return reference.tag(found.image or "latest")
+    except InvalidReferenceError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 _Records = Callable[[Sequence[str], datetime], list[Record]]
@@ -358,6 +351,8 @@ def _opened(record: Path | None) -> Iterator[RawIOBase | None]:
 
 def _expires(repository: Repository, found: Resolved) -> dict[str, Any]:
     """Whether the image is about to go, as far as the caller may know; a note if it is."""
+    from registry.lifecycle.fate import UnknownFateError, fate  # noqa: PLC0415 a move does not ask
+
     try:
         going = fate(repository, found.image.digest)
     except UnknownFateError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.parsers import ResponseParserError
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from policies.document import to_json
 from policies.repository_policy import repository_policy

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
+import click
 import pytest
-import typer
 
 from policies.document import to_json
 from policies.repository_policy import repository_policy
@@ -337,7 +337,7 @@ def test_a_time_span_begins(text: str, told: datetime) -> None:
     ],
 )
 def test_no_time_span_begins_there(text: str, told: str) -> None:
-    with pytest.raises(typer.BadParameter, match=re.escape(told)):
+    with pytest.raises(click.BadParameter, match=re.escape(told)):
         since_of(text, NOW)
 
 
