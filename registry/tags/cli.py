@@ -25,7 +25,7 @@ from registry.tags.history import pipeline_roles, places
 from registry.tags.moves import Move, move, promote
 from registry.tags.resolve import Resolved, resolve
 from registry.targets import Targets, Told, takes_targets
-from registry.terminal import PATIENCE, working
+from registry.terminal import working
 
 app = click.Group()
 
@@ -372,7 +372,7 @@ def _records(
     holder = repository.registry_id or account
     trail = trail_of(aws, account, holder)
     try:
-        with working("Reading CloudTrail", after=PATIENCE):
+        with working("Reading CloudTrail"):
             return trail.records(aws.repository_arn(repository.name, holder), events, since)
     except (ClientError, BotoCoreError) as error:
         raise NoTrailError(explain(error, str(repository))) from None

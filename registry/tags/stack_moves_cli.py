@@ -29,7 +29,7 @@ from registry.command import (
 from registry.tags import stack_moves, stack_moves_output
 from registry.tags.history import pipeline_roles
 from registry.tags.stack_moves import Expected
-from registry.terminal import PATIENCE, working
+from registry.terminal import working
 
 app = click.Group()
 
@@ -102,7 +102,7 @@ def moves_command(
             aws.repository_arn(it.name, account): (it.name, expected or _guarded(aws, it))
             for it in references
         }
-        with working("Reading CloudTrail", after=PATIENCE):
+        with working("Reading CloudTrail"):
             records = trails[0].records_of_all(list(asked), stack_moves.EVENTS, start)
     # Whoever is the pipeline in one of them alone may have tried another.
     everywhere = frozenset.intersection(*(its.pipeline_roles for _, its in asked.values()))

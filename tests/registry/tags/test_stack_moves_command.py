@@ -342,11 +342,11 @@ def test_no_time_span_begins_there(text: str, told: str) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_it_says_that_it_reads_cloudtrail_after_two_seconds(
+def test_it_says_that_it_reads_cloudtrail(
     holds: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working = Mock(return_value=nullcontext())
     monkeypatch.setattr(stack_moves_cli, "working", working)
     holds(*WEEK)
     assert done("moves", "--stack", "prod")["events"]
-    working.assert_called_once_with("Reading CloudTrail", after=2.0)
+    working.assert_called_once_with("Reading CloudTrail")
