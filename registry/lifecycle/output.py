@@ -4,7 +4,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from registry.aws.images import Repository
 from registry.lifecycle.report import Report, outcome_json, why
