@@ -1,6 +1,7 @@
 """What the commands share: how they are asked, how they fail, and how they print."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -107,6 +108,12 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except RefusedError as error:
             problem, kind, code, status = str(error), error.kind, error.code, FAILED
+        except ModuleNotFoundError as error:
+            package = _package_of(error.name or "")
+            if package is None:
+                raise
+            problem = f"the package {package} is not installed; run pip install -r requirements.txt"
+            kind, code, status = "refused", None, FAILED
         except typer.TyperException as error:
             if not as_json:
                 raise  # typer tells of wrong usage with the command's synopsis
@@ -114,6 +121,17 @@ class Commands(TyperGroup):
         told = {"error": " ".join(problem.split()), "kind": kind, "code": code}
         say(json.dumps(told) if as_json else problem)
         raise typer.Exit(status)
+
+
+_REQUIREMENTS: Final = Path(__file__).parents[1] / "requirements.txt"
+
+
+def _package_of(module: str) -> str | None:
+    """The requirement that a missing module is, such as z3-solver for z3. None: it is none."""
+    for package in re.findall(r"^([\w.-]+)==", _REQUIREMENTS.read_text(), re.MULTILINE):
+        if module in {package.replace("-", "_"), re.split(r"[.-]", package)[0]}:
+            return str(package)
+    return None
 
 
 @contextmanager
@@ -142,8 +160,8 @@ def reported(about: str) -> Iterator[None]:
         if not isinstance(error, ResponseParserError):
             raise
         raise AwsError(
-            f"{about}: what answered is not AWS; check what stands between here and there (a "
-            "proxy, AWS_ENDPOINT_URL)",
+            f"{about}: the answer is not from AWS; check the proxy, if there is one, and "
+            "AWS_ENDPOINT_URL",
             error,
         ) from None
 

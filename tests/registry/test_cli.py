@@ -2,14 +2,15 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
-from botocore.parsers import ResponseParserError
 from typer.testing import CliRunner, Result
 
 from policies.document import to_json
@@ -675,12 +676,102 @@ def test_variables_that_are_of_no_use(
     assert told in refused("resolve", NAME)
 
 
-def test_an_answer_that_is_not_awss(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(_: Aws) -> None:
-        raise ResponseParserError("Unable to parse response: <html>")
+@pytest.fixture
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """A server that gives the same answer to every call, with status 200."""
+    answer = b""
 
-    monkeypatch.setattr(Aws, "caller", answer)
-    assert "what answered is not AWS; check what" in refused("history", NAME)
+    class Stranger(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def start(body: bytes) -> None:
+        nonlocal answer
+        answer = body
+
+    server = HTTPServer(("127.0.0.1", 0), Stranger)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield start
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+NOT_AWS = "the answer is not from AWS; check the proxy, if there is one, and AWS_ENDPOINT_URL"
+
+
+PAGE = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("command", "body"),
+    [
+        *(("resolve", it) for it in (PAGE, b'{"login": "https://proxy"}', b"[]", b"null", b"")),
+        ("history", PAGE),  # asks STS, which answers in XML, as this page happens to be
+        ("history", b"<html><br>Sign in</html>"),  # and this is not
+    ],
+)
+def test_an_answer_that_is_not_awss(
+    stranger: Callable[[bytes], None], command: str, body: bytes
+) -> None:
+    stranger(body)
+    assert refused(command, NAME) == f"{NAME} in {REGION}: {NOT_AWS}\n"
+
+
+def test_a_web_page_instead_of_the_accounts_roles(
+    stranger: Callable[[bytes], None], tmp_path: Path
+) -> None:
+    stranger(PAGE)
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"Statement": []}')
+    arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
+    command = ("movers", arn, "--repository-policy", str(policy))
+    assert refused(*command) == f"{NAME} ({ACCOUNT}): {NOT_AWS}\n"
+
+
+def lacking(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Fail in a command as an import does that finds no such module."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "targets", fail)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("ruamel", "ruamel.yaml"),
+        ("ruamel.yaml", "ruamel.yaml"),
+        ("rich", "rich"),
+        ("z3", "z3-solver"),
+        ("pulumi_aws", "pulumi-aws"),
+    ],
+)
+def test_a_package_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, module: str, package: str
+) -> None:
+    lacking(monkeypatch, module)
+    assert refused("resolve", NAME) == (
+        f"the package {package} is not installed; run pip install -r requirements.txt\n"
+    )
+
+
+@pytest.mark.parametrize("module", ["registry.tags.unknown", "rich.unknown", "unknown"])
+def test_any_other_missing_module_is_a_bug_and_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    lacking(monkeypatch, module)
+    assert isinstance(run("resolve", NAME).exception, ModuleNotFoundError)
 
 
 def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
