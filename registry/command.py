@@ -1,4 +1,4 @@
-"""What the commands share: how they are asked, how they fail, and how they print."""
+"""What the commands share: arguments and options, errors, and output."""
 
 import json
 import re
@@ -25,7 +25,7 @@ FAILED: Final = 1
 
 _T = TypeVar("_T")
 
-# --- What is asked --------------------------------------------------------------------------------
+# --- Arguments and options ------------------------------------------------------------------------
 
 
 def _usage(parse: Callable[[str], _T]) -> Callable[[str], _T]:
@@ -59,7 +59,7 @@ def repository_of(text: str) -> Reference:
 
 
 def option(parser: Callable[[str], Any], metavar: str, help_text: str) -> Any:
-    """An option with a value, whose default its help says if there is one to say."""
+    """An option with a value. Its help text names the default, if there is one."""
     return typer.Option(parser=parser, metavar=metavar, help=help_text, show_default=False)
 
 
@@ -76,18 +76,18 @@ def file_option(help_text: str) -> Any:
 def role_of(text: str) -> str:
     """The ARN of a role, as an argument."""
     if not text.startswith("arn:") or ":role/" not in text:
-        raise typer.BadParameter(f"{text!r} is no ARN of a role: arn:aws:iam::ACCOUNT:role/NAME")
+        raise typer.BadParameter(f"{text!r} is not a role: write arn:aws:iam::ACCOUNT:role/NAME")
     return text
 
 
 REPOSITORY_HELP: Final = (
-    "Name, ARN or URI of the repository. An ARN and a URI say the account and Region too"
+    "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region"
 )
 JsonOption = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print one JSON object and nothing else; of a failure, one on standard error.",
+        help="Print one JSON object and nothing else; a failure prints one on standard error.",
     ),
 ]
 
@@ -95,11 +95,22 @@ JsonOption = Annotated[
 
 
 class Commands(TyperGroup):
-    """The commands, and how they fail: with a line of text, or with --json with an object.
+    """The commands. A failure is one line of text, or with --json one object.
 
     The object is `{"error": sentence, "kind": "refused" | "aws" | "usage", "code": AWS's name of
     the error, or null}`.
     """
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command. Its help names an argument by its metavar alone, as it does an option.
+
+        typer would add the type, such as <list[Reference]>.
+        """
+        command = super().get_command(ctx, cmd_name)
+        for it in command.params if command else ():
+            if it.param_type_name == "argument":
+                vars(it)["display_type_rich"] = lambda **_: ""
+        return command
 
     def invoke(self, ctx: Any) -> Any:  # a Context, of a module that typer keeps to itself
         """Run the command that is asked for. A failure ends it with exit status 1 or 2."""
@@ -149,7 +160,7 @@ def work(
 
 @contextmanager
 def reported(about: str) -> Iterator[None]:
-    """What AWS does not do becomes an AwsError, which ends the command with its fix."""
+    """Turn the errors of AWS's SDK into AwsError, which says what to do and ends the command."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
@@ -167,7 +178,7 @@ def reported(about: str) -> Iterator[None]:
 
 
 def read(file: Path, parse: Callable[[str], _T]) -> _T:
-    """What is in a file, or on standard input. Raises RefusedError with all that is wrong."""
+    """Parse a file, or standard input. Raises RefusedError with all faults."""
     standard_input = str(file) == "-"
     name = "standard input" if standard_input else str(file)
     try:
@@ -187,7 +198,7 @@ def trail_of(aws: Aws, account: str, holder: str) -> Trail:
     """What happened in the account that holds a repository. Raises NoTrailError for another's."""
     if holder != account:
         raise NoTrailError(
-            f"CloudTrail in account {account} does not hold what happened in {holder}; run as a "
+            f"CloudTrail of account {account} has no events of account {holder}; run this as a "
             "role of that account"
         )
     return Trail(aws.cloudtrail())

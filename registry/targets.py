@@ -1,4 +1,4 @@
-"""Which repositories a command is about, and the convention by which it reads their tags."""
+"""The repositories that a command is about, and the convention of their tags."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -38,8 +38,8 @@ RepositoryArgument = Annotated[
     argument(
         str,
         "REPOSITORY",
-        f"{REPOSITORY_HELP}. :TAG or @DIGEST after a name or a URI stands for the next argument. "
-        "May be left out with --stack: then all of the stack's.",
+        f"{REPOSITORY_HELP}. A name or a URI may end in :TAG or @DIGEST. With --stack, it may be "
+        "left out for all repositories of the stack.",
     ),
 ]
 MoreOption = Annotated[
@@ -49,7 +49,7 @@ MoreOption = Annotated[
         "-r",
         parser=repository_of,
         metavar="REPOSITORY",
-        help="Another repository, for which the same is done; may be given several times.",
+        help="Another repository to do the same with. May be repeated.",
         show_default=False,
     ),
 ]
@@ -58,15 +58,15 @@ StackOption = Annotated[
     option(
         str,
         "NAME",
-        "The stack of this project that the repositories are of. Its file says the account, the "
-        "Region and the tag convention.",
+        "The stack whose repositories are meant. Its file gives account, Region and tag "
+        "convention.",
     ),
 ]
 ConventionOption = Annotated[
     Path | None,
     file_option(
-        "The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: that "
-        f"of the stack, or of the file that {CONVENTION_VARIABLE} names, or ADR040's."
+        "The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: the "
+        f"stack's, or that of the file named in {CONVENTION_VARIABLE}, or ADR040's."
     ),
 ]
 
@@ -162,7 +162,7 @@ def targets(  # noqa: PLR0913 what every command takes
         from registry.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
 
         if convention:
-            raise typer.BadParameter("--convention does not go with --stack, which has one")
+            raise typer.BadParameter("--convention cannot be used with --stack, which has its own")
         found = declared(stack)
         tags = found.settings.convention
         known = {it.name: it for it in found.repositories()}
@@ -177,7 +177,7 @@ def targets(  # noqa: PLR0913 what every command takes
         )
     named += more or ()
     if not named and not known:
-        raise typer.BadParameter("REPOSITORY is missing, or --stack for all of a stack")
+        raise typer.BadParameter("give REPOSITORY, or --stack for all repositories of a stack")
     references = [_of_stack(it, known) for it in named] or list(known.values())
     return Targets(
         references=references,
@@ -218,6 +218,6 @@ def _parsed(text: str) -> TagConvention:
         written = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError) as error:
         raise InvalidInputError(
-            [Fault(where=(), rule=f"it is no YAML ({error})", fix="write a list of stages")]
+            [Fault(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
         ) from None
     return TagConvention(stages_in(written))

@@ -15,30 +15,31 @@ from settings.stack_file import StackFileError, read
 FAILED = 1
 BAD_SETTINGS = 2
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
 def main(
     *,
-    stack: Annotated[str, typer.Option(help="The stack: NAME in Pulumi.NAME.yaml.")],
+    stack: Annotated[str, typer.Option(metavar="NAME", help="The stack, as in Pulumi.NAME.yaml.")],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
     ] = False,
     as_markdown: Annotated[
         bool,
         typer.Option(
-            "--markdown", help="Print the claims and the access table as Markdown, nothing else."
+            "--markdown",
+            help="Print the claims and the access table as Markdown, and nothing else.",
         ),
     ] = False,
     plan_only: Annotated[
-        bool, typer.Option("--plan-only", help="Run the program; act and prove nothing.")
+        bool, typer.Option("--plan-only", help="Run the program only: no acts and no proofs.")
     ] = False,
 ) -> None:
     """Bring a stack up on an embedded AWS, act ADR040 out on it, and prove who can do what.
 
-    Exit status: 0 if every act is ok and every claim proved, 1 if not, 2 if the settings or the
-    command are wrong.
+    Exit status: 0 if every act is ok and every claim is proved, 1 if not, 2 if the settings or the
+    command line are wrong.
     """
     if as_markdown and (as_json or plan_only):
         raise typer.BadParameter("--markdown goes with neither --json nor --plan-only")

@@ -107,9 +107,9 @@ class Aws:
         except BotoCoreError:
             raise
         except (OSError, ValueError, EOFError) as error:
-            why = str(error) or "a code is missing"
+            why = str(error) or "an MFA code is missing"
             raise AwsError(
-                f"AWS cannot be called as the environment says ({why}); "
+                f"the environment's AWS settings cannot be used ({why}); "
                 "correct the variables that begin with AWS_, or the profile in AWS's configuration "
                 "files",
                 error,

@@ -55,7 +55,7 @@ def print_verifications(
     if caller is not None:
         typer.echo(f"\nThe caller of the probes is {caller}.")
     if left:
-        typer.echo("\nNot seen here, and to be seen once in each account (docs/adoption.md):")
+        typer.echo("\nNot checked here; check it once in each account (docs/adoption.md):")
         typer.echo("\n".join(f"[ ] {it}" for it in left))
 
 
@@ -84,7 +84,7 @@ def _verification_rows(it: Verification, stack: str) -> Iterator[tuple[Cell, Cel
 
 def _probe_row(it: Probed) -> tuple[Cell, Cell, Cell]:
     result: dict[bool | None, Cell] = {
-        True: (f"{it.answer}, as it must be", "green"),
+        True: (f"{it.answer}, as intended", "green"),
         False: (it.answer.upper(), "bold red"),
         None: it.answer,
     }

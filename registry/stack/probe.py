@@ -83,7 +83,7 @@ _PROBES: Final[Mapping[str, _Probe]] = {
     ),
 }
 
-_EFFECTIVE: Final = "no request that ECR would take is without effect"
+_EFFECTIVE: Final = "every request that ECR accepts has an effect"
 _NOT_PROBED: Final[Mapping[str, str]] = {
     "BatchImportUpstreamImage": "ECR makes this call itself, for a pull through cache rule",
     "DeleteLifecyclePolicy": _EFFECTIVE,
@@ -181,7 +181,7 @@ def _judged(
         ok: bool | None = True
         detail = "by the repository policy" if by_guard else f"maybe not by the guard: {message}"
     elif by_guard or caller == "a pipeline role":
-        ok, detail = False, f"the guard should let it: {message}"
+        ok, detail = False, f"the guard should allow it: {message}"
     elif _BY_OWN_POLICIES in message:
         ok, detail = None, "no policy of the administrator's own allows it"
     else:

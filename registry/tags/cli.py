@@ -50,16 +50,16 @@ app = typer.Typer()
 
 _Source = Annotated[
     str | None,
-    argument(str, "SOURCE", "The image: a tag or a digest. REPOSITORY may say it instead."),
+    argument(str, "SOURCE", "The image: a tag or a digest. May be part of REPOSITORY instead."),
 ]
 _DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+    bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")
 ]
 _Reason = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="Why, for the record.", show_default=False)
+    str | None, typer.Option(metavar="TEXT", help="The reason, for the record.", show_default=False)
 ]
 _Record = Annotated[
-    Path | None, file_option("Append a JSON line to this file for a tag that was moved.")
+    Path | None, file_option("Append a JSON line to this file for each tag that was moved.")
 ]
 
 
@@ -71,35 +71,39 @@ def move_command(
     stack: StackOption = None,
     convention: ConventionOption = None,
     to: Annotated[
-        str, typer.Option(parser=tag_of, metavar="TAG", help="The tag that moves.")
+        str, typer.Option(parser=tag_of, metavar="TAG", help="The tag to move.")
     ] = "latest",
     expect: Annotated[
         str | None,
         option(
             image_of,
             "IMAGE",
-            "Refuse unless the tag is on this image now: a digest, or another tag of it.",
+            "Move only if the tag is on this image now: a digest, or another tag of the image.",
         ),
     ] = None,
     allow_older: Annotated[
         bool,
-        typer.Option("--allow-older", help="Also to an image whose build is older, or unknown."),
+        typer.Option(
+            "--allow-older", help="Allow an image that is older, or whose age is unknown."
+        ),
     ] = False,
     dry_run: _DryRun = False,
     reason: _Reason = None,
     record: _Record = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a tag on another image, without pulling it.
+    """Move a tag to another image, without pulling the image.
 
-    Refused where the image is older than the one that the tag is on: by the times in their tags, or
-    their versions, or when they were pushed. Nothing is done where the tag is on the image already.
-    With several repositories nothing is done unless it can be done in each.
+    An image that is older than the one the tag is on is refused. The times or the versions in their
+    tags decide, or else when they were pushed. If the tag is on the image already, nothing is done.
+    With several repositories, nothing is done unless it can be done in all of them.
     """
     found = targets(repository, source, more=more, stack=stack, convention=convention)
     image = _source(found)
     if expect == to:
-        raise typer.BadParameter(f"--expect {to} is always so: name a digest, or another tag")
+        raise typer.BadParameter(
+            f"--expect {to} names the tag that moves: give a digest, or another tag"
+        )
 
     def moved(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, _):
@@ -118,7 +122,7 @@ def promote_command(
     convention: ConventionOption = None,
     stage: Annotated[
         str | None,
-        option(str, "STAGE", "What the image has been accepted for: a stage of the convention."),
+        option(str, "STAGE", "The stage of the convention that the image was accepted for."),
     ] = None,
     tag: Annotated[
         str | None,
@@ -126,7 +130,7 @@ def promote_command(
             "--as",
             parser=tag_of,
             metavar="TAG",
-            help="The unique tag itself, instead of a stage for which one is made.",
+            help="The unique tag itself, instead of --stage.",
             show_default=False,
         ),
     ] = None,
@@ -136,29 +140,30 @@ def promote_command(
             "--move",
             parser=tag_of,
             metavar="TAG",
-            help="Then move this tag to the image, as move does; may be given several times.",
+            help="Then move this tag to the image, as move does. May be repeated.",
             show_default=False,
         ),
     ] = None,
-    latest: Annotated[
-        bool, typer.Option("--latest", help="The short form of --move latest.")
-    ] = False,
+    latest: Annotated[bool, typer.Option("--latest", help="Short for --move latest.")] = False,
     dry_run: _DryRun = False,
     reason: _Reason = None,
     record: _Record = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give an image the unique tag of a stage, made by the convention, or the one that is given.
+    """Add the unique tag of a stage to an image, and move tags to it.
 
-    An image that has one for this stage keeps it, and gets no other: the command may be run again.
-    Nothing is put where one of the tags that are to move would not.
+    The unique tag is made by the convention, or given with --as. An image that already has one for
+    this stage gets no other, so the command may be run again. If one of the tags cannot be moved,
+    nothing is changed.
     """
     found = targets(repository, source, more=more, stack=stack, convention=convention)
     image = _source(found)
     if (stage is None) is (tag is None):
         raise typer.BadParameter("give either --stage or --as: the stage, or the tag itself")
     if stage is not None and stage not in found.convention.stages:
-        raise typer.BadParameter(f"--stage {stage} is none of {', '.join(found.convention.stages)}")
+        raise typer.BadParameter(
+            f"--stage {stage} is not one of {', '.join(found.convention.stages)}"
+        )
     moving = list(dict.fromkeys([*(movable or ()), *(["latest"] * latest)]))
     if wrong := [it for it in moving if it == tag or found.convention.read(it)]:
         raise typer.BadParameter(f"--move {wrong[0]} is a unique tag, which stays on its image")
@@ -180,7 +185,7 @@ def rollback_command(
     convention: ConventionOption = None,
     tag: Annotated[
         str | None,
-        option(tag_of, "TAG", "The tag that moves. Default: latest."),
+        option(tag_of, "TAG", "The tag to move back. Default: latest."),
     ] = None,
     to: Annotated[
         str | None,
@@ -193,8 +198,8 @@ def rollback_command(
 ) -> None:
     """Move a tag back to the image that it was on before.
 
-    That is the last one in CloudTrail; where CloudTrail cannot tell, the image with the next older
-    unique tag of the same stage. Run again, it goes back one further.
+    CloudTrail tells which image that was. If it cannot, the image with the next older unique tag of
+    the same stage is taken. Run the command again to go back one further.
     """
     found = targets(repository, tag, more=more, stack=stack, convention=convention)
     moving = tag_of(found.image or "latest")
@@ -228,10 +233,10 @@ def resolve_command(
     convention: ConventionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say which image a tag is on, as a reference that can be pulled and never changes.
+    """Print the image that a tag is on, as a reference by digest, which never changes.
 
-    Needs no more than permission to pull, so it works from any account that may. Whoever may read
-    the lifecycle policy too is told if it is about to take the image.
+    Needs only the permission to pull, also from another account. If the caller may read the
+    lifecycle policy, a note says when the image is about to expire.
     """
     found = targets(repository, image, more=more, stack=stack, convention=convention)
     name = found.image or "latest"
@@ -263,15 +268,16 @@ def history_command(
         option(
             role_of,
             "ARN",
-            "A role that may move tags. Default: those that the repository policy names.",
+            "A role that may move tags. May be repeated. Default: the roles that the repository "
+            "policy names.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say who moved a tag, tried to, or took it away, the newest first.
+    """List who moved a tag, tried to, or removed it, newest first.
 
-    As CloudTrail has it: 90 days back, and up to a quarter of an hour late. Others than the
-    pipeline's roles are marked with an exclamation mark.
+    CloudTrail keeps 90 days of events, which arrive up to 15 minutes late. Principals other than
+    the pipeline roles are marked with an exclamation mark.
     """
     found = targets(repository, tag, more=more, stack=stack, convention=convention)
     moving = tag_of(found.image or "latest")
@@ -304,7 +310,7 @@ def history_command(
 
 def _source(found: Targets) -> str:
     if found.image is None:
-        raise typer.BadParameter("SOURCE is missing: a tag or a digest, or REPOSITORY:TAG")
+        raise typer.BadParameter("give SOURCE, a tag or a digest, or REPOSITORY:TAG")
     return found.image
 
 
@@ -357,16 +363,16 @@ def _opened(record: Path | None) -> Iterator[RawIOBase | None]:
 
 
 def _expires(repository: Repository, found: Resolved) -> dict[str, Any]:
-    """Whether the image is about to go, as far as the caller may know; a note if it is."""
+    """Whether the image is about to expire, if the caller may know; with a note if it is."""
     try:
         going = fate(repository, found.image.digest)
     except UnknownFateError as error:
         if not error.denied:
-            note(f"not known whether the image is about to go: {error}")
+            note(f"it is not known whether the image will be kept: {error}")
         return {}
     if going is None:
         return {"expires": None}
-    note(f"the image of {found.name} is about to go: {going}")
+    note(f"the image of {found.name} will not be kept: {going}")
     return {"expires": {"rule": going.rule}}
 
 

@@ -176,7 +176,7 @@ def _put(
     if found and found.digest == image.digest:
         return found, put is not Put.EXISTS
     now = _on(repository, found)
-    again = "let one mover run at a time, and run the command again if it is still wanted"
+    again = "let one job at a time move tags, and run the command again if the move is still wanted"
     if put is Put.DONE and _digest(found) == _digest(current):
         raise RefusedError(
             f"{tag} of {repository} is {now} {sum(READ_AGAIN_SECONDS):g} s after ECR "
@@ -203,7 +203,7 @@ def _refuse_older(
 ) -> Order | None:
     """Refuse an image unless it is known not to be older than that of the tag. What told it."""
     convention = repository.convention
-    anyway = "with --allow-older it is moved all the same"
+    anyway = "--allow-older moves the tag anyway"
     if convention.tells_time and convention.built_at(image.tags) is None:
         raise RefusedError(
             f"the build time of {image.digest} in {repository} is unknown: none of its tags tells "
@@ -228,7 +228,7 @@ def _refuse_older(
         one, other = (_age(repository, it, by) for it in (image, current))
         raise RefusedError(
             f"{image.digest} in {repository} {one}, before the image that {tag} is on, which "
-            f"{other} ({current.digest}); {anyway}, and rollback goes back"
+            f"{other} ({current.digest}); rollback goes back, and {anyway}"
         )
     return by
 

@@ -282,7 +282,7 @@ def test_rollback_goes_by_the_tags_where_cloudtrail_may_not_be_read(
     result = run("rollback", NAME)
     assert result.exit_code == 0
     assert result.stdout.endswith("\nbasis: tags\n")
-    assert "note: going by the unique tags: no permission for cloudtrail:Look" in result.stderr
+    assert "note: the unique tags decided: no permission for cloudtrail:Look" in result.stderr
     assert place(ecr, "latest") == older
 
 
@@ -293,7 +293,7 @@ def test_rollback_in_another_account_does_not_ask_the_callers_cloudtrail(
     lookups()
     arn = f"arn:aws:ecr:{REGION}:111122223333:repository/{NAME}"
     assert "RepositoryNotFoundException" in refused("rollback", arn)
-    assert "does not hold what happened in 111122223333" in refused("history", arn)
+    assert "has no events of account 111122223333" in refused("history", arn)
 
 
 def test_rollback_as_given(ecr: "ECRClient") -> None:
@@ -782,31 +782,34 @@ def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["resolve", "Forms:latest"], "is no repository"),
+        (["resolve", "Forms:latest"], "is not a repository"),
         (["resolve", "docker.io/app"], "is an image of docker.io"),
         (["resolve", NAME, "sha256:0"], "is a malformed digest"),
         (["resolve", f"{NAME}@sha256:0"], "is a malformed digest"),
         (["resolve", f"{NAME}:a", "b"], "REPOSITORY names a, and the next argument b"),
         (["move", f"{NAME}:a", "b"], "REPOSITORY names a, and the next argument b"),
         (["move", NAME, "sha256:0"], "is a malformed digest"),
-        (["history", f"{NAME}@{DIGESTS['a']}"], "is no tag"),
+        (["history", f"{NAME}@{DIGESTS['a']}"], "is not a tag"),
         (["rollback", f"{NAME}:a", "--tag", "b"], "REPOSITORY names a, and the next argument b"),
         (["expiring", f"{NAME}:latest"], "names an image: leave latest out"),
-        (["move", NAME, "latest", "--to", "-x"], "is no tag"),
-        (["move", NAME, "latest", "--expect", "latest"], "--expect latest is always so"),
+        (["move", NAME, "latest", "--to", "-x"], "is not a tag"),
+        (
+            ["move", NAME, "latest", "--expect", "latest"],
+            "--expect latest names the tag that moves",
+        ),
         (["move", NAME, "latest", "--expect", "sha256:0"], "is a malformed digest"),
         (["rollback", NAME, "--to", "sha256:0"], "is a malformed digest"),
-        (["history", NAME, "--pipeline-role", "mary"], "is no ARN of a role"),
+        (["history", NAME, "--pipeline-role", "mary"], "is not a role: write arn:aws:iam"),
         (["promote", NAME, "latest"], "give either --stage or --as"),
         (["promote", NAME, "latest", "--stage", "prod", "--as", "v1"], "either --stage or --as"),
-        (["promote", NAME, "latest", "--stage", "canary"], "none of pr, dev, merged, stg, prod"),
+        (["promote", NAME, "latest", "--stage", "canary"], "not one of pr, dev, merged, stg, prod"),
         (["promote", NAME, "latest", "--as", "v1", "--move", "v1"], "v1 is a unique tag"),
         (
             ["promote", NAME, "latest", "--as", "v1", "--move", tag("prod", "a")],
             "is a unique tag, which stays",
         ),
-        (["resolve"], "REPOSITORY is missing, or --stack"),
-        (["resolve", "--stack", "prod", "--convention", "x.yaml"], "does not go with --stack"),
+        (["resolve"], "give REPOSITORY, or --stack"),
+        (["resolve", "--stack", "prod", "--convention", "x.yaml"], "cannot be used with --stack"),
         (["move", NAME], "SOURCE"),
         (["nothing"], "nothing"),
     ],
@@ -822,12 +825,13 @@ def test_wrong_usage_is_another_status(arguments: list[str], told: str) -> None:
     assert error == {"kind": "usage", "code": None}
 
 
-@pytest.mark.parametrize("command", ["move", "promote", "rollback", "resolve", "history", "movers"])
+@pytest.mark.parametrize("command", ["move", "rollback", "resolve", "history", "movers", "adopt"])
 def test_help_says_what_a_command_is_for_and_takes(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert "REPOSITORY" in result.stdout
     assert "--json" in result.stdout
+    assert "<" not in result.stdout  # no type beside a metavar
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert f"  {command} " in run("--help").stdout
 

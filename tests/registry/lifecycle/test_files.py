@@ -196,7 +196,7 @@ def test_no_images_in_use() -> None:
         ("[", "in use is no JSON"),
         ("sha256:1", "'sha256:1' is a malformed digest"),
         (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
-        ("repo:tag\nthis is no image", "'this is no image' is no repository"),
+        ("repo:tag\nthis is no image", "'this is no image' is not a repository"),
     ],
 )
 def test_refused_images_in_use(text: str, says: str) -> None:
