@@ -42,7 +42,7 @@ def main(
     command line are wrong.
     """
     if as_markdown and (as_json or plan_only):
-        raise typer.BadParameter("--markdown goes with neither --json nor --plan-only")
+        raise typer.BadParameter("--markdown cannot be used with --json or --plan-only")
     report = Report(Console(quiet=as_json or as_markdown))
     try:
         rehearsal = rehearse(read(Path.cwd(), stack), report, plan_only=plan_only)

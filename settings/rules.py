@@ -99,7 +99,7 @@ def _roles(draft: Draft) -> Broken:
             yield where, rule, "name a role of that account, which others may assume"
     created = (draft.account.id, (draft.values["pipelineRole"] or {}).get("name"))
     if created in trusted:
-        rule = "that is the very role that the stack creates"
+        rule = "that is the role that the stack creates"
         yield trusted[created], rule, "name another role, which may assume it"
     first: dict[tuple[Path, tuple[str, str]], tuple[Path, str]] = {}
     for where, arn in draft.roles():

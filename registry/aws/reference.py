@@ -1,4 +1,4 @@
-"""Pure: how a command's user names a repository and an image."""
+"""Pure: references to repositories and images, as users write them."""
 
 import re
 from dataclasses import dataclass

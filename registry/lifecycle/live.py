@@ -1,4 +1,4 @@
-"""What a report is made from, read from ECR; and AWS's own preview, to hold the report against."""
+"""Read from ECR what a report needs, and AWS's own preview to compare it with."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

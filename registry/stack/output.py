@@ -1,4 +1,4 @@
-"""How what is found out about a stack's repositories is printed."""
+"""What `adopt` and `verify` print."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

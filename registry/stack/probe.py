@@ -1,8 +1,8 @@
-"""Calls that a guard must deny, made so that ECR takes nothing from them if it does not.
+"""Calls that a guard must deny, in forms that change nothing if it does not.
 
-A probe names an image that cannot exist, says nothing at all, or sends a text that is no document.
-AWS documents no order of the checks, so this goes by what an answer cannot be otherwise: a denial
-is a denial, and where ECR finds fault with the request, it did not with the caller.
+A probe names an image that cannot exist, sends nothing, or sends a text that is not a document. AWS
+documents no order of its checks. A denial is certain; and if ECR rejects the request itself, it has
+allowed the caller.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """

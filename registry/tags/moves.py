@@ -1,7 +1,7 @@
 """Tags moved, added and moved back, without an image being pulled.
 
-ECR has no compare-and-swap: the last one to put a tag wins. So each put is read back, and whoever
-lost a race is told. One mover at a time is the pipeline's own business.
+ECR has no compare-and-swap: the last one to put a tag wins. So each put is read back, and the
+move that lost a race fails. The pipeline has to let one job at a time move tags.
 """
 
 from collections.abc import Sequence

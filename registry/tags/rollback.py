@@ -1,4 +1,4 @@
-"""Where a tag goes when it is moved back, and moving it there."""
+"""Find the image that a tag was on before, and move the tag back to it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
