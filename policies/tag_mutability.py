@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
+from policies.patterns import matches
+
 TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"]
 """The settings of this stack. ECR's fourth, IMMUTABLE, lets no tag move at all: ADR040 rules it
 out."""
@@ -32,11 +34,6 @@ DEFAULT_MOVABLE_TAGS: Final = ("latest",)
 
 MAX_EXCLUSION_FILTERS: Final = 5
 MAX_FILTER_WILDCARDS: Final = 2
-
-
-def matches(pattern: str, tag: str) -> bool:
-    """Whether the whole tag matches. The only wildcard is `*`: any number of characters."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), tag) is not None
 
 
 def exclusion_filters(

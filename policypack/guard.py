@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from policies.ecr_actions import Effect, actions
 from policies.fault import Fault, InvalidInputError, parse_json
-from policies.tag_mutability import TAG_MUTABILITIES, is_write_once, matches
+from policies.patterns import matches
+from policies.tag_mutability import TAG_MUTABILITIES, is_write_once
 from policypack.findings import UNKNOWN, Finding, Resource, Unknown, is_known
 from registry.lifecycle.document import rules_in
 from registry.lifecycle.report import taker_of

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.fault import Fault
-from policies.tag_mutability import TAG, matches
+from policies.patterns import matches
+from policies.tag_mutability import TAG
 from policypack.findings import UNKNOWN, Finding, Path, Resource, Unknown
 
 IMAGES: Final[Mapping[str, Sequence[str]]] = {

@@ -16,7 +16,7 @@ from pulumi_policy import (
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
-from policies.tag_mutability import matches
+from policies.patterns import matches
 from policypack import guard, images, registries
 from policypack.findings import UNKNOWN, Finding, Resource, Unknown
 

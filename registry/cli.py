@@ -1,24 +1,44 @@
 """All commands of `python -m registry`, as one."""
 
-import typer
+from importlib import import_module
+from typing import Final
 
-from registry.access import cli as access
+import click
+
 from registry.command import Commands
-from registry.lifecycle import cli as lifecycle
-from registry.stack import cli as stack
-from registry.tags import cli as tags
-from registry.tags import stack_moves_cli as stack_moves
 
-app = typer.Typer(
-    cls=Commands,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain text: readable in a build's log, and quicker to start
-    no_args_is_help=True,
-    help="Move, promote, roll back, resolve and trace the tags of a repository in Amazon ECR. "
-    "Region, profile and endpoint come from the environment, as with any AWS tool. Exit "
-    "status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. The reason is on "
-    "standard error, in a line of text; with --json, in a JSON object.",
-)
-for part in (tags, stack_moves, lifecycle, access, stack):
-    app.add_typer(part.app)
+ROOMS: Final = {
+    "registry.tags.cli": ("move", "promote", "rollback", "resolve", "history"),
+    "registry.tags.stack_moves_cli": ("moves",),
+    "registry.lifecycle.cli": ("expiring", "images"),
+    "registry.access.cli": ("movers", "seen", "organization"),
+    "registry.stack.cli": ("adopt", "verify"),
+}
+"""The modules that have the commands, in the order of the help."""
+
+
+class _ByName(Commands):
+    """Loads the module of the command that is asked for: a pipeline need not wait for the others.
+
+    A name that no command has loads them all, for the ones that it resembles.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
+        """All names, without loading anything."""
+        return [name for names in ROOMS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or None."""
+        for module in [it for it, names in ROOMS.items() if cmd_name in names] or ROOMS:
+            self.commands |= import_module(module).app.commands
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_ByName)
+def app() -> None:
+    """Move, promote, roll back, resolve and trace the tags of a repository in Amazon ECR.
+
+    Region, profile and endpoint come from the environment, as with any AWS tool. Exit status: 0
+    done, 1 refused or failed, 2 wrong usage, 130 interrupted. The reason is on standard error, in a
+    line of text; with --json, in a JSON object.
+    """

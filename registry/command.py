@@ -5,19 +5,19 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-import typer
+import click
 from botocore.exceptions import BotoCoreError, ClientError
-from typer.core import TyperGroup
 
 from policies.fault import InvalidInputError
 from policies.tag_convention import TagConvention
 from registry.aws import reference
 from registry.aws.errors import AwsError, RefusedError, explain
 from registry.aws.images import Repository
-from registry.aws.reference import InvalidReferenceError, Reference
+from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.aws.trail import NoTrailError, Trail
 
@@ -25,94 +25,49 @@ FAILED: Final = 1
 
 _T = TypeVar("_T")
 
-# --- Arguments and options ------------------------------------------------------------------------
-
-
-def _usage(parse: Callable[[str], _T]) -> Callable[[str], _T]:
-    """A parser whose faults are wrong usage: exit status 2."""
-
-    def parsed(text: str) -> _T:
-        try:
-            return parse(text)
-        except InvalidReferenceError as error:
-            raise typer.BadParameter(str(error)) from None
-
-    return parsed
-
-
-image_reference_of: Final = _usage(reference.parse)
-"""A REPOSITORY argument, maybe with a tag or a digest."""
-
-tag_of: Final = _usage(reference.tag)
-"""A TAG argument."""
-
-image_of: Final = _usage(reference.image)
-"""An argument that is a tag or a digest."""
+# --- Arguments and options: types of values, whose ValueErrors are wrong usage --------------------
 
 
 def repository_of(text: str) -> Reference:
     """A REPOSITORY argument, without an image."""
-    found = image_reference_of(text)
+    found = reference.parse(text)
     if found.image is not None:
-        raise typer.BadParameter(f"{text!r} names an image: leave {found.image} out")
+        raise ValueError(f"{text!r} names an image: leave {found.image} out")
     return found
-
-
-def option(parser: Callable[[str], Any], metavar: str, help_text: str) -> Any:
-    """An option with a value. Its help text names the default, if there is one."""
-    return typer.Option(parser=parser, metavar=metavar, help=help_text, show_default=False)
-
-
-def argument(parser: Callable[[str], Any], metavar: str, help_text: str) -> Any:
-    """An argument, likewise."""
-    return typer.Argument(parser=parser, metavar=metavar, help=help_text, show_default=False)
-
-
-def file_option(help_text: str) -> Any:
-    """An option that names a file."""
-    return option(Path, "FILE", help_text)
 
 
 def role_of(text: str) -> str:
     """The ARN of a role, as an argument."""
     if not text.startswith("arn:") or ":role/" not in text:
-        raise typer.BadParameter(f"{text!r} is not a role: write arn:aws:iam::ACCOUNT:role/NAME")
+        raise ValueError(f"{text!r} is not a role: write arn:aws:iam::ACCOUNT:role/NAME")
     return text
 
 
 REPOSITORY_HELP: Final = (
     "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region"
 )
-JsonOption = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        help="Print one JSON object and nothing else; a failure prints one on standard error.",
-    ),
-]
+repositories_argument: Final = partial(
+    click.argument, "repositories", type=repository_of, metavar="[REPOSITORY]...", nargs=-1
+)
+file_option: Final = partial(click.option, type=Path, metavar="FILE")
+json_option: Final = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object and nothing else; a failure prints one on standard error.",
+)
 
 # --- Around every command -------------------------------------------------------------------------
 
 
-class Commands(TyperGroup):
+class Commands(click.Group):
     """The commands. A failure is one line of text, or with --json one object.
 
     The object is `{"error": sentence, "kind": "refused" | "aws" | "usage", "code": AWS's name of
     the error, or null}`.
     """
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command. Its help names an argument by its metavar alone, as it does an option.
-
-        typer would add the type, such as <list[Reference]>.
-        """
-        command = super().get_command(ctx, cmd_name)
-        for it in command.params if command else ():
-            if it.param_type_name == "argument":
-                vars(it)["display_type_rich"] = lambda **_: ""
-        return command
-
-    def invoke(self, ctx: Any) -> Any:  # a Context, of a module that typer keeps to itself
+    def invoke(self, ctx: click.Context) -> Any:
         """Run the command that is asked for. A failure ends it with exit status 1 or 2."""
         as_json = "--json" in ctx.args
         try:
@@ -125,13 +80,13 @@ class Commands(TyperGroup):
                 raise
             problem = f"the package {package} is not installed; run pip install -r requirements.txt"
             kind, code, status = "refused", None, FAILED
-        except typer.TyperException as error:
+        except click.ClickException as error:
             if not as_json:
-                raise  # typer tells of wrong usage with the command's synopsis
+                raise  # click tells of wrong usage with the command's synopsis
             problem, kind, code, status = error.format_message(), "usage", None, error.exit_code
         told = {"error": " ".join(problem.split()), "kind": kind, "code": code}
         say(json.dumps(told) if as_json else problem)
-        raise typer.Exit(status)
+        raise click.exceptions.Exit(status)
 
 
 _REQUIREMENTS: Final = Path(__file__).parents[1] / "requirements.txt"
@@ -206,7 +161,7 @@ def trail_of(aws: Aws, account: str, holder: str) -> Trail:
 
 def print_object(told: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """The result: the object for machines, or the text for people."""
-    typer.echo(json.dumps(told, indent=2) if as_json else text)
+    click.echo(json.dumps(told, indent=2) if as_json else text)
 
 
 def note(text: str) -> None:
@@ -216,4 +171,4 @@ def note(text: str) -> None:
 
 def say(text: str) -> None:
     """A line on standard error, whatever AWS's messages are made up of."""
-    typer.echo(" ".join(text.split()), err=True)
+    click.echo(" ".join(text.split()), err=True)

@@ -4,25 +4,23 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import typer
+import click
 
 from policies.fault import Fault, InvalidInputError
 from policies.tag_convention import ADR040, TagConvention, stages_in
+from registry.aws import reference
 from registry.aws.errors import RefusedError
 from registry.aws.images import Repository
-from registry.aws.reference import Reference
+from registry.aws.reference import InvalidReferenceError, Reference
 from registry.aws.session import Aws
 from registry.command import (
     FAILED,
     REPOSITORY_HELP,
-    argument,
     file_option,
-    image_of,
-    image_reference_of,
-    option,
     print_object,
     read,
     repository_of,
@@ -32,43 +30,6 @@ from registry.command import (
 
 CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
 """Of the environment: the path of a file such as --convention takes."""
-
-RepositoryArgument = Annotated[
-    str | None,
-    argument(
-        str,
-        "REPOSITORY",
-        f"{REPOSITORY_HELP}. A name or a URI may end in :TAG or @DIGEST. With --stack, it may be "
-        "left out for all repositories of the stack.",
-    ),
-]
-MoreOption = Annotated[
-    list[Reference] | None,
-    typer.Option(
-        "--repository",
-        "-r",
-        parser=repository_of,
-        metavar="REPOSITORY",
-        help="Another repository to do the same with. May be repeated.",
-        show_default=False,
-    ),
-]
-StackOption = Annotated[
-    str | None,
-    option(
-        str,
-        "NAME",
-        "The stack whose repositories are meant. Its file gives account, Region and tag "
-        "convention.",
-    ),
-]
-ConventionOption = Annotated[
-    Path | None,
-    file_option(
-        "The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: the "
-        f"stack's, or that of the file named in {CONVENTION_VARIABLE}, or ADR040's."
-    ),
-]
 
 Told = tuple[dict[str, Any], str | Callable[[], None]]
 """What a command tells of one repository: the object for machines; the text for people, or what
@@ -117,7 +78,7 @@ class Targets:
         if as_json:
             print_object({"repositories": listed}, "", as_json=True)
         if failed:
-            raise typer.Exit(FAILED)
+            raise click.exceptions.Exit(FAILED)
 
     def _of_one(
         self, step: Callable[[Reference], Told], reference: Reference, *, quiet: bool
@@ -141,6 +102,65 @@ def _print(told: dict[str, Any], text: str | Callable[[], None], *, as_json: boo
         print_object(told, str(text), as_json=as_json)
 
 
+_NAMES: Final = ("first", "second", "more", "stack", "convention")
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def takes_targets(second: _Decorator | None = None) -> _Decorator:
+    """Give a command the arguments and options that say what it is about: as its first, a Targets.
+
+    `second` declares the argument or option `second`, a tag or a digest, if the command takes one.
+    """
+    decorators: list[_Decorator] = [
+        click.argument(
+            "first",
+            metavar="[REPOSITORY]",
+            required=False,
+            help=f"{REPOSITORY_HELP}. A name or a URI may end in :TAG or @DIGEST. With --stack, it "
+            "may be left out for all repositories of the stack.",
+        ),
+        click.option(
+            "--repository",
+            "-r",
+            "more",
+            type=repository_of,
+            metavar="REPOSITORY",
+            multiple=True,
+            help="Another repository to do the same with. May be repeated.",
+        ),
+        click.option(
+            "--stack",
+            metavar="NAME",
+            help="The stack whose repositories are meant. Its file gives account, Region and tag "
+            "convention.",
+        ),
+        file_option(
+            "--convention",
+            help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. "
+            f"Default: the stack's, or that of the file named in {CONVENTION_VARIABLE}, or "
+            "ADR040's.",
+        ),
+    ]
+    if second:
+        decorators.insert(1, second)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def asked(**given: Any) -> None:
+            named = {it: given.pop(it, None) for it in _NAMES}
+            try:
+                found = targets(**named, image=second is not None)
+            except InvalidReferenceError as error:
+                raise click.BadParameter(str(error)) from None
+            command(found, **given)
+
+        declared: Callable[..., None] = wraps(command)(asked)
+        for decorator in reversed(decorators):
+            declared = decorator(declared)
+        return declared
+
+    return decorate
+
+
 def targets(  # noqa: PLR0913 what every command takes
     first: str | None,
     second: str | None = None,
@@ -162,22 +182,22 @@ def targets(  # noqa: PLR0913 what every command takes
         from registry.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
 
         if convention:
-            raise typer.BadParameter("--convention cannot be used with --stack, which has its own")
+            raise click.BadParameter("--convention cannot be used with --stack, which has its own")
         found = declared(stack)
         tags = found.settings.convention
         known = {it.name: it for it in found.repositories()}
         if image and first is not None and second is None and _name(first) not in known:
             first, second = None, first
     named = [] if first is None else [_reference(first, image=image)]
-    given = image_of(second) if second is not None else None
+    given = reference.image(second) if second is not None else None
     inside = named[0].image if named else None
     if given and inside and given != inside:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"REPOSITORY names {inside}, and the next argument {given}: leave one out"
         )
     named += more or ()
     if not named and not known:
-        raise typer.BadParameter("give REPOSITORY, or --stack for all repositories of a stack")
+        raise click.BadParameter("give REPOSITORY, or --stack for all repositories of a stack")
     references = [_of_stack(it, known) for it in named] or list(known.values())
     return Targets(
         references=references,
@@ -188,14 +208,14 @@ def targets(  # noqa: PLR0913 what every command takes
 
 
 def _reference(text: str, *, image: bool) -> Reference:
-    return image_reference_of(text) if image else repository_of(text)
+    return reference.parse(text) if image else repository_of(text)
 
 
 def _name(text: str) -> str | None:
     """The name of the repository that a text names, if it names one."""
     try:
-        return image_reference_of(text).name
-    except typer.BadParameter:
+        return reference.parse(text).name
+    except InvalidReferenceError:
         return None
 
 

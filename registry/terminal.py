@@ -74,19 +74,19 @@ def tracked(steps: Sequence[str], what: str) -> Iterable[str]:
 
 
 PATIENCE: Final = 2.0
-"""Seconds before a command says that it is still reading CloudTrail."""
+"""Seconds that a command works before it says so."""
 
 
 @contextmanager
-def working(what: str, after: float = 0.0) -> Iterator[None]:
-    """A sign on standard error that work goes on, `after` so many seconds, on a terminal only."""
+def working(what: str) -> Iterator[None]:
+    """A sign on standard error that long work goes on, on a terminal only."""
     if not sys.stderr.isatty():
         yield
         return
     from rich.console import Console  # noqa: PLC0415 see above
 
     status = Console(stderr=True).status(what)
-    timer = threading.Timer(after, status.start)
+    timer = threading.Timer(PATIENCE, status.start)
     timer.daemon = True  # an interrupt does not wait for it
     timer.start()
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import boto3
-import typer
+import click
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
@@ -25,14 +25,12 @@ SECONDS_TO_START: Final = 30
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _QUICK: Final = Config(retries={"total_max_attempts": 1}, connect_timeout=2)
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-
-@app.callback()
-def local() -> None:
+@click.group()
+def app() -> None:
     """Prepare moto's server for the stack local, and push images to it."""
     if not os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             "AWS_ENDPOINT_URL names no server of this machine; use make local, which sets it"
         )
 
@@ -61,9 +59,9 @@ def prepare() -> None:
             return
 
 
-def _failed(why: str) -> typer.Exit:
-    typer.echo(why, err=True)
-    return typer.Exit(1)
+def _failed(why: str) -> click.exceptions.Exit:
+    click.echo(why, err=True)
+    return click.exceptions.Exit(1)
 
 
 @app.command()

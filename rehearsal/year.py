@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
 from typing import Any, Final
 
+from policies.patterns import compiled
 from policies.tag_convention import ADR040, Stage, TagConvention
 from registry.aws.image import Image
 from registry.lifecycle.document import Rule
-from registry.lifecycle.simulation import pattern, simulate
+from registry.lifecycle.simulation import simulate
 from rehearsal.tags import way_of, written
 
 DAYS: Final = 365
@@ -297,7 +298,7 @@ def _promised(year: Year) -> int:
     """How many of the newest releases the policy's own rule about them keeps, ten at the most."""
     release = written(_last_stage(year), "0" * 40, _START, 1)
     for rule in sorted(year.rules, key=lambda rule: rule.priority):
-        if rule.tag_status == "tagged" and all(pattern(it).fullmatch(release) for it in rule.tags):
+        if rule.tag_status == "tagged" and all(compiled(it).fullmatch(release) for it in rule.tags):
             counts = rule.count_type == "imageCountMoreThan"
             return min(rule.number, RELEASES) if counts else 0
         if rule.tag_status == "any":

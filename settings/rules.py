@@ -6,9 +6,10 @@ from typing import Final
 from policies import retention
 from policies.event_patterns import IAM_REGIONS, event_rules
 from policies.fault import Fault, InvalidInputError, key_at
+from policies.patterns import matches
 from policies.repository_policy import repository_policy
 from policies.tag_convention import ADR040, Stage, faults_in, movable_in, uncovered
-from policies.tag_mutability import MAX_EXCLUSION_FILTERS, matches
+from policies.tag_mutability import MAX_EXCLUSION_FILTERS
 from policies.trust_policy import trust_policy
 from settings.draft import Draft, Path
 from settings.model import Account, RetentionRule, StackSettings

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 from ruamel.yaml import YAML
-from typer.main import get_command
 
 from policies.tag_convention import ADR040
 from registry.cli import app
@@ -90,7 +90,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 
 
 def test_every_command_of_the_registry_is_in_the_table_and_on_a_page() -> None:
-    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+    commands = set(app.list_commands(click.Context(app)))
     assert len(commands) > 9
     listed = re.findall(
         r"^\| \[`([\w-]+)`\]\((docs/[\w-]+\.md)#([\w-]+)\) \|", README, re.MULTILINE

@@ -204,11 +204,11 @@ def test_no_command_loads_pulumi() -> None:
 def test_the_pack_and_the_plugin_load_no_more_than_their_requirements(statement: str) -> None:
     found = loaded(statement)
     assert "pulumi" in found
-    assert not found & {"boto3", "iamprover", "pydantic", "rich", "settings", "typer", "z3"}
+    assert not found & {"boto3", "iamprover", "pydantic", "rich", "settings", "click", "z3"}
 
 
 def test_commands_about_tags_need_three_packages_and_with_a_stack_a_fourth() -> None:
-    """As docs/commands.md says: boto3, rich and typer, and ruamel.yaml."""
+    """As docs/commands.md says: boto3, click and rich, and ruamel.yaml."""
     blocked = {"iamprover", "pulumi", "pulumi_aws", "ruamel.yaml", "z3"}
     program = (
         f"import sys; sys.modules.update(dict.fromkeys({blocked})); import registry.cli as it; "

@@ -1,10 +1,12 @@
 """The commands about who may do what: movers, seen, organization."""
 
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
 from policies.document import to_json
 from policies.fault import InvalidInputError
@@ -16,9 +18,9 @@ from registry.aws.session import Aws
 from registry.aws.trail import NoTrailError, earliest
 from registry.command import (
     FAILED,
-    JsonOption,
     faults,
     file_option,
+    json_option,
     print_object,
     read,
     reported,
@@ -32,85 +34,83 @@ if TYPE_CHECKING:
     from registry.access.account import Listing
     from registry.access.policy_files import Plan
 
-app = typer.Typer()
+app = click.Group()
 
 
 def _repository_arn(text: str) -> str:
     if not text.startswith("arn:"):
-        raise typer.BadParameter(f"{text!r} is not the ARN of a repository")
+        raise ValueError(f"{text!r} is not the ARN of a repository")
     repository_of(text)
     return text
 
 
 def _principal(text: str) -> str:
     if not text.startswith("arn:") and "." not in text:
-        raise typer.BadParameter(f"{text!r} is not the ARN of a role or a user, or a service")
+        raise ValueError(f"{text!r} is not the ARN of a role or a user, or a service")
     return text
 
 
-_PLAN: Final = file_option(
-    "All repositories of a stack with their planned policies, as python -m rehearsal --plan-only "
-    "--json prints them; - is standard input."
+_plan_option: Final = partial(
+    file_option,
+    "--plan",
+    help="All repositories of a stack with their planned policies, as python -m rehearsal "
+    "--plan-only --json prints them; - is standard input.",
 )
-PlanOption = Annotated[Path | None, _PLAN]
-RequiredPlanOption = Annotated[Path, _PLAN]
-OptionalRepository = Annotated[
-    Reference | None,
-    typer.Argument(
-        parser=repository_of,
-        metavar="REPOSITORY",
-        help="Name, ARN or URI of the repository. Instead of --plan.",
-        show_default=False,
-    ),
-]
+_repository_argument: Final = click.argument(
+    "repository",
+    type=repository_of,
+    metavar="[REPOSITORY]",
+    required=False,
+    help="Name, ARN or URI of the repository. Instead of --plan.",
+)
 
 
-@app.command(name="movers")
+@app.command("movers")
+@_repository_argument
+@_plan_option()
+@click.option(
+    "--repository-arn",
+    type=_repository_arn,
+    metavar="ARN",
+    help="The repository, to run without AWS: give --repository-policy and "
+    "--authorization-details too.",
+)
+@file_option(
+    "--repository-policy",
+    help="The repository policy, instead of the one in AWS: a planned one, or as aws ecr "
+    "get-repository-policy prints it; - is standard input.",
+)
+@file_option(
+    "--authorization-details",
+    multiple=True,
+    help="The roles and users of the account, as aws iam get-account-authorization-details prints "
+    "them. Default: from AWS. May be repeated, for other accounts.",
+)
+@file_option(
+    "--scp",
+    multiple=True,
+    help="A service control policy, attached at one level of the organization above the "
+    "repository's account, as aws organizations describe-policy prints it: all statements of the "
+    "level in one file. May be repeated, for each level.",
+)
+@click.option(
+    "--only",
+    type=_principal,
+    metavar="ARN",
+    multiple=True,
+    help="Exit 1 if any other principal could move a tag. May be repeated.",
+)
+@json_option
 def movers_command(
-    repository: OptionalRepository = None,
-    plan: PlanOption = None,
-    repository_arn: Annotated[
-        str | None,
-        typer.Option(
-            parser=_repository_arn,
-            metavar="ARN",
-            help="The repository, to run without AWS: give --repository-policy and "
-            "--authorization-details too.",
-            show_default=False,
-        ),
-    ] = None,
-    repository_policy: Annotated[
-        Path | None,
-        file_option(
-            "The repository policy, instead of the one in AWS: a planned one, or as aws ecr "
-            "get-repository-policy prints it; - is standard input."
-        ),
-    ] = None,
-    authorization_details: Annotated[
-        list[Path] | None,
-        file_option(
-            "The roles and users of the account, as aws iam get-account-authorization-details "
-            "prints them. Default: from AWS. May be repeated, for other accounts."
-        ),
-    ] = None,
-    scp: Annotated[
-        list[Path] | None,
-        file_option(
-            "A service control policy, attached at one level of the organization above the "
-            "repository's account, as aws organizations describe-policy prints it: all statements "
-            "of the level in one file. May be repeated, for each level."
-        ),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            parser=_principal,
-            metavar="ARN",
-            help="Exit 1 if any other principal could move a tag. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: JsonOption = False,
+    repository: Reference | None,
+    *,
+    plan: Path | None,
+    repository_arn: str | None,
+    repository_policy: Path | None,
+    authorization_details: Sequence[Path],
+    scp: Sequence[Path],
+    only: Sequence[str],
+    as_json: bool,
 ) -> None:
     """List who could move a tag, delete an image or change the guard, and by which steps.
 
@@ -119,19 +119,19 @@ def movers_command(
     name.
     """
     if sum(it is not None for it in (repository, plan, repository_arn)) != 1:
-        raise typer.BadParameter("give one of REPOSITORY, --plan and --repository-arn")
+        raise click.BadParameter("give one of REPOSITORY, --plan and --repository-arn")
     if plan and repository_policy:
-        raise typer.BadParameter("--plan has its own policies: leave --repository-policy out")
+        raise click.BadParameter("--plan has its own policies: leave --repository-policy out")
     if repository_arn and not (repository_policy and authorization_details):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             "--repository-arn needs --repository-policy and --authorization-details"
         )
     # Here, and not above: no other command needs the solver.
     from registry.access import account, movers, movers_report, policy_files  # noqa: PLC0415
 
     with reported(str(repository or repository_arn or plan)):
-        levels = [read(it, policy_files.read_service_control_policy) for it in scp or []]
-        files = [read(it, account.read_account) for it in authorization_details or []]
+        levels = [read(it, policy_files.read_service_control_policy) for it in scp]
+        files = [read(it, account.read_account) for it in authorization_details]
         planned, aws = _asked(repository, plan, repository_arn, repository_policy)
         if not files:
             with working("Reading the account's roles and users"):
@@ -154,10 +154,10 @@ def movers_command(
             "it is not known who could move a tag: the roles and users of the repository's own "
             "account are missing; give --authorization-details of that account too"
         )
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)
     if only and (others := movers.others(found, only)):
         say(f"{len(others)} besides those of --only could move a tag: {', '.join(others)}")
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)
 
 
 def _asked(
@@ -193,15 +193,20 @@ def _account(aws: Aws) -> "Listing":
         raise RefusedError(f"the account's authorization details: {faults(error)}") from None
 
 
-@app.command(name="seen")
+@app.command("seen")
+@_repository_argument
+@_plan_option()
+@file_option(
+    "--repository-policy",
+    help="The policy that is planned for REPOSITORY; - is standard input.",
+)
+@json_option
 def seen_command(
-    repository: OptionalRepository = None,
-    plan: PlanOption = None,
-    repository_policy: Annotated[
-        Path | None,
-        file_option("The policy that is planned for REPOSITORY; - is standard input."),
-    ] = None,
-    as_json: JsonOption = False,
+    repository: Reference | None,
+    *,
+    plan: Path | None,
+    repository_policy: Path | None,
+    as_json: bool,
 ) -> None:
     """List principals whose past calls a planned policy denies.
 
@@ -210,7 +215,7 @@ def seen_command(
     if (plan is None) is (repository is None) or (repository is None) is not (
         repository_policy is None
     ):
-        raise typer.BadParameter("give --plan, or REPOSITORY and --repository-policy")
+        raise click.BadParameter("give --plan, or REPOSITORY and --repository-policy")
     from registry.access import seen_output  # noqa: PLC0415
     from registry.access.policy import NotModelledError  # noqa: PLC0415
     from registry.access.seen import EVENTS, denied  # noqa: PLC0415
@@ -231,8 +236,10 @@ def seen_command(
         seen_output.print_seen(planned, since, found)
 
 
-@app.command(name="organization")
-def organization_command(plan: RequiredPlanOption, as_json: JsonOption = False) -> None:
+@app.command("organization")
+@_plan_option(required=True)
+@json_option
+def organization_command(*, plan: Path, as_json: bool) -> None:
     """Print two policies for AWS Organizations, which stop what no repository policy can stop.
 
     They are a service control policy and a resource control policy, each on one line in the form to
@@ -258,4 +265,4 @@ def organization_command(plan: RequiredPlanOption, as_json: JsonOption = False) 
         if not as_json or not it.proved:
             say(str(it))
     if not all(it.proved for it in found.proofs):
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)

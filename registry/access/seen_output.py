@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-import typer
+import click
 
 from registry.access.policy_files import Plan
 from registry.access.seen import Denied
@@ -28,10 +28,10 @@ def print_seen(plan: Plan, since: datetime, denied: Sequence[Denied]) -> None:
     for it in denied:
         groups.setdefault((it.principal, it.action), []).append(it)
     principals = {it.principal for it in denied}
-    typer.echo(f"{plan}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied")
+    click.echo(f"{plan}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied")
     if denied:
         print_table(_COLUMNS, _rows(plan, groups.values()), folds=_COLUMNS[:3], right=["times"])
-        typer.echo()
+        click.echo()
     for line in _next(plan, denied):
         print_paragraph(line)
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from botocore.exceptions import ClientError
 
+from registry.aws import reference
 from registry.aws.errors import RefusedError, explain, is_denied
 from registry.aws.image import Image, moment
 from registry.aws.images import Repository
@@ -17,17 +17,14 @@ from registry.aws.session import Aws
 from registry.command import (
     FAILED,
     REPOSITORY_HELP,
-    JsonOption,
-    argument,
     file_option,
+    json_option,
     note,
-    option,
     print_object,
     read,
     reported,
     repository_of,
     say,
-    tag_of,
 )
 from registry.lifecycle import output
 from registry.lifecycle.document import Rule
@@ -36,72 +33,68 @@ from registry.lifecycle.live import aws_preview as preview_of
 from registry.lifecycle.live import differences, live_listing, live_movable_tags, live_rules
 from registry.lifecycle.report import Report, examine, movable_tags_of
 from registry.lifecycle.simulation import simulate
-from registry.targets import (
-    ConventionOption,
-    MoreOption,
-    RepositoryArgument,
-    StackOption,
-    Told,
-    targets,
-)
+from registry.targets import Targets, Told, takes_targets
 from registry.terminal import working
 
-app = typer.Typer()
+app = click.Group()
 
 
 def _moment(text: str) -> datetime:
     try:
         return moment(text)
     except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is not a time such as 2026-01-31T12:00:00Z: {error}"
-        ) from None
+        raise ValueError(f"{text!r} is not a time such as 2026-01-31T12:00:00Z: {error}") from None
 
 
-@app.command(name="expiring")
+@app.command("expiring")
+@click.argument(
+    "repository",
+    type=repository_of,
+    metavar="[REPOSITORY]",
+    required=False,
+    help=f"{REPOSITORY_HELP}. Not with --policy and --images.",
+)
+@file_option("--policy", help="A lifecycle policy to simulate, without AWS.")
+@file_option("--images", help="The images, as aws ecr describe-images prints them.")
+@click.option(
+    "--now",
+    type=_moment,
+    metavar="ISO",
+    help="With files: the time to simulate. Default: now.",
+)
+@file_option(
+    "--in-use",
+    help="What is deployed: digests or image references, one a line or as a JSON list.",
+)
+@click.option(
+    "--movable-tag",
+    type=reference.tag,
+    metavar="TAG",
+    multiple=True,
+    help="A tag that the pipeline moves. May be repeated. Default: the tags in the protective "
+    "rules of the policy, and in the exclusion filters of a repository whose other tags are "
+    "immutable; or else latest.",
+)
+@click.option(
+    "--fail-on-loss",
+    is_flag=True,
+    help="Exit 1 if the image of a movable tag, or an image in use, would not be kept.",
+)
+@click.option(
+    "--aws-preview", is_flag=True, help="Also run AWS's own preview, and print what differs."
+)
+@json_option
 def expiring_command(
-    repository: Annotated[
-        Reference | None,
-        argument(
-            repository_of, "REPOSITORY", f"{REPOSITORY_HELP}. Not with --policy and --images."
-        ),
-    ] = None,
-    policy: Annotated[
-        Path | None, file_option("A lifecycle policy to simulate, without AWS.")
-    ] = None,
-    images: Annotated[
-        Path | None, file_option("The images, as aws ecr describe-images prints them.")
-    ] = None,
-    now: Annotated[
-        datetime | None,
-        option(_moment, "ISO", "With files: the time to simulate. Default: now."),
-    ] = None,
-    in_use: Annotated[
-        Path | None,
-        file_option("What is deployed: digests or image references, one a line or as a JSON list."),
-    ] = None,
-    movable_tag: Annotated[
-        list[str] | None,
-        option(
-            tag_of,
-            "TAG",
-            "A tag that the pipeline moves. May be repeated. Default: the tags in the protective "
-            "rules of the policy, and in the exclusion filters of a repository whose other tags "
-            "are immutable; or else latest.",
-        ),
-    ] = None,
-    fail_on_loss: Annotated[
-        bool,
-        typer.Option(
-            "--fail-on-loss",
-            help="Exit 1 if the image of a movable tag, or an image in use, would not be kept.",
-        ),
-    ] = False,
-    aws_preview: Annotated[
-        bool,
-        typer.Option("--aws-preview", help="Also run AWS's own preview, and print what differs."),
-    ] = False,
-    as_json: JsonOption = False,
+    repository: Reference | None,
+    *,
+    policy: Path | None,
+    images: Path | None,
+    now: datetime | None,
+    in_use: Path | None,
+    movable_tag: Sequence[str],
+    fail_on_loss: bool,
+    aws_preview: bool,
+    as_json: bool,
 ) -> None:
     """Simulate a lifecycle policy on the images of a repository, and warn of losses.
 
@@ -109,11 +102,11 @@ def expiring_command(
     """
     files = None if policy is None or images is None else (policy, images)
     if (repository is None) is (files is None) or (policy is None) is not (images is None):
-        raise typer.BadParameter("give either REPOSITORY, or both --policy and --images")
+        raise click.BadParameter("give either REPOSITORY, or both --policy and --images")
     if files is not None and aws_preview:
-        raise typer.BadParameter("--aws-preview needs REPOSITORY: AWS cannot preview files")
+        raise click.BadParameter("--aws-preview needs REPOSITORY: AWS cannot preview files")
     if repository is not None and now is not None:
-        raise typer.BadParameter("--now goes with --policy and --images")
+        raise click.BadParameter("--now goes with --policy and --images")
     found: list[dict[str, str]] | None = None
     with reported(str(repository or policy)):
         used = read(in_use, read_in_use) if in_use else []
@@ -137,7 +130,7 @@ def expiring_command(
         output.print_expiring(str(repository or images), report, found)
     if fail_on_loss and report.loses:
         say("the image of a movable tag, or an image in use, would not be kept; see the warnings")
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)
 
 
 def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
@@ -154,21 +147,16 @@ def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
         return found
 
 
-@app.command(name="images")
-def images_command(
-    repository: RepositoryArgument = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("images")
+@takes_targets()
+@json_option
+def images_command(found: Targets, *, as_json: bool) -> None:
     """List the images with tags, times and sizes, and what the lifecycle policy will do.
 
     The newest push comes first, and untagged images follow the index that lists them. "built" is
     the earliest time in an image's unique tags. ECR counts the reading of an index as a pull. A
     narrow terminal shows fewer columns; --json has everything, by the time of the push.
     """
-    found = targets(repository, more=more, stack=stack, convention=convention, image=False)
 
     def listed(reference: Reference) -> Told:
         with found.work(reference) as (_, there):

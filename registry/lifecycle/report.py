@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from policies.patterns import compiled
 from policies.retention import MAX_IMAGES
 from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from registry.aws.reference import Reference
 from registry.lifecycle.document import Rule
 from registry.lifecycle.files import Listing, image_in_use
-from registry.lifecycle.simulation import Verdict, pattern, selections, simulate
+from registry.lifecycle.simulation import Verdict, selections, simulate
 
 Kind = Literal[
     "in-use-going",
@@ -172,7 +173,7 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
         alone = any(len(entry) == 1 for entry in rule.tags)
         if not (alone and rule.count_type == "imageCountMoreThan"):
             return rule
-        if all(pattern(entry).fullmatch(tag) for entry in rule.tags):
+        if all(compiled(entry).fullmatch(tag) for entry in rule.tags):
             return None
     return None
 

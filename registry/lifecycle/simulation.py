@@ -12,7 +12,6 @@ Where the documentation is silent, this is what is assumed here:
 - An index that goes lets go of its images at the same time, not a day later.
 """
 
-import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import Final, Literal
 
+from policies.patterns import compiled
 from registry.aws.image import Image
 from registry.lifecycle.document import Action, Rule
 
@@ -134,7 +134,7 @@ class _StorageClass:
         start = bisect_left(self._tags, head)
         end = bisect_right(self._tags, head, start, key=lambda tag: tag[: len(head)])
         longest = max(rest, key=len, default=head)  # most tags fail here, at little cost
-        matches = pattern(entry).fullmatch
+        matches = compiled(entry).fullmatch
         stretch = zip(self._tags[start:end], self._places[start:end], strict=True)
         return {place for tag, place in stretch if longest in tag and matches(tag)}
 
@@ -144,19 +144,6 @@ def _side_by_side(tags: Sequence[str]) -> list[str]:
     text = "".join(tags)
     ends = list(accumulate(map(len, tags)))
     return [text[start:end] for start, end in pairwise([0, *ends])]
-
-
-def pattern(entry: Sequence[str]) -> re.Pattern[str]:
-    """What matches the entry's pieces of text in their order, with anything in between.
-
-    The groups are atomic: no piece is looked for again once it is found. Otherwise four wildcards
-    could keep the search busy for seconds with a single tag.
-    """
-    if len(entry) == 1:
-        return re.compile(re.escape(entry[0]))
-    head, *between, tail = map(re.escape, entry)
-    found = "".join(f"(?>.*?{piece})" for piece in between)
-    return re.compile(f"{head}{found}.*{tail}")
 
 
 def _hold(images: Sequence[Image], taking: dict[str, Rule]) -> dict[str, str]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 from botocore.exceptions import ClientError
 
 from registry.aws.errors import RefusedError, explain, is_denied
@@ -17,10 +17,10 @@ from registry.aws.session import Aws
 from registry.command import (
     FAILED,
     REPOSITORY_HELP,
-    JsonOption,
+    json_option,
     print_object,
     reported,
-    repository_of,
+    repositories_argument,
     say,
 )
 from registry.terminal import working
@@ -33,59 +33,50 @@ if TYPE_CHECKING:
     from registry.stack.probe import Probed
     from registry.stack.state import State
 
-app = typer.Typer()
-
-RepositoriesArgument = Annotated[
-    list[Reference] | None,
-    typer.Argument(
-        parser=repository_of,
-        metavar="REPOSITORY",
-        help=f"{REPOSITORY_HELP}.",
-        show_default=False,
-    ),
-]
+app = click.Group()
 
 
-@app.command(name="adopt")
+@app.command("adopt")
+@repositories_argument(help=f"{REPOSITORY_HELP}.")
+@click.option(
+    "--stack", metavar="NAME", help="Compare the repositories with what this stack would declare."
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="All repositories of the account and Region.",
+)
+@click.option(
+    "--filter",
+    "pattern",
+    metavar="PATTERN",
+    help="With --all: only names that match, such as 'forms-*'.",
+)
+@json_option
 def adopt_command(
-    repositories: RepositoriesArgument = None,
-    stack: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Compare the repositories with what this stack would declare.",
-            show_default=False,
-        ),
-    ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All repositories of the account and Region.")
-    ] = False,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--filter",
-            metavar="PATTERN",
-            help="With --all: only names that match, such as 'forms-*'.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: JsonOption = False,
+    repositories: Sequence[Reference],
+    *,
+    stack: str | None,
+    everything: bool,
+    pattern: str | None,
+    as_json: bool,
 ) -> None:
     """Print the settings that adopt existing repositories, and what the first update would change.
 
     Nothing is changed. Exit 1 if a repository cannot be adopted: its entry is left out.
     """
     if bool(repositories) is everything:
-        raise typer.BadParameter("give either REPOSITORY, one or more, or --all")
+        raise click.BadParameter("give either REPOSITORY, one or more, or --all")
     if pattern is not None and not everything:
-        raise typer.BadParameter("--filter goes with --all")
+        raise click.BadParameter("--filter goes with --all")
     # Here, and not above: no other command needs the settings.
     from registry.stack import adopt, output  # noqa: PLC0415
     from registry.stack.declared import declared  # noqa: PLC0415
 
     of_stack = declared(stack) if stack is not None else None
     adoptions = []
-    for it, found, _ in _found(repositories or (), of_stack, pattern or "*"):
+    for it, found, _ in _found(repositories, of_stack, pattern or "*"):
         images = _images(it) if of_stack else None
         adoptions.append(adopt.adoption(found, of_stack, images, datetime.now(UTC)))
     if not adoptions:
@@ -102,27 +93,23 @@ def adopt_command(
     if blocked := [it for it in adoptions if it.blocks]:
         reasons = (f"{it.found.name} ({'; '.join(it.blocks)})" for it in blocked)
         say(f"cannot be adopted: {', '.join(reasons)}")
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)
 
 
-@app.command(name="verify")
+@app.command("verify")
+@repositories_argument(help=f"{REPOSITORY_HELP}.")
+@click.option(
+    "--stack", metavar="NAME", required=True, help="The stack that declares the repositories."
+)
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Also make the guarded calls, in forms that change nothing, and print which are "
+    "denied to you. CloudTrail records them.",
+)
+@json_option
 def verify_command(
-    stack: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="The stack that declares the repositories.", show_default=False
-        ),
-    ],
-    repositories: RepositoriesArgument = None,
-    probe: Annotated[
-        bool,
-        typer.Option(
-            "--probe",
-            help="Also make the guarded calls, in forms that change nothing, and print which are "
-            "denied to you. CloudTrail records them.",
-        ),
-    ] = False,
-    as_json: JsonOption = False,
+    repositories: Sequence[Reference], *, stack: str, probe: bool, as_json: bool
 ) -> None:
     """Prove a stack's guard on the policies in AWS, and compare its repositories with its file.
 
@@ -161,7 +148,7 @@ def verify_command(
         output.print_verifications(verified, stack, caller, left)
     if failing:
         say(f"verify failed for {', '.join(failing)}; make up STACK={stack} corrects what differs")
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-import typer
+import click
 
 from registry.stack.adopt import Adoption, to_yaml
 from registry.stack.probe import Probed
@@ -18,8 +18,8 @@ _INDENT = "    "
 def print_adoptions(adoptions: Sequence[Adoption], stack: str | None) -> None:
     """The entries, to paste, and what comes with them."""
     if entries := to_yaml(adoptions):
-        typer.echo(f"{_INDENT}# container-images:repositories, Pulumi.{stack or 'STACK'}.yaml")
-        typer.echo("".join(f"{_INDENT}{line}\n" for line in entries.splitlines()))
+        click.echo(f"{_INDENT}# container-images:repositories, Pulumi.{stack or 'STACK'}.yaml")
+        click.echo("".join(f"{_INDENT}{line}\n" for line in entries.splitlines()))
     rows = [(it.found.name, *row) for it in adoptions for row in _adoption_rows(it)]
     print_table(("repository", "adoption", "what"), rows, folds=("what",))
 
@@ -53,10 +53,10 @@ def print_verifications(
     rows = [(it.found.name, *row) for it in verified for row in _verification_rows(it, stack)]
     print_table(("repository", "check", "result", "detail"), rows, folds=("check", "detail"))
     if caller is not None:
-        typer.echo(f"\nThe caller of the probes is {caller}.")
+        click.echo(f"\nThe caller of the probes is {caller}.")
     if left:
-        typer.echo("\nNot checked here; check it once in each account (docs/adoption.md):")
-        typer.echo("\n".join(f"[ ] {it}" for it in left))
+        click.echo("\nNot checked here; check it once in each account (docs/adoption.md):")
+        click.echo("\n".join(f"[ ] {it}" for it in left))
 
 
 _UNKNOWN = "the policy has an element that the proofs do not cover"

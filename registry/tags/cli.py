@@ -7,90 +7,80 @@ from datetime import datetime
 from functools import partial
 from io import RawIOBase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from registry.aws import reference
 from registry.aws.errors import RefusedError, explain
 from registry.aws.images import Repository
-from registry.aws.reference import Reference
+from registry.aws.reference import InvalidReferenceError, Reference
 from registry.aws.session import Aws
 from registry.aws.trail import DELETE, EXPIRE, PUT, NoTrailError, Record, earliest
-from registry.command import (
-    JsonOption,
-    argument,
-    file_option,
-    image_of,
-    note,
-    option,
-    role_of,
-    tag_of,
-    trail_of,
-)
-from registry.lifecycle.fate import UnknownFateError, fate
+from registry.command import file_option, json_option, note, role_of, trail_of
 from registry.tags import output
 from registry.tags.history import changes as changes_of
 from registry.tags.history import pipeline_roles, places
 from registry.tags.moves import Move, move, promote
 from registry.tags.resolve import Resolved, resolve
-from registry.tags.rollback import rollback
-from registry.targets import (
-    ConventionOption,
-    MoreOption,
-    RepositoryArgument,
-    StackOption,
-    Targets,
-    Told,
-    targets,
+from registry.targets import Targets, Told, takes_targets
+from registry.terminal import working
+
+app = click.Group()
+
+_takes_source = takes_targets(
+    click.argument(
+        "second",
+        metavar="[SOURCE]",
+        required=False,
+        help="The image: a tag or a digest. May be part of REPOSITORY instead.",
+    )
 )
-from registry.terminal import PATIENCE, working
-
-app = typer.Typer()
-
-_Source = Annotated[
-    str | None,
-    argument(str, "SOURCE", "The image: a tag or a digest. May be part of REPOSITORY instead."),
-]
-_DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")
-]
-_Reason = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="The reason, for the record.", show_default=False)
-]
-_Record = Annotated[
-    Path | None, file_option("Append a JSON line to this file for each tag that was moved.")
-]
+_reason_option = click.option("--reason", metavar="TEXT", help="The reason, for the record.")
+_record_option = file_option(
+    "--record", help="Append a JSON line to this file for each tag that was moved."
+)
+_dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print what would be done, and change nothing."
+)
 
 
-@app.command(name="move")
+@app.command("move")
+@_takes_source
+@click.option(
+    "--to",
+    type=reference.tag,
+    metavar="TAG",
+    default="latest",
+    show_default=True,
+    help="The tag to move.",
+)
+@click.option(
+    "--expect",
+    type=reference.image,
+    metavar="IMAGE",
+    help="Move only if the tag is on this image now: a digest, or another tag of the image.",
+)
+@click.option(
+    "--allow-older",
+    is_flag=True,
+    help="Allow an image that is older, or whose age is unknown.",
+)
+@_dry_run_option
+@_reason_option
+@_record_option
+@json_option
 def move_command(
-    repository: RepositoryArgument = None,
-    source: _Source = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    to: Annotated[
-        str, typer.Option(parser=tag_of, metavar="TAG", help="The tag to move.")
-    ] = "latest",
-    expect: Annotated[
-        str | None,
-        option(
-            image_of,
-            "IMAGE",
-            "Move only if the tag is on this image now: a digest, or another tag of the image.",
-        ),
-    ] = None,
-    allow_older: Annotated[
-        bool,
-        typer.Option(
-            "--allow-older", help="Allow an image that is older, or whose age is unknown."
-        ),
-    ] = False,
-    dry_run: _DryRun = False,
-    reason: _Reason = None,
-    record: _Record = None,
-    as_json: JsonOption = False,
+    found: Targets,
+    *,
+    to: str,
+    expect: str | None,
+    allow_older: bool,
+    dry_run: bool,
+    reason: str | None,
+    record: Path | None,
+    as_json: bool,
 ) -> None:
     """Move a tag to another image, without pulling the image.
 
@@ -98,10 +88,9 @@ def move_command(
     tags decide, or else when they were pushed. If the tag is on the image already, nothing is done.
     With several repositories, nothing is done unless it can be done in all of them.
     """
-    found = targets(repository, source, more=more, stack=stack, convention=convention)
     image = _source(found)
     if expect == to:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"--expect {to} names the tag that moves: give a digest, or another tag"
         )
 
@@ -113,42 +102,44 @@ def move_command(
     found.each(partial(moved, dry_run=True), partial(moved, dry_run=dry_run), as_json=as_json)
 
 
-@app.command(name="promote")
+@app.command("promote")
+@_takes_source
+@click.option(
+    "--stage",
+    metavar="STAGE",
+    help="The stage of the convention that the image was accepted for.",
+)
+@click.option(
+    "--as",
+    "tag",
+    type=reference.tag,
+    metavar="TAG",
+    help="The unique tag itself, instead of --stage.",
+)
+@click.option(
+    "--move",
+    "movable",
+    type=reference.tag,
+    metavar="TAG",
+    multiple=True,
+    help="Then move this tag to the image, as move does. May be repeated.",
+)
+@click.option("--latest", is_flag=True, help="Short for --move latest.")
+@_dry_run_option
+@_reason_option
+@_record_option
+@json_option
 def promote_command(
-    repository: RepositoryArgument = None,
-    source: _Source = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    stage: Annotated[
-        str | None,
-        option(str, "STAGE", "The stage of the convention that the image was accepted for."),
-    ] = None,
-    tag: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            parser=tag_of,
-            metavar="TAG",
-            help="The unique tag itself, instead of --stage.",
-            show_default=False,
-        ),
-    ] = None,
-    movable: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--move",
-            parser=tag_of,
-            metavar="TAG",
-            help="Then move this tag to the image, as move does. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    latest: Annotated[bool, typer.Option("--latest", help="Short for --move latest.")] = False,
-    dry_run: _DryRun = False,
-    reason: _Reason = None,
-    record: _Record = None,
-    as_json: JsonOption = False,
+    found: Targets,
+    *,
+    stage: str | None,
+    tag: str | None,
+    movable: Sequence[str],
+    latest: bool,
+    dry_run: bool,
+    reason: str | None,
+    record: Path | None,
+    as_json: bool,
 ) -> None:
     """Add the unique tag of a stage to an image, and move tags to it.
 
@@ -156,17 +147,16 @@ def promote_command(
     this stage gets no other, so the command may be run again. If one of the tags cannot be moved,
     nothing is changed.
     """
-    found = targets(repository, source, more=more, stack=stack, convention=convention)
     image = _source(found)
     if (stage is None) is (tag is None):
-        raise typer.BadParameter("give either --stage or --as: the stage, or the tag itself")
+        raise click.BadParameter("give either --stage or --as: the stage, or the tag itself")
     if stage is not None and stage not in found.convention.stages:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"--stage {stage} is not one of {', '.join(found.convention.stages)}"
         )
-    moving = list(dict.fromkeys([*(movable or ()), *(["latest"] * latest)]))
+    moving = list(dict.fromkeys([*movable, *(["latest"] * latest)]))
     if wrong := [it for it in moving if it == tag or found.convention.read(it)]:
-        raise typer.BadParameter(f"--move {wrong[0]} is a unique tag, which stays on its image")
+        raise click.BadParameter(f"--move {wrong[0]} is a unique tag, which stays on its image")
 
     def promoted(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, _):
@@ -177,32 +167,43 @@ def promote_command(
     found.each(partial(promoted, dry_run=True), partial(promoted, dry_run=dry_run), as_json=as_json)
 
 
-@app.command(name="rollback")
+@app.command("rollback")
+@takes_targets(
+    click.option(
+        "--tag",
+        "second",
+        type=reference.tag,
+        metavar="TAG",
+        help="The tag to move back. Default: latest.",
+    )
+)
+@click.option(
+    "--to",
+    type=reference.image,
+    metavar="IMAGE",
+    help="The image to go back to: a tag or a digest.",
+)
+@_dry_run_option
+@_reason_option
+@_record_option
+@json_option
 def rollback_command(
-    repository: RepositoryArgument = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    tag: Annotated[
-        str | None,
-        option(tag_of, "TAG", "The tag to move back. Default: latest."),
-    ] = None,
-    to: Annotated[
-        str | None,
-        option(image_of, "IMAGE", "The image to go back to: a tag or a digest."),
-    ] = None,
-    dry_run: _DryRun = False,
-    reason: _Reason = None,
-    record: _Record = None,
-    as_json: JsonOption = False,
+    found: Targets,
+    *,
+    to: str | None,
+    dry_run: bool,
+    reason: str | None,
+    record: Path | None,
+    as_json: bool,
 ) -> None:
     """Move a tag back to the image that it was on before.
 
     CloudTrail tells which image that was. If it cannot, the image with the next older unique tag of
     the same stage is taken. Run the command again to go back one further.
     """
-    found = targets(repository, tag, more=more, stack=stack, convention=convention)
-    moving = tag_of(found.image or "latest")
+    from registry.tags.rollback import rollback  # noqa: PLC0415 as in _expires
+
+    moving = _tag(found)
 
     def rolled_back(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, records):
@@ -221,24 +222,19 @@ def rollback_command(
     )
 
 
-@app.command(name="resolve")
-def resolve_command(
-    repository: RepositoryArgument = None,
-    image: Annotated[
-        str | None,
-        argument(str, "TAG", "The tag, or a digest. Default: latest."),
-    ] = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("resolve")
+@takes_targets(
+    click.argument(
+        "second", metavar="[TAG]", required=False, help="The tag, or a digest. Default: latest."
+    )
+)
+@json_option
+def resolve_command(found: Targets, *, as_json: bool) -> None:
     """Print the image that a tag is on, as a reference by digest, which never changes.
 
     Needs only the permission to pull, also from another account. If the caller may read the
     lifecycle policy, a note says when the image is about to expire.
     """
-    found = targets(repository, image, more=more, stack=stack, convention=convention)
     name = found.image or "latest"
 
     def resolved(reference: Reference) -> Told:
@@ -253,34 +249,26 @@ def resolve_command(
     found.each(resolved, as_json=as_json)
 
 
-@app.command(name="history")
-def history_command(
-    repository: RepositoryArgument = None,
-    tag: Annotated[
-        str | None,
-        argument(str, "TAG", "The tag. Default: latest."),
-    ] = None,
-    more: MoreOption = None,
-    stack: StackOption = None,
-    convention: ConventionOption = None,
-    pipeline_role: Annotated[
-        list[str] | None,
-        option(
-            role_of,
-            "ARN",
-            "A role that may move tags. May be repeated. Default: the roles that the repository "
-            "policy names.",
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("history")
+@takes_targets(
+    click.argument("second", metavar="[TAG]", required=False, help="The tag. Default: latest.")
+)
+@click.option(
+    "--pipeline-role",
+    type=role_of,
+    metavar="ARN",
+    multiple=True,
+    help="A role that may move tags. May be repeated. Default: the roles that the repository "
+    "policy names.",
+)
+@json_option
+def history_command(found: Targets, *, pipeline_role: Sequence[str], as_json: bool) -> None:
     """List who moved a tag, tried to, or removed it, newest first.
 
     CloudTrail keeps 90 days of events, which arrive up to 15 minutes late. Principals other than
     the pipeline roles are marked with an exclamation mark.
     """
-    found = targets(repository, tag, more=more, stack=stack, convention=convention)
-    moving = tag_of(found.image or "latest")
+    moving = _tag(found)
 
     def traced(reference: Reference) -> Told:
         with found.work(reference) as (aws, there):
@@ -290,7 +278,7 @@ def history_command(
                 records = _records(aws, account, reference, (PUT, DELETE, EXPIRE), since)
             except NoTrailError as error:
                 raise RefusedError(str(error)) from None
-            roles = frozenset(pipeline_role or ()) or pipeline_roles(there.policy())
+            roles = frozenset(pipeline_role) or pipeline_roles(there.policy())
             if not roles:
                 note(
                     f"the policy of {there} does not say which roles may move tags, so nobody "
@@ -310,8 +298,15 @@ def history_command(
 
 def _source(found: Targets) -> str:
     if found.image is None:
-        raise typer.BadParameter("give SOURCE, a tag or a digest, or REPOSITORY:TAG")
+        raise click.BadParameter("give SOURCE, a tag or a digest, or REPOSITORY:TAG")
     return found.image
+
+
+def _tag(found: Targets) -> str:
+    try:
+        return reference.tag(found.image or "latest")
+    except InvalidReferenceError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 _Records = Callable[[Sequence[str], datetime], list[Record]]
@@ -364,6 +359,8 @@ def _opened(record: Path | None) -> Iterator[RawIOBase | None]:
 
 def _expires(repository: Repository, found: Resolved) -> dict[str, Any]:
     """Whether the image is about to expire, if the caller may know; with a note if it is."""
+    from registry.lifecycle.fate import UnknownFateError, fate  # noqa: PLC0415 a move does not ask
+
     try:
         going = fate(repository, found.image.digest)
     except UnknownFateError as error:
@@ -383,7 +380,7 @@ def _records(
     holder = repository.registry_id or account
     trail = trail_of(aws, account, holder)
     try:
-        with working("Reading CloudTrail", after=PATIENCE):
+        with working("Reading CloudTrail"):
             return trail.records(aws.repository_arn(repository.name, holder), events, since)
     except (ClientError, BotoCoreError) as error:
         raise NoTrailError(explain(error, str(repository))) from None

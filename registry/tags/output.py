@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import typer
+import click
 
 from policies.tag_convention import TagConvention
 from registry.aws.image import Image
@@ -109,7 +109,7 @@ def print_history(
 ) -> None:
     """What became of a tag, as a table. `name` is of an image, by its digest."""
     events = "1 event" if len(changes) == 1 else f"{len(changes) or 'no'} events"
-    typer.echo(f"{title}, back to {iso(since)}: {events}")
+    click.echo(f"{title}, back to {iso(since)}: {events}")
     rows = []
     for change in changes:
         record = change.record

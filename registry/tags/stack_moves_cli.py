@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Final
 
-import typer
+import click
 
 from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
+from registry.aws import reference
 from registry.aws.errors import RefusedError
 from registry.aws.image import moment
 from registry.aws.images import Repository
@@ -17,64 +18,56 @@ from registry.aws.trail import DAYS, NoTrailError, earliest
 from registry.command import (
     FAILED,
     REPOSITORY_HELP,
-    JsonOption,
-    argument,
+    json_option,
     note,
-    option,
     print_object,
     reported,
-    repository_of,
+    repositories_argument,
     say,
-    tag_of,
     trail_of,
 )
 from registry.tags import stack_moves, stack_moves_output
 from registry.tags.history import pipeline_roles
 from registry.tags.stack_moves import Expected
-from registry.terminal import PATIENCE, working
+from registry.terminal import working
 
-app = typer.Typer()
+app = click.Group()
 
 
-@app.command(name="moves")
+@app.command("moves")
+@repositories_argument(help=f"{REPOSITORY_HELP}. Instead of --stack.")
+@click.option(
+    "--stack",
+    metavar="NAME",
+    help="All repositories of this stack. Its settings name the pipeline roles and the movable "
+    "tags. For REPOSITORY, these are the roles that its policy names, and latest.",
+)
+@click.option(
+    "--since",
+    metavar="TIME",
+    default="7d",
+    help="A date or a time (2026-01-31, 2026-01-31T12:00:00Z), or how long ago (36h, 7d), at most "
+    f"{DAYS}d. Default: 7d.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    type=reference.tag,
+    metavar="TAG",
+    multiple=True,
+    help="List all events of this tag, and no others. May be repeated. Default: all events of the "
+    "movable tags, and the unexpected ones of other tags.",
+)
+@click.option("--fail-on-unexpected", is_flag=True, help="Exit 1 if there is an unexpected event.")
+@json_option
 def moves_command(
-    repositories: Annotated[
-        list[Reference] | None,
-        argument(repository_of, "REPOSITORY", f"{REPOSITORY_HELP}. Instead of --stack."),
-    ] = None,
-    stack: Annotated[
-        str | None,
-        option(
-            str,
-            "NAME",
-            "All repositories of this stack. Its settings name the pipeline roles and the movable "
-            "tags. For REPOSITORY, these are the roles that its policy names, and latest.",
-        ),
-    ] = None,
-    since: Annotated[
-        str,
-        option(
-            str,
-            "TIME",
-            f"A date or a time (2026-01-31, 2026-01-31T12:00:00Z), or how long ago (36h, 7d), at "
-            f"most {DAYS}d. Default: 7d.",
-        ),
-    ] = "7d",
-    tags: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tag",
-            parser=tag_of,
-            metavar="TAG",
-            help="List all events of this tag, and no others. May be repeated. Default: all "
-            "events of the movable tags, and the unexpected ones of other tags.",
-            show_default=False,
-        ),
-    ] = None,
-    fail_on_unexpected: Annotated[
-        bool, typer.Option("--fail-on-unexpected", help="Exit 1 if there is an unexpected event.")
-    ] = False,
-    as_json: JsonOption = False,
+    repositories: Sequence[Reference],
+    *,
+    stack: str | None,
+    since: str,
+    tags: Sequence[str],
+    fail_on_unexpected: bool,
+    as_json: bool,
 ) -> None:
     """List who moved tags in all repositories of a stack, unexpected events first.
 
@@ -84,10 +77,10 @@ def moves_command(
     shows events up to 15 minutes late.
     """
     if bool(repositories) is (stack is not None):
-        raise typer.BadParameter("give either REPOSITORY, one or more, or --stack")
+        raise click.BadParameter("give either REPOSITORY, one or more, or --stack")
     until = datetime.now(UTC)
     start = since_of(since, until)
-    expected, references = None, repositories or []
+    expected, references = None, repositories
     if stack is not None:
         from registry.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
 
@@ -109,14 +102,14 @@ def moves_command(
             aws.repository_arn(it.name, account): (it.name, expected or _guarded(aws, it))
             for it in references
         }
-        with working("Reading CloudTrail", after=PATIENCE):
+        with working("Reading CloudTrail"):
             records = trails[0].records_of_all(list(asked), stack_moves.EVENTS, start)
     # Whoever is the pipeline in one of them alone may have tried another.
     everywhere = frozenset.intersection(*(its.pipeline_roles for _, its in asked.values()))
     events = stack_moves.unnamed_events(records[None], everywhere)
     names: dict[str, str] = {}
     for arn, (name, its) in asked.items():
-        events += stack_moves.tag_events(name, records[arn], its, tags or ())
+        events += stack_moves.tag_events(name, records[arn], its, tags)
         names |= stack_moves.names(records[arn], its.movable_tags)
     events = stack_moves.unexpected_first(events)
     if as_json:
@@ -125,7 +118,7 @@ def moves_command(
         stack_moves_output.print_moves(title, start, until, events, names)
     if fail_on_unexpected and (number := sum(it.unexpected is not None for it in events)):
         say(f"{title}: {number} unexpected; docs/runbook.md says what to do")
-        raise typer.Exit(FAILED)
+        raise click.exceptions.Exit(FAILED)
 
 
 _SPAN: Final = re.compile(r"([0-9]{1,5})([dh])")
@@ -143,14 +136,14 @@ def since_of(text: str, now: datetime) -> datetime:
         else:
             found = moment(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
     except ValueError as error:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"--since {text} is not a date, a time such as 2026-01-31T12:00:00Z, or a span such as "
             f"36h or 7d: {error}"
         ) from None
     if found >= now:
-        raise typer.BadParameter(f"--since {text} is not in the past")
+        raise click.BadParameter(f"--since {text} is not in the past")
     if found < earliest(now):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"--since {text}: CloudTrail keeps {DAYS} days, so at most {DAYS}d"
         )
     return found
@@ -160,7 +153,7 @@ def _one_region(references: Sequence[Reference]) -> Aws:
     """AWS in the Region of the repositories: a lookup in CloudTrail is about one."""
     found = {aws.region: aws for aws in map(Aws, {it.region for it in references})}
     if len(found) > 1:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"the repositories are in several Regions ({', '.join(sorted(map(str, found)))}): run "
             "the command once for each Region"
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import typer
+import click
 
 from registry.aws.trail import ARCHIVE, DELETE, EXPIRE, PUT
 from registry.tags.output import who_of
@@ -49,7 +49,7 @@ def print_moves(
     """The events, as a table. `names` are tags of the images, by digest."""
     number = "1 event" if len(events) == 1 else f"{len(events) or 'no'} events"
     strange = sum(it.unexpected is not None for it in events)
-    typer.echo(f"{title}, {iso(since)} to {iso(until)}: {number}, {strange or 'none'} unexpected")
+    click.echo(f"{title}, {iso(since)} to {iso(until)}: {number}, {strange or 'none'} unexpected")
     rows = []
     for it in events:
         who = who_of(it.record)

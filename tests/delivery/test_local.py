@@ -9,9 +9,9 @@ from typing import Any
 import boto3
 import pulumi_aws
 import pytest
+from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
 from pydantic.alias_generators import to_snake
-from typer.testing import CliRunner
 
 from registry.cli import app
 from rehearsal import local

@@ -10,30 +10,8 @@ from policies.tag_mutability import (
     exclusion_filters,
     is_write_once,
     left_open,
-    matches,
     overwriting_warning,
 )
-
-
-@pytest.mark.parametrize(
-    ("pattern", "tag", "expected"),
-    [
-        ("latest", "latest", True),
-        ("latest", "latest-2", False),
-        ("latest", "the-latest", False),
-        ("prod-*", "prod-", True),
-        ("prod-*", "prod-0-1", True),
-        ("prod-*", "preprod-0", False),
-        ("*", "anything", True),
-        ("*-arm64", "v1-arm64", True),
-        ("a*b*c", "abc", True),
-        ("a*b*c", "acb", False),
-        ("v1.2", "v1.2", True),
-        ("v1.2", "v1x2", False),
-    ],
-)
-def test_a_pattern_matches_the_whole_tag(pattern: str, tag: str, expected: bool) -> None:  # noqa: FBT001
-    assert matches(pattern, tag) is expected
 
 
 @pytest.mark.parametrize(

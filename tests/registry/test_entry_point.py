@@ -215,7 +215,7 @@ runpy.run_module("registry", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("module", ["typer", "registry.tags.cli", "botocore.session"])
+@pytest.mark.parametrize("module", ["click", "registry.tags.cli", "botocore.session"])
 def test_an_interrupt_is_one_line_however_early_it_comes(module: str) -> None:
     """As the loading of the first module begins; of a later one; and within a command."""
     result = subprocess.run(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 from rich.status import Status
 
+from registry import terminal
 from registry.terminal import Cell, print_table, working
 
 TIME = "2026-11-23T07:58:22Z"
@@ -92,11 +93,11 @@ def test_a_column_can_be_set_to_the_right(
 
 
 @pytest.mark.parametrize(
-    ("stderr", "after", "shown"),
+    ("stderr", "patience", "shown"),
     [(Terminal, 0.0, True), (Terminal, 600.0, False), (io.StringIO, 0.0, False)],
 )
-def test_a_sign_of_work(
-    monkeypatch: pytest.MonkeyPatch, *, stderr: type[io.StringIO], after: float, shown: bool
+def test_a_sign_of_long_work(
+    monkeypatch: pytest.MonkeyPatch, *, stderr: type[io.StringIO], patience: float, shown: bool
 ) -> None:
     started = threading.Event()
     start = Status.start
@@ -108,7 +109,8 @@ def test_a_sign_of_work(
     out = stderr()
     monkeypatch.setattr(Status, "start", start_and_say)
     monkeypatch.setattr(sys, "stderr", out)
-    with working("Reading", after=after):
+    monkeypatch.setattr(terminal, "PATIENCE", patience)
+    with working("Reading"):
         if shown:
             assert started.wait(60)
     assert ("Reading" in out.getvalue()) is shown

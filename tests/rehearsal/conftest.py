@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from click.testing import CliRunner, Result
 from moto.ecr.models import ECRBackend
 from rich.console import Console
 from ruamel.yaml import YAML
-from typer.testing import CliRunner, Result
 
 from registry.tags import moves
 from rehearsal import cli

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pulumi import RunError
 
+from policies.patterns import matches
 from policies.retention import RetentionRule, lifecycle_policy
 from policies.tag_convention import ADR040, Stage, TagConvention
-from policies.tag_mutability import matches
 from registry.lifecycle.document import rules_in
 from rehearsal.tags import convention_of, way_of, written
 from rehearsal.year import figures, history, live, picture

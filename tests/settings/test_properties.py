@@ -12,8 +12,9 @@ import settings
 from policies import retention
 from policies.document import to_json
 from policies.fault import Fault, InvalidInputError
+from policies.patterns import matches
 from policies.repository_policy import repository_policy
-from policies.tag_mutability import exclusion_filters, matches
+from policies.tag_mutability import exclusion_filters
 from registry.access.proofs import alike, prove
 from settings import Account, StackSettings
 

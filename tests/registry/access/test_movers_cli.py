@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 from moto import mock_aws
-from typer.testing import CliRunner
 
 from policies.repository_policy import repository_policy
 from registry.access import movers_report

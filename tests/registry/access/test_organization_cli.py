@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from policies.organization import resource_control_policy, service_control_policy
 from policies.repository_policy import repository_policy

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies.patterns import matches
 from policies.retention import RetentionRule, lifecycle_policy
-from policies.tag_mutability import matches
 from registry.aws.image import Image
 from registry.lifecycle import simulation
 from registry.lifecycle.document import faults_in, rules_in

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from click.testing import Result
 from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
-from typer.testing import Result
 
 import settings
 from policies.repository_policy import repository_policy

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
-from typer.testing import Result
+from click.testing import Result
 
 from policies.ecr_actions import ACTIONS, Effect
 from registry.access.proofs import Claim, Proof

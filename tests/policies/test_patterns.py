@@ -1,0 +1,50 @@
+"""The wildcards of tag patterns and of IAM."""
+
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.patterns import fits, matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tag", "expected"),
+    [
+        ("latest", "latest", True),
+        ("latest", "latest-2", False),
+        ("latest", "the-latest", False),
+        ("prod-*", "prod-", True),
+        ("prod-*", "prod-0-1", True),
+        ("prod-*", "preprod-0", False),
+        ("*", "anything", True),
+        ("*-arm64", "v1-arm64", True),
+        ("a*b*c", "abc", True),
+        ("a*b*c", "acb", False),
+        ("v1.2", "v1.2", True),
+        ("v1.2", "v1x2", False),
+        ("a*a", "a", False),
+        ("*ab*ab*", "aba", False),
+        ("a?c", "abc", False),
+        ("a?c", "a?c", True),
+    ],
+)
+def test_a_pattern_matches_the_whole_tag(pattern: str, tag: str, expected: bool) -> None:  # noqa: FBT001
+    assert matches(pattern, tag) is expected
+
+
+@given(st.text("ab*", max_size=9), st.text("ab\n", max_size=12))
+def test_a_tag_matches_as_in_the_standard_library(pattern: str, tag: str) -> None:
+    assert matches(pattern, tag) == fnmatchcase(tag, pattern)
+
+
+@given(st.text("ab*?", max_size=9), st.text("ab\n", max_size=12))
+def test_a_text_fits_as_in_the_standard_library(pattern: str, text: str) -> None:
+    assert fits(pattern, text) == fnmatchcase(text, pattern)
+
+
+def test_a_pattern_of_many_stars_is_no_trap() -> None:
+    """With backtracking this takes millions of steps, and minutes."""
+    assert not fits("*a?" * 400, "a" * 900 + "b" * 200)
+    assert not matches("a*" * 400 + "c", "a" * 900 + "b" * 200)
