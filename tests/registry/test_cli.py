@@ -744,7 +744,7 @@ def lacking(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
-    monkeypatch.setattr(cli, "targets", fail)
+    monkeypatch.setattr(cli, "resolve", fail)
 
 
 @pytest.mark.parametrize(
