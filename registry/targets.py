@@ -32,7 +32,7 @@ CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
 """Of the environment: the path of a file such as --convention takes."""
 
 Told = tuple[dict[str, Any], str | Callable[[], None]]
-"""What a command tells of one repository: the object for machines; the text for people, or what
+"""What a command prints of one repository: the object for machines; the text for people, or what
 prints it."""
 
 
@@ -45,7 +45,7 @@ class Targets:
     image: str | None
     """The tag or the digest that the arguments name, if they do."""
     many: bool
-    """Whether it is told of each of them, even where there is only one."""
+    """Whether each is printed with its name, even if there is only one."""
     _sessions: dict[str | None, Aws] = field(default_factory=dict)
 
     def work(self, reference: Reference) -> AbstractContextManager[tuple[Aws, Repository]]:
@@ -53,11 +53,11 @@ class Targets:
         return work(reference, self.convention, self._sessions)
 
     def each(self, *steps: Callable[[Reference], Told], as_json: bool) -> None:
-        """Take each step with every repository, and print what the last one tells.
+        """Take each step with every repository, and print what the last one returns.
 
         With one repository only the last step is taken, and what it raises is raised. With many, a
         step that fails with one of them is taken with the others, and the next is not: the failure
-        is told in place of the object, and the command ends with exit status 1.
+        is printed in place of the object, and the command ends with exit status 1.
         """
         if not self.many:
             told, text = steps[-1](self.references[0])

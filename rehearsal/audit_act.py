@@ -43,7 +43,7 @@ def audited(aws: EmbeddedAudit, stack: StackSettings, account: Account) -> Act:
 
 
 def samples(stack: StackSettings, account: Account) -> Iterator[Sample]:
-    """What is told of the first repository, and what is not."""
+    """Events about the first repository that make an alert, and some that make none."""
     place = f"arn:{account.partition}:iam::{account.id}:"
     name, tag = next(iter(stack.repositories)), stack.movable_tags[0]
     pipeline = stack.pipeline_role.arn_in(account)

@@ -218,7 +218,8 @@ def _tags(draft: Draft) -> Broken:
             continue
         for position, stage in sound.items():
             if (example := uncovered(stage, patterns)) is not None:
-                rule = f"{key_at((*where, 'writeOnceTags'))} match not all of its tags: {example}"
+                filters = key_at((*where, "writeOnceTags"))
+                rule = f"{filters} do not match all of its tags: {example}"
                 fix = "write a pattern that does, or tagMutability: IMMUTABLE_WITH_EXCLUSION"
                 yield ("tagConvention", position, "tag"), rule, fix
 

@@ -104,7 +104,7 @@ def alike(
 
 
 class Claim(StrEnum):
-    """What is proved of repositories, in the words in which it is told."""
+    """What is proved of repositories, in the words in which it is printed."""
 
     MOVED = (
         "Nobody but the pipeline roles can move a tag, by ECR calls on a repository (replication "

@@ -1,4 +1,4 @@
-"""What `seen` tells: a JSON object for machines, text for people."""
+"""What `seen` prints: a JSON object for machines, text for people."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict

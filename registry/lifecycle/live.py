@@ -63,7 +63,7 @@ def live_listing(repository: Repository, *, lists: bool = True) -> Listing:
 
 
 def _lists(repository: Repository, indexes: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What each index lists. Nothing is told of one that has gone in the meantime."""
+    """What each index lists. One that has gone in the meantime is left out."""
     for start in range(0, len(indexes), _MOST_AT_ONCE):
         response = repository.client.batch_get_image(
             **repository.place,

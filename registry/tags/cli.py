@@ -316,9 +316,9 @@ _Records = Callable[[Sequence[str], datetime], list[Record]]
 def _moves(
     found: Targets, reference: Reference, reason: str | None, record: Path | None
 ) -> Iterator[tuple[Repository, Callable[[Move], dict[str, Any]], _Records]]:
-    """What a command needs that moves tags: the repository; what tells of a move; CloudTrail.
+    """What a command that moves tags needs: the repository; what reports a move; CloudTrail.
 
-    A move that is told of is recorded, if it moved anything. The record is opened before that, so
+    A reported move is recorded, if it moved anything. The record is opened before that, so
     that nothing is moved where it cannot be recorded.
     """
     with found.work(reference) as (aws, there), _opened(record) as lines:

@@ -206,7 +206,7 @@ def _refuse_older(
     anyway = "--allow-older moves the tag anyway"
     if convention.tells_time and convention.built_at(image.tags) is None:
         raise RefusedError(
-            f"the build time of {image.digest} in {repository} is unknown: none of its tags tells "
+            f"the build time of {image.digest} in {repository} is unknown: none of its tags has "
             f"it ({', '.join(image.tags) or 'it has none'}; the convention is {convention}); "
             f"{anyway}"
         )
@@ -214,8 +214,8 @@ def _refuse_older(
         return None
     if convention.tells_time and convention.built_at(current.tags) is None:
         raise RefusedError(
-            f"{tag} of {repository} is {_on(repository, current)}, whose build time none of its "
-            f"tags tells, so {image.digest} may be older; {anyway}"
+            f"{tag} of {repository} is {_on(repository, current)}, whose tags have no build "
+            f"time, so {image.digest} may be older; {anyway}"
         )
     found = convention.order(image.tags, current.tags) or _order_of_push(image, current)
     if found is None:
@@ -242,7 +242,7 @@ def _order_of_push(image: Image, other: Image) -> tuple[Order, int] | None:
 
 
 def _age(repository: Repository, image: Image, by: Order) -> str:
-    """What tells how old it is."""
+    """Its age, for a message."""
     if by == "semver":
         return f"is {repository.convention.unique_tag(image.tags)}"
     if by == "pushed":

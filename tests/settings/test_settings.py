@@ -810,7 +810,7 @@ class TestTagConvention:
             guard, key = {"repositories": {"app": guard}}, f"repositories.app.{key}"
         [told] = faults(tagConvention=convention, **guard)
         assert told.startswith('tagConvention[0].tag = "b{sha}"')
-        assert f"{key} match not all of its tags: b0000000" in told
+        assert f"{key} do not match all of its tags: b0000000" in told
         assert "write a pattern that does" in told
 
     @pytest.mark.parametrize("mode", ["MUTABLE", "IMMUTABLE_WITH_EXCLUSION"])
