@@ -78,9 +78,6 @@ def images_json(repository: Repository, report: Report, *, judged: bool) -> dict
     }
 
 
-_UNKNOWN: Final = {"action": None, "rule": None, "shieldedBy": None}
-
-
 def _newest_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """By the time of the push."""
     return sorted(verdicts, key=lambda it: (it.image.pushed_at, it.image.digest), reverse=True)
