@@ -134,7 +134,7 @@ def _refuse_bad(
     for what, allowed in (("Preview", previewers), ("Deploy", deployers)):
         if not (allowed["github_subjects"] or allowed["codebuild_projects"]):
             faults.append(
-                f"nobody may become the {what.lower()} role: "
+                f"nobody may assume the {what.lower()} role: "
                 f"give github{what}Subjects or codeBuild{what}Projects"
             )
         faults += [
@@ -147,7 +147,7 @@ def _refuse_bad(
         *(set(previewers["codebuild_projects"]) & set(deployers["codebuild_projects"])),
     ]
     faults += [
-        f"{it} may become both roles; a job that previews a pull request must not deploy"
+        f"{it} may assume both roles; a job that previews a pull request must not deploy"
         for it in sorted(both)
     ]
     faults += _audit_faults(place)

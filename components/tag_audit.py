@@ -1,4 +1,4 @@
-"""TagAudit: who is told when a tag, a guard, the registry or a role changes unexpectedly."""
+"""TagAudit: alerts when a tag, a guard, the registry or a role changes unexpectedly."""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict

@@ -337,8 +337,8 @@ def _fitting(pattern: dict[str, Any]) -> dict[str, Any]:
                 where=("audit",),
                 value=f"{length:,} characters",
                 rule=f"EventBridge takes an event pattern of at most {MAX_EVENT_PATTERN:,} "
-                "characters, and each has to name all pipeline roles, or all whom the created "
-                "role trusts",
+                "characters, and each has to name all pipeline roles, or all principals that the "
+                "created role trusts",
                 fix="name fewer of them, or leave audit out",
             )
         ]

@@ -1,4 +1,4 @@
-"""What is wrong with an input, said so that its author can mend it."""
+"""Faults in an input: the value, the rule, and the fix."""
 
 import json
 import re
@@ -12,7 +12,7 @@ ABSENT: Final = object()
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One refused value: where it stands, what it is, the rule it breaks, and how to mend it.
+    """One refused value: where it stands, what it is, the rule it breaks, and the fix.
 
     `where` is a path as Pulumi writes it: keys and list positions, outermost first.
     """
@@ -41,7 +41,7 @@ class InvalidInputError(ValueError):
 
 
 def parse_json(text: str, what: str, fix: str) -> Any:
-    """What is written. Raises InvalidInputError, with the fix, for text that is no JSON."""
+    """The parsed JSON. Raises InvalidInputError, with the fix, for other text."""
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -50,7 +50,7 @@ def parse_json(text: str, what: str, fix: str) -> Any:
                 Fault(
                     where=(),
                     value=text,
-                    rule=f"the {what} is no JSON ({error})",
+                    rule=f"the {what} is not JSON ({error})",
                     fix=fix,
                 )
             ]

@@ -1,8 +1,8 @@
-"""Pure: two policies for the organization, which reach where no repository's policy does.
+"""Pure: two policies for AWS Organizations, which deny what no repository policy can.
 
-A repository's policy has no say in calls about the registry as a whole, and it goes with its
-repository: one that is made anew has none. A service control policy binds the account's principals,
-a resource control policy its repositories, whoever asks. Neither grants anything to anybody.
+A repository policy has no effect on calls about the registry as a whole, and a repository that is
+deleted and created again has none. A service control policy binds the account's principals, a
+resource control policy its repositories, whoever calls. Neither grants anything to anybody.
 
 Neither binds a service-linked role, of which ECR has several (replication, pull-through cache,
 creation templates), nor anything in the organization's management account: the repositories must

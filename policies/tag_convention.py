@@ -402,7 +402,7 @@ def _faults_in_template(template: str) -> Iterator[tuple[str, str]]:
         goes_on = _GOES_ON[name]
         if goes_on and not ends and (not follows or follows[0] in goes_on):
             yield (
-                f"where {{{name}}} ends cannot be told from what follows it",
+                f"it is ambiguous where {{{name}}} ends",
                 f"put a character behind it that {{{name}}} does not have, such as _",
             )
 

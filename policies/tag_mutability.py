@@ -51,7 +51,7 @@ def exclusion_filters(
         case "IMMUTABLE_WITH_EXCLUSION":
             return list(movable_tags)
         case _:
-            raise ValueError(f"{tag_mutability!r} is none of {', '.join(TAG_MUTABILITIES)}")
+            raise ValueError(f"{tag_mutability!r} is not one of {', '.join(TAG_MUTABILITIES)}")
 
 
 def is_write_once(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:

@@ -1,1 +1,1 @@
-"""The policy pack: what other Pulumi stacks must not do to ADR040."""
+"""The policy pack: checks of ADR040's rules in any Pulumi stack."""

@@ -73,8 +73,8 @@ def in_policy(resource: Resource, judge: Callable[[Any], Iterator[Finding]]) -> 
 
 
 _LACKING: Final[Mapping[str, str]] = {
-    REPOSITORY_POLICY: "whoever may use ECR in the account may move its tags",
-    LIFECYCLE_POLICY: "nothing says that movable tags are kept, or that old images go",
+    REPOSITORY_POLICY: "every principal with ECR permissions in the account may move its tags",
+    LIFECYCLE_POLICY: "nothing keeps movable tags, and nothing expires old images",
 }
 
 
@@ -201,7 +201,7 @@ def _repository_policy(document: Any) -> Iterator[Finding]:
             because = f" ({'; '.join(reasons)})" if reasons else ""
             yield Fault(
                 where=("policy",),
-                rule=f"no Deny keeps everybody but {who} from {', '.join(missing)}{because}",
+                rule=f"no Deny stops everybody but {who} from {', '.join(missing)}{because}",
                 fix=_AS_HERE,
             )
     pushers = frozenset[str]().union(*(spared.get(it, ()) for it in _PUSHING))
@@ -252,7 +252,7 @@ def _why_void(deny: Mapping[str, Any]) -> str | None:
 def _why_not_of_roles(condition: Any) -> str | None:
     tests = list(condition.items()) if isinstance(condition, dict) else []
     if not tests:
-        return "spares nobody, so that nobody could ever mend it"
+        return "exempts nobody, so that nobody could ever change it"
     if len(tests) != 1 or not isinstance(tests[0][1], dict) or len(tests[0][1]) != 1:
         return "has more than one condition, and holds only where all of them are met"
     [(operator, test)] = tests
@@ -260,7 +260,7 @@ def _why_not_of_roles(condition: Any) -> str | None:
     if operator.lower() not in _OPERATORS or key.lower() != "aws:principalarn":
         return f"depends on {operator} {key} instead of ArnNotEquals aws:PrincipalArn"
     if inexact := [str(it) for it in _listed(arns) if not _ROLE.fullmatch(str(it))]:
-        return f"spares {', '.join(inexact)}, which is not the ARN of one role"
+        return f"exempts {', '.join(inexact)}, which is not the ARN of one role"
     return None
 
 

@@ -76,7 +76,7 @@ def _at(value: Any, steps: Sequence[str], where: Path) -> Iterator[tuple[Path, A
         except (ValueError, RecursionError) as error:
             fault = Fault(
                 where=where,
-                rule=f"the text is no JSON ({error}), so its images cannot be judged",
+                rule=f"the text is not JSON ({error}), so its images cannot be judged",
                 fix="write it with pulumi.Output.json_dumps or json.dumps",
             )
             yield where, fault
@@ -103,16 +103,16 @@ def _at(value: Any, steps: Sequence[str], where: Path) -> Iterator[tuple[Path, A
 def _broken_rule(image: Any, movable_tags: Sequence[str]) -> str | None:
     """The rule that the reference breaks, if any."""
     if not isinstance(image, str) or not image:
-        return "this is no image reference"
+        return "this is not an image reference"
     name, at, digest = image.partition("@")
     if at:
         # With a digest, a tag beside it has no say.
-        return None if _DIGEST.fullmatch(digest) else "what follows the @ is no digest"
+        return None if _DIGEST.fullmatch(digest) else "the text after the @ is not a digest"
     _, tag = _split(name)
     if tag is None:
         return "a name without a tag means latest, which moves from image to image"
     if not TAG.fullmatch(tag):
-        return "what follows the colon is no tag"
+        return "the text after the colon is not a tag"
     if any(matches(pattern, tag) for pattern in movable_tags):
         return f"the tag {tag} moves from image to image"
     return None

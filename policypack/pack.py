@@ -1,4 +1,4 @@
-"""The policies as Pulumi takes them: what a rule finds, reported; what it cannot know yet, said."""
+"""The policies as Pulumi takes them. They report violations, and values that are not known yet."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
@@ -47,10 +47,10 @@ def policies() -> list[Policy]:
     """All policies of the pack."""
     decided = {
         "movableTags": _texts(
-            "Tags that move: they must be able to, and are never expired", MOVABLE_TAGS
+            "Movable tags: they must be able to move, and never expire", MOVABLE_TAGS
         ),
         "writeOnceTags": _texts("Patterns of tags that must stay on their image", ()),
-        "exempt": _texts("Names of repositories that this is not about", ()),
+        "exempt": _texts("Names of repositories that are exempt", ()),
     }
     movable = _texts("Patterns of tags that move from image to image", MOVABLE_TAGS)
     return [
@@ -90,10 +90,10 @@ def policies() -> list[Policy]:
         ),
         ResourceValidationPolicy(
             name="no-way-round-the-guard",
-            description="Nothing changes images where no repository's guard holds.",
+            description="No resource changes images where no repository's guard applies.",
             enforcement_level=EnforcementLevel.MANDATORY,
             config_schema=PolicyConfigSchema(
-                {"allowed": _texts("Resources that may, as PROJECT/STACK/NAME", ())}
+                {"allowed": _texts("Resources that are exempt, as PROJECT/STACK/NAME", ())}
             ),
             validate=_no_way_round,
         ),

@@ -1,1 +1,1 @@
-"""What is operated: tags moved, resolved and traced; images shown before they expire."""
+"""The commands: move, resolve and trace tags, and show images before they expire."""

@@ -1,6 +1,7 @@
-"""What the commands share: how they are asked, how they fail, and how they print."""
+"""What the commands share: arguments and options, errors, and output."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ FAILED: Final = 1
 
 _T = TypeVar("_T")
 
-# --- What is asked: types of values, whose ValueErrors are wrong usage, and options ---------------
+# --- Arguments and options: types of values, whose ValueErrors are wrong usage --------------------
 
 
 def repository_of(text: str) -> Reference:
@@ -38,12 +39,12 @@ def repository_of(text: str) -> Reference:
 def role_of(text: str) -> str:
     """The ARN of a role, as an argument."""
     if not text.startswith("arn:") or ":role/" not in text:
-        raise ValueError(f"{text!r} is no ARN of a role: arn:aws:iam::ACCOUNT:role/NAME")
+        raise ValueError(f"{text!r} is not a role: write arn:aws:iam::ACCOUNT:role/NAME")
     return text
 
 
 REPOSITORY_HELP: Final = (
-    "Name, ARN or URI of the repository. An ARN and a URI say the account and Region too"
+    "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region"
 )
 repositories_argument: Final = partial(
     click.argument, "repositories", type=repository_of, metavar="[REPOSITORY]...", nargs=-1
@@ -53,14 +54,14 @@ json_option: Final = click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print one JSON object and nothing else; of a failure, one on standard error.",
+    help="Print one JSON object and nothing else; a failure prints one on standard error.",
 )
 
 # --- Around every command -------------------------------------------------------------------------
 
 
 class Commands(click.Group):
-    """The commands, and how they fail: with a line of text, or with --json with an object.
+    """The commands. A failure is one line of text, or with --json one object.
 
     The object is `{"error": sentence, "kind": "refused" | "aws" | "usage", "code": AWS's name of
     the error, or null}`.
@@ -73,6 +74,12 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except RefusedError as error:
             problem, kind, code, status = str(error), error.kind, error.code, FAILED
+        except ModuleNotFoundError as error:
+            package = _package_of(error.name or "")
+            if package is None:
+                raise
+            problem = f"the package {package} is not installed; run pip install -r requirements.txt"
+            kind, code, status = "refused", None, FAILED
         except click.ClickException as error:
             if not as_json:
                 raise  # click tells of wrong usage with the command's synopsis
@@ -80,6 +87,17 @@ class Commands(click.Group):
         told = {"error": " ".join(problem.split()), "kind": kind, "code": code}
         say(json.dumps(told) if as_json else problem)
         raise click.exceptions.Exit(status)
+
+
+_REQUIREMENTS: Final = Path(__file__).parents[1] / "requirements.txt"
+
+
+def _package_of(module: str) -> str | None:
+    """The requirement that a missing module is, such as z3-solver for z3. None: it is none."""
+    for package in re.findall(r"^([\w.-]+)==", _REQUIREMENTS.read_text(), re.MULTILINE):
+        if module in {package.replace("-", "_"), re.split(r"[.-]", package)[0]}:
+            return str(package)
+    return None
 
 
 @contextmanager
@@ -97,7 +115,7 @@ def work(
 
 @contextmanager
 def reported(about: str) -> Iterator[None]:
-    """What AWS does not do becomes an AwsError, which ends the command with its fix."""
+    """Turn the errors of AWS's SDK into AwsError, which says what to do and ends the command."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
@@ -108,14 +126,14 @@ def reported(about: str) -> Iterator[None]:
         if not isinstance(error, ResponseParserError):
             raise
         raise AwsError(
-            f"{about}: what answered is not AWS; check what stands between here and there (a "
-            "proxy, AWS_ENDPOINT_URL)",
+            f"{about}: the answer is not from AWS; check the proxy, if there is one, and "
+            "AWS_ENDPOINT_URL",
             error,
         ) from None
 
 
 def read(file: Path, parse: Callable[[str], _T]) -> _T:
-    """What is in a file, or on standard input. Raises RefusedError with all that is wrong."""
+    """Parse a file, or standard input. Raises RefusedError with all faults."""
     standard_input = str(file) == "-"
     name = "standard input" if standard_input else str(file)
     try:
@@ -135,7 +153,7 @@ def trail_of(aws: Aws, account: str, holder: str) -> Trail:
     """What happened in the account that holds a repository. Raises NoTrailError for another's."""
     if holder != account:
         raise NoTrailError(
-            f"CloudTrail in account {account} does not hold what happened in {holder}; run as a "
+            f"CloudTrail of account {account} has no events of account {holder}; run this as a "
             "role of that account"
         )
     return Trail(aws.cloudtrail())

@@ -1,4 +1,4 @@
-"""Which repositories a command is about, and the convention by which it reads their tags."""
+"""The repositories that a command is about, and the convention of their tags."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +32,7 @@ CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
 """Of the environment: the path of a file such as --convention takes."""
 
 Told = tuple[dict[str, Any], str | Callable[[], None]]
-"""What a command tells of one repository: the object for machines; the text for people, or what
+"""What a command prints of one repository: the object for machines; the text for people, or what
 prints it."""
 
 
@@ -45,7 +45,7 @@ class Targets:
     image: str | None
     """The tag or the digest that the arguments name, if they do."""
     many: bool
-    """Whether it is told of each of them, even where there is only one."""
+    """Whether each is printed with its name, even if there is only one."""
     _sessions: dict[str | None, Aws] = field(default_factory=dict)
 
     def work(self, reference: Reference) -> AbstractContextManager[tuple[Aws, Repository]]:
@@ -53,11 +53,11 @@ class Targets:
         return work(reference, self.convention, self._sessions)
 
     def each(self, *steps: Callable[[Reference], Told], as_json: bool) -> None:
-        """Take each step with every repository, and print what the last one tells.
+        """Take each step with every repository, and print what the last one returns.
 
         With one repository only the last step is taken, and what it raises is raised. With many, a
         step that fails with one of them is taken with the others, and the next is not: the failure
-        is told in place of the object, and the command ends with exit status 1.
+        is printed in place of the object, and the command ends with exit status 1.
         """
         if not self.many:
             told, text = steps[-1](self.references[0])
@@ -116,8 +116,8 @@ def takes_targets(second: _Decorator | None = None) -> _Decorator:
             "first",
             metavar="[REPOSITORY]",
             required=False,
-            help=f"{REPOSITORY_HELP}. :TAG or @DIGEST after a name or a URI stands for the next "
-            "argument. May be left out with --stack: then all of the stack's.",
+            help=f"{REPOSITORY_HELP}. A name or a URI may end in :TAG or @DIGEST. With --stack, it "
+            "may be left out for all repositories of the stack.",
         ),
         click.option(
             "--repository",
@@ -126,18 +126,18 @@ def takes_targets(second: _Decorator | None = None) -> _Decorator:
             type=repository_of,
             metavar="REPOSITORY",
             multiple=True,
-            help="Another repository, for which the same is done; may be given several times.",
+            help="Another repository to do the same with. May be repeated.",
         ),
         click.option(
             "--stack",
             metavar="NAME",
-            help="The stack of this project that the repositories are of. Its file says the "
-            "account, the Region and the tag convention.",
+            help="The stack whose repositories are meant. Its file gives account, Region and tag "
+            "convention.",
         ),
         file_option(
             "--convention",
             help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. "
-            f"Default: that of the stack, or of the file that {CONVENTION_VARIABLE} names, or "
+            f"Default: the stack's, or that of the file named in {CONVENTION_VARIABLE}, or "
             "ADR040's.",
         ),
     ]
@@ -182,7 +182,7 @@ def targets(  # noqa: PLR0913 what every command takes
         from registry.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
 
         if convention:
-            raise click.BadParameter("--convention does not go with --stack, which has one")
+            raise click.BadParameter("--convention cannot be used with --stack, which has its own")
         found = declared(stack)
         tags = found.settings.convention
         known = {it.name: it for it in found.repositories()}
@@ -197,7 +197,7 @@ def targets(  # noqa: PLR0913 what every command takes
         )
     named += more or ()
     if not named and not known:
-        raise click.BadParameter("REPOSITORY is missing, or --stack for all of a stack")
+        raise click.BadParameter("give REPOSITORY, or --stack for all repositories of a stack")
     references = [_of_stack(it, known) for it in named] or list(known.values())
     return Targets(
         references=references,
@@ -238,6 +238,6 @@ def _parsed(text: str) -> TagConvention:
         written = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError) as error:
         raise InvalidInputError(
-            [Fault(where=(), rule=f"it is no YAML ({error})", fix="write a list of stages")]
+            [Fault(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
         ) from None
     return TagConvention(stages_in(written))

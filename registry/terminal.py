@@ -1,4 +1,4 @@
-"""How the commands write for people, and that they are still at work."""
+"""Tables, text and progress for people."""
 
 import re
 import sys

@@ -142,7 +142,7 @@ def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: st
     if told.blocks or {str(it) for it in told.changes or ()} != {
         str(it) for it in differences(before, wanted)
     }:
-        raise _FailedError(f"{name}: adopt tells {told.to_json()}")
+        raise _FailedError(f"{name}: adopt reports {told.to_json()}")
     run(stack, aws)
     [after] = aws.repositories()
     _compare([wanted], [after])

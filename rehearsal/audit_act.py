@@ -1,4 +1,4 @@
-"""The act `audit`: sample events go through the rules that the stack has, and it shows who is told.
+"""The act `audit`: sample events go through the stack's rules, and show which alerts they make.
 
 The events have the shape that CloudTrail gives them, in the stack's own account and Region.
 """
@@ -26,14 +26,14 @@ class Sample:
 
 
 def audited(aws: EmbeddedAudit, stack: StackSettings, account: Account) -> Act:
-    """Each sample is told once, by the rule that is for it, or not at all."""
+    """Each sample makes one alert, by its rule, or none."""
     prefix, told, sentence = "tag-audit-", 0, ""
     for sample in samples(stack, account):
         alerts = list(aws.alerts(sample.event, prefix))
         kinds = [name.removeprefix(prefix).split("-")[0] for name, _ in alerts]
         if kinds != ([sample.alert] if sample.alert else []):
-            wanted = sample.alert or "nobody"
-            detail = f"{sample.what} is to be told by {wanted}, and is by {kinds or 'nobody'}"
+            wanted = sample.alert or "none"
+            detail = f"{sample.what}: expected the alert {wanted}, got {kinds or 'none'}"
             return Act(act="audit", ok=False, detail=detail, by="simulated")
         told += len(alerts)
         sentence = sentence or next((text for _, text in alerts), "")
@@ -43,7 +43,7 @@ def audited(aws: EmbeddedAudit, stack: StackSettings, account: Account) -> Act:
 
 
 def samples(stack: StackSettings, account: Account) -> Iterator[Sample]:
-    """What is told of the first repository, and what is not."""
+    """Events about the first repository that make an alert, and some that make none."""
     place = f"arn:{account.partition}:iam::{account.id}:"
     name, tag = next(iter(stack.repositories)), stack.movable_tags[0]
     pipeline = stack.pipeline_role.arn_in(account)

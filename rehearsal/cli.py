@@ -16,23 +16,23 @@ BAD_SETTINGS = 2
 
 
 @click.command()
-@click.option("--stack", metavar="NAME", required=True, help="The stack: NAME in Pulumi.NAME.yaml.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+@click.option("--stack", metavar="NAME", required=True, help="The stack, as in Pulumi.NAME.yaml.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option(
     "--markdown",
     "as_markdown",
     is_flag=True,
-    help="Print the claims and the access table as Markdown, nothing else.",
+    help="Print the claims and the access table as Markdown, and nothing else.",
 )
-@click.option("--plan-only", is_flag=True, help="Run the program; act and prove nothing.")
+@click.option("--plan-only", is_flag=True, help="Run the program only: no acts and no proofs.")
 def app(*, stack: str, as_json: bool, as_markdown: bool, plan_only: bool) -> None:
     """Bring a stack up on an embedded AWS, act ADR040 out on it, and prove who can do what.
 
-    Exit status: 0 if every act is ok and every claim proved, 1 if not, 2 if the settings or the
-    command are wrong.
+    Exit status: 0 if every act is ok and every claim is proved, 1 if not, 2 if the settings or
+    the command line are wrong.
     """
     if as_markdown and (as_json or plan_only):
-        raise click.BadParameter("--markdown goes with neither --json nor --plan-only")
+        raise click.BadParameter("--markdown cannot be used with --json or --plan-only")
     report = Report(Console(quiet=as_json or as_markdown))
     try:
         rehearsal = rehearse(read(Path.cwd(), stack), report, plan_only=plan_only)

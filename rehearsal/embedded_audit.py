@@ -1,4 +1,4 @@
-"""Who is told of an event, by the rules of a TagAudit: moto keeps them and does not run them."""
+"""Runs the rules of a TagAudit on an event. moto stores such rules and does not run them."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """EventBridge, as far as the rules of a stack need it: which events match, and what is then sent.
 
-What it does not know is an error, never a match and never a miss. docs/audit.md says against which
-evaluator it was held.
+What it does not know is an error, never a match and never a miss. docs/audit.md says with
+which evaluator it was compared.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
 """
 

@@ -1,4 +1,4 @@
-"""Where moto is not ECR in a way that would make an act lie: put right, for as long as one lasts.
+"""Fixes for moto, for the time of an act, where it differs from ECR and would falsify the act.
 
 The only file that names moto's own parts, which may move with any release: `patch` then raises
 AttributeError, and tests/rehearsal/test_moto_fixes.py says which name is gone. Tried with moto

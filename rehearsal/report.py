@@ -28,8 +28,8 @@ SIMULATED: Final = (
 )
 ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
 HOW_THEY_COUNT: Final = (
-    "The account's own principals count with every permission, others as far as the repositories "
-    "let them in."
+    "The account's own principals count with every permission, others with what the repositories "
+    "allow them."
 )
 
 
@@ -39,7 +39,7 @@ def verdict(proof: Proof, quote: Callable[[str], str] = str) -> tuple[str, str]:
         return "proved", ""
     if found := proof.counterexample:
         action, resource, principal = map(quote, (found.action, found.resource, found.principal))
-        return "FALSE", f"not so: {action} on {resource} by {principal}"
+        return "FALSE", f"counterexample: {action} on {resource} by {principal}"
     return "FALSE", f"not known: the evaluator cannot read a policy's {quote(proof.not_modelled)}"
 
 

@@ -328,8 +328,8 @@ def picture(year: Year) -> list[str]:
         lines += (f"{name:9}{'':{_week(pushed[digest], year)}}^" for digest in digests)
     lines += [
         "",
-        "# all of a week's images are kept, + some of them, . none. An image is of the",
-        "furthest stage that it reached. The untagged are those that an index lists.",
+        "# all images of a week are kept, + some of them, . none. An image counts for the",
+        "furthest stage that it reached. Untagged images are those that an index lists.",
     ]
     if told["missed"]:
         lines.append(

@@ -100,7 +100,7 @@ def _roles(draft: Draft) -> Broken:
             yield where, rule, "name a role of that account, which others may assume"
     created = (draft.account.id, (draft.values["pipelineRole"] or {}).get("name"))
     if created in trusted:
-        rule = "that is the very role that the stack creates"
+        rule = "that is the role that the stack creates"
         yield trusted[created], rule, "name another role, which may assume it"
     first: dict[tuple[Path, tuple[str, str]], tuple[Path, str]] = {}
     for where, arn in draft.roles():
@@ -218,7 +218,8 @@ def _tags(draft: Draft) -> Broken:
             continue
         for position, stage in sound.items():
             if (example := uncovered(stage, patterns)) is not None:
-                rule = f"{key_at((*where, 'writeOnceTags'))} match not all of its tags: {example}"
+                filters = key_at((*where, "writeOnceTags"))
+                rule = f"{filters} do not match all of its tags: {example}"
                 fix = "write a pattern that does, or tagMutability: IMMUTABLE_WITH_EXCLUSION"
                 yield ("tagConvention", position, "tag"), rule, fix
 

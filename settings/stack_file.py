@@ -102,7 +102,7 @@ def read(directory: Path, stack: str) -> StackFile:
                 Fault(
                     where=(key,),
                     rule="it is encrypted, and only the Pulumi CLI can decrypt it",
-                    fix="use a stack file that has a stand-in in plain text",
+                    fix="use a stack file with a placeholder in plain text",
                 )
             )
         config[_namespaced(key, project["name"])] = _text(value)
@@ -149,8 +149,8 @@ def _top_level_faults(contents: Mapping[str, Any]) -> Iterator[Fault]:
     if "environment" in contents:
         yield Fault(
             where=("environment",),
-            rule="the values of a Pulumi ESC environment are known to the service alone",
-            fix="use a stack file that has them itself",
+            rule="only the Pulumi service knows the values of a Pulumi ESC environment",
+            fix="use a stack file that contains them",
         )
 
 
@@ -193,10 +193,10 @@ def _mapping(path: Path) -> dict[str, Any]:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise StackFileError(
-            f"line {line} is no YAML that the CLI reads: {error.problem}"
+            f"line {line} is not YAML that the CLI reads: {error.problem}"
         ) from None
     except ValueError as error:  # of the encoding, or of a date
-        raise StackFileError(f"the file is no YAML that the CLI reads: {error}") from None
+        raise StackFileError(f"the file is not YAML that the CLI reads: {error}") from None
     return _texts_for_keys(contents, "the file")
 
 

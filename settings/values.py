@@ -34,7 +34,7 @@ def like(example: list[Any] | dict[str, Any] | bool | int) -> BeforeValidator:  
         if value is ABSENT:
             raise _broken("this key is required", fix)
         if value is None:
-            raise _broken("a key without a value means nothing", f"leave it out, or {fix}")
+            raise _broken("a key needs a value", f"leave it out, or {fix}")
         if type(value) is not type(example):
             raise _broken(f"must be {_KINDS[type(example)]}", fix)
         return value
@@ -51,7 +51,7 @@ def _text(example: str, *rules: tuple[str, str]) -> BeforeValidator:
     def check(value: Any) -> Any:
         fix = f"write one such as {example}"
         if value is None:
-            raise _broken("a key without a value means nothing", fix)
+            raise _broken("a key needs a value", fix)
         if type(value) in {int, float} and not broken_by(json.dumps(value)):
             # Of a number YAML does not keep how it was written, leading zeros for instance.
             fix = f'write it with all its digits in quotes, such as "{json.dumps(value)}"'
@@ -141,7 +141,7 @@ GitHubSubject = Annotated[
         "repo:OWNER/REPOSITORY:environment:production",
         (
             r"repo:[^:*?/\s]+/[^:*?/\s]+:(environment:[^*?$\s]+|ref:refs/(heads|tags)/[^*?$\s]+)",
-            "must name one environment, branch or tag: others let in whoever can push any branch",
+            "must name one environment, branch or tag: others let in all who can push a branch",
         ),
     ),
 ]

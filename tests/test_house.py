@@ -225,7 +225,9 @@ def test_commands_about_tags_need_three_packages_and_with_a_stack_a_fourth() -> 
         )
         answers.append(done.stderr)
     assert answers[0].startswith("app in eu-west-2: Could not connect")
-    assert "import of ruamel.yaml halted" in answers[1]
+    assert answers[1] == (
+        "the package ruamel.yaml is not installed; run pip install -r requirements.txt\n"
+    )
 
 
 def test_loading_pulumi_would_be_noticed() -> None:

@@ -101,7 +101,7 @@ def account_of(details: Any) -> Listing:
                 Fault(
                     where=tuple(it["loc"]),
                     value=ABSENT if it["type"] == "missing" else it["input"],
-                    rule=f"these are no authorization details: {it['msg']}",
+                    rule=f"these are not authorization details: {it['msg']}",
                     fix=_PRINT,
                 )
                 for it in error.errors()
@@ -210,10 +210,10 @@ def _missing(
     for kind, some in zip(lists, (listing.users, listing.groups, listing.roles), strict=True):
         for it in some:
             for arn in sorted({one.arn for one in it.attached}.difference(managed)):
-                rule = f"the policy {arn} is attached, and its text does not stand under Policies"
+                rule = f"the policy {arn} is attached, but its text is missing from Policies"
                 yield Fault(where=(kind, it.arn), rule=rule, fix=whole)
             for name in sorted(set(it.group_names).difference(groups)):
-                rule = f"the group {name} does not stand under GroupDetailList"
+                rule = f"the group {name} is missing from GroupDetailList"
                 yield Fault(where=(kind, it.arn), rule=rule, fix=whole)
 
 

@@ -39,29 +39,29 @@ app = click.Group()
 
 def _repository_arn(text: str) -> str:
     if not text.startswith("arn:"):
-        raise ValueError(f"{text!r} is no ARN of a repository")
+        raise ValueError(f"{text!r} is not the ARN of a repository")
     repository_of(text)
     return text
 
 
 def _principal(text: str) -> str:
     if not text.startswith("arn:") and "." not in text:
-        raise ValueError(f"{text!r} is no ARN of a role or a user, and no service")
+        raise ValueError(f"{text!r} is not the ARN of a role or a user, or a service")
     return text
 
 
 _plan_option: Final = partial(
     file_option,
     "--plan",
-    help="All repositories of a stack, with the policies that it plans for them: what python -m "
-    "rehearsal --plan-only --json prints; - is standard input.",
+    help="All repositories of a stack with their planned policies, as python -m rehearsal "
+    "--plan-only --json prints them; - is standard input.",
 )
 _repository_argument: Final = click.argument(
     "repository",
     type=repository_of,
     metavar="[REPOSITORY]",
     required=False,
-    help="Name, ARN or URI of the repository, instead of a plan's.",
+    help="Name, ARN or URI of the repository. Instead of --plan.",
 )
 
 
@@ -72,32 +72,33 @@ _repository_argument: Final = click.argument(
     "--repository-arn",
     type=_repository_arn,
     metavar="ARN",
-    help="The repository, without AWS: with --repository-policy and --authorization-details.",
+    help="The repository, to run without AWS: give --repository-policy and "
+    "--authorization-details too.",
 )
 @file_option(
     "--repository-policy",
-    help="The repository's policy, instead of the live one: planned, or as aws ecr "
+    help="The repository policy, instead of the one in AWS: a planned one, or as aws ecr "
     "get-repository-policy prints it; - is standard input.",
 )
 @file_option(
     "--authorization-details",
     multiple=True,
-    help="The account, instead of the live one: as aws iam get-account-authorization-details "
-    "prints it. May be repeated, for other accounts.",
+    help="The roles and users of the account, as aws iam get-account-authorization-details prints "
+    "them. Default: from AWS. May be repeated, for other accounts.",
 )
 @file_option(
     "--scp",
     multiple=True,
-    help="The service control policy that binds the repository's account at one level of the "
-    "organization, as aws organizations describe-policy prints it: all statements of the level in "
-    "one file. May be repeated, for each level.",
+    help="A service control policy, attached at one level of the organization above the "
+    "repository's account, as aws organizations describe-policy prints it: all statements of the "
+    "level in one file. May be repeated, for each level.",
 )
 @click.option(
     "--only",
     type=_principal,
     metavar="ARN",
     multiple=True,
-    help="Exit 1 if anybody else could move a tag. May be repeated.",
+    help="Exit 1 if any other principal could move a tag. May be repeated.",
 )
 @json_option
 def movers_command(
@@ -111,10 +112,11 @@ def movers_command(
     only: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Say who could move a tag, delete an image or change the guard, and by which steps.
+    """List who could move a tag, delete an image or change the guard, and by which steps.
 
     Every role and user of the account counts, with all privilege-escalation paths: assuming roles,
-    passing them to compute, changing trust policies and permissions, making roles anew.
+    passing them to compute, changing trust policies and permissions, creating roles with a listed
+    name.
     """
     if sum(it is not None for it in (repository, plan, repository_arn)) != 1:
         raise click.BadParameter("give one of REPOSITORY, --plan and --repository-arn")
@@ -122,7 +124,7 @@ def movers_command(
         raise click.BadParameter("--plan has its own policies: leave --repository-policy out")
     if repository_arn and not (repository_policy and authorization_details):
         raise click.BadParameter(
-            "--repository-arn is for files: give --repository-policy and --authorization-details"
+            "--repository-arn needs --repository-policy and --authorization-details"
         )
     # Here, and not above: no other command needs the solver.
     from registry.access import account, movers, movers_report, policy_files  # noqa: PLC0415
@@ -149,8 +151,8 @@ def movers_command(
         movers_report.print_movers(found, proofs, bare)
     if only and not all(it.is_home for it in found):
         say(
-            "the roles and users of the account that holds the repository are not given: who could "
-            "move a tag is not known; give --authorization-details of that account too"
+            "it is not known who could move a tag: the roles and users of the repository's own "
+            "account are missing; give --authorization-details of that account too"
         )
         raise click.exceptions.Exit(FAILED)
     if only and (others := movers.others(found, only)):
@@ -206,7 +208,10 @@ def seen_command(
     repository_policy: Path | None,
     as_json: bool,
 ) -> None:
-    """Say who has done what a planned policy would deny them, by CloudTrail."""
+    """List principals whose past calls a planned policy denies.
+
+    The calls are those of the last 90 days in CloudTrail.
+    """
     if (plan is None) is (repository is None) or (repository is None) is not (
         repository_policy is None
     ):
@@ -235,10 +240,10 @@ def seen_command(
 @_plan_option(required=True)
 @json_option
 def organization_command(*, plan: Path, as_json: bool) -> None:
-    """Print the two policies with which an AWS organization stops what no repository policy can.
+    """Print two policies for AWS Organizations, which stop what no repository policy can stop.
 
-    A service control policy and a resource control policy for the stack, each on one line as
-    Organizations is to be sent it, and the proofs about them. Nothing is attached.
+    They are a service control policy and a resource control policy, each on one line in the form to
+    send to AWS Organizations, and the proofs about them. Nothing is attached.
     """
     from registry.access.organization import policies_for  # noqa: PLC0415
     from registry.access.policy_files import read_plan  # noqa: PLC0415

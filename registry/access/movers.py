@@ -1,4 +1,4 @@
-"""Who could move a tag, delete an image or change the guard, by whatever way, and how."""
+"""Who could move a tag, delete an image or change the guard, and by which calls."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

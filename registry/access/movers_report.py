@@ -1,4 +1,4 @@
-"""What `movers` tells: JSON for machines, tables and paths for people."""
+"""What `movers` prints: JSON for machines, tables and paths for people."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,14 +24,14 @@ NOT_MODELLED: Final = (
     "the registry's own policy, which may allow others what no Deny stops",
     "pull-through caches, which fill repositories by themselves",
     (
-        "whoever has a say in what runs as a role without a call to AWS: the source that a build "
-        "takes, the workflow of a trusted repository, the image of a task, people on an instance"
+        "people who can change what runs as a role without a call to AWS: the source of a build, "
+        "the workflow of a trusted repository, the image of a task, processes on an instance"
     ),
     (
-        "whether anything runs as a role now: whoever could take over a build, a function or an "
-        "instance that does, counts"
+        "whether anything runs as a role now: every principal that could take over such a build, "
+        "function or instance counts"
     ),
-    "what runs already as a role of a service that this does not know",
+    "what already runs as a role, in services that this command does not know",
     "policies of other resources, such as a function's, and Amazon Cognito",
     "federated users of sts:GetFederationToken that a policy names",
     "the organization's management account, and IAM Identity Center",

@@ -86,7 +86,7 @@ def policies_for(plan: Plan) -> OrganizationPolicies:
             where=(it.arn,),
             rule="a repository's policy exempts pipeline roles and administrator roles from its "
             "Denies, and all repositories' exempt the same ones",
-            fix="give the stack one guard, or ask of each repository by itself",
+            fix="give all repositories the same roles, or run the command for each one",
         )
         for it in guarded
         if it.access != access or not (access["pipeline_roles"] and access["administrator_roles"])

@@ -1,4 +1,4 @@
-"""Pure: IAM policies as they are written: one model and one parser for all that reads them.
+"""Pure: the model and the parser of IAM policies, for the proofs and for the evaluation.
 
 What is not certain has one of two effects, by what the policy is read for: see Reading.
 """
@@ -170,7 +170,7 @@ def _parse(text: str, reading: Reading) -> Policy:
         policy = Policy(tuple(_statement(it) for it in _listed(document["Statement"])))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
-        raise UnreadablePolicyError(f"this is no policy document ({problem})") from None
+        raise UnreadablePolicyError(f"this is not a policy document ({problem})") from None
     if reading is Reading.REFUSE:
         for statement in policy.statements:
             _refuse_unclear(statement)

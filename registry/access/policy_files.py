@@ -1,4 +1,4 @@
-"""Policies in files, by themselves, as the AWS CLI prints them, or as they are planned."""
+"""Policies in files: alone, as the AWS CLI prints them, or in a plan."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
             places.add((found.registry_id, found.region))
     if len(places) > 1:
         rule = "a stack has one account and Region"
-        yield Fault(where=_ARNS, value=arns, rule=rule, fix="ask of each by itself")
+        yield Fault(where=_ARNS, value=arns, rule=rule, fix="run the command once for each")
 
 
 def read_repository_policy(text: str) -> dict[str, Any]:

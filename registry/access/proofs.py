@@ -104,7 +104,7 @@ def alike(
 
 
 class Claim(StrEnum):
-    """What is proved of repositories, in the words in which it is told."""
+    """What is proved of repositories, in the words in which it is printed."""
 
     MOVED = (
         "Nobody but the pipeline roles can move a tag, by ECR calls on a repository (replication "
@@ -153,7 +153,7 @@ class Proof:
     def __str__(self) -> str:
         """For people. The claim begins at the tenth character."""
         if it := self.counterexample:
-            return f"FALSE    {self.claim} - not so: {it.action} by {it.principal}"
+            return f"FALSE    {self.claim} - counterexample: {it.action} by {it.principal}"
         if self.not_modelled:
             return f"FALSE    {self.claim} - not known. Not modelled: {self.not_modelled}"
         return f"proved   {self.claim}"

@@ -1,4 +1,4 @@
-"""Who did, by CloudTrail, what repository policies that are planned would deny them."""
+"""Past calls, by CloudTrail, that the planned repository policies would deny."""
 
 import json
 from collections.abc import Iterable, Mapping

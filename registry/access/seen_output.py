@@ -1,4 +1,4 @@
-"""What `seen` tells: a JSON object for machines, text for people."""
+"""What `seen` prints: a JSON object for machines, text for people."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -58,16 +58,16 @@ def _next(plan: Plan, denied: Sequence[Denied]) -> Iterator[str]:
     stack = plan.stack or "STACK"
     if denied:
         yield (
-            f"Next: in Pulumi.{stack}.yaml, name a role that is to push among the "
-            "additionalPipelineRoles, one that is to delete or to change the guard among the "
+            f"Next: in Pulumi.{stack}.yaml, add the roles that may push to "
+            "additionalPipelineRoles, and those that may delete images or change the guard to "
             "administratorRoles; or give a cache or a signing tool a repository of its own, or let "
-            f"the pipeline do its work. Ask again, then make up STACK={stack}."
+            f"the pipeline do its work. Run this again, then make up STACK={stack}."
         )
     else:
         yield f"It is safe to go on: make up STACK={stack}."
     if any(":role/" not in it.principal for it in denied):
         yield "Only roles can be named: users, the root and services would have to use one."
     yield (
-        f"CloudTrail tells nothing of what is older than {DAYS} days, of other Regions, or of the "
+        f"CloudTrail has no events that are older than {DAYS} days, of other Regions, or of the "
         "last minutes."
     )

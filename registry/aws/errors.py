@@ -1,4 +1,4 @@
-"""What keeps a command from being done, in one sentence each, with the fix."""
+"""Errors of AWS and of the commands: each is one sentence with the fix."""
 
 import re
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ _SERVICES: Final[Mapping[str, str]] = {
 }
 """Of the operations that are not ECR's. botocore makes some of them itself, for credentials."""
 
-_AGAIN: Final = "run the command again: to repeat it is safe"
+_AGAIN: Final = "run the command again: repeating it is safe"
 _SIGN_IN: Final = (
     "sign in to AWS again (AWS_PROFILE, the AWS_ACCESS_KEY_ID variables, or the job's role)"
 )
@@ -80,7 +80,7 @@ _AWS_FIXES: Final[Mapping[type[Exception], str]] = {
     aws.ConnectionError: f"check the network to AWS, then {_AGAIN}",
     aws.HTTPClientError: f"check the network to AWS, then {_AGAIN}",
 }
-"""How to mend what botocore finds wrong before it has an answer, by the class of its exception."""
+"""How to fix what botocore finds wrong before it has an answer, by the class of its exception."""
 
 _MISCONFIGURED: Final = "correct AWS's configuration files, or the variables that begin with AWS_"
 
@@ -89,18 +89,18 @@ _ECR_FIXES: Final[Mapping[str, str]] = {
         "check the name and the Region, or give the repository's ARN or URI"
     ),
     "LifecyclePolicyPreviewInProgressException": (
-        "somebody's preview is under way, maybe of another policy: run the command again after it"
+        "another preview is running, maybe of another policy: run the command again after it"
     ),
     "LimitExceededException": "delete tags of the image that nobody needs",
-    "LayersNotFoundException": "push the image again: it is not whole",
-    "ReferencedImagesNotFoundException": "push the image again: it is not whole",
+    "LayersNotFoundException": "push the image again: it is incomplete",
+    "ReferencedImagesNotFoundException": "push the image again: it is incomplete",
     "KmsException": "let the role use the KMS key of the repository",
 }
-"""How to mend what ECR does not do, however often it is asked, by the code of its error."""
+"""How to fix errors of ECR that a repeated call does not fix, by their code."""
 
 
 def explain(error: ClientError | BotoCoreError, repository: str) -> str:
-    """Why AWS did not do it, and what helps."""
+    """The error and its fix, in one sentence."""
     if isinstance(error, BotoCoreError):
         if region := _unknown_region(error):
             return f"{repository}: AWS has no Region {region}; {_SET_REGION}"
@@ -116,7 +116,7 @@ def explain(error: ClientError | BotoCoreError, repository: str) -> str:
         fix = f"grant {action}, or run as a role that has it"
         return f"no permission for {action} on {repository}: {said}; {fix}"
     if code in _BAD_CREDENTIALS:
-        return f"{repository}: AWS does not take the credentials ({code}: {said}); {_SIGN_IN}"
+        return f"{repository}: AWS rejects the credentials ({code}: {said}); {_SIGN_IN}"
     return f"{action} on {repository} failed ({code}: {said}); {_ECR_FIXES.get(code, _AGAIN)}"
 
 

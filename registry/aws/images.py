@@ -125,16 +125,16 @@ class Repository:
             reasons = [it.get("failureReason", "") for it in answer.get("failures", [])]
             reason = "".join(reasons[:1]) or "no reason given"
             raise NoSuchImageError(
-                f"{self} does not hand out the image {digest} ({reason.rstrip('.')}); "
-                "choose one that can be pulled"
+                f"ECR has no manifest of {digest} in {self} ({reason.rstrip('.')}); "
+                "choose an image that can be pulled"
             )
         [image, *_] = answer["images"]
         text = image["imageManifest"]
         computed = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
         if computed != digest:
             raise RefusedError(
-                f"{self} handed out a manifest with the digest {computed} for {digest}; no tag was "
-                "put on it: check what stands between here and ECR (a proxy, AWS_ENDPOINT_URL)"
+                f"the manifest of {digest} in {self} has the digest {computed}; no tag was moved: "
+                "check the proxy, if there is one, and AWS_ENDPOINT_URL"
             )
         return Manifest(digest=digest, media_type=image["imageManifestMediaType"], text=text)
 

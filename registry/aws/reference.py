@@ -1,4 +1,4 @@
-"""Pure: how a command's user names a repository and an image."""
+"""Pure: references to repositories and images, as users write them."""
 
 import re
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def parse(text: str) -> Reference:
     found = _URI.fullmatch(place) or re.fullmatch(_NAME, place)
     if parts is None or found is None or len(found["name"]) > LONGEST_NAME:
         raise InvalidReferenceError(
-            f"{text!r} is no repository: give its name, its ARN, or its URI, such as "
+            f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "
             "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
         )
     of_tag = None if parts["tag"] is None else tag(parts["tag"])
@@ -99,7 +99,7 @@ def image(text: str) -> str:
 def tag(text: str) -> str:
     """A tag, as it is. Raises InvalidReferenceError for anything else."""
     if not is_tag(text):
-        raise InvalidReferenceError(f"{text!r} is no tag: 1 to 128 letters, digits and . _ -")
+        raise InvalidReferenceError(f"{text!r} is not a tag: 1 to 128 letters, digits and . _ -")
     return text
 
 

@@ -1,7 +1,8 @@
 """The AWS that the environment names: Region, profile, credentials and endpoint."""
 
+import json
 import os
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from botocore.exceptions import BotoCoreError
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 5
 """Of each call, where the environment (AWS_MAX_ATTEMPTS) says no other number."""
+
+Service = Literal["ecr", "cloudtrail", "iam", "sts"]
+"""Those that the commands call."""
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 30
@@ -33,6 +37,8 @@ class Aws:
         import botocore.session  # noqa: PLC0415
 
         self._core = botocore.session.get_session()
+        for service in get_args(Service):
+            self._core.register(f"before-parse.{service}", _refuse_other_answers)
         region = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
         if region:
             self._core.set_config_variable("region", region)
@@ -78,7 +84,7 @@ class Aws:
         partition: str = self._core.get_partition_for_region(self.region or "")
         return partition
 
-    def _client(self, service: Literal["ecr", "cloudtrail", "iam", "sts"]) -> Any:
+    def _client(self, service: Service) -> Any:
         """A client with credentials. Raises AwsError where the environment's are of no use.
 
         botocore has exceptions of its own for most of what can be wrong, and leaves the rest to
@@ -101,10 +107,40 @@ class Aws:
         except BotoCoreError:
             raise
         except (OSError, ValueError, EOFError) as error:
-            why = str(error) or "a code is missing"
+            why = str(error) or "an MFA code is missing"
             raise AwsError(
-                f"AWS cannot be called as the environment says ({why}); "
+                f"the environment's AWS settings cannot be used ({why}); "
                 "correct the variables that begin with AWS_, or the profile in AWS's configuration "
                 "files",
                 error,
             ) from None
+
+
+def _refuse_other_answers(**event: Any) -> None:
+    """Raise ResponseParserError for a success that has nothing of the operation's output.
+
+    A proxy's login page, for example. botocore takes it for an empty response where it expects
+    JSON, and fails with a KeyError where it expects XML.
+    """
+    answer, operation = event["response_dict"], event["operation_model"]
+    shape = operation.output_shape
+    if answer["status_code"] >= _FIRST_ERROR or not (shape and shape.members):
+        return
+    if not _has_output(answer["body"], shape):
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 as above
+
+        raise ResponseParserError(f"no answer to {operation.name}")
+
+
+_FIRST_ERROR: Final = 301
+"""From this HTTP status on, botocore reads an answer as an error."""
+
+
+def _has_output(body: bytes, shape: Any) -> bool:
+    if wrapper := shape.serialization.get("resultWrapper"):  # of the query protocol, in XML
+        return f"<{wrapper}".encode() in body
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and not found.keys().isdisjoint(shape.members)

@@ -1,4 +1,4 @@
-"""The commands about what is in a repository, and what will go: images, expiring."""
+"""The commands about the images of a repository and its lifecycle policy: images, expiring."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ def _moment(text: str) -> datetime:
     try:
         return moment(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no time such as 2026-01-31T12:00:00Z: {error}") from None
+        raise ValueError(f"{text!r} is not a time such as 2026-01-31T12:00:00Z: {error}") from None
 
 
 @app.command("expiring")
@@ -54,34 +54,34 @@ def _moment(text: str) -> datetime:
     required=False,
     help=f"{REPOSITORY_HELP}. Not with --policy and --images.",
 )
-@file_option("--policy", help="A lifecycle policy to try, instead of a live one.")
-@file_option("--images", help="Its images, as aws ecr describe-images prints them.")
+@file_option("--policy", help="A lifecycle policy to simulate, without AWS.")
+@file_option("--images", help="The images, as aws ecr describe-images prints them.")
 @click.option(
     "--now",
     type=_moment,
     metavar="ISO",
-    help="With files: the time for which it is said. Default: this moment.",
+    help="With files: the time to simulate. Default: now.",
 )
 @file_option(
     "--in-use",
-    help="What is deployed: digests and image references, one to a line or a JSON list.",
+    help="What is deployed: digests or image references, one a line or as a JSON list.",
 )
 @click.option(
     "--movable-tag",
     type=reference.tag,
     metavar="TAG",
     multiple=True,
-    help="A tag that the pipeline moves; may be given several times. Default: those that the "
-    "protective rules of the policy name, and the exclusion filters of a repository whose other "
-    "tags are immutable; or else latest.",
+    help="A tag that the pipeline moves. May be repeated. Default: the tags in the protective "
+    "rules of the policy, and in the exclusion filters of a repository whose other tags are "
+    "immutable; or else latest.",
 )
 @click.option(
     "--fail-on-loss",
     is_flag=True,
-    help="Exit 1 if the image of a movable tag, or one in use, would go.",
+    help="Exit 1 if the image of a movable tag, or an image in use, would not be kept.",
 )
 @click.option(
-    "--aws-preview", is_flag=True, help="Run AWS's own preview too, and say what differs."
+    "--aws-preview", is_flag=True, help="Also run AWS's own preview, and print what differs."
 )
 @json_option
 def expiring_command(
@@ -96,15 +96,15 @@ def expiring_command(
     aws_preview: bool,
     as_json: bool,
 ) -> None:
-    """Say what a lifecycle policy is about to do to a repository's images, and warn of losses.
+    """Simulate a lifecycle policy on the images of a repository, and warn of losses.
 
-    Either REPOSITORY, with the policy that it has; or --policy and --images, without AWS.
+    Give REPOSITORY to simulate the policy that it has, or --policy and --images to run without AWS.
     """
     files = None if policy is None or images is None else (policy, images)
     if (repository is None) is (files is None) or (policy is None) is not (images is None):
         raise click.BadParameter("give either REPOSITORY, or both --policy and --images")
     if files is not None and aws_preview:
-        raise click.BadParameter("--aws-preview needs REPOSITORY: AWS knows nothing of the files")
+        raise click.BadParameter("--aws-preview needs REPOSITORY: AWS cannot preview files")
     if repository is not None and now is not None:
         raise click.BadParameter("--now goes with --policy and --images")
     found: list[dict[str, str]] | None = None
@@ -129,7 +129,7 @@ def expiring_command(
     else:
         output.print_expiring(str(repository or images), report, found)
     if fail_on_loss and report.loses:
-        say("the image of a movable tag, or one in use, would go; see the warnings")
+        say("the image of a movable tag, or an image in use, would not be kept; see the warnings")
         raise click.exceptions.Exit(FAILED)
 
 
@@ -141,8 +141,8 @@ def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
             raise
         found = movable_tags_of(rules)
         note(
-            f"going by {', '.join(found)} as movable: {explain(error, str(there))}; or name the "
-            "movable tags with --movable-tag"
+            f"the movable tags are taken to be {', '.join(found)}: {explain(error, str(there))}; "
+            "or name them with --movable-tag"
         )
         return found
 
@@ -151,12 +151,11 @@ def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
 @takes_targets()
 @json_option
 def images_command(found: Targets, *, as_json: bool) -> None:
-    """List what is there: tags, times, sizes, and what the lifecycle policy will do, and why.
+    """List the images with tags, times and sizes, and what the lifecycle policy will do.
 
-    The newest push comes first. Built is the earliest time in the tags of the convention. The
-    untagged images that an index lists follow it. To know them their index is read, which ECR
-    counts as a pull of it. A terminal too narrow for all columns shows fewer of them; --json has
-    everything, strictly by the time of the push.
+    The newest push comes first, and untagged images follow the index that lists them. "built" is
+    the earliest time in an image's unique tags. ECR counts the reading of an index as a pull. A
+    narrow terminal shows fewer columns; --json has everything, by the time of the push.
     """
 
     def listed(reference: Reference) -> Told:
@@ -181,7 +180,7 @@ def _images(there: Repository) -> Sequence[Image]:
         if not (is_denied(error) and error.operation_name == "BatchGetImage"):
             raise
         reason = explain(error, str(there))
-    note(f"not known which untagged images an index lists, and so keeps: {reason}")
+    note(f"it is not known which untagged images an index lists, and so keeps: {reason}")
     return live_listing(there, lists=False).images
 
 
@@ -199,5 +198,5 @@ def _rules_if_known(there: Repository) -> Sequence[Rule] | None:
         if not rules:
             note(f"{there} has no lifecycle policy: all images stay")
         return rules
-    note(f"not known what the lifecycle policy will do: {reason}")
+    note(f"it is not known what the lifecycle policy will do: {reason}")
     return None

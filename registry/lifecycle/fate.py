@@ -1,4 +1,4 @@
-"""Whether a repository's lifecycle policy is about to take an image."""
+"""Whether a repository's lifecycle policy is about to expire or archive an image."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

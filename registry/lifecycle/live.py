@@ -1,4 +1,4 @@
-"""What a report is made from, read from ECR; and AWS's own preview, to hold the report against."""
+"""Read from ECR what a report needs, and AWS's own preview to compare it with."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ def live_listing(repository: Repository, *, lists: bool = True) -> Listing:
 
 
 def _lists(repository: Repository, indexes: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What each index lists. Nothing is told of one that has gone in the meantime."""
+    """What each index lists. One that has gone in the meantime is left out."""
     for start in range(0, len(indexes), _MOST_AT_ONCE):
         response = repository.client.batch_get_image(
             **repository.place,

@@ -1,4 +1,4 @@
-"""What `expiring` and `images` tell: a JSON object for machines, text for people."""
+"""What `expiring` and `images` print: a JSON object for machines, text for people."""
 
 import sys
 from collections import defaultdict

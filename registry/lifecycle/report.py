@@ -131,7 +131,7 @@ def why(verdict: Verdict) -> str:
         return f"goes with {verdict.goes_with}, which {verdict.decided_by} takes"
     if verdict.held_by:
         return f"the index {verdict.held_by} lists it"
-    return str(verdict.decided_by or "no rule is about it")
+    return str(verdict.decided_by or "no rule matches it")
 
 
 # --- Movable tags ---------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def _about_use(
         image = used.image or "latest"
         found = by_digest.get(image) or by_tag.get(image)
         if found is None and used.name and used.name == listing.repository:
-            text = f"{written} is in use, and there is no such image any more"
+            text = f"{written} is in use, but there is no such image"
             yield PolicyWarning("in-use-missing", text)
         if found is not None and found.action != "keep":
             text = f"{written} is in use, and {found.decided_by} would {found.action} it"
@@ -227,7 +227,7 @@ def _about_movable_tags(
         if after.action != "keep":
             text = (
                 f"{after.decided_by} would {after.action} the image that {names} names as soon as "
-                "the tag moves on; then there is no way back to it"
+                "the tag moves on; then no rollback to it is possible"
             )
             yield PolicyWarning("kept-by-movable-tag-alone", text, after.decided_by, digests)
 
@@ -238,7 +238,7 @@ def _about_rules(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator
         if not images:
             yield PolicyWarning("rule-without-images", f"{rule} matches no image", rule)
         elif rule.priority not in deciding:
-            text = f"{rule} decides nothing: earlier rules have all its images"
+            text = f"{rule} has no effect: earlier rules match all its images"
             yield PolicyWarning("rule-without-effect", text, rule)
 
 
@@ -248,19 +248,19 @@ def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterato
         yield PolicyWarning(kind, "there is no lifecycle policy: all images stay")
         return
     if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
-        text = "no rule is about untagged images: each image that loses its last tag stays"
+        text = "no rule matches untagged images: an image that loses its last tag stays"
         yield PolicyWarning(kind, text)
     stay = [it.image for it in verdicts if it.decided_by is None and it.image.tags]
     if stay:
         number = "one tagged image" if len(stay) == 1 else f"{len(stay):,} tagged images"
-        text = f"no rule is about {number}, such as {stay[0].tags[0]}: they stay"
+        text = f"no rule matches {number}, such as {stay[0].tags[0]}: they stay"
         yield PolicyWarning(kind, text, digests=tuple(image.digest for image in stay))
     for rule in rules:
         if rule.count_type == "imageCountMoreThan" and rule.number >= MAX_IMAGES:
-            yield PolicyWarning(kind, f"{rule} keeps as many images as a repository holds", rule)
+            yield PolicyWarning(kind, f"{rule} keeps as many images as a repository can hold", rule)
     archiving = [rule for rule in rules if rule.action == "archive"]
     if archiving and not any(rule.archived for rule in rules):
-        text = f"{archiving[0]} archives images, and no rule takes them from there"
+        text = f"{archiving[0]} archives images, and no rule expires archived images"
         yield PolicyWarning(kind, text, archiving[0])
 
 
@@ -271,8 +271,8 @@ def _about_indexes(verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
     lists = "the index lists" if len(unknown) == 1 else f"{len(unknown):,} indexes list"
     if unknown and untagged:
         text = (
-            f"it is not known here what {lists}: of the {len(untagged):,} untagged images, "
-            f"{going:,} of which are said to go, those stay that an index lists"
+            f"it is not known here what {lists}: of the {len(untagged):,} untagged images, of "
+            f"which {going:,} are shown as going, those that an index lists stay"
         )
         digests = tuple(it.image.digest for it in untagged)
         yield PolicyWarning("children-unknown", text, digests=digests)

@@ -1,4 +1,4 @@
-"""Pure: what a repository that exists would be in a stack file, and what its adoption changes.
+"""Pure: the entry in a stack file for an existing repository, and what its adoption changes.
 
 Pulumi imports it and updates it in the same deployment, save what cannot be updated: another
 encryption would be another repository, and the import is refused.
@@ -180,7 +180,7 @@ def _not_expressible(found: State) -> Iterable[str]:
         yield "ECR does not say which KMS key encrypts it; look it up, and write it as kmsKey"
     if found.encryption not in {"AES256", "KMS"}:
         yield (
-            f"its encryption is {found.encryption}, which the settings cannot say and no update "
+            f"its encryption is {found.encryption}, which no setting declares and no update "
             "changes; leave it out, or copy its images to a new repository"
         )
 

@@ -39,7 +39,7 @@ app = click.Group()
 @app.command("adopt")
 @repositories_argument(help=f"{REPOSITORY_HELP}.")
 @click.option(
-    "--stack", metavar="NAME", help="Compare with what this stack would declare for them."
+    "--stack", metavar="NAME", help="Compare the repositories with what this stack would declare."
 )
 @click.option(
     "--all",
@@ -51,7 +51,7 @@ app = click.Group()
     "--filter",
     "pattern",
     metavar="PATTERN",
-    help="With --all: those whose names match, such as 'forms-*'.",
+    help="With --all: only names that match, such as 'forms-*'.",
 )
 @json_option
 def adopt_command(
@@ -62,9 +62,9 @@ def adopt_command(
     pattern: str | None,
     as_json: bool,
 ) -> None:
-    """Print the entries with which a stack adopts repositories that exist, and what that changes.
+    """Print the settings that adopt existing repositories, and what the first update would change.
 
-    Nothing is changed. Exit 1 if one of them cannot be adopted: its entry is left out.
+    Nothing is changed. Exit 1 if a repository cannot be adopted: its entry is left out.
     """
     if bool(repositories) is everything:
         raise click.BadParameter("give either REPOSITORY, one or more, or --all")
@@ -104,7 +104,7 @@ def adopt_command(
 @click.option(
     "--probe",
     is_flag=True,
-    help="Also make the guarded calls, in forms that change nothing, and say whether they are "
+    help="Also make the guarded calls, in forms that change nothing, and print which are "
     "denied to you. CloudTrail records them.",
 )
 @json_option
@@ -113,8 +113,8 @@ def verify_command(
 ) -> None:
     """Prove a stack's guard on the policies in AWS, and compare its repositories with its file.
 
-    Without REPOSITORY, all of them. Exit 1 if a claim is not proved, something is not as declared,
-    or a probe is answered otherwise than the guard means.
+    Without REPOSITORY, all repositories of the stack. Exit 1 if a claim is not proved, something is
+    not as declared, or a probe has another result than the guard intends.
     """
     from registry.stack import output, verify  # noqa: PLC0415 as above
     from registry.stack import probe as probing  # noqa: PLC0415
@@ -147,7 +147,7 @@ def verify_command(
     else:
         output.print_verifications(verified, stack, caller, left)
     if failing:
-        say(f"not as it must be: {', '.join(failing)}; make up STACK={stack} mends what differs")
+        say(f"verify failed for {', '.join(failing)}; make up STACK={stack} corrects what differs")
         raise click.exceptions.Exit(FAILED)
 
 
@@ -194,7 +194,7 @@ def _place(stack: "DeclaredStack | None", region: str | None) -> _Place:
     if stack and region and region != stack.account.region:
         raise RefusedError(
             f"stack {stack.name} is in {stack.account.region}, and the repository in {region}; "
-            "name one of the stack's Region"
+            "name a repository in the stack's Region"
         )
     aws = Aws(stack.account.region if stack else region)
     account_id, caller = aws.caller()

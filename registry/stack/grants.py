@@ -2,7 +2,7 @@
 
 This compares what is written, and proves nothing: a grant counts as kept only where the other
 policy names its principal, or everybody, for its action, under the same condition or none. So a
-grant that the other policy makes in another way is told as lost, and none that is lost is not told.
+grant that the other policy makes in another way is listed as lost, and every lost grant is listed.
 """
 
 import fnmatch

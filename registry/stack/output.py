@@ -1,4 +1,4 @@
-"""How what is found out about a stack's repositories is printed."""
+"""What `adopt` and `verify` print."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -55,7 +55,7 @@ def print_verifications(
     if caller is not None:
         click.echo(f"\nThe caller of the probes is {caller}.")
     if left:
-        click.echo("\nNot seen here, and to be seen once in each account (docs/adoption.md):")
+        click.echo("\nNot checked here; check it once in each account (docs/adoption.md):")
         click.echo("\n".join(f"[ ] {it}" for it in left))
 
 
@@ -84,7 +84,7 @@ def _verification_rows(it: Verification, stack: str) -> Iterator[tuple[Cell, Cel
 
 def _probe_row(it: Probed) -> tuple[Cell, Cell, Cell]:
     result: dict[bool | None, Cell] = {
-        True: (f"{it.answer}, as it must be", "green"),
+        True: (f"{it.answer}, as intended", "green"),
         False: (it.answer.upper(), "bold red"),
         None: it.answer,
     }

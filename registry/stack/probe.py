@@ -1,8 +1,8 @@
-"""Calls that a guard must deny, made so that ECR takes nothing from them if it does not.
+"""Calls that a guard must deny, in forms that change nothing if it does not.
 
-A probe names an image that cannot exist, says nothing at all, or sends a text that is no document.
-AWS documents no order of the checks, so this goes by what an answer cannot be otherwise: a denial
-is a denial, and where ECR finds fault with the request, it did not with the caller.
+A probe names an image that cannot exist, sends nothing, or sends a text that is not a document. AWS
+documents no order of its checks. A denial is certain; and if ECR rejects the request itself, it has
+allowed the caller.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """
@@ -83,7 +83,7 @@ _PROBES: Final[Mapping[str, _Probe]] = {
     ),
 }
 
-_EFFECTIVE: Final = "no request that ECR would take is without effect"
+_EFFECTIVE: Final = "every request that ECR accepts has an effect"
 _NOT_PROBED: Final[Mapping[str, str]] = {
     "BatchImportUpstreamImage": "ECR makes this call itself, for a pull through cache rule",
     "DeleteLifecyclePolicy": _EFFECTIVE,
@@ -181,7 +181,7 @@ def _judged(
         ok: bool | None = True
         detail = "by the repository policy" if by_guard else f"maybe not by the guard: {message}"
     elif by_guard or caller == "a pipeline role":
-        ok, detail = False, f"the guard should let it: {message}"
+        ok, detail = False, f"the guard should allow it: {message}"
     elif _BY_OWN_POLICIES in message:
         ok, detail = None, "no policy of the administrator's own allows it"
     else:

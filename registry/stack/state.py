@@ -1,4 +1,4 @@
-"""Pure: a repository as far as a stack has a say in it, as declared and as found, and what differs.
+"""Pure: what a stack declares of a repository, what is found in AWS, and what differs.
 
 What is compared is what the documents mean, not how they are written: ECR may hand a policy back
 with a list of one entry as a text, or an account's root as its id.

@@ -90,7 +90,7 @@ def fix_of(difference: Difference, stack: str) -> str:
 def checklist(stack: DeclaredStack, verified: Sequence[Verification]) -> Iterator[str]:
     """What is left to see of the first update in an account: docs/adoption.md says how."""
     if any(one.setting == REPOSITORY_POLICY for it in verified for one in it.differences):
-        yield "ECR has taken every action that the Denies name: the policies are as declared"
+        yield "ECR has accepted every action that the Denies name: the policies are as declared"
     if not any(one.action == "PutImage" and one.by_guard for it in verified for one in it.probes):
         yield (
             "a push is denied by the repository policy: verify with --probe, as a role that is no "

@@ -34,15 +34,15 @@ _takes_source = takes_targets(
         "second",
         metavar="[SOURCE]",
         required=False,
-        help="The image: a tag or a digest. REPOSITORY may say it instead.",
+        help="The image: a tag or a digest. May be part of REPOSITORY instead.",
     )
 )
-_reason_option = click.option("--reason", metavar="TEXT", help="Why, for the record.")
+_reason_option = click.option("--reason", metavar="TEXT", help="The reason, for the record.")
 _record_option = file_option(
-    "--record", help="Append a JSON line to this file for a tag that was moved."
+    "--record", help="Append a JSON line to this file for each tag that was moved."
 )
 _dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Say what would be done, and change nothing."
+    "--dry-run", is_flag=True, help="Print what would be done, and change nothing."
 )
 
 
@@ -54,16 +54,18 @@ _dry_run_option = click.option(
     metavar="TAG",
     default="latest",
     show_default=True,
-    help="The tag that moves.",
+    help="The tag to move.",
 )
 @click.option(
     "--expect",
     type=reference.image,
     metavar="IMAGE",
-    help="Refuse unless the tag is on this image now: a digest, or another tag of it.",
+    help="Move only if the tag is on this image now: a digest, or another tag of the image.",
 )
 @click.option(
-    "--allow-older", is_flag=True, help="Also to an image whose build is older, or unknown."
+    "--allow-older",
+    is_flag=True,
+    help="Allow an image that is older, or whose age is unknown.",
 )
 @_dry_run_option
 @_reason_option
@@ -80,15 +82,17 @@ def move_command(
     record: Path | None,
     as_json: bool,
 ) -> None:
-    """Put a tag on another image, without pulling it.
+    """Move a tag to another image, without pulling the image.
 
-    Refused where the image is older than the one that the tag is on: by the times in their tags, or
-    their versions, or when they were pushed. Nothing is done where the tag is on the image already.
-    With several repositories nothing is done unless it can be done in each.
+    An image that is older than the one the tag is on is refused. The times or the versions in their
+    tags decide, or else when they were pushed. If the tag is on the image already, nothing is done.
+    With several repositories, nothing is done unless it can be done in all of them.
     """
     image = _source(found)
     if expect == to:
-        raise click.BadParameter(f"--expect {to} is always so: name a digest, or another tag")
+        raise click.BadParameter(
+            f"--expect {to} names the tag that moves: give a digest, or another tag"
+        )
 
     def moved(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, _):
@@ -103,14 +107,14 @@ def move_command(
 @click.option(
     "--stage",
     metavar="STAGE",
-    help="What the image has been accepted for: a stage of the convention.",
+    help="The stage of the convention that the image was accepted for.",
 )
 @click.option(
     "--as",
     "tag",
     type=reference.tag,
     metavar="TAG",
-    help="The unique tag itself, instead of a stage for which one is made.",
+    help="The unique tag itself, instead of --stage.",
 )
 @click.option(
     "--move",
@@ -118,9 +122,9 @@ def move_command(
     type=reference.tag,
     metavar="TAG",
     multiple=True,
-    help="Then move this tag to the image, as move does; may be given several times.",
+    help="Then move this tag to the image, as move does. May be repeated.",
 )
-@click.option("--latest", is_flag=True, help="The short form of --move latest.")
+@click.option("--latest", is_flag=True, help="Short for --move latest.")
 @_dry_run_option
 @_reason_option
 @_record_option
@@ -137,16 +141,19 @@ def promote_command(
     record: Path | None,
     as_json: bool,
 ) -> None:
-    """Give an image the unique tag of a stage, made by the convention, or the one that is given.
+    """Add the unique tag of a stage to an image, and move tags to it.
 
-    An image that has one for this stage keeps it, and gets no other: the command may be run again.
-    Nothing is put where one of the tags that are to move would not.
+    The unique tag is made by the convention, or given with --as. An image that already has one for
+    this stage gets no other, so the command may be run again. If one of the tags cannot be moved,
+    nothing is changed.
     """
     image = _source(found)
     if (stage is None) is (tag is None):
         raise click.BadParameter("give either --stage or --as: the stage, or the tag itself")
     if stage is not None and stage not in found.convention.stages:
-        raise click.BadParameter(f"--stage {stage} is none of {', '.join(found.convention.stages)}")
+        raise click.BadParameter(
+            f"--stage {stage} is not one of {', '.join(found.convention.stages)}"
+        )
     moving = list(dict.fromkeys([*movable, *(["latest"] * latest)]))
     if wrong := [it for it in moving if it == tag or found.convention.read(it)]:
         raise click.BadParameter(f"--move {wrong[0]} is a unique tag, which stays on its image")
@@ -167,7 +174,7 @@ def promote_command(
         "second",
         type=reference.tag,
         metavar="TAG",
-        help="The tag that moves. Default: latest.",
+        help="The tag to move back. Default: latest.",
     )
 )
 @click.option(
@@ -191,8 +198,8 @@ def rollback_command(
 ) -> None:
     """Move a tag back to the image that it was on before.
 
-    That is the last one in CloudTrail; where CloudTrail cannot tell, the image with the next older
-    unique tag of the same stage. Run again, it goes back one further.
+    CloudTrail tells which image that was. If it cannot, the image with the next older unique tag of
+    the same stage is taken. Run the command again to go back one further.
     """
     from registry.tags.rollback import rollback  # noqa: PLC0415 as in _expires
 
@@ -223,10 +230,10 @@ def rollback_command(
 )
 @json_option
 def resolve_command(found: Targets, *, as_json: bool) -> None:
-    """Say which image a tag is on, as a reference that can be pulled and never changes.
+    """Print the image that a tag is on, as a reference by digest, which never changes.
 
-    Needs no more than permission to pull, so it works from any account that may. Whoever may read
-    the lifecycle policy too is told if it is about to take the image.
+    Needs only the permission to pull, also from another account. If the caller may read the
+    lifecycle policy, a note says when the image is about to expire.
     """
     name = found.image or "latest"
 
@@ -251,14 +258,15 @@ def resolve_command(found: Targets, *, as_json: bool) -> None:
     type=role_of,
     metavar="ARN",
     multiple=True,
-    help="A role that may move tags. Default: those that the repository policy names.",
+    help="A role that may move tags. May be repeated. Default: the roles that the repository "
+    "policy names.",
 )
 @json_option
 def history_command(found: Targets, *, pipeline_role: Sequence[str], as_json: bool) -> None:
-    """Say who moved a tag, tried to, or took it away, the newest first.
+    """List who moved a tag, tried to, or removed it, newest first.
 
-    As CloudTrail has it: 90 days back, and up to a quarter of an hour late. Others than the
-    pipeline's roles are marked with an exclamation mark.
+    CloudTrail keeps 90 days of events, which arrive up to 15 minutes late. Principals other than
+    the pipeline roles are marked with an exclamation mark.
     """
     moving = _tag(found)
 
@@ -290,7 +298,7 @@ def history_command(found: Targets, *, pipeline_role: Sequence[str], as_json: bo
 
 def _source(found: Targets) -> str:
     if found.image is None:
-        raise click.BadParameter("SOURCE is missing: a tag or a digest, or REPOSITORY:TAG")
+        raise click.BadParameter("give SOURCE, a tag or a digest, or REPOSITORY:TAG")
     return found.image
 
 
@@ -308,9 +316,9 @@ _Records = Callable[[Sequence[str], datetime], list[Record]]
 def _moves(
     found: Targets, reference: Reference, reason: str | None, record: Path | None
 ) -> Iterator[tuple[Repository, Callable[[Move], dict[str, Any]], _Records]]:
-    """What a command needs that moves tags: the repository; what tells of a move; CloudTrail.
+    """What a command that moves tags needs: the repository; what reports a move; CloudTrail.
 
-    A move that is told of is recorded, if it moved anything. The record is opened before that, so
+    A reported move is recorded, if it moved anything. The record is opened before that, so
     that nothing is moved where it cannot be recorded.
     """
     with found.work(reference) as (aws, there), _opened(record) as lines:
@@ -350,18 +358,18 @@ def _opened(record: Path | None) -> Iterator[RawIOBase | None]:
 
 
 def _expires(repository: Repository, found: Resolved) -> dict[str, Any]:
-    """Whether the image is about to go, as far as the caller may know; a note if it is."""
+    """Whether the image is about to expire, if the caller may know; with a note if it is."""
     from registry.lifecycle.fate import UnknownFateError, fate  # noqa: PLC0415 a move does not ask
 
     try:
         going = fate(repository, found.image.digest)
     except UnknownFateError as error:
         if not error.denied:
-            note(f"not known whether the image is about to go: {error}")
+            note(f"it is not known whether the image will be kept: {error}")
         return {}
     if going is None:
         return {"expires": None}
-    note(f"the image of {found.name} is about to go: {going}")
+    note(f"the image of {found.name} will not be kept: {going}")
     return {"expires": {"rule": going.rule}}
 
 

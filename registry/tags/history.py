@@ -1,4 +1,4 @@
-"""Pure: what became of a tag, by the records of its repository."""
+"""Pure: the history of a tag, from the CloudTrail records of its repository."""
 
 import json
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Tags moved, added and moved back, without an image being pulled.
 
-ECR has no compare-and-swap: the last one to put a tag wins. So each put is read back, and whoever
-lost a race is told. One mover at a time is the pipeline's own business.
+ECR has no compare-and-swap: the last one to put a tag wins. So each put is read back, and the
+move that lost a race fails. The pipeline has to let one job at a time move tags.
 """
 
 from collections.abc import Sequence
@@ -176,7 +176,7 @@ def _put(
     if found and found.digest == image.digest:
         return found, put is not Put.EXISTS
     now = _on(repository, found)
-    again = "let one mover run at a time, and run the command again if it is still wanted"
+    again = "let one job at a time move tags, and run the command again if the move is still wanted"
     if put is Put.DONE and _digest(found) == _digest(current):
         raise RefusedError(
             f"{tag} of {repository} is {now} {sum(READ_AGAIN_SECONDS):g} s after ECR "
@@ -203,10 +203,10 @@ def _refuse_older(
 ) -> Order | None:
     """Refuse an image unless it is known not to be older than that of the tag. What told it."""
     convention = repository.convention
-    anyway = "with --allow-older it is moved all the same"
+    anyway = "--allow-older moves the tag anyway"
     if convention.tells_time and convention.built_at(image.tags) is None:
         raise RefusedError(
-            f"the build time of {image.digest} in {repository} is unknown: none of its tags tells "
+            f"the build time of {image.digest} in {repository} is unknown: none of its tags has "
             f"it ({', '.join(image.tags) or 'it has none'}; the convention is {convention}); "
             f"{anyway}"
         )
@@ -214,8 +214,8 @@ def _refuse_older(
         return None
     if convention.tells_time and convention.built_at(current.tags) is None:
         raise RefusedError(
-            f"{tag} of {repository} is {_on(repository, current)}, whose build time none of its "
-            f"tags tells, so {image.digest} may be older; {anyway}"
+            f"{tag} of {repository} is {_on(repository, current)}, whose tags have no build "
+            f"time, so {image.digest} may be older; {anyway}"
         )
     found = convention.order(image.tags, current.tags) or _order_of_push(image, current)
     if found is None:
@@ -228,7 +228,7 @@ def _refuse_older(
         one, other = (_age(repository, it, by) for it in (image, current))
         raise RefusedError(
             f"{image.digest} in {repository} {one}, before the image that {tag} is on, which "
-            f"{other} ({current.digest}); {anyway}, and rollback goes back"
+            f"{other} ({current.digest}); rollback goes back, and {anyway}"
         )
     return by
 
@@ -242,7 +242,7 @@ def _order_of_push(image: Image, other: Image) -> tuple[Order, int] | None:
 
 
 def _age(repository: Repository, image: Image, by: Order) -> str:
-    """What tells how old it is."""
+    """Its age, for a message."""
     if by == "semver":
         return f"is {repository.convention.unique_tag(image.tags)}"
     if by == "pushed":

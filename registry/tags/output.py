@@ -1,4 +1,4 @@
-"""What the commands about tags tell: JSON objects for machines, text for people."""
+"""What the commands about tags print: JSON objects for machines, text for people."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Where a tag goes when it is moved back, and moving it there."""
+"""Find the image that a tag was on before, and move the tag back to it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def rollback(
 
     `read_places` gives the digests of the images that CloudTrail saw the tag put on, the oldest
     first, or raises NoTrailError. Raises RefusedError where nothing says where the tag was before,
-    where that image is gone, archived or about to go by the lifecycle policy, and where the tag is
+    where that image is gone, archived or about to expire, and where the tag is
     moved by somebody else meanwhile.
     """
     if to is None:
@@ -75,12 +75,12 @@ def _refuse_going(repository: Repository, tag: str, target: str) -> tuple[str, .
     try:
         going = fate(repository, target)
     except UnknownFateError as error:
-        return (f"not known whether the lifecycle policy is about to take {target}: {error}",)
+        return (f"it is not known whether the lifecycle policy would keep {target}: {error}",)
     if going is None:
         return ()
     raise RefusedError(
-        f"{target}, which {tag} of {repository} would go back to, is about to go: {going}; name "
-        "another image with --to, or move the tag all the same with move --allow-older"
+        f"{target}, which {tag} of {repository} would go back to, will not be kept: {going}; "
+        "name another image with --to, or move the tag anyway with move --allow-older"
     )
 
 
@@ -90,7 +90,7 @@ def _target(
     current: Image | None,
     read_places: Callable[[], Sequence[str]],
 ) -> tuple[str, Basis, tuple[str, ...]]:
-    why = f"CloudTrail has {tag} on no image before its present one"
+    why = f"CloudTrail has no image that {tag} was on before the present one"
     try:
         places = list(read_places())
     except NoTrailError as error:
@@ -106,10 +106,10 @@ def _target(
     older = next_older(convention, current, repository.images()) if current else None
     if older is None:
         raise RefusedError(
-            f"nothing tells where {tag} of {repository} was before: no image has an older unique "
+            f"it is not known where {tag} of {repository} was before: no image has an older unique "
             f"tag of the same stage, and {why}; name the image with --to"
         )
-    return older.digest, "tags", (f"going by the unique tags: {why}",)
+    return older.digest, "tags", (f"the unique tags decided: {why}",)
 
 
 _NOWHERE: Final = "no image"

@@ -1,6 +1,6 @@
-"""Pure: what became of the tags of many repositories, and what of it nobody expects.
+"""Pure: the moves of tags in many repositories, and which of them are unexpected.
 
-`history` tells everything about one tag. This tells what moved anywhere, and leaves out the bulk of
+`history` lists everything about one tag. This lists the moves of all tags, and leaves out most of
 what a pipeline does: new images with new tags.
 """
 

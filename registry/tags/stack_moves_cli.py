@@ -39,14 +39,14 @@ app = click.Group()
 @click.option(
     "--stack",
     metavar="NAME",
-    help="All repositories of this stack of the project. Its settings say which roles are the "
-    "pipeline's, and which tags are movable. Without it: each repository's policy, and latest.",
+    help="All repositories of this stack. Its settings name the pipeline roles and the movable "
+    "tags. For REPOSITORY, these are the roles that its policy names, and latest.",
 )
 @click.option(
     "--since",
     metavar="TIME",
     default="7d",
-    help="A date or a time (2026-01-31, 2026-01-31T12:00:00Z), or how long ago (36h, 7d). At most "
+    help="A date or a time (2026-01-31, 2026-01-31T12:00:00Z), or how long ago (36h, 7d), at most "
     f"{DAYS}d. Default: 7d.",
 )
 @click.option(
@@ -55,8 +55,8 @@ app = click.Group()
     type=reference.tag,
     metavar="TAG",
     multiple=True,
-    help="Everything about this tag, and of others nothing; may be given several times. Default: "
-    "everything about movable tags, and of others what is unexpected.",
+    help="List all events of this tag, and no others. May be repeated. Default: all events of the "
+    "movable tags, and the unexpected ones of other tags.",
 )
 @click.option("--fail-on-unexpected", is_flag=True, help="Exit 1 if there is an unexpected event.")
 @json_option
@@ -69,12 +69,12 @@ def moves_command(
     fail_on_unexpected: bool,
     as_json: bool,
 ) -> None:
-    """Say what moved in all repositories of a stack, and by whom, the unexpected first.
+    """List who moved tags in all repositories of a stack, unexpected events first.
 
-    Unexpected is a tag written by anybody but a pipeline role, done or denied; a call that was
-    denied to one; an image deleted or archived; a lifecycle policy that took the image of a movable
-    tag; and any other tag that was put on a second image. As CloudTrail has it: up to a quarter of
-    an hour late.
+    Unexpected are: a tag written by a principal other than the pipeline roles, also if denied; a
+    call that a pipeline role was denied; an image deleted or archived; a lifecycle policy that
+    removed the image of a movable tag; any other tag that was put on a second image. CloudTrail
+    shows events up to 15 minutes late.
     """
     if bool(repositories) is (stack is not None):
         raise click.BadParameter("give either REPOSITORY, one or more, or --stack")
@@ -137,7 +137,7 @@ def since_of(text: str, now: datetime) -> datetime:
             found = moment(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
     except ValueError as error:
         raise click.BadParameter(
-            f"--since {text} is no date, no time such as 2026-01-31T12:00:00Z, and no span such as "
+            f"--since {text} is not a date, a time such as 2026-01-31T12:00:00Z, or a span such as "
             f"36h or 7d: {error}"
         ) from None
     if found >= now:
@@ -154,8 +154,8 @@ def _one_region(references: Sequence[Reference]) -> Aws:
     found = {aws.region: aws for aws in map(Aws, {it.region for it in references})}
     if len(found) > 1:
         raise click.BadParameter(
-            f"the repositories are in several Regions ({', '.join(sorted(map(str, found)))}): ask "
-            "for those of each by themselves"
+            f"the repositories are in several Regions ({', '.join(sorted(map(str, found)))}): run "
+            "the command once for each Region"
         )
     return next(iter(found.values()))
 

@@ -1,4 +1,4 @@
-"""What `moves` tells: a JSON object for machines, a table for people."""
+"""What `moves` prints: a JSON object for machines, a table for people."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

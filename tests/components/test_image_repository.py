@@ -393,7 +393,7 @@ def test_a_tag_mutability_that_moves_no_tag_is_refused(
     mocks: Mocks, args: ImageRepositoryArgs
 ) -> None:
     args["tag_mutability"] = "IMMUTABLE"
-    with pytest.raises(ValueError, match="'IMMUTABLE' is none of MUTABLE, "):
+    with pytest.raises(ValueError, match="'IMMUTABLE' is not one of MUTABLE, "):
         build(lambda: ImageRepository("app", args))
     assert (REPOSITORY, "app") not in mocks.inputs
 

@@ -308,11 +308,11 @@ def test_codebuild_instead_of_github() -> None:
     [
         ({"deployRole": "forms-registry-deploy"}, "deployRole is 'forms-registry-deploy'; write"),
         ({"deployRole": "/pipeline/forms-image-pipeline"}, "need names that differ"),
-        ({"githubDeploySubjects": []}, "nobody may become the deploy role"),
+        ({"githubDeploySubjects": []}, "nobody may assume the deploy role"),
         ({"githubDeploySubjects": ["repo:o/r:*"]}, "'repo:o/r:.' has a wildcard"),
         (
             {"githubDeploySubjects": ["repo:example-org/forms-registry:pull_request"]},
-            "pull_request may become both roles",
+            "pull_request may assume both roles",
         ),
     ],
 )

@@ -27,7 +27,7 @@ def test_what_is_excluded(tag_mutability: str, filters: list[str]) -> None:
 
 
 def test_immutable_is_none_of_the_stacks() -> None:
-    with pytest.raises(ValueError, match="'IMMUTABLE' is none of MUTABLE, "):
+    with pytest.raises(ValueError, match="'IMMUTABLE' is not one of MUTABLE, "):
         exclusion_filters("IMMUTABLE", ["latest"], [])
 
 

@@ -234,14 +234,14 @@ def add_a_key(policy: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (drop_the_push_deny, "no Deny keeps everybody but the pipeline roles from ecr:BatchImport"),
-        (drop_the_guards_guard, "no Deny keeps everybody but the administrators from ecr:BatchDel"),
+        (drop_the_push_deny, "no Deny stops everybody but the pipeline roles from ecr:BatchImport"),
+        (drop_the_guards_guard, "no Deny stops everybody but the administrators from ecr:BatchDel"),
         (forget_an_action, "everybody but the administrators from ecr:PutLifecyclePolicy; declare"),
-        (allow_instead, "no Deny keeps everybody but the pipeline roles"),
+        (allow_instead, "no Deny stops everybody but the pipeline roles"),
         (deny_one_only, "OnlyThePipelineMovesTags is not about everybody"),
         (deny_everybody_in_words, "OnlyThePipelineMovesTags is not about everybody"),
         (name_a_resource, "OnlyThePipelineMovesTags names a Resource"),
-        (spare_nobody, "OnlyThePipelineMovesTags spares nobody"),
+        (spare_nobody, "OnlyThePipelineMovesTags exempts nobody"),
         (spare_by_wildcard, "role/*, which is not the ARN of one role"),
         (spare_by_variable, "${aws:username}, which is not the ARN of one role"),
         (spare_the_root, "111122223333:root, which is not the ARN of one role"),
@@ -271,7 +271,7 @@ def test_what_is_no_policy_denies_nothing(nothing: Any) -> None:
 
 def test_a_policy_that_is_no_json_fails() -> None:
     [message], _ = judge(POLICY, REPOSITORY_POLICY, {"repository": "forms", "policy": "{"})
-    assert message.startswith('RepositoryPolicy it policy = "{": the policy is no JSON')
+    assert message.startswith('RepositoryPolicy it policy = "{": the policy is not JSON')
 
 
 def test_a_policy_that_is_not_known_yet_is_judged_later() -> None:
@@ -352,8 +352,8 @@ def test_a_repository_without_its_policies_is_not() -> None:
     ]
     violations, unknown = judge_stack("complete-repository", [forms, *other])
     lacks = "Repository forms: this stack has no"
-    open_to_all = "whoever may use ECR in the account may move its tags"
-    unkept = "nothing says that movable tags are kept, or that old images go"
+    open_to_all = "every principal with ECR permissions in the account may move its tags"
+    unkept = "nothing keeps movable tags, and nothing expires old images"
     fix = "declare the repository with ImageRepository, which writes it"
     assert [message for message, _ in violations] == [
         f"{lacks} RepositoryPolicy for it: {open_to_all}; {fix}",

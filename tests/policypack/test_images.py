@@ -36,9 +36,9 @@ MOVING = {
     ECR: f"a name without a tag means latest, which moves from image to image; {RESOLVE}",
     "localhost:5000/forms": "a name without a tag means latest, which moves from image to image; "
     "name the image by its digest, localhost:5000/forms@sha256:…",
-    f"{ECR}@sha256:5": f"what follows the @ is no digest; {RESOLVE}",
-    f"{ECR}:${{TAG}}": f"what follows the colon is no tag; {RESOLVE}",
-    "": "this is no image reference; name the image by its digest, REPOSITORY@sha256:…",
+    f"{ECR}@sha256:5": f"the text after the @ is not a digest; {RESOLVE}",
+    f"{ECR}:${{TAG}}": f"the text after the colon is not a tag; {RESOLVE}",
+    "": "this is not an image reference; name the image by its digest, REPOSITORY@sha256:…",
 }
 
 
@@ -143,7 +143,7 @@ def test_every_place_of_an_image_is_looked_at(type_: str, place: str) -> None:
     first, *rest = place.split(".")
     for value in (nested(rest, "nginx"), json.dumps(nested(rest, "nginx"))):
         if not rest and value != "nginx":
-            continue  # the image itself is no JSON
+            continue  # the image itself is not JSON
         [message], _ = judge("pinned-image", type_, {first: value})
         assert '= "nginx": a name without a tag means latest' in message
 

@@ -64,7 +64,7 @@ def test_a_registry_policy_that_lets_nobody_write_passes(statement: dict[str, An
 
 def test_a_registry_policy_that_is_no_json_fails() -> None:
     [message], _ = judge(POLICY, REGISTRY_POLICY, {"policy": "{"})
-    assert "the policy is no JSON" in message
+    assert "the policy is not JSON" in message
 
 
 def test_a_registry_policy_that_is_not_known_yet_is_judged_later() -> None:

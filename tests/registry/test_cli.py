@@ -2,14 +2,15 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
-from botocore.parsers import ResponseParserError
 from click.testing import CliRunner, Result
 
 from policies.document import to_json
@@ -281,7 +282,7 @@ def test_rollback_goes_by_the_tags_where_cloudtrail_may_not_be_read(
     result = run("rollback", NAME)
     assert result.exit_code == 0
     assert result.stdout.endswith("\nbasis: tags\n")
-    assert "note: going by the unique tags: no permission for cloudtrail:Look" in result.stderr
+    assert "note: the unique tags decided: no permission for cloudtrail:Look" in result.stderr
     assert place(ecr, "latest") == older
 
 
@@ -292,7 +293,7 @@ def test_rollback_in_another_account_does_not_ask_the_callers_cloudtrail(
     lookups()
     arn = f"arn:aws:ecr:{REGION}:111122223333:repository/{NAME}"
     assert "RepositoryNotFoundException" in refused("rollback", arn)
-    assert "does not hold what happened in 111122223333" in refused("history", arn)
+    assert "has no events of account 111122223333" in refused("history", arn)
 
 
 def test_rollback_as_given(ecr: "ECRClient") -> None:
@@ -675,12 +676,102 @@ def test_variables_that_are_of_no_use(
     assert told in refused("resolve", NAME)
 
 
-def test_an_answer_that_is_not_awss(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(_: Aws) -> None:
-        raise ResponseParserError("Unable to parse response: <html>")
+@pytest.fixture
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """A server that gives the same answer to every call, with status 200."""
+    answer = b""
 
-    monkeypatch.setattr(Aws, "caller", answer)
-    assert "what answered is not AWS; check what" in refused("history", NAME)
+    class Stranger(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def start(body: bytes) -> None:
+        nonlocal answer
+        answer = body
+
+    server = HTTPServer(("127.0.0.1", 0), Stranger)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield start
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+NOT_AWS = "the answer is not from AWS; check the proxy, if there is one, and AWS_ENDPOINT_URL"
+
+
+PAGE = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("command", "body"),
+    [
+        *(("resolve", it) for it in (PAGE, b'{"login": "https://proxy"}', b"[]", b"null", b"")),
+        ("history", PAGE),  # asks STS, which answers in XML, as this page happens to be
+        ("history", b"<html><br>Sign in</html>"),  # and this is not
+    ],
+)
+def test_an_answer_that_is_not_awss(
+    stranger: Callable[[bytes], None], command: str, body: bytes
+) -> None:
+    stranger(body)
+    assert refused(command, NAME) == f"{NAME} in {REGION}: {NOT_AWS}\n"
+
+
+def test_a_web_page_instead_of_the_accounts_roles(
+    stranger: Callable[[bytes], None], tmp_path: Path
+) -> None:
+    stranger(PAGE)
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"Statement": []}')
+    arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
+    command = ("movers", arn, "--repository-policy", str(policy))
+    assert refused(*command) == f"{NAME} ({ACCOUNT}): {NOT_AWS}\n"
+
+
+def lacking(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Fail in a command as an import does that finds no such module."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "resolve", fail)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("ruamel", "ruamel.yaml"),
+        ("ruamel.yaml", "ruamel.yaml"),
+        ("rich", "rich"),
+        ("z3", "z3-solver"),
+        ("pulumi_aws", "pulumi-aws"),
+    ],
+)
+def test_a_package_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, module: str, package: str
+) -> None:
+    lacking(monkeypatch, module)
+    assert refused("resolve", NAME) == (
+        f"the package {package} is not installed; run pip install -r requirements.txt\n"
+    )
+
+
+@pytest.mark.parametrize("module", ["registry.tags.unknown", "rich.unknown", "unknown"])
+def test_any_other_missing_module_is_a_bug_and_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    lacking(monkeypatch, module)
+    assert isinstance(run("resolve", NAME).exception, ModuleNotFoundError)
 
 
 def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -691,31 +782,34 @@ def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["resolve", "Forms:latest"], "is no repository"),
+        (["resolve", "Forms:latest"], "is not a repository"),
         (["resolve", "docker.io/app"], "is an image of docker.io"),
         (["resolve", NAME, "sha256:0"], "is a malformed digest"),
         (["resolve", f"{NAME}@sha256:0"], "is a malformed digest"),
         (["resolve", f"{NAME}:a", "b"], "REPOSITORY names a, and the next argument b"),
         (["move", f"{NAME}:a", "b"], "REPOSITORY names a, and the next argument b"),
         (["move", NAME, "sha256:0"], "is a malformed digest"),
-        (["history", f"{NAME}@{DIGESTS['a']}"], "is no tag"),
+        (["history", f"{NAME}@{DIGESTS['a']}"], "is not a tag"),
         (["rollback", f"{NAME}:a", "--tag", "b"], "REPOSITORY names a, and the next argument b"),
         (["expiring", f"{NAME}:latest"], "names an image: leave latest out"),
-        (["move", NAME, "latest", "--to", "-x"], "is no tag"),
-        (["move", NAME, "latest", "--expect", "latest"], "--expect latest is always so"),
+        (["move", NAME, "latest", "--to", "-x"], "is not a tag"),
+        (
+            ["move", NAME, "latest", "--expect", "latest"],
+            "--expect latest names the tag that moves",
+        ),
         (["move", NAME, "latest", "--expect", "sha256:0"], "is a malformed digest"),
         (["rollback", NAME, "--to", "sha256:0"], "is a malformed digest"),
-        (["history", NAME, "--pipeline-role", "mary"], "is no ARN of a role"),
+        (["history", NAME, "--pipeline-role", "mary"], "is not a role: write arn:aws:iam"),
         (["promote", NAME, "latest"], "give either --stage or --as"),
         (["promote", NAME, "latest", "--stage", "prod", "--as", "v1"], "either --stage or --as"),
-        (["promote", NAME, "latest", "--stage", "canary"], "none of pr, dev, merged, stg, prod"),
+        (["promote", NAME, "latest", "--stage", "canary"], "not one of pr, dev, merged, stg, prod"),
         (["promote", NAME, "latest", "--as", "v1", "--move", "v1"], "v1 is a unique tag"),
         (
             ["promote", NAME, "latest", "--as", "v1", "--move", tag("prod", "a")],
             "is a unique tag, which stays",
         ),
-        (["resolve"], "REPOSITORY is missing, or --stack"),
-        (["resolve", "--stack", "prod", "--convention", "x.yaml"], "does not go with --stack"),
+        (["resolve"], "give REPOSITORY, or --stack"),
+        (["resolve", "--stack", "prod", "--convention", "x.yaml"], "cannot be used with --stack"),
         (["move", NAME], "SOURCE"),
         (["nothing"], "nothing"),
     ],
@@ -731,12 +825,13 @@ def test_wrong_usage_is_another_status(arguments: list[str], told: str) -> None:
     assert error == {"kind": "usage", "code": None}
 
 
-@pytest.mark.parametrize("command", ["move", "promote", "rollback", "resolve", "history", "movers"])
+@pytest.mark.parametrize("command", ["move", "rollback", "resolve", "history", "movers", "adopt"])
 def test_help_says_what_a_command_is_for_and_takes(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert "REPOSITORY" in result.stdout
     assert "--json" in result.stdout
+    assert "<" not in result.stdout  # no type beside a metavar
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert f"  {command} " in run("--help").stdout
 

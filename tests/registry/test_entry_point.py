@@ -120,7 +120,7 @@ def test_a_build_goes_to_production_and_back(ecr: "ECRClient", tmp_path: Path) -
     back = run("rollback", NAME, "--json")
     assert back.returncode == 0
     assert json.loads(back.stdout)["basis"] == "tags"
-    assert "going by the unique tags" in back.stderr  # moto has no CloudTrail to look up
+    assert "the unique tags decided" in back.stderr  # moto has no CloudTrail to look up
     assert place(ecr, "latest") == first
 
     forth = run("move", NAME, produced["tag"])
@@ -231,5 +231,5 @@ def test_an_interrupt_is_one_line_however_early_it_comes(module: str) -> None:
 def test_wrong_usage_is_told_on_standard_error() -> None:
     result = run("promote", NAME, "latest", "--stage", "canary", "--json")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "--stage canary is none of pr, dev, merged, stg, prod" in result.stderr
+    assert "--stage canary is not one of pr, dev, merged, stg, prod" in result.stderr
     assert "Traceback" not in result.stderr

@@ -83,7 +83,7 @@ def test_one_repository_of_a_stack_is_told_as_ever() -> None:
     assert (one["repository"], len(one["images"])) == (NAME, 2)
     tables = run("images", NAME, "-r", OTHER).stdout
     assert tables.index(f"{NAME}: of 2 images") < tables.index(f"{OTHER}: of 2 images")
-    assert "SOURCE is missing" in run("move", "--stack", "prod", NAME).stderr
+    assert "give SOURCE" in run("move", "--stack", "prod", NAME).stderr
 
 
 def test_a_failure_is_told_of_its_repository_and_the_others_go_on(both: "ECRClient") -> None:
@@ -195,7 +195,7 @@ def test_the_convention_of_a_stack_counts_more_than_the_environment(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[", "it is no YAML"),
+        ("[", "this is not YAML"),
         ("release", "a list of stages"),
         ("[{stage: a, tag: 'v{version}'}]", "no placeholder {version}"),
         ("[{stage: a, tag: '{sha}'}, {stage: b, tag: '{number}'}]", "has the same tags"),

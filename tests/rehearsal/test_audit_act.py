@@ -61,7 +61,7 @@ def test_a_rule_that_is_off_is_noticed(up: EmbeddedAws, creating: StackFile) -> 
         events.disable_rule(Name=f"tag-audit-{kind}")
         played = act(up, creating)
         assert not played.ok
-        assert f"is to be told by {kind.partition('-')[0]}, and is by nobody" in played.detail
+        assert f"expected the alert {kind.partition('-')[0]}, got none" in played.detail
         events.enable_rule(Name=f"tag-audit-{kind}")
     assert act(up, creating).ok
 
@@ -70,7 +70,7 @@ def test_so_is_one_in_the_region_of_iam(up: EmbeddedAws, creating: StackFile) ->
     events = up.connect("events", "us-east-1")
     for rule in events.list_rules()["Rules"]:
         events.disable_rule(Name=rule["Name"])
-    assert "a new trust policy of forms-registry-deploy is to be told by roles" in (
+    assert "a new trust policy of forms-registry-deploy: expected the alert roles" in (
         act(up, creating).detail
     )
 

@@ -75,7 +75,7 @@ def test_everything_is_in_it() -> None:
         [
             "FAILED promote: refused",
             "proved Nobody can",
-            "FALSE Nobody can not so: ecr:PutImage on arn:aws:ecr by arn:aws:iam",
+            "FALSE Nobody can counterexample: ecr:PutImage on arn:aws:ecr by arn:aws:iam",
             "FALSE Nobody does not known: the evaluator cannot read a policy's Null a true",
         ],
         [

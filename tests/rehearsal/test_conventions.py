@@ -183,5 +183,5 @@ def test_an_example_that_leaves_its_tags_open_is_refused(tmp_path: Path) -> None
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "Pulumi.open.yaml").write_text(text)
-    with pytest.raises(RunError, match=r"writeOnceTags match not all of its tags: v0\.0\.0"):
+    with pytest.raises(RunError, match=r"writeOnceTags do not match all of its tags: v0\.0\.0"):
         told(tmp_path, "open")

@@ -176,7 +176,10 @@ class TestForPullRequests:
         moved = "Nobody but the pipeline roles can move a tag"
         assert verify.startswith(f"FAILED verify: {moved}")
         assert claim.startswith(f"FALSE {moved}")
-        assert "not so: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in claim
+        assert (
+            "counterexample: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/"
+            in claim
+        )
         assert table[-1] == ["anybody else in the account", "yes", "yes", "-", "-"]
 
     def test_so_is_whatever_else_fails(self, project: Path) -> None:
@@ -193,7 +196,7 @@ class TestForPullRequests:
     def test_it_goes_with_no_other_form(self, options: list[str]) -> None:
         done = command(ROOT, "--stack", "prod", "--markdown", *options)
         assert (done.exit_code, done.stdout) == (2, "")
-        assert "--markdown goes with neither --json nor --plan-only" in done.stderr
+        assert "--markdown cannot be used with --json or --plan-only" in done.stderr
 
 
 class TestExitStatus:
@@ -224,7 +227,7 @@ class TestExitStatus:
         monkeypatch.setattr(cli, "rehearse", lambda *_, **__: weakened.rehearsal)
         assert command(ROOT, "--stack", "prod", form).exit_code == 1
         assert "FALSE    Nobody but the pipeline roles can move a tag" in weakened.text
-        assert "not so: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in (
+        assert "counterexample: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in (
             " ".join(weakened.text.split())
         )
 

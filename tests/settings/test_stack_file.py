@@ -76,8 +76,8 @@ REGION = "aws:region: eu-west-2"
         ("config:\n  x:\n    b: 1\n    b: 2", "line 4.*duplicate key"),
         ("config: {x: {1: a}}", "in x, the key 1 is not text"),
         ("config: {x: [{true: a}]}", "in x, the key True is not text"),
-        ("config: [", "line 1 is no YAML"),
-        ("config: {a: 2026-02-30}", "no YAML that the CLI reads"),
+        ("config: [", "line 1 is not YAML"),
+        ("config: {a: 2026-02-30}", "not YAML that the CLI reads"),
         ("- config", "the file must be a mapping"),
         ("", "the file must be a mapping"),
         ("config: [a]", r'config = \["a"\]: must be a mapping'),
@@ -101,7 +101,7 @@ def test_what_the_cli_refuses_or_a_rehearsal_cannot_know(
 
 def test_a_file_that_is_no_text(project: Path) -> None:
     (project / "Pulumi.dev.yaml").write_bytes(b"config: \xff")
-    with pytest.raises(StackFileError, match="no YAML that the CLI reads"):
+    with pytest.raises(StackFileError, match="not YAML that the CLI reads"):
         read(project, "dev")
 
 

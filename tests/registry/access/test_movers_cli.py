@@ -271,10 +271,10 @@ class TestWrongUsage:
             (["app", "--repository-arn", REPOSITORY], "give one of"),
             (["app", "--plan", "p"], "give one of"),
             (["--plan", "p", "--repository-policy", "p"], "leave --repository-policy out"),
-            (["--repository-arn", REPOSITORY], "--repository-arn is for files"),
-            (["--repository-arn", "app"], "is no ARN of a repository"),
-            (["--repository-arn", "arn:aws:s3:::x"], "is no repository"),
-            (["app", "--only", "admin"], "is no ARN of a role or a user, and no service"),
+            (["--repository-arn", REPOSITORY], "--repository-arn needs"),
+            (["--repository-arn", "app"], "is not the ARN of a repository"),
+            (["--repository-arn", "arn:aws:s3:::x"], "is not a repository"),
+            (["app", "--only", "admin"], "is not the ARN of a role or a user, or a service"),
         ],
     )
     def test_says_what_is_wrong(self, arguments: list[str], says: str) -> None:

@@ -181,7 +181,10 @@ class TestAResourceControlPolicy:
             (lambda it: it.update(Resource=[f"{ARN}${{aws:username}}"]), f"Resource {ARN}$"),
             (
                 lambda it: it.update(Effect="deny"),
-                "this is no policy document (ValueError: an Effect is Allow or Deny, not 'deny')",
+                (
+                    "this is not a policy document (ValueError: an Effect is Allow or Deny, "
+                    "not 'deny')"
+                ),
             ),
             (
                 under({"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}),

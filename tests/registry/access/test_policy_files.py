@@ -41,7 +41,7 @@ def test_a_plan_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "the plan is no JSON"),
+        ("", "the plan is not JSON"),
         ("[]", "outputs.repositoryArns: a plan has the ARN of each repository among its outputs"),
         ("{}", "resources: a plan has a list of resources; see that make rehearse ends with ok"),
         ("{}", "outputs.repositoryArns: a plan has the ARN of each repository among its outputs"),
@@ -58,11 +58,11 @@ def test_a_plan_is_read() -> None:
                 resources=[resource(repository=it, policy=to_json(GUARD)) for it in "ab"],
                 **arns(a=arn("a"), b=arn("b").replace(REGION, "us-east-1")),
             ),
-            "a stack has one account and Region; ask of each by itself",
+            "a stack has one account and Region; run the command once",
         ),
         (
             written(resources=[resource(repository=NAME)]),
-            'resources[0].inputs.policy = "None": the repository policy is no JSON',
+            'resources[0].inputs.policy = "None": the repository policy is not JSON',
         ),
         (
             written(resources=[{"type": "aws:ecr/repositoryPolicy:RepositoryPolicy", "inputs": 3}]),
@@ -92,7 +92,7 @@ def test_a_policy_is_read_as_it_is_and_as_aws_prints_it() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "the repository policy is no JSON"),
+        ("", "the repository policy is not JSON"),
         ("[]", "= []: a policy has a Statement; print it with aws ecr get-repository-policy"),
         ('{"Statement": "x"}', "a policy has a Statement"),
         ('{"Statement": [3]}', "Statement[0].Principal: the principal is"),

@@ -316,7 +316,7 @@ def test_nobody_would_be_denied(plan: str, trail: Callable[..., list[str]]) -> N
     assert told.startswith("5 repositories of prod, back to 2026-08-25T08:01:23Z: nobody would be")
     assert "make up STACK=prod" in told
     assert "It is safe to go on" in told
-    assert "nothing of what is older than 90 days, of other Regions, or of the last" in told
+    assert "no events that are older than 90 days, of other Regions, or of the last" in told
     trail()
     assert done("seen", "--plan", plan)["denied"] == []
 
@@ -351,7 +351,7 @@ def test_the_plan_may_come_from_standard_input(trail: Callable[..., list[str]]) 
     assert f"{NAME} of prod, back to 2026-08-25T08:01:23Z: 1 would be denied" in result.stdout
     result = CliRunner().invoke(app, arguments, input="")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith('standard input: = "": the plan is no JSON')
+    assert result.stderr.startswith('standard input: = "": the plan is not JSON')
 
 
 def test_a_bar_is_for_terminals(plan: str, trail: Callable[..., list[str]]) -> None:
@@ -370,7 +370,7 @@ def test_another_accounts_plan_is_refused_before_anything_is_looked_up(
     regions = trail()
     monkeypatch.setattr(Aws, "caller", lambda _: ("444455556666", ""))
     told = refused("seen", "--plan", plan)
-    assert f"CloudTrail in account 444455556666 does not hold what happened in {ACCOUNT}" in told
+    assert f"CloudTrail of account 444455556666 has no events of account {ACCOUNT}" in told
     assert regions == []
 
 

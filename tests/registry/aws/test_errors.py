@@ -52,8 +52,8 @@ def test_a_missing_permission_names_the_action_and_the_repository(
     [
         (error("RepositoryNotFoundException"), "on forms failed.*check the name"),
         (error("KmsException"), "on forms failed.*KMS key"),
-        (error("ExpiredTokenException"), "forms: AWS does not take the credentials.*sign in"),
-        (error("UnrecognizedClientException"), "does not take the credentials"),
+        (error("ExpiredTokenException"), "forms: AWS rejects the credentials.*sign in"),
+        (error("UnrecognizedClientException"), "rejects the credentials"),
         (error("ThrottlingException"), "ecr:PutImage on forms failed.*run the command again"),
         (error("LimitExceededException"), "LimitExceededException: because.*delete tags"),
         (ClientError({}, "PutImage"), "no reason given"),
@@ -127,7 +127,7 @@ def test_a_page_of_html_is_not_repeated() -> None:
     )
     assert explain(problem, "forms") == (
         "cloudtrail:LookupEvents on forms failed (HTTP 500: a web page instead of an answer); run "
-        "the command again: to repeat it is safe"
+        "the command again: repeating it is safe"
     )
 
 

@@ -137,7 +137,7 @@ def test_other_bytes_than_the_digest_says_are_refused(stub: Stubber, elsewhere: 
     other = MANIFEST + " "
     image = {"imageManifest": other, "imageManifestMediaType": OCI_MANIFEST}
     stub.add_response("batch_get_image", {"images": [image]})
-    with pytest.raises(RefusedError, match=f"{digest_of(other)} for {DIGEST}; no tag was put"):
+    with pytest.raises(RefusedError, match=f"has the digest {digest_of(other)}; no tag was moved"):
         elsewhere.manifest(DIGEST)
 
 

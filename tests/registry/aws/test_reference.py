@@ -115,9 +115,9 @@ def test_a_malformed_digest_is_called_one(digest: str, told: str) -> None:
 
 @pytest.mark.parametrize("tag", ["", "-x", "a b", "a" * 129])
 def test_what_is_no_tag_is_told(tag: str) -> None:
-    with pytest.raises(InvalidReferenceError, match="is no tag"):
+    with pytest.raises(InvalidReferenceError, match="is not a tag"):
         reference.parse(f"forms:{tag}")
-    with pytest.raises(InvalidReferenceError, match="is no tag"):
+    with pytest.raises(InvalidReferenceError, match="is not a tag"):
         reference.image(tag)
 
 

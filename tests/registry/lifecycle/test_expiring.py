@@ -139,7 +139,7 @@ def test_the_movable_tags_are_those_of_the_policy_or_given(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--policy", "p", "--images", "i", "--movable-tag", "a*"], "'a*' is no tag"),
+        (["--policy", "p", "--images", "i", "--movable-tag", "a*"], "'a*' is not a tag"),
         ([], "give either REPOSITORY, or both"),
         (["--policy", "p"], "give either REPOSITORY, or both"),
         (["--images", "i"], "give either REPOSITORY, or both"),
@@ -147,7 +147,7 @@ def test_the_movable_tags_are_those_of_the_policy_or_given(
         ([NAME, "--policy", "p", "--images", "i"], "give either REPOSITORY, or both"),
         (["--policy", "p", "--images", "i", "--aws-preview"], "--aws-preview needs REPOSITORY"),
         ([NAME, "--now", "2026-01-01T00:00:00Z"], "--now goes with"),
-        (["--policy", "p", "--images", "i", "--now", "soon"], "'soon' is no time such as"),
+        (["--policy", "p", "--images", "i", "--now", "soon"], "'soon' is not a time such as"),
         (["--policy", "p", "--images", "i", "--now", "2026-01-01"], "offset from UTC"),
     ],
 )
@@ -232,7 +232,7 @@ def test_a_preview_of_somebody_else(aws: Stubber) -> None:
     )
     result = run("expiring", NAME, "--aws-preview")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "somebody's preview is under way" in result.stderr
+    assert "another preview is running" in result.stderr
 
 
 # --- Movable tags, live ---------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def test_without_the_permission_to_read_the_mutability_it_says_what_it_goes_by(
             monkeypatch.setattr(Aws, "ecr", lambda _: client)
             result = run("expiring", NAME, "--json", *options)
             assert result.exit_code == 0
-            said = result.stderr.startswith("note: going by stable as movable: no permission for")
+            said = result.stderr.startswith("note: the movable tags are taken to be stable: no ")
             assert said is not bool(options)
         stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
         stub.add_response("describe_images", {"imageDetails": []})
@@ -336,7 +336,7 @@ def test_resolve_says_that_the_image_is_about_to_go(ecr: "ECRClient") -> None:
     assert text.stdout.endswith(f"@{digest}\n")
     assert text.stdout.count("\n") == text.stderr.count("\n") == 1
     assert (
-        "note: the image of latest is about to go: rule 1 (any image) of the lifecycle"
+        "note: the image of latest will not be kept: rule 1 (any image) of the lifecycle"
         in text.stderr
     )
     assert json.loads(run("resolve", NAME, "--json").stdout)["expires"] == {"rule": 1}
@@ -362,7 +362,7 @@ def test_resolve_needs_no_permission_to_read_the_policy(
         result = run("resolve", NAME, "--json")
     assert result.exit_code == 0
     assert "expires" not in json.loads(result.stdout)
-    assert result.stderr.count("note: not known whether") == said
+    assert result.stderr.count("note: it is not known whether") == said
 
 
 # --- rollback -------------------------------------------------------------------------------------
@@ -376,11 +376,11 @@ def test_rollback_refuses_an_image_that_is_about_to_go(
     put_policy(ecr, document)
     rule = len(document["rules"])
     with pytest.raises(
-        RefusedError, match=rf"is about to go: rule {rule} \(.*\) of.*move --allow-older"
+        RefusedError, match=rf"will not be kept: rule {rule} \(.*\) of.*move --allow-older"
     ):
         rollback(repository, "latest", lambda: [first, second])
     assert place(ecr, "latest") == second
-    with pytest.raises(RefusedError, match="is about to go"):
+    with pytest.raises(RefusedError, match="will not be kept"):
         rollback(repository, "latest", list, to=first)
 
 
@@ -402,6 +402,6 @@ def test_rollback_says_where_it_cannot_know(
     monkeypatch.setattr("registry.tags.rollback.fate", unknown)
     [note] = rollback(repository, "latest", lambda: [first, second]).notes
     assert note == (
-        f"not known whether the lifecycle policy is about to take {first}: nobody may look"
+        f"it is not known whether the lifecycle policy would keep {first}: nobody may look"
     )
     assert place(ecr, "latest") == first

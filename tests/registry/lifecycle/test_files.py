@@ -111,7 +111,7 @@ def test_tags_may_be_null() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "the list of images is no JSON"),
+        ("", "the list of images is not JSON"),
         ("DIGEST  TAGS", "write it as aws ecr describe-images has it, with --output json"),
         ("{}", "the file of images is an object with imageDetails"),
         ("3", "the file of images is an object with imageDetails"),
@@ -164,7 +164,7 @@ def test_the_policy_by_itself_or_as_the_cli_prints_it() -> None:
 
 
 def test_a_policy_that_is_no_json() -> None:
-    with pytest.raises(InvalidInputError, match="the policy is no JSON"):
+    with pytest.raises(InvalidInputError, match="the policy is not JSON"):
         read_policy("rules:")
 
 
@@ -193,10 +193,10 @@ def test_no_images_in_use() -> None:
     ("text", "says"),
     [
         ("[1]", "images in use are digests and image references; write it as text"),
-        ("[", "in use is no JSON"),
+        ("[", "in use is not JSON"),
         ("sha256:1", "'sha256:1' is a malformed digest"),
         (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
-        ("repo:tag\nthis is no image", "'this is no image' is no repository"),
+        ("repo:tag\nthis is no image", "'this is no image' is not a repository"),
     ],
 )
 def test_refused_images_in_use(text: str, says: str) -> None:

@@ -103,7 +103,7 @@ def test_the_report_in_json() -> None:
             {
                 "warning": "kept-by-movable-tag-alone",
                 "text": "rule 2 (tags prod-*) would expire the image that latest names as soon as "
-                "the tag moves on; then there is no way back to it",
+                "the tag moves on; then no rollback to it is possible",
                 "rule": 2,
                 "digests": ["sha256:2"],
             }
@@ -163,7 +163,7 @@ def test_the_reasons() -> None:
         "1": "the index index lists it",
         "2": "rule 1 (tags b)",
         "3": "goes with 2, which rule 1 (tags b) takes",
-        "4": "no rule is about it",
+        "4": "no rule matches it",
     }
 
 
@@ -213,7 +213,7 @@ def test_an_image_in_use_elsewhere(written: str) -> None:
 )
 def test_an_image_in_use_that_is_gone(written: str) -> None:
     [warning] = found(examined(policy(LATEST), USED, in_use=[written]), "in-use-missing")
-    assert warning.text == f"{written} is in use, and there is no such image any more"
+    assert warning.text == f"{written} is in use, but there is no such image"
 
 
 def test_an_image_in_use_that_stays() -> None:
@@ -365,7 +365,7 @@ def test_a_rule_that_decides_nothing() -> None:
     told = examined(document, image("1", "prod-1"), image("2", "prod-10"))
     [warning] = found(told, "rule-without-effect")
     assert (number(warning), found(told, "rule-without-images")) == (2, [])
-    assert "earlier rules have all its images" in warning.text
+    assert "earlier rules match all its images" in warning.text
 
 
 def test_a_rule_all_of_whose_images_an_index_holds_decides() -> None:
@@ -382,33 +382,33 @@ def test_a_rule_all_of_whose_images_an_index_holds_decides() -> None:
     [
         (policy(ANY | count(9)), (), []),
         (policy(UNTAGGED | older(9)), (), []),
-        (policy(LATEST), (), ["no rule is about untagged images: each image that loses its last"]),
+        (policy(LATEST), (), ["no rule matches untagged images: an image that loses its last"]),
         (
             policy(UNTAGGED | IN_ARCHIVE | older(90, "sinceImageTransitioned")),
             (),
-            ["no rule is about untagged images"],
+            ["no rule matches untagged images"],
         ),
         (
             policy(UNTAGGED | older(9)),
             (image("1", "a-1"),),
-            ["no rule is about one tagged image, such as a-1: they stay"],
+            ["no rule matches one tagged image, such as a-1: they stay"],
         ),
         (
             policy(UNTAGGED | older(9), tagged("c") | count(1)),
             (image("1", "a-1", days=1), image("2", "b-1"), image("3", "c"), image("4")),
-            ["no rule is about 2 tagged images, such as b-1: they stay"],
+            ["no rule matches 2 tagged images, such as b-1: they stay"],
         ),
         (
             policy(ANY | count(MAX_IMAGES)),
             (),
-            ["rule 1 (any image) keeps as many images as a repository holds"],
+            ["rule 1 (any image) keeps as many images as a repository can hold"],
         ),
         (policy(ANY | count(MAX_IMAGES - 1)), (), []),
         (policy(ANY | older(MAX_IMAGES)), (), []),
         (
             {"rules": [rule(1, UNTAGGED | older(1)), rule(2, ANY | older(1), ARCHIVE)]},
             (),
-            ["rule 2 (any image) archives images, and no rule takes them from there"],
+            ["rule 2 (any image) archives images, and no rule expires archived images"],
         ),
         (
             {
@@ -447,8 +447,8 @@ def test_untagged_images_beside_an_index_whose_list_is_not_known() -> None:
     [warning] = found(examined(policy(UNTAGGED | older(7)), *images), "children-unknown")
     assert warning.digests == ("2", "1")
     assert warning.text == (
-        "it is not known here what the index lists: of the 2 untagged images, 1 of which are said "
-        "to go, those stay that an index lists"
+        "it is not known here what the index lists: of the 2 untagged images, of which 1 are "
+        "shown as going, those that an index lists stay"
     )
     [warning] = found(
         examined(policy(UNTAGGED | older(7)), image("another", "b", media_type=INDEX), *images),

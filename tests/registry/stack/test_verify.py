@@ -90,7 +90,7 @@ def test_a_policy_that_is_weaker_than_declared_is_noticed(
     create(ecr, replace(declared, policy=POLICIES[case](declared.policy)))
     done = run("verify", NAME, "--stack", "prod", "--json")
     assert done.exit_code == 1, done.output
-    assert f"not as it must be: {NAME}" in done.stderr
+    assert f"verify failed for {NAME}" in done.stderr
     [found] = told(done)["repositories"]
     assert not found["ok"]
     assert [it["setting"] for it in found["differences"]] == ["repository policy"]
@@ -170,7 +170,7 @@ def test_a_table_says_it_without_json(ecr: "ECRClient", stack: DeclaredStack) ->
     assert done.exit_code == 1
     assert "NOT PROVED" in done.stdout
     assert "tagMutability: IMMUTABLE -> MUTABLE_WITH_EXCLUSION; make up STACK=prod" in done.stdout
-    assert "[ ] ECR has taken every action" in done.stdout
+    assert "[ ] ECR has accepted every action" in done.stdout
 
 
 # --- Probes ---------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def test_another_rollback_goes_on_behind_the_first(
         rollback(repository, "latest", seen(*places))
         assert place(ecr, "latest") == target
         places.append(target)
-    with pytest.raises(RefusedError, match="nothing tells where latest"):
+    with pytest.raises(RefusedError, match="it is not known where latest"):
         rollback(repository, "latest", seen(*places))
 
 
@@ -122,7 +122,7 @@ def test_without_cloudtrail_the_next_older_tag_of_the_stage_decides(
     done = rollback(repository, "latest", unseen)
     assert place(ecr, "latest") == second
     assert done.basis == "tags"
-    assert done.notes == ("going by the unique tags: nobody may look",)
+    assert done.notes == ("the unique tags decided: nobody may look",)
 
 
 def test_what_cloudtrail_does_not_reach_the_tags_do(
@@ -133,7 +133,7 @@ def test_what_cloudtrail_does_not_reach_the_tags_do(
     for places in (seen(), seen(second)):
         done = rollback(repository, "latest", places, dry_run=True)
         assert (done.basis, done.move.after.digest) == ("tags", first)
-        assert "on no image before its present one" in done.notes[0]
+        assert "no image that latest was on before the present one" in done.notes[0]
 
 
 def image(letter: str, *tags: str) -> Image:
@@ -159,7 +159,7 @@ def test_where_nothing_tells_nothing_moves(ecr: "ECRClient", repository: Reposit
     with pytest.raises(RefusedError, match=r"nobody may look; name the image with --to"):
         rollback(repository, "latest", unseen)
     assert place(ecr, "latest") == digest
-    with pytest.raises(RefusedError, match="nothing tells where next"):
+    with pytest.raises(RefusedError, match="it is not known where next"):
         rollback(repository, "next", unseen)
 
 

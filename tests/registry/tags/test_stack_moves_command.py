@@ -257,7 +257,7 @@ def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> N
 @pytest.mark.usefixtures("ecr")
 def test_cloudtrail_of_another_account_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert f"does not hold what happened in {ACCOUNT}" in refused("moves", "--stack", "prod")
+    assert f"has no events of account {ACCOUNT}" in refused("moves", "--stack", "prod")
 
 
 @pytest.mark.usefixtures("stack")
@@ -278,8 +278,8 @@ def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
         ([], "give either REPOSITORY, one or more, or --stack"),
         ([NAME, "--stack", "prod"], "give either REPOSITORY, one or more, or --stack"),
         ([f"{NAME}:latest"], "names an image"),
-        ([NAME, "--tag", "-x"], "is no tag"),
-        ([NAME, "--since", "soon"], "--since soon is no date, no time such as"),
+        ([NAME, "--tag", "-x"], "is not a tag"),
+        ([NAME, "--since", "soon"], "--since soon is not a date, a time such as"),
         (
             [NAME, f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{NAME}"],
             f"several Regions ({REGION}, us-east-1)",
@@ -329,11 +329,11 @@ def test_a_time_span_begins(text: str, told: datetime) -> None:
         ("0d", "is not in the past"),
         ("2026-11-25", "is not in the past"),
         ("2026-11-20T10:00:00", "a time needs an offset from UTC"),
-        ("2026-13-01", "is no date"),
-        ("7", "is no date"),
-        ("7w", "is no date"),
-        ("-7d", "is no date"),
-        ("", "is no date"),
+        ("2026-13-01", "is not a date"),
+        ("7", "is not a date"),
+        ("7w", "is not a date"),
+        ("-7d", "is not a date"),
+        ("", "is not a date"),
     ],
 )
 def test_no_time_span_begins_there(text: str, told: str) -> None:
