@@ -143,4 +143,5 @@ def _has_output(body: bytes, shape: Any) -> bool:
         found = json.loads(body)
     except ValueError:
         return False
-    return isinstance(found, dict) and not found.keys().isdisjoint(shape.members)
+    # AWS may leave out what is empty, and so everything.
+    return isinstance(found, dict) and (not found or not found.keys().isdisjoint(shape.members))
