@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from datetime import date as Date  # noqa: N812 a tag has a part of that name
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import combinations, product
 from typing import Any, Final, Literal
 
@@ -459,14 +459,16 @@ def _example(one: Sequence[_Row], other: Sequence[_Row], *, both: bool) -> str |
     """
     runs = {run[0] for row in (*one, *other) for run in row}
     alike = {tuple(it in run for run in runs): it for it in sorted(_TAG, reverse=True)}
+    characters = sorted(alike.values())
+    read_one, read_other = cache(partial(_read, one)), cache(partial(_read, other))
     start = (_closed(one, _started(one)), _closed(other, _started(other)))
     seen, waiting = {start}, deque([(start, "")])
     while waiting:
         (ours, theirs), text = waiting.popleft()
         if _is_over(one, ours) and _is_over(other, theirs) is both:
             return text
-        for character in sorted(alike.values()):
-            after = _read(one, ours, character), _read(other, theirs, character)
+        for character in characters:
+            after = read_one(ours, character), read_other(theirs, character)
             if after[0] and (after[1] or not both) and after not in seen:
                 seen.add(after)
                 waiting.append((after, text + character))

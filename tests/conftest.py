@@ -1,10 +1,16 @@
 """What all tests share: no way to a real AWS, and the stack that they are about."""
 
+import functools
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
+import botocore.hooks
+import botocore.loaders
+import botocore.session
 import hypothesis
 import pulumi
 import pytest
@@ -48,6 +54,20 @@ def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_ERROR_OUTPUT_STRING", "1")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _botocore_learns_once() -> Iterator[None]:
+    """Each session would read AWS's models again, and translate the names of 300 events."""
+    loader = botocore.loaders.create_loader()
+    loader.search_paths.append(str(Path(boto3.__file__).with_name("data")))
+    aliaser = botocore.hooks.EventAliaser
+    alias = functools.partial(aliaser._alias_event_name, aliaser(None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda _: loader)
+        patch.setattr(boto3.Session, "_setup_loader", lambda it: setattr(it, "_loader", loader))
+        patch.setattr(aliaser, "_alias_event_name", lambda _, name: alias(name))
+        yield
+
+
 @pytest.fixture
 def account() -> Account:
     return Account(partition="aws", id="111122223333", region="eu-west-2")
@@ -68,7 +88,7 @@ def access() -> Access:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def prod() -> StackFile:
     """The production stack, as it is in the repository."""
     return read(ROOT, "prod")

@@ -15,19 +15,17 @@ Where the documentation is silent, this is what is assumed here:
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import accumulate, pairwise
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from policies.patterns import compiled
 from registry.aws.image import Image
 from registry.lifecycle.document import Action, Rule
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What becomes of an image, and why."""
 
     image: Image

@@ -1,12 +1,9 @@
-import functools
 import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.session
 import pytest
-from botocore.loaders import create_loader
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -35,15 +32,6 @@ def _nobodys_aws(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }.items():
         monkeypatch.setenv(variable, value)
-
-
-_one_loader = functools.cache(create_loader)
-
-
-@pytest.fixture(autouse=True)
-def _aws_models_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each command has a session of its own, which would read botocore's large files again."""
-    monkeypatch.setattr(botocore.session, "create_loader", _one_loader)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The commands as the pipeline runs them: their own process, against servers at an endpoint."""
+"""The commands as the pipeline runs them: against servers at an endpoint, in their own process."""
 
 import json
 import subprocess
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner, Result
 
 from policies.document import to_json
 from policies.repository_policy import repository_policy
+from registry.cli import app
 from tests.registry.aws.test_trail import access, page
 from tests.registry.builds import ACCOUNT, NAME, REGION, build, place, sha, tag
 from tests.registry.events import DIGESTS, PIPELINE, deletion, expiry, put
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str) -> Result:
+    """A command in this process. What makes a process of it is asked of a few below."""
+    return CliRunner().invoke(app, arguments)
+
+
+def process(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "registry", *arguments],
         capture_output=True,
@@ -36,7 +43,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def done(*arguments: str) -> dict[str, Any]:
     result = run(*arguments, "--json")
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, "")
     told: dict[str, Any] = json.loads(result.stdout)
     return told
 
@@ -118,18 +125,18 @@ def test_a_build_goes_to_production_and_back(ecr: "ECRClient", tmp_path: Path) -
     assert resolved["commit"] == sha("b")
 
     back = run("rollback", NAME, "--json")
-    assert back.returncode == 0
+    assert back.exit_code == 0
     assert json.loads(back.stdout)["basis"] == "tags"
     assert "the unique tags decided" in back.stderr  # moto has no CloudTrail to look up
     assert place(ecr, "latest") == first
 
     forth = run("move", NAME, produced["tag"])
-    assert (forth.returncode, forth.stderr) == (0, "")
+    assert (forth.exit_code, forth.stderr) == (0, "")
     assert forth.stdout.startswith(f"latest moved from {first} ")
     assert place(ecr, "latest") == second
 
     refused = run("move", NAME, first, "--json")
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr.count("\n") == 1
     assert place(ecr, "latest") == second
 
@@ -148,7 +155,7 @@ def test_what_is_expiring(ecr: "ECRClient", tmp_path: Path) -> None:
     in_use = tmp_path / "in-use.txt"
     in_use.write_text(f"{first}\n")
     lost = run("expiring", NAME, "--in-use", str(in_use), "--fail-on-loss")
-    assert lost.returncode == 1
+    assert lost.exit_code == 1
     assert (
         f"warning: {first[:15]} is in use, and rule 2 (tags merged-*) would expire it"
         in lost.stdout
@@ -165,7 +172,7 @@ def test_what_is_expiring(ecr: "ECRClient", tmp_path: Path) -> None:
 
 def test_an_image_reference_is_all_that_resolve_prints(ecr: "ECRClient") -> None:
     digest = build(ecr, "a", "latest")
-    found = run("resolve", NAME)
+    found = process("resolve", NAME)
     uri = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
     assert (found.returncode, found.stdout, found.stderr) == (0, f"{uri}@{digest}\n", "")
 
@@ -185,14 +192,14 @@ def test_history_and_rollback_read_cloudtrail(ecr: "ECRClient") -> None:
 
     build(ecr, "a", "latest")
     gone = run("rollback", NAME, "--dry-run")
-    assert (gone.returncode, gone.stdout) == (1, "")
+    assert (gone.exit_code, gone.stdout) == (1, "")
     assert f"{DIGESTS['b']}, which latest of {NAME} would go back to, is gone" in gone.stderr
 
 
 def test_an_endpoint_that_nobody_is_at_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    result = run("resolve", NAME)
+    result = process("resolve", NAME)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
     assert "Could not connect to the endpoint URL" in result.stderr
@@ -229,7 +236,7 @@ def test_an_interrupt_is_one_line_however_early_it_comes(module: str) -> None:
 
 
 def test_wrong_usage_is_told_on_standard_error() -> None:
-    result = run("promote", NAME, "latest", "--stage", "canary", "--json")
+    result = process("promote", NAME, "latest", "--stage", "canary", "--json")
     assert (result.returncode, result.stdout) == (2, "")
     assert "--stage canary is not one of pr, dev, merged, stg, prod" in result.stderr
     assert "Traceback" not in result.stderr

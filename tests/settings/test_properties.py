@@ -154,7 +154,7 @@ def test_documents_do_not_depend_on_the_order_of_keys(
     assert documents(parse(shuffled(configuration))) == documents(parse(configuration))
 
 
-@hypothesis_settings(max_examples=20)
+@hypothesis_settings(max_examples=hypothesis_settings().max_examples // 4)  # of the profile's
 @given(configurations())
 def test_every_claim_is_proved_of_every_guard(configuration: dict[str, Any]) -> None:
     parsed = parse(configuration)
@@ -179,7 +179,6 @@ json_values = st.recursive(
 )
 
 
-@hypothesis_settings(max_examples=150)
 @given(configurations(), st.data())
 def test_whatever_is_written_is_either_taken_or_told(
     configuration: dict[str, Any], data: st.DataObject

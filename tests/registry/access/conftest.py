@@ -1,22 +1,14 @@
 """What the tests of who may do what share."""
 
-import subprocess
-import sys
+import json
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.rehearsal.conftest import told
 
 
 @pytest.fixture(scope="session")
 def prod_plan() -> str:
     """What the rehearsal prints of the production stack's plan."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "rehearsal", "--stack", "prod", "--plan-only", "--json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return printed.stdout
+    return json.dumps(told(ROOT, "prod", plan_only=True).json)

@@ -1,5 +1,6 @@
 """A registry in the account of the production stack, as a role of that account."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,10 @@ ADMINISTRATOR = "arn:aws:iam::111122223333:role/platform/forms-registry-deploy"
 ANYBODY = "arn:aws:iam::111122223333:role/anybody"
 
 
-@pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> DeclaredStack:
-    monkeypatch.chdir(ROOT)
-    return declared("prod")
+@pytest.fixture(scope="session")
+def stack() -> DeclaredStack:
+    with contextlib.chdir(ROOT):
+        return declared("prod")
 
 
 @pytest.fixture
