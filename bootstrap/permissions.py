@@ -5,7 +5,7 @@ these lists against the calls of a rehearsal, and fails for a type that is not h
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from policies import audit_policies
@@ -17,209 +17,126 @@ AUDIT: Final = "tag-audit"
 """What the names of the audit's resources begin with."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Calls:
-    """What the AWS provider calls for a type of resource."""
+    """What the AWS provider calls for a type of resource, as IAM names it."""
 
-    scope: str
-    """Which resources the calls are about, as `_scopes` names them."""
     read: tuple[str, ...]
     """To preview and refresh."""
     write: tuple[str, ...]
     """To create and update; to delete as well, unless the stack retains the resource."""
 
 
+def _calls(service: str, read: str, write: str) -> Calls:
+    """Actions of one service, each list a text."""
+    return Calls(*(tuple(f"{service}:{it}" for it in them.split()) for them in (read, write)))
+
+
 RESOURCES: Final[Mapping[str, Calls]] = {
-    "aws:ecr/repository:Repository": Calls(
-        scope="Repositories",
+    "aws:ecr/repository:Repository": _calls(
+        "ecr",
         # The provider reads the resource tags by themselves.
-        read=("ecr:DescribeRepositories", "ecr:ListTagsForResource"),
+        read="DescribeRepositories ListTagsForResource",
         # Protected and retained: no DeleteRepository. Tags at creation need TagResource too.
-        write=(
-            "ecr:CreateRepository",
-            "ecr:PutImageScanningConfiguration",
-            "ecr:PutImageTagMutability",
-            "ecr:TagResource",
-            "ecr:UntagResource",
-        ),
+        write="CreateRepository PutImageScanningConfiguration PutImageTagMutability"
+        " TagResource UntagResource",
     ),
-    "aws:ecr/lifecyclePolicy:LifecyclePolicy": Calls(
-        scope="Repositories",
-        read=("ecr:GetLifecyclePolicy",),
-        write=("ecr:PutLifecyclePolicy",),  # retained
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": _calls(
+        "ecr",
+        read="GetLifecyclePolicy",
+        write="PutLifecyclePolicy",  # retained
     ),
-    "aws:ecr/repositoryPolicy:RepositoryPolicy": Calls(
-        scope="Repositories",
-        read=("ecr:GetRepositoryPolicy",),
-        write=("ecr:SetRepositoryPolicy",),  # retained
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": _calls(
+        "ecr",
+        read="GetRepositoryPolicy",
+        write="SetRepositoryPolicy",  # retained
     ),
-    "aws:iam/role:Role": Calls(
-        scope="Roles",
+    "aws:iam/role:Role": _calls(
+        "iam",
         # Inline and attached policies are attributes of the provider's role.
-        read=(
-            "iam:GetRole",
-            "iam:GetRolePolicy",
-            "iam:ListAttachedRolePolicies",
-            "iam:ListRolePolicies",
-        ),
+        read="GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
         # Another path replaces the role; before it deletes one, the provider asks for its instance
         # profiles. The boundary comes with CreateRole, and is never changed.
-        write=(
-            "iam:CreateRole",
-            "iam:DeleteRole",
-            "iam:ListInstanceProfilesForRole",
-            "iam:TagRole",
-            "iam:UntagRole",
-            "iam:UpdateAssumeRolePolicy",
-            "iam:UpdateRole",
-            "iam:UpdateRoleDescription",
-        ),
+        write="CreateRole DeleteRole ListInstanceProfilesForRole TagRole UntagRole"
+        " UpdateAssumeRolePolicy UpdateRole UpdateRoleDescription",
     ),
-    "aws:iam/rolePolicy:RolePolicy": Calls(
-        scope="Roles",
-        read=("iam:GetRolePolicy",),
-        write=("iam:DeleteRolePolicy", "iam:PutRolePolicy"),
+    "aws:iam/rolePolicy:RolePolicy": _calls(
+        "iam", read="GetRolePolicy", write="DeleteRolePolicy PutRolePolicy"
     ),
-    "aws:cloudwatch/eventRule:EventRule": Calls(
-        scope="Audit",
-        read=("events:DescribeRule", "events:ListTagsForResource"),
-        write=(
-            "events:DeleteRule",
-            "events:PutRule",
-            "events:TagResource",
-            "events:UntagResource",
-        ),
+    "aws:cloudwatch/eventRule:EventRule": _calls(
+        "events",
+        read="DescribeRule ListTagsForResource",
+        write="DeleteRule PutRule TagResource UntagResource",
     ),
-    "aws:cloudwatch/eventTarget:EventTarget": Calls(
-        scope="Audit",
-        read=("events:ListTargetsByRule",),
-        write=("events:PutTargets", "events:RemoveTargets"),
+    "aws:cloudwatch/eventTarget:EventTarget": _calls(
+        "events", read="ListTargetsByRule", write="PutTargets RemoveTargets"
     ),
-    "aws:sns/topic:Topic": Calls(
-        scope="Audit",
-        read=("sns:GetTopicAttributes", "sns:ListTagsForResource"),
-        write=(
-            "sns:CreateTopic",
-            "sns:DeleteTopic",
-            "sns:SetTopicAttributes",
-            "sns:TagResource",
-            "sns:UntagResource",
-        ),
+    "aws:sns/topic:Topic": _calls(
+        "sns",
+        read="GetTopicAttributes ListTagsForResource",
+        write="CreateTopic DeleteTopic SetTopicAttributes TagResource UntagResource",
     ),
-    "aws:sns/topicSubscription:TopicSubscription": Calls(
-        scope="Audit",
-        read=("sns:GetSubscriptionAttributes",),
-        write=("sns:Subscribe", "sns:Unsubscribe"),
+    "aws:sns/topicSubscription:TopicSubscription": _calls(
+        "sns", read="GetSubscriptionAttributes", write="Subscribe Unsubscribe"
     ),
-    "aws:sqs/queue:Queue": Calls(
-        scope="Audit",
-        read=("sqs:GetQueueAttributes", "sqs:ListQueueTags"),
-        write=(
-            "sqs:CreateQueue",
-            "sqs:DeleteQueue",
-            "sqs:SetQueueAttributes",
-            "sqs:TagQueue",
-            "sqs:UntagQueue",
-        ),
+    "aws:sqs/queue:Queue": _calls(
+        "sqs",
+        read="GetQueueAttributes ListQueueTags",
+        write="CreateQueue DeleteQueue SetQueueAttributes TagQueue UntagQueue",
     ),
-    "aws:kms/key:Key": Calls(
-        scope="AuditKeys",
-        read=(
-            "kms:DescribeKey",
-            "kms:GetKeyPolicy",
-            "kms:GetKeyRotationStatus",
-            "kms:ListResourceTags",
-        ),
+    "aws:kms/key:Key": _calls(
+        "kms",
+        read="DescribeKey GetKeyPolicy GetKeyRotationStatus ListResourceTags",
         # Deleted by an administrator alone: see docs/ci.md.
-        write=(
-            "kms:CreateKey",
-            "kms:EnableKey",
-            "kms:EnableKeyRotation",
-            "kms:PutKeyPolicy",
-            "kms:TagResource",
-            "kms:UntagResource",
-            "kms:UpdateKeyDescription",
-        ),
+        write="CreateKey EnableKey EnableKeyRotation PutKeyPolicy TagResource UntagResource"
+        " UpdateKeyDescription",
     ),
-    "aws:kms/alias:Alias": Calls(
-        scope="AuditKeys",
-        read=("kms:ListAliases",),
-        write=("kms:CreateAlias",),  # moved and deleted by an administrator alone
+    "aws:kms/alias:Alias": _calls(
+        "kms",
+        read="ListAliases",
+        write="CreateAlias",  # moved and deleted by an administrator alone
     ),
-    "aws:cloudtrail/trail:Trail": Calls(
-        scope="Trail",
+    "aws:cloudtrail/trail:Trail": _calls(
+        "cloudtrail",
         # Selectors are read where somebody has set some.
-        read=("cloudtrail:DescribeTrails", "cloudtrail:Get*", "cloudtrail:ListTags"),
-        write=(
-            "cloudtrail:AddTags",
-            "cloudtrail:CreateTrail",
-            "cloudtrail:DeleteTrail",
-            "cloudtrail:PutEventSelectors",
-            "cloudtrail:RemoveTags",
-            "cloudtrail:StartLogging",
-            "cloudtrail:UpdateTrail",
-        ),
+        read="DescribeTrails Get* ListTags",
+        write="AddTags CreateTrail DeleteTrail PutEventSelectors RemoveTags StartLogging"
+        " UpdateTrail",
     ),
-    "aws:s3/bucket:Bucket": Calls(
-        scope="Trail",
+    "aws:s3/bucket:Bucket": _calls(
+        "s3",
         # The provider reads each setting of a bucket, and each of its releases may read more.
-        read=(
-            "s3:Get*Configuration",
-            "s3:GetBucket*",
-            "s3:ListBucket",
-            "s3:ListTagsForResource",
-        ),
-        write=("s3:CreateBucket", "s3:TagResource", "s3:UntagResource"),  # retained
+        read="Get*Configuration GetBucket* ListBucket ListTagsForResource",
+        write="CreateBucket TagResource UntagResource",  # retained
     ),
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Calls(
-        scope="Trail",
-        read=("s3:GetBucket*",),
-        write=("s3:PutBucketPublicAccessBlock",),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _calls(
+        "s3", read="GetBucket*", write="PutBucketPublicAccessBlock"
     ),
-    "aws:s3/bucketVersioning:BucketVersioning": Calls(
-        scope="Trail",
-        read=("s3:GetBucket*",),
-        write=("s3:PutBucketVersioning",),
+    "aws:s3/bucketVersioning:BucketVersioning": _calls(
+        "s3", read="GetBucket*", write="PutBucketVersioning"
     ),
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Calls(
-        scope="Trail",
-        read=("s3:Get*Configuration",),
-        write=("s3:PutEncryptionConfiguration",),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": (
+        _calls("s3", read="Get*Configuration", write="PutEncryptionConfiguration")
     ),
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Calls(
-        scope="Trail",
-        read=("s3:Get*Configuration",),
-        write=("s3:PutLifecycleConfiguration",),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _calls(
+        "s3", read="Get*Configuration", write="PutLifecycleConfiguration"
     ),
-    "aws:s3/bucketPolicy:BucketPolicy": Calls(
-        scope="Trail",
-        read=("s3:GetBucket*",),
-        write=("s3:DeleteBucketPolicy", "s3:PutBucketPolicy"),
+    "aws:s3/bucketPolicy:BucketPolicy": _calls(
+        "s3", read="GetBucket*", write="DeleteBucketPolicy PutBucketPolicy"
     ),
 }
 """By type. What a new type of resource needs is added here.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
-BOUNDED: Final = frozenset(
-    {
-        "iam:CreateRole",
-        "iam:DeleteRolePolicy",
-        "iam:PutRolePolicy",
-    }
-)
+BOUNDED: Final = frozenset({"iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"})
 """The calls of which IAM tells the role's boundary (`iam:PermissionsBoundary`): they are allowed
-for a role with the boundary of its scope alone.
+for a role with its own boundary alone.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagement.html
 """
 
 ALIASED: Final = frozenset(
-    {
-        "kms:EnableKey",
-        "kms:PutKeyPolicy",
-        "kms:UntagResource",
-        "kms:UpdateKeyDescription",
-    }
+    {"kms:EnableKey", "kms:PutKeyPolicy", "kms:UntagResource", "kms:UpdateKeyDescription"}
 )
 """The calls that change a key which is there: they are allowed for a key with an alias of the audit
 alone. All other calls for keys precede the alias, and are allowed for a key without one as well.
@@ -369,49 +286,23 @@ def bucket_policy(bucket_arn: str) -> dict[str, Any]:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Guard:
-    """A condition that some calls have, on some of a scope's resources."""
-
-    name: str
-    calls: frozenset[str]
-    arns: str | list[str]
-    condition: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scope:
-    """The resources of some types."""
-
-    name: str
-    arns: list[str]
-    condition: dict[str, Any] | None = None
-    """Of all calls but the guarded ones."""
-    guards: list[_Guard] = field(default_factory=list)
+_Scope = tuple[str, frozenset[str], list[str] | str, dict[str, Any] | None]
+"""A Sid; the calls that it is about, of those in RESOURCES; ARNs; and a condition."""
 
 
 def _scopes(place: Place) -> Iterable[_Scope]:
-    """The resources of the stack. What it does not have is left out."""
-    yield _Scope(name="Repositories", arns=[_arn(place, "ecr", "repository/*")])
+    """What is allowed on which resources of the stack. What it does not have is left out."""
+    yield "Repositories", _of("ecr"), [_arn(place, "ecr", "repository/*")], None
     bounded = {
         "PipelineRole": (place["pipeline_role"], place["pipeline_boundary"]),
         "ForwardingRole": (_forwarding_role(place), place["audit_boundary"]),
     }
     if roles := [role for role, _ in bounded.values() if role]:
-        yield _Scope(
-            name="Roles",
-            arns=roles,
-            guards=[
-                _Guard(
-                    name=name,
-                    calls=BOUNDED,
-                    arns=[role],
-                    condition={"StringEquals": {"iam:PermissionsBoundary": boundary}},
-                )
-                for name, (role, boundary) in bounded.items()
-                if role
-            ],
-        )
+        yield "Roles", _of("iam") - BOUNDED, roles, None
+    for name, (role, boundary) in bounded.items():
+        if role:
+            condition = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+            yield name, BOUNDED, [role], condition
     if place["audit_boundary"]:
         yield from _audit_scopes(place)
 
@@ -428,29 +319,27 @@ def _audit_scopes(place: Place) -> Iterable[_Scope]:
         named.append(f"alias/{prefix}")
         aliases.append(_arn(place, "kms", f"alias/{prefix}", region))
         keys.append(_arn(place, "kms", "key/*", region))
-    yield _Scope(name="Audit", arns=arns)
+    yield "Audit", _of("events", "sns", "sqs"), arns, None
     if place["audit_trail"]:
         bucket = f"{AUDIT}-{place['account_id']}-{place['region']}"
-        trail = [
-            _arn(place, "cloudtrail", f"trail/{AUDIT}"),
-            f"arn:{place['partition']}:s3:::{bucket}",
-        ]
-        yield _Scope(name="Trail", arns=trail)
+        trail = _arn(place, "cloudtrail", f"trail/{AUDIT}")
+        there = [trail, f"arn:{place['partition']}:s3:::{bucket}"]
+        yield "Trail", _of("cloudtrail", "s3"), there, None
     # True of a key without any alias as well, as each of the audit's is at first.
     ours_or_new = {"ForAllValues:StringEquals": {"kms:ResourceAliases": named}}
-    yield _Scope(
-        name="AuditKeys",
-        arns=[*aliases, *keys],
-        condition=ours_or_new,
-        guards=[
-            _Guard(name="NewKeys", calls=CREATING, arns="*", condition=ours_or_new),
-            _Guard(
-                name="AuditKeysInUse",
-                calls=ALIASED,
-                arns=keys,
-                condition={"ForAnyValue:StringEquals": {"kms:ResourceAliases": named}},
-            ),
-        ],
+    yield "AuditKeys", _of("kms") - CREATING - ALIASED, [*aliases, *keys], ours_or_new
+    yield "NewKeys", CREATING, "*", ours_or_new
+    ours = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": named}}
+    yield "AuditKeysInUse", ALIASED, keys, ours
+
+
+def _of(*services: str) -> frozenset[str]:
+    """All calls of these services in RESOURCES."""
+    return frozenset(
+        action
+        for calls in RESOURCES.values()
+        for action in (*calls.read, *calls.write)
+        if action.partition(":")[0] in services
     )
 
 
@@ -495,22 +384,15 @@ def _other_roles(place: Place) -> Iterable[dict[str, Any]]:
 
 
 def _of_the_resources(place: Place, *kinds: str) -> Iterable[dict[str, Any]]:
+    asked = {
+        action for calls in RESOURCES.values() for kind in kinds for action in getattr(calls, kind)
+    }
     everywhere: set[str] = set()
-    for scope in _scopes(place):
-        called = {
-            action
-            for calls in RESOURCES.values()
-            if calls.scope == scope.name
-            for kind in kinds
-            for action in getattr(calls, kind)
-        }
+    for sid, scope, arns, condition in _scopes(place):
+        called = scope & asked
         everywhere |= called & WITHOUT_RESOURCE
-        called -= WITHOUT_RESOURCE
-        guarded = frozenset[str]().union(*(it.calls for it in scope.guards))
-        yield _allow(scope.name, called - guarded, scope.arns, scope.condition)
-        for it in scope.guards:
-            if calls_ := called & it.calls:
-                yield _allow(it.name, calls_, it.arns, it.condition)
+        if called - WITHOUT_RESOURCE:
+            yield _allow(sid, called - WITHOUT_RESOURCE, arns, condition)
     if everywhere:
         yield _allow("NoOneResource", everywhere, "*")
     # The program looks up the path of the role that runs it.
