@@ -37,7 +37,7 @@ class Draft:
     def __init__(self, written: Mapping[str, Any], account: Account) -> None:
         self.written = written
         self.account = account
-        self.values = _completed(written)
+        self.values = completed(written)
         self.faults: list[Fault] = []
         self.settings: StackSettings | None = None
         try:
@@ -137,21 +137,20 @@ _INHERITED: Final = {
 }
 
 
-def _completed(written: Mapping[str, Any]) -> dict[str, Any]:
-    completed: dict[str, Any] = {}
-    for name, field in StackSettings.model_fields.items():
-        completed[field.alias or name] = (
-            ABSENT if field.is_required() else as_written(field.default)
-        )
-    completed |= written
-    entries = completed["repositories"]
+def completed(written: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written, with the defaults, and in each repository's entry with what it inherits."""
+    values = {
+        field.alias or name: ABSENT if field.is_required() else as_written(field.default)
+        for name, field in StackSettings.model_fields.items()
+    } | dict(written)
+    entries = values["repositories"]
     if isinstance(entries, dict):
-        inherited = {key: completed[key] for key in _INHERITED}
-        completed["repositories"] = {
+        inherited = {key: values[key] for key in _INHERITED}
+        values["repositories"] = {
             name: inherited | (entry or {}) if isinstance(entry, dict | None) else entry
             for name, entry in sorted(entries.items())
         }
-    return completed
+    return values
 
 
 def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:

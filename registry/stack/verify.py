@@ -71,9 +71,7 @@ def verify(
         Verification(
             found=it,
             proofs=proofs[it.arn],
-            differences=differences(
-                it, intended(stack.settings, it.name, stack.account, stack.default_tags)
-            ),
+            differences=differences(it, intended(stack, it.name)),
             probes=probes.get(it.name, ()),
         )
         for it in found
