@@ -60,17 +60,14 @@ class _NotPlayedError(Exception):
 
 
 def perform(
-    aws: EmbeddedAws,
-    update: Update,
-    found: Sequence[State],
-    wanted: Sequence[State],
-    settings: StackSettings,
+    aws: EmbeddedAws, update: Update, found: Sequence[State], stack: DeclaredStack
 ) -> Iterator[Act]:
     """Play each act. Each is given as soon as it is over; one that does not apply says so.
 
-    `found` is every repository as the API has it, `wanted` the same as the settings have it. The
-    acts follow the settings, not what the program has made of them.
+    `found` is every repository as the API has it. The acts follow the settings, not what the
+    program has made of them.
     """
+    wanted = [intended(stack, name) for name in stack.settings.repositories]
     yield from _played(
         aws.tag_rule,
         "declared",
@@ -78,72 +75,65 @@ def perform(
     )
     pipeline = aws.ecr_as(update.outputs["pipelineRoleArn"])
     names = {it.name for it in found}
-    stage = [it for it in reversed(wanted) if it.name in names]
-    conventions = {it.name: convention_of(settings, it.name) for it in stage}
+    stage = [_scene(pipeline, it, stack.settings) for it in reversed(wanted) if it.name in names]
     kinds = {
-        (it.tag_mutability, it.exclusion_filters, str(conventions[it.name])): it for it in stage
+        (it.repository.tag_mutability, it.repository.exclusion_filters, str(it.convention)): it
+        for it in stage
     }
-    scenes = [
-        _Scene(pipeline, it, settings.movable_tags, conventions[it.name])
-        for it in reversed(kinds.values())
-    ]
     for name, act in _ACTS.items():
-        yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
+        yield from _played(
+            aws.tag_rule, name, [partial(act, scene) for scene in reversed(kinds.values())]
+        )
 
 
-def verified(stack: StackFile, settings: StackSettings, aws: EmbeddedAws) -> Act:
+def _scene(ecr: "ECRClient", repository: State, settings: StackSettings) -> "_Scene":
+    convention = convention_of(settings, repository.name)
+    return _Scene(ecr, repository, settings.movable_tags, convention)
+
+
+def verified(stack: DeclaredStack, aws: EmbeddedAws) -> Act:
     """`registry verify` finds one of the repositories as the stack declares it, and guarded."""
-    declared = DeclaredStack(
-        name=stack.stack, account=aws.account, settings=settings, default_tags=aws.default_tags
-    )
-    [it] = verify([next(aws.repositories())], declared, {})
+    [it] = verify([next(aws.repositories())], stack, {})
     faults = [proof.claim for proof in it.proofs if not proof.proved]
     faults += map(str, it.differences)
     told = f"{it.found.name}: {len(it.proofs)} claims are proved, and nothing differs"
     return Act(act="verify", ok=it.ok, detail="; ".join(faults) or told, by="moto")
 
 
-def adopt(stack: StackFile, settings: StackSettings) -> Act:
+def adopt(file: StackFile, stack: DeclaredStack) -> Act:
     """A repository that exists, immutable and without policies, comes under the stack's guard.
 
-    An AWS of its own has the stack's first repository in that state, with two builds. The stack's
-    program imports it. Where a failure is the settings', `perform` has found it already.
+    An AWS of its own has the stack's first repository in that state, with two builds. The program
+    of the stack's file imports it. Where a failure is the settings', `perform` has found it.
     """
-    name = next(iter(settings.repositories))
-    written = json.loads(stack.config[_REPOSITORIES])[name] or {}
-    only = json.dumps({name: written | {"import": True}})
-    audit = f"{NAMESPACE}:audit"  # of which an adoption is no part
-    config = {key: it for key, it in stack.config.items() if key != audit}
-    stack = replace(stack, config={**config, _REPOSITORIES: only})
-    with embedded_aws(stack) as aws:
-        [act] = _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)])
+    name = next(iter(stack.settings.repositories))
+    entries, audit = f"{NAMESPACE}:repositories", f"{NAMESPACE}:audit"
+    written = json.loads(file.config[entries])[name] or {}
+    only = {entries: json.dumps({name: written | {"import": True}})}
+    # Of the audit, an adoption is no part.
+    config = {key: it for key, it in file.config.items() if key != audit} | only
+    file = replace(file, config=config)
+    with embedded_aws(file) as aws:
+        [act] = _played(aws.tag_rule, "adopt", [partial(_adopt, aws, file, stack, name)])
     return replace(act, by="simulated")  # the import, which is the engine's
 
 
-_REPOSITORIES: Final = f"{NAMESPACE}:repositories"
-
-
-def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: str) -> str:
-    wanted = intended(settings, name, aws.account, aws.default_tags)
-    ecr = aws.ecr_as(settings.pipeline_roles_in(aws.account)[0])
+def _adopt(aws: EmbeddedAws, file: StackFile, stack: DeclaredStack, name: str) -> str:
+    wanted = intended(stack, name)
+    ecr = aws.ecr_as(stack.settings.pipeline_roles_in(aws.account)[0])
     key = {"kmsKey": wanted.kms_key} if wanted.kms_key else {}
     ecr.create_repository(
         repositoryName=name,
         imageTagMutability="IMMUTABLE",
-        encryptionConfiguration={"encryptionType": "KMS" if key else "AES256", **key},  # type: ignore[typeddict-item]
+        encryptionConfiguration={"encryptionType": wanted.encryption, **key},  # type: ignore[typeddict-item]
     )
-    scene = _Scene(ecr, wanted, settings.movable_tags, convention_of(settings, name))
+    scene = _scene(ecr, wanted, stack.settings)
     scene.push_builds()
     before, before_images = next(aws.repositories()), scene.images()
-    declared = DeclaredStack(
-        name=stack.stack, account=aws.account, settings=settings, default_tags=aws.default_tags
-    )
-    told = adoption(before, declared)
-    if told.blocks or {str(it) for it in told.changes or ()} != {
-        str(it) for it in differences(before, wanted)
-    }:
+    told = adoption(before, stack)
+    if told.blocks or [*(told.changes or ())] != differences(before, wanted):
         raise _FailedError(f"{name}: adopt tells {told.to_json()}")
-    run(stack, aws)
+    run(file, aws)
     [after] = aws.repositories()
     _compare([wanted], [after])
     if scene.images() != before_images:
@@ -152,7 +142,7 @@ def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: st
     return (
         f"{name}, which existed as {before.tag_mutability} without policies, is now "
         f"{after.tag_mutability} and has both, as `registry adopt` said before; its "
-        f"{len(before_images)} images are kept, and {settings.movable_tags[0]} moves"
+        f"{len(before_images)} images are kept, and {scene.movable_tags[0]} moves"
     )
 
 
@@ -369,11 +359,7 @@ class _Scene:
 
     def images(self) -> dict[str, list[str]]:
         """The tags of each image, by its digest."""
-        pages = self.ecr.get_paginator("describe_images").paginate(
-            repositoryName=self.repository.name
-        )
-        found = (image for page in pages for image in page["imageDetails"])
-        return {it["imageDigest"]: sorted(it.get("imageTags", [])) for it in found}
+        return {it.digest: sorted(it.tags) for it in self.operated.images()}
 
     def _move(self, source: _Build, target: _Build) -> str:
         for tag in self.movable_tags:

@@ -21,7 +21,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from registry.stack.live import every
 from registry.stack.state import State
-from rehearsal.embedded_audit import EmbeddedAudit
 from rehearsal.embedded_resources import CALLS, Created
 from rehearsal.moto_fixes import TagRule, moto_put_right
 from settings import Account
@@ -75,7 +74,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """Gives the administrator's client of a service, in a Region or else the stack's."""
         self._ecr: ECRClient = self.connect("ecr")
         self._iam: IAMClient = self.connect("iam")
-        self.audit = EmbeddedAudit(self.connect)
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")

@@ -13,7 +13,9 @@ from pydantic.alias_generators import to_camel
 import settings
 from registry.access.proofs import Proof, Row, alike, prove, table
 from registry.lifecycle.document import rules_in
-from registry.stack.state import State, intended
+from registry.stack.declared import DeclaredStack
+from registry.stack.state import State
+from registry.stack.verify import access_of
 from rehearsal import program
 from rehearsal.acts import Act, adopt, perform, verified
 from rehearsal.audit_act import audited
@@ -22,7 +24,7 @@ from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from rehearsal.report import Report
 from rehearsal.tags import convention_of
 from rehearsal.year import figures, history, live
-from settings import Account, StackSettings
+from settings import StackSettings
 from settings.stack_file import StackFile
 
 
@@ -104,21 +106,22 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             rehearsal.warnings = [*filter(None, [configured.overwriting_warning()])]
             report.warned(rehearsal.warnings)
         if act_and_prove:
+            declared = DeclaredStack(
+                name=stack.stack,
+                account=aws.account,
+                settings=configured,
+                default_tags=aws.default_tags,
+            )
             found = _read_back(configured, report, aws)
-            wanted = [
-                intended(configured, name, aws.account, aws.default_tags)
-                for name in configured.repositories
-            ]
             report.heading("ADR040 acted out")
-            acts = perform(aws, rehearsal.update, found, wanted, configured)
-            _act(rehearsal, acts, report)
-            _act(rehearsal, [verified(stack, configured, aws)], report)
+            _act(rehearsal, perform(aws, rehearsal.update, found, declared), report)
+            _act(rehearsal, [verified(declared, aws)], report)
             if configured.audit.trail:
-                _act(rehearsal, [audited(aws.audit, configured, aws.account)], report)
+                _act(rehearsal, [audited(aws.connect, configured, aws.account)], report)
     if act_and_prove:
-        _act(rehearsal, [adopt(stack, configured)], report)
+        _act(rehearsal, [adopt(stack, declared)], report)
         report.explain(rehearsal.acts)
-        _prove(rehearsal, configured, found, report, aws.account)
+        _prove(rehearsal, declared, found, report)
     rehearsal.seconds = time.perf_counter() - start
     report.over(stack.stack, ok=rehearsal.ok, seconds=rehearsal.seconds)
     return rehearsal
@@ -158,14 +161,11 @@ def _act(rehearsal: Rehearsal, acts: Iterable[Act], report: Report) -> None:
 
 
 def _prove(
-    rehearsal: Rehearsal,
-    configured: StackSettings,
-    found: Sequence[State],
-    report: Report,
-    account: Account,
+    rehearsal: Rehearsal, declared: DeclaredStack, found: Sequence[State], report: Report
 ) -> None:
+    configured = declared.settings
     groups = alike(
-        (it.arn, it.policy, configured.repository_args(it.name, account)["access"])
+        (it.arn, it.policy, access_of(declared, it.name))
         for it in found
         if it.name in configured.repositories
     )
