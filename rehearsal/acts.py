@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from policies.tag_convention import Stage, TagConvention
 from policies.tag_mutability import is_write_once
-from registry.aws import images, reference
 from registry.aws.errors import RefusedError
+from registry.aws.images import Manifest, Put, Repository
+from registry.aws.reference import Reference
 from registry.aws.trail import NoTrailError
 from registry.stack.adopt import adoption
 from registry.stack.declared import DeclaredStack
@@ -138,7 +139,7 @@ def _adopt(aws: EmbeddedAws, file: StackFile, stack: DeclaredStack, name: str) -
     _compare([wanted], [after])
     if scene.images() != before_images:
         raise _FailedError(f"{name}: the images are {scene.images()}, and were {before_images}")
-    scene.move()
+    scene.move(scene.first, scene.second)
     return (
         f"{name}, which existed as {before.tag_mutability} without policies, is now "
         f"{after.tag_mutability} and has both, as `registry adopt` said before; its "
@@ -197,18 +198,19 @@ class _Build:
     """An image with one layer, and the tag that it is built with."""
 
     def __init__(self, repository: str, number: int, built_as: Stage) -> None:
-        self.layer = f"{repository}, build {number}".encode()
-        self.config = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
-        blobs = {"config": (_CONFIG, self.config), "layer": (_LAYER, self.layer)}
-        config, layer = (
+        layer = f"{repository}, build {number}".encode()
+        config = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
+        self.blobs = (config, layer)
+        config_, layer_ = (
             {"mediaType": media_type, "digest": _digest(blob), "size": len(blob)}
-            for media_type, blob in blobs.values()
+            for media_type, blob in zip((_CONFIG, _LAYER), self.blobs, strict=True)
         )
-        self.manifest = json.dumps(
-            {"schemaVersion": 2, "mediaType": _MANIFEST, "config": config, "layers": [layer]}
+        text = json.dumps(
+            {"schemaVersion": 2, "mediaType": _MANIFEST, "config": config_, "layers": [layer_]}
         )
-        self.digest = _digest(self.manifest.encode())
-        self.commit = hashlib.sha1(self.layer, usedforsecurity=False).hexdigest()
+        self.digest = _digest(text.encode())
+        self.manifest = Manifest(digest=self.digest, media_type=_MANIFEST, text=text)
+        self.commit = hashlib.sha1(layer, usedforsecurity=False).hexdigest()
         self._number = number
         self.tag = self.tag_of(built_as)
 
@@ -238,9 +240,7 @@ class _Scene:
         self.ecr = ecr
         self.repository = repository
         self.convention = convention
-        self.operated = images.Repository(
-            ecr, reference.Reference(name=repository.name), convention
-        )
+        self.operated = Repository(ecr, Reference(name=repository.name), convention)
         self.movable_tags = movable_tags
         self.movable = " and ".join(movable_tags)
         self.way = way_of(convention)
@@ -251,17 +251,21 @@ class _Scene:
     def push_builds(self) -> str:
         """Two builds, each with a tag of its own. The movable tags go to the first."""
         for build in (self.first, self.second):
-            self._upload(build.config)
-            self._upload(build.layer)
+            for blob in build.blobs:
+                self._upload(blob)
             self._put(build, build.tag)
         for tag in self.movable_tags:
             self._put(self.first, tag)
             self._expect(tag, self.first)
         return f"two builds of {self.repository.name}; {self.movable} {self._is} on the first"
 
-    def move(self) -> str:
-        """The movable tags go on, without a layer being pulled or pushed."""
-        return self._move(self.first, self.second)
+    def move(self, source: _Build, target: _Build) -> str:
+        """The movable tags go on, or return, without a layer being pulled or pushed."""
+        for tag in self.movable_tags:
+            self._expect(tag, source)
+            self.operated.put(self.operated.manifest(target.digest), tag)
+            self._expect(tag, target)
+        return f"{self.movable} went from {_short(source.digest)} to {_short(target.digest)}"
 
     def keep_unique_tag(self) -> str:
         """The first build is there, under the tag that it was built with."""
@@ -274,19 +278,23 @@ class _Scene:
         if not tags:
             raise _NotPlayedError(f"with {self.repository.tag_mutability} no tag is write-once")
         for tag in tags:
-            if tag != self.first.tag:
-                self._put(self.first, tag)
-            try:
-                self._put(self.second, tag)
-            except self.ecr.exceptions.ImageTagAlreadyExistsException:
-                self._expect(tag, self.first)
-            else:
+            self._put(self.first, tag)
+            if self._put(self.second, tag) is Put.DONE:
                 raise _FailedError(f"{self.repository.name}: {tag} was overwritten")
+            self._expect(tag, self.first)
         return f"refused for {', '.join(map(_short, tags))}"
 
     def overwrite(self) -> str:
         """A tag that is neither movable nor write-once by the settings."""
-        tag = next((tag for tag in _OTHER_TAGS if not self._is_write_once(tag)), None)
+        it = self.repository
+        tag = next(
+            (
+                tag
+                for tag in _OTHER_TAGS
+                if not is_write_once(tag, it.tag_mutability, it.exclusion_filters)
+            ),
+            None,
+        )
         if tag is None:
             raise _NotPlayedError(f"every tag but {self.movable} is write-once")
         for build in (self.first, self.second):
@@ -294,15 +302,10 @@ class _Scene:
             self._expect(tag, build)
         return f"{tag}, which no pattern names, went from one build to the other"
 
-    def move_back(self) -> str:
-        """The movable tags return."""
-        return self._move(self.second, self.first)
-
     def promote(self) -> str:
         """The second build goes through all stages, as the first has before it."""
         last = self.way[-1]
-        if (reached := self.first.tag_of(last)) != self.first.tag:
-            self._put(self.first, reached)
+        self._put(self.first, self.first.tag_of(last))
         for stage in (*self.way[1:], last):
             promotion = self._promote(stage, self.movable_tags if stage == last else ())
             self._expect(promotion.tag, self.second)
@@ -361,13 +364,6 @@ class _Scene:
         """The tags of each image, by its digest."""
         return {it.digest: sorted(it.tags) for it in self.operated.images()}
 
-    def _move(self, source: _Build, target: _Build) -> str:
-        for tag in self.movable_tags:
-            self._expect(tag, source)
-            self._put(target, tag, self._manifest(imageDigest=target.digest))
-            self._expect(tag, target)
-        return f"{self.movable} went from {_short(source.digest)} to {_short(target.digest)}"
-
     def _upload(self, blob: bytes) -> None:
         name = self.repository.name
         upload = self.ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
@@ -382,29 +378,14 @@ class _Scene:
             repositoryName=name, uploadId=upload, layerDigests=[_digest(blob)]
         )
 
-    def _put(self, build: _Build, tag: str, manifest: str | None = None) -> None:
-        self.ecr.put_image(
-            repositoryName=self.repository.name,
-            imageManifest=manifest or build.manifest,
-            imageManifestMediaType=_MANIFEST,
-            imageTag=tag,
-            imageDigest=build.digest,
-        )
+    def _put(self, build: _Build, tag: str) -> Put:
+        return self.operated.put(build.manifest, tag)
 
     def _expect(self, tag: str, build: _Build) -> None:
         """The tag names the build, to the byte."""
-        if self._manifest(imageTag=tag) != build.manifest:
+        found = self.operated.image(tag)
+        if found is None or self.operated.manifest(found.digest) != build.manifest:
             raise _FailedError(f"{self.repository.name}: {tag} is not on {build.tag}")
-
-    def _manifest(self, **image: str) -> str:
-        found = self.ecr.batch_get_image(
-            repositoryName=self.repository.name,
-            imageIds=[image],  # type: ignore[list-item]
-            acceptedMediaTypes=[_MANIFEST],
-        )
-        if not found["images"]:
-            raise _FailedError(f"{self.repository.name}: there is no image {image}")
-        return found["images"][0]["imageManifest"]
 
     def _write_once_tags(self) -> list[str]:
         match self.repository.tag_mutability:
@@ -416,19 +397,16 @@ class _Scene:
             case _:
                 return []
 
-    def _is_write_once(self, tag: str) -> bool:
-        return is_write_once(tag, self.repository.tag_mutability, self.repository.exclusion_filters)
-
 
 _OTHER_TAGS: Final = ("scratch", "cache", "next")
 
 _ACTS: Final[dict[str, Callable[[_Scene], str]]] = {
     "push-builds": _Scene.push_builds,
-    "move-latest": _Scene.move,
+    "move-latest": lambda it: it.move(it.first, it.second),
     "keep-unique-tag": _Scene.keep_unique_tag,
     "refuse-overwriting": _Scene.refuse_overwriting,
     "overwrite-other-tag": _Scene.overwrite,
-    "move-latest-back": _Scene.move_back,
+    "move-latest-back": lambda it: it.move(it.second, it.first),
     "promote": _Scene.promote,
     "refuse-backwards": _Scene.refuse_backwards,
     "roll-back": _Scene.roll_back,
