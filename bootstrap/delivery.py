@@ -208,20 +208,20 @@ def _state_bucket(name: str, arn: str, key: aws.kms.Key) -> None:
     """A bucket for Pulumi's state: versioned, encrypted, private, by TLS alone."""
     bucket = aws.s3.Bucket("state", bucket=name, opts=KEPT)
     aws.s3.BucketVersioning(
-        "state",
-        bucket=bucket.bucket,
-        versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(
-            status="Enabled"
-        ),
-    )
-    encryption = aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
-        apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-            sse_algorithm="aws:kms", kms_master_key_id=key.arn
-        ),
-        bucket_key_enabled=True,
+        "state", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}
     )
     aws.s3.BucketServerSideEncryptionConfiguration(
-        "state", bucket=bucket.bucket, rules=[encryption]
+        "state",
+        bucket=bucket.bucket,
+        rules=[
+            {
+                "apply_server_side_encryption_by_default": {
+                    "sse_algorithm": "aws:kms",
+                    "kms_master_key_id": key.arn,
+                },
+                "bucket_key_enabled": True,
+            }
+        ],
     )
     private = aws.s3.BucketPublicAccessBlock(
         "state",

@@ -286,17 +286,11 @@ class _Scene:
 
     def overwrite(self) -> str:
         """A tag that is neither movable nor write-once by the settings."""
-        it = self.repository
-        tag = next(
-            (
-                tag
-                for tag in _OTHER_TAGS
-                if not is_write_once(tag, it.tag_mutability, it.exclusion_filters)
-            ),
-            None,
-        )
-        if tag is None:
+        mode, filters = self.repository.tag_mutability, self.repository.exclusion_filters
+        open_ = [tag for tag in _OTHER_TAGS if not is_write_once(tag, mode, filters)]
+        if not open_:
             raise _NotPlayedError(f"every tag but {self.movable} is write-once")
+        tag = open_[0]
         for build in (self.first, self.second):
             self._put(build, tag)
             self._expect(tag, build)

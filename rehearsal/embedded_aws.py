@@ -5,6 +5,7 @@ Whatever it does not know is an error: nothing passes that has not been done.
 
 import json
 import os
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -200,22 +201,16 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         }
 
 
-class _Inputs(Mapping[str, Any]):
+class _Inputs(UserDict[str, Any]):
     """A resource's inputs, which remember what has been read of them."""
 
     def __init__(self, inputs: Mapping[str, Any]) -> None:
-        self._inputs = inputs
         self.read: set[str] = set()
+        super().__init__(inputs)
 
     def __getitem__(self, key: str) -> Any:
         self.read.add(key)
-        return self._inputs[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._inputs)
-
-    def __len__(self) -> int:
-        return len(self._inputs)
+        return super().__getitem__(key)
 
 
 _ROLE_ARN: Final = TypeAdapter(RoleArn)
@@ -230,16 +225,13 @@ def _administrator(stack: StackFile, session: boto3.Session) -> str:
         roles = json.loads(stack.config.get(f"{stack.project}:administratorRoles", ""))
     except json.JSONDecodeError:
         roles = []
-    account = next(iter(stack.of_provider("allowedAccountIds") or []), None)
+    account = stack.account
     for role in roles if isinstance(roles, list) else []:
-        try:
-            arn = _ROLE_ARN.validate_python(role)
-        except ValidationError:
-            continue
-        if account in (None, arn.split(":")[4]):
-            return arn
-    partition = session.get_partition_for_region(stack.of_provider("region"))
-    return f"arn:{partition}:iam::{account or '123456789012'}:role/rehearsal"
+        with suppress(ValidationError):
+            if (arn := _ROLE_ARN.validate_python(role)).split(":")[4] == account.id:
+                return arn
+    partition = session.get_partition_for_region(account.region)
+    return f"arn:{partition}:iam::{account.id}:role/rehearsal"
 
 
 _LOADER: Final = botocore.loaders.create_loader()

@@ -10,10 +10,9 @@ import moto
 from botocore.exceptions import ClientError
 from pydantic.alias_generators import to_camel
 
-import settings
 from registry.access.proofs import Proof, Row, alike, prove, table
 from registry.lifecycle.document import rules_in
-from registry.stack.declared import DeclaredStack
+from registry.stack.declared import DeclaredStack, declared_in
 from registry.stack.state import State
 from registry.stack.verify import access_of
 from rehearsal import program
@@ -65,18 +64,7 @@ class Rehearsal:
         return {
             "stack": self.stack,
             "cloud": {"name": "moto", "version": moto.__version__},
-            "resources": [
-                {
-                    "type": it.type,
-                    "name": it.name,
-                    "parent": it.parent,
-                    "id": it.id,
-                    "inputs": it.inputs,
-                    "protect": it.protect,
-                    "retainOnDelete": it.retain_on_delete,
-                }
-                for it in self.update.resources
-            ],
+            "resources": [_camel(it, "import_id", "depends_on") for it in self.update.resources],
             "outputs": self.update.outputs,
             "acts": [_camel(act) for act in self.acts],
             "proofs": [proof.to_json() for proof in self.proofs],
@@ -87,8 +75,8 @@ class Rehearsal:
         }
 
 
-def _camel(record: Act | Row) -> dict[str, Any]:
-    return {to_camel(key): value for key, value in asdict(record).items()}
+def _camel(record: Act | Row | program.Resource, *without: str) -> dict[str, Any]:
+    return {to_camel(key): it for key, it in asdict(record).items() if key not in without}
 
 
 def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Rehearsal:
@@ -102,16 +90,11 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
         rehearsal = _registered(stack, report, aws)
         act_and_prove = rehearsal.ok and not plan_only
         if rehearsal.ok:
-            configured = settings.parse(stack.config_in(settings.NAMESPACE), aws.account)
+            declared = declared_in(stack, aws.account)
+            configured = declared.settings
             rehearsal.warnings = [*filter(None, [configured.overwriting_warning()])]
             report.warned(rehearsal.warnings)
         if act_and_prove:
-            declared = DeclaredStack(
-                name=stack.stack,
-                account=aws.account,
-                settings=configured,
-                default_tags=aws.default_tags,
-            )
             found = _read_back(configured, report, aws)
             report.heading("ADR040 acted out")
             _act(rehearsal, perform(aws, rehearsal.update, found, declared), report)

@@ -12,7 +12,7 @@ from moto.ecr.exceptions import RepositoryNotFoundException
 
 from components import image_repository
 from policies.tag_mutability import exclusion_filters
-from registry.stack.declared import DeclaredStack
+from registry.stack.declared import DeclaredStack, declared_in
 from registry.stack.state import State
 from registry.tags.moves import move
 from rehearsal import acts as acts_module
@@ -20,7 +20,7 @@ from rehearsal.acts import Act, adopt, perform
 from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from rehearsal.moto_fixes import TAG_CHECK
 from rehearsal.program import Resource, Update, run
-from settings import Account, StackSettings, parse
+from settings import Account, StackSettings
 from settings.stack_file import StackFile, read
 from tests.conftest import ROOT
 
@@ -45,13 +45,9 @@ OPEN_POLICY = {
 ECR = moto.ecr.models.ECRBackend
 
 
-def declared_by(stack: StackFile, account: Account | None = None) -> DeclaredStack:
+def declared_by(stack: StackFile) -> DeclaredStack:
     """What a stack's file declares."""
-    account = account or Account(partition="aws", id="111122223333", region="eu-west-2")
-    settings = parse(stack.config_in("container-images"), account)
-    return DeclaredStack(
-        name=stack.stack, account=account, settings=settings, default_tags=stack.default_tags
-    )
+    return declared_in(stack, Account(partition="aws", id="111122223333", region="eu-west-2"))
 
 
 @dataclass
@@ -77,7 +73,7 @@ class Up:
 
 
 def brought_up(stack: StackFile, aws: EmbeddedAws) -> Up:
-    return Up(aws, run(stack, aws), declared_by(stack, aws.account))
+    return Up(aws, run(stack, aws), declared_in(stack, aws.account))
 
 
 def with_setting(stack: StackFile, key: str, value: Any) -> StackFile:
