@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from policies import audit_policies
-from policies.document import document_of
+from policies.document import document_of, only_with_tls
 from policies.ecr_actions import Effect, actions
 from policies.event_patterns import IAM_REGIONS
 
@@ -268,22 +268,8 @@ def audit_boundary(place: Place) -> dict[str, Any]:
 
 
 def bucket_policy(bucket_arn: str) -> dict[str, Any]:
-    """Nobody reaches the state but by TLS.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html
-    """
-    return document_of(
-        [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [bucket_arn, f"{bucket_arn}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ]
-    )
+    """Nobody reaches the state but by TLS."""
+    return document_of([only_with_tls("TlsOnly", bucket_arn)])
 
 
 _Scope = tuple[str, frozenset[str], list[str] | str, dict[str, Any] | None]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from policies.document import listed, names_action, statements_in
 from policies.ecr_actions import Effect, actions
 from policies.fault import Fault, InvalidInputError, parse_json
 from policies.tag_mutability import TAG_MUTABILITIES, is_write_once, matches
@@ -176,7 +177,7 @@ def _repository_policy(document: Any) -> Iterator[Finding]:
     spared: dict[str, frozenset[str]] = {}
     reasons = []
     for position, it in enumerate(statements_in(document, "Deny")):
-        denied = {act for act in _PUSHING | _ADMINISTERING if names(it.get("Action"), act)}
+        denied = {act for act in _PUSHING | _ADMINISTERING if names_action(it.get("Action"), act)}
         if not denied:
             continue
         roles = _spared(it)
@@ -204,34 +205,12 @@ def _repository_policy(document: Any) -> Iterator[Finding]:
         )
 
 
-def statements_in(document: Any, effect: str) -> list[Mapping[str, Any]]:
-    """The statements of a policy with this effect. None of what is no policy."""
-    statements = document.get("Statement") if isinstance(document, dict) else None
-    return [it for it in _listed(statements) if isinstance(it, dict) and it.get("Effect") == effect]
-
-
-def names(written: Any, action: str) -> bool:
-    """Whether an Action or a NotAction is about an action: any case, with `*` and `?`.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
-    """
-    patterns = (
-        re.escape(str(it)).replace(r"\*", ".*").replace(r"\?", ".") for it in _listed(written)
-    )
-    return any(re.fullmatch(it, action, re.IGNORECASE) for it in patterns)
-
-
-def _listed(value: Any) -> list[Any]:
-    """What IAM takes as a list or as its one element."""
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
 def _spared(deny: Mapping[str, Any]) -> frozenset[str] | str:
     """The exact roles that a Deny spares, where it holds for everybody else; or why it does not."""
     principal = deny.get("Principal")
     if isinstance(principal, dict) and principal.keys() == {"AWS"}:
         principal = principal["AWS"]
-    if _listed(principal) != ["*"]:
+    if listed(principal) != ["*"]:
         return 'is not about everybody ("Principal": "*")'
     if "Resource" in deny or "NotResource" in deny:
         return "names a Resource, and a repository policy is about its own repository"
@@ -244,7 +223,7 @@ def _spared(deny: Mapping[str, Any]) -> frozenset[str] | str:
     [(key, arns)] = test.items()
     if operator.lower() not in _OPERATORS or key.lower() != "aws:principalarn":
         return f"depends on {operator} {key} instead of ArnNotEquals aws:PrincipalArn"
-    roles = [str(it) for it in _listed(arns)]
+    roles = [str(it) for it in listed(arns)]
     if inexact := [it for it in roles if not _ROLE.fullmatch(it)]:
         return f"spares {', '.join(inexact)}, which is not the ARN of one role"
     return frozenset(roles)

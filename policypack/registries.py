@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from policies.document import names_action, statements_in
 from policies.ecr_actions import Effect, actions
 from policies.fault import Fault
 from policypack.findings import Finding, Resource
-from policypack.guard import in_policy, names, statements_in
+from policypack.guard import in_policy
 
 WAYS_ROUND: Final[Mapping[str, str]] = {
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": (
@@ -57,8 +58,8 @@ def _registry_policy(document: Any, fix: str) -> Iterator[Finding]:
         action
         for it in statements_in(document, "Allow")
         for action in _WRITING
-        if ("NotAction" in it and not names(it["NotAction"], action))
-        or names(it.get("Action"), action)
+        if ("NotAction" in it and not names_action(it["NotAction"], action))
+        or names_action(it.get("Action"), action)
     }
     if granted:
         yield Fault(

@@ -5,11 +5,11 @@ policy names its principal, or everybody, for its action, under the same conditi
 grant that the other policy makes in another way is told as lost, and none that is lost is not told.
 """
 
-import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from policies.document import listed, names_action
 from policies.ecr_actions import ACTIONS, LAMBDA_PULL, Effect
 from registry.stack.state import canonical, principals, spoken_of, statements
 
@@ -90,20 +90,14 @@ _OF_A_REPOSITORY: Final = tuple(
 
 def _expanded(statement: _Statement) -> list[str]:
     """The actions of a repository that a statement is about, and those that are not known here."""
-    known = {
-        action
-        for action in _OF_A_REPOSITORY
-        for it in _written(statement)
-        if fnmatch.fnmatchcase(action.lower(), it.lower())
-    }
+    known = {it for it in _OF_A_REPOSITORY if names_action(_written(statement), it)}
     unknown = {it for it in _written(statement) if not {"*", "?"} & set(it)}
     named = {it.lower() for it in known}
     return sorted(known | {it for it in unknown if it.lower() not in named})
 
 
 def _written(statement: _Statement) -> list[str]:
-    actions = statement.get("Action", statement.get("NotAction", []))
-    return [actions] if isinstance(actions, str) else list(actions)
+    return listed(statement.get("Action", statement.get("NotAction")))
 
 
 def _condition(statement: _Statement) -> str:

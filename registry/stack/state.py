@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from policies import retention
-from policies.document import to_json
+from policies.document import listed, statements_in, to_json
 from policies.fault import InvalidInputError
 from policies.repository_policy import repository_policy
 from policies.tag_mutability import exclusion_filters
@@ -136,7 +136,7 @@ _ROOT: Final = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
 
 def statements(text: str | None) -> list[dict[str, Any]]:
     """The statements of a repository policy; none where there is no policy."""
-    return _listed((_parsed(text) or {}).get("Statement", []))
+    return statements_in(_parsed(text))
 
 
 def spoken_of(statement: Mapping[str, Any], number: int) -> str:
@@ -151,7 +151,7 @@ def principals(written: Any) -> set[tuple[str, str]]:
     """
     by_kind = written if isinstance(written, dict) else {"AWS": written}
     return {
-        (kind, _ROOT.sub(r"\1", name)) for kind, names in by_kind.items() for name in _listed(names)
+        (kind, _ROOT.sub(r"\1", name)) for kind, names in by_kind.items() for name in listed(names)
     }
 
 
@@ -211,7 +211,7 @@ def _apart(
 def _statements_named(policy: Any) -> dict[str, str]:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
     version = f"version {policy.get('Version', '2008-10-17')}"
-    stated = enumerate(_listed(policy.get("Statement", [])), start=1)
+    stated = enumerate(statements_in(policy), start=1)
     return {version: version} | {canonical(it): spoken_of(it, number) for number, it in stated}
 
 
@@ -227,15 +227,11 @@ def _parsed(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _sorted(value: Any) -> Any:
     """Lists as sets, a single value as a list of it."""
     if isinstance(value, dict):
         return {key: _sorted(it) for key, it in value.items()}
-    return sorted({it if isinstance(it, str) else json.dumps(it) for it in _listed(value)})
+    return sorted({it if isinstance(it, str) else json.dumps(it) for it in listed(value)})
 
 
 def _told(value: Any) -> str:
