@@ -18,9 +18,8 @@ from registry.stack.verify import access_of
 from rehearsal import program
 from rehearsal.acts import Act, adopt, perform, verified
 from rehearsal.audit_act import audited
-from rehearsal.comment import comment
 from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
-from rehearsal.report import Report
+from rehearsal.report import Report, comment
 from rehearsal.tags import convention_of
 from rehearsal.year import figures, history, live
 from settings import StackSettings

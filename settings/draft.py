@@ -1,7 +1,7 @@
 """A configuration in which each value has been checked on its own."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
@@ -169,6 +169,11 @@ def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:
         case _:
             model = RetentionRule
     keys = sorted(field.alias or name for name, field in model.model_fields.items())
-    near = difflib.get_close_matches(str(where[-1]), keys, n=1, cutoff=0.5)
-    fix = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"
+    near, fix = suggested(str(where[-1]), keys, cutoff=0.5)
     return near, {"rule": "there is no such key", "fix": fix}
+
+
+def suggested(key: str, keys: Sequence[str], cutoff: float = 0.6) -> tuple[list[str], str]:
+    """The key that one resembles which there is not, if any; and what to write in its place."""
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=cutoff)
+    return near, f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"

@@ -3,7 +3,6 @@
 The rules are the CLI's own: `sdk/go/common/workspace/{project,config}.go` in pulumi/pulumi.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from policies.fault import ABSENT, Fault, InvalidInputError
 from settings import NAMESPACE, Account, explain, misspelt_namespaces, parse
+from settings.draft import suggested
 
 
 class StackFileError(Exception):
@@ -87,8 +87,8 @@ def read(directory: Path, stack: str) -> StackFile:
     if "environment" in contents:
         raise StackFileError(explain(InvalidInputError(faults)))
     # Under a misspelt `config`, the CLI reads nothing; what is there is told of all the same.
-    meant = (it for it in ("config", *contents) if it in contents and _near(it) == ["config"])
-    written = contents.get(next(meant, "config")) or {}
+    meant = next((it for it in contents if suggested(it, _TOP_LEVEL)[0] == ["config"]), "config")
+    written = contents.get("config" if "config" in contents else meant) or {}
     if not isinstance(written, dict):
         faults.append(_misshapen(("config",), written, "a mapping", "{aws:region: eu-west-2}"))
         written = {}
@@ -143,8 +143,7 @@ _TOP_LEVEL: Final = ("config", "secretsprovider", "encryptedkey", "encryptionsal
 def _top_level_faults(contents: Mapping[str, Any]) -> Iterator[Fault]:
     """The CLI passes over a key that it does not know, so that a misspelt `config` is empty."""
     for key in (it for it in contents if it not in _TOP_LEVEL):
-        near = _near(key)
-        fix = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(_TOP_LEVEL)}"
+        _, fix = suggested(key, _TOP_LEVEL)
         yield Fault(where=(key,), rule="a stack file has no such key", fix=fix)
     if "environment" in contents:
         yield Fault(
@@ -152,10 +151,6 @@ def _top_level_faults(contents: Mapping[str, Any]) -> Iterator[Fault]:
             rule="the values of a Pulumi ESC environment are known to the service alone",
             fix="use a stack file that has them itself",
         )
-
-
-def _near(key: str) -> list[str]:
-    return difflib.get_close_matches(key, _TOP_LEVEL, n=1)
 
 
 def _provider_faults(stack: StackFile) -> Iterator[Fault]:
