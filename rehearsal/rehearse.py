@@ -22,7 +22,6 @@ from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from rehearsal.report import Report, comment
 from rehearsal.tags import convention_of
 from rehearsal.year import figures, history, live
-from settings import StackSettings
 from settings.stack_file import StackFile
 
 
@@ -94,7 +93,7 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             rehearsal.warnings = [*filter(None, [configured.overwriting_warning()])]
             report.warned(rehearsal.warnings)
         if act_and_prove:
-            found = _read_back(configured, report, aws)
+            found = list(aws.repositories())
             report.heading("ADR040 acted out")
             _act(rehearsal, perform(aws, rehearsal.update, found, declared), report)
             _act(rehearsal, [verified(declared, aws)], report)
@@ -125,15 +124,6 @@ def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal
             return Rehearsal(stack=stack.stack, update=update, acts=[refused])
     report.registered(stack.stack, update)
     return Rehearsal(stack=stack.stack, update=update)
-
-
-def _read_back(configured: StackSettings, report: Report, aws: EmbeddedAws) -> list[State]:
-    found = []
-    with report.progress("Reading back", len(configured.repositories)) as step:
-        for repository in aws.repositories():
-            found.append(repository)
-            step()
-    return found
 
 
 def _act(rehearsal: Rehearsal, acts: Iterable[Act], report: Report) -> None:

@@ -60,14 +60,14 @@ class Report:
         self._console = console
 
     @contextmanager
-    def progress(self, what: str, steps: int | None = None) -> Iterator[Callable[[], None]]:
+    def progress(self, what: str) -> Iterator[Callable[[], None]]:
         """A progress bar for what may take a while. Each call of what this gives is a step."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         shown = self._console.is_terminal and not self._console.quiet
         with Progress(
             *columns, console=self._console, transient=True, disable=not shown
         ) as progress:
-            task = progress.add_task(what, total=steps)
+            task = progress.add_task(what, total=None)
             yield lambda: progress.advance(task)
 
     def registered(self, stack: str, update: Update) -> None:

@@ -28,7 +28,7 @@ from registry.stack.state import (
     lost_rules,
 )
 from settings.draft import completed
-from settings.model import RepositorySettings, StackSettings
+from settings.model import RepositorySettings
 from settings.values import RepositoryName
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ def adoption(
     warnings = [*_other_owner(found)]
     blocks = [*_not_expressible(found)]
     if entry is not None:
-        written = {} if stack is None else _written(stack.settings)
+        written: dict[str, Any] = {}
+        if stack:
+            written = stack.settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
         entries = completed(written | {"repositories": {found.name: entry}})["repositories"]
         try:
             own = _ENTRIES.validate_python(entries)[found.name]
@@ -120,10 +122,6 @@ def adoption(
 
 
 _ENTRIES: Final = TypeAdapter(dict[RepositoryName, RepositorySettings])
-
-
-def _written(settings: StackSettings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def entry_of(found: State, stack: "DeclaredStack | None") -> dict[str, Any]:

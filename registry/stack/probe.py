@@ -8,11 +8,12 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from pydantic.alias_generators import to_camel
 
 from policies.ecr_actions import ACTIONS, Effect
 from policies.repository_policy import Access
@@ -75,14 +76,13 @@ class Probed:
     ok: bool | None
     """Whether the answer agrees with the guard. None where there is none, or one that tells nothing
     of the guard."""
-    detail: str = ""
     by_guard: bool = False
     """AWS says that it was the repository policy that denied it."""
+    detail: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
-        told = {"action": self.action, "must": self.must, "answer": self.answer}
-        return told | {"ok": self.ok, "byGuard": self.by_guard, "detail": self.detail}
+        return {to_camel(key): it for key, it in asdict(self).items()}
 
 
 def caller_in(access: Access, caller_arn: str) -> Caller:

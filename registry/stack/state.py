@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic.alias_generators import to_camel
+
 from policies import retention
 from policies.document import listed, statements_in, to_json
 from policies.fault import InvalidInputError
@@ -49,7 +51,7 @@ class State:
             "repository_policy": _parsed(self.policy),
         }
         del told["policy"]
-        return {re.sub("_(.)", lambda it: it[1].upper(), key): it for key, it in told.items()}
+        return {to_camel(key): it for key, it in told.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -426,7 +426,7 @@ class TestTheReport:
     def test_a_bar_is_for_terminals(self) -> None:
         for terminal in (True, False):
             report, out = self.report(terminal=terminal)
-            with report.progress("Registering", 2) as step:
+            with report.progress("Registering") as step:
                 step()
             assert ("Registering" in out.getvalue()) is terminal
 
