@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jmespath  # type: ignore[import-untyped]
+
 Path = tuple[str, ...]
 
 
@@ -69,14 +71,10 @@ def _alternatives(pattern: Mapping[str, Any], path: Path) -> Iterator[dict[Path,
             choices = [{(*path, key): value}]
         else:
             raise UnknownPatternError(f"{'.'.join((*path, key))} is {value!r}")
-        ways = [_both(way, choice) for way in ways for choice in choices]
+        if twice := {it for way in ways for one in choices for it in way.keys() & one.keys()}:
+            raise UnknownPatternError(f"{sorted(twice)} is in an $or and beside it")
+        ways = [way | choice for way in ways for choice in choices]
     yield from ways
-
-
-def _both(one: dict[Path, list[Any]], other: dict[Path, list[Any]]) -> dict[Path, list[Any]]:
-    if twice := one.keys() & other.keys():
-        raise UnknownPatternError(f"{sorted(twice)} is in an $or and beside it")
-    return {**one, **other}
 
 
 def _hold(
@@ -170,19 +168,8 @@ def transformed(paths: Mapping[str, str], template: str, event: Mapping[str, Any
 
 def _found(event: Any, path: str) -> Any:
     """What is at a path such as $.detail.resources[0].ARN or $.images[*].tag; None for nothing."""
-    steps = re.findall(r"\.([\w-]+)|\[(\d+|\*)\]", path.removeprefix("$"))
-    if "$" + "".join(f".{key}" if key else f"[{place}]" for key, place in steps) != path:
+    if not re.fullmatch(r"\$(\.[\w-]+|\[(\d+|\*)\])+", path):
         raise UnknownPatternError(f"{path} is no path that is known here")
-    values, many = [event], False
-    for key, place in steps:
-        if key:
-            values = [it[key] for it in values if isinstance(it, Mapping) and key in it]
-        elif place == "*":
-            values, many = [one for it in values if isinstance(it, list) for one in it], True
-        else:
-            index = int(place)
-            values = [it[index] for it in values if isinstance(it, list) and len(it) > index]
-    values = [it for it in values if it is not None]
-    if many:
-        return values or None
-    return values[0] if values else None
+    # JMESPath has the same steps, and takes a key with a hyphen in quotes.
+    found = jmespath.search(re.sub(r"\.([\w-]+)", r'."\1"', path[1:]).removeprefix("."), event)
+    return None if found == [] else found

@@ -95,7 +95,14 @@ def history(
     requests for review apps, and of developers. Two releases were bad, one amid the year and the
     last one: the movable tags went back to the one before.
     """
-    events = [event for day in range(DAYS) for event in _day(day, convention, movable)]
+    events: list[Event] = []
+    way = way_of(convention)
+    others = list(convention.stages.values())[: -len(way)]
+    for day in range(DAYS):
+        morning = _START + timedelta(days=day, hours=9)
+        if morning.weekday() < _WEEKEND:
+            events += _merges(day, morning, way, movable)
+            events += _others(day, morning, others)
     releases = [event for event in events if event.tag == movable[0]]
     for bad in (len(releases) // 2, len(releases) - 1):
         at = releases[bad].at + timedelta(minutes=50)
@@ -106,14 +113,6 @@ def history(
 _STAGING_ACCEPTS: Final = 80
 _PRODUCTION_ACCEPTS: Final = 65
 """In percent: of the merges, and of each morning's first that staging has accepted."""
-
-
-def _day(day: int, convention: TagConvention, movable: Sequence[str]) -> Iterator[Event]:
-    morning = _START + timedelta(days=day, hours=9)
-    if morning.weekday() < _WEEKEND:
-        way = way_of(convention)
-        yield from _merges(day, morning, way, movable)
-        yield from _others(day, morning, list(convention.stages.values())[: -len(way)])
 
 
 def _merges(
@@ -224,7 +223,7 @@ def figures(year: Year) -> dict[str, Any]:
             stage: {
                 "pushed": len(images),
                 "kept": sum(image.digest in year.kept for image in images),
-                "newestKept": _newest_kept(images, year),
+                "newestKept": len([*takewhile(lambda it: it.digest in year.kept, images)]),
             }
             for stage, images in by_stage.items()
         },
@@ -275,7 +274,9 @@ def picture(year: Year) -> list[str]:
         columns: list[list[bool]] = [[] for _ in range(weeks)]
         for image in images:
             columns[_week(image, year)].append(image.digest in year.kept)
-        drawn = "".join(map(_mark, columns))
+        drawn = "".join(
+            "#" if it and all(it) else "+" if any(it) else "." if it else " " for it in columns
+        )
         numbers = told["stages"][stage]
         lines.append(f"{stage[:8]:9}{drawn}{numbers['pushed']:>8,}{numbers['kept']:>6,}")
     for name, digests in ((year.movable[:8], year.latest[-1:]), ("before it", _predecessor(year))):
@@ -307,11 +308,6 @@ def _last_stage(year: Year) -> Stage:
     return list(year.convention.stages.values())[-1]
 
 
-def _newest_kept(images: Sequence[Image], year: Year) -> int:
-    """How many are kept, from the newest on, before the first that is not."""
-    return len([*takewhile(lambda image: image.digest in year.kept, images)])
-
-
 def _predecessor(year: Year) -> list[str]:
     """The digest that `latest` was on before its last move; nothing if it never moved."""
     return [it for it in year.latest if it != year.latest[-1]][-1:]
@@ -340,9 +336,3 @@ def _size(image: Image) -> int:
 def _week(image: Image, year: Year) -> int:
     """The column of the picture; the last is the week that ends with the year."""
     return DAYS // 7 - (year.end - image.pushed_at).days // 7
-
-
-def _mark(kept: Sequence[bool]) -> str:
-    if not kept:
-        return " "
-    return "#" if all(kept) else "+" if any(kept) else "."

@@ -77,7 +77,12 @@ def adoption(
     """
     own = stack.settings.repositories.get(found.name) if stack else None
     entry = entry_of(found, stack) if own is None else None
-    warnings = [*_other_owner(found)]
+    warnings = []
+    if owner := found.tags.get("aws:cloudformation:stack-name"):
+        warnings.append(
+            f"the CloudFormation stack {owner} manages it too, and may set it back; take it out "
+            "there first, with DeletionPolicy: Retain"
+        )
     blocks = [*_not_expressible(found)]
     if entry is not None:
         written: dict[str, Any] = {}
@@ -201,14 +206,6 @@ def _refused(invalid: ValidationError) -> Iterable[str]:
 
 
 # --- What else there is to know -------------------------------------------------------------------
-
-
-def _other_owner(found: State) -> Iterable[str]:
-    if owner := found.tags.get("aws:cloudformation:stack-name"):
-        yield (
-            f"the CloudFormation stack {owner} manages it too, and may set it back; take it out "
-            "there first, with DeletionPolicy: Retain"
-        )
 
 
 def _expiring(declared: State, images: Listing | str, now: datetime) -> Iterable[str]:
