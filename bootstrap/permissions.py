@@ -6,6 +6,7 @@ these lists against the calls of a rehearsal, and fails for a type that is not h
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, TypedDict
 
 from policies import audit_policies
@@ -209,13 +210,11 @@ def preview_policy(place: Place, state_key: str) -> dict[str, Any]:
 
     A preview takes no lock and writes no state, so nothing here writes.
     """
-    return document_of(
-        [
-            *_of_the_resources(place, "read"),
-            _allow("Checks", CHECKS, "*"),
-            *_state(place, state_key, objects=["s3:GetObject"], key=["kms:Decrypt"]),
-            *_build(place, place["preview_projects"]),
-        ]
+    return _document(
+        *_of_the_resources(place, "read"),
+        _allow("Checks", CHECKS, "*"),
+        *_state(place, state_key, objects=["s3:GetObject"], key=["kms:Decrypt"]),
+        *_build(place, place["preview_projects"]),
     )
 
 
@@ -227,32 +226,25 @@ def deploy_policy(place: Place, state_key: str) -> dict[str, Any]:
     boundary alone does not: a trust policy, a repository policy.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
     """
-    own = [place["deploy_role"], place["preview_role"]]
-    return document_of(
-        [
-            *_of_the_resources(place, "read", "write"),
-            *_repository_keys(place),
-            *_state(
-                place,
-                state_key,
-                objects=["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-                key=["kms:Decrypt", "kms:GenerateDataKey"],
-            ),
-            *_build(place, place["deploy_projects"]),
-            *_other_roles(place),
-            _on(
-                "Deny",
-                "MovesNoTagsAndDeletesNoImages",
-                actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE),
-                "*",
-            ),
-            {
-                "Sid": "OnlyReadsItselfAndItsBounds",
-                "Effect": "Deny",
-                "NotAction": ["iam:Get*", "iam:List*"],
-                "Resource": [*own, f"{place['deploy_boundary']}*"],
-            },
-        ]
+    # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
+    by_ecr = {"StringEquals": {"kms:ViaService": f"ecr.{place['region']}.amazonaws.com"}}
+    keys = ["kms:CreateGrant", "kms:DescribeKey", "kms:RetireGrant"]
+    objects = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    moving = actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE)
+    own = [place["deploy_role"], place["preview_role"], f"{place['deploy_boundary']}*"]
+    return _document(
+        *_of_the_resources(place, "read", "write"),
+        _allow("RepositoryKeys", keys, place["repository_keys"], by_ecr),
+        *_state(place, state_key, objects=objects, key=["kms:Decrypt", "kms:GenerateDataKey"]),
+        *_build(place, place["deploy_projects"]),
+        *_other_roles(place),
+        _on("Deny", "MovesNoTagsAndDeletesNoImages", moving, "*"),
+        {
+            "Sid": "OnlyReadsItselfAndItsBounds",
+            "Effect": "Deny",
+            "NotAction": ["iam:Get*", "iam:List*"],
+            "Resource": own,
+        },
     )
 
 
@@ -283,12 +275,11 @@ def _scopes(place: Place) -> Iterable[_Scope]:
         "PipelineRole": (place["pipeline_role"], place["pipeline_boundary"]),
         "ForwardingRole": (_forwarding_role(place), place["audit_boundary"]),
     }
-    if roles := [role for role, _ in bounded.values() if role]:
-        yield "Roles", _of("iam") - BOUNDED, roles, None
-    for name, (role, boundary) in bounded.items():
-        if role:
-            condition = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
-            yield name, BOUNDED, [role], condition
+    roles = {name: [role] if role else [] for name, (role, _) in bounded.items()}
+    yield "Roles", _of("iam") - BOUNDED, [*chain(*roles.values())], None
+    for name, (_, boundary) in bounded.items():
+        condition = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+        yield name, BOUNDED, roles[name], condition
     if place["audit_boundary"]:
         yield from _audit_scopes(place)
 
@@ -354,19 +345,13 @@ def _other_roles(place: Place) -> Iterable[dict[str, Any]]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
-    passing, becoming = "iam:PassRole", "sts:AssumeRole"
-    if role := _forwarding_role(place):
-        service = {"StringEquals": {"iam:PassedToService": audit_policies.EVENTBRIDGE}}
-        yield _allow("PassForwardingRole", [passing], role, service)
-        yield _on("Deny", "BecomesNobodyElse", [becoming], "*")
-        yield {
-            "Sid": "PassesNoOtherRole",
-            "Effect": "Deny",
-            "Action": [passing],
-            "NotResource": role,
-        }
-    else:
-        yield _on("Deny", "BecomesNobodyElse", [passing, becoming], "*")
+    passing, becoming, role = "iam:PassRole", "sts:AssumeRole", _forwarding_role(place)
+    service = {"StringEquals": {"iam:PassedToService": audit_policies.EVENTBRIDGE}}
+    yield _allow("PassForwardingRole", [passing], role, service)
+    yield _on("Deny", "BecomesNobodyElse", [becoming] if role else [passing, becoming], "*")
+    if role:
+        deny = {"Sid": "PassesNoOtherRole", "Effect": "Deny", "Action": [passing]}
+        yield deny | {"NotResource": role}
 
 
 def _of_the_resources(place: Place, *kinds: str) -> Iterable[dict[str, Any]]:
@@ -377,27 +362,10 @@ def _of_the_resources(place: Place, *kinds: str) -> Iterable[dict[str, Any]]:
     for sid, scope, arns, condition in _scopes(place):
         called = scope & asked
         everywhere |= called & WITHOUT_RESOURCE
-        if called - WITHOUT_RESOURCE:
-            yield _allow(sid, called - WITHOUT_RESOURCE, arns, condition)
-    if everywhere:
-        yield _allow("NoOneResource", everywhere, "*")
+        yield _allow(sid, called - WITHOUT_RESOURCE, arns, condition)
+    yield _allow("NoOneResource", everywhere, "*")
     # The program looks up the path of the role that runs it.
     yield _allow("OwnRole", ["iam:GetRole"], [place["deploy_role"], place["preview_role"]])
-
-
-def _repository_keys(place: Place) -> Iterable[dict[str, Any]]:
-    """What ECR asks of whoever creates a repository with a key of their own.
-
-    https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
-    """
-    if keys := place["repository_keys"]:
-        service = f"ecr.{place['region']}.amazonaws.com"
-        yield _allow(
-            "RepositoryKeys",
-            ["kms:CreateGrant", "kms:DescribeKey", "kms:RetireGrant"],
-            keys,
-            {"StringEquals": {"kms:ViaService": service}},
-        )
 
 
 def _state(
@@ -415,22 +383,23 @@ def _build(place: Place, projects: list[str]) -> Iterable[dict[str, Any]]:
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
     """
-    if projects:
-        groups = [
-            arn.replace(":codebuild:", ":logs:").replace(":project/", ":log-group:/aws/codebuild/")
-            for arn in projects
-        ]
-        yield _allow(
-            "BuildLogs",
-            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            [*groups, *(f"{it}:*" for it in groups)],
-        )
-    if bucket := place["artifact_bucket"]:
-        yield _allow(
-            "BuildSource", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], f"{bucket}/*"
-        )
-    if key := place["artifact_key"]:
-        yield _allow("BuildSourceKey", ["kms:Decrypt", "kms:GenerateDataKey"], key)
+    groups = [
+        arn.replace(":codebuild:", ":logs:").replace(":project/", ":log-group:/aws/codebuild/")
+        for arn in projects
+    ]
+    logging = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+    yield _allow("BuildLogs", logging, [*groups, *(f"{it}:*" for it in groups)])
+    objects = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
+    bucket = place["artifact_bucket"]
+    yield _allow("BuildSource", objects, bucket and f"{bucket}/*")
+    yield _allow("BuildSourceKey", ["kms:Decrypt", "kms:GenerateDataKey"], place["artifact_key"])
+
+
+def _document(*statements: dict[str, Any]) -> dict[str, Any]:
+    """A policy. An Allow of nothing or on nothing, such as a bucket not there, is left out."""
+    return document_of(
+        it for it in statements if it["Effect"] == "Deny" or (it["Action"] and it["Resource"])
+    )
 
 
 def _allow(

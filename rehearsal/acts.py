@@ -260,20 +260,20 @@ class _Scene:
             self._put(build, build.tag)
         for tag in self.movable_tags:
             self._put(self.first, tag)
-            self._expect(tag, self.first)
+            self._expect(self.first, tag)
         return f"two builds of {self.repository.name}; {self.movable} {self._is} on the first"
 
     def move(self, source: _Build, target: _Build) -> str:
         """The movable tags go on, or return, without a layer being pulled or pushed."""
         for tag in self.movable_tags:
-            self._expect(tag, source)
+            self._expect(source, tag)
             self.operated.put(self.operated.manifest(target.digest), tag)
-            self._expect(tag, target)
+            self._expect(target, tag)
         return f"{self.movable} went from {_short(source.digest)} to {_short(target.digest)}"
 
     def keep_unique_tag(self) -> str:
         """The first build is there, under the tag that it was built with."""
-        self._expect(self.first.tag, self.first)
+        self._expect(self.first, self.first.tag)
         return f"the first build can still be pulled, as {_short(self.first.tag)}"
 
     def refuse_overwriting(self) -> str:
@@ -285,7 +285,7 @@ class _Scene:
             self._put(self.first, tag)
             if self._put(self.second, tag) is Put.DONE:
                 raise _FailedError(f"{self.repository.name}: {tag} was overwritten")
-            self._expect(tag, self.first)
+            self._expect(self.first, tag)
         return f"refused for {', '.join(map(_short, tags))}"
 
     def overwrite(self) -> str:
@@ -297,7 +297,7 @@ class _Scene:
         tag = open_[0]
         for build in (self.first, self.second):
             self._put(build, tag)
-            self._expect(tag, build)
+            self._expect(build, tag)
         return f"{tag}, which no pattern names, went from one build to the other"
 
     def promote(self) -> str:
@@ -306,9 +306,8 @@ class _Scene:
         self._put(self.first, self.first.tag_of(last))
         for stage in (*self.way[1:], last):
             promotion = self._promote(stage, self.movable_tags if stage == last else ())
-            self._expect(promotion.tag, self.second)
-        for tag in self.movable_tags:
-            self._expect(tag, self.second)
+            self._expect(self.second, promotion.tag)
+        self._expect(self.second, *self.movable_tags)
         image, _ = self.operated.image_and_place(self.second.tag, self.second.tag)
         stages = [tag.stage for tag in self.convention.unique_tags(image.tags)]
         if stages != [it.name for it in reversed(self.way)]:
@@ -331,7 +330,7 @@ class _Scene:
             try:
                 move(self.operated, self.first.digest, tag)
             except RefusedError:
-                self._expect(tag, self.second)
+                self._expect(self.second, tag)
             else:
                 raise _FailedError(f"{self.repository.name}: {tag} went to an older build")
         return f"{self.movable} would not go to the older build"
@@ -340,7 +339,7 @@ class _Scene:
         """Moto has no CloudTrail to tell where the tag was, so the unique tags do."""
         for tag in self.movable_tags:
             done = rollback(self.operated, tag, _no_trail)
-            self._expect(tag, self.first)
+            self._expect(self.first, tag)
         return f"{self.movable} {self._is} on the first build again, by the {done.basis}"
 
     def resolve(self) -> str:
@@ -365,11 +364,12 @@ class _Scene:
     def _put(self, build: _Build, tag: str) -> Put:
         return self.operated.put(build.manifest, tag)
 
-    def _expect(self, tag: str, build: _Build) -> None:
-        """The tag names the build, to the byte."""
-        found = self.operated.image(tag)
-        if found is None or self.operated.manifest(found.digest) != build.manifest:
-            raise _FailedError(f"{self.repository.name}: {tag} is not on {build.tag}")
+    def _expect(self, build: _Build, *tags: str) -> None:
+        """The tags name the build, to the byte."""
+        for tag in tags:
+            found = self.operated.image(tag)
+            if found is None or self.operated.manifest(found.digest) != build.manifest:
+                raise _FailedError(f"{self.repository.name}: {tag} is not on {build.tag}")
 
     def _write_once_tags(self) -> list[str]:
         match self.repository.tag_mutability:
