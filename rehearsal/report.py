@@ -73,22 +73,20 @@ class Report:
     def registered(self, stack: str, update: Update) -> None:
         """Everything that the program has declared."""
         tree = Tree(Text(f"Stack {stack}", style="bold"))
-        components: list[tuple[Resource, list[Resource]]] = []
+        components: list[list[Resource]] = []
         for it in update.resources:
-            # A component comes before its children.
-            if it.parent is None:
-                components.append((it, []))
-            else:
-                components[-1][1].append(it)
-        for component, children in components[:_MOST_COMPONENTS]:
+            if it.parent is None:  # a component, behind which come its children
+                components.append([])
+            components[-1].append(it)
+        for component, *children in components[:_MOST_COMPONENTS]:
             branch = tree.add(_line(component))
-            if len(children) <= _MOST_CHILDREN:
-                for it in children:
-                    branch.add(_line(it))
-            else:
+            shown = [_line(it) for it in children]
+            if len(children) > _MOST_CHILDREN:
                 kinds = Counter(" ".join(_marks(it)) for it in children)
                 counted = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-                branch.add(Text(counted, style="dim"))
+                shown = [Text(counted, style="dim")]
+            for line in shown:
+                branch.add(line)
         if len(components) > _MOST_COMPONENTS:
             tree.add(f"… and {len(components) - _MOST_COMPONENTS} more")
         self._console.print(tree)

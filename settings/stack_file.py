@@ -92,20 +92,23 @@ def read(directory: Path, stack: str) -> StackFile:
     if not isinstance(written, dict):
         faults.append(_misshapen(("config",), written, "a mapping", "{aws:region: eu-west-2}"))
         written = {}
-    config: dict[str, str] = {}
-    for key, declared in (project.get("config") or {}).items():
-        if isinstance(declared, dict) and "default" in declared:
-            config[_namespaced(key, project["name"])] = _text(declared["default"])
-    for key, value in written.items():
-        if isinstance(value, dict) and value.keys() == {"secure"}:
-            faults.append(
-                Fault(
-                    where=(key,),
-                    rule="it is encrypted, and only the Pulumi CLI can decrypt it",
-                    fix="use a stack file that has a stand-in in plain text",
-                )
-            )
-        config[_namespaced(key, project["name"])] = _text(value)
+    declared = (project.get("config") or {}).items()
+    defaults = {
+        key: it["default"] for key, it in declared if isinstance(it, dict) and "default" in it
+    }
+    faults += (
+        Fault(
+            where=(key,),
+            rule="it is encrypted, and only the Pulumi CLI can decrypt it",
+            fix="use a stack file that has a stand-in in plain text",
+        )
+        for key, value in written.items()
+        if isinstance(value, dict) and value.keys() == {"secure"}
+    )
+    config = {
+        key if ":" in key else f"{project['name']}:{key}": _text(value)
+        for key, value in [*defaults.items(), *written.items()]
+    }
     read_stack = StackFile(directory=directory, project=project["name"], stack=stack, config=config)
     faults += [*_provider_faults(read_stack), *misspelt_namespaces(config)]
     if faults:
@@ -171,10 +174,6 @@ def _provider_faults(stack: StackFile) -> Iterator[Fault]:
 def _misshapen(where: tuple[str], value: Any, kind: str, example: str) -> Fault:
     value = ABSENT if value is None else value
     return Fault(where=where, value=value, rule=f"must be {kind}", fix=f"write it as {example}")
-
-
-def _namespaced(key: str, project: str) -> str:
-    return key if ":" in key else f"{project}:{key}"
 
 
 def _text(value: Any) -> str:

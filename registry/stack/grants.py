@@ -37,13 +37,12 @@ def lost_statements(found: str | None, declared: str | None, account_id: str) ->
 def lets_lambda_pull(policy: str | None) -> bool:
     """Whether a statement is there with which Lambda makes functions from the images."""
     lambda_service = ("Service", "lambda.amazonaws.com")
-    granted = {
-        action
+    granting = [
+        it
         for it in statements(policy)
         if it.get("Effect") == "Allow" and lambda_service in principals(it.get("Principal", {}))
-        for action in _expanded(it)
-    }
-    return granted >= set(LAMBDA_PULL)
+    ]
+    return all(any(names_action(_written(it), one) for it in granting) for one in LAMBDA_PULL)
 
 
 def _losses(it: _Statement, kept: Sequence[_Statement], account_id: str) -> Iterator[str]:
