@@ -29,13 +29,8 @@ WAYS_ROUND: Final[Mapping[str, str]] = {
 
 REGISTRY_POLICY: Final = "aws:ecr/registryPolicy:RegistryPolicy"
 
-_WRITING: Final = actions(
-    *(
-        it
-        for it in Effect
-        if it not in {Effect.PULL, Effect.READ, Effect.READ_REGISTRY, Effect.HARMLESS}
-    )
-)
+_READING: Final = {Effect.PULL, Effect.READ, Effect.READ_REGISTRY, Effect.HARMLESS}
+_WRITING: Final = actions(*{*Effect} - _READING)
 
 
 def findings_in(resource: Resource, allowed: Sequence[str]) -> Iterator[Finding]:

@@ -61,8 +61,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     def __init__(self, stack: StackFile, session: boto3.Session, tag_rule: TagRule) -> None:
         self._session = session
         self.tag_rule = tag_rule
-        self.on_created: Callable[[], None] = lambda: None
-        """Called after each resource."""
         self.region = str(stack.of_provider("region"))
         self.default_tags = stack.default_tags
         administrator = _administrator(stack, session)
@@ -119,7 +117,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
                 f"{args.name}: {', '.join(sorted(unread))} of {args.typ} would have no effect in "
                 "the embedded AWS"
             )
-        self.on_created()
         return resource_id, {**args.inputs, **computed}
 
     def call(self, args: MockCallArgs) -> _Answer:

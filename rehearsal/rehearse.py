@@ -110,8 +110,7 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
 
 def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal:
     """The program has run. Where the embedded AWS refuses something, that is a failed act."""
-    with report.progress("Registering") as step:
-        aws.on_created = step
+    with report.working("Registering"):
         try:
             update = program.run(stack, aws)
         except REFUSALS as error:

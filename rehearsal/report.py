@@ -7,11 +7,10 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Final
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -59,16 +58,9 @@ class Report:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    @contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[], None]]:
-        """A progress bar for what may take a while. Each call of what this gives is a step."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        shown = self._console.is_terminal and not self._console.quiet
-        with Progress(
-            *columns, console=self._console, transient=True, disable=not shown
-        ) as progress:
-            task = progress.add_task(what, total=None)
-            yield lambda: progress.advance(task)
+    def working(self, what: str) -> AbstractContextManager[object]:
+        """A sign, on a terminal, that something takes its time."""
+        return self._console.status(what)
 
     def registered(self, stack: str, update: Update) -> None:
         """Everything that the program has declared."""

@@ -46,12 +46,10 @@ class Draft:
             self.values = deepcopy(self.values)
             renamed: list[str] = []
             for error in refused.errors(include_url=False):
-                where, unknown = error["loc"], error["type"] == "extra_forbidden"
-                if unknown:
+                where, context = error["loc"], error.get("ctx", {})
+                if unknown := error["type"] == "extra_forbidden":
                     near, context = _unknown(where)
                     renamed += near if len(where) == 1 else []
-                else:
-                    context = error["ctx"]
                 if where[-1] == "[key]":  # of a mapping: what is under it may be valid
                     where = where[:-1]
                 else:

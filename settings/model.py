@@ -67,12 +67,8 @@ class PipelineRoleSettings(Settings):
     name: values.RoleName = ""
     path: values.RolePath = "/"
     permissions_boundary: values.PolicyArn = ""
-    trusted_codebuild_projects: values.CodeBuildProjectArns = Field(
-        default=(), alias="trustedCodeBuildProjects"
-    )
-    trusted_github_subjects: values.GitHubSubjects = Field(
-        default=(), alias="trustedGitHubSubjects"
-    )
+    trusted_code_build_projects: values.CodeBuildProjectArns = ()
+    trusted_git_hub_subjects: values.GitHubSubjects = ()
     trusted_roles: values.RoleArns = ()
 
     def arn_in(self, account: Account) -> str:
@@ -86,8 +82,8 @@ class PipelineRoleSettings(Settings):
             "trust": {
                 "partition": account.partition,
                 "account_id": account.id,
-                "codebuild_projects": list(self.trusted_codebuild_projects),
-                "github_subjects": list(self.trusted_github_subjects),
+                "codebuild_projects": list(self.trusted_code_build_projects),
+                "github_subjects": list(self.trusted_git_hub_subjects),
                 "roles": list(self.trusted_roles),
             },
         }

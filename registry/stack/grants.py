@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from policies.document import listed, names_action
-from policies.ecr_actions import ACTIONS, LAMBDA_PULL, Effect
+from policies.ecr_actions import LAMBDA_PULL, Effect, actions
 from registry.stack.state import canonical, principals, spoken_of, statements
 
 _Statement = Mapping[str, Any]
@@ -47,7 +47,7 @@ def lets_lambda_pull(policy: str | None) -> bool:
 
 def _losses(it: _Statement, kept: Sequence[_Statement], account_id: str) -> Iterator[str]:
     """For principals that lose the same: who they are, and the actions."""
-    actions, losers = _expanded(it), defaultdict[tuple[str, ...], list[str]](list)
+    acting, losers = _expanded(it), defaultdict[tuple[str, ...], list[str]](list)
     for kind, name in sorted(principals(it["Principal"])):
         able = [
             one
@@ -57,8 +57,8 @@ def _losses(it: _Statement, kept: Sequence[_Statement], account_id: str) -> Iter
         ]
         alike = [one for one in able if _condition(one) in (_condition({}), _condition(it))]
         granted, still = ({it for one in them for it in _expanded(one)} for them in (able, alike))
-        if lost := [action for action in actions if action not in still]:
-            written = _written(it) if lost == actions else lost
+        if lost := [action for action in acting if action not in still]:
+            written = _written(it) if lost == acting else lost
             other = ["which the stack grants under another condition"] * (granted >= {*lost})
             losers[*written, *other].append(name)
     for those, names in losers.items():
@@ -80,10 +80,8 @@ def _covers(named: Iterable[tuple[str, str]], principal: tuple[str, str], accoun
     return everybody or principal in named or (account != account_id and ("AWS", account) in named)
 
 
-_OF_A_REPOSITORY: Final = tuple(
-    f"ecr:{action}"
-    for action, effect in sorted(ACTIONS.items())
-    if effect not in {Effect.CREATE_REPOSITORY, Effect.CHANGE_REGISTRY, Effect.READ_REGISTRY}
+_OF_A_REPOSITORY: Final = actions(
+    *{*Effect} - {Effect.CREATE_REPOSITORY, Effect.CHANGE_REGISTRY, Effect.READ_REGISTRY}
 )
 
 

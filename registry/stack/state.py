@@ -237,12 +237,8 @@ def _sorted(value: Any) -> Any:
 
 
 def _told(value: Any) -> str:
-    match value:
-        case None | []:
-            return "none"
-        case list():
-            return ", ".join(value)
-        case bool():
-            return json.dumps(value)
-        case _:
-            return str(value)
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return json.dumps(value) if isinstance(value, bool) else str(value)
