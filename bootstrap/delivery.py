@@ -37,8 +37,8 @@ def main() -> None:
     pipeline = config.get("pipelineRole")
     audited = config.get_bool("audit") is not False
     bucket_name, artifacts = config.require("stateBucket"), config.get("artifactBucket")
-    previewers, deployers = (
-        Trust(
+    trusts = {
+        kind: Trust(
             partition=partition,
             account_id=account,
             codebuild_projects=config.get_object(f"codeBuild{kind}Projects") or [],
@@ -46,7 +46,7 @@ def main() -> None:
             roles=[],
         )
         for kind in ("Preview", "Deploy")
-    )
+    }
     place = Place(
         partition=partition,
         account_id=account,
@@ -60,13 +60,14 @@ def main() -> None:
         deploy_boundary=f"{iam}:policy{deploy}",
         repository_keys=config.get_object("repositoryKeys") or [],
         state_bucket=f"arn:{partition}:s3:::{bucket_name}",
-        preview_projects=previewers["codebuild_projects"],
-        deploy_projects=deployers["codebuild_projects"],
+        preview_projects=trusts["Preview"]["codebuild_projects"],
+        deploy_projects=trusts["Deploy"]["codebuild_projects"],
         artifact_bucket=f"arn:{partition}:s3:::{artifacts}" if artifacts else "",
         artifact_key=config.get("artifactKey") or "",
     )
     roles = {"previewRole": preview, "deployRole": deploy, "pipelineRole": pipeline}
-    _refuse_bad(place, roles, previewers, deployers)
+    if faults := [*_faults(place, roles, trusts)]:
+        raise pulumi.RunError("\n".join(faults))
 
     provider = None
     if config.get_bool("githubProvider") is not False:
@@ -97,12 +98,12 @@ def main() -> None:
 
     deploying = role(
         deploy,
-        deployers,
+        trusts["Deploy"],
         description="Updates the container-images stack",
         permissions_boundary=bound.arn,
     )
     aws.iam.RolePolicyAttachment("deploy", role=deploying.name, policy_arn=bound.arn)
-    previewing = role(preview, previewers, description="Previews the container-images stack")
+    previewing = role(preview, trusts["Preview"], description="Previews the container-images stack")
     aws.iam.RolePolicy(
         "preview",
         role=previewing.name,
@@ -116,47 +117,32 @@ def main() -> None:
     pulumi.export("secretsProvider", f"awskms://{ALIAS}?region={place['region']}")
 
 
-def _refuse_bad(
-    place: Place,
-    roles: Mapping[str, str | None],
-    previewers: Trust,
-    deployers: Trust,
-) -> None:
-    """Raise RunError with all that is wrong, before anything is declared."""
-    faults = [
-        f"{name} is {value!r}; write its path and name, such as /platform/{name.lower()}"
-        for name, value in roles.items()
-        if value and not (value.startswith("/") and not value.endswith("/"))
-    ]
+def _faults(
+    place: Place, roles: Mapping[str, str | None], trusts: Mapping[str, Trust]
+) -> Iterator[str]:
+    """All that is wrong, before anything is declared."""
+    for name, value in roles.items():
+        if value and not (value.startswith("/") and not value.endswith("/")):
+            yield f"{name} is {value!r}; write its path and name, such as /platform/{name.lower()}"
     names = [it.rpartition("/")[2] for it in roles.values() if it]
     if len(set(names)) < len(names):
-        faults.append("previewRole, deployRole and pipelineRole need names that differ")
-    for what, allowed in (("Preview", previewers), ("Deploy", deployers)):
-        if not (allowed["github_subjects"] or allowed["codebuild_projects"]):
-            faults.append(
+        yield "previewRole, deployRole and pipelineRole need names that differ"
+    for what, trust in trusts.items():
+        if not (trust["github_subjects"] or trust["codebuild_projects"]):
+            yield (
                 f"nobody may assume the {what.lower()} role: "
                 f"give github{what}Subjects or codeBuild{what}Projects"
             )
-        faults += [
+        yield from (
             f"{subject!r} has a wildcard; a sub claim is compared as it is, so write it whole"
-            for subject in allowed["github_subjects"]
+            for subject in trust["github_subjects"]
             if "*" in subject or "?" in subject
-        ]
-    both = [
-        *(set(previewers["github_subjects"]) & set(deployers["github_subjects"])),
-        *(set(previewers["codebuild_projects"]) & set(deployers["codebuild_projects"])),
-    ]
-    faults += [
+        )
+    trusted = ({*it["github_subjects"], *it["codebuild_projects"]} for it in trusts.values())
+    yield from (
         f"{it} may assume both roles; a job that previews a pull request must not deploy"
-        for it in sorted(both)
-    ]
-    faults += _audit_faults(place)
-    if faults:
-        raise pulumi.RunError("\n".join(faults))
-
-
-def _audit_faults(place: Place) -> Iterator[str]:
-    """What is in the way of an audit: its Regions, or the length of the deploy role's policy."""
+        for it in sorted(set.intersection(*trusted))
+    )
     if place["audit_boundary"] and place["partition"] not in IAM_REGIONS:
         yield (
             f"in the partition {place['partition']} it is not known where IAM's events arrive, so "
@@ -208,20 +194,20 @@ def _state_bucket(name: str, arn: str, key: aws.kms.Key) -> None:
     """A bucket for Pulumi's state: versioned, encrypted, private, by TLS alone."""
     bucket = aws.s3.Bucket("state", bucket=name, opts=KEPT)
     aws.s3.BucketVersioning(
-        "state",
-        bucket=bucket.bucket,
-        versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(
-            status="Enabled"
-        ),
-    )
-    encryption = aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
-        apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-            sse_algorithm="aws:kms", kms_master_key_id=key.arn
-        ),
-        bucket_key_enabled=True,
+        "state", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}
     )
     aws.s3.BucketServerSideEncryptionConfiguration(
-        "state", bucket=bucket.bucket, rules=[encryption]
+        "state",
+        bucket=bucket.bucket,
+        rules=[
+            {
+                "apply_server_side_encryption_by_default": {
+                    "sse_algorithm": "aws:kms",
+                    "kms_master_key_id": key.arn,
+                },
+                "bucket_key_enabled": True,
+            }
+        ],
     )
     private = aws.s3.BucketPublicAccessBlock(
         "state",

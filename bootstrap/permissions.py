@@ -5,11 +5,12 @@ these lists against the calls of a rehearsal, and fails for a type that is not h
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, TypedDict
 
 from policies import audit_policies
-from policies.document import document_of
+from policies.document import document_of, only_with_tls
 from policies.ecr_actions import Effect, actions
 from policies.event_patterns import IAM_REGIONS
 
@@ -17,209 +18,126 @@ AUDIT: Final = "tag-audit"
 """What the names of the audit's resources begin with."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Calls:
-    """What the AWS provider calls for a type of resource."""
+    """What the AWS provider calls for a type of resource, as IAM names it."""
 
-    scope: str
-    """Which resources the calls are about, as `_scopes` names them."""
     read: tuple[str, ...]
     """To preview and refresh."""
     write: tuple[str, ...]
     """To create and update; to delete as well, unless the stack retains the resource."""
 
 
+def _calls(service: str, read: str, write: str) -> Calls:
+    """Actions of one service, each list a text."""
+    return Calls(*(tuple(f"{service}:{it}" for it in them.split()) for them in (read, write)))
+
+
 RESOURCES: Final[Mapping[str, Calls]] = {
-    "aws:ecr/repository:Repository": Calls(
-        scope="Repositories",
+    "aws:ecr/repository:Repository": _calls(
+        "ecr",
         # The provider reads the resource tags by themselves.
-        read=("ecr:DescribeRepositories", "ecr:ListTagsForResource"),
+        read="DescribeRepositories ListTagsForResource",
         # Protected and retained: no DeleteRepository. Tags at creation need TagResource too.
-        write=(
-            "ecr:CreateRepository",
-            "ecr:PutImageScanningConfiguration",
-            "ecr:PutImageTagMutability",
-            "ecr:TagResource",
-            "ecr:UntagResource",
-        ),
+        write="CreateRepository PutImageScanningConfiguration PutImageTagMutability"
+        " TagResource UntagResource",
     ),
-    "aws:ecr/lifecyclePolicy:LifecyclePolicy": Calls(
-        scope="Repositories",
-        read=("ecr:GetLifecyclePolicy",),
-        write=("ecr:PutLifecyclePolicy",),  # retained
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": _calls(
+        "ecr",
+        read="GetLifecyclePolicy",
+        write="PutLifecyclePolicy",  # retained
     ),
-    "aws:ecr/repositoryPolicy:RepositoryPolicy": Calls(
-        scope="Repositories",
-        read=("ecr:GetRepositoryPolicy",),
-        write=("ecr:SetRepositoryPolicy",),  # retained
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": _calls(
+        "ecr",
+        read="GetRepositoryPolicy",
+        write="SetRepositoryPolicy",  # retained
     ),
-    "aws:iam/role:Role": Calls(
-        scope="Roles",
+    "aws:iam/role:Role": _calls(
+        "iam",
         # Inline and attached policies are attributes of the provider's role.
-        read=(
-            "iam:GetRole",
-            "iam:GetRolePolicy",
-            "iam:ListAttachedRolePolicies",
-            "iam:ListRolePolicies",
-        ),
+        read="GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
         # Another path replaces the role; before it deletes one, the provider asks for its instance
         # profiles. The boundary comes with CreateRole, and is never changed.
-        write=(
-            "iam:CreateRole",
-            "iam:DeleteRole",
-            "iam:ListInstanceProfilesForRole",
-            "iam:TagRole",
-            "iam:UntagRole",
-            "iam:UpdateAssumeRolePolicy",
-            "iam:UpdateRole",
-            "iam:UpdateRoleDescription",
-        ),
+        write="CreateRole DeleteRole ListInstanceProfilesForRole TagRole UntagRole"
+        " UpdateAssumeRolePolicy UpdateRole UpdateRoleDescription",
     ),
-    "aws:iam/rolePolicy:RolePolicy": Calls(
-        scope="Roles",
-        read=("iam:GetRolePolicy",),
-        write=("iam:DeleteRolePolicy", "iam:PutRolePolicy"),
+    "aws:iam/rolePolicy:RolePolicy": _calls(
+        "iam", read="GetRolePolicy", write="DeleteRolePolicy PutRolePolicy"
     ),
-    "aws:cloudwatch/eventRule:EventRule": Calls(
-        scope="Audit",
-        read=("events:DescribeRule", "events:ListTagsForResource"),
-        write=(
-            "events:DeleteRule",
-            "events:PutRule",
-            "events:TagResource",
-            "events:UntagResource",
-        ),
+    "aws:cloudwatch/eventRule:EventRule": _calls(
+        "events",
+        read="DescribeRule ListTagsForResource",
+        write="DeleteRule PutRule TagResource UntagResource",
     ),
-    "aws:cloudwatch/eventTarget:EventTarget": Calls(
-        scope="Audit",
-        read=("events:ListTargetsByRule",),
-        write=("events:PutTargets", "events:RemoveTargets"),
+    "aws:cloudwatch/eventTarget:EventTarget": _calls(
+        "events", read="ListTargetsByRule", write="PutTargets RemoveTargets"
     ),
-    "aws:sns/topic:Topic": Calls(
-        scope="Audit",
-        read=("sns:GetTopicAttributes", "sns:ListTagsForResource"),
-        write=(
-            "sns:CreateTopic",
-            "sns:DeleteTopic",
-            "sns:SetTopicAttributes",
-            "sns:TagResource",
-            "sns:UntagResource",
-        ),
+    "aws:sns/topic:Topic": _calls(
+        "sns",
+        read="GetTopicAttributes ListTagsForResource",
+        write="CreateTopic DeleteTopic SetTopicAttributes TagResource UntagResource",
     ),
-    "aws:sns/topicSubscription:TopicSubscription": Calls(
-        scope="Audit",
-        read=("sns:GetSubscriptionAttributes",),
-        write=("sns:Subscribe", "sns:Unsubscribe"),
+    "aws:sns/topicSubscription:TopicSubscription": _calls(
+        "sns", read="GetSubscriptionAttributes", write="Subscribe Unsubscribe"
     ),
-    "aws:sqs/queue:Queue": Calls(
-        scope="Audit",
-        read=("sqs:GetQueueAttributes", "sqs:ListQueueTags"),
-        write=(
-            "sqs:CreateQueue",
-            "sqs:DeleteQueue",
-            "sqs:SetQueueAttributes",
-            "sqs:TagQueue",
-            "sqs:UntagQueue",
-        ),
+    "aws:sqs/queue:Queue": _calls(
+        "sqs",
+        read="GetQueueAttributes ListQueueTags",
+        write="CreateQueue DeleteQueue SetQueueAttributes TagQueue UntagQueue",
     ),
-    "aws:kms/key:Key": Calls(
-        scope="AuditKeys",
-        read=(
-            "kms:DescribeKey",
-            "kms:GetKeyPolicy",
-            "kms:GetKeyRotationStatus",
-            "kms:ListResourceTags",
-        ),
+    "aws:kms/key:Key": _calls(
+        "kms",
+        read="DescribeKey GetKeyPolicy GetKeyRotationStatus ListResourceTags",
         # Deleted by an administrator alone: see docs/ci.md.
-        write=(
-            "kms:CreateKey",
-            "kms:EnableKey",
-            "kms:EnableKeyRotation",
-            "kms:PutKeyPolicy",
-            "kms:TagResource",
-            "kms:UntagResource",
-            "kms:UpdateKeyDescription",
-        ),
+        write="CreateKey EnableKey EnableKeyRotation PutKeyPolicy TagResource UntagResource"
+        " UpdateKeyDescription",
     ),
-    "aws:kms/alias:Alias": Calls(
-        scope="AuditKeys",
-        read=("kms:ListAliases",),
-        write=("kms:CreateAlias",),  # moved and deleted by an administrator alone
+    "aws:kms/alias:Alias": _calls(
+        "kms",
+        read="ListAliases",
+        write="CreateAlias",  # moved and deleted by an administrator alone
     ),
-    "aws:cloudtrail/trail:Trail": Calls(
-        scope="Trail",
+    "aws:cloudtrail/trail:Trail": _calls(
+        "cloudtrail",
         # Selectors are read where somebody has set some.
-        read=("cloudtrail:DescribeTrails", "cloudtrail:Get*", "cloudtrail:ListTags"),
-        write=(
-            "cloudtrail:AddTags",
-            "cloudtrail:CreateTrail",
-            "cloudtrail:DeleteTrail",
-            "cloudtrail:PutEventSelectors",
-            "cloudtrail:RemoveTags",
-            "cloudtrail:StartLogging",
-            "cloudtrail:UpdateTrail",
-        ),
+        read="DescribeTrails Get* ListTags",
+        write="AddTags CreateTrail DeleteTrail PutEventSelectors RemoveTags StartLogging"
+        " UpdateTrail",
     ),
-    "aws:s3/bucket:Bucket": Calls(
-        scope="Trail",
+    "aws:s3/bucket:Bucket": _calls(
+        "s3",
         # The provider reads each setting of a bucket, and each of its releases may read more.
-        read=(
-            "s3:Get*Configuration",
-            "s3:GetBucket*",
-            "s3:ListBucket",
-            "s3:ListTagsForResource",
-        ),
-        write=("s3:CreateBucket", "s3:TagResource", "s3:UntagResource"),  # retained
+        read="Get*Configuration GetBucket* ListBucket ListTagsForResource",
+        write="CreateBucket TagResource UntagResource",  # retained
     ),
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Calls(
-        scope="Trail",
-        read=("s3:GetBucket*",),
-        write=("s3:PutBucketPublicAccessBlock",),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _calls(
+        "s3", read="GetBucket*", write="PutBucketPublicAccessBlock"
     ),
-    "aws:s3/bucketVersioning:BucketVersioning": Calls(
-        scope="Trail",
-        read=("s3:GetBucket*",),
-        write=("s3:PutBucketVersioning",),
+    "aws:s3/bucketVersioning:BucketVersioning": _calls(
+        "s3", read="GetBucket*", write="PutBucketVersioning"
     ),
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Calls(
-        scope="Trail",
-        read=("s3:Get*Configuration",),
-        write=("s3:PutEncryptionConfiguration",),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": (
+        _calls("s3", read="Get*Configuration", write="PutEncryptionConfiguration")
     ),
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Calls(
-        scope="Trail",
-        read=("s3:Get*Configuration",),
-        write=("s3:PutLifecycleConfiguration",),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _calls(
+        "s3", read="Get*Configuration", write="PutLifecycleConfiguration"
     ),
-    "aws:s3/bucketPolicy:BucketPolicy": Calls(
-        scope="Trail",
-        read=("s3:GetBucket*",),
-        write=("s3:DeleteBucketPolicy", "s3:PutBucketPolicy"),
+    "aws:s3/bucketPolicy:BucketPolicy": _calls(
+        "s3", read="GetBucket*", write="DeleteBucketPolicy PutBucketPolicy"
     ),
 }
 """By type. What a new type of resource needs is added here.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
-BOUNDED: Final = frozenset(
-    {
-        "iam:CreateRole",
-        "iam:DeleteRolePolicy",
-        "iam:PutRolePolicy",
-    }
-)
+BOUNDED: Final = frozenset({"iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"})
 """The calls of which IAM tells the role's boundary (`iam:PermissionsBoundary`): they are allowed
-for a role with the boundary of its scope alone.
+for a role with its own boundary alone.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagement.html
 """
 
 ALIASED: Final = frozenset(
-    {
-        "kms:EnableKey",
-        "kms:PutKeyPolicy",
-        "kms:UntagResource",
-        "kms:UpdateKeyDescription",
-    }
+    {"kms:EnableKey", "kms:PutKeyPolicy", "kms:UntagResource", "kms:UpdateKeyDescription"}
 )
 """The calls that change a key which is there: they are allowed for a key with an alias of the audit
 alone. All other calls for keys precede the alias, and are allowed for a key without one as well.
@@ -292,13 +210,11 @@ def preview_policy(place: Place, state_key: str) -> dict[str, Any]:
 
     A preview takes no lock and writes no state, so nothing here writes.
     """
-    return document_of(
-        [
-            *_of_the_resources(place, "read"),
-            _allow("Checks", CHECKS, "*"),
-            *_state(place, state_key, objects=["s3:GetObject"], key=["kms:Decrypt"]),
-            *_build(place, place["preview_projects"]),
-        ]
+    return _document(
+        *_of_the_resources(place, "read"),
+        _allow("Checks", CHECKS, "*"),
+        *_state(place, state_key, objects=["s3:GetObject"], key=["kms:Decrypt"]),
+        *_build(place, place["preview_projects"]),
     )
 
 
@@ -310,32 +226,25 @@ def deploy_policy(place: Place, state_key: str) -> dict[str, Any]:
     boundary alone does not: a trust policy, a repository policy.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
     """
-    own = [place["deploy_role"], place["preview_role"]]
-    return document_of(
-        [
-            *_of_the_resources(place, "read", "write"),
-            *_repository_keys(place),
-            *_state(
-                place,
-                state_key,
-                objects=["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-                key=["kms:Decrypt", "kms:GenerateDataKey"],
-            ),
-            *_build(place, place["deploy_projects"]),
-            *_other_roles(place),
-            _on(
-                "Deny",
-                "MovesNoTagsAndDeletesNoImages",
-                actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE),
-                "*",
-            ),
-            {
-                "Sid": "OnlyReadsItselfAndItsBounds",
-                "Effect": "Deny",
-                "NotAction": ["iam:Get*", "iam:List*"],
-                "Resource": [*own, f"{place['deploy_boundary']}*"],
-            },
-        ]
+    # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
+    by_ecr = {"StringEquals": {"kms:ViaService": f"ecr.{place['region']}.amazonaws.com"}}
+    keys = ["kms:CreateGrant", "kms:DescribeKey", "kms:RetireGrant"]
+    objects = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    moving = actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE)
+    own = [place["deploy_role"], place["preview_role"], f"{place['deploy_boundary']}*"]
+    return _document(
+        *_of_the_resources(place, "read", "write"),
+        _allow("RepositoryKeys", keys, place["repository_keys"], by_ecr),
+        *_state(place, state_key, objects=objects, key=["kms:Decrypt", "kms:GenerateDataKey"]),
+        *_build(place, place["deploy_projects"]),
+        *_other_roles(place),
+        _on("Deny", "MovesNoTagsAndDeletesNoImages", moving, "*"),
+        {
+            "Sid": "OnlyReadsItselfAndItsBounds",
+            "Effect": "Deny",
+            "NotAction": ["iam:Get*", "iam:List*"],
+            "Resource": own,
+        },
     )
 
 
@@ -351,67 +260,26 @@ def audit_boundary(place: Place) -> dict[str, Any]:
 
 
 def bucket_policy(bucket_arn: str) -> dict[str, Any]:
-    """Nobody reaches the state but by TLS.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html
-    """
-    return document_of(
-        [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [bucket_arn, f"{bucket_arn}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ]
-    )
+    """Nobody reaches the state but by TLS."""
+    return document_of([only_with_tls("TlsOnly", bucket_arn)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Guard:
-    """A condition that some calls have, on some of a scope's resources."""
-
-    name: str
-    calls: frozenset[str]
-    arns: str | list[str]
-    condition: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scope:
-    """The resources of some types."""
-
-    name: str
-    arns: list[str]
-    condition: dict[str, Any] | None = None
-    """Of all calls but the guarded ones."""
-    guards: list[_Guard] = field(default_factory=list)
+_Scope = tuple[str, frozenset[str], list[str] | str, dict[str, Any] | None]
+"""A Sid; the calls that it is about, of those in RESOURCES; ARNs; and a condition."""
 
 
 def _scopes(place: Place) -> Iterable[_Scope]:
-    """The resources of the stack. What it does not have is left out."""
-    yield _Scope(name="Repositories", arns=[_arn(place, "ecr", "repository/*")])
+    """What is allowed on which resources of the stack. What it does not have is left out."""
+    yield "Repositories", _of("ecr"), [_arn(place, "ecr", "repository/*")], None
     bounded = {
         "PipelineRole": (place["pipeline_role"], place["pipeline_boundary"]),
         "ForwardingRole": (_forwarding_role(place), place["audit_boundary"]),
     }
-    if roles := [role for role, _ in bounded.values() if role]:
-        yield _Scope(
-            name="Roles",
-            arns=roles,
-            guards=[
-                _Guard(
-                    name=name,
-                    calls=BOUNDED,
-                    arns=[role],
-                    condition={"StringEquals": {"iam:PermissionsBoundary": boundary}},
-                )
-                for name, (role, boundary) in bounded.items()
-                if role
-            ],
-        )
+    roles = {name: [role] if role else [] for name, (role, _) in bounded.items()}
+    yield "Roles", _of("iam") - BOUNDED, [*chain(*roles.values())], None
+    for name, (_, boundary) in bounded.items():
+        condition = {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+        yield name, BOUNDED, roles[name], condition
     if place["audit_boundary"]:
         yield from _audit_scopes(place)
 
@@ -428,29 +296,27 @@ def _audit_scopes(place: Place) -> Iterable[_Scope]:
         named.append(f"alias/{prefix}")
         aliases.append(_arn(place, "kms", f"alias/{prefix}", region))
         keys.append(_arn(place, "kms", "key/*", region))
-    yield _Scope(name="Audit", arns=arns)
+    yield "Audit", _of("events", "sns", "sqs"), arns, None
     if place["audit_trail"]:
         bucket = f"{AUDIT}-{place['account_id']}-{place['region']}"
-        trail = [
-            _arn(place, "cloudtrail", f"trail/{AUDIT}"),
-            f"arn:{place['partition']}:s3:::{bucket}",
-        ]
-        yield _Scope(name="Trail", arns=trail)
+        trail = _arn(place, "cloudtrail", f"trail/{AUDIT}")
+        there = [trail, f"arn:{place['partition']}:s3:::{bucket}"]
+        yield "Trail", _of("cloudtrail", "s3"), there, None
     # True of a key without any alias as well, as each of the audit's is at first.
     ours_or_new = {"ForAllValues:StringEquals": {"kms:ResourceAliases": named}}
-    yield _Scope(
-        name="AuditKeys",
-        arns=[*aliases, *keys],
-        condition=ours_or_new,
-        guards=[
-            _Guard(name="NewKeys", calls=CREATING, arns="*", condition=ours_or_new),
-            _Guard(
-                name="AuditKeysInUse",
-                calls=ALIASED,
-                arns=keys,
-                condition={"ForAnyValue:StringEquals": {"kms:ResourceAliases": named}},
-            ),
-        ],
+    yield "AuditKeys", _of("kms") - CREATING - ALIASED, [*aliases, *keys], ours_or_new
+    yield "NewKeys", CREATING, "*", ours_or_new
+    ours = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": named}}
+    yield "AuditKeysInUse", ALIASED, keys, ours
+
+
+def _of(*services: str) -> frozenset[str]:
+    """All calls of these services in RESOURCES."""
+    return frozenset(
+        action
+        for calls in RESOURCES.values()
+        for action in (*calls.read, *calls.write)
+        if action.partition(":")[0] in services
     )
 
 
@@ -479,57 +345,27 @@ def _other_roles(place: Place) -> Iterable[dict[str, Any]]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     """
-    passing, becoming = "iam:PassRole", "sts:AssumeRole"
-    if role := _forwarding_role(place):
-        service = {"StringEquals": {"iam:PassedToService": audit_policies.EVENTBRIDGE}}
-        yield _allow("PassForwardingRole", [passing], role, service)
-        yield _on("Deny", "BecomesNobodyElse", [becoming], "*")
-        yield {
-            "Sid": "PassesNoOtherRole",
-            "Effect": "Deny",
-            "Action": [passing],
-            "NotResource": role,
-        }
-    else:
-        yield _on("Deny", "BecomesNobodyElse", [passing, becoming], "*")
+    passing, becoming, role = "iam:PassRole", "sts:AssumeRole", _forwarding_role(place)
+    service = {"StringEquals": {"iam:PassedToService": audit_policies.EVENTBRIDGE}}
+    yield _allow("PassForwardingRole", [passing], role, service)
+    yield _on("Deny", "BecomesNobodyElse", [becoming] if role else [passing, becoming], "*")
+    if role:
+        deny = {"Sid": "PassesNoOtherRole", "Effect": "Deny", "Action": [passing]}
+        yield deny | {"NotResource": role}
 
 
 def _of_the_resources(place: Place, *kinds: str) -> Iterable[dict[str, Any]]:
+    asked = {
+        action for calls in RESOURCES.values() for kind in kinds for action in getattr(calls, kind)
+    }
     everywhere: set[str] = set()
-    for scope in _scopes(place):
-        called = {
-            action
-            for calls in RESOURCES.values()
-            if calls.scope == scope.name
-            for kind in kinds
-            for action in getattr(calls, kind)
-        }
+    for sid, scope, arns, condition in _scopes(place):
+        called = scope & asked
         everywhere |= called & WITHOUT_RESOURCE
-        called -= WITHOUT_RESOURCE
-        guarded = frozenset[str]().union(*(it.calls for it in scope.guards))
-        yield _allow(scope.name, called - guarded, scope.arns, scope.condition)
-        for it in scope.guards:
-            if calls_ := called & it.calls:
-                yield _allow(it.name, calls_, it.arns, it.condition)
-    if everywhere:
-        yield _allow("NoOneResource", everywhere, "*")
+        yield _allow(sid, called - WITHOUT_RESOURCE, arns, condition)
+    yield _allow("NoOneResource", everywhere, "*")
     # The program looks up the path of the role that runs it.
     yield _allow("OwnRole", ["iam:GetRole"], [place["deploy_role"], place["preview_role"]])
-
-
-def _repository_keys(place: Place) -> Iterable[dict[str, Any]]:
-    """What ECR asks of whoever creates a repository with a key of their own.
-
-    https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
-    """
-    if keys := place["repository_keys"]:
-        service = f"ecr.{place['region']}.amazonaws.com"
-        yield _allow(
-            "RepositoryKeys",
-            ["kms:CreateGrant", "kms:DescribeKey", "kms:RetireGrant"],
-            keys,
-            {"StringEquals": {"kms:ViaService": service}},
-        )
 
 
 def _state(
@@ -547,22 +383,23 @@ def _build(place: Place, projects: list[str]) -> Iterable[dict[str, Any]]:
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
     """
-    if projects:
-        groups = [
-            arn.replace(":codebuild:", ":logs:").replace(":project/", ":log-group:/aws/codebuild/")
-            for arn in projects
-        ]
-        yield _allow(
-            "BuildLogs",
-            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            [*groups, *(f"{it}:*" for it in groups)],
-        )
-    if bucket := place["artifact_bucket"]:
-        yield _allow(
-            "BuildSource", ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"], f"{bucket}/*"
-        )
-    if key := place["artifact_key"]:
-        yield _allow("BuildSourceKey", ["kms:Decrypt", "kms:GenerateDataKey"], key)
+    groups = [
+        arn.replace(":codebuild:", ":logs:").replace(":project/", ":log-group:/aws/codebuild/")
+        for arn in projects
+    ]
+    logging = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+    yield _allow("BuildLogs", logging, [*groups, *(f"{it}:*" for it in groups)])
+    objects = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
+    bucket = place["artifact_bucket"]
+    yield _allow("BuildSource", objects, bucket and f"{bucket}/*")
+    yield _allow("BuildSourceKey", ["kms:Decrypt", "kms:GenerateDataKey"], place["artifact_key"])
+
+
+def _document(*statements: dict[str, Any]) -> dict[str, Any]:
+    """A policy. An Allow of nothing or on nothing, such as a bucket not there, is left out."""
+    return document_of(
+        it for it in statements if it["Effect"] == "Deny" or (it["Action"] and it["Resource"])
+    )
 
 
 def _allow(

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, TypedDict
 
-from policies.document import allow, document_of
+from policies.document import allow, document_of, only_with_tls
 
 EVENTBRIDGE: Final = "events.amazonaws.com"
 CLOUDTRAIL: Final = "cloudtrail.amazonaws.com"
@@ -114,13 +114,6 @@ def trail_bucket_policy(place: Place, bucket: str) -> dict[str, Any]:
                     "StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control", **trail}
                 },
             },
-            {
-                "Sid": "OnlyWithTls",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [bucket_arn, f"{bucket_arn}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            },
+            only_with_tls("OnlyWithTls", bucket_arn),
         ]
     )

@@ -1,6 +1,7 @@
-"""Pure: what all IAM policy documents share: form, text and length."""
+"""Pure: what all IAM policy documents share: form, text and length, and how they are read."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -44,3 +45,44 @@ def refuse_longer_than(
 def allow(sid: str, principal: str | dict[str, Any], action: Iterable[str]) -> dict[str, Any]:
     """An Allow of a policy that belongs to a resource."""
     return {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": list(action)}
+
+
+def only_with_tls(sid: str, bucket_arn: str) -> dict[str, Any]:
+    """A Deny of a bucket's policy: nobody reaches the bucket but by TLS.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html
+    """
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket_arn, f"{bucket_arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def listed(value: Any) -> list[Any]:
+    """What IAM takes as a list or as its one element."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def statements_in(document: Any, effect: str | None = None) -> list[dict[str, Any]]:
+    """The statements of a policy, whoever wrote it; with an effect, those that have it.
+
+    None of what is no policy.
+    """
+    written = document.get("Statement") if isinstance(document, dict) else None
+    found = [it for it in listed(written) if isinstance(it, dict)]
+    return [it for it in found if effect in (None, it.get("Effect"))]
+
+
+def names_action(written: Any, action: str) -> bool:
+    """Whether an Action or a NotAction is about an action: any case, with `*` and `?`.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
+    """
+    patterns = (
+        re.escape(str(it)).replace(r"\*", ".*").replace(r"\?", ".") for it in listed(written)
+    )
+    return any(re.fullmatch(it, action, re.IGNORECASE) for it in patterns)

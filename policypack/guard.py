@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from policies.document import listed, names_action, statements_in
 from policies.ecr_actions import Effect, actions
 from policies.fault import Fault, InvalidInputError, parse_json
 from policies.patterns import matches
@@ -35,26 +36,23 @@ class Decided:
 
 def findings_in(resource: Resource, decided: Decided) -> Iterator[Finding]:
     """Everything in which a repository, or a policy of one, is not as it was decided."""
-    if resource.type not in {REPOSITORY, REPOSITORY_POLICY, LIFECYCLE_POLICY}:
+    key = "repository"
+    if resource.type == REPOSITORY:
+        key, judged = "name", _repository(resource.props, decided)
+    elif resource.type == REPOSITORY_POLICY:
+        judged = in_policy(resource, _repository_policy)
+    elif resource.type == LIFECYCLE_POLICY:
+        judged = in_policy(resource, partial(_lifecycle_policy, decided=decided))
+    else:
         return
-    key = "name" if resource.type == REPOSITORY else "repository"
     name = resource.props.get(key)
     if name in decided.exempt:
         return
-    found = list(_judged(resource, decided))
+    found = list(judged)
     if name is UNKNOWN and decided.exempt and found:
         # It may be one of those that are exempt.
-        yield Unknown((key,))
-        return
+        found = [Unknown((key,))]
     yield from found
-
-
-def _judged(resource: Resource, decided: Decided) -> Iterator[Finding]:
-    if resource.type == REPOSITORY:
-        return _repository(resource.props, decided)
-    if resource.type == REPOSITORY_POLICY:
-        return in_policy(resource, _repository_policy)
-    return in_policy(resource, partial(_lifecycle_policy, decided=decided))
 
 
 def in_policy(resource: Resource, judge: Callable[[Any], Iterator[Finding]]) -> Iterator[Finding]:
@@ -78,8 +76,10 @@ _LACKING: Final[Mapping[str, str]] = {
 }
 
 
-def incomplete(resources: Sequence[Resource], decided: Decided) -> Iterator[tuple[str, Finding]]:
-    """The URN of each repository that lacks one of its policies, and which.
+def incomplete(
+    resources: Sequence[Resource], decided: Decided
+) -> Iterator[tuple[Resource, Finding]]:
+    """Each repository that lacks one of its policies, and which.
 
     A policy belongs to the repository that its `repository` comes from, or, where it is written
     out, to the one of that name, Region and provider.
@@ -99,15 +99,15 @@ def incomplete(resources: Sequence[Resource], decided: Decided) -> Iterator[tupl
             if it.urn in complete or name in decided.exempt:
                 continue
             if name is UNKNOWN and (by_name or decided.exempt):
-                yield it.urn, Unknown(("name",))
+                yield it, Unknown(("name",))
             elif name is not UNKNOWN and any(_beside(it, one) for one in by_name.get(name, ())):
                 continue
             elif UNKNOWN in by_name:
-                yield it.urn, Unknown(("repository",))
+                yield it, Unknown(("repository",))
             else:
                 what = kind.rpartition(":")[2]
                 rule = f"this stack has no {what} for it: {lacking}"
-                yield it.urn, Fault(where=(), rule=rule, fix=_AS_HERE)
+                yield it, Fault(where=(), rule=rule, fix=_AS_HERE)
 
 
 def _beside(one: Resource, other: Resource) -> bool:
@@ -121,35 +121,26 @@ def _repository(props: Mapping[str, Any], decided: Decided) -> Iterator[Finding]
     written = props.get("imageTagMutabilityExclusionFilters") or []
     if not is_known(mode):
         yield Unknown(("imageTagMutability",))
-        return
-    if mode not in TAG_MUTABILITIES:
-        yield Fault(
-            where=("imageTagMutability",),
-            value=mode,
-            rule="no tag can move in it, and ADR040 needs one that does",
-            fix=f"write one of {', '.join(TAG_MUTABILITIES)}",
-        )
-        return
-    if mode != "MUTABLE" and not is_known(written):
+    elif mode not in TAG_MUTABILITIES:
+        rule = "no tag can move in it, and ADR040 needs one that does"
+        yield _of_mode(mode, rule, f"write one of {', '.join(TAG_MUTABILITIES)}")
+    elif mode != "MUTABLE" and not is_known(written):
         yield Unknown(("imageTagMutabilityExclusionFilters",))
-        return
-    filters = [it["filter"] for it in written] if mode != "MUTABLE" else []
-    for tag in decided.movable_tags:
-        if is_write_once(tag, mode, filters):
-            yield Fault(
-                where=("imageTagMutability",),
-                value=mode,
-                rule=f"with the exclusion filters {filters}, the tag {tag} cannot move",
-                fix=f"leave {tag} out of what stays on its image",
-            )
-    for pattern in decided.write_once_tags:
-        if not _stays(pattern, mode, filters):
-            yield Fault(
-                where=("imageTagMutability",),
-                value=mode,
-                rule=f"with the exclusion filters {filters}, tags that match {pattern} can move",
-                fix=f"write MUTABLE_WITH_EXCLUSION and the filter {pattern}",
-            )
+    else:
+        filters = [it["filter"] for it in written] if mode != "MUTABLE" else []
+        which = f"with the exclusion filters {filters},"
+        for tag in decided.movable_tags:
+            if is_write_once(tag, mode, filters):
+                fix = f"leave {tag} out of what stays on its image"
+                yield _of_mode(mode, f"{which} the tag {tag} cannot move", fix)
+        for pattern in decided.write_once_tags:
+            if not _stays(pattern, mode, filters):
+                fix = f"write MUTABLE_WITH_EXCLUSION and the filter {pattern}"
+                yield _of_mode(mode, f"{which} tags that match {pattern} can move", fix)
+
+
+def _of_mode(mode: str, rule: str, fix: str) -> Fault:
+    return Fault(where=("imageTagMutability",), value=mode, rule=rule, fix=fix)
 
 
 def _stays(pattern: str, mode: str, filters: Sequence[str]) -> bool:
@@ -187,14 +178,14 @@ def _repository_policy(document: Any) -> Iterator[Finding]:
     spared: dict[str, frozenset[str]] = {}
     reasons = []
     for position, it in enumerate(statements_in(document, "Deny")):
-        denied = {act for act in _PUSHING | _ADMINISTERING if names(it.get("Action"), act)}
+        denied = {act for act in _PUSHING | _ADMINISTERING if names_action(it.get("Action"), act)}
         if not denied:
             continue
-        if reason := _why_void(it):
-            reasons.append(f"statement {it.get('Sid') or position + 1} {reason}")
+        roles = _spared(it)
+        if isinstance(roles, str):
+            reasons.append(f"statement {it.get('Sid') or position + 1} {roles}")
             continue
         # What several Denies deny, only those may do whom all of them spare.
-        roles = frozenset(_spared(it))
         spared |= {action: roles & spared.get(action, roles) for action in denied}
     for needed, who in ((_PUSHING, "the pipeline roles"), (_ADMINISTERING, "the administrators")):
         if missing := sorted(needed - spared.keys()):
@@ -215,57 +206,25 @@ def _repository_policy(document: Any) -> Iterator[Finding]:
         )
 
 
-def statements_in(document: Any, effect: str) -> list[Mapping[str, Any]]:
-    """The statements of a policy with this effect. None of what is no policy."""
-    statements = document.get("Statement") if isinstance(document, dict) else None
-    return [it for it in _listed(statements) if isinstance(it, dict) and it.get("Effect") == effect]
-
-
-def names(written: Any, action: str) -> bool:
-    """Whether an Action or a NotAction is about an action: any case, with `*` and `?`.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
-    """
-    patterns = (
-        re.escape(str(it)).replace(r"\*", ".*").replace(r"\?", ".") for it in _listed(written)
-    )
-    return any(re.fullmatch(it, action, re.IGNORECASE) for it in patterns)
-
-
-def _listed(value: Any) -> list[Any]:
-    """What IAM takes as a list or as its one element."""
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _why_void(deny: Mapping[str, Any]) -> str | None:
-    """Why the Deny does not hold for everybody but some exact roles; None if it does."""
+def _spared(deny: Mapping[str, Any]) -> frozenset[str] | str:
+    """The exact roles that a Deny spares, where it holds for everybody else; or why it does not."""
     principal = deny.get("Principal")
     if isinstance(principal, dict) and principal.keys() == {"AWS"}:
         principal = principal["AWS"]
-    if _listed(principal) != ["*"]:
+    if listed(principal) != ["*"]:
         return 'is not about everybody ("Principal": "*")'
     if "Resource" in deny or "NotResource" in deny:
         return "names a Resource, and a repository policy is about its own repository"
-    return _why_not_of_roles(deny.get("Condition"))
-
-
-def _why_not_of_roles(condition: Any) -> str | None:
+    condition = deny.get("Condition")
     tests = list(condition.items()) if isinstance(condition, dict) else []
-    if not tests:
-        return "exempts nobody, so that nobody could ever change it"
     if len(tests) != 1 or not isinstance(tests[0][1], dict) or len(tests[0][1]) != 1:
-        return "has more than one condition, and holds only where all of them are met"
+        many = "has more than one condition, and holds only where all of them are met"
+        return many if tests else "exempts nobody, so that nobody could ever change it"
     [(operator, test)] = tests
     [(key, arns)] = test.items()
     if operator.lower() not in _OPERATORS or key.lower() != "aws:principalarn":
         return f"depends on {operator} {key} instead of ArnNotEquals aws:PrincipalArn"
-    if inexact := [str(it) for it in _listed(arns) if not _ROLE.fullmatch(str(it))]:
+    roles = [str(it) for it in listed(arns)]
+    if inexact := [it for it in roles if not _ROLE.fullmatch(it)]:
         return f"exempts {', '.join(inexact)}, which is not the ARN of one role"
-    return None
-
-
-def _spared(deny: Mapping[str, Any]) -> list[str]:
-    """What the Deny's one condition names."""
-    [test] = deny["Condition"].values()
-    [arns] = test.values()
-    return [str(it) for it in _listed(arns)]
+    return frozenset(roles)

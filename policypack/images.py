@@ -10,6 +10,8 @@ from policies.patterns import matches
 from policies.tag_mutability import TAG
 from policypack.findings import UNKNOWN, Finding, Path, Resource, Unknown
 
+_OF_CODEBUILD: Final = "environment.image"
+
 IMAGES: Final[Mapping[str, Sequence[str]]] = {
     "aws:apprunner/service:Service": ("sourceConfiguration.imageRepository.imageIdentifier",),
     "aws:batch/jobDefinition:JobDefinition": (
@@ -22,7 +24,7 @@ IMAGES: Final[Mapping[str, Sequence[str]]] = {
         "nodeProperties.nodeRangeProperties.[].eksProperties.podProperties.containers.[].image",
         "nodeProperties.nodeRangeProperties.[].eksProperties.podProperties.initContainers.[].image",
     ),
-    "aws:codebuild/project:Project": ("environment.image",),
+    "aws:codebuild/project:Project": (_OF_CODEBUILD,),
     "aws:ecs/daemonTaskDefinition:DaemonTaskDefinition": ("containerDefinitions.[].image",),
     "aws:ecs/expressGatewayService:ExpressGatewayService": ("primaryContainer.image",),
     "aws:ecs/taskDefinition:TaskDefinition": ("containerDefinitions.[].image",),
@@ -51,18 +53,10 @@ def findings_in(resource: Resource, movable_tags: Sequence[str]) -> Iterator[Fin
                 yield Unknown(where)
             elif isinstance(image, Fault):
                 yield image
-            elif not _is_of_codebuild(resource, image) and (
-                rule := _broken_rule(image, movable_tags)
-            ):
+            elif place == _OF_CODEBUILD and str(image).startswith(CODEBUILD_IMAGES):
+                continue
+            elif rule := _broken_rule(image, movable_tags):
                 yield Fault(where=where, value=image, rule=rule, fix=_fix(image))
-
-
-def _is_of_codebuild(resource: Resource, image: Any) -> bool:
-    return (
-        resource.type == "aws:codebuild/project:Project"
-        and isinstance(image, str)
-        and image.startswith(CODEBUILD_IMAGES)
-    )
 
 
 def _at(value: Any, steps: Sequence[str], where: Path) -> Iterator[tuple[Path, Any]]:

@@ -1,6 +1,6 @@
 """The policies as Pulumi takes them. They report violations, and values that are not known yet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from pulumi_policy import (
@@ -45,57 +45,51 @@ class NotKnownYetError(UnknownValueError):
 
 def policies() -> list[Policy]:
     """All policies of the pack."""
-    decided = {
+    exempt = {"exempt": _texts("Names of repositories that are exempt", ())}
+    decided = exempt | {
         "movableTags": _texts(
             "Movable tags: they must be able to move, and never expire", MOVABLE_TAGS
         ),
         "writeOnceTags": _texts("Patterns of tags that must stay on their image", ()),
-        "exempt": _texts("Names of repositories that are exempt", ()),
     }
-    movable = _texts("Patterns of tags that move from image to image", MOVABLE_TAGS)
+    movable = {
+        "movableTags": _texts("Patterns of tags that move from image to image", MOVABLE_TAGS)
+    }
+    stacks = {"productionStacks": _texts("Patterns of stack names", PRODUCTION_STACKS)}
+    allowed = {"allowed": _texts("Resources that are exempt, as PROJECT/STACK/NAME", ())}
     return [
-        ResourceValidationPolicy(
-            name="guarded-repository",
-            description="An ECR repository has the decided tag mutability, a policy with both "
+        _of_resources(
+            "guarded-repository",
+            "An ECR repository has the decided tag mutability, a policy with both "
             "Denies, and a lifecycle policy that never expires what a movable tag names.",
-            enforcement_level=EnforcementLevel.MANDATORY,
-            config_schema=PolicyConfigSchema(decided),
-            validate=_guarded,
+            decided,
+            lambda it, config: guard.findings_in(it, _decided(config)),
         ),
         StackValidationPolicy(
             name="complete-repository",
             description="An ECR repository comes with a repository policy and a lifecycle policy.",
             enforcement_level=EnforcementLevel.MANDATORY,
-            config_schema=PolicyConfigSchema({"exempt": decided["exempt"]}),
+            config_schema=PolicyConfigSchema(exempt),
             validate=_complete,
         ),
-        ResourceValidationPolicy(
-            name="pinned-production-image",
-            description="A production stack runs images by a unique tag or a digest.",
-            enforcement_level=EnforcementLevel.MANDATORY,
-            config_schema=PolicyConfigSchema(
-                {
-                    "movableTags": movable,
-                    "productionStacks": _texts("Patterns of stack names", PRODUCTION_STACKS),
-                }
-            ),
-            validate=_pinned_in_production,
+        _of_resources(
+            "pinned-production-image",
+            "A production stack runs images by a unique tag or a digest.",
+            movable | stacks,
+            _pinned_in_production,
         ),
-        ResourceValidationPolicy(
-            name="pinned-image",
-            description="A stack runs images by a unique tag or a digest.",
-            enforcement_level=EnforcementLevel.ADVISORY,
-            config_schema=PolicyConfigSchema({"movableTags": movable}),
-            validate=_pinned,
+        _of_resources(
+            "pinned-image",
+            "A stack runs images by a unique tag or a digest.",
+            movable,
+            _pinned,
+            EnforcementLevel.ADVISORY,
         ),
-        ResourceValidationPolicy(
-            name="no-way-round-the-guard",
-            description="No resource changes images where no repository's guard applies.",
-            enforcement_level=EnforcementLevel.MANDATORY,
-            config_schema=PolicyConfigSchema(
-                {"allowed": _texts("Resources that are exempt, as PROJECT/STACK/NAME", ())}
-            ),
-            validate=_no_way_round,
+        _of_resources(
+            "no-way-round-the-guard",
+            "No resource changes images where no repository's guard applies.",
+            allowed,
+            lambda it, config: registries.findings_in(it, config.get("allowed", ())),
         ),
     ]
 
@@ -109,6 +103,28 @@ def _texts(description: str, default: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _of_resources(
+    name: str,
+    description: str,
+    schema: dict[str, Any],
+    find: Callable[[Resource, Mapping[str, Any]], Iterable[Finding]],
+    level: EnforcementLevel = EnforcementLevel.MANDATORY,
+) -> Policy:
+    """A policy about one resource at a time: what is found in it, given the configuration."""
+
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        resource = _resource(args)
+        _tell(((resource, it) for it in find(resource, args.get_config())), report)
+
+    return ResourceValidationPolicy(
+        name=name,
+        description=description,
+        enforcement_level=level,
+        config_schema=PolicyConfigSchema(schema),
+        validate=validate,
+    )
+
+
 def _decided(config: Mapping[str, Any]) -> guard.Decided:
     return guard.Decided(
         movable_tags=config.get("movableTags", MOVABLE_TAGS),
@@ -117,35 +133,18 @@ def _decided(config: Mapping[str, Any]) -> guard.Decided:
     )
 
 
-def _guarded(args: ResourceValidationArgs, report: ReportViolation) -> None:
-    resource = _resource(args)
-    found = guard.findings_in(resource, _decided(args.get_config()))
-    _tell(((resource, it) for it in found), report)
-
-
 def _complete(args: StackValidationArgs, report: ReportViolation) -> None:
     resources = [_resource(it) for it in args.resources if it.resource_type.startswith("aws:ecr/")]
-    by_urn = {it.urn: it for it in resources}
-    found = guard.incomplete(resources, _decided(args.get_config()))
-    _tell(((by_urn[urn], it) for urn, it in found), report)
+    _tell(guard.incomplete(resources, _decided(args.get_config())), report)
 
 
-def _pinned_in_production(args: ResourceValidationArgs, report: ReportViolation) -> None:
-    stacks = args.get_config().get("productionStacks", PRODUCTION_STACKS)
-    if any(matches(pattern, _resource(args).stack) for pattern in stacks):
-        _pinned(args, report)
+def _pinned(resource: Resource, config: Mapping[str, Any]) -> Iterable[Finding]:
+    return images.findings_in(resource, config.get("movableTags", MOVABLE_TAGS))
 
 
-def _pinned(args: ResourceValidationArgs, report: ReportViolation) -> None:
-    resource = _resource(args)
-    found = images.findings_in(resource, args.get_config().get("movableTags", MOVABLE_TAGS))
-    _tell(((resource, it) for it in found), report)
-
-
-def _no_way_round(args: ResourceValidationArgs, report: ReportViolation) -> None:
-    resource = _resource(args)
-    found = registries.findings_in(resource, args.get_config().get("allowed", ()))
-    _tell(((resource, it) for it in found), report)
+def _pinned_in_production(resource: Resource, config: Mapping[str, Any]) -> Iterable[Finding]:
+    stacks = config.get("productionStacks", PRODUCTION_STACKS)
+    return _pinned(resource, config) if any(matches(it, resource.stack) for it in stacks) else ()
 
 
 def _tell(found: Iterable[tuple[Resource, Finding]], report: ReportViolation) -> None:

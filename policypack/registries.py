@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from policies.document import names_action, statements_in
 from policies.ecr_actions import Effect, actions
 from policies.fault import Fault
 from policypack.findings import Finding, Resource
-from policypack.guard import in_policy, names, statements_in
+from policypack.guard import in_policy
 
 WAYS_ROUND: Final[Mapping[str, str]] = {
     "aws:ecr/pullThroughCacheRule:PullThroughCacheRule": (
@@ -28,13 +29,8 @@ WAYS_ROUND: Final[Mapping[str, str]] = {
 
 REGISTRY_POLICY: Final = "aws:ecr/registryPolicy:RegistryPolicy"
 
-_WRITING: Final = actions(
-    *(
-        it
-        for it in Effect
-        if it not in {Effect.PULL, Effect.READ, Effect.READ_REGISTRY, Effect.HARMLESS}
-    )
-)
+_READING: Final = {Effect.PULL, Effect.READ, Effect.READ_REGISTRY, Effect.HARMLESS}
+_WRITING: Final = actions(*{*Effect} - _READING)
 
 
 def findings_in(resource: Resource, allowed: Sequence[str]) -> Iterator[Finding]:
@@ -57,8 +53,8 @@ def _registry_policy(document: Any, fix: str) -> Iterator[Finding]:
         action
         for it in statements_in(document, "Allow")
         for action in _WRITING
-        if ("NotAction" in it and not names(it["NotAction"], action))
-        or names(it.get("Action"), action)
+        if ("NotAction" in it and not names_action(it["NotAction"], action))
+        or names_action(it.get("Action"), action)
     }
     if granted:
         yield Fault(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from policies.tag_convention import Stage, TagConvention
 from policies.tag_mutability import is_write_once
-from registry.aws import images, reference
 from registry.aws.errors import RefusedError
+from registry.aws.images import Manifest, Put, Repository
+from registry.aws.reference import Reference
 from registry.aws.trail import NoTrailError
 from registry.stack.adopt import adoption
 from registry.stack.declared import DeclaredStack
@@ -33,10 +34,6 @@ from settings.stack_file import StackFile
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
-
-_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
-_LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +57,14 @@ class _NotPlayedError(Exception):
 
 
 def perform(
-    aws: EmbeddedAws,
-    update: Update,
-    found: Sequence[State],
-    wanted: Sequence[State],
-    settings: StackSettings,
+    aws: EmbeddedAws, update: Update, found: Sequence[State], stack: DeclaredStack
 ) -> Iterator[Act]:
     """Play each act. Each is given as soon as it is over; one that does not apply says so.
 
-    `found` is every repository as the API has it, `wanted` the same as the settings have it. The
-    acts follow the settings, not what the program has made of them.
+    `found` is every repository as the API has it. The acts follow the settings, not what the
+    program has made of them.
     """
+    wanted = [intended(stack, name) for name in stack.settings.repositories]
     yield from _played(
         aws.tag_rule,
         "declared",
@@ -78,81 +72,74 @@ def perform(
     )
     pipeline = aws.ecr_as(update.outputs["pipelineRoleArn"])
     names = {it.name for it in found}
-    stage = [it for it in reversed(wanted) if it.name in names]
-    conventions = {it.name: convention_of(settings, it.name) for it in stage}
+    stage = [_scene(pipeline, it, stack.settings) for it in reversed(wanted) if it.name in names]
     kinds = {
-        (it.tag_mutability, it.exclusion_filters, str(conventions[it.name])): it for it in stage
+        (it.repository.tag_mutability, it.repository.exclusion_filters, str(it.convention)): it
+        for it in stage
     }
-    scenes = [
-        _Scene(pipeline, it, settings.movable_tags, conventions[it.name])
-        for it in reversed(kinds.values())
-    ]
     for name, act in _ACTS.items():
-        yield from _played(aws.tag_rule, name, [partial(act, scene) for scene in scenes])
+        yield from _played(
+            aws.tag_rule, name, [partial(act, scene) for scene in reversed(kinds.values())]
+        )
 
 
-def verified(stack: StackFile, settings: StackSettings, aws: EmbeddedAws) -> Act:
+def _scene(ecr: "ECRClient", repository: State, settings: StackSettings) -> "_Scene":
+    convention = convention_of(settings, repository.name)
+    return _Scene(ecr, repository, settings.movable_tags, convention)
+
+
+def verified(stack: DeclaredStack, aws: EmbeddedAws) -> Act:
     """`registry verify` finds one of the repositories as the stack declares it, and guarded."""
-    declared = DeclaredStack(
-        name=stack.stack, account=aws.account, settings=settings, default_tags=aws.default_tags
-    )
-    [it] = verify([next(aws.repositories())], declared, {})
+    [it] = verify([next(aws.repositories())], stack, {})
     faults = [proof.claim for proof in it.proofs if not proof.proved]
     faults += map(str, it.differences)
     told = f"{it.found.name}: {len(it.proofs)} claims are proved, and nothing differs"
     return Act(act="verify", ok=it.ok, detail="; ".join(faults) or told, by="moto")
 
 
-def adopt(stack: StackFile, settings: StackSettings) -> Act:
+def adopt(file: StackFile, stack: DeclaredStack) -> Act:
     """A repository that exists, immutable and without policies, comes under the stack's guard.
 
-    An AWS of its own has the stack's first repository in that state, with two builds. The stack's
-    program imports it. Where a failure is the settings', `perform` has found it already.
+    An AWS of its own has the stack's first repository in that state, with two builds. The program
+    of the stack's file imports it. Where a failure is the settings', `perform` has found it.
     """
-    name = next(iter(settings.repositories))
-    written = json.loads(stack.config[_REPOSITORIES])[name] or {}
-    only = json.dumps({name: written | {"import": True}})
-    audit = f"{NAMESPACE}:audit"  # of which an adoption is no part
-    config = {key: it for key, it in stack.config.items() if key != audit}
-    stack = replace(stack, config={**config, _REPOSITORIES: only})
-    with embedded_aws(stack) as aws:
-        [act] = _played(aws.tag_rule, "adopt", [partial(_adopt, aws, stack, settings, name)])
+    name = next(iter(stack.settings.repositories))
+    entries, audit = f"{NAMESPACE}:repositories", f"{NAMESPACE}:audit"
+    written = json.loads(file.config[entries])[name] or {}
+    only = {entries: json.dumps({name: written | {"import": True}})}
+    # Of the audit, an adoption is no part.
+    config = {key: it for key, it in file.config.items() if key != audit} | only
+    file = replace(file, config=config)
+    with embedded_aws(file) as aws:
+        [act] = _played(aws.tag_rule, "adopt", [partial(_adopt, aws, file, stack, name)])
     return replace(act, by="simulated")  # the import, which is the engine's
 
 
-_REPOSITORIES: Final = f"{NAMESPACE}:repositories"
-
-
-def _adopt(aws: EmbeddedAws, stack: StackFile, settings: StackSettings, name: str) -> str:
-    wanted = intended(settings, name, aws.account, aws.default_tags)
-    ecr = aws.ecr_as(settings.pipeline_roles_in(aws.account)[0])
+def _adopt(aws: EmbeddedAws, file: StackFile, stack: DeclaredStack, name: str) -> str:
+    wanted = intended(stack, name)
+    ecr = aws.ecr_as(stack.settings.pipeline_roles_in(aws.account)[0])
     key = {"kmsKey": wanted.kms_key} if wanted.kms_key else {}
     ecr.create_repository(
         repositoryName=name,
         imageTagMutability="IMMUTABLE",
-        encryptionConfiguration={"encryptionType": "KMS" if key else "AES256", **key},  # type: ignore[typeddict-item]
+        encryptionConfiguration={"encryptionType": wanted.encryption, **key},  # type: ignore[typeddict-item]
     )
-    scene = _Scene(ecr, wanted, settings.movable_tags, convention_of(settings, name))
+    scene = _scene(ecr, wanted, stack.settings)
     scene.push_builds()
     before, before_images = next(aws.repositories()), scene.images()
-    declared = DeclaredStack(
-        name=stack.stack, account=aws.account, settings=settings, default_tags=aws.default_tags
-    )
-    told = adoption(before, declared)
-    if told.blocks or {str(it) for it in told.changes or ()} != {
-        str(it) for it in differences(before, wanted)
-    }:
+    told = adoption(before, stack)
+    if told.blocks or [*(told.changes or ())] != differences(before, wanted):
         raise _FailedError(f"{name}: adopt reports {told.to_json()}")
-    run(stack, aws)
+    run(file, aws)
     [after] = aws.repositories()
     _compare([wanted], [after])
     if scene.images() != before_images:
         raise _FailedError(f"{name}: the images are {scene.images()}, and were {before_images}")
-    scene.move()
+    scene.move(scene.first, scene.second)
     return (
         f"{name}, which existed as {before.tag_mutability} without policies, is now "
         f"{after.tag_mutability} and has both, as `registry adopt` said before; its "
-        f"{len(before_images)} images are kept, and {settings.movable_tags[0]} moves"
+        f"{len(before_images)} images are kept, and {scene.movable_tags[0]} moves"
     )
 
 
@@ -204,21 +191,17 @@ def _check_options(update: Update) -> None:
 
 
 class _Build:
-    """An image with one layer, and the tag that it is built with."""
+    """An image, and the tag that it is built with."""
 
     def __init__(self, repository: str, number: int, built_as: Stage) -> None:
-        self.layer = f"{repository}, build {number}".encode()
-        self.config = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
-        blobs = {"config": (_CONFIG, self.config), "layer": (_LAYER, self.layer)}
-        config, layer = (
-            {"mediaType": media_type, "digest": _digest(blob), "size": len(blob)}
-            for media_type, blob in blobs.values()
+        content = f"{repository}, build {number}"
+        # Without config and layers, for which ECR would ask: moto does not, and no act pulls them.
+        text = json.dumps(
+            {"schemaVersion": 2, "mediaType": _MANIFEST, "annotations": {"content": content}}
         )
-        self.manifest = json.dumps(
-            {"schemaVersion": 2, "mediaType": _MANIFEST, "config": config, "layers": [layer]}
-        )
-        self.digest = _digest(self.manifest.encode())
-        self.commit = hashlib.sha1(self.layer, usedforsecurity=False).hexdigest()
+        self.digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        self.manifest = Manifest(digest=self.digest, media_type=_MANIFEST, text=text)
+        self.commit = hashlib.sha1(content.encode(), usedforsecurity=False).hexdigest()
         self._number = number
         self.tag = self.tag_of(built_as)
 
@@ -227,12 +210,9 @@ class _Build:
         return written(stage, self.commit, _START + timedelta(days=self._number), self._number)
 
 
+_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _START: Final = datetime(2025, 11, 24, 16, tzinfo=UTC)
 """The day before the first build."""
-
-
-def _digest(blob: bytes) -> str:
-    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
 
 
 class _Scene:
@@ -245,12 +225,9 @@ class _Scene:
         movable_tags: Sequence[str],
         convention: TagConvention,
     ) -> None:
-        self.ecr = ecr
         self.repository = repository
         self.convention = convention
-        self.operated = images.Repository(
-            ecr, reference.Reference(name=repository.name), convention
-        )
+        self.operated = Repository(ecr, Reference(name=repository.name), convention)
         self.movable_tags = movable_tags
         self.movable = " and ".join(movable_tags)
         self.way = way_of(convention)
@@ -261,21 +238,23 @@ class _Scene:
     def push_builds(self) -> str:
         """Two builds, each with a tag of its own. The movable tags go to the first."""
         for build in (self.first, self.second):
-            self._upload(build.config)
-            self._upload(build.layer)
             self._put(build, build.tag)
         for tag in self.movable_tags:
             self._put(self.first, tag)
-            self._expect(tag, self.first)
+            self._expect(self.first, tag)
         return f"two builds of {self.repository.name}; {self.movable} {self._is} on the first"
 
-    def move(self) -> str:
-        """The movable tags go on, without a layer being pulled or pushed."""
-        return self._move(self.first, self.second)
+    def move(self, source: _Build, target: _Build) -> str:
+        """The movable tags go on, or return, without a layer being pulled or pushed."""
+        for tag in self.movable_tags:
+            self._expect(source, tag)
+            self.operated.put(self.operated.manifest(target.digest), tag)
+            self._expect(target, tag)
+        return f"{self.movable} went from {_short(source.digest)} to {_short(target.digest)}"
 
     def keep_unique_tag(self) -> str:
         """The first build is there, under the tag that it was built with."""
-        self._expect(self.first.tag, self.first)
+        self._expect(self.first, self.first.tag)
         return f"the first build can still be pulled, as {_short(self.first.tag)}"
 
     def refuse_overwriting(self) -> str:
@@ -284,40 +263,32 @@ class _Scene:
         if not tags:
             raise _NotPlayedError(f"with {self.repository.tag_mutability} no tag is write-once")
         for tag in tags:
-            if tag != self.first.tag:
-                self._put(self.first, tag)
-            try:
-                self._put(self.second, tag)
-            except self.ecr.exceptions.ImageTagAlreadyExistsException:
-                self._expect(tag, self.first)
-            else:
+            self._put(self.first, tag)
+            if self._put(self.second, tag) is Put.DONE:
                 raise _FailedError(f"{self.repository.name}: {tag} was overwritten")
+            self._expect(self.first, tag)
         return f"refused for {', '.join(map(_short, tags))}"
 
     def overwrite(self) -> str:
         """A tag that is neither movable nor write-once by the settings."""
-        tag = next((tag for tag in _OTHER_TAGS if not self._is_write_once(tag)), None)
-        if tag is None:
+        mode, filters = self.repository.tag_mutability, self.repository.exclusion_filters
+        open_ = [tag for tag in _OTHER_TAGS if not is_write_once(tag, mode, filters)]
+        if not open_:
             raise _NotPlayedError(f"every tag but {self.movable} is write-once")
+        tag = open_[0]
         for build in (self.first, self.second):
             self._put(build, tag)
-            self._expect(tag, build)
+            self._expect(build, tag)
         return f"{tag}, which no pattern names, went from one build to the other"
-
-    def move_back(self) -> str:
-        """The movable tags return."""
-        return self._move(self.second, self.first)
 
     def promote(self) -> str:
         """The second build goes through all stages, as the first has before it."""
         last = self.way[-1]
-        if (reached := self.first.tag_of(last)) != self.first.tag:
-            self._put(self.first, reached)
+        self._put(self.first, self.first.tag_of(last))
         for stage in (*self.way[1:], last):
             promotion = self._promote(stage, self.movable_tags if stage == last else ())
-            self._expect(promotion.tag, self.second)
-        for tag in self.movable_tags:
-            self._expect(tag, self.second)
+            self._expect(self.second, promotion.tag)
+        self._expect(self.second, *self.movable_tags)
         image, _ = self.operated.image_and_place(self.second.tag, self.second.tag)
         stages = [tag.stage for tag in self.convention.unique_tags(image.tags)]
         if stages != [it.name for it in reversed(self.way)]:
@@ -340,7 +311,7 @@ class _Scene:
             try:
                 move(self.operated, self.first.digest, tag)
             except RefusedError:
-                self._expect(tag, self.second)
+                self._expect(self.second, tag)
             else:
                 raise _FailedError(f"{self.repository.name}: {tag} went to an older build")
         return f"{self.movable} would not go to the older build"
@@ -349,7 +320,7 @@ class _Scene:
         """Moto has no CloudTrail to tell where the tag was, so the unique tags do."""
         for tag in self.movable_tags:
             done = rollback(self.operated, tag, _no_trail)
-            self._expect(tag, self.first)
+            self._expect(self.first, tag)
         return f"{self.movable} {self._is} on the first build again, by the {done.basis}"
 
     def resolve(self) -> str:
@@ -369,56 +340,17 @@ class _Scene:
 
     def images(self) -> dict[str, list[str]]:
         """The tags of each image, by its digest."""
-        pages = self.ecr.get_paginator("describe_images").paginate(
-            repositoryName=self.repository.name
-        )
-        found = (image for page in pages for image in page["imageDetails"])
-        return {it["imageDigest"]: sorted(it.get("imageTags", [])) for it in found}
+        return {it.digest: sorted(it.tags) for it in self.operated.images()}
 
-    def _move(self, source: _Build, target: _Build) -> str:
-        for tag in self.movable_tags:
-            self._expect(tag, source)
-            self._put(target, tag, self._manifest(imageDigest=target.digest))
-            self._expect(tag, target)
-        return f"{self.movable} went from {_short(source.digest)} to {_short(target.digest)}"
+    def _put(self, build: _Build, tag: str) -> Put:
+        return self.operated.put(build.manifest, tag)
 
-    def _upload(self, blob: bytes) -> None:
-        name = self.repository.name
-        upload = self.ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
-        self.ecr.upload_layer_part(
-            repositoryName=name,
-            uploadId=upload,
-            partFirstByte=0,
-            partLastByte=len(blob) - 1,
-            layerPartBlob=blob,
-        )
-        self.ecr.complete_layer_upload(
-            repositoryName=name, uploadId=upload, layerDigests=[_digest(blob)]
-        )
-
-    def _put(self, build: _Build, tag: str, manifest: str | None = None) -> None:
-        self.ecr.put_image(
-            repositoryName=self.repository.name,
-            imageManifest=manifest or build.manifest,
-            imageManifestMediaType=_MANIFEST,
-            imageTag=tag,
-            imageDigest=build.digest,
-        )
-
-    def _expect(self, tag: str, build: _Build) -> None:
-        """The tag names the build, to the byte."""
-        if self._manifest(imageTag=tag) != build.manifest:
-            raise _FailedError(f"{self.repository.name}: {tag} is not on {build.tag}")
-
-    def _manifest(self, **image: str) -> str:
-        found = self.ecr.batch_get_image(
-            repositoryName=self.repository.name,
-            imageIds=[image],  # type: ignore[list-item]
-            acceptedMediaTypes=[_MANIFEST],
-        )
-        if not found["images"]:
-            raise _FailedError(f"{self.repository.name}: there is no image {image}")
-        return found["images"][0]["imageManifest"]
+    def _expect(self, build: _Build, *tags: str) -> None:
+        """The tags name the build, to the byte."""
+        for tag in tags:
+            found = self.operated.image(tag)
+            if found is None or self.operated.manifest(found.digest) != build.manifest:
+                raise _FailedError(f"{self.repository.name}: {tag} is not on {build.tag}")
 
     def _write_once_tags(self) -> list[str]:
         match self.repository.tag_mutability:
@@ -430,19 +362,16 @@ class _Scene:
             case _:
                 return []
 
-    def _is_write_once(self, tag: str) -> bool:
-        return is_write_once(tag, self.repository.tag_mutability, self.repository.exclusion_filters)
-
 
 _OTHER_TAGS: Final = ("scratch", "cache", "next")
 
 _ACTS: Final[dict[str, Callable[[_Scene], str]]] = {
     "push-builds": _Scene.push_builds,
-    "move-latest": _Scene.move,
+    "move-latest": lambda it: it.move(it.first, it.second),
     "keep-unique-tag": _Scene.keep_unique_tag,
     "refuse-overwriting": _Scene.refuse_overwriting,
     "overwrite-other-tag": _Scene.overwrite,
-    "move-latest-back": _Scene.move_back,
+    "move-latest-back": lambda it: it.move(it.second, it.first),
     "promote": _Scene.promote,
     "refuse-backwards": _Scene.refuse_backwards,
     "roll-back": _Scene.roll_back,

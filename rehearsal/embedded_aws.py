@@ -3,8 +3,9 @@
 Whatever it does not know is an error: nothing passes that has not been done.
 """
 
-import json
 import os
+import re
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -17,16 +18,13 @@ import botocore.session
 import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
-from pydantic import TypeAdapter, ValidationError
 
 from registry.stack.live import every
 from registry.stack.state import State
-from rehearsal.embedded_audit import EmbeddedAudit
 from rehearsal.embedded_resources import CALLS, Created
 from rehearsal.moto_fixes import TagRule, moto_put_right
 from settings import Account
 from settings.stack_file import StackFile, StackFileError
-from settings.values import RoleArn
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -63,8 +61,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     def __init__(self, stack: StackFile, session: boto3.Session, tag_rule: TagRule) -> None:
         self._session = session
         self.tag_rule = tag_rule
-        self.on_created: Callable[[], None] = lambda: None
-        """Called after each resource."""
         self.region = str(stack.of_provider("region"))
         self.default_tags = stack.default_tags
         administrator = _administrator(stack, session)
@@ -75,7 +71,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """Gives the administrator's client of a service, in a Region or else the stack's."""
         self._ecr: ECRClient = self.connect("ecr")
         self._iam: IAMClient = self.connect("iam")
-        self.audit = EmbeddedAudit(self.connect)
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
@@ -102,11 +97,8 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """Create the resource. Returns its id and its properties."""
         if args.typ in COMPONENTS:
             return "", {}
-        create: Callable[[_Inputs], Created]
-        if args.typ == REPOSITORY and args.resource_id:
-            create = partial(self._import_repository, args.resource_id)
-        elif args.typ == REPOSITORY:
-            create = self._repository
+        if args.typ == REPOSITORY:
+            create = partial(self._repository, args.resource_id)
         elif args.typ in CALLS and not args.resource_id:
             create = partial(CALLS[args.typ].create, self.connect)
         else:
@@ -125,7 +117,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
                 f"{args.name}: {', '.join(sorted(unread))} of {args.typ} would have no effect in "
                 "the embedded AWS"
             )
-        self.on_created()
         return resource_id, {**args.inputs, **computed}
 
     def call(self, args: MockCallArgs) -> _Answer:
@@ -149,16 +140,25 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             return {}, [("arn", str(error))]
         return {"id": arn, "arn": arn, "issuerArn": found["Arn"], "sessionName": session}, []
 
-    def _repository(self, inputs: "_Inputs") -> Created:
-        return self._described(self._ecr.create_repository(**self._settings(inputs))["repository"])
+    def _repository(self, import_id: str | None, inputs: "_Inputs") -> Created:
+        """Create a repository, or import the one of this name."""
+        declared = self._settings(inputs)
+        if import_id:
+            found = self._imported(import_id, declared)
+        else:
+            found = self._ecr.create_repository(**declared)["repository"]
+        return found["repositoryName"], {
+            "arn": found["repositoryArn"],
+            "registryId": found["registryId"],
+            "repositoryUrl": found["repositoryUri"],
+        }
 
-    def _import_repository(self, import_id: str, inputs: "_Inputs") -> Created:
+    def _imported(self, import_id: str, declared: dict[str, Any]) -> "RepositoryTypeDef":
         """As the engine does it: import, then update, in the same deployment; never replace.
 
         A rehearsal cannot see the real repository. Unless there is one of that name already, it
         creates one with AWS's defaults and the declared encryption.
         """
-        declared = self._settings(inputs)
         fixed = {key: declared.pop(key) for key in ("repositoryName", "encryptionConfiguration")}
         with suppress(self._ecr.exceptions.RepositoryAlreadyExistsException):
             self._ecr.create_repository(**{**fixed, "repositoryName": import_id})
@@ -179,7 +179,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             resourceArn=arn, tagKeys=sorted(existing - {it["Key"] for it in tags})
         )
         self._ecr.tag_resource(resourceArn=arn, tags=tags)
-        return self._described(found)
+        return found
 
     def _settings(self, inputs: "_Inputs") -> dict[str, Any]:
         """What CreateRepository takes."""
@@ -194,54 +194,29 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
         }
 
-    def _described(self, repository: "RepositoryTypeDef") -> Created:
-        return repository["repositoryName"], {
-            "arn": repository["repositoryArn"],
-            "registryId": repository["registryId"],
-            "repositoryUrl": repository["repositoryUri"],
-        }
 
-
-class _Inputs(Mapping[str, Any]):
+class _Inputs(UserDict[str, Any]):
     """A resource's inputs, which remember what has been read of them."""
 
     def __init__(self, inputs: Mapping[str, Any]) -> None:
-        self._inputs = inputs
         self.read: set[str] = set()
+        super().__init__(inputs)
 
     def __getitem__(self, key: str) -> Any:
         self.read.add(key)
-        return self._inputs[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._inputs)
-
-    def __len__(self) -> int:
-        return len(self._inputs)
-
-
-_ROLE_ARN: Final = TypeAdapter(RoleArn)
+        return super().__getitem__(key)
 
 
 def _administrator(stack: StackFile, session: boto3.Session) -> str:
-    """The role that the update runs as: the first valid one of the administrator roles.
+    """The role that the update runs as: the first of the administrator roles that is an exact ARN.
 
     Where there is none any role will do: the program says what is wrong with the settings.
     """
-    try:
-        roles = json.loads(stack.config.get(f"{stack.project}:administratorRoles", ""))
-    except json.JSONDecodeError:
-        roles = []
-    account = next(iter(stack.of_provider("allowedAccountIds") or []), None)
-    for role in roles if isinstance(roles, list) else []:
-        try:
-            arn = _ROLE_ARN.validate_python(role)
-        except ValidationError:
-            continue
-        if account in (None, arn.split(":")[4]):
-            return arn
-    partition = session.get_partition_for_region(stack.of_provider("region"))
-    return f"arn:{partition}:iam::{account or '123456789012'}:role/rehearsal"
+    account, roles = stack.account, stack.config.get(f"{stack.project}:administratorRoles", "")
+    if found := re.search(rf'"(arn:[a-z-]+:iam::{account.id}:role/[^"*?$\s]+)"', roles):
+        return found[1]
+    partition = session.get_partition_for_region(account.region)
+    return f"arn:{partition}:iam::{account.id}:role/rehearsal"
 
 
 _LOADER: Final = botocore.loaders.create_loader()

@@ -4,7 +4,7 @@ All types but the repository, which can be imported too: rehearsal/embedded_aws.
 """
 
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,15 +17,13 @@ Created = tuple[str, dict[str, Any]]
 class Call:
     """How a type of resource is created."""
 
-    operation: str
-    """A service and its operation, in boto3's words."""
-    parameters: str
-    """`AWS's name=input`, one after the other. Dots lead into objects; an input that ends with `?`
-    need not be there; one that is not named is called as AWS calls it, with a small letter."""
-    id: str
-    """A format string over the inputs and the answer."""
-    outputs: str = ""
-    """`output=part of the answer`, likewise."""
+    request: str
+    """A service and its operation, in boto3's words, and the parameters: `AWS's name=input`, one
+    after the other. Dots lead into objects; an input that ends with `?` need not be there; one that
+    is not named is called as AWS calls it, with a small letter."""
+    result: str
+    """The id, as a format string over the inputs and the answer; then `output=part of the answer`,
+    likewise."""
     fixed: Callable[[str], dict[str, Any]] = lambda _: {}
     """Parameters that no input says, in a Region."""
     then: Callable[[Any, Mapping[str, Any]], Any] = lambda *_: None
@@ -33,10 +31,10 @@ class Call:
 
     def create(self, connect: Callable[..., Any], inputs: Inputs) -> Created:
         """Create the resource. Raises KeyError for an input that is missing."""
-        service, operation = self.operation.split()
+        service, operation, *parameters = self.request.split()
         client = connect(service, inputs.get("region"))
         request = self.fixed(client.meta.region_name)
-        for name, value in _read(self.parameters, inputs):
+        for name, value in _read(parameters, inputs):
             *objects, last = name.split(".")
             place = request
             for step in objects:
@@ -47,12 +45,13 @@ class Call:
             request["Targets"] = [request["Targets"]]
         told = ChainMap(getattr(client, operation)(**request), inputs)  # type: ignore[arg-type]
         told = told.new_child(self.then(client, told) or {})
-        return self.id.format_map(told), dict(_read(self.outputs, told))
+        resource_id, *outputs = self.result.split()
+        return resource_id.format_map(told), dict(_read(outputs, told))
 
 
-def _read(words: str, inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _read(words: Iterable[str], inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Each name, with the value of the input or of the part of an answer."""
-    for word in words.split():
+    for word in words:
         name, _, source = word.partition("=")
         last = name.rpartition(".")[2]
         path = source.removesuffix("?") or last[0].lower() + last[1:]
@@ -78,85 +77,66 @@ _NAMES: Final = {"id": "ID", "sseAlgorithm": "SSEAlgorithm"}
 
 CALLS: Final = {
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": Call(
-        "ecr put_lifecycle_policy",
-        "repositoryName=repository lifecyclePolicyText=policy",
-        "{repositoryName}",
-        "registryId",
+        "ecr put_lifecycle_policy repositoryName=repository lifecyclePolicyText=policy",
+        "{repositoryName} registryId",
     ),
     "aws:ecr/repositoryPolicy:RepositoryPolicy": Call(
-        "ecr set_repository_policy",
-        "repositoryName=repository policyText=policy",
-        "{repositoryName}",
-        "registryId",
+        "ecr set_repository_policy repositoryName=repository policyText=policy",
+        "{repositoryName} registryId",
     ),
     "aws:iam/role:Role": Call(
-        "iam create_role",
-        "RoleName=name Path Description AssumeRolePolicyDocument=assumeRolePolicy"
+        "iam create_role RoleName=name Path Description AssumeRolePolicyDocument=assumeRolePolicy"
         " PermissionsBoundary=permissionsBoundary?",
-        "{name}",
-        "arn=Role.Arn uniqueId=Role.RoleId",
+        "{name} arn=Role.Arn uniqueId=Role.RoleId",
     ),
     "aws:iam/rolePolicy:RolePolicy": Call(
-        "iam put_role_policy",
-        "RoleName=role PolicyName=name PolicyDocument=policy",
-        "{role}:{name}",
+        "iam put_role_policy RoleName=role PolicyName=name PolicyDocument=policy", "{role}:{name}"
     ),
     "aws:cloudwatch/eventRule:EventRule": Call(
-        "events put_rule", "Name Description EventPattern State", "{name}", "arn=RuleArn"
+        "events put_rule Name Description EventPattern State", "{name} arn=RuleArn"
     ),
     "aws:cloudwatch/eventTarget:EventTarget": Call(
-        "events put_targets",
-        "Rule Targets.Id=targetId Targets.Arn=arn Targets.RoleArn=roleArn?"
+        "events put_targets Rule Targets.Id=targetId Targets.Arn=arn Targets.RoleArn=roleArn?"
         " Targets.DeadLetterConfig.Arn=deadLetterConfig.arn"
         " Targets.InputTransformer.InputPathsMap=inputTransformer.inputPaths?"
         " Targets.InputTransformer.InputTemplate=inputTransformer.inputTemplate?",
         "{rule}-{targetId}",
     ),
     "aws:sns/topic:Topic": Call(
-        "sns create_topic",
-        "Name Attributes.KmsMasterKeyId Attributes.Policy",
-        "{TopicArn}",
-        "arn=TopicArn",
+        "sns create_topic Name Attributes.KmsMasterKeyId Attributes.Policy",
+        "{TopicArn} arn=TopicArn",
     ),
     "aws:sns/topicSubscription:TopicSubscription": Call(
-        "sns subscribe",
-        "TopicArn=topic Protocol Endpoint",
-        "{SubscriptionArn}",
-        "arn=SubscriptionArn",
+        "sns subscribe TopicArn=topic Protocol Endpoint",
+        "{SubscriptionArn} arn=SubscriptionArn",
         fixed=lambda _: {"ReturnSubscriptionArn": True},
     ),
     "aws:sqs/queue:Queue": Call(
-        "sqs create_queue",
-        "QueueName=name Attributes.KmsMasterKeyId Attributes.Policy"
+        "sqs create_queue QueueName=name Attributes.KmsMasterKeyId Attributes.Policy"
         " Attributes.MessageRetentionPeriod=messageRetentionSeconds",
-        "{QueueUrl}",
-        "url=QueueUrl arn=Attributes.QueueArn",
+        "{QueueUrl} url=QueueUrl arn=Attributes.QueueArn",
         then=lambda sqs, told: sqs.get_queue_attributes(
             QueueUrl=told["QueueUrl"], AttributeNames=["QueueArn"]
         ),
     ),
     "aws:kms/key:Key": Call(
-        "kms create_key",
-        "Description Policy BypassPolicyLockoutSafetyCheck",
-        "{KeyMetadata[KeyId]}",
-        "keyId=KeyMetadata.KeyId arn=KeyMetadata.Arn",
+        "kms create_key Description Policy BypassPolicyLockoutSafetyCheck",
+        "{KeyMetadata[KeyId]} keyId=KeyMetadata.KeyId arn=KeyMetadata.Arn",
         then=lambda kms, told: (
             told["enableKeyRotation"]
             and kms.enable_key_rotation(KeyId=told["KeyMetadata"]["KeyId"])
         ),
     ),
-    "aws:kms/alias:Alias": Call("kms create_alias", "AliasName=name TargetKeyId", "{name}"),
+    "aws:kms/alias:Alias": Call("kms create_alias AliasName=name TargetKeyId", "{name}"),
     "aws:cloudtrail/trail:Trail": Call(
-        "cloudtrail create_trail",
-        "Name S3BucketName IsMultiRegionTrail IncludeGlobalServiceEvents EnableLogFileValidation",
-        "{TrailARN}",
-        "arn=TrailARN",
+        "cloudtrail create_trail Name S3BucketName IsMultiRegionTrail IncludeGlobalServiceEvents"
+        " EnableLogFileValidation",
+        "{TrailARN} arn=TrailARN",
         # As the AWS provider does, where it is not told otherwise.
         then=lambda cloudtrail, told: cloudtrail.start_logging(Name=told["TrailARN"]),
     ),
     "aws:s3/bucket:Bucket": Call(
-        "s3 create_bucket",
-        "Bucket",
+        "s3 create_bucket Bucket",
         "{bucket}",
         fixed=lambda region: (
             {}  # which S3 takes for this Region, and not its name
@@ -165,24 +145,23 @@ CALLS: Final = {
         ),
     ),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Call(
-        "s3 put_public_access_block",
-        "Bucket PublicAccessBlockConfiguration.BlockPublicAcls"
+        "s3 put_public_access_block Bucket PublicAccessBlockConfiguration.BlockPublicAcls"
         " PublicAccessBlockConfiguration.BlockPublicPolicy"
         " PublicAccessBlockConfiguration.IgnorePublicAcls"
         " PublicAccessBlockConfiguration.RestrictPublicBuckets",
         "{bucket}",
     ),
     "aws:s3/bucketVersioning:BucketVersioning": Call(
-        "s3 put_bucket_versioning",
-        "Bucket VersioningConfiguration.Status=versioningConfiguration.status",
+        "s3 put_bucket_versioning Bucket"
+        " VersioningConfiguration.Status=versioningConfiguration.status",
         "{bucket}",
     ),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Call(
-        "s3 put_bucket_encryption", "Bucket ServerSideEncryptionConfiguration.Rules", "{bucket}"
+        "s3 put_bucket_encryption Bucket ServerSideEncryptionConfiguration.Rules", "{bucket}"
     ),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Call(
-        "s3 put_bucket_lifecycle_configuration", "Bucket LifecycleConfiguration.Rules", "{bucket}"
+        "s3 put_bucket_lifecycle_configuration Bucket LifecycleConfiguration.Rules", "{bucket}"
     ),
-    "aws:s3/bucketPolicy:BucketPolicy": Call("s3 put_bucket_policy", "Bucket Policy", "{bucket}"),
+    "aws:s3/bucketPolicy:BucketPolicy": Call("s3 put_bucket_policy Bucket Policy", "{bucket}"),
 }
 """By resource type."""

@@ -7,9 +7,10 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import jmespath  # type: ignore[import-untyped]
 
 Path = tuple[str, ...]
 
@@ -18,17 +19,9 @@ class UnknownPatternError(Exception):
     """The pattern or the transformer has something that this bus does not know."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Leaf:
-    """A value of the event that is neither an object nor a list."""
-
-    value: Any
-    places: Mapping[Path, int] = field(default_factory=dict)
-    """The lists that it is in, and its place in each."""
-
-    def goes_with(self, places: Mapping[Path, int]) -> bool:
-        """Whether it can be of the same elements: one match is about one element of each list."""
-        return all(self.places.get(path, place) == place for path, place in places.items())
+_Leaf = tuple[Any, Mapping[Path, int]]
+"""A value of the event that is neither an object nor a list; the lists that it is in, and its place
+in each."""
 
 
 def matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
@@ -36,10 +29,10 @@ def matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     leaves: dict[Path, list[_Leaf]] = {}
     for path, leaf in _leaves(event, (), {}):
         leaves.setdefault(path, []).append(leaf)
-    wanted = [list(fields.items()) for fields in _alternatives(pattern, ())]
-    for fields in wanted:
-        for _, matchers in fields:
-            _refuse_unknown(matchers)
+    wanted = [
+        [(path, {"exists": False} in them, list(map(_test, them))) for path, them in fields.items()]
+        for fields in _alternatives(pattern, ())
+    ]  # all of them first: what is not known may be where nothing depends on it
     return any(_hold(fields, leaves, {}) for fields in wanted)
 
 
@@ -54,7 +47,7 @@ def _leaves(value: Any, path: Path, places: Mapping[Path, int]) -> Iterator[tupl
             else:
                 raise UnknownPatternError(f"a list within a list, at {'.'.join(path)}")
     else:
-        yield path, _Leaf(value=value, places=places)
+        yield path, (value, places)
 
 
 def _alternatives(pattern: Mapping[str, Any], path: Path) -> Iterator[dict[Path, list[Any]]]:
@@ -69,76 +62,64 @@ def _alternatives(pattern: Mapping[str, Any], path: Path) -> Iterator[dict[Path,
             choices = [{(*path, key): value}]
         else:
             raise UnknownPatternError(f"{'.'.join((*path, key))} is {value!r}")
-        ways = [_both(way, choice) for way in ways for choice in choices]
+        if twice := {it for way in ways for one in choices for it in way.keys() & one.keys()}:
+            raise UnknownPatternError(f"{sorted(twice)} is in an $or and beside it")
+        ways = [way | choice for way in ways for choice in choices]
     yield from ways
 
 
-def _both(one: dict[Path, list[Any]], other: dict[Path, list[Any]]) -> dict[Path, list[Any]]:
-    if twice := one.keys() & other.keys():
-        raise UnknownPatternError(f"{sorted(twice)} is in an $or and beside it")
-    return {**one, **other}
-
-
 def _hold(
-    fields: Sequence[tuple[Path, list[Any]]],
+    fields: Sequence[tuple[Path, bool, list[Callable[[Any], bool]]]],
     leaves: Mapping[Path, list[_Leaf]],
     places: Mapping[Path, int],
 ) -> bool:
     """Whether every field has a value that matches, all of them of the same elements of lists."""
     if not fields:
         return True
-    (path, matchers), *others = fields
-    candidates = [leaf for leaf in leaves.get(path, []) if leaf.goes_with(places)]
-    if not candidates and {"exists": False} in matchers:
+    (path, may_be_absent, tests), *others = fields
+    # One match is about one element of each list.
+    candidates = [
+        (value, around)
+        for value, around in leaves.get(path, [])
+        if all(around.get(it, place) == place for it, place in places.items())
+    ]
+    if not candidates and may_be_absent:
         return _hold(others, leaves, places)
     return any(
-        _hold(others, leaves, {**places, **leaf.places})
-        for leaf in candidates
-        if any(_is_met(it, leaf.value) for it in matchers)
+        _hold(others, leaves, {**places, **around})
+        for value, around in candidates
+        if any(test(value) for test in tests)
     )
 
 
-_TEXTS = {
+def _test(matcher: Any) -> Callable[[Any], bool]:
+    """Whether a value that is there meets a matcher. Raises UnknownPatternError."""
+    if isinstance(matcher, str | bool | int) or matcher is None:
+        return lambda value: type(value) is type(matcher) and bool(value == matcher)
+    kinds = matcher.items() if isinstance(matcher, Mapping) and len(matcher) == 1 else ()
+    for kind, operand in kinds:
+        if kind == "exists" and isinstance(operand, bool):
+            return lambda _: operand
+        if kind in _TEXTS and isinstance(operand, str) and "\\" not in operand:
+            return lambda value: isinstance(value, str) and _TEXTS[kind](value, operand)
+        others = [operand] if isinstance(operand, str) else operand
+        if isinstance(operand, Mapping) and len(operand) == 1 and operand.keys() <= _TEXTS.keys():
+            others = [{inner: it} for inner, them in operand.items() for it in _listed(them)]
+        elif not all(isinstance(it, str) for it in _listed(others)):
+            others = []
+        if kind == "anything-but" and others:
+            tests = list(map(_test, others))
+            return lambda value: not any(test(value) for test in tests)
+    raise UnknownPatternError(f"there is no {json.dumps(matcher)} here")
+
+
+_TEXTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "prefix": str.startswith,
     "suffix": str.endswith,
     "wildcard": lambda value, text: (
         re.fullmatch(".*".join(map(re.escape, text.split("*"))), value, re.DOTALL) is not None
     ),
 }
-
-
-def _is_met(matcher: Any, value: Any) -> bool:
-    """Whether a value that is there meets a matcher."""
-    if not isinstance(matcher, Mapping):
-        return type(matcher) is type(value) and bool(matcher == value)
-    [(kind, operand)] = matcher.items()
-    if kind == "exists":
-        return bool(operand)
-    if kind == "anything-but":
-        if isinstance(operand, Mapping):
-            [(inner, texts)] = operand.items()
-            return not any(_is_met({inner: text}, value) for text in _listed(texts))
-        return not any(_is_met(it, value) for it in _listed(operand))
-    return isinstance(value, str) and _TEXTS[kind](value, operand)
-
-
-def _refuse_unknown(matchers: list[Any]) -> None:
-    for matcher in matchers:
-        known = isinstance(matcher, str | bool | int) or matcher is None
-        if isinstance(matcher, Mapping) and len(matcher) == 1:
-            [(kind, operand)] = matcher.items()
-            if kind == "exists":
-                known = isinstance(operand, bool)
-            elif kind == "anything-but" and isinstance(operand, Mapping):
-                texts = [{inner: it} for inner in operand for it in _listed(operand[inner])]
-                known = len(operand) == 1 and bool(texts) and operand.keys() <= _TEXTS.keys()
-                _refuse_unknown(texts)
-            elif kind == "anything-but":
-                known = bool(operand) and all(isinstance(it, str) for it in _listed(operand))
-            else:
-                known = kind in _TEXTS and isinstance(operand, str) and "\\" not in operand
-        if not known:
-            raise UnknownPatternError(f"there is no {json.dumps(matcher)} here")
 
 
 def _listed(value: Any) -> list[Any]:
@@ -170,19 +151,8 @@ def transformed(paths: Mapping[str, str], template: str, event: Mapping[str, Any
 
 def _found(event: Any, path: str) -> Any:
     """What is at a path such as $.detail.resources[0].ARN or $.images[*].tag; None for nothing."""
-    steps = re.findall(r"\.([\w-]+)|\[(\d+|\*)\]", path.removeprefix("$"))
-    if "$" + "".join(f".{key}" if key else f"[{place}]" for key, place in steps) != path:
+    if not re.fullmatch(r"\$(\.[\w-]+|\[(\d+|\*)\])+", path):
         raise UnknownPatternError(f"{path} is no path that is known here")
-    values, many = [event], False
-    for key, place in steps:
-        if key:
-            values = [it[key] for it in values if isinstance(it, Mapping) and key in it]
-        elif place == "*":
-            values, many = [one for it in values if isinstance(it, list) for one in it], True
-        else:
-            index = int(place)
-            values = [it[index] for it in values if isinstance(it, list) and len(it) > index]
-    values = [it for it in values if it is not None]
-    if many:
-        return values or None
-    return values[0] if values else None
+    # JMESPath has the same steps, and takes a key with a hyphen in quotes.
+    found = jmespath.search(re.sub(r"\.([\w-]+)", r'."\1"', path[1:]).removeprefix("."), event)
+    return None if found == [] else found

@@ -16,6 +16,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from policies.document import allow, document_of
+from registry.aws.images import Manifest, Repository
+from registry.aws.reference import Reference
 from settings.stack_file import read
 
 BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
@@ -69,19 +71,15 @@ def push() -> None:
     """Push two images to each repository, as a pipeline would, without Docker."""
     ecr = boto3.client("ecr")
     for it in ecr.describe_repositories()["repositories"]:
+        repository = Repository(ecr, Reference(name=it["repositoryName"]))
         for tag, more in zip(BUILDS, (["latest"], []), strict=True):
             # moto asks for no layers. Nothing but the annotation makes two images of them.
-            manifest = json.dumps(
+            text = json.dumps(
                 {"schemaVersion": 2, "mediaType": _MANIFEST, "annotations": {"tag": tag}}
             )
+            digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
             for name in [tag, *more]:
-                ecr.put_image(
-                    repositoryName=it["repositoryName"],
-                    imageManifest=manifest,
-                    imageManifestMediaType=_MANIFEST,
-                    imageTag=name,
-                    imageDigest=f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}",
-                )
+                repository.put(Manifest(digest=digest, media_type=_MANIFEST, text=text), name)
 
 
 if __name__ == "__main__":

@@ -10,19 +10,18 @@ import moto
 from botocore.exceptions import ClientError
 from pydantic.alias_generators import to_camel
 
-import settings
 from registry.access.proofs import Proof, Row, alike, prove, table
 from registry.lifecycle.document import rules_in
-from registry.stack.state import State, intended
+from registry.stack.declared import DeclaredStack, declared_in
+from registry.stack.state import State
+from registry.stack.verify import access_of
 from rehearsal import program
 from rehearsal.acts import Act, adopt, perform, verified
 from rehearsal.audit_act import audited
-from rehearsal.comment import comment
 from rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
-from rehearsal.report import Report
+from rehearsal.report import Report, comment
 from rehearsal.tags import convention_of
 from rehearsal.year import figures, history, live
-from settings import Account, StackSettings
 from settings.stack_file import StackFile
 
 
@@ -63,18 +62,7 @@ class Rehearsal:
         return {
             "stack": self.stack,
             "cloud": {"name": "moto", "version": moto.__version__},
-            "resources": [
-                {
-                    "type": it.type,
-                    "name": it.name,
-                    "parent": it.parent,
-                    "id": it.id,
-                    "inputs": it.inputs,
-                    "protect": it.protect,
-                    "retainOnDelete": it.retain_on_delete,
-                }
-                for it in self.update.resources
-            ],
+            "resources": [_camel(it, "import_id", "depends_on") for it in self.update.resources],
             "outputs": self.update.outputs,
             "acts": [_camel(act) for act in self.acts],
             "proofs": [proof.to_json() for proof in self.proofs],
@@ -85,8 +73,8 @@ class Rehearsal:
         }
 
 
-def _camel(record: Act | Row) -> dict[str, Any]:
-    return {to_camel(key): value for key, value in asdict(record).items()}
+def _camel(record: Act | Row | program.Resource, *without: str) -> dict[str, Any]:
+    return {to_camel(key): it for key, it in asdict(record).items() if key not in without}
 
 
 def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Rehearsal:
@@ -100,25 +88,21 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
         rehearsal = _registered(stack, report, aws)
         act_and_prove = rehearsal.ok and not plan_only
         if rehearsal.ok:
-            configured = settings.parse(stack.config_in(settings.NAMESPACE), aws.account)
+            declared = declared_in(stack, aws.account)
+            configured = declared.settings
             rehearsal.warnings = [*filter(None, [configured.overwriting_warning()])]
             report.warned(rehearsal.warnings)
         if act_and_prove:
-            found = _read_back(configured, report, aws)
-            wanted = [
-                intended(configured, name, aws.account, aws.default_tags)
-                for name in configured.repositories
-            ]
+            found = list(aws.repositories())
             report.heading("ADR040 acted out")
-            acts = perform(aws, rehearsal.update, found, wanted, configured)
-            _act(rehearsal, acts, report)
-            _act(rehearsal, [verified(stack, configured, aws)], report)
+            _act(rehearsal, perform(aws, rehearsal.update, found, declared), report)
+            _act(rehearsal, [verified(declared, aws)], report)
             if configured.audit.trail:
-                _act(rehearsal, [audited(aws.audit, configured, aws.account)], report)
+                _act(rehearsal, [audited(aws.connect, configured, aws.account)], report)
     if act_and_prove:
-        _act(rehearsal, [adopt(stack, configured)], report)
+        _act(rehearsal, [adopt(stack, declared)], report)
         report.explain(rehearsal.acts)
-        _prove(rehearsal, configured, found, report, aws.account)
+        _prove(rehearsal, declared, found, report)
     rehearsal.seconds = time.perf_counter() - start
     report.over(stack.stack, ok=rehearsal.ok, seconds=rehearsal.seconds)
     return rehearsal
@@ -126,8 +110,7 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
 
 def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal:
     """The program has run. Where the embedded AWS refuses something, that is a failed act."""
-    with report.progress("Registering") as step:
-        aws.on_created = step
+    with report.working("Registering"):
         try:
             update = program.run(stack, aws)
         except REFUSALS as error:
@@ -142,15 +125,6 @@ def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal
     return Rehearsal(stack=stack.stack, update=update)
 
 
-def _read_back(configured: StackSettings, report: Report, aws: EmbeddedAws) -> list[State]:
-    found = []
-    with report.progress("Reading back", len(configured.repositories)) as step:
-        for repository in aws.repositories():
-            found.append(repository)
-            step()
-    return found
-
-
 def _act(rehearsal: Rehearsal, acts: Iterable[Act], report: Report) -> None:
     for act in acts:
         rehearsal.acts.append(act)
@@ -158,14 +132,11 @@ def _act(rehearsal: Rehearsal, acts: Iterable[Act], report: Report) -> None:
 
 
 def _prove(
-    rehearsal: Rehearsal,
-    configured: StackSettings,
-    found: Sequence[State],
-    report: Report,
-    account: Account,
+    rehearsal: Rehearsal, declared: DeclaredStack, found: Sequence[State], report: Report
 ) -> None:
+    configured = declared.settings
     groups = alike(
-        (it.arn, it.policy, configured.repository_args(it.name, account)["access"])
+        (it.arn, it.policy, access_of(declared, it.name))
         for it in found
         if it.name in configured.repositories
     )

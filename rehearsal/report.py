@@ -1,13 +1,16 @@
-"""The rehearsal for people: a tree, the acts as they happen, the proofs, the access table."""
+"""The rehearsal for people: a tree, the acts as they happen, the proofs, the access table.
 
+And what it proves in Markdown, as a comment on a pull request.
+"""
+
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Final
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -55,36 +58,27 @@ class Report:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    @contextmanager
-    def progress(self, what: str, steps: int | None = None) -> Iterator[Callable[[], None]]:
-        """A progress bar for what may take a while. Each call of what this gives is a step."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        shown = self._console.is_terminal and not self._console.quiet
-        with Progress(
-            *columns, console=self._console, transient=True, disable=not shown
-        ) as progress:
-            task = progress.add_task(what, total=steps)
-            yield lambda: progress.advance(task)
+    def working(self, what: str) -> AbstractContextManager[object]:
+        """A sign, on a terminal, that something takes its time."""
+        return self._console.status(what)
 
     def registered(self, stack: str, update: Update) -> None:
         """Everything that the program has declared."""
         tree = Tree(Text(f"Stack {stack}", style="bold"))
-        components: list[tuple[Resource, list[Resource]]] = []
+        components: list[list[Resource]] = []
         for it in update.resources:
-            # A component comes before its children.
-            if it.parent is None:
-                components.append((it, []))
-            else:
-                components[-1][1].append(it)
-        for component, children in components[:_MOST_COMPONENTS]:
+            if it.parent is None:  # a component, behind which come its children
+                components.append([])
+            components[-1].append(it)
+        for component, *children in components[:_MOST_COMPONENTS]:
             branch = tree.add(_line(component))
-            if len(children) <= _MOST_CHILDREN:
-                for it in children:
-                    branch.add(_line(it))
-            else:
+            shown = [_line(it) for it in children]
+            if len(children) > _MOST_CHILDREN:
                 kinds = Counter(" ".join(_marks(it)) for it in children)
                 counted = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-                branch.add(Text(counted, style="dim"))
+                shown = [Text(counted, style="dim")]
+            for line in shown:
+                branch.add(line)
         if len(components) > _MOST_COMPONENTS:
             tree.add(f"… and {len(components) - _MOST_COMPONENTS} more")
         self._console.print(tree)
@@ -179,3 +173,62 @@ def _marks(resource: Resource) -> list[str]:
         "imported": resource.import_id,
     }
     return [resource.type.rpartition(":")[2], *(mark for mark, on in options.items() if on)]
+
+
+# --- A comment on a pull request ------------------------------------------------------------------
+
+
+def comment(
+    stack: str,
+    proofs: Sequence[Proof],
+    access: Sequence[Row],
+    failures: Sequence[str],
+    warnings: Sequence[str] = (),
+) -> str:
+    """The claims and the table of who can do what. `failures` are what else makes it fail."""
+    blocks = [
+        [f"## Who can do what in the stack {_text(stack)}"],
+        [
+            *(f"- **FAILED** {_text(it)}" for it in failures),
+            *(f"- **warning** {_text(it)}" for it in warnings),
+            *(line for proof in proofs for line in _claim(proof)),
+        ],
+        list(_table(access)),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def _claim(proof: Proof) -> Iterator[str]:
+    word, reason = verdict(proof, _code)
+    yield f"- **{word}** {_text(proof.claim)}"
+    if reason:
+        yield f"  {reason}"
+
+
+def _table(access: Sequence[Row]) -> Iterator[str]:
+    if not access:
+        return
+    yield _row("principal", *ABILITIES)
+    yield _row(*["---"] * (1 + len(ABILITIES)))
+    for it in access:
+        named = _code(it.principal) if it.principal.startswith("arn:") else _text(it.principal)
+        yield _row(named, *abilities(it))
+    yield ""
+    yield HOW_THEY_COUNT
+
+
+def _row(*cells: str) -> str:
+    # A cell ends at a bar, even within code.
+    return " | ".join(["", *(it.replace("|", r"\|") for it in cells), ""]).strip()
+
+
+def _text(text: str) -> str:
+    """On one line, with whatever Markdown would interpret escaped."""
+    return re.sub(r"([\\`*_\[\]<>~&])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """As code: between more backticks than it has in a row."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"

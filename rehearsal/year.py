@@ -5,10 +5,11 @@ One simulation at the end of the year would count images that had expired long b
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
+from itertools import takewhile
 from typing import Any, Final
 
 from policies.patterns import compiled
@@ -35,25 +36,53 @@ class Event:
     pushed: Image | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Year:
-    """What became of the images that were pushed."""
+    """What becomes of the images that are pushed to a repository."""
 
-    pushed: tuple[Image, ...]
-    """All of them, each with the last tags that it had."""
-    kept: tuple[Image, ...]
-    gone: dict[str, int]
-    """The digests of the others, each with the rule that expired it."""
-    latest: tuple[str, ...]
-    """The digests that the first movable tag has been on, in the order in which it came to them."""
-    missed: tuple[str, ...]
-    """The digests that the pipeline wanted to tag after they had expired."""
-    end: datetime
-    rules: tuple[Rule, ...]
+    rules: Sequence[Rule]
     """The lifecycle policy."""
+    convention: TagConvention
     movable: str
     """The first movable tag."""
-    convention: TagConvention
+    end: datetime
+    pushed: dict[str, Image] = field(default_factory=dict)
+    """All of them, by digest, each with the last tags that it had."""
+    kept: dict[str, Image] = field(default_factory=dict)
+    gone: dict[str, int] = field(default_factory=dict)
+    """The digests of the others, each with the rule that expired it."""
+    latest: list[str] = field(default_factory=list)
+    """The digests that the first movable tag has been on, in the order in which it came to them."""
+    missed: list[str] = field(default_factory=list)
+    """The digests that the pipeline wanted to tag after they had expired."""
+
+    def happen(self, event: Event) -> None:
+        """A push, or a tag that moves."""
+        if event.pushed:
+            self._put(event.pushed)
+        elif event.digest not in self.kept:
+            self.missed.append(event.digest)
+        elif event.tag:
+            for image in [it for it in self.kept.values() if event.tag in it.tags]:
+                rest = tuple(tag for tag in image.tags if tag != event.tag)
+                self._put(replace(image, tags=rest))
+            image = self.kept[event.digest]
+            self._put(replace(image, tags=(*image.tags, event.tag)))
+            if event.tag == self.movable:
+                self.latest.append(event.digest)
+
+    def clean(self) -> None:
+        """Apply the policy, as ECR does once a day."""
+        for verdict in simulate(self.rules, self.kept.values(), self.end):
+            digest = verdict.image.digest
+            if verdict.action == "expire":
+                del self.kept[digest]
+                self.gone[digest] = verdict.rule or 0
+            elif verdict.action == "archive":
+                self._put(replace(verdict.image, archived=True, archived_at=self.end))
+
+    def _put(self, image: Image) -> None:
+        self.pushed[image.digest] = self.kept[image.digest] = image
 
 
 def history(
@@ -67,7 +96,14 @@ def history(
     requests for review apps, and of developers. Two releases were bad, one amid the year and the
     last one: the movable tags went back to the one before.
     """
-    events = [event for day in range(DAYS) for event in _day(day, convention, movable)]
+    events: list[Event] = []
+    way = way_of(convention)
+    others = list(convention.stages.values())[: -len(way)]
+    for day in range(DAYS):
+        morning = _START + timedelta(days=day, hours=9)
+        if morning.weekday() < _WEEKEND:
+            events += _merges(day, morning, way, movable)
+            events += _others(day, morning, others)
     releases = [event for event in events if event.tag == movable[0]]
     for bad in (len(releases) // 2, len(releases) - 1):
         at = releases[bad].at + timedelta(minutes=50)
@@ -80,30 +116,27 @@ _PRODUCTION_ACCEPTS: Final = 65
 """In percent: of the merges, and of each morning's first that staging has accepted."""
 
 
-def _day(day: int, convention: TagConvention, movable: Sequence[str]) -> Iterator[Event]:
-    morning = _START + timedelta(days=day, hours=9)
-    if morning.weekday() < _WEEKEND:
-        way = way_of(convention)
-        yield from _merges(day, morning, way, movable)
-        yield from _others(day, morning, list(convention.stages.values())[: -len(way)])
-
-
 def _merges(
     day: int, morning: datetime, way: Sequence[Stage], movable: Sequence[str]
 ) -> Iterator[Event]:
     for number in range(1 + _chance(day, "merges") % 3):
         at = morning + timedelta(minutes=150 * number)
         commit, build = _commit(day, f"merge {number}"), _build(day, number)
-        index = yield from _index(at, commit, way[0], build)
+        parts = [_push(at, f"{commit} {architecture}") for architecture in ("amd64", "arm64")]
+        yield from parts
+        listed = {"media_type": _INDEX, "children": tuple(part.digest for part in parts)}
+        listing = at + timedelta(seconds=20)
+        tag = written(way[0], commit, listing, build)
+        yield (index := _push(listing, commit, tag, **listed))
         if _chance(day, f"staging {number}") % 100 < _STAGING_ACCEPTS:
             at += timedelta(minutes=25)
             for stage in way[1:-1]:
-                yield Event(at=at, digest=index, tag=written(stage, commit, at, build))
+                yield Event(at=at, digest=index.digest, tag=written(stage, commit, at, build))
             if number == 0 and _chance(day, "production") % 100 < _PRODUCTION_ACCEPTS:
                 at += timedelta(minutes=35)
                 released = [written(stage, commit, at, build) for stage in way[1:][-1:]]
                 for tag in (*released, *movable):
-                    yield Event(at=at, digest=index, tag=tag)
+                    yield Event(at=at, digest=index.digest, tag=tag)
 
 
 def _others(day: int, morning: datetime, stages: Sequence[Stage]) -> Iterator[Event]:
@@ -111,13 +144,13 @@ def _others(day: int, morning: datetime, stages: Sequence[Stage]) -> Iterator[Ev
         for number in range(_chance(day, "pull requests") % 5):
             at = morning + timedelta(minutes=40 + 90 * number)
             commit = _commit(day, f"pull request {number}")
-            yield _push(at, commit, (written(stage, commit, at, _build(day, number)),))
+            yield _push(at, commit, written(stage, commit, at, _build(day, number)))
     for number, stage in enumerate(stages[1:]):
         who = f"developer{number or ''}"
         if _chance(day, f"{who}s") % 3 == 0:
             at = morning + timedelta(hours=7)
             commit = _commit(day, who)
-            yield _push(at, commit, (written(stage, commit, at, _build(day, 0)),))
+            yield _push(at, commit, written(stage, commit, at, _build(day, 0)))
 
 
 def _build(day: int, number: int) -> int:
@@ -125,35 +158,13 @@ def _build(day: int, number: int) -> int:
     return 100 + 5 * day + number
 
 
-def _index(at: datetime, commit: str, stage: Stage, build: int) -> Generator[Event, None, str]:
-    """The images of two architectures, and then the index that lists them. Gives its digest."""
-    parts = [_push(at, f"{commit} {architecture}") for architecture in ("amd64", "arm64")]
-    yield from parts
-    at += timedelta(seconds=20)
-    index = _push(
-        at,
-        commit,
-        (written(stage, commit, at, build),),
-        media_type=_INDEX,
-        children=tuple(part.digest for part in parts),
-    )
-    yield index
-    return index.digest
-
-
-def _push(at: datetime, content: str, tags: tuple[str, ...] = (), **more: Any) -> Event:
+def _push(at: datetime, content: str, *tags: str, **listed: Any) -> Event:
     digest = f"sha256:{sha256(content.encode()).hexdigest()}"
-    image = Image(
-        digest=digest,
-        tags=tags,
-        pushed_at=at,
-        **{
-            "media_type": _MANIFEST,
-            "size": 90_000_000 + int(digest[-6:], 16),
-            **more,
-        },
+    size = 90_000_000 + int(digest[-6:], 16)
+    image = {"media_type": _MANIFEST, "size": size, **listed}
+    return Event(
+        at=at, digest=digest, pushed=Image(digest=digest, tags=tags, pushed_at=at, **image)
     )
-    return Event(at=at, digest=digest, pushed=image)
 
 
 def _commit(day: int, what: str) -> str:
@@ -175,72 +186,19 @@ def live(
     movable: str = "latest",
 ) -> Year:
     """Apply the events of each day, and the policy at its end. `movable` is the tag to follow."""
-    days: dict[datetime, list[Event]] = {}
-    for event in events:
-        days.setdefault(_midnight_after(event.at), []).append(event)
-    repository = _Repository(movable)
-    first, last = min(days), max(days)
-    for number in range((last - first).days + 1):
-        midnight = first + timedelta(days=number)
-        for event in days.get(midnight, []):
-            repository.happen(event)
-        repository.clean(rules, midnight)
-    return Year(
-        pushed=tuple(repository.pushed.values()),
-        kept=tuple(repository.there.values()),
-        gone=repository.gone,
-        latest=tuple(repository.latest),
-        missed=tuple(repository.missed),
-        end=last,
-        rules=tuple(rules),
-        movable=movable,
-        convention=convention,
-    )
+    ordered = sorted(events, key=lambda event: event.at)
+    midnight = ordered[0].at.replace(hour=0, minute=0, second=0, microsecond=0)
+    year = Year(rules=rules, convention=convention, movable=movable, end=midnight + _DAY)
+    for event in ordered:
+        while event.at >= year.end:
+            year.clean()
+            year.end += _DAY
+        year.happen(event)
+    year.clean()
+    return year
 
 
-class _Repository:
-    """The images of one repository, from push to expiry."""
-
-    def __init__(self, movable: str) -> None:
-        self._movable = movable
-        self.pushed: dict[str, Image] = {}
-        self.there: dict[str, Image] = {}
-        self.gone: dict[str, int] = {}
-        self.latest: list[str] = []
-        self.missed: list[str] = []
-
-    def happen(self, event: Event) -> None:
-        """A push, or a tag that moves."""
-        if event.pushed:
-            self._put(event.pushed)
-        elif event.digest not in self.there:
-            self.missed.append(event.digest)
-        elif event.tag:
-            for image in [it for it in self.there.values() if event.tag in it.tags]:
-                rest = tuple(tag for tag in image.tags if tag != event.tag)
-                self._put(replace(image, tags=rest))
-            image = self.there[event.digest]
-            self._put(replace(image, tags=(*image.tags, event.tag)))
-            if event.tag == self._movable:
-                self.latest.append(event.digest)
-
-    def clean(self, rules: Sequence[Rule], now: datetime) -> None:
-        """Apply the policy, as ECR does once a day."""
-        for verdict in simulate(rules, self.there.values(), now):
-            digest = verdict.image.digest
-            if verdict.action == "expire":
-                del self.there[digest]
-                self.gone[digest] = verdict.rule or 0
-            elif verdict.action == "archive":
-                self._put(replace(verdict.image, archived=True, archived_at=now))
-
-    def _put(self, image: Image) -> None:
-        self.pushed[image.digest] = self.there[image.digest] = image
-
-
-def _midnight_after(at: datetime) -> datetime:
-    return at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-
+_DAY: Final = timedelta(days=1)
 
 # --- Results --------------------------------------------------------------------------------------
 
@@ -254,24 +212,22 @@ def figures(year: Year) -> dict[str, Any]:
     It is always claimed that the image of the movable tag is kept; that releases are, only as far
     as the policy is meant to: a team may want to keep three, or none for longer than a month.
     """
-    kept = {image.digest: image for image in year.kept}
     by_stage = _by_stage(year)
     releases = by_stage[_last_stage(year).name]
-    stages = {
-        stage: {
-            "pushed": len(images),
-            "kept": sum(image.digest in kept for image in images),
-            "newestKept": _newest_kept(images, kept),
-        }
-        for stage, images in by_stage.items()
-    }
     return {
         "end": year.end.isoformat(),
         "pushed": len(year.pushed),
         "kept": len(year.kept),
-        "bytesPushed": sum(_size(image) for image in year.pushed),
-        "bytesKept": sum(_size(image) for image in year.kept),
-        "stages": stages,
+        "bytesPushed": sum(map(_size, year.pushed.values())),
+        "bytesKept": sum(map(_size, year.kept.values())),
+        "stages": {
+            stage: {
+                "pushed": len(images),
+                "kept": sum(image.digest in year.kept for image in images),
+                "newestKept": len([*takewhile(lambda it: it.digest in year.kept, images)]),
+            }
+            for stage, images in by_stage.items()
+        },
         "goneByRule": {
             str(rule): number for rule, number in sorted(Counter(year.gone.values()).items())
         },
@@ -279,7 +235,7 @@ def figures(year: Year) -> dict[str, Any]:
         "predecessor": _place(_predecessor(year), releases),
         "missed": len(year.missed),
         "claims": [
-            {"claim": claim, "holds": _can_be_pulled(digests, kept)}
+            {"claim": claim, "holds": _can_be_pulled(digests, year)}
             for claim, digests in _claims(year, [it.digest for it in releases])
         ],
     }
@@ -310,7 +266,6 @@ def picture(year: Year) -> list[str]:
     """The year in 80 columns: a line for each stage, a character for each week."""
     told = figures(year)
     weeks = DAYS // 7 + 1
-    kept = {image.digest for image in year.kept}
     lines = [
         f"A year of one repository: {told['pushed']:,} images pushed, {told['kept']:,} kept",
         "",
@@ -319,13 +274,14 @@ def picture(year: Year) -> list[str]:
     for stage, images in _by_stage(year).items():
         columns: list[list[bool]] = [[] for _ in range(weeks)]
         for image in images:
-            columns[_week(image, year)].append(image.digest in kept)
-        drawn = "".join(map(_mark, columns))
+            columns[_week(image, year)].append(image.digest in year.kept)
+        drawn = "".join(
+            "#" if it and all(it) else "+" if any(it) else "." if it else " " for it in columns
+        )
         numbers = told["stages"][stage]
         lines.append(f"{stage[:8]:9}{drawn}{numbers['pushed']:>8,}{numbers['kept']:>6,}")
-    pushed = {image.digest: image for image in year.pushed}
     for name, digests in ((year.movable[:8], year.latest[-1:]), ("before it", _predecessor(year))):
-        lines += (f"{name:9}{'':{_week(pushed[digest], year)}}^" for digest in digests)
+        lines += (f"{name:9}{'':{_week(year.pushed[digest], year)}}^" for digest in digests)
     lines += [
         "",
         "# all images of a week are kept, + some of them, . none. An image counts for the",
@@ -343,10 +299,9 @@ def _by_stage(year: Year) -> dict[str, list[Image]]:
     """The images that were pushed, by the furthest stage that each reached, the newest first."""
     stages = [*reversed(year.convention.stages), "untagged"]
     found: dict[str, list[Image]] = {stage: [] for stage in stages}
-    for image in sorted(year.pushed, key=lambda image: image.pushed_at, reverse=True):
+    for image in sorted(year.pushed.values(), key=lambda it: it.pushed_at, reverse=True):
         tag = year.convention.unique_tag(image.tags)
-        furthest = tag.stage if tag else "untagged"
-        found[furthest].append(image)
+        found[tag.stage if tag else "untagged"].append(image)
     return found
 
 
@@ -354,14 +309,9 @@ def _last_stage(year: Year) -> Stage:
     return list(year.convention.stages.values())[-1]
 
 
-def _newest_kept(images: Sequence[Image], kept: Mapping[str, Image]) -> int:
-    """How many are kept, from the newest on, before the first that is not."""
-    return next((at for at, image in enumerate(images) if image.digest not in kept), len(images))
-
-
-def _predecessor(year: Year) -> tuple[str, ...]:
+def _predecessor(year: Year) -> list[str]:
     """The digest that `latest` was on before its last move; nothing if it never moved."""
-    return tuple(it for it in year.latest if it != year.latest[-1])[-1:]
+    return [it for it in year.latest if it != year.latest[-1]][-1:]
 
 
 def _place(digests: Sequence[str], releases: Sequence[Image]) -> dict[str, Any] | None:
@@ -372,10 +322,10 @@ def _place(digests: Sequence[str], releases: Sequence[Image]) -> dict[str, Any] 
     return None
 
 
-def _can_be_pulled(digests: Sequence[str], kept: Mapping[str, Image]) -> bool:
+def _can_be_pulled(digests: Sequence[str], year: Year) -> bool:
     """Whether they are all kept, with all that they list, and none is archived."""
-    found = [kept.get(digest) for digest in digests]
-    found += [kept.get(child) for image in found if image for child in image.children or ()]
+    found = [year.kept.get(digest) for digest in digests]
+    found += [year.kept.get(child) for image in found if image for child in image.children or ()]
     return bool(found) and all(image is not None and not image.archived for image in found)
 
 
@@ -387,9 +337,3 @@ def _size(image: Image) -> int:
 def _week(image: Image, year: Year) -> int:
     """The column of the picture; the last is the week that ends with the year."""
     return DAYS // 7 - (year.end - image.pushed_at).days // 7
-
-
-def _mark(kept: Sequence[bool]) -> str:
-    if not kept:
-        return " "
-    return "#" if all(kept) else "+" if any(kept) else "."

@@ -1,7 +1,7 @@
 """A configuration in which each value has been checked on its own."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ class Draft:
     def __init__(self, written: Mapping[str, Any], account: Account) -> None:
         self.written = written
         self.account = account
-        self.values = _completed(written)
+        self.values = completed(written)
         self.faults: list[Fault] = []
         self.settings: StackSettings | None = None
         try:
@@ -46,12 +46,10 @@ class Draft:
             self.values = deepcopy(self.values)
             renamed: list[str] = []
             for error in refused.errors(include_url=False):
-                where, unknown = error["loc"], error["type"] == "extra_forbidden"
-                if unknown:
+                where, context = error["loc"], error.get("ctx", {})
+                if unknown := error["type"] == "extra_forbidden":
                     near, context = _unknown(where)
                     renamed += near if len(where) == 1 else []
-                else:
-                    context = error["ctx"]
                 if where[-1] == "[key]":  # of a mapping: what is under it may be valid
                     where = where[:-1]
                 else:
@@ -137,21 +135,20 @@ _INHERITED: Final = {
 }
 
 
-def _completed(written: Mapping[str, Any]) -> dict[str, Any]:
-    completed: dict[str, Any] = {}
-    for name, field in StackSettings.model_fields.items():
-        completed[field.alias or name] = (
-            ABSENT if field.is_required() else as_written(field.default)
-        )
-    completed |= written
-    entries = completed["repositories"]
+def completed(written: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written, with the defaults, and in each repository's entry with what it inherits."""
+    values = {
+        field.alias or name: ABSENT if field.is_required() else as_written(field.default)
+        for name, field in StackSettings.model_fields.items()
+    } | dict(written)
+    entries = values["repositories"]
     if isinstance(entries, dict):
-        inherited = {key: completed[key] for key in _INHERITED}
-        completed["repositories"] = {
+        inherited = {key: values[key] for key in _INHERITED}
+        values["repositories"] = {
             name: inherited | (entry or {}) if isinstance(entry, dict | None) else entry
             for name, entry in sorted(entries.items())
         }
-    return completed
+    return values
 
 
 def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:
@@ -170,6 +167,11 @@ def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:
         case _:
             model = RetentionRule
     keys = sorted(field.alias or name for name, field in model.model_fields.items())
-    near = difflib.get_close_matches(str(where[-1]), keys, n=1, cutoff=0.5)
-    fix = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"
+    near, fix = suggested(str(where[-1]), keys, cutoff=0.5)
     return near, {"rule": "there is no such key", "fix": fix}
+
+
+def suggested(key: str, keys: Sequence[str], cutoff: float = 0.6) -> tuple[list[str], str]:
+    """The key that one resembles which there is not, if any; and what to write in its place."""
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=cutoff)
+    return near, f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"

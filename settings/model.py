@@ -9,31 +9,8 @@ from pydantic.alias_generators import to_camel
 from policies import retention
 from policies.tag_convention import ADR040, TagConvention, stages_in
 from policies.tag_mutability import exclusion_filters, left_open, overwriting_warning
-from settings.values import (
-    CodeBuildProjectArns,
-    Count,
-    EmailAddresses,
-    Flag,
-    GitHubSubjects,
-    KmsKeyArn,
-    MovableTags,
-    Mutability,
-    OrganizationId,
-    PolicyArn,
-    PullAccounts,
-    RepositoryName,
-    ResourceTags,
-    RetainedTags,
-    RoleArn,
-    RoleArns,
-    RoleName,
-    RolePath,
-    StageName,
-    TagTemplate,
-    Trail,
-    WriteOnceTags,
-    like,
-)
+from settings import values
+from settings.values import like
 
 if TYPE_CHECKING:  # so that who only reads settings does not load Pulumi
     from components.image_repository import ImageRepositoryArgs
@@ -66,11 +43,11 @@ def as_written(default: Any) -> Any:
 class RetentionRule(Settings):
     """One rule of a `retention` list; `policies/retention.py` says what it means."""
 
-    tags: RetainedTags = ""
-    untagged: Flag = False
-    any: Flag = False
-    keep_newest: Count = 0
-    expire_after_days: Count = 0
+    tags: values.RetainedTags = ""
+    untagged: values.Flag = False
+    any: values.Flag = False
+    keep_newest: values.Count = 0
+    expire_after_days: values.Count = 0
 
     def to_args(self) -> retention.RetentionRule:
         """The rule as the component takes it: without what was not written."""
@@ -86,15 +63,13 @@ Retention = Annotated[
 class PipelineRoleSettings(Settings):
     """The role that pushes and moves tags: an existing one, by its ARN, or one to create."""
 
-    arn: RoleArn = ""
-    name: RoleName = ""
-    path: RolePath = "/"
-    permissions_boundary: PolicyArn = ""
-    trusted_codebuild_projects: CodeBuildProjectArns = Field(
-        default=(), alias="trustedCodeBuildProjects"
-    )
-    trusted_github_subjects: GitHubSubjects = Field(default=(), alias="trustedGitHubSubjects")
-    trusted_roles: RoleArns = ()
+    arn: values.RoleArn = ""
+    name: values.RoleName = ""
+    path: values.RolePath = "/"
+    permissions_boundary: values.PolicyArn = ""
+    trusted_code_build_projects: values.CodeBuildProjectArns = ()
+    trusted_git_hub_subjects: values.GitHubSubjects = ()
+    trusted_roles: values.RoleArns = ()
 
     def arn_in(self, account: Account) -> str:
         """The ARN that the role has, or will have."""
@@ -107,8 +82,8 @@ class PipelineRoleSettings(Settings):
             "trust": {
                 "partition": account.partition,
                 "account_id": account.id,
-                "codebuild_projects": list(self.trusted_codebuild_projects),
-                "github_subjects": list(self.trusted_github_subjects),
+                "codebuild_projects": list(self.trusted_code_build_projects),
+                "github_subjects": list(self.trusted_git_hub_subjects),
                 "roles": list(self.trusted_roles),
             },
         }
@@ -120,8 +95,8 @@ class PipelineRoleSettings(Settings):
 class StageSettings(Settings):
     """A stage of `tagConvention`; `policies/tag_convention.py` says what its template may have."""
 
-    stage: StageName = ""
-    tag: TagTemplate = ""
+    stage: values.StageName = ""
+    tag: values.TagTemplate = ""
 
 
 class RepositorySettings(Settings):
@@ -130,23 +105,23 @@ class RepositorySettings(Settings):
     The first four have no default of their own: they are inherited.
     """
 
-    tag_mutability: Mutability
-    write_once_tags: WriteOnceTags
+    tag_mutability: values.Mutability
+    write_once_tags: values.WriteOnceTags
     retention: Retention
-    lambda_pull: Flag
-    tags: ResourceTags = {}
-    kms_key: KmsKeyArn = ""
-    scan_on_push: Flag = True
-    import_existing: Flag = Field(default=False, alias="import")
+    lambda_pull: values.Flag
+    tags: values.ResourceTags = {}
+    kms_key: values.KmsKeyArn = ""
+    scan_on_push: values.Flag = True
+    import_existing: values.Flag = Field(default=False, alias="import")
 
 
 class AuditSettings(Settings):
     """Who is told of unexpected changes, and by which trail they are known."""
 
-    trail: Trail = ""
+    trail: values.Trail = ""
     """Empty where there is no audit."""
-    email: EmailAddresses = ()
-    permissions_boundary: PolicyArn = ""
+    email: values.EmailAddresses = ()
+    permissions_boundary: values.PolicyArn = ""
     """Of the role that takes events of IAM to the repositories' Region."""
 
 
@@ -157,13 +132,13 @@ class StackSettings(Settings):
     """The whole configuration, valid, with every default filled in."""
 
     repositories: Annotated[
-        dict[RepositoryName, Annotated[RepositorySettings, like({})]],
+        dict[values.RepositoryName, Annotated[RepositorySettings, like({})]],
         like({"forms-admin-deploy": {}}),
     ]
     """By name, in alphabetical order."""
-    tag_mutability: Mutability = "MUTABLE"
-    movable_tags: MovableTags = ("latest",)
-    write_once_tags: WriteOnceTags = ()
+    tag_mutability: values.Mutability = "MUTABLE"
+    movable_tags: values.MovableTags = ("latest",)
+    write_once_tags: values.WriteOnceTags = ()
     tag_convention: Annotated[
         tuple[Annotated[StageSettings, like(_STAGE)], ...], like([_STAGE])
     ] = cast("tuple[StageSettings, ...]", ADR040.to_data())
@@ -171,11 +146,11 @@ class StackSettings(Settings):
     pipeline_role: Annotated[
         PipelineRoleSettings, like({"arn": "arn:aws:iam::111122223333:role/pipeline/push"})
     ]
-    additional_pipeline_roles: RoleArns = ()
-    administrator_roles: RoleArns
-    pull_accounts: PullAccounts = {}
-    pull_organization: OrganizationId = ""
-    lambda_pull: Flag = False
+    additional_pipeline_roles: values.RoleArns = ()
+    administrator_roles: values.RoleArns
+    pull_accounts: values.PullAccounts = {}
+    pull_organization: values.OrganizationId = ""
+    lambda_pull: values.Flag = False
     retention: Retention = ()
     audit: Annotated[AuditSettings, like({"trail": "existing"})] = AuditSettings()
 

@@ -3,7 +3,6 @@
 The rules are the CLI's own: `sdk/go/common/workspace/{project,config}.go` in pulumi/pulumi.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from policies.fault import ABSENT, Fault, InvalidInputError
 from settings import NAMESPACE, Account, explain, misspelt_namespaces, parse
+from settings.draft import suggested
 
 
 class StackFileError(Exception):
@@ -87,25 +87,28 @@ def read(directory: Path, stack: str) -> StackFile:
     if "environment" in contents:
         raise StackFileError(explain(InvalidInputError(faults)))
     # Under a misspelt `config`, the CLI reads nothing; what is there is told of all the same.
-    meant = (it for it in ("config", *contents) if it in contents and _near(it) == ["config"])
-    written = contents.get(next(meant, "config")) or {}
+    meant = next((it for it in contents if suggested(it, _TOP_LEVEL)[0] == ["config"]), "config")
+    written = contents.get("config" if "config" in contents else meant) or {}
     if not isinstance(written, dict):
         faults.append(_misshapen(("config",), written, "a mapping", "{aws:region: eu-west-2}"))
         written = {}
-    config: dict[str, str] = {}
-    for key, declared in (project.get("config") or {}).items():
-        if isinstance(declared, dict) and "default" in declared:
-            config[_namespaced(key, project["name"])] = _text(declared["default"])
-    for key, value in written.items():
-        if isinstance(value, dict) and value.keys() == {"secure"}:
-            faults.append(
-                Fault(
-                    where=(key,),
-                    rule="it is encrypted, and only the Pulumi CLI can decrypt it",
-                    fix="use a stack file with a placeholder in plain text",
-                )
-            )
-        config[_namespaced(key, project["name"])] = _text(value)
+    declared = (project.get("config") or {}).items()
+    defaults = {
+        key: it["default"] for key, it in declared if isinstance(it, dict) and "default" in it
+    }
+    faults += (
+        Fault(
+            where=(key,),
+            rule="it is encrypted, and only the Pulumi CLI can decrypt it",
+            fix="use a stack file with a placeholder in plain text",
+        )
+        for key, value in written.items()
+        if isinstance(value, dict) and value.keys() == {"secure"}
+    )
+    config = {
+        key if ":" in key else f"{project['name']}:{key}": _text(value)
+        for key, value in [*defaults.items(), *written.items()]
+    }
     read_stack = StackFile(directory=directory, project=project["name"], stack=stack, config=config)
     faults += [*_provider_faults(read_stack), *misspelt_namespaces(config)]
     if faults:
@@ -143,8 +146,7 @@ _TOP_LEVEL: Final = ("config", "secretsprovider", "encryptedkey", "encryptionsal
 def _top_level_faults(contents: Mapping[str, Any]) -> Iterator[Fault]:
     """The CLI passes over a key that it does not know, so that a misspelt `config` is empty."""
     for key in (it for it in contents if it not in _TOP_LEVEL):
-        near = _near(key)
-        fix = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(_TOP_LEVEL)}"
+        _, fix = suggested(key, _TOP_LEVEL)
         yield Fault(where=(key,), rule="a stack file has no such key", fix=fix)
     if "environment" in contents:
         yield Fault(
@@ -152,10 +154,6 @@ def _top_level_faults(contents: Mapping[str, Any]) -> Iterator[Fault]:
             rule="only the Pulumi service knows the values of a Pulumi ESC environment",
             fix="use a stack file that contains them",
         )
-
-
-def _near(key: str) -> list[str]:
-    return difflib.get_close_matches(key, _TOP_LEVEL, n=1)
 
 
 def _provider_faults(stack: StackFile) -> Iterator[Fault]:
@@ -176,10 +174,6 @@ def _provider_faults(stack: StackFile) -> Iterator[Fault]:
 def _misshapen(where: tuple[str], value: Any, kind: str, example: str) -> Fault:
     value = ABSENT if value is None else value
     return Fault(where=where, value=value, rule=f"must be {kind}", fix=f"write it as {example}")
-
-
-def _namespaced(key: str, project: str) -> str:
-    return key if ":" in key else f"{project}:{key}"
 
 
 def _text(value: Any) -> str:

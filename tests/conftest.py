@@ -1,6 +1,5 @@
 """What all tests share: no way to a real AWS, and the stack that they are about."""
 
-import functools
 import gc
 import os
 from collections.abc import Iterator
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.hooks
 import botocore.loaders
 import botocore.session
 import hypothesis
@@ -56,15 +54,12 @@ def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _botocore_learns_once() -> Iterator[None]:
-    """Each session would read AWS's models again, and translate the names of 300 events."""
+    """Each session would read AWS's models again."""
     loader = botocore.loaders.create_loader()
     loader.search_paths.append(str(Path(boto3.__file__).with_name("data")))
-    aliaser = botocore.hooks.EventAliaser
-    alias = functools.partial(aliaser._alias_event_name, aliaser(None))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda _: loader)
         patch.setattr(boto3.Session, "_setup_loader", lambda it: setattr(it, "_loader", loader))
-        patch.setattr(aliaser, "_alias_event_name", lambda _, name: alias(name))
         yield
 
 

@@ -5,7 +5,7 @@ encryption would be another repository, and the import is refused.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +27,8 @@ from registry.stack.state import (
     intended,
     lost_rules,
 )
-from settings.model import RepositorySettings, StackSettings
+from settings.draft import completed
+from settings.model import RepositorySettings
 from settings.values import RepositoryName
 
 if TYPE_CHECKING:
@@ -76,46 +77,56 @@ def adoption(
     """
     own = stack.settings.repositories.get(found.name) if stack else None
     entry = entry_of(found, stack) if own is None else None
-    warnings = [*_other_owner(found)]
+    warnings = []
+    if owner := found.tags.get("aws:cloudformation:stack-name"):
+        warnings.append(
+            f"the CloudFormation stack {owner} manages it too, and may set it back; take it out "
+            "there first, with DeletionPolicy: Retain"
+        )
     blocks = [*_not_expressible(found)]
-    blocks += [] if entry is None else _refused(found.name, entry, stack)
-    if stack is None or blocks:
-        return Adoption(found=found, entry=entry, blocks=blocks, warnings=warnings)
-    settings = stack.settings
     if entry is not None:
-        proposed = RepositorySettings.model_validate(_completed(entry, stack))
-        repositories = {**settings.repositories, found.name: proposed}
-        settings = settings.model_copy(update={"repositories": repositories})
-    elif own and not own.import_existing:
+        written: dict[str, Any] = {}
+        if stack:
+            written = stack.settings.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        entries = completed(written | {"repositories": {found.name: entry}})["repositories"]
+        try:
+            own = _ENTRIES.validate_python(entries)[found.name]
+        except ValidationError as invalid:
+            blocks += _refused(invalid)
+    elif own and stack and not own.import_existing:
         warnings.append(
             f"its entry in Pulumi.{stack.name}.yaml has no import: true; unless the stack has "
             "adopted it already, the update tries to create it and fails"
         )
+    adopted = Adoption(found=found, entry=entry, blocks=blocks, warnings=warnings)
+    if stack is None or own is None or blocks:
+        return adopted
+    repositories = {**stack.settings.repositories, found.name: own}
+    settings = stack.settings.model_copy(update={"repositories": repositories})
     try:
-        declared = intended(settings, found.name, stack.account, stack.default_tags)
+        declared = intended(replace(stack, settings=settings), found.name)
     except InvalidInputError as error:  # its own lambdaPull may be too much
-        blocks = [str(it) for it in error.faults]
-        return Adoption(found=found, entry=entry, blocks=blocks, warnings=warnings)
+        return replace(adopted, blocks=[str(it) for it in error.faults])
     differing = differences(found, declared)
-    blocks += [
-        f"{it}: its encryption cannot be changed, and Pulumi refuses to replace it; correct kmsKey "
-        f"in Pulumi.{stack.name}.yaml"
-        for it in differing
-        if it.setting in REPLACING
-    ]
     if images is not None and now is not None:
         warnings += _expiring(declared, images, now)
-    return Adoption(
-        found=found,
-        entry=entry,
-        blocks=blocks,
+    return replace(
+        adopted,
+        blocks=[
+            f"{it}: its encryption cannot be changed, and Pulumi refuses to replace it; correct "
+            f"kmsKey in Pulumi.{stack.name}.yaml"
+            for it in differing
+            if it.setting in REPLACING
+        ],
         changes=[it for it in differing if it.setting not in REPLACING],
         loses=[
             *lost_statements(found.policy, declared.policy, stack.account.id),
             *lost_rules(found.lifecycle_policy, declared.lifecycle_policy),
         ],
-        warnings=warnings,
     )
+
+
+_ENTRIES: Final = TypeAdapter(dict[RepositoryName, RepositorySettings])
 
 
 def entry_of(found: State, stack: "DeclaredStack | None") -> dict[str, Any]:
@@ -185,43 +196,16 @@ def _not_expressible(found: State) -> Iterable[str]:
         )
 
 
-def _refused(name: str, entry: Mapping[str, Any], stack: "DeclaredStack | None") -> Iterable[str]:
+def _refused(invalid: ValidationError) -> Iterable[str]:
     """What the settings refuse in the entry."""
-    for kind, value, where in (
-        (TypeAdapter(RepositoryName), name, "the name"),
-        (TypeAdapter(RepositorySettings), _completed(entry, stack), ""),
-    ):
-        try:
-            kind.validate_python(value)
-        except ValidationError as invalid:
-            for it in invalid.errors(include_url=False):
-                rule, fix = it["ctx"]["rule"], it["ctx"]["fix"]
-                path = (where, *it["loc"]) if where else it["loc"]
-                yield str(Fault(where=path, value=it["input"], rule=rule, fix=fix))
-
-
-def _completed(entry: Mapping[str, Any], stack: "DeclaredStack | None") -> dict[str, Any]:
-    """The entry, with what it inherits from the stack, or else from the defaults."""
-    inherited = {it for it, field in RepositorySettings.model_fields.items() if field.is_required()}
-    settings = stack.settings if stack else _NOTHING_SAID
-    said = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, include=inherited)
-    return {**said, **entry}
-
-
-_NOTHING_SAID: Final = StackSettings.model_construct(
-    {it for it, field in RepositorySettings.model_fields.items() if field.is_required()}
-)
+    for it in invalid.errors(include_url=False):
+        path = it["loc"][1:]
+        where = ("the name",) if path == ("[key]",) else path
+        rule, fix = it["ctx"]["rule"], it["ctx"]["fix"]
+        yield str(Fault(where=where, value=it["input"], rule=rule, fix=fix))
 
 
 # --- What else there is to know -------------------------------------------------------------------
-
-
-def _other_owner(found: State) -> Iterable[str]:
-    if owner := found.tags.get("aws:cloudformation:stack-name"):
-        yield (
-            f"the CloudFormation stack {owner} manages it too, and may set it back; take it out "
-            "there first, with DeletionPolicy: Retain"
-        )
 
 
 def _expiring(declared: State, images: Listing | str, now: datetime) -> Iterable[str]:

@@ -2,7 +2,6 @@
 
 import fnmatch
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -130,10 +129,10 @@ def verify_command(
     states: list[State] = []
     probes: dict[str, Sequence[Probed]] = {}
     caller = None
-    for it, found, place in _found(asked, of_stack):
+    for it, found, caller_arn in _found(asked, of_stack):
         states.append(found)
         if probe:
-            caller = probing.caller_in(verify.access_of(of_stack, found.name), place.caller)
+            caller = probing.caller_in(verify.access_of(of_stack, found.name), caller_arn)
             with reported(str(it)), working(f"Probing {it}"):
                 probes[found.name] = [*probing.probe(it, found.arn, caller)]
     with working("Proving"):
@@ -151,46 +150,40 @@ def verify_command(
         raise click.exceptions.Exit(FAILED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """A Region of AWS, as one caller."""
-
-    ecr: "ECRClient"
-    caller: str
-    """The caller's ARN."""
-    account_id: str
-
-
 def _found(
     asked: Sequence[Reference], stack: "DeclaredStack | None", pattern: str = "*"
-) -> "Iterator[tuple[Repository, State, _Place]]":
-    """The repositories as they are in AWS; of none in particular, those whose names match."""
+) -> "Iterator[tuple[Repository, State, str]]":
+    """The repositories as they are in AWS; of none in particular, those whose names match.
+
+    With each comes the ARN of whoever calls.
+    """
     from registry.stack.live import every, live  # noqa: PLC0415 as above
 
-    place_in = cache(partial(_place, stack))
+    signed_in = cache(partial(_signed_in, stack))
     if not asked:
         with reported("the registry"), working("Reading the registry"):
-            place = place_in(None)
-            states = [*every(place.ecr, lambda name: fnmatch.fnmatchcase(name, pattern))]
-        for it in states:
-            yield Repository(place.ecr, Reference(name=it.name)), it, place
-        return
+            ecr, _, caller = signed_in(None)
+            states = [*every(ecr, lambda name: fnmatch.fnmatchcase(name, pattern))]
+        yield from ((Repository(ecr, Reference(name=it.name)), it, caller) for it in states)
     for reference in asked:
         with reported(str(reference)), working(f"Reading {reference}"):
-            place = place_in(reference.region)
-            holder = reference.registry_id or place.account_id
-            if holder != place.account_id:
+            ecr, account_id, caller = signed_in(reference.region)
+            holder = reference.registry_id or account_id
+            if holder != account_id:
                 raise RefusedError(
-                    f"{reference.name} is in account {holder}, and you call as {place.caller}; "
+                    f"{reference.name} is in account {holder}, and you call as {caller}; "
                     "sign in to the account that holds it"
                 )
-            repository = Repository(place.ecr, reference)
+            repository = Repository(ecr, reference)
             state = live(repository)
-        yield repository, state, place
+        yield repository, state, caller
 
 
-def _place(stack: "DeclaredStack | None", region: str | None) -> _Place:
-    """Sign in. Raises RefusedError where that is not the stack's account or Region."""
+def _signed_in(stack: "DeclaredStack | None", region: str | None) -> "tuple[ECRClient, str, str]":
+    """ECR in a Region, and the account and the ARN of whoever calls.
+
+    Raises RefusedError where that is not the stack's account or Region.
+    """
     if stack and region and region != stack.account.region:
         raise RefusedError(
             f"stack {stack.name} is in {stack.account.region}, and the repository in {region}; "
@@ -203,7 +196,7 @@ def _place(stack: "DeclaredStack | None", region: str | None) -> _Place:
             f"stack {stack.name} is in account {stack.account.id}, and you call as {caller}; sign "
             "in to the stack's account"
         )
-    return _Place(ecr=aws.ecr(), caller=caller, account_id=account_id)
+    return aws.ecr(), account_id, caller
 
 
 def _images(repository: Repository) -> "Listing | str":

@@ -8,7 +8,7 @@ import settings
 from policies.fault import InvalidInputError
 from registry.aws.errors import RefusedError
 from registry.aws.reference import Reference
-from settings.stack_file import StackFileError, read
+from settings.stack_file import StackFile, StackFileError, read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,16 @@ def declared(name: str) -> DeclaredStack:
     """The stack NAME of the project in this directory. Raises RefusedError with every fault."""
     try:
         file = read(Path.cwd(), name)
-        found = settings.parse(file.config_in(settings.NAMESPACE), file.account)
+        return declared_in(file, file.account)
     except StackFileError as error:
         raise RefusedError(f"Pulumi.{name}.yaml: {error}") from None
     except InvalidInputError as invalid:
         raise RefusedError(f"Pulumi.{name}.yaml: {settings.explain(invalid)}") from None
+
+
+def declared_in(file: StackFile, account: settings.Account) -> DeclaredStack:
+    """What a stack's file declares, in this account. Raises InvalidInputError."""
+    found = settings.parse(file.config_in(settings.NAMESPACE), account)
     return DeclaredStack(
-        name=name, account=file.account, settings=found, default_tags=file.default_tags
+        name=file.stack, account=account, settings=found, default_tags=file.default_tags
     )

@@ -5,12 +5,12 @@ policy names its principal, or everybody, for its action, under the same conditi
 grant that the other policy makes in another way is listed as lost, and every lost grant is listed.
 """
 
-import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from policies.ecr_actions import ACTIONS, LAMBDA_PULL, Effect
+from policies.document import listed, names_action
+from policies.ecr_actions import LAMBDA_PULL, Effect, actions
 from registry.stack.state import canonical, principals, spoken_of, statements
 
 _Statement = Mapping[str, Any]
@@ -37,18 +37,17 @@ def lost_statements(found: str | None, declared: str | None, account_id: str) ->
 def lets_lambda_pull(policy: str | None) -> bool:
     """Whether a statement is there with which Lambda makes functions from the images."""
     lambda_service = ("Service", "lambda.amazonaws.com")
-    granted = {
-        action
+    granting = [
+        it
         for it in statements(policy)
         if it.get("Effect") == "Allow" and lambda_service in principals(it.get("Principal", {}))
-        for action in _expanded(it)
-    }
-    return granted >= set(LAMBDA_PULL)
+    ]
+    return all(any(names_action(_written(it), one) for it in granting) for one in LAMBDA_PULL)
 
 
 def _losses(it: _Statement, kept: Sequence[_Statement], account_id: str) -> Iterator[str]:
     """For principals that lose the same: who they are, and the actions."""
-    actions, losers = _expanded(it), defaultdict[tuple[str, ...], list[str]](list)
+    acting, losers = _expanded(it), defaultdict[tuple[str, ...], list[str]](list)
     for kind, name in sorted(principals(it["Principal"])):
         able = [
             one
@@ -58,8 +57,8 @@ def _losses(it: _Statement, kept: Sequence[_Statement], account_id: str) -> Iter
         ]
         alike = [one for one in able if _condition(one) in (_condition({}), _condition(it))]
         granted, still = ({it for one in them for it in _expanded(one)} for them in (able, alike))
-        if lost := [action for action in actions if action not in still]:
-            written = _written(it) if lost == actions else lost
+        if lost := [action for action in acting if action not in still]:
+            written = _written(it) if lost == acting else lost
             other = ["which the stack grants under another condition"] * (granted >= {*lost})
             losers[*written, *other].append(name)
     for those, names in losers.items():
@@ -81,29 +80,21 @@ def _covers(named: Iterable[tuple[str, str]], principal: tuple[str, str], accoun
     return everybody or principal in named or (account != account_id and ("AWS", account) in named)
 
 
-_OF_A_REPOSITORY: Final = tuple(
-    f"ecr:{action}"
-    for action, effect in sorted(ACTIONS.items())
-    if effect not in {Effect.CREATE_REPOSITORY, Effect.CHANGE_REGISTRY, Effect.READ_REGISTRY}
+_OF_A_REPOSITORY: Final = actions(
+    *{*Effect} - {Effect.CREATE_REPOSITORY, Effect.CHANGE_REGISTRY, Effect.READ_REGISTRY}
 )
 
 
 def _expanded(statement: _Statement) -> list[str]:
     """The actions of a repository that a statement is about, and those that are not known here."""
-    known = {
-        action
-        for action in _OF_A_REPOSITORY
-        for it in _written(statement)
-        if fnmatch.fnmatchcase(action.lower(), it.lower())
-    }
+    known = {it for it in _OF_A_REPOSITORY if names_action(_written(statement), it)}
     unknown = {it for it in _written(statement) if not {"*", "?"} & set(it)}
     named = {it.lower() for it in known}
     return sorted(known | {it for it in unknown if it.lower() not in named})
 
 
 def _written(statement: _Statement) -> list[str]:
-    actions = statement.get("Action", statement.get("NotAction", []))
-    return [actions] if isinstance(actions, str) else list(actions)
+    return listed(statement.get("Action", statement.get("NotAction")))
 
 
 def _condition(statement: _Statement) -> str:

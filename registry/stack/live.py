@@ -1,28 +1,22 @@
 """Repositories as they are in AWS, read by as few calls of ECR as there can be."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from registry.aws.images import Repository
+from registry.aws.reference import Reference
 from registry.stack.state import State
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
     from types_boto3_ecr.type_defs import RepositoryTypeDef
 
-_T = TypeVar("_T")
-
 
 def live(repository: Repository) -> State:
-    """One repository. Four calls, of which ECR's errors come as they are."""
-    place, names = repository.place, [repository.name]
-    if "registryId" in place:
-        answer = repository.client.describe_repositories(
-            registryId=place["registryId"], repositoryNames=names
-        )
-    else:
-        answer = repository.client.describe_repositories(repositoryNames=names)
+    """One repository, of the caller's account. Four calls; ECR's errors come as they are."""
+    answer = repository.client.describe_repositories(repositoryNames=[repository.name])
     return _state(repository.client, answer["repositories"][0])
 
 
@@ -35,10 +29,13 @@ def every(ecr: "ECRClient", wanted: Callable[[str], bool] = lambda _: True) -> I
 
 
 def _state(ecr: "ECRClient", found: "RepositoryTypeDef") -> State:
-    place = {"repositoryName": found["repositoryName"], "registryId": found["registryId"]}
+    repository = Repository(ecr, Reference(name=found["repositoryName"]))
     encryption = found.get("encryptionConfiguration") or {"encryptionType": "AES256"}
     tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
     filters = found.get("imageTagMutabilityExclusionFilters") or []
+    lifecycle_policy: str | None = None
+    with suppress(ecr.exceptions.LifecyclePolicyNotFoundException):
+        lifecycle_policy = ecr.get_lifecycle_policy(**repository.place)["lifecyclePolicyText"]
     return State(
         arn=found["repositoryArn"],
         name=found["repositoryName"],
@@ -48,19 +45,6 @@ def _state(ecr: "ECRClient", found: "RepositoryTypeDef") -> State:
         encryption=encryption["encryptionType"],
         kms_key=encryption.get("kmsKey"),
         tags={it["Key"]: it["Value"] for it in tags},
-        lifecycle_policy=_unless(
-            ecr.exceptions.LifecyclePolicyNotFoundException,
-            lambda: ecr.get_lifecycle_policy(**place)["lifecyclePolicyText"],
-        ),
-        policy=_unless(
-            ecr.exceptions.RepositoryPolicyNotFoundException,
-            lambda: ecr.get_repository_policy(**place)["policyText"],
-        ),
+        lifecycle_policy=lifecycle_policy,
+        policy=repository.policy(),
     )
-
-
-def _unless(missing: Any, get: Callable[[], _T]) -> _T | None:
-    try:
-        return get()
-    except missing:
-        return None

@@ -7,19 +7,18 @@ allowed the caller.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
+from pydantic.alias_generators import to_camel
 
 from policies.ecr_actions import ACTIONS, Effect
 from policies.repository_policy import Access
 from registry.aws.errors import is_denied
 from registry.aws.images import Repository
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 Caller = Literal["a pipeline role", "an administrator role", "neither pipeline nor administrator"]
 Answer = Literal["allowed", "denied", "unclear", "not probed"]
@@ -31,57 +30,29 @@ _NO_DOCUMENT: Final = "This is no document, and AWS refuses it. " * 3
 """Longer than the 100 characters that botocore wants of a lifecycle policy."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Probe:
-    call: Callable[["ECRClient", Mapping[str, Any], str], object]
-    """Makes the call, given where the repository is and its ARN."""
-    faults: frozenset[str]
-    """The errors by which ECR refuses the request itself."""
-
-
 _INVALID: Final = frozenset({"InvalidParameterException"})
 _INVALID_TAG: Final = _INVALID | {"InvalidTagParameterException"}
 
-_PROBES: Final[Mapping[str, _Probe]] = {
-    "PutImage": _Probe(
-        # Without a tag, and with a digest that is not the manifest's.
-        call=lambda ecr, place, _: ecr.put_image(
-            **place, imageManifest=_NO_DOCUMENT, imageDigest=NO_IMAGE
-        ),
-        faults=_INVALID | {"ImageDigestDoesNotMatchException"},
+_PROBES: Final[Mapping[str, tuple[dict[str, Any], frozenset[str]]]] = {
+    # Without a tag, and with a digest that is not the manifest's.
+    "PutImage": (
+        {"imageManifest": _NO_DOCUMENT, "imageDigest": NO_IMAGE},
+        _INVALID | {"ImageDigestDoesNotMatchException"},
     ),
-    "BatchDeleteImage": _Probe(
-        # A miss is no error in this operation; it stands in the answer.
-        call=lambda ecr, place, _: ecr.batch_delete_image(
-            **place, imageIds=[{"imageDigest": NO_IMAGE}]
-        ),
-        faults=frozenset(),
+    # A miss is no error in this operation; it stands in the answer.
+    "BatchDeleteImage": ({"imageIds": [{"imageDigest": NO_IMAGE}]}, frozenset()),
+    "UpdateImageStorageClass": (
+        {"imageId": {"imageDigest": NO_IMAGE}, "targetStorageClass": "STANDARD"},
+        frozenset({"ImageNotFoundException"}),
     ),
-    "UpdateImageStorageClass": _Probe(
-        call=lambda ecr, place, _: ecr.update_image_storage_class(
-            **place, imageId={"imageDigest": NO_IMAGE}, targetStorageClass="STANDARD"
-        ),
-        faults=frozenset({"ImageNotFoundException"}),
-    ),
-    "SetRepositoryPolicy": _Probe(
-        call=lambda ecr, place, _: ecr.set_repository_policy(**place, policyText=_NO_DOCUMENT),
-        faults=_INVALID,
-    ),
-    "PutLifecyclePolicy": _Probe(
-        call=lambda ecr, place, _: ecr.put_lifecycle_policy(
-            **place, lifecyclePolicyText=_NO_DOCUMENT
-        ),
-        faults=_INVALID,
-    ),
+    "SetRepositoryPolicy": ({"policyText": _NO_DOCUMENT}, _INVALID),
+    "PutLifecyclePolicy": ({"lifecyclePolicyText": _NO_DOCUMENT}, _INVALID),
     # No tags, which change none.
-    "TagResource": _Probe(
-        call=lambda ecr, _, arn: ecr.tag_resource(resourceArn=arn, tags=[]), faults=_INVALID_TAG
-    ),
-    "UntagResource": _Probe(
-        call=lambda ecr, _, arn: ecr.untag_resource(resourceArn=arn, tagKeys=[]),
-        faults=_INVALID_TAG,
-    ),
+    "TagResource": ({"tags": []}, _INVALID_TAG),
+    "UntagResource": ({"tagKeys": []}, _INVALID_TAG),
 }
+"""By action: the parameters, beside those that name the repository, and the errors by which ECR
+refuses the request itself."""
 
 _EFFECTIVE: Final = "every request that ECR accepts has an effect"
 _NOT_PROBED: Final[Mapping[str, str]] = {
@@ -105,14 +76,13 @@ class Probed:
     ok: bool | None
     """Whether the answer agrees with the guard. None where there is none, or one that tells nothing
     of the guard."""
-    detail: str = ""
     by_guard: bool = False
     """AWS says that it was the repository policy that denied it."""
+    detail: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
-        told = {"action": self.action, "must": self.must, "answer": self.answer}
-        return told | {"ok": self.ok, "byGuard": self.by_guard, "detail": self.detail}
+        return {to_camel(key): it for key, it in asdict(self).items()}
 
 
 def caller_in(access: Access, caller_arn: str) -> Caller:
@@ -156,8 +126,10 @@ _GUARDED: Final[Mapping[Effect, Caller]] = {
 
 
 def _error(repository: Repository, arn: str, action: str) -> ClientError | None:
+    parameters, _ = _PROBES[action]
+    place = {"resourceArn": arn} if action in {"TagResource", "UntagResource"} else repository.place
     try:
-        _PROBES[action].call(repository.client, repository.place, arn)
+        getattr(repository.client, xform_name(action))(**place, **parameters)
     except ClientError as error:
         return error
     return None
@@ -168,27 +140,30 @@ def _judged(
 ) -> Probed:
     found = (error.response.get("Error") or {}) if error else {}
     code, message = found.get("Code", ""), " ".join(found.get("Message", "").split())
-    if error is None or code in _PROBES[action].faults:
-        detail = "" if must == "allowed" else "the guard should deny it"
-        return Probed(
-            action=action, must=must, answer="allowed", ok=must == "allowed", detail=detail
-        )
-    if not is_denied(error):
+    by_guard = False
+    answer: Answer = "unclear"
+    ok: bool | None = False
+    _, faults = _PROBES[action]
+    if error is None or code in faults:
+        answer, ok = "allowed", must == "allowed"
+        detail = "" if ok else "the guard should deny it"
+    elif not is_denied(error):
         detail = f"neither allowed nor denied, {code}: {message}"
-        return Probed(action=action, must=must, answer="unclear", ok=False, detail=detail)
-    by_guard = _BY_GUARD in message
-    if must == "denied":
-        ok: bool | None = True
-        detail = "by the repository policy" if by_guard else f"maybe not by the guard: {message}"
-    elif by_guard or caller == "a pipeline role":
-        ok, detail = False, f"the guard should allow it: {message}"
-    elif _BY_OWN_POLICIES in message:
-        ok, detail = None, "no policy of the administrator's own allows it"
     else:
-        return Probed(action=action, must=must, answer="unclear", ok=False, detail=message)
-    return Probed(
-        action=action, must=must, answer="denied", ok=ok, detail=detail, by_guard=by_guard
-    )
+        by_guard = _BY_GUARD in message
+        if must == "denied":
+            answer, ok = "denied", True
+            detail = (
+                "by the repository policy" if by_guard else f"maybe not by the guard: {message}"
+            )
+        elif by_guard or caller == "a pipeline role":
+            answer, detail = "denied", f"the guard should allow it: {message}"
+        elif _BY_OWN_POLICIES in message:
+            answer, ok = "denied", None
+            detail = "no policy of the administrator's own allows it"
+        else:
+            detail = message
+    return Probed(action=action, must=must, answer=answer, ok=ok, detail=detail, by_guard=by_guard)
 
 
 _BY_GUARD: Final = "with an explicit deny in a resource-based policy"

@@ -6,18 +6,22 @@ with a list of one entry as a text, or an account's root as its id.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic.alias_generators import to_camel
 
 from policies import retention
-from policies.document import to_json
+from policies.document import listed, statements_in, to_json
 from policies.fault import InvalidInputError
 from policies.repository_policy import repository_policy
 from policies.tag_mutability import exclusion_filters
 from registry.lifecycle.document import Rule
 from registry.lifecycle.files import read_policy
-from settings import Account, StackSettings
+
+if TYPE_CHECKING:
+    from registry.stack.declared import DeclaredStack
 
 AWS_TAGS: Final = "aws:"
 """Begins the keys of the resource tags that AWS's own services set: nobody else can."""
@@ -47,7 +51,7 @@ class State:
             "repository_policy": _parsed(self.policy),
         }
         del told["policy"]
-        return {re.sub("_(.)", lambda it: it[1].upper(), key): it for key, it in told.items()}
+        return {to_camel(key): it for key, it in told.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,29 +73,26 @@ class Difference:
         return asdict(self)
 
 
-def intended(
-    settings: StackSettings, name: str, account: Account, default_tags: Mapping[str, str]
-) -> State:
-    """The repository of this name, as the settings have it.
+def intended(stack: "DeclaredStack", name: str) -> State:
+    """The repository of this name, as the stack declares it.
 
     Raises InvalidInputError where AWS would refuse its policy for its length.
     """
-    repository = settings.repositories[name]
-    args = settings.repository_args(name, account)
+    account, repository = stack.account, stack.settings.repositories[name]
+    args = stack.settings.repository_args(name, account)
     filters = exclusion_filters(
         args["tag_mutability"], args["movable_tags"], args.get("write_once_tags", [])
     )
     rules = retention.lifecycle_policy(args["movable_tags"], args.get("retention", []))
-    place = f"{account.partition}:ecr:{account.region}:{account.id}"
     return State(
-        arn=f"arn:{place}:repository/{name}",
+        arn=f"arn:{account.partition}:ecr:{account.region}:{account.id}:repository/{name}",
         name=name,
         tag_mutability=args["tag_mutability"],
         exclusion_filters=tuple(filters),
         scan_on_push=repository.scan_on_push,
         encryption="KMS" if repository.kms_key else "AES256",
         kms_key=repository.kms_key or None,
-        tags={**default_tags, **repository.tags},
+        tags={**stack.default_tags, **repository.tags},
         lifecycle_policy=to_json(rules),
         policy=to_json(repository_policy(args["access"])),
     )
@@ -99,33 +100,32 @@ def intended(
 
 def differences(found: State, declared: State) -> list[Difference]:
     """What is not as declared. Tags that AWS's services have set do not count."""
-    differing = []
-    for setting in ("encryption", "kms_key", "tag_mutability", "scan_on_push"):
-        there, wanted = getattr(found, setting), getattr(declared, setting)
-        if there != wanted:
-            named = _SETTINGS[setting]
-            differing.append(Difference(setting=named, found=there, declared=wanted))
-    filters = [sorted(it.exclusion_filters) for it in (found, declared)]
-    if filters[0] != filters[1]:
-        named = "tagMutability's exclusion filters"
-        differing.append(Difference(setting=named, found=filters[0], declared=filters[1]))
-    own = {key: it for key, it in found.tags.items() if not key.startswith(AWS_TAGS)}
-    for key in sorted(own.keys() | declared.tags.keys()):
-        there, wanted = own.get(key), declared.tags.get(key)
-        if there != wanted:
-            named = f"resource tag {key}"
-            differing.append(Difference(setting=named, found=there, declared=wanted))
-    differing += _policy_differences(found.policy, declared.policy)
-    differing += _lifecycle_differences(found.lifecycle_policy, declared.lifecycle_policy)
-    return differing
+    there, wanted = _plain(found), _plain(declared)
+    return [
+        *(
+            Difference(setting=it, found=there.get(it), declared=wanted.get(it))
+            for it in sorted({**there, **wanted}, key=lambda it: it if it.startswith(_TAG) else "")
+            if there.get(it) != wanted.get(it)
+        ),
+        *_apart(REPOSITORY_POLICY, found.policy, declared.policy, _statements_named),
+        *_apart(LIFECYCLE_POLICY, found.lifecycle_policy, declared.lifecycle_policy, _rules_named),
+    ]
 
 
-_SETTINGS: Final = {
-    "encryption": "encryption",
-    "kms_key": "kmsKey",
-    "tag_mutability": "tagMutability",
-    "scan_on_push": "scanOnPush",
-}
+def _plain(state: State) -> dict[str, Any]:
+    """What is compared as it is, as a message names it."""
+    return {
+        "encryption": state.encryption,
+        "kmsKey": state.kms_key,
+        "tagMutability": state.tag_mutability,
+        "scanOnPush": state.scan_on_push,
+        "tagMutability's exclusion filters": sorted(state.exclusion_filters),
+        **{_TAG + key: it for key, it in state.tags.items() if not key.startswith(AWS_TAGS)},
+    }
+
+
+_TAG: Final = "resource tag "
+
 REPLACING: Final = frozenset({"encryption", "kmsKey"})
 """The settings that no update changes: another value means another repository."""
 
@@ -138,8 +138,7 @@ _ROOT: Final = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
 
 def statements(text: str | None) -> list[dict[str, Any]]:
     """The statements of a repository policy; none where there is no policy."""
-    written = (_parsed(text) or {}).get("Statement", [])
-    return [written] if isinstance(written, dict) else list(written)
+    return statements_in(_parsed(text))
 
 
 def spoken_of(statement: Mapping[str, Any], number: int) -> str:
@@ -154,7 +153,7 @@ def principals(written: Any) -> set[tuple[str, str]]:
     """
     by_kind = written if isinstance(written, dict) else {"AWS": written}
     return {
-        (kind, _ROOT.sub(r"\1", name)) for kind, names in by_kind.items() for name in _listed(names)
+        (kind, _ROOT.sub(r"\1", name)) for kind, names in by_kind.items() for name in listed(names)
     }
 
 
@@ -182,98 +181,64 @@ def lost_rules(found: str | None, declared: str | None) -> list[str]:
 
 def _does(rule: Rule) -> str:
     number = f"{rule.number:,}"
-    match rule.count_type:
-        case "imageCountMoreThan":
-            when = f"all but the newest {number}"
-        case "sinceImagePulled":
-            when = f"{number} days after the last pull"
-        case "sinceImageTransitioned":
-            when = f"{number} days after archiving"
-        case _:
-            when = f"{number} days after the push"
-    return f"{rule}: {rule.action} {when}"
+    if rule.count_type == "imageCountMoreThan":
+        return f"{rule}: {rule.action} all but the newest {number}"
+    since = {"sinceImagePulled": "the last pull", "sinceImageTransitioned": "archiving"}
+    return f"{rule}: {rule.action} {number} days after {since.get(rule.count_type, 'the push')}"
 
 
-def _policy_differences(found: str | None, declared: str | None) -> Iterator[Difference]:
-    there, wanted = map(_parts, (found, declared))
+def _apart(
+    setting: str,
+    found: str | None,
+    declared: str | None,
+    named: Callable[[Any], Mapping[str, str]],
+) -> Iterator[Difference]:
+    """The parts in which two documents differ; `named` gives them by what they mean."""
+    documents = _parsed(found), _parsed(declared)
+    there, wanted = ({} if it is None else named(it) for it in documents)
     if there.keys() == wanted.keys():
         return
-    missing = [name for key, name in wanted.items() if key not in there]
-    additional = [name for key, name in there.items() if key not in wanted]
+    missing = ", ".join(name for key, name in wanted.items() if key not in there)
+    additional = ", ".join(name for key, name in there.items() if key not in wanted)
+    parts = {"not there": missing, "not declared": additional}
+    told = "; ".join(f"{what}: {names}" for what, names in parts.items() if names)
     yield Difference(
-        setting=REPOSITORY_POLICY,
-        found=_parsed(found),
-        declared=_parsed(declared),
-        detail=_set_apart(found, missing, additional),
+        setting=setting,
+        found=documents[0],
+        declared=documents[1],
+        detail=f"none -> {missing}" if found is None else told,
     )
 
 
-def _parts(text: str | None) -> dict[str, str]:
-    """The parts of a policy, by what they mean, and how they are spoken of."""
-    if text is None:
-        return {}
+def _statements_named(policy: Any) -> dict[str, str]:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
-    version = f"version {_parsed(text).get('Version', '2008-10-17')}"
-    stated = enumerate(statements(text), start=1)
+    version = f"version {policy.get('Version', '2008-10-17')}"
+    stated = enumerate(statements_in(policy), start=1)
     return {version: version} | {canonical(it): spoken_of(it, number) for number, it in stated}
 
 
-def _lifecycle_differences(found: str | None, declared: str | None) -> Iterator[Difference]:
-    there, wanted = (_rules(text) for text in (found, declared))
-    if there == wanted:
-        return
-    yield Difference(
-        setting=LIFECYCLE_POLICY,
-        found=_parsed(found),
-        declared=_parsed(declared),
-        detail=_set_apart(
-            found,
-            [_rule_named(it) for it in wanted or [] if it not in (there or [])],
-            [_rule_named(it) for it in there or [] if it not in (wanted or [])],
-        ),
-    )
-
-
-def _rules(text: str | None) -> list[Any] | None:
-    if text is None:
-        return None
-    return sorted(_parsed(text)["rules"], key=lambda it: it["rulePriority"])
-
-
-def _rule_named(rule: Mapping[str, Any]) -> str:
-    described = rule.get("description")
-    return f"rule {rule['rulePriority']}" + (f" ({described})" if described else "")
-
-
-def _set_apart(found: str | None, missing: Sequence[str], additional: Sequence[str]) -> str:
-    if found is None:
-        return f"none -> {', '.join(missing)}"
-    parts = (("not there", missing), ("not declared", additional))
-    return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
+def _rules_named(policy: Any) -> dict[str, str]:
+    named = {}
+    for rule in sorted(policy["rules"], key=lambda it: it["rulePriority"]):
+        described = f" ({rule['description']})" if rule.get("description") else ""
+        named[json.dumps(rule, sort_keys=True)] = f"rule {rule['rulePriority']}{described}"
+    return named
 
 
 def _parsed(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _sorted(value: Any) -> Any:
     """Lists as sets, a single value as a list of it."""
     if isinstance(value, dict):
         return {key: _sorted(it) for key, it in value.items()}
-    return sorted({it if isinstance(it, str) else json.dumps(it) for it in _listed(value)})
+    return sorted({it if isinstance(it, str) else json.dumps(it) for it in listed(value)})
 
 
 def _told(value: Any) -> str:
-    match value:
-        case None | []:
-            return "none"
-        case list():
-            return ", ".join(value)
-        case bool():
-            return json.dumps(value)
-        case _:
-            return str(value)
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return json.dumps(value) if isinstance(value, bool) else str(value)

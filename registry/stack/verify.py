@@ -63,17 +63,15 @@ def verify(
     """Hold repositories, all of them the stack's, against what it declares; `probes` by name."""
     from registry.access.proofs import Claim, Proof, alike, prove  # noqa: PLC0415 needs the solver
 
-    proofs: dict[str, list[Proof]] = {}
     # What is alike has the same proofs, and is asked about once.
+    proofs: dict[str, list[Proof]] = {}
     for group in alike((it.arn, it.policy, access_of(stack, it.name)) for it in found):
         proofs |= dict.fromkeys(group.arns, prove([group], Claim))
     return [
         Verification(
             found=it,
             proofs=proofs[it.arn],
-            differences=differences(
-                it, intended(stack.settings, it.name, stack.account, stack.default_tags)
-            ),
+            differences=differences(it, intended(stack, it.name)),
             probes=probes.get(it.name, ()),
         )
         for it in found

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
-from typer.testing import CliRunner, Result
 
 from policies.document import to_json
 from policies.repository_policy import repository_policy

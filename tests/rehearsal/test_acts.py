@@ -12,14 +12,15 @@ from moto.ecr.exceptions import RepositoryNotFoundException
 
 from components import image_repository
 from policies.tag_mutability import exclusion_filters
-from registry.stack.state import State, intended
+from registry.stack.declared import DeclaredStack, declared_in
+from registry.stack.state import State
 from registry.tags.moves import move
 from rehearsal import acts as acts_module
 from rehearsal.acts import Act, adopt, perform
 from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from rehearsal.moto_fixes import TAG_CHECK
 from rehearsal.program import Resource, Update, run
-from settings import Account, StackSettings, parse
+from settings import Account, StackSettings
 from settings.stack_file import StackFile, read
 from tests.conftest import ROOT
 
@@ -44,11 +45,9 @@ OPEN_POLICY = {
 ECR = moto.ecr.models.ECRBackend
 
 
-def everything(settings: StackSettings, aws: EmbeddedAws) -> list[State]:
-    """Every repository as the settings have it."""
-    return [
-        intended(settings, name, aws.account, aws.default_tags) for name in settings.repositories
-    ]
+def declared_by(stack: StackFile) -> DeclaredStack:
+    """What a stack's file declares."""
+    return declared_in(stack, Account(partition="aws", id="111122223333", region="eu-west-2"))
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Up:
 
     aws: EmbeddedAws
     update: Update
-    settings: StackSettings
+    declared: DeclaredStack
 
     @property
     def ecr(self) -> Any:
@@ -66,8 +65,7 @@ class Up:
 
     def play(self) -> dict[str, Act]:
         found = list(self.aws.repositories())
-        wanted = everything(self.settings, self.aws)
-        acts = perform(self.aws, self.update, found, wanted, self.settings)
+        acts = perform(self.aws, self.update, found, self.declared)
         return {act.act: act for act in acts}
 
     def failed(self) -> set[str]:
@@ -75,7 +73,7 @@ class Up:
 
 
 def brought_up(stack: StackFile, aws: EmbeddedAws) -> Up:
-    return Up(aws, run(stack, aws), parse(stack.config_in("container-images"), aws.account))
+    return Up(aws, run(stack, aws), declared_in(stack, aws.account))
 
 
 def with_setting(stack: StackFile, key: str, value: Any) -> StackFile:
@@ -84,8 +82,7 @@ def with_setting(stack: StackFile, key: str, value: Any) -> StackFile:
 
 
 def settings_of(stack: StackFile) -> StackSettings:
-    account = Account(partition="aws", id="111122223333", region="eu-west-2")
-    return parse(stack.config_in("container-images"), account)
+    return declared_by(stack).settings
 
 
 def only_mutable(stack: StackFile) -> StackFile:
@@ -166,13 +163,11 @@ class Read:
     aws: EmbeddedAws
     update: Update
     found: list[State]
-    wanted: list[State]
-    settings: StackSettings
+    stack: DeclaredStack
 
     def declared(self, **changes: Any) -> Act:
         it = replace(self, **changes)
-        acts = perform(it.aws, it.update, it.found, it.wanted, it.settings)
-        return next(acts)
+        return next(perform(it.aws, it.update, it.found, it.stack))
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +175,7 @@ def read_back() -> Read:
     stack = of_every_kind(read(ROOT, "prod"))
     with embedded_aws(stack) as aws:
         up = brought_up(stack, aws)
-        wanted = everything(up.settings, aws)
-        return Read(aws, up.update, list(aws.repositories()), wanted, up.settings)
+        return Read(aws, up.update, list(aws.repositories()), up.declared)
 
 
 class TestDeclared:
@@ -255,7 +249,7 @@ class TestAdoption:
     def test_settings_and_policies_are_the_stacks_and_the_images_stay(
         self, stack: StackFile
     ) -> None:
-        act = adopt(stack, settings_of(stack))
+        act = adopt(stack, declared_by(stack))
         assert act == Act(
             act="adopt",
             ok=True,
@@ -268,7 +262,7 @@ class TestAdoption:
     def test_its_aws_is_gone_when_it_is_over(self, stack: StackFile) -> None:
         """It used to last for as long as somebody held the act."""
         before = getattr(ECR, TAG_CHECK)
-        act = adopt(stack, settings_of(stack))
+        act = adopt(stack, declared_by(stack))
         assert (act.ok, getattr(ECR, TAG_CHECK)) == (True, before)
 
     @pytest.mark.parametrize(
@@ -282,7 +276,7 @@ class TestAdoption:
     )
     def test_whatever_the_entry_says(self, stack: StackFile, entry: dict[str, Any] | None) -> None:
         stack = with_setting(stack, "repositories", {"app": entry})
-        assert adopt(stack, settings_of(stack)).ok
+        assert adopt(stack, declared_by(stack)).ok
 
     @pytest.mark.parametrize(
         ("operation", "said"),
@@ -309,7 +303,7 @@ class TestAdoption:
             return answer
 
         monkeypatch.setattr(ECR, operation, answers_as_before)
-        act = adopt(stack, settings_of(stack))
+        act = adopt(stack, declared_by(stack))
         assert not act.ok
         assert said in act.detail
 
@@ -324,17 +318,17 @@ class TestAdoption:
             return right(ecr, *args, **kwargs)
 
         monkeypatch.setattr(ECR, "set_repository_policy", loses_an_image)
-        act = adopt(stack, settings_of(stack))
+        act = adopt(stack, declared_by(stack))
         assert not act.ok
         assert act.detail.startswith("excluded: the images are {")
 
     def test_a_program_that_replaces_is_refused_in_the_engines_words(
         self, stack: StackFile
     ) -> None:
-        settings = settings_of(stack)
+        declared = declared_by(stack)
         key = {"kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1"}
         stack = with_setting(stack, "repositories", {"excluded": key})
-        act = adopt(stack, settings)
+        act = adopt(stack, declared)
         assert not act.ok
         assert 'unable to replace resource "excluded": its encryptionConfiguration' in act.detail
 

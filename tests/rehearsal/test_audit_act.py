@@ -17,7 +17,7 @@ from settings.stack_file import StackFile
 
 def act(aws: EmbeddedAws, stack: StackFile) -> Act:
     configured = settings.parse(stack.config_in(settings.NAMESPACE), aws.account)
-    return audited(aws.audit, configured, aws.account)
+    return audited(aws.connect, configured, aws.account)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 from registry.access.proofs import Counterexample, Proof, Row
-from rehearsal.comment import comment
+from rehearsal.report import comment
 
 ROW = Row(
     principal="arn:aws:iam::111122223333:role/push",

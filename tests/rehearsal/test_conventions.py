@@ -166,7 +166,7 @@ def test_a_year_is_lived_with_the_teams_own_tags(stages: Sequence[Stage]) -> Non
     assert [it for it in told["claims"] if not it["holds"]] == []
     assert told["claims"][0]["claim"] == "stable can be pulled"
     assert all(len(line) <= 80 and line.isascii() for line in picture(year))
-    [carrier] = [it for it in year.kept if "stable" in it.tags]
+    [carrier] = [it for it in year.kept.values() if "stable" in it.tags]
     assert "latest" in carrier.tags
     assert carrier.digest == year.latest[-1] == year.latest[-3]
 

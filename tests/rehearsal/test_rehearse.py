@@ -426,11 +426,11 @@ class TestTheReport:
             it["type"].rpartition(":")[2] + " retained" * it["retainOnDelete"] for it in children
         )
 
-    def test_a_bar_is_for_terminals(self) -> None:
+    def test_a_sign_of_work_is_for_terminals(self) -> None:
         for terminal in (True, False):
             report, out = self.report(terminal=terminal)
-            with report.progress("Registering", 2) as step:
-                step()
+            with report.working("Registering"):
+                pass
             assert ("Registering" in out.getvalue()) is terminal
 
     def test_what_failed_is_said_last(self) -> None:

@@ -125,7 +125,7 @@ class TestWhatIsValid:
     )
     def test_an_exact_subject(self, subject: str) -> None:
         role = created_role(trustedGitHubSubjects=[subject])
-        assert parse(valid() | {"pipelineRole": role}).pipeline_role.trusted_github_subjects == (
+        assert parse(valid() | {"pipelineRole": role}).pipeline_role.trusted_git_hub_subjects == (
             subject,
         )
 

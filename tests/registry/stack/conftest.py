@@ -101,7 +101,7 @@ def create(ecr: "ECRClient", state: State) -> None:
 
 
 def as_declared(stack: DeclaredStack, name: str = NAME) -> State:
-    return intended(stack.settings, name, stack.account, stack.default_tags)
+    return intended(stack, name)
 
 
 def policy(*statements: dict[str, Any]) -> str:
