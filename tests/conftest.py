@@ -11,9 +11,12 @@ import boto3
 import botocore.hooks
 import botocore.loaders
 import botocore.session
+import botocore.useragent
 import hypothesis
+import moto.core.responses
 import pulumi
 import pytest
+import typer.testing
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from policies.repository_policy import Access
@@ -55,8 +58,13 @@ def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _botocore_learns_once() -> Iterator[None]:
-    """Each session would read AWS's models again, and translate the names of 300 events."""
+def _found_out_once() -> Iterator[None]:
+    """What the SDKs find out anew for each session, client or call, and is the same each time.
+
+    AWS's models, the names of 300 events in a new session, whether a handler of an event takes
+    keywords, the words of the User-Agent header, the methods of moto's classes, and the parser that
+    typer makes of a command's functions.
+    """
     loader = botocore.loaders.create_loader()
     loader.search_paths.append(str(Path(boto3.__file__).with_name("data")))
     aliaser = botocore.hooks.EventAliaser
@@ -65,6 +73,13 @@ def _botocore_learns_once() -> Iterator[None]:
         patch.setattr(botocore.session, "create_loader", lambda _: loader)
         patch.setattr(boto3.Session, "_setup_loader", lambda it: setattr(it, "_loader", loader))
         patch.setattr(aliaser, "_alias_event_name", lambda _, name: alias(name))
+        patch.setattr(botocore.hooks.BaseEventHooks, "_verify_accept_kwargs", lambda *_: None)
+        for module, name in {
+            botocore.useragent: "sanitize_user_agent_string_component",
+            moto.core.responses: "method_names_from_class",
+            typer.testing: "_get_command",
+        }.items():
+            patch.setattr(module, name, functools.cache(getattr(module, name)))
         yield
 
 
