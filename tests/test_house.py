@@ -173,36 +173,37 @@ def test_what_is_called_pure_is() -> None:
         if says_pure(it)
     ]
     assert len(pure) > len(PURE)
-    found = loaded(f"import {', '.join(pure)}")
+    found, then = loaded(f"import {', '.join(pure)}", "import components.image_repository")
     assert not found & {"boto3", "botocore", "pulumi", "z3", "iamprover"}
+    assert "pulumi" in then, "it would be noticed"
 
 
-def loaded(statement: str) -> set[str]:
-    """The top-level modules in a fresh Python that has run the statement."""
-    program = f"import sys; {statement}; print(*{{it.partition('.')[0] for it in sys.modules}})"
+def loaded(*statements: str) -> list[set[str]]:
+    """The top-level modules in a fresh Python after each of the statements."""
+    tell = "print(*{it.partition('.')[0] for it in sys.modules})"
+    program = "; ".join(["import sys", *(f"{it}; {tell}" for it in statements)])
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    return set(done.stdout.split())
+    return [set(it.split()) for it in done.stdout.splitlines()]
 
 
-def test_no_command_loads_pulumi() -> None:
+def test_help_needs_neither_boto3_nor_the_solver_and_no_command_loads_pulumi() -> None:
     modules = [
         ".".join(it.relative_to(ROOT).with_suffix("").parts)
         for it in (ROOT / "registry").rglob("*.py")
     ]
     session = "from registry.aws.session import Aws; Aws('eu-west-2').ecr()"
-    found = loaded(f"import {', '.join(modules)}; {session}")
+    for_help, found = loaded("import registry.cli", f"import {', '.join(modules)}; {session}")
+    assert not for_help & {"boto3", "pulumi", "z3", "iamprover"}
     assert {"botocore", "registry"} <= found
     assert not found & {"pulumi", "pulumi_aws", "rehearsal"}
 
 
-@pytest.mark.parametrize(
-    "statement",
-    ["import policypack.pack", "import components.image_repository, components.pipeline_role"],
-)
-def test_the_pack_and_the_plugin_load_no_more_than_their_requirements(statement: str) -> None:
-    found = loaded(statement)
+def test_the_pack_and_the_plugin_load_no_more_than_their_requirements() -> None:
+    [found] = loaded(
+        "import policypack.pack, components.image_repository, components.pipeline_role"
+    )
     assert "pulumi" in found
     assert not found & {"boto3", "iamprover", "pydantic", "rich", "settings", "click", "z3"}
 
@@ -230,18 +231,10 @@ def test_commands_about_tags_need_three_packages_and_with_a_stack_a_fourth() -> 
     )
 
 
-def test_loading_pulumi_would_be_noticed() -> None:
-    assert "pulumi" in loaded("import components.image_repository")
-
-
 def test_reading_settings_needs_neither_pulumi_nor_boto3_nor_the_solver() -> None:
-    found = loaded("import settings, settings.stack_file")
+    found, then = loaded("import settings, settings.stack_file", "import settings.program")
     assert not found & {"pulumi", "pulumi_aws", "boto3", "z3", "components"}
-    assert "pulumi" in loaded("import settings.program")
-
-
-def test_help_needs_neither_boto3_nor_the_solver() -> None:
-    assert not loaded("import registry.cli") & {"boto3", "pulumi", "z3", "iamprover"}
+    assert "pulumi" in then
 
 
 def drawn(text: str) -> Iterator[tuple[str, str]]:
