@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from click.testing import CliRunner, Result
 from policies.document import to_json
 from policies.repository_policy import repository_policy
 from registry.aws.session import ATTEMPTS, Aws
-from registry.cli import app
+from registry.cli import ROOMS, app
 from registry.tags import cli
 from tests.registry.aws.test_trail import access, page
 from tests.registry.builds import (
@@ -777,6 +778,14 @@ def test_any_other_missing_module_is_a_bug_and_not_hidden(
 def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert "correct AWS_PROFILE" in refused("resolve", NAME)
+
+
+def test_every_part_has_the_commands_that_are_listed() -> None:
+    assert {it: (*import_module(it).app.commands,) for it in ROOMS} == ROOMS
+
+
+def test_a_name_that_no_command_has_is_told_with_those_that_it_resembles() -> None:
+    assert "'move', 'movers', 'moves'" in run("mov").stderr
 
 
 @pytest.mark.parametrize(
