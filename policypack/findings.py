@@ -10,12 +10,7 @@ Path = tuple[str | int, ...]
 """Where in a resource: keys and list positions, outermost first."""
 
 
-class _NotKnownYet:
-    def __repr__(self) -> str:
-        return "not known yet"
-
-
-UNKNOWN: Final = _NotKnownYet()
+UNKNOWN: Final = object()
 """A value that no preview can know, because the resource that it comes from does not exist yet."""
 
 

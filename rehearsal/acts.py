@@ -259,9 +259,12 @@ class _Scene:
 
     def refuse_overwriting(self) -> str:
         """A tag of each write-once pattern, first on one build, then on the other."""
-        tags = self._write_once_tags()
+        mode, filters = self.repository.tag_mutability, self.repository.exclusion_filters
+        tags = [self.first.tag] if mode == "IMMUTABLE_WITH_EXCLUSION" else []
+        if mode == "MUTABLE_WITH_EXCLUSION":  # two patterns may have the same sample
+            tags = list(dict.fromkeys(it.replace("*", "0") for it in filters))
         if not tags:
-            raise _NotPlayedError(f"with {self.repository.tag_mutability} no tag is write-once")
+            raise _NotPlayedError(f"with {mode} no tag is write-once")
         for tag in tags:
             self._put(self.first, tag)
             if self._put(self.second, tag) is Put.DONE:
@@ -351,16 +354,6 @@ class _Scene:
             found = self.operated.image(tag)
             if found is None or self.operated.manifest(found.digest) != build.manifest:
                 raise _FailedError(f"{self.repository.name}: {tag} is not on {build.tag}")
-
-    def _write_once_tags(self) -> list[str]:
-        match self.repository.tag_mutability:
-            case "MUTABLE_WITH_EXCLUSION":
-                samples = (it.replace("*", "0") for it in self.repository.exclusion_filters)
-                return list(dict.fromkeys(samples))  # two patterns may have the same
-            case "IMMUTABLE_WITH_EXCLUSION":
-                return [self.first.tag]
-            case _:
-                return []
 
 
 _OTHER_TAGS: Final = ("scratch", "cache", "next")

@@ -45,12 +45,12 @@ class State:
 
     def to_json(self) -> dict[str, Any]:
         """For machines, in the words of the settings; the policies as objects."""
-        told = asdict(self) | {
+        told = asdict(self)
+        told |= {
             "exclusion_filters": list(self.exclusion_filters),
             "lifecycle_policy": _parsed(self.lifecycle_policy),
-            "repository_policy": _parsed(self.policy),
+            "repository_policy": _parsed(told.pop("policy")),
         }
-        del told["policy"]
         return {to_camel(key): it for key, it in told.items()}
 
 
