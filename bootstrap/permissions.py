@@ -286,16 +286,14 @@ def _scopes(place: Place) -> Iterable[_Scope]:
 
 def _audit_scopes(place: Place) -> Iterable[_Scope]:
     """The audit's resources, by their names. A key's name is an alias."""
+    regions = _audit_regions(place).items()
     arns = [_arn(place, "sns", AUDIT)]
-    named, aliases, keys = [], [], []
-    for prefix, region in _audit_regions(place).items():
-        arns += [
-            _arn(place, "events", f"rule/{prefix}-*", region),
-            _arn(place, "sqs", f"{prefix}-undelivered", region),
-        ]
-        named.append(f"alias/{prefix}")
-        aliases.append(_arn(place, "kms", f"alias/{prefix}", region))
-        keys.append(_arn(place, "kms", "key/*", region))
+    for prefix, region in regions:
+        arns.append(_arn(place, "events", f"rule/{prefix}-*", region))
+        arns.append(_arn(place, "sqs", f"{prefix}-undelivered", region))
+    named = [f"alias/{prefix}" for prefix, _ in regions]
+    aliases = [_arn(place, "kms", f"alias/{prefix}", region) for prefix, region in regions]
+    keys = [_arn(place, "kms", "key/*", region) for _, region in regions]
     yield "Audit", _of("events", "sns", "sqs"), arns, None
     if place["audit_trail"]:
         bucket = f"{AUDIT}-{place['account_id']}-{place['region']}"

@@ -27,11 +27,8 @@ class Unknown:
 
 def is_known(value: Any) -> bool:
     """Whether all of a value is known, whatever is in it."""
-    if isinstance(value, dict):
-        return all(map(is_known, value.values()))
-    if isinstance(value, list):
-        return all(map(is_known, value))
-    return value is not UNKNOWN
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is not UNKNOWN and all(map(is_known, parts))
 
 
 Finding = Fault | Unknown

@@ -230,6 +230,7 @@ class _Scene:
         self.operated = Repository(ecr, Reference(name=repository.name), convention)
         self.movable_tags = movable_tags
         self.movable = " and ".join(movable_tags)
+        self._is = "are" if movable_tags[1:] else "is"
         self.way = way_of(convention)
         self.first, self.second = (
             _Build(repository.name, number, self.way[0]) for number in (1, 2)
@@ -336,10 +337,6 @@ class _Scene:
                 raise _FailedError(f"{self.repository.name}: {tag} was resolved to {found.image}")
         told = f"{self.movable} {self._is} {_short(str(found.unique_tag))}"
         return f"{told}, of commit {self.first.commit[:7]}" if tells else told
-
-    @property
-    def _is(self) -> str:
-        return "are" if self.movable_tags[1:] else "is"
 
     def images(self) -> dict[str, list[str]]:
         """The tags of each image, by its digest."""

@@ -140,7 +140,16 @@ class EmbeddedAws(pulumi.runtime.Mocks):
 
     def _repository(self, import_id: str | None, inputs: "_Inputs") -> Created:
         """Create a repository, or import the one of this name."""
-        declared = self._settings(inputs)
+        tags = self.default_tags | (inputs.get("tags") or {})
+        filters = inputs.get("imageTagMutabilityExclusionFilters")
+        declared: dict[str, Any] = {
+            "repositoryName": inputs["name"],
+            "imageTagMutability": inputs["imageTagMutability"],
+            "imageScanningConfiguration": inputs["imageScanningConfiguration"],
+            "encryptionConfiguration": inputs["encryptionConfigurations"][0],
+            "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
+        }
         if import_id:
             found = self._imported(import_id, declared)
         else:
@@ -178,19 +187,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         )
         self._ecr.tag_resource(resourceArn=arn, tags=tags)
         return found
-
-    def _settings(self, inputs: "_Inputs") -> dict[str, Any]:
-        """What CreateRepository takes."""
-        tags = self.default_tags | (inputs.get("tags") or {})
-        filters = inputs.get("imageTagMutabilityExclusionFilters")
-        return {
-            "repositoryName": inputs["name"],
-            "imageTagMutability": inputs["imageTagMutability"],
-            "imageScanningConfiguration": inputs["imageScanningConfiguration"],
-            "encryptionConfiguration": inputs["encryptionConfigurations"][0],
-            "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-            **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
-        }
 
 
 class _Inputs(UserDict[str, Any]):
