@@ -226,6 +226,7 @@ def deploy_policy(place: Place, state_key: str) -> dict[str, Any]:
     boundary alone does not: a trust policy, a repository policy.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
     """
+    # ECR asks this of whoever creates a repository with a key of their own:
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
     by_ecr = {"StringEquals": {"kms:ViaService": f"ecr.{place['region']}.amazonaws.com"}}
     keys = ["kms:CreateGrant", "kms:DescribeKey", "kms:RetireGrant"]

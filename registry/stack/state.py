@@ -104,6 +104,7 @@ def differences(found: State, declared: State) -> list[Difference]:
     return [
         *(
             Difference(setting=it, found=there.get(it), declared=wanted.get(it))
+            # The settings in their order, and behind them the tags by their keys.
             for it in sorted({**there, **wanted}, key=lambda it: it if it.startswith(_TAG) else "")
             if there.get(it) != wanted.get(it)
         ),
