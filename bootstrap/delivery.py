@@ -16,7 +16,7 @@ from bootstrap.permissions import (
     pipeline_boundary,
     preview_policy,
 )
-from policies.document import document_of, to_json
+from policies.document import allow, document_of, to_json
 from policies.event_patterns import IAM_REGIONS
 from policies.trust_policy import Trust, trust_policy
 
@@ -172,18 +172,12 @@ def _state_key(iam: str) -> aws.kms.Key:
     Who may use it stands in IAM policies: the account's root, as principal, delegates to them.
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     """
-    administered = {
-        "Sid": "IamPoliciesDecide",
-        "Effect": "Allow",
-        "Principal": {"AWS": f"{iam}:root"},
-        "Action": "kms:*",
-        "Resource": "*",
-    }
+    administered = allow("IamPoliciesDecide", {"AWS": f"{iam}:root"}, ["kms:*"])
     key = aws.kms.Key(
         "state",
         description="Secrets and state of the container-images stack",
         enable_key_rotation=True,
-        policy=to_json(document_of([administered])),
+        policy=to_json(document_of([administered | {"Resource": "*"}])),
         opts=KEPT,
     )
     aws.kms.Alias("state", name=ALIAS, target_key_id=key.key_id)

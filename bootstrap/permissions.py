@@ -226,6 +226,7 @@ def deploy_policy(place: Place, state_key: str) -> dict[str, Any]:
     boundary alone does not: a trust policy, a repository policy.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
     """
+    # ECR asks this of whoever creates a repository with a key of their own:
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/encryption-at-rest.html
     by_ecr = {"StringEquals": {"kms:ViaService": f"ecr.{place['region']}.amazonaws.com"}}
     keys = ["kms:CreateGrant", "kms:DescribeKey", "kms:RetireGrant"]
@@ -286,16 +287,14 @@ def _scopes(place: Place) -> Iterable[_Scope]:
 
 def _audit_scopes(place: Place) -> Iterable[_Scope]:
     """The audit's resources, by their names. A key's name is an alias."""
+    regions = _audit_regions(place).items()
     arns = [_arn(place, "sns", AUDIT)]
-    named, aliases, keys = [], [], []
-    for prefix, region in _audit_regions(place).items():
-        arns += [
-            _arn(place, "events", f"rule/{prefix}-*", region),
-            _arn(place, "sqs", f"{prefix}-undelivered", region),
-        ]
-        named.append(f"alias/{prefix}")
-        aliases.append(_arn(place, "kms", f"alias/{prefix}", region))
-        keys.append(_arn(place, "kms", "key/*", region))
+    for prefix, region in regions:
+        arns.append(_arn(place, "events", f"rule/{prefix}-*", region))
+        arns.append(_arn(place, "sqs", f"{prefix}-undelivered", region))
+    named = [f"alias/{prefix}" for prefix, _ in regions]
+    aliases = [_arn(place, "kms", f"alias/{prefix}", region) for prefix, region in regions]
+    keys = [_arn(place, "kms", "key/*", region) for _, region in regions]
     yield "Audit", _of("events", "sns", "sqs"), arns, None
     if place["audit_trail"]:
         bucket = f"{AUDIT}-{place['account_id']}-{place['region']}"

@@ -10,12 +10,7 @@ Path = tuple[str | int, ...]
 """Where in a resource: keys and list positions, outermost first."""
 
 
-class _NotKnownYet:
-    def __repr__(self) -> str:
-        return "not known yet"
-
-
-UNKNOWN: Final = _NotKnownYet()
+UNKNOWN: Final = object()
 """A value that no preview can know, because the resource that it comes from does not exist yet."""
 
 
@@ -32,11 +27,8 @@ class Unknown:
 
 def is_known(value: Any) -> bool:
     """Whether all of a value is known, whatever is in it."""
-    if isinstance(value, dict):
-        return all(map(is_known, value.values()))
-    if isinstance(value, list):
-        return all(map(is_known, value))
-    return value is not UNKNOWN
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is not UNKNOWN and all(map(is_known, parts))
 
 
 Finding = Fault | Unknown

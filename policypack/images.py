@@ -64,16 +64,17 @@ def _at(value: Any, steps: Sequence[str], where: Path) -> Iterator[tuple[Path, A
     if value is UNKNOWN or not steps:
         yield where, value
         return
+
+    def unreadable(why: str, fix: str) -> tuple[Path, Fault]:
+        rule = f"{why}, so its images cannot be judged"
+        return where, Fault(where=where, rule=rule, fix=fix)
+
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            fault = Fault(
-                where=where,
-                rule=f"the text is not JSON ({error}), so its images cannot be judged",
-                fix="write it with pulumi.Output.json_dumps or json.dumps",
-            )
-            yield where, fault
+            fix = "write it with pulumi.Output.json_dumps or json.dumps"
+            yield unreadable(f"the text is not JSON ({error})", fix)
             return
     step, *rest = steps
     if step == "[]" and isinstance(value, list):
@@ -86,12 +87,7 @@ def _at(value: Any, steps: Sequence[str], where: Path) -> Iterator[tuple[Path, A
                 yield from _at(it, rest, (*where, key))
     else:
         expected = "a list" if step == "[]" else f"an object with {step}"
-        fault = Fault(
-            where=where,
-            rule=f"this is not {expected}, so its images cannot be judged",
-            fix="write it as AWS documents it",
-        )
-        yield where, fault
+        yield unreadable(f"this is not {expected}", "write it as AWS documents it")
 
 
 def _broken_rule(image: Any, movable_tags: Sequence[str]) -> str | None:

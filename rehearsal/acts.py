@@ -230,6 +230,7 @@ class _Scene:
         self.operated = Repository(ecr, Reference(name=repository.name), convention)
         self.movable_tags = movable_tags
         self.movable = " and ".join(movable_tags)
+        self._is = "are" if movable_tags[1:] else "is"
         self.way = way_of(convention)
         self.first, self.second = (
             _Build(repository.name, number, self.way[0]) for number in (1, 2)
@@ -259,9 +260,12 @@ class _Scene:
 
     def refuse_overwriting(self) -> str:
         """A tag of each write-once pattern, first on one build, then on the other."""
-        tags = self._write_once_tags()
+        mode, filters = self.repository.tag_mutability, self.repository.exclusion_filters
+        tags = [self.first.tag] if mode == "IMMUTABLE_WITH_EXCLUSION" else []
+        if mode == "MUTABLE_WITH_EXCLUSION":  # two patterns may have the same sample
+            tags = list(dict.fromkeys(it.replace("*", "0") for it in filters))
         if not tags:
-            raise _NotPlayedError(f"with {self.repository.tag_mutability} no tag is write-once")
+            raise _NotPlayedError(f"with {mode} no tag is write-once")
         for tag in tags:
             self._put(self.first, tag)
             if self._put(self.second, tag) is Put.DONE:
@@ -334,10 +338,6 @@ class _Scene:
         told = f"{self.movable} {self._is} {_short(str(found.unique_tag))}"
         return f"{told}, of commit {self.first.commit[:7]}" if tells else told
 
-    @property
-    def _is(self) -> str:
-        return "are" if self.movable_tags[1:] else "is"
-
     def images(self) -> dict[str, list[str]]:
         """The tags of each image, by its digest."""
         return {it.digest: sorted(it.tags) for it in self.operated.images()}
@@ -351,16 +351,6 @@ class _Scene:
             found = self.operated.image(tag)
             if found is None or self.operated.manifest(found.digest) != build.manifest:
                 raise _FailedError(f"{self.repository.name}: {tag} is not on {build.tag}")
-
-    def _write_once_tags(self) -> list[str]:
-        match self.repository.tag_mutability:
-            case "MUTABLE_WITH_EXCLUSION":
-                samples = (it.replace("*", "0") for it in self.repository.exclusion_filters)
-                return list(dict.fromkeys(samples))  # two patterns may have the same
-            case "IMMUTABLE_WITH_EXCLUSION":
-                return [self.first.tag]
-            case _:
-                return []
 
 
 _OTHER_TAGS: Final = ("scratch", "cache", "next")

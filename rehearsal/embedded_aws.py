@@ -8,6 +8,7 @@ import re
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
@@ -23,7 +24,6 @@ from registry.stack.live import every
 from registry.stack.state import State
 from rehearsal.embedded_resources import CALLS, Created
 from rehearsal.moto_fixes import TagRule, moto_put_right
-from settings import Account
 from settings.stack_file import StackFile, StackFileError
 
 if TYPE_CHECKING:
@@ -61,12 +61,10 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     def __init__(self, stack: StackFile, session: boto3.Session, tag_rule: TagRule) -> None:
         self._session = session
         self.tag_rule = tag_rule
-        self.region = str(stack.of_provider("region"))
         self.default_tags = stack.default_tags
         administrator = _administrator(stack, session)
         credentials = self._credentials(administrator)
-        _, partition, _, _, account_id, _ = administrator.split(":", maxsplit=5)
-        self.account = Account(partition=partition, id=account_id, region=self.region)
+        self.account = replace(stack.account, partition=administrator.split(":")[1])
         self.connect: Callable[..., Any] = cache(partial(session.client, **credentials))
         """Gives the administrator's client of a service, in a Region or else the stack's."""
         self._ecr: ECRClient = self.connect("ecr")
@@ -127,7 +125,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
                 account_id = caller["Account"]
                 return {"id": account_id, "accountId": account_id, "arn": caller["Arn"]}, []
             case "aws:index/getRegion:getRegion":
-                return {"id": self.region, "region": self.region}, []
+                return {"id": self.account.region, "region": self.account.region}, []
             case "aws:iam/getSessionContext:getSessionContext":
                 return self._session_context(args.args["arn"])
         raise NotEmbeddedError(f"there is no {args.token} in the embedded AWS")
@@ -142,7 +140,16 @@ class EmbeddedAws(pulumi.runtime.Mocks):
 
     def _repository(self, import_id: str | None, inputs: "_Inputs") -> Created:
         """Create a repository, or import the one of this name."""
-        declared = self._settings(inputs)
+        tags = self.default_tags | (inputs.get("tags") or {})
+        filters = inputs.get("imageTagMutabilityExclusionFilters")
+        declared: dict[str, Any] = {
+            "repositoryName": inputs["name"],
+            "imageTagMutability": inputs["imageTagMutability"],
+            "imageScanningConfiguration": inputs["imageScanningConfiguration"],
+            "encryptionConfiguration": inputs["encryptionConfigurations"][0],
+            "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
+        }
         if import_id:
             found = self._imported(import_id, declared)
         else:
@@ -180,19 +187,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         )
         self._ecr.tag_resource(resourceArn=arn, tags=tags)
         return found
-
-    def _settings(self, inputs: "_Inputs") -> dict[str, Any]:
-        """What CreateRepository takes."""
-        tags = self.default_tags | (inputs.get("tags") or {})
-        filters = inputs.get("imageTagMutabilityExclusionFilters")
-        return {
-            "repositoryName": inputs["name"],
-            "imageTagMutability": inputs["imageTagMutability"],
-            "imageScanningConfiguration": inputs["imageScanningConfiguration"],
-            "encryptionConfiguration": inputs["encryptionConfigurations"][0],
-            "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-            **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
-        }
 
 
 class _Inputs(UserDict[str, Any]):

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import jmespath  # type: ignore[import-untyped]
 
+from policies.document import listed
+
 Path = tuple[str, ...]
 
 
@@ -104,8 +106,8 @@ def _test(matcher: Any) -> Callable[[Any], bool]:
             return lambda value: isinstance(value, str) and _TEXTS[kind](value, operand)
         others = [operand] if isinstance(operand, str) else operand
         if isinstance(operand, Mapping) and len(operand) == 1 and operand.keys() <= _TEXTS.keys():
-            others = [{inner: it} for inner, them in operand.items() for it in _listed(them)]
-        elif not all(isinstance(it, str) for it in _listed(others)):
+            others = [{inner: it} for inner, them in operand.items() for it in listed(them)]
+        elif not all(isinstance(it, str) for it in listed(others)):
             others = []
         if kind == "anything-but" and others:
             tests = list(map(_test, others))
@@ -120,10 +122,6 @@ _TEXTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
         re.fullmatch(".*".join(map(re.escape, text.split("*"))), value, re.DOTALL) is not None
     ),
 }
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 # --- Input transformers ---------------------------------------------------------------------------

@@ -47,11 +47,8 @@ class Update:
 
 def run(stack: StackFile, cloud: pulumi.runtime.Mocks, *, preview: bool = False) -> Update:
     """Run the stack's program, as `execute` does."""
-
-    def program() -> None:
-        runpy.run_path(str(stack.directory / "__main__.py"), run_name="__main__")
-
-    return execute(program, stack, cloud, preview=preview)
+    path = str(stack.directory / "__main__.py")
+    return execute(lambda: runpy.run_path(path, run_name="__main__"), stack, cloud, preview=preview)
 
 
 def execute(

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import moto
 from botocore.exceptions import ClientError
@@ -115,10 +115,12 @@ def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal
             update = program.run(stack, aws)
         except REFUSALS as error:
             update = program.Update(resources=[], outputs={}, seconds=0.0)
-            by: Literal["moto", "simulated"] = (
-                "moto" if isinstance(error, ClientError) else "simulated"
+            refused = Act(
+                act="register",
+                ok=False,
+                detail=str(error),
+                by="moto" if isinstance(error, ClientError) else "simulated",
             )
-            refused = Act(act="register", ok=False, detail=str(error), by=by)
             report.acted(refused)
             return Rehearsal(stack=stack.stack, update=update, acts=[refused])
     report.registered(stack.stack, update)

@@ -1,7 +1,7 @@
 """Pure: the tags that the images of a rehearsal get, by the settings of the stack."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -47,11 +47,11 @@ def convention_of(settings: StackSettings, name: str) -> TagConvention:
     patterns = write_once or [rule.tags for rule in repository.retention if rule.tags]
     if not patterns or uncovered(way_of(ADR040)[-1], patterns) is None:
         return ADR040
-    stages = list(_suggested(patterns))
+    stages = _suggested(patterns)
     return TagConvention(stages) if stages else ADR040
 
 
-def _suggested(patterns: Iterable[str]) -> Iterator[Stage]:
+def _suggested(patterns: Iterable[str]) -> list[Stage]:
     """A stage for each pattern that has tags of builds, and none of another's."""
     stages: list[Stage] = []
     for pattern in dict.fromkeys(patterns):
@@ -63,12 +63,10 @@ def _suggested(patterns: Iterable[str]) -> Iterator[Stage]:
         if text.endswith("v"):
             templates = ["{semver}", *templates]
         for template in templates if rest else ():
-            parts = [text, *re.split(r"(?<=\})\*(?=\{)", template)]
-            filled = parts[0] + "".join(
-                part + end for part, end in zip(parts[1:], rest, strict=False)
-            )
+            parts = re.split(r"(?<=\})\*(?=\{)", template)
+            filled = text + "".join(map("".join, zip(parts, rest, strict=False)))
             stage = Stage(name=name, template=filled)
             if filled.count("{") and not list(faults_in([*stages, stage])):
                 stages.append(stage)
-                yield stage
                 break
+    return stages

@@ -228,9 +228,7 @@ def figures(year: Year) -> dict[str, Any]:
             }
             for stage, images in by_stage.items()
         },
-        "goneByRule": {
-            str(rule): number for rule, number in sorted(Counter(year.gone.values()).items())
-        },
+        "goneByRule": {str(it): n for it, n in sorted(Counter(year.gone.values()).items())},
         "latest": _place(year.latest[-1:], releases),
         "predecessor": _place(_predecessor(year), releases),
         "missed": len(year.missed),
@@ -316,10 +314,12 @@ def _predecessor(year: Year) -> list[str]:
 
 def _place(digests: Sequence[str], releases: Sequence[Image]) -> dict[str, Any] | None:
     """Where a release stands among all: 1 is the newest."""
-    for place, image in enumerate(releases, start=1):
-        if image.digest in digests:
-            return {"digest": image.digest, "tags": list(image.tags), "place": place}
-    return None
+    found = (
+        {"digest": image.digest, "tags": list(image.tags), "place": place}
+        for place, image in enumerate(releases, start=1)
+        if image.digest in digests
+    )
+    return next(found, None)
 
 
 def _can_be_pulled(digests: Sequence[str], year: Year) -> bool:

@@ -241,13 +241,12 @@ def _retention(draft: Draft) -> Broken:
 def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
     """The documents fit. Every repository has the same lists, and at most one statement more."""
     longest = max(settings.repositories, key=lambda it: settings.repositories[it].lambda_pull)
+    watched = settings.audit_args(account)["audit"]
     documents: list[Callable[[], object]] = [
         lambda: repository_policy(settings.repository_args(longest, account)["access"]),
         lambda: trust_policy(settings.pipeline_role.to_args(account)["trust"]),
+        lambda: settings.audit.trail and event_rules("tag-audit", watched),
     ]
-    if settings.audit.trail:
-        watched = settings.audit_args(account)["audit"]
-        documents.append(lambda: event_rules("tag-audit", watched))
     for document in documents:
         try:
             document()

@@ -134,7 +134,7 @@ def entry_of(found: State, stack: "DeclaredStack | None") -> dict[str, Any]:
     entry: dict[str, Any] = {"import": True}
     if found.kms_key:
         entry["kmsKey"] = found.kms_key
-    if found.scan_on_push is not _SCANNED:
+    if found.scan_on_push is not RepositorySettings.model_fields["scan_on_push"].default:
         entry["scanOnPush"] = found.scan_on_push
     if lets_lambda_pull(found.policy) and not (stack and stack.settings.lambda_pull):
         entry["lambdaPull"] = True
@@ -145,9 +145,6 @@ def entry_of(found: State, stack: "DeclaredStack | None") -> dict[str, Any]:
         if key not in defaults and not key.startswith(AWS_TAGS)
     }
     return entry | ({"tags": tags} if tags else {})
-
-
-_SCANNED: Final = RepositorySettings.model_fields["scan_on_push"].default
 
 
 def to_yaml(adoptions: Iterable[Adoption]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import click
 
 from registry.stack.adopt import Adoption, to_yaml
-from registry.stack.probe import Probed
 from registry.stack.state import lost_rules, spoken_of, statements
 from registry.stack.verify import Verification, fix_of
 from registry.terminal import Cell, print_table
@@ -74,18 +73,15 @@ def _verification_rows(it: Verification, stack: str) -> Iterator[tuple[Cell, Cel
         yield "as declared", ("DIFFERS", "bold red"), f"{differing}; {fix_of(differing, stack)}"
     if not it.differences:
         yield "as declared", ("yes", "green"), ""
-    yield from (_probe_row(probed) for probed in it.probes if probed.answer != "not probed")
     unprobed = defaultdict[str, list[str]](list)
     for probed in it.probes:
         if probed.answer == "not probed":
             unprobed[probed.detail].append(f"ecr:{probed.action}")
+            continue
+        result: dict[bool | None, Cell] = {
+            True: (f"{probed.answer}, as intended", "green"),
+            False: (probed.answer.upper(), "bold red"),
+            None: probed.answer,
+        }
+        yield f"ecr:{probed.action}", result[probed.ok], probed.detail
     yield from ((", ".join(them), "not probed", why) for why, them in unprobed.items())
-
-
-def _probe_row(it: Probed) -> tuple[Cell, Cell, Cell]:
-    result: dict[bool | None, Cell] = {
-        True: (f"{it.answer}, as intended", "green"),
-        False: (it.answer.upper(), "bold red"),
-        None: it.answer,
-    }
-    return f"ecr:{it.action}", result[it.ok], it.detail

@@ -45,12 +45,12 @@ class State:
 
     def to_json(self) -> dict[str, Any]:
         """For machines, in the words of the settings; the policies as objects."""
-        told = asdict(self) | {
+        told = asdict(self)
+        told |= {
             "exclusion_filters": list(self.exclusion_filters),
             "lifecycle_policy": _parsed(self.lifecycle_policy),
-            "repository_policy": _parsed(self.policy),
+            "repository_policy": _parsed(told.pop("policy")),
         }
-        del told["policy"]
         return {to_camel(key): it for key, it in told.items()}
 
 
@@ -104,6 +104,7 @@ def differences(found: State, declared: State) -> list[Difference]:
     return [
         *(
             Difference(setting=it, found=there.get(it), declared=wanted.get(it))
+            # The settings in their order, and behind them the tags by their keys.
             for it in sorted({**there, **wanted}, key=lambda it: it if it.startswith(_TAG) else "")
             if there.get(it) != wanted.get(it)
         ),
