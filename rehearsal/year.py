@@ -14,7 +14,7 @@ from typing import Any, Final
 from policies.tag_convention import ADR040, Stage, TagConvention
 from registry.aws.image import Image
 from registry.lifecycle.document import Rule
-from registry.lifecycle.simulation import pattern, simulate
+from registry.lifecycle.simulation import pattern, taken
 from rehearsal.tags import way_of, written
 
 DAYS: Final = 365
@@ -225,13 +225,12 @@ class _Repository:
 
     def clean(self, rules: Sequence[Rule], now: datetime) -> None:
         """Apply the policy, as ECR does once a day."""
-        for verdict in simulate(rules, self.there.values(), now):
-            digest = verdict.image.digest
-            if verdict.action == "expire":
+        for digest, rule in taken(rules, self.there.values(), now).items():
+            if rule.action == "expire":
                 del self.there[digest]
-                self.gone[digest] = verdict.rule or 0
-            elif verdict.action == "archive":
-                self._put(replace(verdict.image, archived=True, archived_at=now))
+                self.gone[digest] = rule.priority
+            else:
+                self._put(replace(self.there[digest], archived=True, archived_at=now))
 
     def _put(self, image: Image) -> None:
         self.pushed[image.digest] = self.there[image.digest] = image

@@ -52,16 +52,8 @@ class Verdict(NamedTuple):
 
 def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> list[Verdict]:
     """What becomes of each image, the youngest first. Each digest may occur once."""
-    ordered = sorted(images, key=lambda image: (image.since, image.digest), reverse=True)
-    selecting: dict[str, Rule] = {}
-    taking: dict[str, Rule] = {}
-    for rule, selected in selections(rules, ordered):
-        for younger, image in enumerate(selected):
-            # What an earlier rule has selected keeps its place in the count all the same.
-            if image.digest not in selecting:
-                selecting[image.digest] = rule
-                if _due(rule, image, younger, now):
-                    taking[image.digest] = rule
+    ordered = _youngest_first(images)
+    selecting, taking = _selecting_and_taking(rules, ordered, now)
     holding = _hold(ordered, taking)
     following = _follow(ordered, taking, holding)
     return [
@@ -74,6 +66,34 @@ def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> l
         )
         for image in ordered
     ]
+
+
+def taken(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> Mapping[str, Rule]:
+    """The digests of the images that do not stay as they are, and the rules by which they go."""
+    ordered = _youngest_first(images)
+    _, taking = _selecting_and_taking(rules, ordered, now)
+    _follow(ordered, taking, _hold(ordered, taking))
+    return taking
+
+
+def _youngest_first(images: Iterable[Image]) -> list[Image]:
+    return sorted(images, key=lambda image: (image.since, image.digest), reverse=True)
+
+
+def _selecting_and_taking(
+    rules: Iterable[Rule], ordered: Sequence[Image], now: datetime
+) -> tuple[dict[str, Rule], dict[str, Rule]]:
+    """For each image the rule that decides about it, and this rule once more if it takes it."""
+    selecting: dict[str, Rule] = {}
+    taking: dict[str, Rule] = {}
+    for rule, selected in selections(rules, ordered):
+        for younger, image in enumerate(selected):
+            # What an earlier rule has selected keeps its place in the count all the same.
+            if image.digest not in selecting:
+                selecting[image.digest] = rule
+                if _due(rule, image, younger, now):
+                    taking[image.digest] = rule
+    return selecting, taking
 
 
 def _due(rule: Rule, image: Image, younger: int, now: datetime) -> bool:

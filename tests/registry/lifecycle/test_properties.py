@@ -14,7 +14,7 @@ from policies.tag_mutability import matches
 from registry.aws.image import Image
 from registry.lifecycle import simulation
 from registry.lifecycle.document import faults_in, rules_in
-from registry.lifecycle.simulation import Verdict, simulate
+from registry.lifecycle.simulation import Verdict, simulate, taken
 from tests.registry.lifecycle.documents import NOW, days_ago, image, verdicts
 from tests.registry.lifecycle.strategies import histories, policies, retentions, spoilt_policies
 
@@ -46,6 +46,8 @@ def test_each_image_is_told_once_and_goes_by_one_rule_that_exists(
             assert it.shielded_by is None
             assert it.held_by is None
         assert it.shielded_by is None or it.shielded_by in rules
+    gone = {digest: rule.priority for digest, rule in taken(rules.values(), images, NOW).items()}
+    assert gone == {it.image.digest: it.rule for it in told if it.rule is not None}
 
 
 @given(spoilt_policies(), histories())
