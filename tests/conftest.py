@@ -18,6 +18,7 @@ import pulumi
 import pytest
 import typer.testing
 from pulumi.runtime import MockCallArgs, MockResourceArgs
+from pulumi.runtime.proto import source_pb2
 
 from policies.repository_policy import Access
 from settings import Account
@@ -63,11 +64,12 @@ def _found_out_once() -> Iterator[None]:
 
     AWS's models, the names of 300 events in a new session, whether a handler of an event takes
     keywords, the words of the User-Agent header, the methods of moto's classes, and the parser that
-    typer makes of a command's functions.
+    typer makes of a command's functions. Where in the program a resource is declared, which
+    Pulumi's SDK tells the engine, mocks are not told.
     """
     loader = botocore.loaders.create_loader()
     loader.search_paths.append(str(Path(boto3.__file__).with_name("data")))
-    aliaser = botocore.hooks.EventAliaser
+    aliaser: Any = botocore.hooks.EventAliaser
     alias = functools.partial(aliaser._alias_event_name, aliaser(None))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda _: loader)
@@ -80,6 +82,7 @@ def _found_out_once() -> Iterator[None]:
             typer.testing: "_get_command",
         }.items():
             patch.setattr(module, name, functools.cache(getattr(module, name)))
+        patch.setattr(pulumi.runtime.resource, "_get_stack_trace", source_pb2.StackTrace)
         yield
 
 
