@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
 
 from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
-from registry.access.policy import NO_POLICY, Policy, UnreadablePolicyError, account_in, parse
+from registry.access.policy import NO_POLICY, Policy, account_in, parse
 
 _COMMAND: Final = "aws iam get-account-authorization-details"
 _PRINT: Final = f"print them with {_COMMAND} --output json"
@@ -137,14 +137,7 @@ def merged(accounts: list[Listing]) -> Listing:
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 
 
-def _parsed(document: Any) -> Policy:
-    try:
-        return parse(document)
-    except UnreadablePolicyError as error:
-        raise ValueError(str(error)) from None
-
-
-_Document = Annotated[Any, BeforeValidator(_parsed)]
+_Document = Annotated[Any, BeforeValidator(parse)]
 
 
 class _Text(BaseModel):

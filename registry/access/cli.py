@@ -1,6 +1,5 @@
 """The commands about who may do what: movers, seen, organization."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -135,10 +134,7 @@ def movers_command(
         if not files:
             with working("Reading the account's roles and users"):
                 files = [_account(aws)]
-        asked = [
-            movers.Guarded(arn=arn, text=json.dumps(policy))
-            for arn, policy in planned.policies.items()
-        ]
+        asked = [movers.Guarded(arn=arn, policy=it) for arn, it in planned.policies.items()]
         with working("Looking for privilege-escalation paths"):
             found = movers.findings(account.merged(files), asked, tuple(levels))
             proofs = [movers.proofs(it) for it in asked]
@@ -146,7 +142,7 @@ def movers_command(
         told = [movers_report.movers_json(*it) for it in zip(found, proofs, strict=True)]
         print_object({"repositories": told} if plan else told[0], "", as_json=True)
     else:
-        bare = [arn for arn, policy in planned.policies.items() if not policy.get("Statement")]
+        bare = [arn for arn, policy in planned.policies.items() if not policy.statements]
         movers_report.print_movers(found, proofs, bare)
     if only and not all(it.is_home for it in found):
         say(

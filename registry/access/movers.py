@@ -19,7 +19,6 @@ from registry.access.policy import (
     account_in,
     fits,
     is_pattern,
-    parse,
 )
 from registry.access.proofs import (
     CHANGE_GUARD,
@@ -28,7 +27,7 @@ from registry.access.proofs import (
     Claim,
     Proof,
     access_of,
-    alike,
+    asked,
     prove,
 )
 
@@ -82,8 +81,7 @@ class Guarded:
     """A repository to ask about."""
 
     arn: str
-    text: str
-    """Its policy, as AWS has it."""
+    policy: Policy
 
     @property
     def account(self) -> str:
@@ -94,11 +92,6 @@ class Guarded:
     def partition(self) -> str:
         """The AWS partition of that account."""
         return self.arn.split(":")[1]
-
-    @property
-    def policy(self) -> Policy:
-        """What its policy says. Raises UnreadablePolicyError."""
-        return parse(self.text)
 
     @property
     def listed(self) -> frozenset[str]:
@@ -148,7 +141,7 @@ def proofs(repository: Guarded) -> list[Proof]:
     # Of nobody everything is true.
     claims += [Claim.PUSHED] if access["pipeline_roles"] else []
     claims += [Claim.LOCKED_OUT] if access["administrator_roles"] else []
-    return prove(alike([(repository.arn, repository.text, access)]), claims)
+    return prove([asked((repository.arn,), repository.policy, access)], claims)
 
 
 def findings(

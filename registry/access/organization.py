@@ -1,6 +1,5 @@
 """The organization's two policies for a stack, and what is proved of them."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -79,7 +78,7 @@ def policies_for(plan: Plan) -> OrganizationPolicies:
     Raises InvalidInputError where a repository has no guard or another one, and where AWS would
     refuse a policy for its length.
     """
-    guarded = [Guarded(arn=it, text=json.dumps(policy)) for it, policy in plan.policies.items()]
+    guarded = [Guarded(arn=it, policy=policy) for it, policy in plan.policies.items()]
     access = guarded[0].access
     faults = [
         Fault(
@@ -111,10 +110,10 @@ def prove_registry(document: Mapping[str, Any], access: Access, arns: Iterable[s
     """
     try:
         controls = (control_policy(document),)
-    except NotModelledError as error:
+    except (NotModelledError, InvalidInputError) as error:
         return [proof(claim, iter(()), str(error)) for claim in RegistryClaim]
-    registry = Asked(arn="*", access=access, controls=controls)
-    guarded = [replace(registry, arn=arn) for arn in arns]
+    registry = Asked(arns=("*",), access=access, controls=controls)
+    guarded = [replace(registry, arns=(arn,)) for arn in arns]
     changes = [(registry, CHANGE_REGISTRY), *((it, CREATE_REPOSITORY) for it in guarded)]
     others = [it for it in ANYTHING if it not in (*CHANGE_REGISTRY, *CREATE_REPOSITORY)]
     own, administrators = access["account_id"], access["administrator_roles"]

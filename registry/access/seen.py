@@ -1,6 +1,5 @@
 """Who did, by CloudTrail, what repository policies that are planned would deny them."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from policies.ecr_actions import Effect, actions
+from registry.access.policy import Policy
 from registry.access.policy_files import Plan
 from registry.access.proofs import permits
 from registry.aws import trail
@@ -43,15 +43,14 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
     Of calls that failed nothing is said: whoever made them has managed without. Raises
     NotModelledError where the evaluator cannot tell, before it takes the first event.
     """
-    texts = {arn: json.dumps(policy) for arn, policy in plan.policies.items()}
 
     @cache
-    def is_let(policy: str, principal: str, action: str) -> bool:
+    def is_let(policy: Policy, principal: str, action: str) -> bool:
         # Any repository of the account will do: the policies are about their own repository.
         arn = principal if principal.startswith("arn:") else None
-        return permits(json.loads(policy), next(iter(texts)), arn, action)
+        return permits(policy, next(iter(plan.policies)), arn, action)
 
-    for policy in set(texts.values()):
+    for policy in set(plan.policies.values()):
         is_let(policy, "", f"ecr:{trail.PUT}")
     calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = {}
     for raw in events:
@@ -67,7 +66,7 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
                 )
     found = []
     for (principal, action, repository), made in calls.items():
-        if not is_let(texts[repository], principal, action):
+        if not is_let(plan.policies[repository], principal, action):
             last, session = max(made, key=lambda it: it[0])
             found.append(
                 Denied(

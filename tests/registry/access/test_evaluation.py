@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.fault import InvalidInputError
 from registry.access.evaluation import Principal, Request, may
-from registry.access.policy import EVERYTHING, NO_POLICY, Policy, UnreadablePolicyError, fits, parse
+from registry.access.policy import EVERYTHING, NO_POLICY, Policy, fits, parse
 from tests.registry.access.accounts import ACCOUNT, IAM, OTHER, REPOSITORY, allow, deny, policy
 
 ROLE = f"{IAM}role/team/amy"
@@ -64,7 +65,7 @@ class TestPolicies:
         ],
     )
     def test_of_no_form_are_refused(self, document: Any) -> None:
-        with pytest.raises(UnreadablePolicyError):
+        with pytest.raises(InvalidInputError):
             parse(document)
 
 
