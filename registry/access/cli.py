@@ -126,6 +126,7 @@ def movers_command(
         )
     # Here, and not above: no other command needs the solver.
     from registry.access import account, movers, movers_report, policy_files  # noqa: PLC0415
+    from registry.access.proofs import guarded  # noqa: PLC0415
 
     with reported(str(repository or repository_arn or plan)):
         levels = [read(it, policy_files.read_service_control_policy) for it in scp or []]
@@ -134,7 +135,7 @@ def movers_command(
         if not files:
             with working("Reading the account's roles and users"):
                 files = [_account(aws)]
-        asked = [movers.Guarded(arn=arn, policy=it) for arn, it in planned.policies.items()]
+        asked = [guarded(arn, policy) for arn, policy in planned.policies.items()]
         with working("Looking for privilege-escalation paths"):
             found = movers.findings(account.merged(files), asked, tuple(levels))
             proofs = [movers.proofs(it) for it in asked]

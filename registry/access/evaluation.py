@@ -136,6 +136,15 @@ class Request:
     """Condition keys of this request, in lower case, and their values. Empty for absent ones."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request as it is told: who makes it, with which action, on what."""
+
+    principal: str
+    action: str
+    resource: str
+
+
 # --- Evaluation -----------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from registry.access.movers import Entrance, Findings, Mover
-from registry.access.paths import EscalationPath, Step
+from registry.access.paths import EscalationPath
 from registry.access.policy import account_in
 from registry.access.proofs import Proof
 from registry.terminal import print_table
@@ -146,7 +146,7 @@ def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None
     """The paths that take more than a call, once for all principals that go alike."""
     told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for mover in able:
-        ends: dict[EscalationPath, dict[str, Step]] = {}
+        ends: dict[EscalationPath, dict[str, Any]] = {}
         for ability, path in mover.paths.items():
             if path and len(path) > 1:
                 ends.setdefault(path[:-1], {})[ability] = path[-1]

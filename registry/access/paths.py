@@ -3,25 +3,14 @@
 import heapq
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
 from registry.access.escalations import Escalation
-from registry.access.evaluation import Principal, Request, may
+from registry.access.evaluation import Call, Principal, Request, may
 from registry.access.policy import ANY, ASSUME_ROLE, Policy, account_in, is_pattern
 
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A call that somebody makes on the way."""
-
-    principal: str
-    action: str
-    resource: str
-
-
-EscalationPath = tuple[Step, ...]
+EscalationPath = tuple[Call, ...]
 """Calls, one after the other."""
 
 
@@ -42,7 +31,7 @@ class Target:
         self._actions: dict[Hashable, dict[str, str]] = {}
         """By ability the action of the call, for each kind of principal."""
 
-    def calls(self, principal: Principal) -> dict[str, Step]:
+    def calls(self, principal: Principal) -> dict[str, Call]:
         """By ability, the call by which the principal, as it is, has it."""
         kind = principal.kind(self.policy)
         if kind not in self._actions:
@@ -52,7 +41,7 @@ class Target:
                 if (request := next((it for it in requests if may(principal, it)), None))
             }
         return {
-            ability: Step(principal=principal.shown, action=action, resource=self.arn)
+            ability: Call(principal=principal.shown, action=action, resource=self.arn)
             for ability, action in self._actions[kind].items()
         }
 
@@ -138,14 +127,14 @@ class _Team:
 
     def path(self, way: Escalation) -> EscalationPath:
         """All the calls that it takes to go this way, each of them once."""
-        steps: dict[Step, None] = dict.fromkeys(self.held[way.held] if way.held else ())
+        steps: dict[Call, None] = dict.fromkeys(self.held[way.held] if way.held else ())
         for call in way.calls:
             maker = self.makers[call]
             steps |= dict.fromkeys(self.held[maker])
-            steps[Step(principal=maker.shown, action=call.action, resource=call.resource)] = None
+            steps[Call(principal=maker.shown, action=call.action, resource=call.resource)] = None
         if way.then:
             maker = self.makers[way.calls[-1]]
-            steps[Step(principal=maker.shown, action=way.then, resource=way.to.shown)] = None
+            steps[Call(principal=maker.shown, action=way.then, resource=way.to.shown)] = None
         return tuple(steps)
 
 

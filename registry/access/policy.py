@@ -126,6 +126,15 @@ def _plainly(name: str) -> tuple[str, ...]:
     return (name,)
 
 
+def is_exact(arn: str) -> bool:
+    """Whether it is the ARN of one role or user."""
+    return (
+        bool(account_in(arn))
+        and not is_pattern(arn)
+        and arn.split(":")[5].startswith(("role/", "user/"))
+    )
+
+
 def account_in(arn: str) -> str:
     """The account in an ARN. Empty in anything else."""
     parts = arn.split(":")

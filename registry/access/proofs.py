@@ -21,16 +21,18 @@ from typing import Any, Final
 from policies.ecr_actions import ACTIONS
 from policies.fault import InvalidInputError
 from policies.repository_policy import Access
-from registry.access.evaluation import Principal, Request, may, question
+from registry.access.evaluation import Call, Principal, Request, may, question
 from registry.access.policy import (
     ANY,
     EVERYTHING,
     NO_POLICY,
+    PRINCIPAL_ARN,
     SERVICE,
     Condition,
     NotModelledError,
     Policy,
     account_in,
+    is_exact,
     parse,
     policy_of,
 )
@@ -93,22 +95,13 @@ class Claim(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counterexample:
-    """A request that breaks a claim."""
-
-    principal: str
-    action: str
-    resource: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Proof:
     """Whether a claim holds in every repository."""
 
     claim: str
     proved: bool
-    counterexample: Counterexample | None
-    """None where the claim is proved, and where a policy is not modelled."""
+    counterexample: Call | None
+    """That breaks the claim. None where it is proved, and where a policy is not modelled."""
     not_modelled: str = ""
     """What cannot be told with certainty of a policy."""
 
@@ -240,9 +233,7 @@ class Asked:
         """Requests by each of the callers that are denied."""
         return (self.find(it, actions, denied=True) for it in callers)
 
-    def find(
-        self, caller: Principal, *actions: Sequence[str], denied: bool = False
-    ) -> Counterexample | None:
+    def find(self, caller: Principal, *actions: Sequence[str], denied: bool = False) -> Call | None:
         """Requests by the caller, one for an action of each of these, allowed or else denied.
 
         All that they share is the principal. The last one is told. None where there are none.
@@ -256,7 +247,7 @@ class Asked:
             found = witness(questions, self.iam, caller.account, denied=denied)
             if found is not None:
                 name = found if caller.is_pattern else caller.arn
-                return Counterexample(
+                return Call(
                     principal=caller.named or name or "a caller without an ARN",
                     action=some[-1],
                     resource=self.arn,
@@ -301,9 +292,10 @@ def asked(
     """Repositories with this policy, under this resource control policy if there is one."""
     found = Asked(arns=arns, access=access)
     try:
+        found = replace(found, policy=policy if isinstance(policy, Policy) else parse(policy))
+        certain(found.policy, _REPOSITORY_POLICY)
         controls = () if control is None else (control_policy(control, "Principal"),)
-        own = policy if isinstance(policy, Policy) else parse(policy)
-        return replace(found, policy=certain(own, _REPOSITORY_POLICY), controls=controls)
+        return replace(found, controls=controls)
     except (NotModelledError, InvalidInputError) as error:
         return replace(found, not_modelled=str(error))
 
@@ -363,20 +355,34 @@ _EXACT: Final = {
 """Operators that the solver reads as IAM does."""
 
 
-def access_of(
-    arn: str, pipeline_roles: Sequence[str] = (), administrator_roles: Sequence[str] = ()
-) -> Access:
-    """The access to a repository of these roles alone."""
+def guarded(arn: str, policy: Policy) -> Asked:
+    """A repository that is meant for those alone whom its policy's Denies exempt."""
     _, partition, _, region, account_id, _ = arn.split(":", maxsplit=5)
-    return Access(
+    access = Access(
         partition=partition,
         account_id=account_id,
         region=region,
-        pipeline_roles=list(pipeline_roles),
-        administrator_roles=list(administrator_roles),
+        pipeline_roles=_exempted(policy, "ecr:PutImage"),
+        administrator_roles=_exempted(policy, "ecr:SetRepositoryPolicy"),
         pull_accounts=[],
         pull_organization="",
         lambda_pull=False,
+    )
+    return asked((arn,), policy, access)
+
+
+def _exempted(policy: Policy, action: str) -> list[str]:
+    """The roles and users that the Denies of an action leave out, one by one."""
+    return sorted(
+        {
+            value
+            for statement in policy.about(action)
+            if not statement.allows
+            for operator, key, values in statement.conditions
+            if key == PRINCIPAL_ARN and "Not" in operator
+            for value in values
+            if is_exact(value)
+        }
     )
 
 
@@ -393,7 +399,7 @@ def permits(policy: Policy, repository_arn: str, principal: str | None, action: 
     Raises NotModelledError where that cannot be told, and so never takes a Deny that it does not
     know for none.
     """
-    one = asked((repository_arn,), policy, access_of(repository_arn))
+    one = guarded(repository_arn, policy)
     if one.not_modelled:
         raise NotModelledError(one.not_modelled)
     return one.find(one.exactly(principal or ""), [action], denied=True) is None
@@ -402,7 +408,7 @@ def permits(policy: Policy, repository_arn: str, principal: str | None, action: 
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-Breaches = Iterator[Counterexample | None]
+Breaches = Iterator[Call | None]
 """None where one of the ways to break a claim is none."""
 
 
