@@ -16,8 +16,10 @@ from registry.aws.trail import NoTrailError, earliest
 from registry.command import (
     FAILED,
     JsonOption,
+    argument,
     faults,
     file_option,
+    option,
     print_object,
     read,
     reported,
@@ -53,15 +55,10 @@ _PLAN: Final = file_option(
 )
 PlanOption = Annotated[Path | None, _PLAN]
 RequiredPlanOption = Annotated[Path, _PLAN]
-OptionalRepository = Annotated[
-    Reference | None,
-    typer.Argument(
-        parser=repository_of,
-        metavar="REPOSITORY",
-        help="Name, ARN or URI of the repository, instead of a plan's.",
-        show_default=False,
-    ),
-]
+_REPOSITORY: Final = argument(
+    repository_of, "REPOSITORY", "Name, ARN or URI of the repository, instead of a plan's."
+)
+OptionalRepository = Annotated[Reference | None, _REPOSITORY]
 
 
 @app.command(name="movers")
@@ -70,12 +67,10 @@ def movers_command(
     plan: PlanOption = None,
     repository_arn: Annotated[
         str | None,
-        typer.Option(
-            parser=_repository_arn,
-            metavar="ARN",
-            help="The repository, without AWS: with --repository-policy and "
-            "--authorization-details.",
-            show_default=False,
+        option(
+            _repository_arn,
+            "ARN",
+            "The repository, without AWS: with --repository-policy and --authorization-details.",
         ),
     ] = None,
     repository_policy: Annotated[
@@ -102,12 +97,7 @@ def movers_command(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            parser=_principal,
-            metavar="ARN",
-            help="Exit 1 if anybody else could move a tag. May be repeated.",
-            show_default=False,
-        ),
+        option(_principal, "ARN", "Exit 1 if anybody else could move a tag. May be repeated."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -9,11 +9,11 @@ and an Allow allows. Of policies that were read to refuse, nothing is left that 
 
 import operator
 import re
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal
 
 from registry.access.policy import (
     ANY,
@@ -170,10 +170,10 @@ def question(principal: Principal, request: Request) -> Question:
         return tuple(found)
 
     own = layer(it for one in principal.policies for it in one.about(request.action))
-    meant: dict[_Meant | None, list[Statement]] = {it: [] for it in (*_Meant, None)}
+    meant: dict[_Meant, list[Statement]] = defaultdict(list)
     for statement in request.policy.about(request.action):
         meant[_meant(statement, principal)].append(statement)
-    by_name, to_all = layer(meant[_Meant.BY_NAME]), layer(meant[_Meant.WITH_ALL])
+    by_name, to_all = layer(meant["by name"]), layer(meant["with all"])
     if not (own or by_name or to_all) or any(it.is_certain for it in denies):
         return Question(paths=(), denies=(), where=principal.certain, resource="")
     levels = tuple(layer(it.about(request.action)) for it in principal.scps)
@@ -184,7 +184,7 @@ def question(principal: Principal, request: Request) -> Question:
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     by_policy = [(to_all, *levels), (by_name, *(limits if principal.is_role else levels))]
-    by_account = (layer(meant[_Meant.BY_ACCOUNT]), *levels)
+    by_account = (layer(meant["by account"]), *levels)
     if principal.arn and principal.account != request.account:
         paths = [by_own + it for it in (*by_policy, by_account)]
     else:
@@ -193,31 +193,26 @@ def question(principal: Principal, request: Request) -> Question:
     return Question.of(paths, denies, principal.certain, resource)
 
 
-class _Meant(Enum):
-    """How a Principal element means somebody."""
-
-    BY_NAME = auto()
-    WITH_ALL = auto()
-    """As one of everybody, or by one of its sessions."""
-    BY_ACCOUNT = auto()
-    """As far as its own policies allow it."""
+_Meant = Literal["by name", "with all", "by account", "not"]
+"""How a Principal element means somebody: by its name; as one of everybody, or by one of its
+sessions; as far as its own policies allow it; or not at all."""
 
 
-def _meant(statement: Statement, principal: Principal) -> _Meant | None:
+def _meant(statement: Statement, principal: Principal) -> _Meant:
     root = f":iam::{principal.account}:root"
     by_account = any(it == principal.account or it.endswith(root) for it in statement.principals)
     if statement.all_but_principals:
         # Who is listed without its account or its sessions, or the other way round, may be meant or
         # not: by an Allow it counts as meant.
         listed = by_account or principal.named in statement.principals
-        return None if listed and not statement.allows else _Meant.WITH_ALL
+        return "not" if listed and not statement.allows else "with all"
     if ANY in statement.principals or (
         statement.allows and any(_is_session(name, principal) for name in statement.principals)
     ):
-        return _Meant.WITH_ALL
+        return "with all"
     if principal.named in statement.principals:
-        return _Meant.BY_NAME
-    return _Meant.BY_ACCOUNT if principal.arn and by_account else None
+        return "by name"
+    return "by account" if principal.arn and by_account else "not"
 
 
 def _is_session(name: str, principal: Principal) -> bool:

@@ -152,8 +152,6 @@ class EscalationPaths:
             for ability in target.abilities
         }
         self._open = [ability for ability, able in self._able.items() if able]
-        self._unable: dict[str, set[Principal]] = {it: set() for it in self._open}
-        """Those of whom a search has found that there is no path to the ability."""
         self._worthwhile = self._leading_on(principals)
 
     def of(self, start: Principal) -> dict[str, EscalationPath | None]:
@@ -163,11 +161,7 @@ class EscalationPaths:
         one is by then makes the calls.
         """
         found: dict[str, EscalationPath] = {}
-        wanted = {
-            ability
-            for ability, unable in self._unable.items()
-            if start in self._worthwhile and start not in unable
-        }
+        wanted = set(self._open) if start in self._worthwhile else set[str]()
         team, serial = _Team(), count()
         queue: list[tuple[int, int, Principal | str, EscalationPath]] = [
             (0, next(serial), start, ())
@@ -189,9 +183,6 @@ class EscalationPaths:
                     if way.to in self._worthwhile and way.to not in team.held:
                         longer = team.path(way)
                         heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
-        for ability in wanted - found.keys():
-            # Nor has whoever it could become: they become nobody else.
-            self._unable[ability] |= team.held.keys()
         return {ability: found.get(ability) for ability in self._target.abilities}
 
     def directly_of(self, principal: Principal) -> dict[str, EscalationPath | None]:
