@@ -58,8 +58,6 @@ class Network:
         """The calls; without those to assume a role."""
         self._by_name: dict[str, list[Request]] = defaultdict(list)
         """The calls to assume a role, by whom its trust policy names."""
-        self._number: dict[Request, int] = {}
-        """The order of the calls."""
         self._made: dict[Principal, dict[Request, None]] = {}
         self._usual: dict[Any, list[Request]] = {}
         """What principals with the same policies may do, whoever they are."""
@@ -73,7 +71,6 @@ class Network:
                 self._with[call].append(way)
 
     def _file(self, call: Request) -> None:
-        self._number[call] = len(self._number)
         if not call.is_trust:
             self._by_action[call.action].append(call)
             return
@@ -107,7 +104,7 @@ class Network:
 
     def opened_by(self, one: Principal, team: "_Team") -> Iterator[Escalation]:
         """The ways that a team can go now that this principal has joined it, and no sooner."""
-        new = sorted(self.made_by(one).keys() - team.makers.keys(), key=self._number.__getitem__)
+        new = [call for call in self.made_by(one) if call not in team.makers]
         team.makers |= dict.fromkeys(new, one)
         ways = (*self._after[one], *(way for call in new for way in self._with[call]))
         for way in ways:
