@@ -23,6 +23,7 @@ from registry.access.policy import (
     Condition,
     Policy,
     Statement,
+    about,
     fits,
     is_pattern,
 )
@@ -169,17 +170,15 @@ def question(principal: Principal, request: Request) -> Question:
                 (found if clause.allows else denies).append(clause)
         return tuple(found)
 
-    own = layer(it for one in principal.policies for it in one.about(request.action))
+    own = layer(it for one in principal.policies for it in about(one, request.action))
     meant: dict[_Meant, list[Statement]] = defaultdict(list)
-    for statement in request.policy.about(request.action):
+    for statement in about(request.policy, request.action):
         meant[_meant(statement, principal)].append(statement)
     by_name, to_all = layer(meant["by name"]), layer(meant["with all"])
-    if not (own or by_name or to_all) or any(it.is_certain for it in denies):
-        return Question(paths=(), denies=(), where=principal.certain, resource="")
-    levels = tuple(layer(it.about(request.action)) for it in principal.scps)
+    levels = tuple(layer(about(it, request.action)) for it in principal.scps)
     # A boundary's Deny counts for every grant, also for those that its limits do not reach.
     bounds = (principal.boundary,) if principal.boundary else ()
-    limits = (*(layer(it.about(request.action)) for it in bounds), *levels)
+    limits = (*(layer(about(it, request.action)) for it in bounds), *levels)
     by_own = (own, *limits)
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
@@ -189,8 +188,20 @@ def question(principal: Principal, request: Request) -> Question:
         paths = [by_own + it for it in (*by_policy, by_account)]
     else:
         paths = [*by_policy, by_own + by_account if request.is_trust else by_own]
-    resource = request.resource if is_pattern(request.resource) else ""
-    return Question.of(paths, denies, principal.certain, resource)
+    # What is certain is left out of the question.
+    is_denied = any(it.is_certain for it in denies)
+    left = [
+        tuple(tuple(dict.fromkeys(it)) for it in path if not any(one.is_certain for one in it))
+        for path in paths
+        if all(path) and not is_denied
+    ]
+    whole = ((),) if () in left else tuple(dict.fromkeys(left))
+    return Question(
+        paths=whole,
+        denies=tuple(dict.fromkeys(denies)) if whole else (),
+        where=principal.certain,
+        resource=request.resource if is_pattern(request.resource) else "",
+    )
 
 
 _Meant = Literal["by name", "with all", "by account", "not"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from registry.access.escalations import Escalation
 from registry.access.evaluation import Call, Principal, Request, may
-from registry.access.policy import ANY, ASSUME_ROLE, Policy, account_in, is_pattern
+from registry.access.policy import ANY, ASSUME_ROLE, Policy, account_in, is_pattern, reach
 
 EscalationPath = tuple[Call, ...]
 """Calls, one after the other."""
@@ -95,7 +95,7 @@ class Network:
             self._usual[kind] = [
                 call
                 for action, calls in actions.items()
-                if (reaches := [it for one in principal.policies if (it := one.reach(action))])
+                if (reaches := [it for one in principal.policies if (it := reach(one, action))])
                 for call in calls
                 if is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
                 if (call.is_trust or call.account == principal.account) and may(principal, call)

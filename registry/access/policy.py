@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -62,14 +62,6 @@ class Policy:
     """A policy, of whatever kind. There is one object for all documents that say the same."""
 
     statements: tuple[Statement, ...]
-    _about: dict[str, tuple[Statement, ...]] = field(default_factory=dict, repr=False)
-    _reach: dict[str, re.Pattern[str] | None] = field(default_factory=dict, repr=False)
-
-    def about(self, action: str) -> tuple[Statement, ...]:
-        """The statements that are about an action."""
-        if action not in self._about:
-            self._about[action] = tuple(it for it in self.statements if _is_about(it, action))
-        return self._about[action]
 
     @cached_property
     def names(self) -> frozenset[str] | None:
@@ -104,17 +96,6 @@ class Policy:
             for named in names
             for name in _plainly(named)
         )
-
-    def reach(self, action: str) -> re.Pattern[str] | None:
-        """The resources on which statements may allow an action, whatever is denied. None: none."""
-        if action not in self._reach:
-            allowed = [it for it in self.about(action) if it.allows]
-            patterns = {pattern for it in allowed for pattern in it.resources}
-            if any(it.all_but_resources for it in allowed) or any("${" in it for it in patterns):
-                patterns = {"*"}
-            regular = "|".join(map(_regular, sorted(patterns)))
-            self._reach[action] = re.compile(regular) if patterns else None
-        return self._reach[action]
 
 
 def _plainly(name: str) -> tuple[str, ...]:
@@ -222,9 +203,24 @@ _ELEMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 """Elements of a statement, and what they are."""
 
 
-def _is_about(statement: Statement, action: str) -> bool:
-    is_listed = any(fits(it, action.lower()) for it in statement.actions)
-    return is_listed is not statement.all_but_actions
+@cache
+def about(policy: Policy, action: str) -> tuple[Statement, ...]:
+    """The statements of a policy that are about an action."""
+    return tuple(
+        it
+        for it in policy.statements
+        if any(fits(one, action.lower()) for one in it.actions) is not it.all_but_actions
+    )
+
+
+@cache
+def reach(policy: Policy, action: str) -> re.Pattern[str] | None:
+    """The resources on which a policy may allow an action, whatever is denied. None: none."""
+    allowed = [it for it in about(policy, action) if it.allows]
+    patterns = {pattern for it in allowed for pattern in it.resources}
+    if any(it.all_but_resources for it in allowed) or any("${" in it for it in patterns):
+        patterns = {ANY}
+    return re.compile("|".join(map(_regular, sorted(patterns)))) if patterns else None
 
 
 def _statement(raw: Mapping[str, Any]) -> Statement:

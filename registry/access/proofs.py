@@ -31,6 +31,7 @@ from registry.access.policy import (
     Condition,
     NotModelledError,
     Policy,
+    about,
     account_in,
     is_exact,
     parse,
@@ -376,7 +377,7 @@ def _exempted(policy: Policy, action: str) -> list[str]:
     return sorted(
         {
             value
-            for statement in policy.about(action)
+            for statement in about(policy, action)
             if not statement.allows
             for operator, key, values in statement.conditions
             if key == PRINCIPAL_ARN and "Not" in operator

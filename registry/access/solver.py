@@ -59,25 +59,6 @@ class Question:
     resource: str
     """The pattern of its resource, where that may be chosen. Otherwise empty."""
 
-    @classmethod
-    def of(
-        cls,
-        paths: Iterable[tuple[Layer, ...]],
-        denies: Iterable[Clause],
-        where: tuple[Condition, ...],
-        resource: str,
-    ) -> "Question":
-        """The question, without what is certain."""
-        denies = tuple(dict.fromkeys(denies))
-        open_paths: dict[tuple[Layer, ...], None] = {}
-        if not any(it.is_certain for it in denies):
-            for path in paths:
-                if all(path):
-                    left = [it for it in path if not any(one.is_certain for one in it)]
-                    open_paths[tuple(tuple(dict.fromkeys(it)) for it in left)] = None
-        whole = ((),) if () in open_paths else tuple(open_paths)
-        return cls(paths=whole, denies=denies if whole else (), where=where, resource=resource)
-
 
 @cache
 def possible(question: Question) -> bool:
