@@ -233,10 +233,7 @@ class Escalations:
         wanted = {
             value.replace("${aws:PrincipalAccount}", account)
             for policy in (*self._account.policies, *self._scps)
-            for statement in policy.statements
-            for condition in statement.conditions
-            if condition.key == "iam:permissionsboundary"
-            for value in condition.values
+            for value in policy.compared("iam:permissionsboundary")
             for account in {it.account for it in self._account.identities}
         }
         for value in sorted(wanted):
@@ -271,22 +268,19 @@ def _calls(what: str, it: Identity, bound: _Bound = _ANY_BOUND) -> list[Request]
     ]
 
 
-@cache
-def _request(
-    account: str,
-    action: str,
-    resource: str,
-    context: tuple[tuple[str, str], ...] = (),
-    but: frozenset[str] = frozenset(),
-) -> Request:
-    """A call about something of its caller's account. There is one object for each."""
-    return Request(action=action, resource=resource, account=account, context=context, but=but)
+_request: Final = cache(Request)
+"""A call about something of its caller's account. There is one object for each."""
 
 
 def _iam(
     action: str, on: str, *context: tuple[str, str], but: frozenset[str] = frozenset()
 ) -> Request:
-    return _request(account_in(on), f"iam:{action}", on, context, but)
+    action, account = f"iam:{action}", account_in(on)
+    return _request(action=action, resource=on, account=account, context=context, but=but)
+
+
+def _of_account(it: Identity, action: str, resource: str) -> Request:
+    return _request(action=action, resource=resource, account=it.account)
 
 
 def _assuming(it: Identity, action: str, trust: Policy) -> Request:
@@ -337,7 +331,7 @@ def _through_federations(it: Identity, to: Principal) -> Iterator[Escalation]:
                 if entry.service == _POD_IDENTITY and not entry.passes:
                     yield Escalation(to=to, calls=_through_calls(entry, it))
             jobs = f"arn:{it.partition}:emr-containers:*:{it.account}:*"
-            yield from _each(to, [_request(it.account, "emr-containers:StartJobRun", jobs)])
+            yield from _each(to, [_of_account(it, "emr-containers:StartJobRun", jobs)])
 
 
 def is_pinned(statement: Statement) -> bool:
@@ -372,9 +366,9 @@ def _through_compute(it: Identity, to: Principal) -> Iterator[Escalation]:
             if entry.passes and entry.service == _EC2 and not it.has_profile:
                 # An instance takes a role in an instance profile.
                 before.append(_iam("AddRoleToInstanceProfile", f"{it.iam}instance-profile/*"))
-            for source, seen in _sources(it, first.resource) if entry.source else [("", "")]:
-                if _serves(it, service, seen):
-                    begin = _request(it.account, first.action, source) if source else first
+            for source, seen in _sources(entry, it, first.resource):
+                if any(_serves(it, service, context) for context in seen):
+                    begin = _of_account(it, first.action, source)
                     yield Escalation(to=to, calls=(*before, begin, *rest))
         if not entries and _serves(it, service):
             # What this service does with a role is not known here, so it may be anything.
@@ -383,7 +377,7 @@ def _through_compute(it: Identity, to: Principal) -> Iterator[Escalation]:
 
 def _through_calls(entry: Compute, it: Identity) -> tuple[Request, ...]:
     return tuple(
-        _request(it.account, action, pattern.format(partition=it.partition, account=it.account))
+        _of_account(it, action, pattern.format(partition=it.partition, account=it.account))
         for action, pattern in entry.calls
     )
 
@@ -402,24 +396,30 @@ def _plain(service: str) -> str:
 _REGION: Final = re.compile(r"(?<=\.)[a-z]{2,4}(-[a-z]+)+-[0-9]+\.(?=amazonaws\.com$)")
 
 
-def _serves(it: Identity, service: str, source: str = "") -> bool:
-    """Whether the role's trust policy allows the service to assume it, for this source."""
-    context = [("aws:sourceaccount", it.account)] if source else []
-    if source and not is_pattern(source):
-        context.append(("aws:sourcearn", source))
-    request = replace(_assuming(it, ASSUME_ROLE, it.trust), context=tuple(context))
+_Context = list[tuple[str, str]]
+
+
+def _serves(it: Identity, service: str, context: _Context | None = None) -> bool:
+    """Whether the role's trust policy allows the service to assume it, with these keys."""
+    request = replace(_assuming(it, ASSUME_ROLE, it.trust), context=tuple(context or ()))
     return may(Principal(arn="", account="", named=f"{SERVICE}{service}"), request)
 
 
-def _sources(it: Identity, pattern: str) -> Iterator[tuple[str, str]]:
-    """Resources for which a service may assume a role, and what the trust policy sees of each.
+def _sources(entry: Compute, it: Identity, pattern: str) -> Iterator[tuple[str, list[_Context]]]:
+    """Resources for which a service may assume a role, and what the trust policy may see of each.
 
-    Any that fits the pattern, seen as one that no policy names; and those that this one names.
+    Any that fits the pattern, seen as one that no policy names or not at all; and those that this
+    one names, which are not certain where they are patterns.
     """
-    yield pattern, pattern.replace(ANY, "\0" * 99)
-    for statement in it.trust.statements:
-        for condition in statement.conditions:
-            if condition.key == "aws:sourcearn":
-                for value in condition.values:
-                    if "${" not in value and meet(value, pattern) and not fits(value, pattern):
-                        yield value, value
+    if not entry.source:
+        yield pattern, [[]]
+        return
+    account = ("aws:sourceaccount", it.account)
+    another = pattern.replace(ANY, "\0" * 99)
+    yield pattern, [[account, (_SOURCE, another)], [account, (_SOURCE, "")]]
+    for value in it.trust.compared(_SOURCE):
+        if "${" not in value and meet(value, pattern) and not fits(value, pattern):
+            yield value, [[account] if is_pattern(value) else [account, (_SOURCE, value)]]
+
+
+_SOURCE: Final = "aws:sourcearn"

@@ -2,9 +2,9 @@
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 
-Of policies that were read to widen, nothing that is unknown hides an ability. An unknown condition
-key may have any value and may be absent. A Deny that cannot be read with certainty denies nothing,
-and an Allow allows. Of policies that were read to refuse, nothing is left that could be widened.
+Nothing that is unknown hides an ability. An unknown condition key may have any value and may be
+absent. A Deny that cannot be read with certainty denies nothing, and an Allow allows. Claims are
+proved of policies alone that leave nothing to widen: see `certain` in proofs.py.
 """
 
 import operator

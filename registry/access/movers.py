@@ -117,13 +117,7 @@ def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
 
 def _listed(policy: Policy) -> frozenset[str]:
     """The ARNs by which a policy tells its callers apart: those that its guard names."""
-    return frozenset(
-        value
-        for statement in policy.statements
-        for condition in statement.conditions
-        if condition.key == PRINCIPAL_ARN
-        for value in condition.values
-    )
+    return frozenset(policy.compared(PRINCIPAL_ARN))
 
 
 def _likeness(repository: Asked, patterns: Collection[str]) -> Any:

@@ -85,6 +85,11 @@ class Policy:
             return None
         return frozenset(it.lower() for it in found)
 
+    def compared(self, key: str) -> list[str]:
+        """What its conditions compare a condition key with."""
+        conditions = (one for it in self.statements for one in it.conditions)
+        return [value for one in conditions if one.key == key for value in one.values]
+
     @cached_property
     def admitted(self) -> frozenset[str]:
         """Whom it may allow something: ARNs, account ids, services, federations; `*`: anybody."""

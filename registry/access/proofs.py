@@ -1,8 +1,7 @@
 """Who can do what to the repositories: proved over every principal, not tried on a few.
 
 A claim is proved where the solver finds no request that breaks it; the request that it does find is
-the counterexample. Policies are read to refuse: of one with anything that cannot be told with
-certainty, nothing is proved.
+the counterexample. Of a policy with anything that cannot be told with certainty, nothing is proved.
 
 A principal has two sides. The Principal element of a policy names it by its ARN or its account's;
 conditions see `aws:PrincipalArn`. The first goes by cases; the second is left free, so that one

@@ -751,6 +751,8 @@ class TestNothingIsHidden:
             ({}, [{"Service": "events.amazonaws.com"}]),
             ({"ArnNotEquals": {"aws:SourceArn": f"{PROJECT}-2"}}, []),
             ({"ArnLike": {"aws:SourceArn": f"{PROJECT[:-1]}?"}}, []),
+            ({"ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/p*"}}, []),
+            ({"ArnEqualsIfExists": {"aws:SourceArn": f"{PROJECT}-2"}}, []),
             ({"ArnLike": {"aws:SourceArn": [f"{PROJECT}-2", "${aws:PrincipalTag/x}"]}}, []),
         ],
     )
@@ -894,6 +896,15 @@ class TestNothingIsHidden:
 
 
 class TestFalseAlarms:
+    def test_a_build_for_a_source_that_another_condition_leaves_out(self) -> None:
+        condition = {
+            "ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/*"},
+            "ArnEquals": {"aws:SourceArn": f"{PROJECT}-2"},
+        }
+        trusts = trust({"Service": "codebuild.amazonaws.com"}, Condition=condition)
+        [found] = ask(pushed_as(trusts), role("somebody", allow("codebuild:*", on=PROJECT)))
+        assert able(found) == ["role/pipeline/push"]
+
     @pytest.mark.parametrize("operator", ["StringLike", "ForAnyValue:StringEquals"])
     def test_an_exact_subject_is_pinned_however_it_is_compared(self, operator: str) -> None:
         provider = f"{IAM}oidc-provider/token.actions.githubusercontent.com"
