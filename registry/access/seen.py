@@ -1,5 +1,6 @@
 """Who did, by CloudTrail, what repository policies that are planned would deny them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,7 +53,7 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
 
     for policy in set(plan.policies.values()):
         is_let(policy, "", f"ecr:{trail.PUT}")
-    calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = {}
+    calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = defaultdict(list)
     for raw in events:
         if raw["eventName"] not in EVENTS or raw.get("errorCode"):
             continue
@@ -61,21 +62,18 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
         for repository in plan.policies:
             if trail.is_about(raw, repository):
                 key = (principal, f"ecr:{raw['eventName']}", repository)
-                calls.setdefault(key, []).append(
-                    (datetime.fromisoformat(raw["eventTime"]), session)
-                )
-    found = []
-    for (principal, action, repository), made in calls.items():
-        if not is_let(plan.policies[repository], principal, action):
-            last, session = max(made, key=lambda it: it[0])
-            found.append(
-                Denied(
-                    principal=principal,
-                    session=session,
-                    action=action,
-                    repository=repository,
-                    times=len(made),
-                    last=last,
-                )
-            )
+                calls[key].append((datetime.fromisoformat(raw["eventTime"]), session))
+    found = [
+        Denied(
+            principal=principal,
+            session=session,
+            action=action,
+            repository=repository,
+            times=len(made),
+            last=last,
+        )
+        for (principal, action, repository), made in calls.items()
+        if not is_let(plan.policies[repository], principal, action)
+        for last, session in [max(made, key=lambda it: it[0])]
+    ]
     return sorted(found, key=lambda it: (-it.times, it.principal, it.action, it.repository))
