@@ -16,10 +16,8 @@ from registry.aws.trail import NoTrailError, earliest
 from registry.command import (
     FAILED,
     JsonOption,
-    argument,
     faults,
     file_option,
-    option,
     print_object,
     read,
     reported,
@@ -55,10 +53,15 @@ _PLAN: Final = file_option(
 )
 PlanOption = Annotated[Path | None, _PLAN]
 RequiredPlanOption = Annotated[Path, _PLAN]
-_REPOSITORY: Final = argument(
-    repository_of, "REPOSITORY", "Name, ARN or URI of the repository, instead of a plan's."
-)
-OptionalRepository = Annotated[Reference | None, _REPOSITORY]
+OptionalRepository = Annotated[
+    Reference | None,
+    typer.Argument(
+        parser=repository_of,
+        metavar="REPOSITORY",
+        help="Name, ARN or URI of the repository, instead of a plan's.",
+        show_default=False,
+    ),
+]
 
 
 @app.command(name="movers")
@@ -67,10 +70,12 @@ def movers_command(
     plan: PlanOption = None,
     repository_arn: Annotated[
         str | None,
-        option(
-            _repository_arn,
-            "ARN",
-            "The repository, without AWS: with --repository-policy and --authorization-details.",
+        typer.Option(
+            parser=_repository_arn,
+            metavar="ARN",
+            help="The repository, without AWS: with --repository-policy and "
+            "--authorization-details.",
+            show_default=False,
         ),
     ] = None,
     repository_policy: Annotated[
@@ -97,7 +102,12 @@ def movers_command(
     ] = None,
     only: Annotated[
         list[str] | None,
-        option(_principal, "ARN", "Exit 1 if anybody else could move a tag. May be repeated."),
+        typer.Option(
+            parser=_principal,
+            metavar="ARN",
+            help="Exit 1 if anybody else could move a tag. May be repeated.",
+            show_default=False,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
