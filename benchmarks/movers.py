@@ -8,7 +8,9 @@ from rich.console import Console
 from policies.document import to_json
 from policies.repository_policy import Access, repository_policy
 from registry.access.account import account_of
-from registry.access.movers import Guarded, findings
+from registry.access.movers import findings
+from registry.access.policy import parse
+from registry.access.proofs import guarded
 
 _ACCOUNT: Final = "111122223333"
 _IAM: Final = f"arn:aws:iam::{_ACCOUNT}:"
@@ -34,7 +36,7 @@ def evaluate(details: Document, policies: int) -> int:
     """How many principals could move a tag in any of the repositories, of which some are alike."""
     texts = [to_json(repository_policy(_access(number % policies))) for number in range(50)]
     repositories = [
-        Guarded(arn=f"arn:aws:ecr:eu-west-2:{_ACCOUNT}:repository/app-{number}", text=text)
+        guarded(f"arn:aws:ecr:eu-west-2:{_ACCOUNT}:repository/app-{number}", parse(text))
         for number, text in enumerate(texts)
     ]
     return len(

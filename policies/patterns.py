@@ -18,7 +18,12 @@ def matches(pattern: str, tag: str) -> bool:
 
 def fits(pattern: str, text: str) -> bool:
     """Whether the whole text fits a pattern of IAM's, in which `?` is any one character too."""
-    return compiled(tuple(pattern.split(ANY)), one="?").fullmatch(text) is not None
+    return expression(pattern).fullmatch(text) is not None
+
+
+def expression(pattern: str) -> re.Pattern[str]:
+    """A pattern of IAM's as a regular expression."""
+    return compiled(tuple(pattern.split(ANY)), one="?")
 
 
 @cache

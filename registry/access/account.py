@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
 
 from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
-from registry.access.policy import NO_POLICY, Policy, UnreadablePolicyError, account_in, parse
+from registry.access.policy import NO_POLICY, Policy, account_in, parse
 
 _COMMAND: Final = "aws iam get-account-authorization-details"
 _PRINT: Final = f"print them with {_COMMAND} --output json"
@@ -16,10 +16,13 @@ _PRINT: Final = f"print them with {_COMMAND} --output json"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Identity:
-    """A role or a user of an account."""
+    """A role or a user of an account, or one that could be made."""
 
     arn: str
-    policies: tuple[Policy, ...]
+    """A pattern, where the name may be chosen."""
+    but: frozenset[str] = frozenset()
+    """ARNs that fit the pattern and are others'."""
+    policies: tuple[Policy, ...] = ()
     """Inline and managed ones, and those of its groups."""
     boundary_arn: str | None = None
     boundary: Policy | None = None
@@ -43,9 +46,29 @@ class Identity:
         return account_in(self.arn)
 
     @property
+    def partition(self) -> str:
+        """The AWS partition of that account."""
+        return self.arn.split(":")[1]
+
+    @property
+    def iam(self) -> str:
+        """What the ARNs of all roles, users and policies of that account begin with."""
+        return f"arn:{self.partition}:iam::{self.account}:"
+
+    @property
+    def unique(self) -> tuple[str, ...]:
+        """What nobody else has: account, kind and name, in which letters' case does not count."""
+        return self.account, self.kind, self.arn.rpartition("/")[2].lower()
+
+    @property
     def is_role(self) -> bool:
         """Whether it is a role, and not a user."""
         return ":role/" in self.arn
+
+    @property
+    def kind(self) -> str:
+        """The same as in the names of IAM's actions."""
+        return "Role" if self.is_role else "User"
 
     @property
     def is_protected(self) -> bool:
@@ -137,14 +160,7 @@ def merged(accounts: list[Listing]) -> Listing:
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 
 
-def _parsed(document: Any) -> Policy:
-    try:
-        return parse(document)
-    except UnreadablePolicyError as error:
-        raise ValueError(str(error)) from None
-
-
-_Document = Annotated[Any, BeforeValidator(_parsed)]
+_Document = Annotated[Any, BeforeValidator(parse)]
 
 
 class _Text(BaseModel):

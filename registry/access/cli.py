@@ -1,6 +1,5 @@
 """The commands about who may do what: movers, seen, organization."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -128,6 +127,7 @@ def movers_command(
         )
     # Here, and not above: no other command needs the solver.
     from registry.access import account, movers, movers_report, policy_files  # noqa: PLC0415
+    from registry.access.proofs import guarded  # noqa: PLC0415
 
     with reported(str(repository or repository_arn or plan)):
         levels = [read(it, policy_files.read_service_control_policy) for it in scp]
@@ -136,10 +136,7 @@ def movers_command(
         if not files:
             with working("Reading the account's roles and users"):
                 files = [_account(aws)]
-        asked = [
-            movers.Guarded(arn=arn, text=json.dumps(policy))
-            for arn, policy in planned.policies.items()
-        ]
+        asked = [guarded(arn, policy) for arn, policy in planned.policies.items()]
         with working("Looking for privilege-escalation paths"):
             found = movers.findings(account.merged(files), asked, tuple(levels))
             proofs = [movers.proofs(it) for it in asked]
@@ -147,7 +144,7 @@ def movers_command(
         told = [movers_report.movers_json(*it) for it in zip(found, proofs, strict=True)]
         print_object({"repositories": told} if plan else told[0], "", as_json=True)
     else:
-        bare = [arn for arn, policy in planned.policies.items() if not policy.get("Statement")]
+        bare = [arn for arn, policy in planned.policies.items() if not policy.statements]
         movers_report.print_movers(found, proofs, bare)
     if only and not all(it.is_home for it in found):
         say(

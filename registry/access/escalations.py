@@ -7,17 +7,17 @@ listed with fewer: no ability is left out.
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import permutations
-from typing import Any, Final
+from typing import Final
 
+from policies.patterns import ANY, fits
 from registry.access.account import Identity, Listing
 from registry.access.compute import Compute, ways_through_compute
 from registry.access.evaluation import Principal, Request, may
 from registry.access.policy import (
-    ANY,
     ASSUME_ROLE,
     EVERYTHING,
     FEDERATED,
@@ -25,8 +25,8 @@ from registry.access.policy import (
     Policy,
     Statement,
     account_in,
-    fits,
     is_pattern,
+    policy_of,
 )
 from registry.access.solver import meet
 
@@ -49,40 +49,26 @@ _Bound = tuple[str, Policy | None]
 _UNBOUND: Final[_Bound] = ("", None)
 _ANY_BOUND: Final[_Bound] = (ANY, None)
 
-_CHANGES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    "grant": {
-        "Role": ("PutRolePolicy", "AttachRolePolicy"),
-        "User": ("PutUserPolicy", "AttachUserPolicy"),
-        "AnyGroup": ("AddUserToGroup",),
-        "Group": ("PutGroupPolicy", "AttachGroupPolicy"),
-    },
-    "revoke": {
-        "Role": ("DeleteRolePolicy", "DetachRolePolicy"),
-        "User": ("DeleteUserPolicy", "DetachUserPolicy"),
-        "AnyGroup": (),
-        "Group": ("DeleteGroupPolicy", "DetachGroupPolicy", "RemoveUserFromGroup"),
-    },
-}
-"""IAM's calls of which any one gives a role or a user what its caller likes, or takes from it what
-denies: on itself, on any group that a user may join, on a group that it is in."""
+_CALLS: Final = (
+    ("trust", "itself", "UpdateAssumeRolePolicy"),
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html
+    ("sign in", "itself", "CreateAccessKey CreateLoginProfile UpdateLoginProfile"),
+    ("sign in anew", "itself", "CreateAccessKey CreateLoginProfile"),
+    ("allow", "itself", "Put{kind}Policy Attach{kind}Policy"),
+    ("allow", "any group", "AddUserToGroup"),
+    ("allow", "its groups", "PutGroupPolicy AttachGroupPolicy"),
+    ("allow", "its policies", "CreatePolicyVersion SetDefaultPolicyVersion"),
+    ("undeny", "itself", "Delete{kind}Policy Detach{kind}Policy"),
+    ("undeny", "its groups", "DeleteGroupPolicy DetachGroupPolicy RemoveUserFromGroup"),
+    ("bind", "itself", "Put{kind}PermissionsBoundary"),
+    ("unbind", "itself", "Delete{kind}PermissionsBoundary"),
+    ("rewrite", "its boundary", "CreatePolicyVersion SetDefaultPolicyVersion"),
+)
+"""What is done to a role or a user, what that is asked on, and the calls of which any one does it.
 
-_Levels = list[dict[_Bound, Principal]]
-"""Somebody with more and more permissions, each time with each boundary."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Subject:
-    """Whom a call of IAM's is about: a role or a user."""
-
-    arn: str
-    """A pattern, where the name may be chosen."""
-    but: frozenset[str] = frozenset()
-    """ARNs that fit the pattern and are others'."""
-    managed: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
-    """ARNs of its managed policies, and of its groups."""
-    is_protected: bool = False
-    """Whether nobody can change it. What its managed policies say can be changed all the same."""
+Its caller is trusted or signs in as it; it may do what its caller likes, or nothing is denied to it
+any more; it has another permissions boundary, or none, or one of another text.
+"""
 
 
 class Escalations:
@@ -104,260 +90,140 @@ class Escalations:
         self._listed = sorted(listed)
         self._names: dict[tuple[str, ...], list[Identity]] = defaultdict(list)
         for it in account.identities:
-            self._names[_name_of(it.arn)].append(it)
-        self.principals = {
-            it.arn: Principal(
-                arn=it.arn,
-                account=it.account,
-                named=it.arn,
-                policies=it.policies,
-                boundary=it.boundary,
-                # An organization's policies do not bind what belongs to AWS's services. See
-                # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
-                scps=() if it.is_service_linked else self._scps_of(it.account),
-            )
-            for it in account.identities
-        }
+            self._names[it.unique].append(it)
+        self.principals = {it.arn: self._as_it_is(it, it.arn) for it in account.identities}
         """The account's roles and users as they are, by ARN."""
-        self._requests: dict[tuple[Any, ...], Request] = {}
         self.all: list[Escalation] = []
         for it in account.identities:
             if not it.is_service_linked:
-                self.all += self._into(it)
-                bound = (it.boundary_arn or "", it.boundary)
-                target = _Subject(
-                    arn=it.arn, managed=it.managed, groups=it.groups, is_protected=it.is_protected
-                )
-                levels = self._reshaped(self.principals[it.arn], bound, target)
+                to = self.principals[it.arn]
+                self.all += self._into(it, to)
+                levels = self._reshaped(to, it)
                 if not it.is_role:
-                    self._renamed(it, bound, levels)
+                    self._renamed(it, levels)
             if not it.is_protected:
-                self._made(_Subject(arn=it.arn), self._removals(it.arn))
-        for iam in sorted({_iam_of(it.arn) for it in account.identities}):
+                self._made(Identity(arn=it.arn))
+        for iam in sorted({it.iam for it in account.identities}):
             exact = [it for it in self._listed if it.startswith(iam) and not is_pattern(it)]
             for kind in ("role", "user"):
                 for arn in exact:
                     if arn.startswith(f"{iam}{kind}/") and arn not in self.principals:
-                        self._made(_Subject(arn=arn), self._removals(arn))
+                        self._made(Identity(arn=arn))
                 pattern = f"{iam}{kind}/*"
                 taken = frozenset(it for it in (*self.principals, *exact) if fits(pattern, it))
-                self._made(_Subject(arn=pattern, but=taken), [])
+                self._made(Identity(arn=pattern, but=taken))
 
-    def _scps_of(self, account: str) -> tuple[Policy, ...]:
-        return self._scps if account in self._homes else ()
+    def _as_it_is(self, it: Identity, named: str) -> Principal:
+        return Principal(
+            arn=it.arn,
+            account=it.account,
+            named=named,
+            policies=it.policies,
+            boundary=it.boundary,
+            # An organization's policies do not bind what belongs to AWS's services. See
+            # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
+            scps=self._scps if it.account in self._homes and not it.is_service_linked else (),
+            is_not=it.but,
+        )
 
     # --- Becoming somebody who exists -------------------------------------------------------------
 
-    def _into(self, it: Identity) -> Iterator[Escalation]:
-        to = self.principals[it.arn]
+    def _into(self, it: Identity, to: Principal) -> Iterator[Escalation]:
         if not it.is_role:
-            for action in _SIGNING_IN:
-                yield Escalation(to=to, calls=(self._iam(action, it.arn),))
+            yield from _each(to, _calls("sign in", it))
             return
         yield Escalation(to=to, calls=(_assuming(it, ASSUME_ROLE, it.trust),))
-        if not it.is_protected:
-            rewritten = self._iam("UpdateAssumeRolePolicy", it.arn)
-            yield Escalation(to=to, calls=(rewritten,), then=ASSUME_ROLE)
-        yield from self._through_federations(it, to)
-        yield from self._through_compute(it, to)
-
-    def _through_federations(self, it: Identity, to: Principal) -> Iterator[Escalation]:
-        federations = sorted(name for name in it.trust.admitted if name.startswith(FEDERATED))
-        if federations:
-            anybodys = Policy(tuple(one for one in it.trust.statements if not is_pinned(one)))
-            for action in _WITH_FEDERATION:
-                yield Escalation(to=to, calls=(_assuming(it, action, anybodys),))
-        for name in federations:
-            provider = name.removeprefix(FEDERATED)
-            action = _WITH_SAML if ":saml-provider/" in provider else _WITH_WEB_IDENTITY
-            identity = Principal(arn="", account="", named=name)
-            if not may(identity, _assuming(it, action, it.trust)):
-                continue
-            if action == _WITH_SAML:
-                # Whoever says what the provider is vouches for anybody.
-                for verb in ("Update", "Create"):
-                    change = self._iam(f"{verb}SAMLProvider", provider)
-                    yield Escalation(to=to, calls=(change,), then=action)
-            elif _EKS in provider:
-                # Whoever may do something in a cluster runs a pod as the service account.
-                # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
-                for entry in ways_through_compute():
-                    if entry.service == _POD_IDENTITY and not entry.passes:
-                        yield Escalation(to=to, calls=tuple(self._calls(entry, it)))
-                jobs = f"arn:{_partition_of(it.arn)}:emr-containers:*:{it.account}:*"
-                job = self._request(it.account, "emr-containers:StartJobRun", jobs)
-                yield Escalation(to=to, calls=(job,))
-
-    def _through_compute(self, it: Identity, to: Principal) -> Iterator[Escalation]:
-        named = it.trust.admitted
-        services = {name.removeprefix(SERVICE) for name in named if name.startswith(SERVICE)}
-        if ANY in named:
-            services |= {entry.service for entry in ways_through_compute()}
-        for service in sorted(services):
-            entries = [one for one in ways_through_compute() if one.service == _plain(service)]
-            for entry in entries:
-                yield from self._through(entry, service, it, to)
-            if not entries and _serves(it, service):
-                # What this service does with a role is not known here, so it may be anything.
-                yield Escalation(to=to, calls=(self._passed(it, service),))
-
-    def _through(
-        self, entry: Compute, service: str, it: Identity, to: Principal
-    ) -> Iterator[Escalation]:
-        calls = self._calls(entry, it)
-        before = [self._passed(it, service)] if entry.passes else []
-        if entry.passes and entry.service == _EC2 and not it.has_profile:
-            # An instance takes a role in an instance profile.
-            profile = f"{_iam_of(it.arn)}instance-profile/*"
-            before.append(self._iam("AddRoleToInstanceProfile", profile))
-        first, *rest = calls
-        for source in _sources(it, service, first.resource) if entry.source else [""]:
-            if _serves(it, service, source):
-                begin = self._request(it.account, first.action, source) if source else first
-                yield Escalation(to=to, calls=(*before, begin, *rest))
-
-    def _calls(self, entry: Compute, it: Identity) -> list[Request]:
-        place = {"partition": _partition_of(it.arn), "account": it.account}
-        return [
-            self._request(it.account, action, pattern.format(**place))
-            for action, pattern in entry.calls
-        ]
-
-    def _passed(self, it: Identity, service: str) -> Request:
-        # How a service of one Region is named in a request is not documented.
-        regional = _plain(service) != service.removesuffix(".cn")
-        context = [] if regional else [("iam:passedtoservice", service)]
-        return self._iam("PassRole", it.arn, *context)
+        yield from _each(to, _calls("trust", it), then=ASSUME_ROLE)
+        yield from _through_federations(it, to)
+        yield from _through_compute(it, to)
 
     # --- Changing what somebody may do ------------------------------------------------------------
 
-    def _reshaped(self, base: Principal, bound: _Bound, it: _Subject) -> _Levels:
+    def _reshaped(self, base: Principal, it: Identity) -> list[dict[_Bound, Principal]]:
         """What whoever is this one already may get out of it, by its policies and its boundary.
 
-        First with the policies that it has, last with all that there could be.
+        It with more and more permissions, each time with each boundary: first with the policies
+        that it has, last with all that there could be.
         """
+        bound = (it.boundary_arn or "", it.boundary)
         known = [bound, *self._boundaries]
-        if bound[0]:
+        if it.boundary_arn:
             # One of AWS's own, which sets no bounds.
-            partition = _partition_of(it.arn)
-            known.append((f"arn:{partition}:iam::aws:policy/AdministratorAccess", None))
-        rewritten = ((arn, None) for arn, policy in known if policy)
-        bounds = list(dict.fromkeys((*known, *rewritten)))
-        own = {one: replace(base, boundary=one[1]) for one in bounds} | {bound: base}
+            known.append((f"arn:{it.partition}:iam::aws:policy/AdministratorAccess", None))
+        bounds = list(dict.fromkeys((*known, *((arn, None) for arn, policy in known if policy))))
         statements = [one for policy in base.policies for one in policy.statements]
         granted = tuple(one for one in statements if one.allows)
-        levels = [own]
-        if len(granted) < len(statements):
-            undenied = Policy(granted)
-            levels.append({one: replace(own[one], policies=(undenied,)) for one in bounds})
-            for one in bounds:
-                self.all += _each(levels[1][one], self._changes("revoke", it), held=own[one])
-        everything = {one: replace(own[one], policies=(EVERYTHING,)) for one in bounds}
+        undenied = [(policy_of(granted),)] if len(granted) < len(statements) else []
+        levels = [
+            {one: replace(base, policies=policies, boundary=one[1]) for one in bounds}
+            for policies in (base.policies, *undenied, (EVERYTHING,))
+        ]
+        levels[0][bound] = base
+        own, *_, everything = levels
         for one in bounds:
-            for level in levels:
-                self.all += _each(
-                    everything[one],
-                    (*self._changes("grant", it, one), *self._rewrites(it.managed)),
-                    held=level[one],
-                )
+            for level in levels[1:-1]:
+                self.all += _each(level[one], _calls("undeny", it), held=own[one])
+            for level in levels[:-1]:
+                self.all += _each(everything[one], _calls("allow", it, one), held=level[one])
         for before, after in permutations(bounds, 2):
-            for level in (*levels, everything):
-                calls = self._rebindings(it, before, after)
+            if before[0] != after[0]:
+                calls = _calls("bind", it, after) if after[0] else _calls("unbind", it)
+            else:
+                calls = _calls("rewrite", it, before) if after[1] is None else []
+            for level in levels:
                 self.all += _each(level[after], calls, held=level[before])
-        return [*levels, everything]
+        return levels
 
-    def _renamed(self, it: Identity, bound: _Bound, levels: _Levels) -> None:
+    def _renamed(self, it: Identity, levels: list[dict[_Bound, Principal]]) -> None:
         """A user may be given any name that is free, or has been made free."""
-        iam = _iam_of(it.arn)
-        rename = self._iam("UpdateUser", it.arn)
-        names = [f"{iam}user/*", *(arn for arn in self._listed if arn.startswith(f"{iam}user/"))]
+        users = f"{it.iam}user/"
+        names = [f"{users}*", *(arn for arn in self._listed if arn.startswith(users))]
         for arn in dict.fromkeys(names):
             if arn == it.arn:
                 continue
-            away = [self._iam("UpdateUser", arn)] if arn in self.principals else []
+            away = [_iam("UpdateUser", arn)] if arn in self.principals else []
             others = frozenset(self.principals) if is_pattern(arn) else frozenset[str]()
-            for level in levels:
-                for state in level.values():
-                    renamed = replace(state, arn=arn, is_not=others)
-                    self.all.append(Escalation(to=renamed, calls=(*away, rename), held=state))
-                    if state is levels[0][bound]:
-                        target = _Subject(arn=arn, but=others, managed=it.managed, groups=it.groups)
-                        self._reshaped(renamed, bound, target)
-
-    def _changes(self, kind: str, it: _Subject, bound: _Bound = _ANY_BOUND) -> list[Request]:
-        """Any one of these calls changes what it may do: see _CHANGES."""
-        if it.is_protected:
-            return []
-        own = _kind(it.arn)
-        any_group = [f"{_iam_of(it.arn)}group/*"] if own == "User" else []
-        found = [
-            self._iam(action, it.arn, *_bounded(bound), but=it.but)
-            for action in _CHANGES[kind][own]
-        ]
-        for name, arns in (("AnyGroup", any_group), ("Group", sorted(it.groups))):
-            found += (self._iam(action, arn) for arn in arns for action in _CHANGES[kind][name])
-        return found
-
-    def _rewrites(self, policies: Iterable[str]) -> list[Request]:
-        """Any one of these changes what a managed policy says. AWS's own nobody can change."""
-        return [
-            self._iam(action, arn)
-            for arn in sorted(policies)
-            if ":iam::aws:policy/" not in arn
-            for action in ("CreatePolicyVersion", "SetDefaultPolicyVersion")
-        ]
-
-    def _rebindings(self, it: _Subject, before: _Bound, after: _Bound) -> list[Request]:
-        """Any one of these gives it another permissions boundary, or none, or changes its text."""
-        if before[0] == after[0]:
-            return self._rewrites({before[0]}) if after[1] is None else []
-        if it.is_protected:
-            return []
-        action = f"{'Put' if after[0] else 'Delete'}{_kind(it.arn)}PermissionsBoundary"
-        context = _bounded(after) if after[0] else []
-        return [self._iam(action, it.arn, *context, but=it.but)]
+            for state in (state for level in levels for state in level.values()):
+                renamed = replace(state, arn=arn, is_not=others)
+                calls = (*away, _iam("UpdateUser", it.arn))
+                self.all.append(Escalation(to=renamed, calls=calls, held=state))
+                if state is self.principals[it.arn]:
+                    self._reshaped(renamed, replace(it, arn=arn, but=others))
 
     # --- Making somebody --------------------------------------------------------------------------
 
-    def _made(self, it: _Subject, removals: Sequence[Request]) -> None:
+    def _made(self, it: Identity) -> None:
         """A role or a user made anew, by its own name or by any that is free.
 
         It has no policy, and a Principal element that had its name meant who was there before.
         """
-        account = account_in(it.arn)
-        bare = Principal(
-            arn=it.arn, account=account, named="", scps=self._scps_of(account), is_not=it.but
-        )
-        states = self._reshaped(bare, _UNBOUND, it)[0]
+        states, *_ = self._reshaped(self._as_it_is(it, ""), it)
+        removals = [] if is_pattern(it.arn) else [*self._removals(it)]
         for bound in self._boundaries:
-            create = self._iam(f"Create{_kind(it.arn)}", it.arn, *_bounded(bound), but=it.but)
+            create = _iam(f"Create{it.kind}", it.arn, *_bounded(bound), but=it.but)
             made = (*removals, create)
-            if _kind(it.arn) == "Role":
+            if it.is_role:
                 # Its trust policy is its creator's.
                 self.all.append(Escalation(to=states[bound], calls=made, then=ASSUME_ROLE))
             else:
-                keys = (self._iam(sign_in, it.arn, but=it.but) for sign_in in _SIGNING_IN[:2])
+                keys = _calls("sign in anew", it)
                 self.all += (Escalation(to=states[bound], calls=(*made, key)) for key in keys)
 
-    def _removals(self, arn: str) -> list[Request]:
+    def _removals(self, wanted: Identity) -> Iterator[Request]:
         """What it takes before a role or a user of this name can be made.
 
         Names are unique in an account whatever the path. IAM deletes nobody who still has policies,
         and no role that is in an instance profile.
         https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
         """
-        calls = []
-        for it in self._names.get(_name_of(arn), ()):
-            kind = _kind(it.arn)
+        for it in self._names.get(wanted.unique, ()):
             if it.has_inline:
-                calls.append(self._iam(f"Delete{kind}Policy", it.arn))
+                yield _iam(f"Delete{it.kind}Policy", it.arn)
             if it.has_attached:
-                calls.append(self._iam(f"Detach{kind}Policy", it.arn))
+                yield _iam(f"Detach{it.kind}Policy", it.arn)
             if it.has_profile:
-                profile = f"{_iam_of(it.arn)}instance-profile/*"
-                calls.append(self._iam("RemoveRoleFromInstanceProfile", profile))
-            calls.append(self._iam(f"Delete{kind}", it.arn))
-        return calls
+                yield _iam("RemoveRoleFromInstanceProfile", f"{it.iam}instance-profile/*")
+            yield _iam(f"Delete{it.kind}", it.arn)
 
     @cached_property
     def _boundaries(self) -> list[_Bound]:
@@ -366,10 +232,7 @@ class Escalations:
         wanted = {
             value.replace("${aws:PrincipalAccount}", account)
             for policy in (*self._account.policies, *self._scps)
-            for statement in policy.statements
-            for condition in statement.conditions
-            if condition.key == "iam:permissionsboundary"
-            for value in condition.values
+            for value in policy.compared("iam:permissionsboundary")
             for account in {it.account for it in self._account.identities}
         }
         for value in sorted(wanted):
@@ -382,29 +245,60 @@ class Escalations:
                 found.append((value, None))
         return list(dict.fromkeys(found))
 
-    # --- Calls ------------------------------------------------------------------------------------
 
-    def _iam(
-        self, action: str, on: str, *context: tuple[str, str], but: frozenset[str] = frozenset()
-    ) -> Request:
-        return self._request(account_in(on), f"iam:{action}", on, context, but)
+# --- Calls ----------------------------------------------------------------------------------------
 
-    def _request(
-        self,
-        account: str,
-        action: str,
-        resource: str,
-        context: tuple[tuple[str, str], ...] = (),
-        but: frozenset[str] = frozenset(),
-    ) -> Request:
-        """A call about something of its caller's account. There is one object for each."""
-        key = (account, action, resource, context, but)
-        if key not in self._requests:
-            self._requests[key] = Request(
-                action=action, resource=resource, account=account, context=context, but=but
-            )
-        return self._requests[key]
 
+def _calls(what: str, it: Identity, bound: _Bound = _ANY_BOUND) -> list[Request]:
+    """Any one of these calls does this to it, with this boundary: see _CALLS."""
+    places = {"its policies": sorted(it.managed), "its boundary": [bound[0]]}
+    if not it.is_protected:
+        any_group = [] if it.is_role else [f"{it.iam}group/*"]
+        places |= {"itself": [it.arn], "any group": any_group, "its groups": sorted(it.groups)}
+    return [
+        _iam(action.format(kind=it.kind), arn, *_bounded(bound), but=it.but)
+        if on == "itself"
+        else _iam(action, arn)
+        for done, on, actions in _CALLS
+        if done == what
+        for arn in places.get(on, ())
+        if ":iam::aws:policy/" not in arn  # AWS's own, which nobody can change
+        for action in actions.split()
+    ]
+
+
+_request: Final = cache(Request)
+"""A call about something of its caller's account. There is one object for each."""
+
+
+def _iam(
+    action: str, on: str, *context: tuple[str, str], but: frozenset[str] = frozenset()
+) -> Request:
+    action, account = f"iam:{action}", account_in(on)
+    return _request(action=action, resource=on, account=account, context=context, but=but)
+
+
+def _of_account(it: Identity, action: str, resource: str) -> Request:
+    return _request(action=action, resource=resource, account=it.account)
+
+
+def _assuming(it: Identity, action: str, trust: Policy) -> Request:
+    return Request(action=action, resource=it.arn, account=it.account, policy=trust, is_trust=True)
+
+
+def _bounded(bound: _Bound) -> list[tuple[str, str]]:
+    """What a request says of a boundary. Nothing certain, where it may be any."""
+    return [] if bound[0] == ANY else [("iam:permissionsboundary", bound[0])]
+
+
+def _each(
+    to: Principal, calls: Iterable[Request], then: str = "", held: Principal | None = None
+) -> Iterator[Escalation]:
+    """As many ways as calls: one of them is enough."""
+    return (Escalation(to=to, calls=(call,), then=then, held=held) for call in calls)
+
+
+# --- Becoming a role that others are trusted with -------------------------------------------------
 
 _EC2: Final = "ec2.amazonaws.com"
 _POD_IDENTITY: Final = "pods.eks.amazonaws.com"
@@ -413,9 +307,30 @@ _WITH_SAML: Final = "sts:AssumeRoleWithSAML"
 _WITH_WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
 _WITH_FEDERATION: Final = (_WITH_WEB_IDENTITY, _WITH_SAML)
 
-_SIGNING_IN: Final = ("CreateAccessKey", "CreateLoginProfile", "UpdateLoginProfile")
-"""What it takes to act as a user; a new one has no password to change.
-https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html"""
+
+def _through_federations(it: Identity, to: Principal) -> Iterator[Escalation]:
+    federations = sorted(name for name in it.trust.admitted if name.startswith(FEDERATED))
+    if federations:
+        anybodys = policy_of(tuple(one for one in it.trust.statements if not is_pinned(one)))
+        yield from _each(to, (_assuming(it, action, anybodys) for action in _WITH_FEDERATION))
+    for name in federations:
+        provider = name.removeprefix(FEDERATED)
+        action = _WITH_SAML if ":saml-provider/" in provider else _WITH_WEB_IDENTITY
+        identity = Principal(arn="", account="", named=name)
+        if not may(identity, _assuming(it, action, it.trust)):
+            continue
+        if action == _WITH_SAML:
+            # Whoever says what the provider is vouches for anybody.
+            verbs = ("Update", "Create")
+            yield from _each(to, (_iam(f"{it}SAMLProvider", provider) for it in verbs), action)
+        elif _EKS in provider:
+            # Whoever may do something in a cluster runs a pod as the service account.
+            # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
+            for entry in ways_through_compute():
+                if entry.service == _POD_IDENTITY and not entry.passes:
+                    yield Escalation(to=to, calls=_through_calls(entry, it))
+            jobs = f"arn:{it.partition}:emr-containers:*:{it.account}:*"
+            yield from _each(to, [_of_account(it, "emr-containers:StartJobRun", jobs)])
 
 
 def is_pinned(statement: Statement) -> bool:
@@ -436,33 +351,40 @@ def is_pinned(statement: Statement) -> bool:
 _EXACT: Final = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
 
 
-def _bounded(bound: _Bound) -> list[tuple[str, str]]:
-    """What a request says of a boundary. Nothing certain, where it may be any."""
-    return [] if bound[0] == ANY else [("iam:permissionsboundary", bound[0])]
+def _through_compute(it: Identity, to: Principal) -> Iterator[Escalation]:
+    named = it.trust.admitted
+    services = {name.removeprefix(SERVICE) for name in named if name.startswith(SERVICE)}
+    if ANY in named:
+        services |= {entry.service for entry in ways_through_compute()}
+    for service in sorted(services):
+        passed = _passed(it, service)
+        entries = [one for one in ways_through_compute() if one.service == _plain(service)]
+        for entry in entries:
+            first, *rest = _through_calls(entry, it)
+            before = [passed] if entry.passes else []
+            if entry.passes and entry.service == _EC2 and not it.has_profile:
+                # An instance takes a role in an instance profile.
+                before.append(_iam("AddRoleToInstanceProfile", f"{it.iam}instance-profile/*"))
+            for source, seen in _sources(entry, it, first.resource):
+                if any(_serves(it, service, context) for context in seen):
+                    begin = _of_account(it, first.action, source)
+                    yield Escalation(to=to, calls=(*before, begin, *rest))
+        if not entries and _serves(it, service):
+            # What this service does with a role is not known here, so it may be anything.
+            yield Escalation(to=to, calls=(passed,))
 
 
-def _kind(arn: str) -> str:
-    """Whether it is a role's or a user's, as in the names of IAM's actions."""
-    return "Role" if ":role/" in arn else "User"
+def _through_calls(entry: Compute, it: Identity) -> tuple[Request, ...]:
+    return tuple(
+        _of_account(it, action, pattern.format(partition=it.partition, account=it.account))
+        for action, pattern in entry.calls
+    )
 
 
-def _each(to: Principal, calls: Iterable[Request], *, held: Principal) -> Iterator[Escalation]:
-    """As many ways as calls: one of them is enough."""
-    return (Escalation(to=to, calls=(call,), held=held) for call in calls)
-
-
-def _iam_of(arn: str) -> str:
-    """What the ARNs of all roles, users and policies of an account begin with."""
-    return arn[: arn.index(":", arn.index(":iam::") + len(":iam::")) + 1]
-
-
-def _partition_of(arn: str) -> str:
-    return arn.split(":")[1]
-
-
-def _name_of(arn: str) -> tuple[str, ...]:
-    """What has to be unique: account, kind and name, in which letters' case does not count."""
-    return account_in(arn), arn.split(":")[5].partition("/")[0], arn.rpartition("/")[2].lower()
+def _passed(it: Identity, service: str) -> Request:
+    # How a service of one Region is named in a request is not documented.
+    regional = _plain(service) != service.removesuffix(".cn")
+    return _iam("PassRole", it.arn, *([] if regional else [("iam:passedtoservice", service)]))
 
 
 def _plain(service: str) -> str:
@@ -473,43 +395,30 @@ def _plain(service: str) -> str:
 _REGION: Final = re.compile(r"(?<=\.)[a-z]{2,4}(-[a-z]+)+-[0-9]+\.(?=amazonaws\.com$)")
 
 
-def _assuming(it: Identity, action: str, trust: Policy) -> Request:
-    return Request(action=action, resource=it.arn, account=it.account, policy=trust, is_trust=True)
+_Context = list[tuple[str, str]]
 
 
-def _serves(it: Identity, service: str, source: str = "") -> bool:
-    """Whether the role's trust policy allows the service to assume it, for this source."""
-    context = [("aws:sourceaccount", it.account)] if source else []
-    if source and not is_pattern(source):
-        context.append(("aws:sourcearn", source))
-    request = replace(_assuming(it, ASSUME_ROLE, it.trust), context=tuple(context))
+def _serves(it: Identity, service: str, context: _Context | None = None) -> bool:
+    """Whether the role's trust policy allows the service to assume it, with these keys."""
+    request = replace(_assuming(it, ASSUME_ROLE, it.trust), context=tuple(context or ()))
     return may(Principal(arn="", account="", named=f"{SERVICE}{service}"), request)
 
 
-def _sources(it: Identity, service: str, pattern: str) -> list[str]:
-    """For which resources, as far as they fit the pattern, the service may assume the role.
+def _sources(entry: Compute, it: Identity, pattern: str) -> Iterator[tuple[str, list[_Context]]]:
+    """Resources for which a service may assume a role, and what the trust policy may see of each.
 
-    Those that the trust policy names, where each Allow names some; or any.
+    Any that fits the pattern, seen as one that no policy names or not at all; and those that this
+    one names, which are not certain where they are patterns.
     """
-    found = []
-    for statement in it.trust.statements:
-        meant = {f"{SERVICE}{service}", ANY} & {*statement.principals}
-        if not statement.allows or not (meant or statement.all_but_principals):
-            continue
-        named = [
-            value
-            for operator, key, values in statement.conditions
-            if key == "aws:sourcearn" and operator in _POSITIVE
-            for value in values
-        ]
-        if not named or any("${" in value for value in named):
-            found.append(pattern)
-        found += (
-            pattern if is_pattern(value) and fits(value, pattern) else value
-            for value in named
-            if "${" not in value and meet(value, pattern)
-        )
-    return list(dict.fromkeys(found))
+    if not entry.source:
+        yield pattern, [[]]
+        return
+    account = ("aws:sourceaccount", it.account)
+    another = pattern.replace(ANY, "\0" * 99)
+    yield pattern, [[account, (_SOURCE, another)], [account, (_SOURCE, "")]]
+    for value in it.trust.compared(_SOURCE):
+        if "${" not in value and meet(value, pattern) and not fits(value, pattern):
+            yield value, [[account] if is_pattern(value) else [account, (_SOURCE, value)]]
 
 
-_POSITIVE: Final = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
+_SOURCE: Final = "aws:sourcearn"

@@ -2,28 +2,28 @@
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 
-Of policies that were read to widen, nothing that is unknown hides an ability. An unknown condition
-key may have any value and may be absent. A Deny that cannot be read with certainty denies nothing,
-and an Allow allows. Of policies that were read to refuse, nothing is left that could be widened.
+Nothing that is unknown hides an ability. An unknown condition key may have any value and may be
+absent. A Deny that cannot be read with certainty denies nothing, and an Allow allows. Claims are
+proved of policies alone that leave nothing to widen: see `certain` in proofs.py.
 """
 
 import operator
 import re
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal
 
+from policies.patterns import ANY, fits
 from registry.access.policy import (
-    ANY,
     NO_POLICY,
     PARTS_OF_ARN,
     PRINCIPAL_ARN,
     Condition,
     Policy,
     Statement,
-    fits,
+    about,
     is_pattern,
 )
 from registry.access.solver import Clause, Layer, Question, meet, possible
@@ -136,6 +136,15 @@ class Request:
     """Condition keys of this request, in lower case, and their values. Empty for absent ones."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request as it is told: who makes it, with which action, on what."""
+
+    principal: str
+    action: str
+    resource: str
+
+
 # --- Evaluation -----------------------------------------------------------------------------------
 
 
@@ -160,55 +169,60 @@ def question(principal: Principal, request: Request) -> Question:
                 (found if clause.allows else denies).append(clause)
         return tuple(found)
 
-    own = layer(it for one in principal.policies for it in one.about(request.action))
-    meant: dict[_Meant | None, list[Statement]] = {it: [] for it in (*_Meant, None)}
-    for statement in request.policy.about(request.action):
+    own = layer(it for one in principal.policies for it in about(one, request.action))
+    meant: dict[_Meant, list[Statement]] = defaultdict(list)
+    for statement in about(request.policy, request.action):
         meant[_meant(statement, principal)].append(statement)
-    by_name, to_all = layer(meant[_Meant.BY_NAME]), layer(meant[_Meant.WITH_ALL])
-    if not (own or by_name or to_all) or any(it.is_certain for it in denies):
-        return Question(paths=(), denies=(), where=principal.certain, resource="")
-    levels = tuple(layer(it.about(request.action)) for it in principal.scps)
+    by_name, to_all = layer(meant["by name"]), layer(meant["with all"])
+    levels = tuple(layer(about(it, request.action)) for it in principal.scps)
     # A boundary's Deny counts for every grant, also for those that its limits do not reach.
     bounds = (principal.boundary,) if principal.boundary else ()
-    limits = (*(layer(it.about(request.action)) for it in bounds), *levels)
+    limits = (*(layer(about(it, request.action)) for it in bounds), *levels)
     by_own = (own, *limits)
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     by_policy = [(to_all, *levels), (by_name, *(limits if principal.is_role else levels))]
-    by_account = (layer(meant[_Meant.BY_ACCOUNT]), *levels)
+    by_account = (layer(meant["by account"]), *levels)
     if principal.arn and principal.account != request.account:
         paths = [by_own + it for it in (*by_policy, by_account)]
     else:
         paths = [*by_policy, by_own + by_account if request.is_trust else by_own]
-    resource = request.resource if is_pattern(request.resource) else ""
-    return Question.of(paths, denies, principal.certain, resource)
+    # What is certain is left out of the question.
+    is_denied = any(it.is_certain for it in denies)
+    left = [
+        tuple(tuple(dict.fromkeys(it)) for it in path if not any(one.is_certain for one in it))
+        for path in paths
+        if all(path) and not is_denied
+    ]
+    whole = ((),) if () in left else tuple(dict.fromkeys(left))
+    return Question(
+        paths=whole,
+        denies=tuple(dict.fromkeys(denies)) if whole else (),
+        where=principal.certain,
+        resource=request.resource if is_pattern(request.resource) else "",
+    )
 
 
-class _Meant(Enum):
-    """How a Principal element means somebody."""
-
-    BY_NAME = auto()
-    WITH_ALL = auto()
-    """As one of everybody, or by one of its sessions."""
-    BY_ACCOUNT = auto()
-    """As far as its own policies allow it."""
+_Meant = Literal["by name", "with all", "by account", "not"]
+"""How a Principal element means somebody: by its name; as one of everybody, or by one of its
+sessions; as far as its own policies allow it; or not at all."""
 
 
-def _meant(statement: Statement, principal: Principal) -> _Meant | None:
+def _meant(statement: Statement, principal: Principal) -> _Meant:
     root = f":iam::{principal.account}:root"
     by_account = any(it == principal.account or it.endswith(root) for it in statement.principals)
     if statement.all_but_principals:
         # Who is listed without its account or its sessions, or the other way round, may be meant or
         # not: by an Allow it counts as meant.
         listed = by_account or principal.named in statement.principals
-        return None if listed and not statement.allows else _Meant.WITH_ALL
+        return "not" if listed and not statement.allows else "with all"
     if ANY in statement.principals or (
         statement.allows and any(_is_session(name, principal) for name in statement.principals)
     ):
-        return _Meant.WITH_ALL
+        return "with all"
     if principal.named in statement.principals:
-        return _Meant.BY_NAME
-    return _Meant.BY_ACCOUNT if principal.arn and by_account else None
+        return "by name"
+    return "by account" if principal.arn and by_account else "not"
 
 
 def _is_session(name: str, principal: Principal) -> bool:

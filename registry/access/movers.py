@@ -4,31 +4,27 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from policies.repository_policy import Access
+from policies.patterns import ANY, fits
 from registry.access.account import Identity, Listing
 from registry.access.escalations import Escalations
 from registry.access.evaluation import Principal
 from registry.access.paths import EscalationPath, EscalationPaths, Network, Target
 from registry.access.policy import (
-    ANY,
     EVERYTHING,
     FEDERATED,
     PRINCIPAL_ARN,
     SERVICE,
     Policy,
     account_in,
-    fits,
-    is_pattern,
-    parse,
+    is_exact,
 )
 from registry.access.proofs import (
     CHANGE_GUARD,
     DELETE_IMAGES,
     MOVE_TAGS,
+    Asked,
     Claim,
     Proof,
-    access_of,
-    alike,
     prove,
 )
 
@@ -77,90 +73,26 @@ class Findings:
     """Into the roles that could do something."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Guarded:
-    """A repository to ask about."""
-
-    arn: str
-    text: str
-    """Its policy, as AWS has it."""
-
-    @property
-    def account(self) -> str:
-        """The account that holds it."""
-        return account_in(self.arn)
-
-    @property
-    def partition(self) -> str:
-        """The AWS partition of that account."""
-        return self.arn.split(":")[1]
-
-    @property
-    def policy(self) -> Policy:
-        """What its policy says. Raises UnreadablePolicyError."""
-        return parse(self.text)
-
-    @property
-    def listed(self) -> frozenset[str]:
-        """The ARNs by which its policy tells its callers apart: those that its guard names."""
-        return frozenset(
-            value
-            for statement in self.policy.statements
-            for condition in statement.conditions
-            if condition.key == PRINCIPAL_ARN
-            for value in condition.values
-        )
-
-    @property
-    def access(self) -> Access:
-        """The access that its policy's Denies leave: to those whom they exempt."""
-        return access_of(
-            self.arn, self.exempted("ecr:PutImage"), self.exempted("ecr:SetRepositoryPolicy")
-        )
-
-    def exempted(self, action: str) -> list[str]:
-        """The roles and users that its Denies of an action leave out, one by one."""
-        return sorted(
-            {
-                value
-                for statement in self.policy.about(action)
-                if not statement.allows
-                for operator, key, values in statement.conditions
-                if key == PRINCIPAL_ARN and "Not" in operator
-                for value in values
-                if _is_exact(value)
-            }
-        )
-
-
-def _is_exact(arn: str) -> bool:
-    """Whether it is the ARN of one role or user."""
-    return bool(account_in(arn)) and not is_pattern(arn) and arn.split(":")[5].startswith(_KINDS)
-
-
-_KINDS: Final = ("role/", "user/")
-
-
-def proofs(repository: Guarded) -> list[Proof]:
+def proofs(repository: Asked) -> list[Proof]:
     """What holds of everybody, whether listed or not: nobody but those whom the policy exempts."""
     access = repository.access
     claims = [Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH]
     # Of nobody everything is true.
     claims += [Claim.PUSHED] if access["pipeline_roles"] else []
     claims += [Claim.LOCKED_OUT] if access["administrator_roles"] else []
-    return prove(alike([(repository.arn, repository.text, access)]), claims)
+    return prove([repository], claims)
 
 
 def findings(
-    account: Listing, repositories: Sequence[Guarded], scps: tuple[Policy, ...] = ()
+    account: Listing, repositories: Sequence[Asked], scps: tuple[Policy, ...] = ()
 ) -> list[Findings]:
     """Who could do what to each repository, and how.
 
     `scps` are the service control policies of the account that holds them, one for each level of
     the organization. Repositories for which no policy makes a difference are evaluated once.
     """
-    listed = frozenset[str]().union(*(it.listed for it in repositories))
-    ways = Escalations(account, listed, scps, {it.account for it in repositories})
+    listed = frozenset[str]().union(*(_listed(it.policy) for it in repositories))
+    ways = Escalations(account, listed, scps, {it.access["account_id"] for it in repositories})
     network = Network(ways.all)
     policies = (*account.policies, *account.managed.values(), *scps)
     patterns = {
@@ -182,44 +114,43 @@ def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
     return sorted(able.difference(only))
 
 
-def _likeness(repository: Guarded, patterns: Collection[str]) -> Any:
+def _listed(policy: Policy) -> frozenset[str]:
+    """The ARNs by which a policy tells its callers apart: those that its guard names."""
+    return frozenset(policy.compared(PRINCIPAL_ARN))
+
+
+def _likeness(repository: Asked, patterns: Collection[str]) -> Any:
     """The same for repositories of which everything said of one can be said of the other."""
     own = {pattern for it in repository.policy.statements for pattern in it.resources}
     patterns = own.union(patterns)
     if any("${" in it for it in patterns):
         return repository.arn
     fitting = frozenset(it for it in patterns if fits(it, repository.arn))
-    return repository.account, repository.policy, fitting
+    return account_in(repository.arn), repository.policy, fitting
 
 
 def _of(arn: str, found: Findings) -> Findings:
     """The same findings, said of another repository."""
-    if arn == found.repository:
-        return found
-    root, *movers = (
-        Mover(
-            principal=mover.principal,
-            paths={
-                ability: path and (*path[:-1], replace(path[-1], resource=arn))
-                for ability, path in mover.paths.items()
-            },
-        )
-        for mover in (found.root, *found.movers)
-    )
-    return replace(found, repository=arn, movers=tuple(movers), root=root)
+
+    def said(mover: Mover) -> Mover:
+        paths = mover.paths.items()
+        last = {it: path and (*path[:-1], replace(path[-1], resource=arn)) for it, path in paths}
+        return replace(mover, paths=last)
+
+    movers = tuple(map(said, found.movers))
+    return replace(found, repository=arn, movers=movers, root=said(found.root))
 
 
 def _findings(
     account: Listing,
     ways: Escalations,
     network: Network,
-    repository: Guarded,
+    repository: Asked,
     scps: tuple[Policy, ...],
 ) -> Findings:
-    root = f"arn:{repository.partition}:iam::{repository.account}:root"
-    the_root = Principal(
-        arn=root, account=repository.account, named=root, policies=(EVERYTHING,), scps=scps
-    )
+    own, listed = account_in(repository.arn), _listed(repository.policy)
+    root = f"{repository.iam}{own}:root"
+    the_root = Principal(arn=root, account=own, named=root, policies=(EVERYTHING,), scps=scps)
     target = Target(repository.arn, repository.policy, ABILITIES)
     outsiders = list(_outsiders(account, repository))
     paths = EscalationPaths(network, target, [*ways.principals.values(), *outsiders, the_root])
@@ -233,7 +164,7 @@ def _findings(
     for outsider in outsiders:
         mover = Mover(principal=outsider.shown, paths=paths.of(outsider))
         # Others' roles that are let in nowhere near are not worth a line.
-        if any(mover.paths.values()) or outsider.arn in repository.listed:
+        if any(mover.paths.values()) or outsider.arn in listed:
             movers.append(mover)
     homes = {it.account for it in account.identities}
     return Findings(
@@ -241,11 +172,11 @@ def _findings(
         like=repository.arn,
         movers=tuple(movers),
         root=Mover(principal=root, paths=paths.of(the_root)),
-        is_home=repository.account in homes,
+        is_home=own in homes,
         missing=tuple(
             it
-            for it in sorted(repository.listed)
-            if _is_exact(it) and it not in ways.principals and account_in(it) in homes
+            for it in sorted(listed)
+            if is_exact(it) and it not in ways.principals and account_in(it) in homes
         ),
         entrances=tuple(
             entrance for it in account.identities if it.arn in able for entrance in _entrances(it)
@@ -253,24 +184,23 @@ def _findings(
     )
 
 
-def _outsiders(account: Listing, repository: Guarded) -> Iterator[Principal]:
+def _outsiders(account: Listing, repository: Asked) -> Iterator[Principal]:
     """Whom a policy lets in from outside: other accounts, services, anybody of a federation.
 
     What their own accounts allow them is not known: so it is everything.
     """
-    partition = repository.partition
     homes = {it.account for it in account.identities}
-    named = repository.listed.union(
+    named = _listed(repository.policy).union(
         repository.policy.admitted, *(it.trust.admitted for it in account.identities)
     )
-    exact = sorted(it for it in named if _is_exact(it) and account_in(it) not in homes)
+    exact = sorted(it for it in named if is_exact(it) and account_in(it) not in homes)
     for arn in exact:
         yield Principal(arn=arn, account=account_in(arn), named=arn, policies=(EVERYTHING,))
     foreign = {it for it in named if it.isdigit()} | {account_in(it) for it in exact}
-    own = {f"arn:{partition}:iam::{home}:*" for home in homes}
+    own = {f"{repository.iam}{home}:*" for home in homes}
     for one in sorted((foreign | ({ANY} & named)) - homes):
         yield Principal(
-            arn=f"arn:{partition}:iam::{one}:*",
+            arn=f"{repository.iam}{one}:*",
             account=one,
             named="",
             policies=(EVERYTHING,),

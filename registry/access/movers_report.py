@@ -8,8 +8,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from registry.access.movers import Entrance, Findings, Mover
-from registry.access.paths import EscalationPath, Step
+from registry.access.movers import Findings, Mover
+from registry.access.paths import EscalationPath
 from registry.access.policy import account_in
 from registry.access.proofs import Proof
 from registry.terminal import print_table
@@ -88,8 +88,9 @@ def print_movers(
         names = [it.repository.partition(":repository/")[2] for it, _ in some]
         console.print("\n" if number else "", end="")
         _print_findings(console, _names(names), one)
-        _print_proofs(console, its_proofs)
-    _print_list(console, "Not modelled", NOT_MODELLED)
+        heading = "Claims about the roles that the policy exempts, proved over every principal"
+        _print_lines(console, heading, map(str, its_proofs), bullet="", hang=9)
+    _print_lines(console, "Not modelled", NOT_MODELLED)
     console.print()
     _say(
         console,
@@ -117,7 +118,12 @@ def _print_findings(console: Console, names: str, found: Findings) -> None:
     for arn in found.missing:
         _say(console, f"Named in the policy, but does not exist: {_short(arn, account)}")
     _print_chains(console, able, account)
-    _print_entrances(console, found.entrances, account)
+    entrances = (
+        f"{_short(it.role, account)} trusts {_short(it.trusts, account)}"
+        + (f", where {'; '.join(it.conditions)}" if it.conditions else "")
+        for it in found.entrances
+    )
+    _print_lines(console, "Trust policies of these roles also allow", entrances)
 
 
 def _rows(able: Iterable[Mover], account: str) -> Iterator[tuple[str, ...]]:
@@ -146,7 +152,7 @@ def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None
     """The paths that take more than a call, once for all principals that go alike."""
     told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for mover in able:
-        ends: dict[EscalationPath, dict[str, Step]] = {}
+        ends: dict[EscalationPath, dict[str, Any]] = {}
         for ability, path in mover.paths.items():
             if path and len(path) > 1:
                 ends.setdefault(path[:-1], {})[ability] = path[-1]
@@ -185,27 +191,13 @@ def _listing(words: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-def _print_entrances(console: Console, entrances: Sequence[Entrance], account: str) -> None:
-    lines = [
-        f"{_short(it.role, account)} trusts {_short(it.trusts, account)}"
-        + (f", where {'; '.join(it.conditions)}" if it.conditions else "")
-        for it in entrances
-    ]
-    _print_list(console, "Trust policies of these roles also allow", lines)
-
-
-def _print_proofs(console: Console, proofs: Sequence[Proof]) -> None:
-    heading = "Claims about the roles that the policy exempts, proved over every principal"
-    console.print(Text(f"\n{heading}", style="bold"))
-    for proof in proofs:
-        _say(console, str(proof), hang=9)
-
-
-def _print_list(console: Console, heading: str, lines: Sequence[str]) -> None:
-    if lines:
-        console.print(Text(f"\n{heading}", style="bold"))
-    for line in lines:
-        _say(console, f"- {line}", hang=2)
+def _print_lines(
+    console: Console, heading: str, lines: Iterable[str], *, bullet: str = "- ", hang: int = 2
+) -> None:
+    for number, line in enumerate(lines):
+        if number == 0:
+            console.print(Text(f"\n{heading}", style="bold"))
+        _say(console, f"{bullet}{line}", hang=hang)
 
 
 def _say(console: Console, text: str, *, indent: str = "", hang: int = 4) -> None:

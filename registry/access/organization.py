@@ -1,6 +1,5 @@
 """The organization's two policies for a stack, and what is proved of them."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -10,7 +9,6 @@ from typing import Any, Final
 from policies.fault import Fault, InvalidInputError
 from policies.organization import resource_control_policy, service_control_policy
 from policies.repository_policy import Access
-from registry.access.movers import Guarded
 from registry.access.policy import NotModelledError
 from registry.access.policy_files import Plan
 from registry.access.proofs import (
@@ -20,6 +18,7 @@ from registry.access.proofs import (
     Proof,
     alike,
     control_policy,
+    guarded,
     proof,
     prove,
 )
@@ -79,8 +78,8 @@ def policies_for(plan: Plan) -> OrganizationPolicies:
     Raises InvalidInputError where a repository has no guard or another one, and where AWS would
     refuse a policy for its length.
     """
-    guarded = [Guarded(arn=it, text=json.dumps(policy)) for it, policy in plan.policies.items()]
-    access = guarded[0].access
+    asked = [guarded(arn, policy) for arn, policy in plan.policies.items()]
+    access = asked[0].access
     faults = [
         Fault(
             where=(it.arn,),
@@ -88,7 +87,7 @@ def policies_for(plan: Plan) -> OrganizationPolicies:
             "Denies, and all repositories' exempt the same ones",
             fix="give all repositories the same roles, or run the command for each one",
         )
-        for it in guarded
+        for it in asked
         if it.access != access or not (access["pipeline_roles"] and access["administrator_roles"])
     ]
     if faults:
@@ -111,11 +110,11 @@ def prove_registry(document: Mapping[str, Any], access: Access, arns: Iterable[s
     """
     try:
         controls = (control_policy(document),)
-    except NotModelledError as error:
+    except (NotModelledError, InvalidInputError) as error:
         return [proof(claim, iter(()), str(error)) for claim in RegistryClaim]
-    registry = Asked(arn="*", access=access, controls=controls)
-    guarded = [replace(registry, arn=arn) for arn in arns]
-    changes = [(registry, CHANGE_REGISTRY), *((it, CREATE_REPOSITORY) for it in guarded)]
+    registry = Asked(arns=("*",), access=access, controls=controls)
+    repositories = [replace(registry, arns=(arn,)) for arn in arns]
+    changes = [(registry, CHANGE_REGISTRY), *((it, CREATE_REPOSITORY) for it in repositories)]
     others = [it for it in ANYTHING if it not in (*CHANGE_REGISTRY, *CREATE_REPOSITORY)]
     own, administrators = access["account_id"], access["administrator_roles"]
     anybody = (registry.all_of(own), registry.without_arn_of(own))
@@ -128,6 +127,6 @@ def prove_registry(document: Mapping[str, Any], access: Access, arns: Iterable[s
         RegistryClaim.LOCKED_OUT: (
             it.denied([it.exactly(arn)], change) for arn in administrators for it, change in changes
         ),
-        RegistryClaim.KEPT_OUT: (it.denied(anybody, others) for it in (registry, *guarded)),
+        RegistryClaim.KEPT_OUT: (it.denied(anybody, others) for it in (registry, *repositories)),
     }
     return [proof(claim, chain.from_iterable(found)) for claim, found in breaches.items()]

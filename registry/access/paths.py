@@ -3,25 +3,15 @@
 import heapq
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
+from policies.patterns import ANY
 from registry.access.escalations import Escalation
-from registry.access.evaluation import Principal, Request, may
-from registry.access.policy import ANY, ASSUME_ROLE, Policy, account_in, is_pattern
+from registry.access.evaluation import Call, Principal, Request, may
+from registry.access.policy import ASSUME_ROLE, Policy, account_in, is_pattern, reach
 
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A call that somebody makes on the way."""
-
-    principal: str
-    action: str
-    resource: str
-
-
-EscalationPath = tuple[Step, ...]
+EscalationPath = tuple[Call, ...]
 """Calls, one after the other."""
 
 
@@ -42,7 +32,7 @@ class Target:
         self._actions: dict[Hashable, dict[str, str]] = {}
         """By ability the action of the call, for each kind of principal."""
 
-    def calls(self, principal: Principal) -> dict[str, Step]:
+    def calls(self, principal: Principal) -> dict[str, Call]:
         """By ability, the call by which the principal, as it is, has it."""
         kind = principal.kind(self.policy)
         if kind not in self._actions:
@@ -52,7 +42,7 @@ class Target:
                 if (request := next((it for it in requests if may(principal, it)), None))
             }
         return {
-            ability: Step(principal=principal.shown, action=action, resource=self.arn)
+            ability: Call(principal=principal.shown, action=action, resource=self.arn)
             for ability, action in self._actions[kind].items()
         }
 
@@ -69,8 +59,6 @@ class Network:
         """The calls; without those to assume a role."""
         self._by_name: dict[str, list[Request]] = defaultdict(list)
         """The calls to assume a role, by whom its trust policy names."""
-        self._number: dict[Request, int] = {}
-        """The order of the calls."""
         self._made: dict[Principal, dict[Request, None]] = {}
         self._usual: dict[Any, list[Request]] = {}
         """What principals with the same policies may do, whoever they are."""
@@ -84,7 +72,6 @@ class Network:
                 self._with[call].append(way)
 
     def _file(self, call: Request) -> None:
-        self._number[call] = len(self._number)
         if not call.is_trust:
             self._by_action[call.action].append(call)
             return
@@ -109,7 +96,7 @@ class Network:
             self._usual[kind] = [
                 call
                 for action, calls in actions.items()
-                if (reaches := [it for one in principal.policies if (it := one.reach(action))])
+                if (reaches := [it for one in principal.policies if (it := reach(one, action))])
                 for call in calls
                 if is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
                 if (call.is_trust or call.account == principal.account) and may(principal, call)
@@ -118,7 +105,7 @@ class Network:
 
     def opened_by(self, one: Principal, team: "_Team") -> Iterator[Escalation]:
         """The ways that a team can go now that this principal has joined it, and no sooner."""
-        new = sorted(self.made_by(one).keys() - team.makers.keys(), key=self._number.__getitem__)
+        new = [call for call in self.made_by(one) if call not in team.makers]
         team.makers |= dict.fromkeys(new, one)
         ways = (*self._after[one], *(way for call in new for way in self._with[call]))
         for way in ways:
@@ -138,14 +125,14 @@ class _Team:
 
     def path(self, way: Escalation) -> EscalationPath:
         """All the calls that it takes to go this way, each of them once."""
-        steps: dict[Step, None] = dict.fromkeys(self.held[way.held] if way.held else ())
+        steps: dict[Call, None] = dict.fromkeys(self.held[way.held] if way.held else ())
         for call in way.calls:
             maker = self.makers[call]
             steps |= dict.fromkeys(self.held[maker])
-            steps[Step(principal=maker.shown, action=call.action, resource=call.resource)] = None
+            steps[Call(principal=maker.shown, action=call.action, resource=call.resource)] = None
         if way.then:
             maker = self.makers[way.calls[-1]]
-            steps[Step(principal=maker.shown, action=way.then, resource=way.to.shown)] = None
+            steps[Call(principal=maker.shown, action=way.then, resource=way.to.shown)] = None
         return tuple(steps)
 
 
@@ -163,8 +150,6 @@ class EscalationPaths:
             for ability in target.abilities
         }
         self._open = [ability for ability, able in self._able.items() if able]
-        self._unable: dict[str, set[Principal]] = {it: set() for it in self._open}
-        """Those of whom a search has found that there is no path to the ability."""
         self._worthwhile = self._leading_on(principals)
 
     def of(self, start: Principal) -> dict[str, EscalationPath | None]:
@@ -174,11 +159,7 @@ class EscalationPaths:
         one is by then makes the calls.
         """
         found: dict[str, EscalationPath] = {}
-        wanted = {
-            ability
-            for ability, unable in self._unable.items()
-            if start in self._worthwhile and start not in unable
-        }
+        wanted = set(self._open) if start in self._worthwhile else set[str]()
         team, serial = _Team(), count()
         queue: list[tuple[int, int, Principal | str, EscalationPath]] = [
             (0, next(serial), start, ())
@@ -200,9 +181,6 @@ class EscalationPaths:
                     if way.to in self._worthwhile and way.to not in team.held:
                         longer = team.path(way)
                         heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
-        for ability in wanted - found.keys():
-            # Nor has whoever it could become: they become nobody else.
-            self._unable[ability] |= team.held.keys()
         return {ability: found.get(ability) for ability in self._target.abilities}
 
     def directly_of(self, principal: Principal) -> dict[str, EscalationPath | None]:

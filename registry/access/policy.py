@@ -1,20 +1,17 @@
-"""Pure: the model and the parser of IAM policies, for the proofs and for the evaluation.
-
-What is not certain has one of two effects, by what the policy is read for: see Reading.
-"""
+"""Pure: IAM policies as they are written: one model and one parser for all that reads them."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-ASSUME_ROLE: Final = "sts:AssumeRole"
+from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
+from policies.patterns import ANY, expression, fits
 
-ANY: Final = "*"
+ASSUME_ROLE: Final = "sts:AssumeRole"
 
 SERVICE: Final = "service:"
 FEDERATED: Final = "federated:"
@@ -23,17 +20,6 @@ FEDERATED: Final = "federated:"
 PRINCIPAL_ARN: Final = "aws:principalarn"
 _USER_NAME: Final = "aws:username"
 """Condition keys that say who a principal is."""
-
-
-class Reading(Enum):
-    """What becomes of what cannot be told with certainty of a policy."""
-
-    WIDEN = "an Allow allows and a Deny denies nothing, so that no ability is overlooked"
-    REFUSE = "NotModelledError, so that nothing is proved that may be otherwise"
-
-
-class UnreadablePolicyError(ValueError):
-    """A document that is no IAM policy."""
 
 
 class NotModelledError(Exception):
@@ -66,21 +52,15 @@ class Statement:
     policy that belongs to its principal."""
     all_but_principals: bool
     conditions: tuple[Condition, ...]
+    elements: frozenset[str]
+    """Names of what it is made of, without Sid."""
 
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """A policy, of whatever kind. There is one object for all documents that are the same."""
+    """A policy, of whatever kind. There is one object for all documents that say the same."""
 
     statements: tuple[Statement, ...]
-    _about: dict[str, tuple[Statement, ...]] = field(default_factory=dict, repr=False)
-    _reach: dict[str, re.Pattern[str] | None] = field(default_factory=dict, repr=False)
-
-    def about(self, action: str) -> tuple[Statement, ...]:
-        """The statements that are about an action."""
-        if action not in self._about:
-            self._about[action] = tuple(it for it in self.statements if _is_about(it, action))
-        return self._about[action]
 
     @cached_property
     def names(self) -> frozenset[str] | None:
@@ -104,6 +84,11 @@ class Policy:
             return None
         return frozenset(it.lower() for it in found)
 
+    def compared(self, key: str) -> list[str]:
+        """What its conditions compare a condition key with."""
+        conditions = (one for it in self.statements for one in it.conditions)
+        return [value for one in conditions if one.key == key for value in one.values]
+
     @cached_property
     def admitted(self) -> frozenset[str]:
         """Whom it may allow something: ARNs, account ids, services, federations; `*`: anybody."""
@@ -116,17 +101,6 @@ class Policy:
             for name in _plainly(named)
         )
 
-    def reach(self, action: str) -> re.Pattern[str] | None:
-        """The resources on which statements may allow an action, whatever is denied. None: none."""
-        if action not in self._reach:
-            allowed = [it for it in self.about(action) if it.allows]
-            patterns = {pattern for it in allowed for pattern in it.resources}
-            if any(it.all_but_resources for it in allowed) or any("${" in it for it in patterns):
-                patterns = {"*"}
-            regular = "|".join(map(_regular, sorted(patterns)))
-            self._reach[action] = re.compile(regular) if patterns else None
-        return self._reach[action]
-
 
 def _plainly(name: str) -> tuple[str, ...]:
     if name.endswith(":root"):
@@ -135,6 +109,15 @@ def _plainly(name: str) -> tuple[str, ...]:
         # It does not say the path of the session's role: somebody's of the account.
         return (ANY, account_in(name))
     return (name,)
+
+
+def is_exact(arn: str) -> bool:
+    """Whether it is the ARN of one role or user."""
+    return (
+        bool(account_in(arn))
+        and not is_pattern(arn)
+        and arn.split(":")[5].startswith(("role/", "user/"))
+    )
 
 
 def account_in(arn: str) -> str:
@@ -147,13 +130,38 @@ PARTS_OF_ARN: Final = 5
 """Colons in an ARN, at the least."""
 
 
-def parse(document: Any, reading: Reading = Reading.WIDEN) -> Policy:
+AS_IAM_TAKES_IT: Final = "write it as IAM takes it"
+
+
+def parse(
+    document: Any, *, what: str = "policy", fix: str = AS_IAM_TAKES_IT, has_principal: bool = False
+) -> Policy:
     """The policy in a document: an object, or its text, percent-encoded or not.
 
-    Raises UnreadablePolicyError with what is wrong; when REFUSE is the reading, NotModelledError
-    with the first thing that evaluation would have to widen.
+    `has_principal` says that each statement needs a Principal, as those of a repository policy do.
+    Raises InvalidInputError with all that is wrong: `what` names the document there, and `fix` is
+    where to have it from.
     """
-    return _parse(document if isinstance(document, str) else json.dumps(document), reading)
+    if isinstance(document, str):
+        document = parse_json(
+            document if document.lstrip()[:1] == "{" else unquote(document), what, fix
+        )
+    written = document.get("Statement") if isinstance(document, dict) else None
+    if not isinstance(written, list | dict):
+        rule = "a policy has a Statement"
+        raise InvalidInputError([Fault(where=(), value=document, rule=rule, fix=fix)])
+    if document.get("Version") != _WITH_VARIABLES:
+        # What would be a variable is plain text there, and no resource has that in its name.
+        written = json.loads(json.dumps(written).replace("${", "$ {"))
+    optional = {"Condition"} if has_principal else {"Condition", "Principal"}
+    faults = [
+        fault.under("Statement", position)
+        for position, it in enumerate(_listed(written))
+        for fault in _faults(it, optional)
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+    return policy_of(tuple(map(_statement, _listed(written))))
 
 
 _WITH_VARIABLES: Final = "2012-10-17"
@@ -161,62 +169,68 @@ _WITH_VARIABLES: Final = "2012-10-17"
 
 
 @cache
-def _parse(text: str, reading: Reading) -> Policy:
-    try:
-        document = json.loads(text if text.lstrip()[:1] == "{" else unquote(text))
-        if document.get("Version") != _WITH_VARIABLES:
-            # What would be a variable is plain text there, and no resource has that in its name.
-            document = json.loads(json.dumps(document).replace("${", "$ {"))
-        policy = Policy(tuple(_statement(it) for it in _listed(document["Statement"])))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise UnreadablePolicyError(f"this is not a policy document ({problem})") from None
-    if reading is Reading.REFUSE:
-        for statement in policy.statements:
-            _refuse_unclear(statement)
-    return policy
+def policy_of(statements: tuple[Statement, ...]) -> Policy:
+    """The one policy of these statements."""
+    return Policy(statements)
 
 
-def _refuse_unclear(statement: Statement) -> None:
-    """Raise NotModelledError for what the solver reads otherwise than IAM does.
-
-    It knows no absent key: a free variable stands for each, and its empty value for the absence.
-    That is right as long as no value of a condition matches the empty string.
-    """
-    for name in statement.principals:
-        if ":sts:" in name or statement.all_but_principals:
-            # Of a session, aws:PrincipalArn is its role's.
-            raise NotModelledError(f"Principal {name}")
-    for resource in statement.resources:
-        if "${" in resource:
-            raise NotModelledError(f"Resource {resource}")
-    for operator, key, values in statement.conditions:
-        if operator not in _EXACT or not all(it.strip(ANY) and "${" not in it for it in values):
-            raise NotModelledError(f"{operator} {key} {', '.join(values)}")
+def _faults(raw: Any, optional: set[str]) -> Iterator[Fault]:
+    """What is not as IAM takes it in a statement."""
+    written = raw if isinstance(raw, dict) else {}
+    for element, (is_right, rule) in _ELEMENTS.items():
+        # NotPrincipal and NotAction stand in the place of the others.
+        name = next((it for it in (element, f"Not{element}") if it in written), element)
+        value = written.get(name, ABSENT)
+        if not (is_right(value) or (value is ABSENT and element in optional)):
+            yield Fault(where=(name,), value=value, rule=rule, fix=AS_IAM_TAKES_IT)
 
 
-_EXACT: Final = {
-    f"{kind}{negation}{comparison}"
-    for kind in ("String", "Arn")
-    for negation in ("", "Not")
-    for comparison in ("Equals", "Like")
+def _are_texts(value: Any) -> bool:
+    return all(isinstance(it, str) for it in _listed(value))
+
+
+_ELEMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "Effect": (lambda it: it in ("Allow", "Deny"), "the effect is Allow or Deny"),
+    "Principal": (
+        lambda it: it == ANY or (isinstance(it, dict) and all(map(_are_texts, it.values()))),
+        'the principal is "*" or an object of names',
+    ),
+    "Action": (_are_texts, "the actions are a text or a list of texts"),
+    "Condition": (
+        lambda it: (
+            it is None
+            or (isinstance(it, dict) and all(isinstance(keys, dict) for keys in it.values()))
+        ),
+        "a condition is an object of objects, by its operators",
+    ),
 }
-"""Operators that the solver reads as IAM does."""
+"""Elements of a statement, and what they are."""
 
 
-def _is_about(statement: Statement, action: str) -> bool:
-    is_listed = any(fits(it, action.lower()) for it in statement.actions)
-    return is_listed is not statement.all_but_actions
+@cache
+def about(policy: Policy, action: str) -> tuple[Statement, ...]:
+    """The statements of a policy that are about an action."""
+    return tuple(
+        it
+        for it in policy.statements
+        if any(fits(one, action.lower()) for one in it.actions) is not it.all_but_actions
+    )
+
+
+@cache
+def reach(policy: Policy, action: str) -> re.Pattern[str] | None:
+    """The resources on which a policy may allow an action, whatever is denied. None: none."""
+    allowed = [it for it in about(policy, action) if it.allows]
+    patterns = {pattern for it in allowed for pattern in it.resources}
+    if any(it.all_but_resources for it in allowed) or any("${" in it for it in patterns):
+        patterns = {ANY}
+    regular = "|".join(expression(it).pattern for it in sorted(patterns))
+    return re.compile(regular, re.DOTALL) if patterns else None
 
 
 def _statement(raw: Mapping[str, Any]) -> Statement:
-    effect = raw["Effect"]
-    if effect not in ("Allow", "Deny"):
-        raise ValueError(f"an Effect is Allow or Deny, not {effect!r}")
-    if "Action" not in raw and "NotAction" not in raw:
-        raise ValueError("a statement without Action and NotAction")
     return Statement(
-        allows=effect == "Allow",
+        allows=raw["Effect"] == "Allow",
         actions=tuple(it.lower() for it in _texts(raw.get("Action", raw.get("NotAction")))),
         all_but_actions="Action" not in raw,
         # Trust policies and repository policies are about what they belong to.
@@ -229,14 +243,12 @@ def _statement(raw: Mapping[str, Any]) -> Statement:
             for operator, keys in (raw.get("Condition") or {}).items()
             for key, values in keys.items()
         ),
+        elements=frozenset(raw) - {"Sid"},
     )
 
 
 def _principals(raw: Any) -> Iterator[str]:
-    if isinstance(raw, str):
-        yield raw
-        return
-    for kind, names in raw.items():
+    for kind, names in ({"AWS": raw} if isinstance(raw, str) else raw).items():
         prefix = "" if kind == "AWS" else f"{kind.lower()}:"
         yield from (f"{prefix}{name}" for name in _texts(names))
 
@@ -260,25 +272,3 @@ EVERYTHING: Final = parse({"Statement": {"Effect": "Allow", "Action": "*", "Reso
 def is_pattern(text: str) -> bool:
     """Whether a text is a pattern of IAM's, and no ARN."""
     return "*" in text or "?" in text
-
-
-def fits(pattern: str, text: str) -> bool:
-    """Whether a text fits a pattern, in which * stands for any characters and ? for one."""
-    return _compiled(pattern).fullmatch(text) is not None
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(_regular(pattern))
-
-
-def _regular(pattern: str) -> str:
-    """The pattern as a regular expression, which does not try what is between two stars twice."""
-    first, *rest = (
-        "".join("(?s:.)" if it == "?" else re.escape(it) for it in part)
-        for part in pattern.split(ANY)
-    )
-    if not rest:
-        return first
-    *middle, last = rest
-    return first + "".join(f"(?>(?s:.*?){it})" for it in middle if it) + f"(?s:.*){last}"

@@ -1,11 +1,11 @@
 """Policies in files: alone, as the AWS CLI prints them, or in a plan."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
-from registry.access.policy import EVERYTHING, Policy, account_in, parse
+from policies.fault import Fault, InvalidInputError, parse_json
+from registry.access.policy import EVERYTHING, NO_POLICY, Policy, account_in, parse, policy_of
 from registry.aws import reference
 
 
@@ -13,7 +13,7 @@ from registry.aws import reference
 class Plan:
     """The policies that repositories of one account and Region are to have."""
 
-    policies: Mapping[str, dict[str, Any]]
+    policies: Mapping[str, Policy]
     """By the repository's ARN."""
     stack: str | None = None
     """The stack that plans them, where it is known."""
@@ -64,12 +64,12 @@ def read_plan(text: str) -> Plan:
     if faults or not isinstance(resources, list):
         raise InvalidInputError(faults)
     faults = list(_faults_in_arns(arns))
-    policies: dict[str, dict[str, Any]] = {}
+    policies: dict[str, Policy] = {}
     for position, it in enumerate(map(_object, resources)):
         if it.get("type") == _POLICY_TYPE:
             inputs = _object(it.get("inputs"))
             name = str(inputs.get("repository"))
-            policies[name] = {}
+            policies[name] = NO_POLICY
             try:
                 policies[name] = read_repository_policy(str(inputs.get("policy")))
             except InvalidInputError as error:
@@ -109,15 +109,13 @@ def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault(where=_ARNS, value=arns, rule=rule, fix="run the command once for each")
 
 
-def read_repository_policy(text: str) -> dict[str, Any]:
+def read_repository_policy(text: str) -> Policy:
     """A repository policy, or what `aws ecr get-repository-policy` prints.
 
     Raises InvalidInputError with all that is wrong with it.
     """
-    written = parse_json(text, "repository policy", _PRINT_POLICY)
-    if isinstance(written, dict) and isinstance(written.get("policyText"), str):
-        return read_repository_policy(written["policyText"])
-    return _policy(written, _PRINT_POLICY, *_ELEMENTS)
+    document = _unwrapped(text, "repository policy", _PRINT_POLICY, "policyText")
+    return parse(document, what="repository policy", fix=_PRINT_POLICY, has_principal=True)
 
 
 def read_service_control_policy(text: str) -> Policy:
@@ -127,57 +125,16 @@ def read_service_control_policy(text: str) -> Policy:
     denies has AWS's own FullAWSAccess beside it. Raises InvalidInputError with all that is wrong.
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
     """
-    written = parse_json(text, "service control policy", _PRINT_SCP)
-    if isinstance(written, dict) and isinstance(written.get("Policy"), dict):
-        return read_service_control_policy(str(written["Policy"].get("Content")))
-    policy = parse(_policy(written, _PRINT_SCP, "Effect", "Action", "Condition"))
+    document = _unwrapped(text, "service control policy", _PRINT_SCP, "Policy", "Content")
+    policy = parse(document, what="service control policy", fix=_PRINT_SCP)
     if any(it.allows for it in policy.statements):
         return policy
-    return Policy((*EVERYTHING.statements, *policy.statements))
+    return policy_of((*EVERYTHING.statements, *policy.statements))
 
 
-def _policy(document: Any, fix: str, *elements: str) -> dict[str, Any]:
-    """The document, if its statements have these elements as IAM takes them."""
-    policy = _object(document)
-    written = policy.get("Statement")
-    if not isinstance(written, list | dict):
-        rule = "a policy has a Statement"
-        raise InvalidInputError([Fault(where=(), value=document, rule=rule, fix=fix)])
-    faults = []
-    for position, it in enumerate(written if isinstance(written, list) else [written]):
-        for element in elements:
-            is_right, rule = _ELEMENTS[element]
-            # NotPrincipal and NotAction stand in the place of the others.
-            names = [name for name in (element, f"Not{element}") if name in _object(it)]
-            name, *_ = *names, element
-            value = _object(it).get(name, ABSENT)
-            if not is_right(value):
-                where = ("Statement", position, name)
-                fix = "write it as IAM takes it"
-                faults.append(Fault(where=where, value=value, rule=rule, fix=fix))
-    if faults:
-        raise InvalidInputError(faults)
-    return policy
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is a text or a list of texts."""
-    return all(isinstance(it, str) for it in (value if isinstance(value, list) else [value]))
-
-
-_ELEMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "Effect": (lambda it: it in ("Allow", "Deny"), "the effect is Allow or Deny"),
-    "Principal": (
-        lambda it: it == "*" or (isinstance(it, dict) and all(map(_is_text, it.values()))),
-        'the principal is "*" or an object of names',
-    ),
-    "Action": (_is_text, "the actions are a text or a list of texts"),
-    "Condition": (
-        lambda it: (
-            it in (ABSENT, None)
-            or (isinstance(it, dict) and all(isinstance(keys, dict) for keys in it.values()))
-        ),
-        "a condition is an object of objects, by its operators",
-    ),
-}
-"""Elements of a statement, and what they are."""
+def _unwrapped(text: str, what: str, fix: str, *keys: str) -> Any:
+    """The document in a file: what stands under these keys, where AWS prints it so."""
+    written = found = parse_json(text, what, fix)
+    for key in keys:
+        found = _object(found).get(key)
+    return written if found is None else found

@@ -1,8 +1,7 @@
 """Who can do what to the repositories: proved over every principal, not tried on a few.
 
 A claim is proved where the solver finds no request that breaks it; the request that it does find is
-the counterexample. Policies are read to refuse: of one with anything that cannot be told with
-certainty, nothing is proved.
+the counterexample. Of a policy with anything that cannot be told with certainty, nothing is proved.
 
 A principal has two sides. The Principal element of a policy names it by its ARN or its account's;
 conditions see `aws:PrincipalArn`. The first goes by cases; the second is left free, so that one
@@ -12,27 +11,30 @@ The organization's policies count where they are given, and only there.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import product
 from typing import Any, Final
 
 from policies.ecr_actions import ACTIONS
+from policies.fault import InvalidInputError
+from policies.patterns import ANY
 from policies.repository_policy import Access
-from registry.access.evaluation import Principal, Request, may, question
+from registry.access.evaluation import Call, Principal, Request, may, question
 from registry.access.policy import (
-    ANY,
     EVERYTHING,
     NO_POLICY,
+    PRINCIPAL_ARN,
     SERVICE,
     Condition,
     NotModelledError,
     Policy,
-    Reading,
-    UnreadablePolicyError,
+    about,
     account_in,
+    is_exact,
     parse,
+    policy_of,
 )
 from registry.access.solver import Question, witness
 
@@ -65,44 +67,6 @@ ADMINISTER: Final = (*DELETE_IMAGES, *CHANGE_GUARD)
 ANYTHING: Final = tuple(f"ecr:{action}" for action in ACTIONS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Repositories:
-    """Repositories for which everything below has the same answer: the first stands for all."""
-
-    arns: tuple[str, ...]
-    policy: dict[str, Any]
-    """Their policy, as AWS has it. Without statements where there is none."""
-    access: Access
-    """Who is meant to have access: the policy is held against this."""
-    resource_control_policy: dict[str, Any] | None = None
-    """The organization's, if it counts. It tells repositories apart by name: none then stands for
-    another."""
-
-
-def alike(
-    repositories: Iterable[tuple[str, str | None, Access]],
-    *,
-    resource_control_policy: dict[str, Any] | None = None,
-) -> list[Repositories]:
-    """Repositories by ARN, policy text and intended access, grouped by the last two.
-
-    What is proved of them is proved under the resource control policy, where one is given.
-    """
-    alike: dict[str, list[str]] = {}
-    for arn, text, access in repositories:
-        alike.setdefault(json.dumps([text, access]), []).append(arn)
-    return [
-        Repositories(
-            arns=tuple(arns),
-            policy=json.loads(text) if text else {"Statement": []},
-            access=access,
-            resource_control_policy=resource_control_policy,
-        )
-        for key, arns in alike.items()
-        for text, access in [json.loads(key)]
-    ]
-
-
 class Claim(StrEnum):
     """What is proved of repositories, in the words in which it is printed."""
 
@@ -131,22 +95,13 @@ class Claim(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counterexample:
-    """A request that breaks a claim."""
-
-    principal: str
-    action: str
-    resource: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Proof:
     """Whether a claim holds in every repository."""
 
     claim: str
     proved: bool
-    counterexample: Counterexample | None
-    """None where the claim is proved, and where a policy is not modelled."""
+    counterexample: Call | None
+    """That breaks the claim. None where it is proved, and where a policy is not modelled."""
     not_modelled: str = ""
     """What cannot be told with certainty of a policy."""
 
@@ -183,15 +138,23 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A repository, or the registry as a whole, and what policies there are about it."""
+    """Repositories of which everything below is the same, or the registry as a whole."""
 
-    arn: str
-    """`*` for the registry, as IAM has it for calls about no resource of their own."""
+    arns: tuple[str, ...]
+    """The first stands for all. `*` is the registry, as IAM has it for calls about no resource."""
     access: Access
+    """Who is meant to have access: the policies are held against this."""
     policy: Policy = NO_POLICY
-    """Its own."""
+    """Their own."""
     controls: tuple[Policy, ...] = ()
     """The organization's."""
+    not_modelled: str = ""
+    """What cannot be told with certainty of the policies: then nothing is asked."""
+
+    @property
+    def arn(self) -> str:
+        """What stands for all."""
+        return self.arns[0]
 
     def caller(
         self, arn: str, *, named: str = "", account: str = "", but: Iterable[str] = ()
@@ -270,23 +233,21 @@ class Asked:
         """Requests by each of the callers that are denied."""
         return (self.find(it, actions, denied=True) for it in callers)
 
-    def find(
-        self, caller: Principal, *actions: Sequence[str], denied: bool = False
-    ) -> Counterexample | None:
+    def find(self, caller: Principal, *actions: Sequence[str], denied: bool = False) -> Call | None:
         """Requests by the caller, one for an action of each of these, allowed or else denied.
 
         All that they share is the principal. The last one is told. None where there are none.
         """
         tried: set[tuple[Question, ...]] = set()
         for some in product(*actions):
-            asked = tuple(question(caller, self.request(it)) for it in some)
-            if asked in tried:
+            questions = tuple(question(caller, self.request(it)) for it in some)
+            if questions in tried:
                 continue
-            tried.add(asked)
-            found = witness(asked, self.iam, caller.account, denied=denied)
+            tried.add(questions)
+            found = witness(questions, self.iam, caller.account, denied=denied)
             if found is not None:
                 name = found if caller.is_pattern else caller.arn
-                return Counterexample(
+                return Call(
                     principal=caller.named or name or "a caller without an ARN",
                     action=some[-1],
                     resource=self.arn,
@@ -304,88 +265,131 @@ def root(account_id: str, access: Access) -> str:
     return f"arn:{access['partition']}:iam::{account_id}:root"
 
 
-def _read(groups: Iterable[Repositories]) -> tuple[list[Asked], str]:
-    """The repositories to ask about, and what is not modelled of the others."""
-    read: list[Asked] = []
-    not_modelled = ""
-    for group in groups:
-        try:
-            read += _parsed(group)
-        except NotModelledError as error:
-            not_modelled = not_modelled or str(error)
-    return read, not_modelled
+def alike(
+    repositories: Iterable[tuple[str, str | None, Access]],
+    *,
+    resource_control_policy: dict[str, Any] | None = None,
+) -> list[Asked]:
+    """Repositories by ARN, policy text and intended access, grouped by the last two.
+
+    The organization's resource control policy, where it counts, tells repositories apart by name:
+    none then stands for another.
+    """
+    control = resource_control_policy
+    groups: dict[tuple[Any, ...], tuple[str, ...]] = {}
+    for arn, text, access in repositories:
+        key = (text, json.dumps(access), arn if control is not None else "")
+        groups[key] = (*groups.get(key, ()), arn)
+    return [
+        asked(arns, NO_POLICY if text is None else text, json.loads(access), control)
+        for (text, access, _), arns in groups.items()
+    ]
 
 
-def _parsed(group: Repositories) -> list[Asked]:
-    """Those of the repositories that have to be asked about."""
-    policy = _policy(group.policy, _REPOSITORY_POLICY)
-    asked = Asked(arn=group.arns[0], access=group.access, policy=policy)
-    if group.resource_control_policy is None:
-        return [asked]
-    controls = (control_policy(group.resource_control_policy, "Principal"),)
-    return [replace(asked, arn=arn, controls=controls) for arn in group.arns]
+def asked(
+    arns: tuple[str, ...], policy: Policy | str, access: Access, control: Any = None
+) -> Asked:
+    """Repositories with this policy, under this resource control policy if there is one."""
+    found = Asked(arns=arns, access=access)
+    try:
+        found = replace(found, policy=policy if isinstance(policy, Policy) else parse(policy))
+        certain(found.policy, _REPOSITORY_POLICY)
+        controls = () if control is None else (control_policy(control, "Principal"),)
+        return replace(found, controls=controls)
+    except (NotModelledError, InvalidInputError) as error:
+        return replace(found, not_modelled=str(error))
 
 
 def control_policy(document: Mapping[str, Any], *more: str) -> Policy:
     """One of the organization's policies, beside the full access that AWS attaches with it.
 
-    Raises NotModelledError where it says anything that cannot be told with certainty.
+    Raises NotModelledError where it says anything that cannot be told with certainty, and
+    InvalidInputError where it is no policy.
     """
     needed = {"Effect", "Action", "Resource", *more}
-    for statement in _statements(document):
-        if missing := needed - statement.keys():
+    policy = parse(document)
+    for statement in policy.statements:
+        if missing := needed - statement.elements:
             raise NotModelledError(f"statement without {', '.join(sorted(missing))}")
         # AWS takes no other Principal here, and none is asked for.
-        if statement.get("Principal", ANY) != ANY:
-            raise NotModelledError(f"Principal {statement['Principal']}")
-    policy = _policy(document, {*needed, "Sid", "Condition"})
-    return Policy((*EVERYTHING.statements, *policy.statements))
+        if more and statement.principals != (ANY,):
+            raise NotModelledError(f"Principal {', '.join(statement.principals)}")
+    policy = certain(policy, {*needed, "Condition"})
+    return policy_of((*EVERYTHING.statements, *policy.statements))
 
 
-def _policy(document: Mapping[str, Any], elements: Iterable[str]) -> Policy:
-    """A policy of these elements, of which all is certain. Raises NotModelledError for another."""
-    for statement in _statements(document):
-        if unknown := statement.keys() - elements:
-            raise NotModelledError(", ".join(sorted(unknown)))
-    try:
-        return parse({"Statement": [], **document}, Reading.REFUSE)
-    except UnreadablePolicyError as error:
-        raise NotModelledError(str(error)) from None
-
-
-def _statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    statements = document.get("Statement", [])
-    return statements if isinstance(statements, list) else [statements]
-
-
-_REPOSITORY_POLICY: Final = {"Sid", "Effect", "Principal", "Action", "NotAction", "Condition"}
+_REPOSITORY_POLICY: Final = {"Effect", "Principal", "Action", "NotAction", "Condition"}
 """Its elements. Without Resource, which a repository policy does not need: an answer for one
 repository is to hold for all that have the same policy."""
 
 
-def access_of(
-    arn: str, pipeline_roles: Sequence[str] = (), administrator_roles: Sequence[str] = ()
-) -> Access:
-    """The access to a repository of these roles alone."""
+def certain(policy: Policy, elements: Container[str]) -> Policy:
+    """The policy, if it has these elements only, and all of it is read by the solver as by IAM.
+
+    The solver knows no absent key: a free variable stands for each, and its empty value for the
+    absence. That is right as long as no value of a condition matches the empty string. Raises
+    NotModelledError with the first thing that evaluation would have to widen.
+    """
+    for statement in policy.statements:
+        if unknown := sorted(it for it in statement.elements if it not in elements):
+            raise NotModelledError(", ".join(unknown))
+        for name in statement.principals:
+            if ":sts:" in name:
+                # Of a session, aws:PrincipalArn is its role's.
+                raise NotModelledError(f"Principal {name}")
+        for resource in statement.resources:
+            if "${" in resource:
+                raise NotModelledError(f"Resource {resource}")
+        for operator, key, values in statement.conditions:
+            if operator not in _EXACT or not all(it.strip(ANY) and "${" not in it for it in values):
+                raise NotModelledError(f"{operator} {key} {', '.join(values)}")
+    return policy
+
+
+_EXACT: Final = {
+    f"{kind}{negation}{comparison}"
+    for kind in ("String", "Arn")
+    for negation in ("", "Not")
+    for comparison in ("Equals", "Like")
+}
+"""Operators that the solver reads as IAM does."""
+
+
+def guarded(arn: str, policy: Policy) -> Asked:
+    """A repository that is meant for those alone whom its policy's Denies exempt."""
     _, partition, _, region, account_id, _ = arn.split(":", maxsplit=5)
-    return Access(
+    access = Access(
         partition=partition,
         account_id=account_id,
         region=region,
-        pipeline_roles=list(pipeline_roles),
-        administrator_roles=list(administrator_roles),
+        pipeline_roles=_exempted(policy, "ecr:PutImage"),
+        administrator_roles=_exempted(policy, "ecr:SetRepositoryPolicy"),
         pull_accounts=[],
         pull_organization="",
         lambda_pull=False,
+    )
+    return asked((arn,), policy, access)
+
+
+def _exempted(policy: Policy, action: str) -> list[str]:
+    """The roles and users that the Denies of an action leave out, one by one."""
+    return sorted(
+        {
+            value
+            for statement in about(policy, action)
+            if not statement.allows
+            for operator, key, values in statement.conditions
+            if key == PRINCIPAL_ARN and "Not" in operator
+            for value in values
+            if is_exact(value)
+        }
     )
 
 
 # --- One principal --------------------------------------------------------------------------------
 
 
-def permits(
-    policy: dict[str, Any], repository_arn: str, principal: str | None, action: str
-) -> bool:
+def permits(policy: Policy, repository_arn: str, principal: str | None, action: str) -> bool:
     """Whether a repository policy leaves it to a principal's own policies to allow it a call.
 
     It does where it denies it no such request, whatever else the request says, and, to a principal
@@ -395,23 +399,25 @@ def permits(
     Raises NotModelledError where that cannot be told, and so never takes a Deny that it does not
     know for none.
     """
-    access = access_of(repository_arn)
-    [asked] = _parsed(Repositories(arns=(repository_arn,), policy=policy, access=access))
-    return asked.find(asked.exactly(principal or ""), [action], denied=True) is None
+    one = guarded(repository_arn, policy)
+    if one.not_modelled:
+        raise NotModelledError(one.not_modelled)
+    return one.find(one.exactly(principal or ""), [action], denied=True) is None
 
 
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-Breaches = Iterator[Counterexample | None]
+Breaches = Iterator[Call | None]
 """None where one of the ways to break a claim is none."""
 
 
-def prove(groups: Sequence[Repositories], claims: Iterable[Claim] = Claim) -> list[Proof]:
+def prove(repositories: Sequence[Asked], claims: Iterable[Claim] = Claim) -> list[Proof]:
     """Hold each claim, or these alone, against every repository."""
-    repositories, not_modelled = _read(groups)
+    not_modelled = next((it.not_modelled for it in repositories if it.not_modelled), "")
+    known = [it for it in repositories if not it.not_modelled]
     return [
-        proof(claim, (it for one in repositories for it in _BREACHES[claim](one)), not_modelled)
+        proof(claim, (it for one in known for it in _BREACHES[claim](one)), not_modelled)
         for claim in claims
     ]
 
@@ -487,12 +493,13 @@ _BREACHES: Final[dict[Claim, Callable[[Asked], Breaches]]] = {
 # --- The access table -----------------------------------------------------------------------------
 
 
-def table(groups: Sequence[Repositories]) -> list[Row]:
+def table(repositories: Sequence[Asked]) -> list[Row]:
     """What each principal that the settings name can do, and the root, and anybody else."""
-    repositories, _ = _read(groups)  # where one is not modelled, no claim is proved
-    if not repositories:
+    known = [it for it in repositories if not it.not_modelled]  # or else no claim is proved
+    if not known:
         return []
-    access, own = groups[0].access, groups[0].access["account_id"]
+    access = repositories[0].access
+    own = access["account_id"]
 
     def callers(it: Asked) -> dict[str, Principal]:
         listed = (*access["pipeline_roles"], *access["administrator_roles"])
@@ -503,12 +510,12 @@ def table(groups: Sequence[Repositories]) -> list[Row]:
             "anybody else in the account": it.others_of(own),
         }
 
-    asked = [(it, callers(it)) for it in repositories]
+    everybody = [(it, callers(it)) for it in known]
 
     def can(name: str, *needed: Sequence[str]) -> bool:
         return any(
             all(any(may(who[name], it.request(action)) for action in step) for step in needed)
-            for it, who in asked
+            for it, who in everybody
         )
 
     return [
@@ -519,5 +526,5 @@ def table(groups: Sequence[Repositories]) -> list[Row]:
             delete_images=can(name, DELETE_IMAGES),
             change_guard=can(name, CHANGE_GUARD),
         )
-        for name in asked[0][1]
+        for name in everybody[0][1]
     ]

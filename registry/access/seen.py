@@ -1,6 +1,6 @@
 """Past calls, by CloudTrail, that the planned repository policies would deny."""
 
-import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from policies.ecr_actions import Effect, actions
+from registry.access.policy import Policy
 from registry.access.policy_files import Plan
 from registry.access.proofs import permits
 from registry.aws import trail
@@ -43,17 +44,16 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
     Of calls that failed nothing is said: whoever made them has managed without. Raises
     NotModelledError where the evaluator cannot tell, before it takes the first event.
     """
-    texts = {arn: json.dumps(policy) for arn, policy in plan.policies.items()}
 
     @cache
-    def is_let(policy: str, principal: str, action: str) -> bool:
+    def is_let(policy: Policy, principal: str, action: str) -> bool:
         # Any repository of the account will do: the policies are about their own repository.
         arn = principal if principal.startswith("arn:") else None
-        return permits(json.loads(policy), next(iter(texts)), arn, action)
+        return permits(policy, next(iter(plan.policies)), arn, action)
 
-    for policy in set(texts.values()):
+    for policy in set(plan.policies.values()):
         is_let(policy, "", f"ecr:{trail.PUT}")
-    calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = {}
+    calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = defaultdict(list)
     for raw in events:
         if raw["eventName"] not in EVENTS or raw.get("errorCode"):
             continue
@@ -62,21 +62,18 @@ def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
         for repository in plan.policies:
             if trail.is_about(raw, repository):
                 key = (principal, f"ecr:{raw['eventName']}", repository)
-                calls.setdefault(key, []).append(
-                    (datetime.fromisoformat(raw["eventTime"]), session)
-                )
-    found = []
-    for (principal, action, repository), made in calls.items():
-        if not is_let(texts[repository], principal, action):
-            last, session = max(made, key=lambda it: it[0])
-            found.append(
-                Denied(
-                    principal=principal,
-                    session=session,
-                    action=action,
-                    repository=repository,
-                    times=len(made),
-                    last=last,
-                )
-            )
+                calls[key].append((datetime.fromisoformat(raw["eventTime"]), session))
+    found = [
+        Denied(
+            principal=principal,
+            session=session,
+            action=action,
+            repository=repository,
+            times=len(made),
+            last=last,
+        )
+        for (principal, action, repository), made in calls.items()
+        if not is_let(plan.policies[repository], principal, action)
+        for last, session in [max(made, key=lambda it: it[0])]
+    ]
     return sorted(found, key=lambda it: (-it.times, it.principal, it.action, it.repository))

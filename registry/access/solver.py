@@ -8,10 +8,10 @@ No question is asked without a limit of the solver's steps, and none by the cloc
 the same answer on every machine.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import z3
 from iamprover import model
@@ -19,7 +19,8 @@ from iamprover.engine.conditions import encode_conditions
 from iamprover.engine.context import Context
 from iamprover.engine.patterns import globs_intersect, iam_pattern_to_re, matches_any
 
-from registry.access.policy import ANY, PRINCIPAL_ARN, Condition, NotModelledError
+from policies.patterns import ANY
+from registry.access.policy import PRINCIPAL_ARN, Condition, NotModelledError
 
 STEPS: Final = 2_000_000
 """Of the solver for one question: two seconds or so. Ordinary ones take a thousandth of it."""
@@ -59,25 +60,6 @@ class Question:
     resource: str
     """The pattern of its resource, where that may be chosen. Otherwise empty."""
 
-    @classmethod
-    def of(
-        cls,
-        paths: Iterable[tuple[Layer, ...]],
-        denies: Iterable[Clause],
-        where: tuple[Condition, ...],
-        resource: str,
-    ) -> "Question":
-        """The question, without what is certain."""
-        denies = tuple(dict.fromkeys(denies))
-        open_paths: dict[tuple[Layer, ...], None] = {}
-        if not any(it.is_certain for it in denies):
-            for path in paths:
-                if all(path):
-                    left = [it for it in path if not any(one.is_certain for one in it)]
-                    open_paths[tuple(tuple(dict.fromkeys(it)) for it in left)] = None
-        whole = ((),) if () in open_paths else tuple(open_paths)
-        return cls(paths=whole, denies=denies if whole else (), where=where, resource=resource)
-
 
 @cache
 def possible(question: Question) -> bool:
@@ -87,7 +69,8 @@ def possible(question: Question) -> bool:
     if question.paths == ((),) and not question.denies and not question.where:
         return True
     solver = z3.Solver()
-    solver.add(*_Request(question).terms(denied=False))
+    _, terms = _stated(question, denied=False)
+    solver.add(*terms)
     return bool(_answer(solver, STEPS) != z3.unsat)
 
 
@@ -101,10 +84,10 @@ def witness(
     read: in this account, or else in any, where `iam` is what ARNs of IAM's begin with. None where
     there is nobody. Raises NotModelledError where the solver cannot decide.
     """
-    requests = [_Request(it, f"{number}:") for number, it in enumerate(questions)]
-    solver, arn = z3.Solver(), requests[0].arn
-    for it in requests:
-        solver.add(*it.terms(denied=denied), it.arn == arn)
+    stated = [_stated(it, f"{number}:", denied=denied) for number, it in enumerate(questions)]
+    solver, arn = z3.Solver(), stated[0][0]
+    for its_arn, terms in stated:
+        solver.add(*terms, its_arn == arn)
     answer = _answer(solver, STEPS)
     if answer == z3.unknown:
         raise NotModelledError(f"the solver gave up after {STEPS:,} steps")
@@ -147,38 +130,29 @@ def _steps_taken(solver: z3.Solver) -> int:
     return int(solver.statistics().get_key_value("rlimit count"))
 
 
-class _Request:
-    """A request in the solver's terms: each condition key that is not known is free."""
+def _stated(question: Question, prefix: str = "", *, denied: bool) -> tuple[Any, list[z3.BoolRef]]:
+    """A request's aws:PrincipalArn, and what holds where the request is allowed, or else denied.
 
-    def __init__(self, question: Question, prefix: str = "") -> None:
-        self._question = question
-        self._context, self._resource = Context(prefix), z3.String(f"{prefix}resource")
-        self.arn = self._context.string(PRINCIPAL_ARN)
+    Each condition key that is not known is free. `prefix` tells requests apart.
+    """
+    context, resource = Context(prefix), z3.String(f"{prefix}resource")
 
-    def terms(self, *, denied: bool) -> Sequence[z3.BoolRef]:
-        """What holds of it where it is allowed, or else denied."""
-        asked = self._question
-        allowed = z3.And(
-            z3.Or(*(z3.And(*map(self._any, path)) for path in asked.paths)),
-            z3.Not(self._any(asked.denies)),
-        )
-        pattern = iam_pattern_to_re(asked.resource or ANY)
-        return (
-            z3.Not(allowed) if denied else allowed,
-            self._met(asked.where, unknown=True),
-            z3.InRe(self._resource, pattern),
-        )
-
-    def _any(self, layer: Layer) -> z3.BoolRef:
-        return z3.Or(*map(self._holds, layer))
-
-    def _holds(self, clause: Clause) -> z3.BoolRef:
-        about = matches_any(self._resource, list(clause.resources))
-        return z3.And(
-            z3.Not(about) if clause.all_but_resources else about,
-            self._met(clause.conditions, unknown=clause.allows),
-        )
-
-    def _met(self, conditions: Iterable[Condition], *, unknown: bool) -> z3.BoolRef:
+    def met(conditions: Iterable[Condition], *, unknown: bool) -> z3.BoolRef:
         encoded = [model.Condition(operator, key, list(it)) for operator, key, it in conditions]
-        return encode_conditions(encoded, self._context, unknown_default=unknown)
+        return encode_conditions(encoded, context, unknown_default=unknown)
+
+    def any_of(layer: Layer) -> z3.BoolRef:
+        holds = []
+        for it in layer:
+            about = matches_any(resource, list(it.resources))
+            about = z3.Not(about) if it.all_but_resources else about
+            holds.append(z3.And(about, met(it.conditions, unknown=it.allows)))
+        return z3.Or(*holds)
+
+    paths = z3.Or(*(z3.And(*map(any_of, path)) for path in question.paths))
+    allowed = z3.And(paths, z3.Not(any_of(question.denies)))
+    return context.string(PRINCIPAL_ARN), [
+        z3.Not(allowed) if denied else allowed,
+        met(question.where, unknown=True),
+        z3.InRe(resource, iam_pattern_to_re(question.resource or ANY)),
+    ]

@@ -7,7 +7,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from registry.access.proofs import Counterexample, Proof, Row
+from registry.access.evaluation import Call
+from registry.access.proofs import Proof, Row
 from rehearsal.report import comment
 
 ROW = Row(
@@ -60,7 +61,7 @@ def shown_pieces(node: SyntaxTreeNode) -> Iterator[str]:
 
 
 def broken(principal: str) -> Proof:
-    found = Counterexample(principal=principal, action="ecr:PutImage", resource="arn:aws:ecr")
+    found = Call(principal=principal, action="ecr:PutImage", resource="arn:aws:ecr")
     return Proof(claim="Nobody can", proved=False, counterexample=found)
 
 

@@ -1,6 +1,5 @@
 """Who could move a tag: each way there is to become somebody who can, and what closes it."""
 
-import json
 from typing import Any
 
 import pytest
@@ -8,8 +7,9 @@ import pytest
 from policies.repository_policy import repository_policy
 from registry.access import movers, paths
 from registry.access.account import account_of
-from registry.access.movers import Findings, Guarded, findings
+from registry.access.movers import Findings, findings
 from registry.access.policy import Policy, parse
+from registry.access.proofs import guarded
 from tests.registry.access.accounts import (
     ACCOUNT,
     DEPLOY,
@@ -42,7 +42,7 @@ def found(
     *identities: Document, policy: Document = GUARD, scps: tuple[Policy, ...] = ()
 ) -> Findings:
     account = account_of(details(PIPELINE_ROLE, *identities))
-    [only] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(policy))], scps)
+    [only] = findings(account, [guarded(REPOSITORY, parse(policy))], scps)
     return only
 
 
@@ -169,7 +169,7 @@ class TestByAnotherName:
     ) -> None:
         pipeline = role("pipeline/push", trusts=trusts)
         account = account_of(details(pipeline, role("somebody", *statements)))
-        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
         assert steps(there, SOMEBODY) == (becoming(ASSUMED) if can else None)
 
     def test_a_chain_of_roles_makes_each_call_as_the_role_it_is_by_then(self) -> None:
@@ -269,7 +269,7 @@ class TestThroughCompute:
         somebody = role("somebody", allow("iam:PassRole", *actions))
         nobody = role("nobody", allow(*actions, "iam:GetRole"))
         account = account_of(details(pipeline, somebody, nobody))
-        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
         path = steps(there, SOMEBODY)
         assert path is not None
         assert "role/somebody iam:PassRole role/pipeline/push" in path
@@ -282,7 +282,7 @@ class TestThroughCompute:
             pipeline = role("pipeline/push", trusts=ec2, profiles=profiles)
             somebody = role("somebody", allow("iam:PassRole", "ec2:RunInstances"))
             account = account_of(details(pipeline, somebody))
-            [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+            [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
             return steps(there, SOMEBODY) is not None
 
         assert can(profiles=1)
@@ -291,7 +291,7 @@ class TestThroughCompute:
     def test_a_service_that_is_not_known_may_do_anything_with_a_role(self) -> None:
         pipeline = role("pipeline/push", trusts=trust({"Service": "brand-new.amazonaws.com"}))
         account = account_of(details(pipeline, role("somebody", allow("iam:PassRole"))))
-        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
         assert steps(there, SOMEBODY) == becoming("iam:PassRole role/pipeline/push")
 
 
@@ -361,7 +361,7 @@ class TestByMaking:
         account = account_of(
             details(role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy", on=PIPELINE)))
         )
-        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
         assert there.missing == (DEPLOY, PIPELINE)
         assert steps(there, SOMEBODY) == [
             "role/somebody iam:CreateRole role/pipeline/push",
@@ -388,7 +388,7 @@ class TestByMaking:
         def can(*others: Document) -> bool:
             making = allow("iam:CreateRole", "iam:AttachRolePolicy", on=PIPELINE)
             account = account_of(details(role("somebody", making), *others))
-            [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+            [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
             return steps(there, SOMEBODY) is not None
 
         assert can()
@@ -447,7 +447,7 @@ class TestWhatLimits:
         def can(*actions: str) -> bool:
             pipeline = role("pipeline/push", boundary=boundary)
             account = account_of(details(pipeline, managed("boundary", allow(*actions))))
-            [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+            [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
             return steps(there, PIPELINE) is not None
 
         assert can("ecr:*")
@@ -482,7 +482,7 @@ class TestOutsiders:
             "pipeline/push", trusts=trust({"AWS": [admin, f"arn:aws:iam::{OTHER}:root"]})
         )
         account = account_of(details(pipeline))
-        [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+        [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
         assert steps(there, admin) == [f"{admin} {ASSUMED}", PUSHES]
         anybody = f"arn:aws:iam::{OTHER}:*"
         assert steps(there, anybody) == [f"{anybody} {ASSUMED}", PUSHES]
@@ -501,7 +501,7 @@ class TestOutsiders:
                 {"Federated": provider}, "sts:AssumeRoleWithWebIdentity", Condition=condition
             )
             account = account_of(details(role("pipeline/push", trusts=github)))
-            [there] = findings(account, [Guarded(arn=REPOSITORY, text=json.dumps(GUARD))])
+            [there] = findings(account, [guarded(REPOSITORY, parse(GUARD))])
             assert [it.trusts for it in there.entrances] == [provider]
             return [it.principal for it in there.movers]
 
@@ -582,14 +582,14 @@ class TestAWeakenedGuard:
 class TestRepositories:
     def test_an_unguarded_neighbour_is_not_taken_for_guarded(self) -> None:
         account = account_of(details(PIPELINE_ROLE, role("somebody", allow("ecr:*"))))
-        guarded, open_to_all = findings(
+        closed, open_to_all = findings(
             account,
             [
-                Guarded(arn=REPOSITORY, text=json.dumps(GUARD)),
-                Guarded(arn=f"{REPOSITORY}-2", text=json.dumps(policy())),
+                guarded(REPOSITORY, parse(GUARD)),
+                guarded(f"{REPOSITORY}-2", parse(policy())),
             ],
         )
-        assert steps(guarded, SOMEBODY) is None
+        assert steps(closed, SOMEBODY) is None
         assert steps(open_to_all, SOMEBODY) == ["role/somebody ecr:PutImage app-2"]
 
     def test_alike_ones_are_evaluated_once_and_told_of_each(
@@ -606,7 +606,7 @@ class TestRepositories:
         one_only = allow("ecr:PutImage", on=f"{REPOSITORY}-7")
         account = account_of(details(PIPELINE_ROLE, role("somebody", one_only)))
         arns = [f"{REPOSITORY}-{number}" for number in range(20)]
-        repositories = [Guarded(arn=arn, text=json.dumps(policy())) for arn in arns]
+        repositories = [guarded(arn, parse(policy())) for arn in arns]
         there = findings(account, repositories)
         assert len(evaluated) == 2
         assert [it.repository for it in there] == arns
@@ -624,7 +624,7 @@ def ask(
     arns: tuple[str, ...] = (REPOSITORY,),
 ) -> list[Findings]:
     """What is found in an account of these alone."""
-    repositories = [Guarded(arn=arn, text=json.dumps(guard)) for arn in arns]
+    repositories = [guarded(arn, parse(guard)) for arn in arns]
     return findings(account_of(details(*identities)), repositories, tuple(map(parse, scps)))
 
 
@@ -751,6 +751,8 @@ class TestNothingIsHidden:
             ({}, [{"Service": "events.amazonaws.com"}]),
             ({"ArnNotEquals": {"aws:SourceArn": f"{PROJECT}-2"}}, []),
             ({"ArnLike": {"aws:SourceArn": f"{PROJECT[:-1]}?"}}, []),
+            ({"ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/p*"}}, []),
+            ({"ArnEqualsIfExists": {"aws:SourceArn": f"{PROJECT}-2"}}, []),
             ({"ArnLike": {"aws:SourceArn": [f"{PROJECT}-2", "${aws:PrincipalTag/x}"]}}, []),
         ],
     )
@@ -894,6 +896,15 @@ class TestNothingIsHidden:
 
 
 class TestFalseAlarms:
+    def test_a_build_for_a_source_that_another_condition_leaves_out(self) -> None:
+        condition = {
+            "ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/*"},
+            "ArnEquals": {"aws:SourceArn": f"{PROJECT}-2"},
+        }
+        trusts = trust({"Service": "codebuild.amazonaws.com"}, Condition=condition)
+        [found] = ask(pushed_as(trusts), role("somebody", allow("codebuild:*", on=PROJECT)))
+        assert able(found) == ["role/pipeline/push"]
+
     @pytest.mark.parametrize("operator", ["StringLike", "ForAnyValue:StringEquals"])
     def test_an_exact_subject_is_pinned_however_it_is_compared(self, operator: str) -> None:
         provider = f"{IAM}oidc-provider/token.actions.githubusercontent.com"
@@ -932,5 +943,5 @@ class TestFalseAlarms:
     def test_what_a_guard_lists_need_not_be_an_arn_of_a_role(self, listed: str) -> None:
         [found] = ask(PIPELINE_ROLE, role("somebody", allow("iam:*")), guard=exempt(listed))
         assert found.missing in ((), (DEPLOY,))
-        proofs = movers.proofs(Guarded(arn=REPOSITORY, text=json.dumps(exempt(listed))))
+        proofs = movers.proofs(guarded(REPOSITORY, parse(exempt(listed))))
         assert not proofs[0].proved

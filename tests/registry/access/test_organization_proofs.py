@@ -171,7 +171,7 @@ class TestAResourceControlPolicy:
         [
             (
                 lambda it: it.update(Principal={"AWS": [PIPELINE]}),
-                f"Principal {{'AWS': ['{PIPELINE}']}}",
+                f"Principal {PIPELINE}",
             ),
             (lambda it: it.pop("Principal"), "statement without Principal"),
             (lambda it: it.update(NotPrincipal=it.pop("Principal")), "statement without Principal"),
@@ -181,10 +181,7 @@ class TestAResourceControlPolicy:
             (lambda it: it.update(Resource=[f"{ARN}${{aws:username}}"]), f"Resource {ARN}$"),
             (
                 lambda it: it.update(Effect="deny"),
-                (
-                    "this is not a policy document (ValueError: an Effect is Allow or Deny, "
-                    "not 'deny')"
-                ),
+                'Statement[0].Effect = "deny": the effect is Allow or Deny',
             ),
             (
                 under({"BoolIfExists": {"aws:PrincipalIsAWSService": "false"}}),

@@ -9,6 +9,7 @@ import pytest
 from policies.document import to_json
 from policies.fault import InvalidInputError
 from registry.access.evaluation import Principal, Request, may
+from registry.access.policy import parse
 from registry.access.policy_files import (
     Plan,
     read_plan,
@@ -34,7 +35,7 @@ def faults(read: Callable[[str], object], text: str) -> str:
 
 def test_a_plan_is_read() -> None:
     plan = read_plan(written())
-    assert plan == Plan(policies={arn(): GUARD}, stack="prod")
+    assert plan == Plan(policies={arn(): parse(GUARD)}, stack="prod")
     assert (plan.region, plan.account_id, str(plan)) == (REGION, ACCOUNT, f"{NAME} of prod")
 
 
@@ -86,7 +87,7 @@ def test_all_that_is_wrong_with_a_plan_is_said_at_once() -> None:
 
 def test_a_policy_is_read_as_it_is_and_as_aws_prints_it() -> None:
     for text in (to_json(GUARD), json.dumps({"policyText": to_json(GUARD)})):
-        assert read_repository_policy(text) == GUARD
+        assert read_repository_policy(text) is parse(GUARD)
 
 
 @pytest.mark.parametrize(

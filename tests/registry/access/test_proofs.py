@@ -11,7 +11,7 @@ import pytest
 from policies.ecr_actions import ACTIONS, Effect, actions
 from policies.repository_policy import Access, repository_policy
 from registry.access import proofs as proofs_module
-from registry.access.policy import NotModelledError
+from registry.access.policy import NotModelledError, parse
 from registry.access.proofs import Claim, Proof, Row, alike, permits, prove, table
 
 ARN = "arn:aws:ecr:eu-west-2:111122223333:repository/app"
@@ -513,35 +513,35 @@ class TestWhomAPolicyLets:
         access["pipeline_roles"].append(FOREIGN)
         policy = repository_policy(access)
         asked = ("ecr:PutImage", "ecr:SetRepositoryPolicy")
-        assert [it for it in asked if permits(policy, ARN, principal, it)] == let
+        assert [it for it in asked if permits(parse(policy), ARN, principal, it)] == let
 
     def test_without_a_deny_the_accounts_own_are_let_and_others_are_not(self) -> None:
         nothing: Document = {"Statement": []}
         for policy in (nothing, allow({"AWS": CACHE})):
-            assert permits(policy, ARN, CACHE, "ecr:PutImage")
-            assert permits(policy, ARN, None, "ecr:PutImage")
-            assert not permits(policy, ARN, FOREIGN, "ecr:PutImage")
+            assert permits(parse(policy), ARN, CACHE, "ecr:PutImage")
+            assert permits(parse(policy), ARN, None, "ecr:PutImage")
+            assert not permits(parse(policy), ARN, FOREIGN, "ecr:PutImage")
 
     @pytest.mark.parametrize("named", [FOREIGN, "arn:aws:iam::777788889999:root", "777788889999"])
     def test_somebody_may_be_named_by_the_account(self, named: str) -> None:
         policy = allow({"AWS": named})
-        assert permits(policy, ARN, FOREIGN, "ecr:PutImage")
+        assert permits(parse(policy), ARN, FOREIGN, "ecr:PutImage")
         policy["Statement"].append({**policy["Statement"][0], "Effect": "Deny"})
-        assert not permits(policy, ARN, FOREIGN, "ecr:PutImage")
+        assert not permits(parse(policy), ARN, FOREIGN, "ecr:PutImage")
 
     @pytest.mark.parametrize("named", [CACHE, ROOT, "111122223333", "*"])
     def test_and_so_may_whoever_is_denied(self, named: str) -> None:
         policy = {"Statement": {**allow({"AWS": named})["Statement"][0], "Effect": "Deny"}}
-        assert not permits(policy, ARN, CACHE, "ecr:PutImage")
-        assert permits(policy, ARN, CACHE, "ecr:BatchDeleteImage")
+        assert not permits(parse(policy), ARN, CACHE, "ecr:PutImage")
+        assert permits(parse(policy), ARN, CACHE, "ecr:BatchDeleteImage")
 
     def test_nobody_is_let_who_is_denied_from_some_network(self, access: Access) -> None:
         policy = repository_policy(access)
         only_pipeline(lambda it: it["Condition"].update({"StringLike": {"aws:SourceVpce": "v*"}}))(
             policy
         )
-        assert permits(policy, ARN, PIPELINE, "ecr:PutImage")
-        assert not permits(policy, ARN, CACHE, "ecr:PutImage")
+        assert permits(parse(policy), ARN, PIPELINE, "ecr:PutImage")
+        assert not permits(parse(policy), ARN, CACHE, "ecr:PutImage")
 
     def test_a_policy_that_the_evaluator_does_not_know_lets_nobody(self, access: Access) -> None:
         policy = repository_policy(access)
@@ -550,7 +550,7 @@ class TestWhomAPolicyLets:
         )
         for principal in (PIPELINE, CACHE, None):
             with pytest.raises(NotModelledError, match="Null"):
-                permits(policy, ARN, principal, "ecr:PutImage")
+                permits(parse(policy), ARN, principal, "ecr:PutImage")
 
 
 def allow(principal: Document) -> Document:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from policies.document import to_json
 from policies.repository_policy import Access, repository_policy
 from registry.access import cli, policy_files, proofs, seen
-from registry.access import policy as policy_model
+from registry.access.policy import NotModelledError, parse
 from registry.access.policy_files import Plan, read_plan
 from registry.access.seen import EVENTS, Denied, denied
 from registry.aws.session import Aws
@@ -79,7 +79,7 @@ def access(*pipeline: str) -> Access:
 
 
 GUARD = repository_policy(access())
-PLAN = Plan(policies={arn(): GUARD})
+PLAN = Plan(policies={arn(): parse(GUARD)})
 
 
 def who(*events: Event, plan: Plan = PLAN) -> list[tuple[str, str, int]]:
@@ -112,7 +112,7 @@ def test_calls_are_counted_and_the_last_one_is_told() -> None:
 
 
 def test_whom_the_plan_lets_is_not_told() -> None:
-    plan = Plan(policies={arn(): repository_policy(access(PIPELINE, FOREIGN))})
+    plan = Plan(policies={arn(): parse(repository_policy(access(PIPELINE, FOREIGN)))})
     let = [push(PIPELINE), push(FOREIGN), call("BatchDeleteImage", ADMINISTRATOR)]
     others = [push(ADMINISTRATOR), call("SetRepositoryPolicy", PIPELINE)]
     assert who(*let, *others, plan=plan) == [
@@ -123,7 +123,10 @@ def test_whom_the_plan_lets_is_not_told() -> None:
 
 def test_each_repository_goes_by_its_own_policy() -> None:
     policies = {arn(): GUARD, arn("cache"): repository_policy(access(CACHE))}
-    found = denied(Plan(policies=policies), [push(), push(repository="cache")])
+    found = denied(
+        Plan(policies={it: parse(one) for it, one in policies.items()}),
+        [push(), push(repository="cache")],
+    )
     assert [it.repository for it in found] == [arn()]
 
 
@@ -168,7 +171,7 @@ def test_a_role_that_a_service_calls_as_counts_as_that_role() -> None:
 )
 def test_other_events_do_not_count(other: Event) -> None:
     everything = {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "ecr:*"}}
-    assert who(other, push(), plan=Plan(policies={arn(): everything})) == [
+    assert who(other, push(), plan=Plan(policies={arn(): parse(everything)})) == [
         (CACHE, "ecr:PutImage", 1)
     ]
 
@@ -191,7 +194,7 @@ def test_policies_that_are_alike_are_evaluated_once(monkeypatch: pytest.MonkeyPa
     asked = []
     monkeypatch.setattr(seen, "permits", lambda *arguments: asked.append(arguments))
     names = [f"app-{number}" for number in range(50)]
-    plan = Plan(policies={arn(name): GUARD for name in names})
+    plan = Plan(policies={arn(name): parse(GUARD) for name in names})
     assert len(denied(plan, [push(repository=name) for name in names])) == 50
     assert len(asked) == 2  # whether it can be read, and whether it lets the role push
 
@@ -401,7 +404,7 @@ def test_nobody_counts_as_let_where_the_evaluator_gives_up(
     plan: str, monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
 ) -> None:
     def gives_up(*_: object) -> bool:
-        raise policy_model.NotModelledError("the solver gave up after 5 steps")
+        raise NotModelledError("the solver gave up after 5 steps")
 
     trail(push())
     read = read_plan(Path(plan).read_text())

@@ -92,7 +92,8 @@ class TestWhatIsTooHard:
         """If this fails, Z3 tells the truth now, and `_answer` need not count."""
         asked = z3.Solver()
         asked.set("rlimit", 100_000)
-        asked.add(*solver._Request(question(somebody(allow("*"), *HARD), PUSH)).terms(denied=False))
+        _, terms = solver._stated(question(somebody(allow("*"), *HARD), PUSH), denied=False)
+        asked.add(*terms)
         before = solver._steps_taken(asked)
         assert asked.check() == z3.unsat
         assert solver._steps_taken(asked) - before == 100_000
