@@ -3,10 +3,12 @@
 import gc
 import os
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.hooks
 import botocore.loaders
 import botocore.session
 import hypothesis
@@ -54,12 +56,15 @@ def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _botocore_learns_once() -> Iterator[None]:
-    """Each session would read AWS's models again."""
+    """Each of many hundred sessions would read AWS's models, and name its 300 events, again."""
     loader = botocore.loaders.create_loader()
     loader.search_paths.append(str(Path(boto3.__file__).with_name("data")))
+    aliaser: Any = botocore.hooks.EventAliaser  # its method is private: if it moves, all tests fail
+    alias = cache(partial(aliaser._alias_event_name, aliaser(None)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda _: loader)
         patch.setattr(boto3.Session, "_setup_loader", lambda it: setattr(it, "_loader", loader))
+        patch.setattr(aliaser, "_alias_event_name", lambda _, name: alias(name))
         yield
 
 
