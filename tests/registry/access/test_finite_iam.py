@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.registry.access import iam_strategies as arbitrary
@@ -473,6 +473,7 @@ class TestAnyContext:
 def test_what_one_context_allows_is_possible() -> None:
     found: Counter[bool] = Counter()
 
+    @settings(max_examples=2 * settings().max_examples)  # of the profile's
     @given(
         who=st.builds(
             Caller,
