@@ -46,7 +46,7 @@ access: $(INSTALLED) ## print the claims about STACK and who can do what, in Mar
 	@$(BIN)/python -m rehearsal --stack $(STACK) --markdown
 
 test: $(INSTALLED) ## run the tests
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
 
 lint: $(INSTALLED) ## check format and style, and the CI workflows
 	$(BIN)/ruff format --check .
