@@ -17,7 +17,7 @@ from policies.tag_convention import TagConvention
 from registry.aws import reference
 from registry.aws.errors import AwsError, RefusedError, explain
 from registry.aws.images import Repository
-from registry.aws.reference import Reference
+from registry.aws.reference import InvalidReferenceError, Reference
 from registry.aws.session import Aws
 from registry.aws.trail import NoTrailError, Trail
 
@@ -32,7 +32,7 @@ def repository_of(text: str) -> Reference:
     """A REPOSITORY argument, without an image."""
     found = reference.parse(text)
     if found.image is not None:
-        raise ValueError(f"{text!r} names an image: leave {found.image} out")
+        raise InvalidReferenceError(f"{text!r} names an image: leave {found.image} out")
     return found
 
 

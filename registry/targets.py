@@ -12,13 +12,13 @@ import click
 
 from policies.fault import Fault, InvalidInputError
 from policies.tag_convention import ADR040, TagConvention, stages_in
+from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from registry.aws import reference
 from registry.aws.errors import RefusedError
 from registry.aws.images import Repository
 from registry.aws.reference import InvalidReferenceError, Reference
 from registry.aws.session import Aws
 from registry.command import (
-    FAILED,
     REPOSITORY_HELP,
     file_option,
     print_object,
@@ -44,9 +44,29 @@ class Targets:
     convention: TagConvention
     image: str | None
     """The tag or the digest that the arguments name, if they do."""
+    movable_tags: Sequence[str] | None
+    """Those of the stack. None where no stack is named."""
     many: bool
     """Whether each is printed with its name, even if there is only one."""
     _sessions: dict[str | None, Aws] = field(default_factory=dict)
+
+    @property
+    def default_tag(self) -> str:
+        """The tag that is meant where none is named: the first movable one."""
+        return (self.movable_tags or DEFAULT_MOVABLE_TAGS)[0]
+
+    def refuse_immovable(self, option: str, tag: str) -> None:
+        """Raise UsageError for a tag that must stay on its image."""
+        if self.convention.read(tag):
+            raise click.UsageError(
+                f"{option} {tag} is a unique tag, which stays on its image; promote --as {tag} "
+                "gives it to an image that has none"
+            )
+        if self.movable_tags is not None and tag not in self.movable_tags:
+            raise click.UsageError(
+                f"{option} {tag} is not one of the stack's movableTags: "
+                f"{', '.join(self.movable_tags)}"
+            )
 
     def work(self, reference: Reference) -> AbstractContextManager[tuple[Aws, Repository]]:
         """AWS and one of the repositories in it. Those of a Region share their session."""
@@ -57,40 +77,38 @@ class Targets:
 
         With one repository only the last step is taken, and what it raises is raised. With many, a
         step that fails with one of them is taken with the others, and the next is not: the failure
-        is printed in place of the object, and the command ends with exit status 1.
+        is printed in place of the object, and RefusedError is raised.
         """
         if not self.many:
             told, text = steps[-1](self.references[0])
             _print(told, text, as_json=as_json)
             return
         listed: list[dict[str, Any]] = []
-        failed = False
+        failed: list[str] = []
+        last = False
         for number, step in enumerate(steps, start=1):
-            listed = [
-                self._of_one(step, it, quiet=as_json or number < len(steps))
-                for it in self.references
-            ]
-            failed = any("error" in it for it in listed)
-            if failed:
-                if number < len(steps):
-                    say("nothing was changed in any of the repositories")
+            last = number == len(steps)
+            listed = [self._of_one(step, it, as_json=as_json, last=last) for it in self.references]
+            if failed := [it["repository"] for it in listed if "error" in it]:
                 break
         if as_json:
             print_object({"repositories": listed}, "", as_json=True)
         if failed:
-            raise click.exceptions.Exit(FAILED)
+            nothing = "" if last else "; nothing was changed in any of the repositories"
+            raise RefusedError(f"failed in {', '.join(failed)}{nothing}")
 
     def _of_one(
-        self, step: Callable[[Reference], Told], reference: Reference, *, quiet: bool
+        self, step: Callable[[Reference], Told], reference: Reference, *, as_json: bool, last: bool
     ) -> dict[str, Any]:
         name = {"repository": reference.name}
         try:
             told, text = step(reference)
         except RefusedError as error:
-            say(f"{reference.name}: {error}")
+            if not as_json:
+                say(f"{reference.name}: {error}")
             problem = {"message": " ".join(str(error).split()), "kind": error.kind}
             return name | {"error": problem | {"code": error.code}}
-        if not quiet:
+        if last and not as_json:
             _print(told, text if callable(text) else f"{reference.name}: {text}", as_json=False)
         return name | told
 
@@ -116,8 +134,9 @@ def takes_targets(second: _Decorator | None = None) -> _Decorator:
             "first",
             metavar="[REPOSITORY]",
             required=False,
-            help=f"{REPOSITORY_HELP}. A name or a URI may end in :TAG or @DIGEST. With --stack, it "
-            "may be left out for all repositories of the stack.",
+            help=f"{REPOSITORY_HELP}. "
+            + ("A name or a URI may end in :TAG or @DIGEST. " if second else "")
+            + "With --stack, it may be left out for all repositories of the stack.",
         ),
         click.option(
             "--repository",
@@ -150,7 +169,7 @@ def takes_targets(second: _Decorator | None = None) -> _Decorator:
             try:
                 found = targets(**named, image=second is not None)
             except InvalidReferenceError as error:
-                raise click.BadParameter(str(error)) from None
+                raise click.UsageError(str(error)) from None
             command(found, **given)
 
         declared: Callable[..., None] = wraps(command)(asked)
@@ -176,33 +195,40 @@ def targets(  # noqa: PLR0913 what every command takes
     digest, in all of them. `image` is whether the command takes one at all.
     """
     known: dict[str, Reference] = {}
+    movable = None
     if stack is None:
         tags = _convention(convention or os.environ.get(CONVENTION_VARIABLE))
     else:
         from registry.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
 
         if convention:
-            raise click.BadParameter("--convention cannot be used with --stack, which has its own")
+            raise click.UsageError("--convention cannot be used with --stack, which has its own")
         found = declared(stack)
         tags = found.settings.convention
         known = {it.name: it for it in found.repositories()}
+        movable = found.settings.movable_tags
         if image and first is not None and second is None and _name(first) not in known:
             first, second = None, first
     named = [] if first is None else [_reference(first, image=image)]
     given = reference.image(second) if second is not None else None
     inside = named[0].image if named else None
     if given and inside and given != inside:
-        raise click.BadParameter(
-            f"REPOSITORY names {inside}, and the next argument {given}: leave one out"
+        raise click.UsageError(
+            f"REPOSITORY names {inside}, and {given} is given too: leave one of the two out"
         )
     named += more or ()
     if not named and not known:
-        raise click.BadParameter("give REPOSITORY, or --stack for all repositories of a stack")
-    references = [_of_stack(it, known) for it in named] or list(known.values())
+        raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
+    if unknown := [it.name for it in named if known and it.name not in known]:
+        raise RefusedError(
+            f"Pulumi.{stack}.yaml has no repository {', '.join(unknown)}; it has {', '.join(known)}"
+        )
+    references = [*dict.fromkeys(_of_stack(it, known) for it in named)] or list(known.values())
     return Targets(
         references=references,
         convention=tags,
         image=given or inside,
+        movable_tags=movable,
         many=not named or len(references) > 1,
     )
 

@@ -52,9 +52,7 @@ _dry_run_option = click.option(
     "--to",
     type=reference.tag,
     metavar="TAG",
-    default="latest",
-    show_default=True,
-    help="The tag to move.",
+    help="The tag to move. Default: the stack's first movable tag, or latest.",
 )
 @click.option(
     "--expect",
@@ -74,7 +72,7 @@ _dry_run_option = click.option(
 def move_command(
     found: Targets,
     *,
-    to: str,
+    to: str | None,
     expect: str | None,
     allow_older: bool,
     dry_run: bool,
@@ -86,17 +84,19 @@ def move_command(
 
     An image that is older than the one the tag is on is refused. The times or the versions in their
     tags decide, or else when they were pushed. If the tag is on the image already, nothing is done.
-    With several repositories, nothing is done unless it can be done in all of them.
+    With several repositories, nothing is done unless each has the image, and a newer one than the
+    tag is on. What ECR itself refuses, an immutable tag, is known only when the tag is put.
     """
-    image = _source(found)
-    if expect == to:
-        raise click.BadParameter(
-            f"--expect {to} names the tag that moves: give a digest, or another tag"
+    image, tag = _source(found), to or found.default_tag
+    found.refuse_immovable("--to", tag)
+    if expect == tag:
+        raise click.UsageError(
+            f"--expect {tag} names the tag that moves: give a digest, or another tag"
         )
 
     def moved(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, _):
-            done = move(there, image, to, expect=expect, allow_older=allow_older, dry_run=dry_run)
+            done = move(there, image, tag, expect=expect, allow_older=allow_older, dry_run=dry_run)
             return tell(done), output.move_text(there, done)
 
     found.each(partial(moved, dry_run=True), partial(moved, dry_run=dry_run), as_json=as_json)
@@ -144,19 +144,22 @@ def promote_command(
     """Add the unique tag of a stage to an image, and move tags to it.
 
     The unique tag is made by the convention, or given with --as. An image that already has one for
-    this stage gets no other, so the command may be run again. If one of the tags cannot be moved,
-    nothing is changed.
+    this stage gets no other, so the command may be run again. If a tag to move is on a newer image,
+    nothing is changed. What ECR itself refuses, an immutable tag, is known only when the tag is
+    put, after the unique one.
     """
     image = _source(found)
     if (stage is None) is (tag is None):
-        raise click.BadParameter("give either --stage or --as: the stage, or the tag itself")
+        raise click.UsageError("give either --stage or --as: the stage, or the tag itself")
     if stage is not None and stage not in found.convention.stages:
-        raise click.BadParameter(
+        raise click.UsageError(
             f"--stage {stage} is not one of {', '.join(found.convention.stages)}"
         )
     moving = list(dict.fromkeys([*movable, *(["latest"] * latest)]))
-    if wrong := [it for it in moving if it == tag or found.convention.read(it)]:
-        raise click.BadParameter(f"--move {wrong[0]} is a unique tag, which stays on its image")
+    for it in moving:
+        found.refuse_immovable("--move", it)
+        if it == tag:
+            raise click.UsageError(f"--move {it} is a unique tag by --as, which stays on its image")
 
     def promoted(reference: Reference, *, dry_run: bool) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, _):
@@ -174,7 +177,7 @@ def promote_command(
         "second",
         type=reference.tag,
         metavar="TAG",
-        help="The tag to move back. Default: latest.",
+        help="The tag to move back. Default: the stack's first movable tag, or latest.",
     )
 )
 @click.option(
@@ -204,8 +207,9 @@ def rollback_command(
     from registry.tags.rollback import rollback  # noqa: PLC0415 as in _expires
 
     moving = _tag(found)
+    found.refuse_immovable("--tag", moving)
 
-    def rolled_back(reference: Reference, *, dry_run: bool) -> Told:
+    def rolled_back(reference: Reference, *, dry_run: bool, noted: bool = True) -> Told:
         with _moves(found, reference, reason, record) as (there, tell, records):
 
             def read_places() -> list[str]:
@@ -213,19 +217,24 @@ def rollback_command(
 
             done = rollback(there, moving, read_places, to=to, dry_run=dry_run)
             told = tell(done.move) | {"basis": done.basis}
-            for it in done.notes:
+            for it in done.notes if noted else ():
                 note(it)
             return told, f"{output.move_text(there, done.move)}\nbasis: {done.basis}"
 
     found.each(
-        partial(rolled_back, dry_run=True), partial(rolled_back, dry_run=dry_run), as_json=as_json
+        partial(rolled_back, dry_run=True, noted=False),
+        partial(rolled_back, dry_run=dry_run),
+        as_json=as_json,
     )
 
 
 @app.command("resolve")
 @takes_targets(
     click.argument(
-        "second", metavar="[TAG]", required=False, help="The tag, or a digest. Default: latest."
+        "second",
+        metavar="[TAG]",
+        required=False,
+        help="The tag, or a digest. Default: the stack's first movable tag, or latest.",
     )
 )
 @json_option
@@ -235,7 +244,7 @@ def resolve_command(found: Targets, *, as_json: bool) -> None:
     Needs only the permission to pull, also from another account. If the caller may read the
     lifecycle policy, a note says when the image is about to expire.
     """
-    name = found.image or "latest"
+    name = found.image or found.default_tag
 
     def resolved(reference: Reference) -> Told:
         with found.work(reference) as (aws, there):
@@ -251,7 +260,12 @@ def resolve_command(found: Targets, *, as_json: bool) -> None:
 
 @app.command("history")
 @takes_targets(
-    click.argument("second", metavar="[TAG]", required=False, help="The tag. Default: latest.")
+    click.argument(
+        "second",
+        metavar="[TAG]",
+        required=False,
+        help="The tag. Default: the stack's first movable tag, or latest.",
+    )
 )
 @click.option(
     "--pipeline-role",
@@ -298,15 +312,15 @@ def history_command(found: Targets, *, pipeline_role: Sequence[str], as_json: bo
 
 def _source(found: Targets) -> str:
     if found.image is None:
-        raise click.BadParameter("give SOURCE, a tag or a digest, or REPOSITORY:TAG")
+        raise click.UsageError("give SOURCE, a tag or a digest, or REPOSITORY:TAG")
     return found.image
 
 
 def _tag(found: Targets) -> str:
     try:
-        return reference.tag(found.image or "latest")
+        return reference.tag(found.image or found.default_tag)
     except InvalidReferenceError as error:
-        raise click.BadParameter(str(error)) from None
+        raise click.UsageError(str(error)) from None
 
 
 _Records = Callable[[Sequence[str], datetime], list[Record]]

@@ -139,12 +139,21 @@ def promote(  # noqa: PLR0913 the command's options, each a keyword
             )
         if not dry_run:
             _put(repository, image, tag, None)
+    moves: list[Move] = []
+    for it in movable:
+        try:
+            moves.append(move(repository, image.digest, it, dry_run=dry_run))
+        except RefusedError as error:
+            done = [tag] * missing + [it.tag for it in moves if it.moved]
+            if dry_run or not done:
+                raise
+            raise RefusedError(f"{', '.join(done)} put on {image.digest}, but {error}") from None
     return Promotion(
         tag=tag,
         digest=image.digest,
         missing=missing,
         added=missing and not dry_run,
-        moves=tuple(move(repository, image.digest, it, dry_run=dry_run) for it in movable),
+        moves=tuple(moves),
         dry_run=dry_run,
     )
 
@@ -203,7 +212,7 @@ def _refuse_older(
 ) -> Order | None:
     """Refuse an image unless it is known not to be older than that of the tag. What told it."""
     convention = repository.convention
-    anyway = "--allow-older moves the tag anyway"
+    anyway = "move --allow-older moves the tag anyway"
     if convention.tells_time and convention.built_at(image.tags) is None:
         raise RefusedError(
             f"the build time of {image.digest} in {repository} is unknown: none of its tags has "
@@ -247,6 +256,9 @@ def _age(repository: Repository, image: Image, by: Order) -> str:
         return f"is {repository.convention.unique_tag(image.tags)}"
     if by == "pushed":
         return f"was pushed {image.pushed_at:%Y-%m-%d %H:%M:%S} UTC"
+    tag = repository.convention.unique_tag(image.tags)
+    if tag and tag.date and tag.number:  # the day alone may not tell them apart
+        return f"was built as {tag}"
     built = repository.convention.built_at(image.tags)
     return f"was built {built:%Y-%m-%d %H:%M:%S} UTC"
 

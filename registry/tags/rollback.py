@@ -136,9 +136,12 @@ def next_older(convention: TagConvention, current: Image, images: Iterable[Image
     Where nothing in the tags of that stage orders them, the times of the push do.
     """
 
-    def age(image: Image) -> tuple[str, Any] | None:
+    def age(image: Image) -> tuple[tuple[str, bool], Any] | None:
         tag = convention.unique_tag(image.tags)
-        return (tag.stage, tag.version or (image.pushed_at,)) if tag else None
+        if tag is None:
+            return None
+        # Where releases are deployed, pre-releases were not.
+        return (tag.stage, "-" in (tag.semver or "")), tag.version or (image.pushed_at,)
 
     reached = age(current)
     if reached is None:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import click
+from botocore.exceptions import ClientError
 
 from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from registry.aws import reference
-from registry.aws.errors import RefusedError
+from registry.aws.errors import RefusedError, explain, is_denied
 from registry.aws.image import moment
 from registry.aws.images import Repository
 from registry.aws.reference import Reference
@@ -26,6 +27,7 @@ from registry.command import (
     say,
     trail_of,
 )
+from registry.lifecycle.live import live_movable_tags, live_rules
 from registry.tags import stack_moves, stack_moves_output
 from registry.tags.history import pipeline_roles
 from registry.tags.stack_moves import Expected
@@ -40,7 +42,7 @@ app = click.Group()
     "--stack",
     metavar="NAME",
     help="All repositories of this stack. Its settings name the pipeline roles and the movable "
-    "tags. For REPOSITORY, these are the roles that its policy names, and latest.",
+    "tags. For REPOSITORY, its policies do.",
 )
 @click.option(
     "--since",
@@ -162,10 +164,18 @@ def _one_region(references: Sequence[Reference]) -> Aws:
 
 def _guarded(aws: Aws, reference: Reference) -> Expected:
     """What is expected of a repository, by its policy."""
-    roles = pipeline_roles(Repository(aws.ecr(), reference).policy())
+    there = Repository(aws.ecr(), reference)
+    roles = pipeline_roles(there.policy())
     if not roles:
         note(
             f"the policy of {reference} does not say which roles may move tags, so nobody counts "
             "as the pipeline"
         )
-    return Expected(movable_tags=frozenset(DEFAULT_MOVABLE_TAGS), pipeline_roles=roles)
+    try:
+        movable = live_movable_tags(there, live_rules(there))
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        movable = DEFAULT_MOVABLE_TAGS
+        note(f"taking {', '.join(movable)} as movable: {explain(error, str(there))}")
+    return Expected(movable_tags=frozenset(movable), pipeline_roles=roles)

@@ -554,6 +554,19 @@ def test_history_says_that_it_reads_cloudtrail(
     assert said == ["Reading CloudTrail"]
 
 
+def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: "ECRClient") -> None:
+    build(ecr, "a", "latest")
+    newer = build(ecr, "b")
+    ecr.put_image_tag_mutability(
+        repositoryName=NAME,
+        imageTagMutability="IMMUTABLE",
+    )
+    result = run("promote", NAME, newer, "--as", "b-1", "--latest")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"b-1 put on {newer}, but latest of {NAME} stays on")
+    assert "b-1" in done("resolve", NAME, newer)["tags"]
+
+
 # --- Faults of AWS and of its use -----------------------------------------------------------------
 
 
@@ -795,12 +808,15 @@ def test_a_name_that_no_command_has_is_told_with_those_that_it_resembles() -> No
         (["resolve", "docker.io/app"], "is an image of docker.io"),
         (["resolve", NAME, "sha256:0"], "is a malformed digest"),
         (["resolve", f"{NAME}@sha256:0"], "is a malformed digest"),
-        (["resolve", f"{NAME}:a", "b"], "REPOSITORY names a, and the next argument b"),
-        (["move", f"{NAME}:a", "b"], "REPOSITORY names a, and the next argument b"),
+        (["resolve", f"{NAME}:a", "b"], "REPOSITORY names a, and b is given too"),
+        (["move", f"{NAME}:a", "b"], "REPOSITORY names a, and b is given too"),
         (["move", NAME, "sha256:0"], "is a malformed digest"),
         (["history", f"{NAME}@{DIGESTS['a']}"], "is not a tag"),
-        (["rollback", f"{NAME}:a", "--tag", "b"], "REPOSITORY names a, and the next argument b"),
+        (["rollback", f"{NAME}:a", "--tag", "b"], "REPOSITORY names a, and b is given too"),
         (["expiring", f"{NAME}:latest"], "names an image: leave latest out"),
+        (["images", f"{NAME}:latest"], "names an image: leave latest out"),
+        (["move", NAME, "latest", "--to", tag("prod", "a")], "is a unique tag, which stays"),
+        (["rollback", NAME, "--tag", tag("prod", "a")], "is a unique tag, which stays"),
         (["move", NAME, "latest", "--to", "-x"], "is not a tag"),
         (
             ["move", NAME, "latest", "--expect", "latest"],

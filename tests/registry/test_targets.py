@@ -1,6 +1,7 @@
 """Several repositories in one command, those of a stack, and the convention that it reads by."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,64 @@ def test_a_promotion_and_a_rollback_of_a_whole_stack() -> None:
 
 
 # --- The convention -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stable(stack: Path, ecr: "ECRClient") -> str:
+    """The digest of the newer of two builds in each, with only `stable` movable, on the older."""
+    stack.write_text(f"{stack.read_text()}  container-images:movableTags: [stable]\n")
+    ecr.create_repository(repositoryName=OTHER)
+    for name in (NAME, OTHER):
+        build(ecr, "a", "stable", name=name)
+        newer = build(ecr, "b", name=name)
+    return newer
+
+
+def test_the_tag_that_is_meant_is_the_stacks(stable: str, lookups: Callable[..., None]) -> None:
+    lookups(*["AccessDeniedException"] * 4)
+    older = {it["digest"] for it in listed("resolve", "--stack", "prod")}
+    moved = listed("move", stable, "--stack", "prod")
+    assert {it["tag"] for it in moved} == {"stable"}
+    assert {it["to"]["digest"] for it in moved} == {stable}
+    result = run("rollback", "--stack", "prod", "--json")
+    back = json.loads(result.stdout)["repositories"]
+    assert {it["to"]["digest"] for it in back} == older
+    notes = result.stderr.splitlines()  # once, though each repository was tried before
+    assert len(notes) == 2
+    assert all("the unique tags decided" in it for it in notes)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("move", "--to", "latest"), ("promote", "--stage", "prod", "--latest"), ("rollback",)],
+)
+def test_a_tag_that_does_not_move_in_the_stack_is_refused(
+    stable: str, ecr: "ECRClient", arguments: tuple[str, ...]
+) -> None:
+    command, *options = arguments
+    source = ["--tag", "latest"] if command == "rollback" else [stable]
+    result = run(command, *source, *options, "--stack", "prod")
+    assert result.exit_code == 2
+    assert "latest is not one of the stack's movableTags: stable" in result.stderr
+    assert "latest" not in place(ecr, "stable")
+
+
+@pytest.mark.usefixtures("both", "stack")
+def test_a_repository_that_the_stack_does_not_have_is_refused() -> None:
+    told = refused("resolve", "else", "latest", "--stack", "prod")
+    assert told == f"Pulumi.prod.yaml has no repository else; it has {NAME}, {OTHER}\n"
+
+
+@pytest.mark.usefixtures("both")
+def test_a_repository_is_asked_once() -> None:
+    assert done("resolve", NAME, "-r", NAME)["uniqueTag"]
+
+
+@pytest.mark.usefixtures("both")
+def test_a_failure_with_many_is_an_object_too() -> None:
+    result = run("resolve", NAME, tag("stg", "b"), "-r", "nothing-there", "--json")
+    error = json.loads(result.stderr)
+    assert (error["error"], error["kind"]) == ("failed in nothing-there", "refused")
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def by(ecr: object, convention: TagConvention) -> Repository:
     [
         (SEMVER, "v1.9.0", "v1.10.0", "semver", "is v1.9.0, before the image"),
         (HASHES, sha("b"), sha("a"), "pushed", "was pushed 1970-01-01 00:16:40 UTC, before"),
-        (DATED, "2026-11-24.3", "2026-11-24.10", "convention", "was built 2026-11-24"),
+        (DATED, "2026-11-24.3", "2026-11-24.10", "convention", "was built as 2026-11-24.3"),
         (CANDIDATES, "rc-1.0.0", "v0.1.0", "pushed", "was pushed"),
         (MIXED, "b-1764000000", "d-2026-11-24", "pushed", "was pushed"),
     ],
@@ -163,6 +163,18 @@ def test_a_rollback_by_tags_goes_to_the_version_before(ecr: "ECRClient") -> None
     pushed(ecr, "v1.11.0", "latest", at=1000)
     done = rollback(by(ecr, SEMVER), "latest", unseen)
     assert (done.basis, place(ecr, "latest")) == ("tags", second)
+
+
+def test_a_rollback_by_tags_of_a_release_is_to_a_release(ecr: "ECRClient") -> None:
+    release = pushed(ecr, "v1.1.0", at=1)
+    pushed(ecr, "v1.1.1-rc.1", at=2)
+    pushed(ecr, "v1.1.1", "stable", at=3)
+    there = by(ecr, SEMVER)
+    current = there.image("stable")
+    assert current
+    found = next_older(SEMVER, current, there.images())
+    assert found
+    assert found.digest == release
 
 
 def test_where_tags_tell_no_age_the_next_older_was_pushed_before() -> None:
