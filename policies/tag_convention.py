@@ -237,8 +237,7 @@ class TagConvention:
                 # The number beside a date counts the day's builds: the next one is not known here.
                 if len(found) != 1 or (name == "number" and "date" in template.placeholders):
                     raise ValueError(
-                        f"no tag of the image tells the {{{name}}} of {template.template}; "
-                        "give the tag itself"
+                        f"no tag of the image tells the {{{name}}} of {template.template}"
                     )
                 [values[name]] = found
         return template.write(values)

@@ -95,7 +95,7 @@ def move_command(
         )
 
     def moved(reference: Reference, *, dry_run: bool) -> Told:
-        with _moves(found, reference, reason, record) as (there, tell, _):
+        with _moves(found, reference, reason, None if dry_run else record) as (there, tell, _):
             done = move(there, image, tag, expect=expect, allow_older=allow_older, dry_run=dry_run)
             return tell(done), output.move_text(there, done)
 
@@ -162,7 +162,7 @@ def promote_command(
             raise click.UsageError(f"--move {it} is a unique tag by --as, which stays on its image")
 
     def promoted(reference: Reference, *, dry_run: bool) -> Told:
-        with _moves(found, reference, reason, record) as (there, tell, _):
+        with _moves(found, reference, reason, None if dry_run else record) as (there, tell, _):
             done = promote(there, image, stage, tag=tag, movable=moving, dry_run=dry_run)
             told = output.promotion_json(done, [tell(it) for it in done.moves])
             return told, output.promotion_text(there, done)
@@ -210,7 +210,11 @@ def rollback_command(
     found.refuse_immovable("--tag", moving)
 
     def rolled_back(reference: Reference, *, dry_run: bool, noted: bool = True) -> Told:
-        with _moves(found, reference, reason, record) as (there, tell, records):
+        with _moves(found, reference, reason, None if dry_run else record) as (
+            there,
+            tell,
+            records,
+        ):
 
             def read_places() -> list[str]:
                 return places(records((PUT,), earliest()), moving)

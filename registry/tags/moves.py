@@ -167,7 +167,9 @@ def _tag_of(repository: Repository, image: Image, stage: str) -> str:
         there = (it.text for it in convention.unique_tags(image.tags) if it.stage == stage)
         return next(there, None) or convention.write(stage, image.tags, datetime.now(UTC))
     except ValueError as error:
-        raise RefusedError(f"{image.digest} of {repository}: {error}") from None
+        raise RefusedError(
+            f"{image.digest} of {repository}: {error}; give the tag itself with --as"
+        ) from None
 
 
 def _put(

@@ -143,6 +143,13 @@ def test_only_moves_are_recorded_each_in_a_line(ecr: "ECRClient", tmp_path: Path
     assert [json.loads(line) for line in lines] == [moves[0], moves[3], moves[5]]
 
 
+def test_a_dry_run_records_nothing(ecr: "ECRClient", tmp_path: Path) -> None:
+    build(ecr, "a", "latest")
+    record = tmp_path / "moves.jsonl"
+    done("move", NAME, build(ecr, "b"), "--dry-run", "--record", str(record))
+    assert not record.exists()
+
+
 def test_nothing_is_moved_where_it_cannot_be_recorded(ecr: "ECRClient", tmp_path: Path) -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
     for command in (
