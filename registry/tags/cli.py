@@ -141,7 +141,7 @@ def promote_command(
     record: Path | None,
     as_json: bool,
 ) -> None:
-    """Add the unique tag of a stage to an image, and move tags to it.
+    """Give an image the unique tag of a stage, and move tags to it.
 
     The unique tag is made by the convention, or given with --as. An image that already has one for
     this stage gets no other, so the command may be run again. If a tag to move is on a newer image,
@@ -243,9 +243,9 @@ def rollback_command(
 )
 @json_option
 def resolve_command(found: Targets, *, as_json: bool) -> None:
-    """Print the image that a tag is on, as a reference by digest, which never changes.
+    """Print the image that a tag is on, by its digest.
 
-    Needs only the permission to pull, also from another account. If the caller may read the
+    That reference can be pulled, and never changes. It takes only the permission to pull, also from another account. If the caller may read the
     lifecycle policy, a note says when the image is about to expire.
     """
     name = found.image or found.default_tag

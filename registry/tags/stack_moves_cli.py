@@ -71,7 +71,7 @@ def moves_command(
     fail_on_unexpected: bool,
     as_json: bool,
 ) -> None:
-    """List who moved tags in all repositories of a stack, unexpected events first.
+    """List who moved tags in a stack, unexpected events first.
 
     Unexpected are: a tag written by a principal other than the pipeline roles, also if denied; a
     call that a pipeline role was denied; an image deleted or archived; a lifecycle policy that
