@@ -245,8 +245,9 @@ def rollback_command(
 def resolve_command(found: Targets, *, as_json: bool) -> None:
     """Print the image that a tag is on, by its digest.
 
-    That reference can be pulled, and never changes. It takes only the permission to pull, also from another account. If the caller may read the
-    lifecycle policy, a note says when the image is about to expire.
+    That reference can be pulled, and never changes. It takes only the permission to pull, also from
+    another account. If the caller may read the lifecycle policy, a note says when the image is
+    about to expire.
     """
     name = found.image or found.default_tag
 
