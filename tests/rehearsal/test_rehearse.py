@@ -210,7 +210,8 @@ class TestExitStatus:
     @pytest.mark.parametrize(
         ("args", "said"),
         [
-            (["--stack", "none", "--json"], "there is no such stack; there is prod"),
+            (["--stack", "none", "--json"], "there is no such stack; the stacks are prod"),
+            (["--stack", "../prod"], "--stack ../prod is not the name of a stack; give NAME of"),
             (["--json"], "Missing option"),
             (["--stack", "prod", "--jsn"], "No such option"),
         ],

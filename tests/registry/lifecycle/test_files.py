@@ -138,6 +138,10 @@ def test_tags_may_be_null() -> None:
             listed({**DETAIL, "lastArchivedAt": "2026-01-31T12:00:00"}),
             'imageDetails[0].lastArchivedAt = "2026-01-31T12:00:00": this is a time with its',
         ),
+        (
+            listed({**DETAIL, "imagePushedAt": "0001-01-01T00:00:00+10:00"}),
+            'imageDetails[0].imagePushedAt = "0001-01-01T00:00:00+10:00": this is a time with its',
+        ),
         (listed(DETAIL, DETAIL), "imageDetails[1].imageDigest = "),
         (
             listed(DETAIL, {**DETAIL, "imageDigest": "sha256:2", "repositoryName": "other"}),
