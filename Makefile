@@ -62,8 +62,9 @@ bench: $(INSTALLED) ## measure the program, a move, the lifecycle simulation and
 	@$(BIN)/python -m benchmarks
 
 seen: $(INSTALLED) ## with an AWS account: list who would be denied what they did in the last 90 days
-	@$(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json \
-	  | $(BIN)/python -m registry seen --plan -
+	@plan=$$(mktemp) && trap 'rm -f "$$plan"' EXIT \
+	  && $(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json > "$$plan" \
+	  && $(BIN)/python -m registry seen --plan "$$plan"
 
 movers: $(INSTALLED) ## with an AWS account: fail if anybody but the pipeline roles of STACK could move a tag
 	@plan=$$(mktemp) && trap 'rm -f "$$plan"' EXIT \
@@ -74,11 +75,15 @@ movers: $(INSTALLED) ## with an AWS account: fail if anybody but the pipeline ro
 moves: $(INSTALLED) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
 	@$(BIN)/python -m registry moves --stack $(STACK) --since $(SINCE) --fail-on-unexpected
 
+new: export NAME = $(STACK)
 new: ## copy Pulumi.starter.yaml to Pulumi.STACK.yaml
-	@if [ -e Pulumi.$(STACK).yaml ]; then \
-	  echo "Pulumi.$(STACK).yaml exists; name a new stack: make new STACK=name" >&2; exit 1; fi
-	@cp Pulumi.starter.yaml Pulumi.$(STACK).yaml
-	@echo "Pulumi.$(STACK).yaml is yours to edit; then make rehearse STACK=$(STACK)"
+	@case "$$NAME" in ''|*[!A-Za-z0-9._-]*) \
+	  echo "STACK is \"$$NAME\": a name has letters, digits and . _ -; make new STACK=name" >&2; \
+	  exit 1; esac
+	@if [ -e "Pulumi.$$NAME.yaml" ]; then \
+	  echo "Pulumi.$$NAME.yaml exists; name a new stack: make new STACK=name" >&2; exit 1; fi
+	@cp Pulumi.starter.yaml "Pulumi.$$NAME.yaml"
+	@echo "Pulumi.$$NAME.yaml is yours to edit; then make rehearse STACK=$$NAME"
 
 preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: show what an update of STACK would do
 	pulumi preview --refresh --diff $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)

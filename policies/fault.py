@@ -28,8 +28,9 @@ class Fault:
 
     def __str__(self) -> str:
         """`KEY = VALUE: RULE; FIX`, on one line however large the value."""
-        value = "" if self.value is ABSENT else f" = {_excerpt(self.value)}"
-        return f"{key_at(self.where)}{value}: {self.rule}; {self.fix}"
+        value = "" if self.value is ABSENT else _excerpt(self.value)
+        named = " = ".join(filter(None, (key_at(self.where), value)))
+        return f"{named and f'{named}: '}{self.rule}; {self.fix}"
 
 
 class InvalidInputError(ValueError):
@@ -74,5 +75,12 @@ def key_at(where: Iterable[str | int]) -> str:
 
 
 def _excerpt(value: object, limit: int = 100) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (
+        TypeError,
+        ValueError,
+        RecursionError,
+    ):  # YAML has more keys, and aliases of what is above
+        text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

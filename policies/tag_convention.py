@@ -24,7 +24,7 @@ from functools import cache, cached_property, partial
 from itertools import combinations, product
 from typing import Any, Final, Literal
 
-from policies.fault import Fault, InvalidInputError
+from policies.fault import ABSENT, Fault, InvalidInputError
 
 MAX_TAG: Final = 128
 """Characters of a tag:
@@ -100,24 +100,31 @@ def stages_in(written: Any) -> list[Stage]:
 
     Raises InvalidInputError where it has another shape.
     """
-    items = written if isinstance(written, list) else [written]
-    for position, it in enumerate(items):
-        if not (
-            isinstance(it, dict)
-            and it.keys() == {"stage", "tag"}
-            and all(isinstance(text, str) for text in it.values())
-        ):
-            raise InvalidInputError(
-                [
-                    Fault(
-                        where=(position,),
-                        value=it,
-                        rule="a convention is a list of stages, each with a name and a template",
-                        fix="write each as {stage: prod, tag: 'prod-{sha}-{epoch}'}",
-                    )
-                ]
-            )
-    return [Stage(name=it["stage"], template=it["tag"]) for it in items]
+    if faults := list(_shape_faults(written)):
+        raise InvalidInputError(faults)
+    return [Stage(name=it["stage"], template=it["tag"]) for it in written]
+
+
+def _shape_faults(written: Any) -> Iterator[Fault]:
+    fix = "write each stage as {stage: prod, tag: 'prod-{sha}-{epoch}'}"
+    if not isinstance(written, list):
+        value = ABSENT if written is None else written
+        yield Fault(where=(), value=value, rule="a convention is a list of stages", fix=fix)
+        return
+    for position, it in enumerate(written):
+        if not isinstance(it, dict):
+            rule = "a stage is a mapping with the keys stage and tag"
+            yield Fault(where=(position,), value=it, rule=rule, fix=fix)
+            continue
+        for key in ("stage", "tag"):
+            if key not in it:
+                yield Fault(where=(position, key), rule="this key is required", fix=fix)
+            elif not isinstance(it[key], str):
+                yield Fault(where=(position, key), value=it[key], rule="must be text", fix=fix)
+        for key in it:
+            if key not in {"stage", "tag"}:
+                rule = f"a stage has no key {key}"
+                yield Fault(where=(position,), value=it, rule=rule, fix=fix)
 
 
 class TagConvention:

@@ -154,7 +154,7 @@ def _tell(found: Iterable[tuple[Resource, Finding]], report: ReportViolation) ->
         if isinstance(it, Unknown):
             unknown.append(f"{it} of {resource}")
         else:
-            report(f"{resource} {it}" if it.where else f"{resource}{it}", resource.urn)
+            report(f"{resource} {it}" if it.where else f"{resource}: {it}", resource.urn)
     if unknown:
         raise NotKnownYetError(unknown)
 

@@ -72,15 +72,29 @@ def perform(
     )
     pipeline = aws.ecr_as(update.outputs["pipelineRoleArn"])
     names = {it.name for it in found}
-    stage = [_scene(pipeline, it, stack.settings) for it in reversed(wanted) if it.name in names]
-    kinds = {
-        (it.repository.tag_mutability, it.repository.exclusion_filters, str(it.convention)): it
-        for it in stage
-    }
+    kinds: dict[tuple[object, ...], list[_Scene]] = {}
+    for scene in (_scene(pipeline, it, stack.settings) for it in wanted if it.name in names):
+        it = scene.repository
+        kind = (it.tag_mutability, it.exclusion_filters, str(scene.convention))
+        kinds.setdefault(kind, []).append(scene)
     for name, act in _ACTS.items():
         yield from _played(
-            aws.tag_rule, name, [partial(act, scene) for scene in reversed(kinds.values())]
+            aws.tag_rule, name, [partial(_play_one, act, alike) for alike in kinds.values()]
         )
+
+
+def _play_one(act: Callable[["_Scene"], str], alike: Sequence["_Scene"]) -> str:
+    """Play an act on the first of the repositories of a kind, for all of them."""
+    try:
+        return act(alike[0])
+    except _NotPlayedError as reason:
+        names = ", ".join(it.repository.name for it in alike[:_MOST_NAMED])
+        more = f" and {len(alike) - _MOST_NAMED} more" if alike[_MOST_NAMED:] else ""
+        raise _NotPlayedError(f"not played for {names}{more}: {reason}") from None
+
+
+_MOST_NAMED: Final = 5
+"""Repositories of a kind: of more, there is their number."""
 
 
 def _scene(ecr: "ECRClient", repository: State, settings: StackSettings) -> "_Scene":
@@ -152,13 +166,13 @@ def _played(rule: TagRule, name: str, parts: Iterable[Callable[[], str | None]])
         try:
             told.append(part())
         except _NotPlayedError as reason:
-            unplayed.append(f"not played: {reason}")
+            unplayed.append(str(reason))
         except (_FailedError, RefusedError, *REFUSALS) as error:
             failures.append(str(error))
-    details = failures or [*filter(None, told)] or unplayed
-    if details:
+    # A success is told once for all; what failed or does not apply is told of each.
+    if details := [*(failures or [*filter(None, told)][:1]), *unplayed]:
         by: Literal["moto", "simulated"] = "simulated" if rule.has_decided else "moto"
-        yield Act(act=name, ok=not failures, detail=details[0], by=by)
+        yield Act(act=name, ok=not failures, detail="; ".join(details), by=by)
 
 
 def _compare(wanted: Sequence[State], found: Sequence[State]) -> str:

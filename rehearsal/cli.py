@@ -33,6 +33,10 @@ def app(*, stack: str, as_json: bool, as_markdown: bool, plan_only: bool) -> Non
     """
     if as_markdown and (as_json or plan_only):
         raise click.BadParameter("--markdown cannot be used with --json or --plan-only")
+    if Path(stack).name != stack:
+        raise click.BadParameter(
+            f"--stack {stack} is not the name of a stack; give NAME of a file Pulumi.NAME.yaml"
+        )
     report = Report(Console(quiet=as_json or as_markdown))
     try:
         rehearsal = rehearse(read(Path.cwd(), stack), report, plan_only=plan_only)

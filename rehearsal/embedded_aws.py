@@ -234,7 +234,9 @@ def embedded_aws(stack: StackFile) -> Iterator[EmbeddedAws]:
         session = boto3.Session(botocore_session=core, region_name=region)
         partitions = session.get_available_partitions()
         if not any(region in session.get_available_regions("ecr", it) for it in partitions):
-            raise StackFileError(f"aws:region is {region}, which is not a Region with ECR")
+            raise StackFileError(
+                f'aws:region = "{region}": ECR is in no such Region; write one such as eu-west-2'
+            )
         names = core.get_service_model("ecr").shape_for("RepositoryName").metadata["pattern"]
         with moto_put_right(names) as rule:
             yield EmbeddedAws(stack, session, rule)

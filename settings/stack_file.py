@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
-from policies.fault import ABSENT, Fault, InvalidInputError
+from policies.fault import Fault, InvalidInputError
 from settings import NAMESPACE, Account, explain, misspelt_namespaces, parse
 from settings.draft import suggested
 
@@ -135,7 +136,8 @@ def _stack_file(directory: Path, stack: str) -> Path:
         if it.is_file()
     }
     if stack not in files:
-        raise StackFileError(f"there is no such stack; there is {', '.join(files) or 'none'}")
+        known = f"the stacks are {', '.join(files)}" if files else "there is none yet"
+        raise StackFileError(f"there is no such stack; {known}")
     return files[stack]
 
 
@@ -172,8 +174,10 @@ def _provider_faults(stack: StackFile) -> Iterator[Fault]:
 
 
 def _misshapen(where: tuple[str], value: Any, kind: str, example: str) -> Fault:
-    value = ABSENT if value is None else value
-    return Fault(where=where, value=value, rule=f"must be {kind}", fix=f"write it as {example}")
+    fix = f"write it as {example}"
+    if value is None:
+        return Fault(where=where, rule="this key is required", fix=fix)
+    return Fault(where=where, value=value, rule=f"must be {kind}", fix=fix)
 
 
 def _text(value: Any) -> str:
@@ -182,25 +186,41 @@ def _text(value: Any) -> str:
 
 def _mapping(path: Path) -> dict[str, Any]:
     """A file's contents: YAML 1.2, whose `no` is text, as the CLI reads it."""
+    text = ""
     try:
-        contents = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        contents = YAML(typ="safe", pure=True).load(text)
+    except ReaderError as error:
+        number = text[: text.index(chr(error.character))].count("\n") + 1
+        raise StackFileError(
+            f"line {number} has the character U+{error.character:04X}, which YAML does not allow; "
+            "delete it"
+        ) from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise StackFileError(
             f"line {line} is not YAML that the CLI reads: {error.problem}"
         ) from None
-    except ValueError as error:  # of the encoding, or of a date
+    # Of the encoding, of a date, of a version, or nested too deeply.
+    except (ValueError, YAMLError, RecursionError) as error:
         raise StackFileError(f"the file is not YAML that the CLI reads: {error}") from None
-    return _texts_for_keys(contents, "the file")
+    if not isinstance(contents, dict):
+        raise StackFileError("the file must be a mapping")
+    _check_keys(contents, "the file")
+    return contents
 
 
-def _texts_for_keys(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise StackFileError(f"{where} must be a mapping")
-    for key, child in value.items():
-        if not isinstance(key, str):
-            raise StackFileError(f"in {where}, the key {key} is not text; write it in quotes")
-        for it in child if isinstance(child, list) else [child]:
-            if isinstance(it, dict):
-                _texts_for_keys(it, key)
-    return value
+def _check_keys(value: Any, where: str, above: tuple[Any, ...] = ()) -> None:
+    """Every key is text, and nothing contains itself: the CLI refuses both."""
+    if any(it is value for it in above):
+        raise StackFileError(
+            f"{where} contains itself through a YAML alias; write out what is meant"
+        )
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if not isinstance(key, str):
+                raise StackFileError(f"in {where}, the key {key} is not text; write it in quotes")
+            _check_keys(child, key, (*above, value))
+    elif isinstance(value, list):
+        for child in value:
+            _check_keys(child, where, (*above, value))

@@ -101,7 +101,10 @@ def moment(written: Any) -> datetime:
     found = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
     if found.tzinfo is None:
         raise ValueError("a time needs an offset from UTC")
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError as error:  # in UTC it is before the year 1, or after 9999
+        raise ValueError(str(error)) from None
 
 
 def _moment_or_none(written: Any) -> datetime | None:

@@ -167,7 +167,7 @@ def faults_in(document: Any) -> Iterator[Fault]:
     if not 1 <= len(rules) <= MAX_RULES:
         yield Fault(
             where=("rules",),
-            value=len(rules),
+            value=rules and len(rules),
             rule=f"a lifecycle policy has 1 to {MAX_RULES} rules",
             fix="make fewer rules of them" if rules else "delete the policy instead",
         )

@@ -131,27 +131,32 @@ def read_in_use(text: str) -> list[str]:
 
     Raises InvalidInputError with everything that names no image.
     """
-    written: Any = [line.strip() for line in text.splitlines() if line.strip()]
+    # `null` is what is printed of a field that is not there, and no repository.
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    written: Any = [None if line == "null" else line for line in lines]
+    fix = "write one digest or image reference to a line"
     if text.lstrip().startswith("["):
-        fix = "write one digest or image reference to a line"
         written = parse_json(text, "list of images in use", fix)
+    if not written:
+        rule = "no image in use is named in it"
+        raise InvalidInputError([Fault(where=(), rule=rule, fix=f"{fix}, or leave out --in-use")])
     used: list[str] = []
-    wrong: dict[str, str] = {}
+    wrong: list[tuple[Any, str]] = []
     for it in written:
         if not isinstance(it, str):
-            wrong[str(it)] = "write it as text"
+            wrong.append((it, "write each as text"))
             continue
         try:
             image_in_use(it)
         except OtherRegistryError:
             continue
         except InvalidReferenceError as error:
-            wrong[it] = str(error)
+            wrong.append((it, str(error)))
         used.append(it)
     if wrong:
         rule = "images in use are digests and image references"
         raise InvalidInputError(
-            [Fault(where=(), value=it, rule=rule, fix=fix) for it, fix in wrong.items()]
+            [Fault(where=(), value=it, rule=rule, fix=fix) for it, fix in wrong]
         )
     return used
 

@@ -105,6 +105,26 @@ def test_a_stack_that_exists_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "Pulumi.prod.yaml").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["", "a b", "x/y", "../x", "a'b"])
+def test_a_name_that_no_stack_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    shutil.copy(ROOT / "Pulumi.starter.yaml", tmp_path)
+    refused = make("new", f"STACK={name}", folder=tmp_path)
+    assert refused.returncode != 0
+    said, _make = refused.stderr.splitlines()
+    assert said == (f'STACK is "{name}": a name has letters, digits and . _ -; make new STACK=name')
+    assert [it.name for it in tmp_path.iterdir()] == ["Pulumi.starter.yaml"]
+
+
+@pytest.mark.parametrize(("status", "calls"), [(0, ["rehearsal", "registry"]), (2, ["rehearsal"])])
+def test_nobody_is_seen_without_a_plan(tmp_path: Path, status: int, calls: list[str]) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$2" >> {tmp_path}/calls\nexit {status}\n')
+    python.chmod(0o755)
+    done = make("seen", f"BIN={tmp_path}")
+    assert (done.returncode != 0) is (status != 0)
+    assert (tmp_path / "calls").read_text().split() == calls
+
+
 def test_the_movers_are_those_that_the_plan_lets_push() -> None:
     script = runpy.run_path(str(ROOT / ".ci" / "pipeline_roles.py"))
     plan = rehearse(read(ROOT, "prod"), Report(Console(quiet=True)), plan_only=True).to_json()

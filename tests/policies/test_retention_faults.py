@@ -115,7 +115,7 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
             [{"tags": f"{number}-*", "keep_newest": 1} for number in range(50)],
             [
                 (
-                    " = 50: a lifecycle policy has at most 50 rules, 1 of which protect the "
+                    "50: a lifecycle policy has at most 50 rules, 1 of which protect the "
                     "movable tags; keep at most 49 rules"
                 )
             ],
@@ -158,7 +158,7 @@ def test_too_many_movable_tags_are_not_blamed_on_the_rules() -> None:
     for rules in ([], [RetentionRule(any=True, keep_newest=1)]):
         [fault] = faults_in(movable, rules)
         assert str(fault) == (
-            f" = {len(rules)}: a lifecycle policy has at most 50 rules, and each of the 200 "
+            f"{len(rules)}: a lifecycle policy has at most 50 rules, and each of the 200 "
             "movable tags takes a protective one; name at most 50 movable tags"
         )
 

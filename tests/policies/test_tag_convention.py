@@ -388,13 +388,44 @@ def test_a_movable_tag_that_a_stage_would_read_is_found() -> None:
     ]
 
 
+CIRCULAR: list[Any] = []
+CIRCULAR.append(CIRCULAR)
+CIRCULAR_MAPPING: dict[str, Any] = {}
+CIRCULAR_MAPPING["a"] = [CIRCULAR_MAPPING]
+A_LIST = "a convention is a list of stages; write each stage as"
+A_MAPPING = "a stage is a mapping with the keys stage and tag"
+
+
 @pytest.mark.parametrize(
-    "written",
-    ["prod", ["prod"], [{"stage": "a"}], [{"stage": "a", "tag": 1}], [{"a": "b"}], None, {}],
+    ("written", "told"),
+    [
+        ("prod", [f'"prod": {A_LIST}']),
+        ({"a": "b"}, [f'{{"a": "b"}}: {A_LIST}']),
+        ({}, [f"{{}}: {A_LIST}"]),
+        (None, [A_LIST]),
+        (["prod", None], [f'[0] = "prod": {A_MAPPING}', f"[1] = null: {A_MAPPING}"]),
+        (CIRCULAR, [f"[0] = [[...]]: {A_MAPPING}"]),
+        (CIRCULAR_MAPPING, [f"{{'a': [{{...}}]}}: {A_LIST}"]),
+        (
+            [{(1, 2): "a"}, 5],
+            [
+                "[0].stage: ",
+                "[0].tag: ",
+                "[0] = {(1, 2): 'a'}: a stage has no key (1, 2)",
+                "[1] = 5: ",
+            ],
+        ),
+        ([{"stage": "a"}], ["[0].tag: this key is required; write each stage as {stage: prod"]),
+        ([{"stage": "a", "tag": 5}], ["[0].tag = 5: must be text; write each stage as"]),
+        ([{"stage": "a", "tag": "{sha}", "x": 1}], ["a stage has no key x"]),
+    ],
 )
-def test_a_convention_of_another_shape_is_refused(written: Any) -> None:
-    with pytest.raises(InvalidInputError, match="a list of stages, each with a name and a templ"):
+def test_a_convention_of_another_shape_is_refused(written: Any, told: list[str]) -> None:
+    with pytest.raises(InvalidInputError) as refused:
         stages_in(written)
+    for fault, expected in zip(refused.value.faults, told, strict=True):
+        assert expected in str(fault)
+        assert ": :" not in str(fault)
 
 
 def test_a_convention_is_read_as_it_is_written() -> None:

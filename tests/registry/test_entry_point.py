@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 
 from policies.document import to_json
 from policies.repository_policy import repository_policy
+from registry.aws import trail
 from registry.cli import app
 from tests.registry.aws.test_trail import access, page
 from tests.registry.builds import ACCOUNT, NAME, REGION, build, place, sha, tag
@@ -97,6 +98,7 @@ class Lookups(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def cloudtrail(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0)
     server = HTTPServer(("127.0.0.1", 0), Lookups)
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDTRAIL", f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -254,7 +254,8 @@ def test_the_convention_of_a_stack_counts_more_than_the_environment(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[", "this is not YAML"),
+        ("[", "convention.yaml: this is not YAML"),
+        ("- &a [*a]", "[0] = [[...]]: a stage is a mapping"),
         ("release", "a list of stages"),
         ("[{stage: a, tag: 'v{version}'}]", "no placeholder {version}"),
         ("[{stage: a, tag: '{sha}'}, {stage: b, tag: '{number}'}]", "has the same tags"),

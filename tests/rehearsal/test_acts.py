@@ -135,6 +135,29 @@ def test_each_movable_tag_ends_on_the_first_build(up: Up) -> None:
     assert up.ecr.list_images(repositoryName="excluded-too")["imageIds"] == [], "one of a kind"
 
 
+def test_where_an_act_is_not_played_is_said_beside_where_it_is(up: Up) -> None:
+    acts = up.play()
+    movable = " and ".join(MOVABLE)
+    played, unplayed = acts["refuse-overwriting"].detail.split("; ")
+    assert played.startswith("refused for ")
+    assert unplayed == "not played for mutable: with MUTABLE no tag is write-once"
+    assert acts["overwrite-other-tag"].detail == (
+        "scratch, which no pattern names, went from one build to the other; "
+        f"not played for immutable: every tag but {movable} is write-once"
+    )
+    assert "not played" not in acts["promote"].detail
+
+
+def test_of_many_that_an_act_is_not_played_on_some_are_named(stack: StackFile) -> None:
+    many = {f"app-{number}": {"tagMutability": "MUTABLE"} for number in range(1, 8)}
+    with embedded_aws(with_setting(stack, "repositories", many)) as aws:
+        told = brought_up(with_setting(stack, "repositories", many), aws).play()
+    assert told["refuse-overwriting"].detail == (
+        "not played for app-1, app-2, app-3, app-4, app-5 and 2 more: "
+        "with MUTABLE no tag is write-once"
+    )
+
+
 @pytest.mark.parametrize(
     ("mode", "act", "why"),
     [
@@ -151,7 +174,7 @@ def test_what_there_is_nothing_to_play_for_is_said(
         acts = brought_up(stack, aws).play()
     assert list(acts) == ALL
     assert {it.act: it.detail for it in acts.values() if it.detail.startswith("not played")} == {
-        act: f"not played: {why}"
+        act: f"not played for app: {why}"
     }
     assert all(it.ok for it in acts.values())
 

@@ -73,7 +73,10 @@ class TestWhoAndWhere:
     def test_in_no_region_there_is_no_rehearsal(self, prod: StackFile) -> None:
         stack = replace(prod, config={**prod.config, "aws:region": "eu-west-9"})
         with (
-            pytest.raises(StackFileError, match="eu-west-9, which is not a Region"),
+            pytest.raises(
+                StackFileError,
+                match='"eu-west-9": ECR is in no such Region; write one such as eu-west-2',
+            ),
             embedded_aws(stack),
         ):
             pass

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from policies import repository_policy
 from policies.ecr_actions import ACTIONS, Effect
-from rehearsal import cli
+from rehearsal import __main__, cli
 from rehearsal.acts import Act
 from rehearsal.program import Update
 from rehearsal.rehearse import Rehearsal
@@ -210,7 +210,8 @@ class TestExitStatus:
     @pytest.mark.parametrize(
         ("args", "said"),
         [
-            (["--stack", "none", "--json"], "there is no such stack; there is prod"),
+            (["--stack", "none", "--json"], "there is no such stack; the stacks are prod"),
+            (["--stack", "../prod"], "--stack ../prod is not the name of a stack; give NAME of"),
             (["--json"], "Missing option"),
             (["--stack", "prod", "--jsn"], "No such option"),
         ],
@@ -282,6 +283,20 @@ class TestExitStatus:
         assert not it.rehearsal.ok
         assert [proof["proved"] for proof in it.json["proofs"]] == [False] * 7
         assert it.json["access"] == []
+
+
+def test_an_encoding_that_lacks_a_character_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = {name: io.TextIOWrapper(io.BytesIO(), "ascii") for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    monkeypatch.setattr(__main__, "end_at_once", lambda: None)  # it would end the tests
+    monkeypatch.setattr(
+        cli, "app", lambda **_: [print("sha256:f4c…", file=it) for it in (sys.stdout, sys.stderr)]
+    )
+    __main__.main()
+    for stream in streams.values():
+        stream.flush()
+        assert stream.buffer.getvalue() == b"sha256:f4c?\n"
 
 
 INTERRUPTED = """

@@ -78,13 +78,19 @@ REGION = "aws:region: eu-west-2"
         ("config: {x: [{true: a}]}", "in x, the key True is not text"),
         ("config: [", "line 1 is not YAML"),
         ("config: {a: 2026-02-30}", "not YAML that the CLI reads"),
+        ("config: &a\n  x: *a", "x contains itself through a YAML alias; write out"),
+        ("config:\n  x: &a [[*a]]", "x contains itself through a YAML alias; write out"),
+        ("config: {x: [[{1: a}]]}", "in x, the key 1 is not text"),
+        ("config:\n  x: a\0b", r"line 2 has the character U\+0000.*; delete it"),
+        ("%YAML 3.0\n---\nconfig:", "not YAML that the CLI reads"),
+        (f"config: {'[' * 2000}", "not YAML that the CLI reads"),
         ("- config", "the file must be a mapping"),
         ("", "the file must be a mapping"),
         ("config: [a]", r'config = \["a"\]: must be a mapping'),
         ("config: text", "config = .*must be a mapping"),
         (f"environment: [shared]\nconfig: {{{REGION}}}", "Pulumi ESC"),
         ("config: {x: {secure: abc}}", "encrypted"),
-        ("config: {}", "aws:region: must be the name of a Region"),
+        ("config: {}", "aws:region: this key is required; write it as eu-west-2"),
         ("config: {aws:region: 5}", "aws:region = 5: must be the name of a Region"),
         (f"config: {{{REGION}, aws:defaultTags: foo}}", "aws:defaultTags = .*must be a mapping"),
         (f"config: {{{REGION}, aws:defaultTags: {{tags: null}}}}", "aws:defaultTags = "),
@@ -132,7 +138,7 @@ def test_default_tags_are_text_as_the_provider_has_them(project: Path) -> None:
 
 def test_a_stack_that_is_not_there(project: Path) -> None:
     stack(project, f"config: {{{REGION}}}")
-    with pytest.raises(StackFileError, match="no such stack; there is dev"):
+    with pytest.raises(StackFileError, match="no such stack; the stacks are dev"):
         read(project, "prod")
 
 
@@ -140,7 +146,7 @@ def test_a_folder_is_no_stack(project: Path) -> None:
     stack(project, f"config: {{{REGION}}}")
     (project / "Pulumi.dir.yaml").mkdir()
     (project / "Pulumi.a.b.yaml").touch()
-    with pytest.raises(StackFileError, match=r"no such stack; there is a\.b, dev$"):
+    with pytest.raises(StackFileError, match=r"no such stack; the stacks are a\.b, dev$"):
         read(project, "dir")
 
 

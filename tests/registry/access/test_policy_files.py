@@ -94,7 +94,7 @@ def test_a_policy_is_read_as_it_is_and_as_aws_prints_it() -> None:
     ("text", "says"),
     [
         ("", "the repository policy is not JSON"),
-        ("[]", "= []: a policy has a Statement; print it with aws ecr get-repository-policy"),
+        ("[]", "[]: a policy has a Statement; print it with aws ecr get-repository-policy"),
         ('{"Statement": "x"}', "a policy has a Statement"),
         ('{"Statement": [3]}', "Statement[0].Principal: the principal is"),
         (policy(Effect="deny"), 'Statement[0].Effect = "deny": the effect is Allow or Deny'),

@@ -354,7 +354,7 @@ def test_the_plan_may_come_from_standard_input(trail: Callable[..., list[str]]) 
     assert f"{NAME} of prod, back to 2026-08-25T08:01:23Z: 1 would be denied" in result.stdout
     result = CliRunner().invoke(app, arguments, input="")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith('standard input: = "": the plan is not JSON')
+    assert result.stderr.startswith('standard input: "": the plan is not JSON')
 
 
 def test_a_bar_is_for_terminals(plan: str, trail: Callable[..., list[str]]) -> None:

@@ -404,7 +404,7 @@ def value_at(document: Any, where: Sequence[str | int]) -> Any:
         if isinstance(step, str) and step not in document:
             return ABSENT
         document = document[step]
-    if isinstance(document, list) and where == ("rules",):
+    if isinstance(document, list) and document and where == ("rules",):
         return len(document)
     if isinstance(document, dict) and not where and document.get("rules"):
         return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))

@@ -138,6 +138,10 @@ def test_tags_may_be_null() -> None:
             listed({**DETAIL, "lastArchivedAt": "2026-01-31T12:00:00"}),
             'imageDetails[0].lastArchivedAt = "2026-01-31T12:00:00": this is a time with its',
         ),
+        (
+            listed({**DETAIL, "imagePushedAt": "0001-01-01T00:00:00+10:00"}),
+            'imageDetails[0].imagePushedAt = "0001-01-01T00:00:00+10:00": this is a time with its',
+        ),
         (listed(DETAIL, DETAIL), "imageDetails[1].imageDigest = "),
         (
             listed(DETAIL, {**DETAIL, "imageDigest": "sha256:2", "repositoryName": "other"}),
@@ -185,14 +189,17 @@ def test_images_in_use(text: str) -> None:
     assert read_in_use(text) == [DIGEST, "repo:tag"]
 
 
-def test_no_images_in_use() -> None:
-    assert read_in_use("") == []
-
-
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[1]", "images in use are digests and image references; write it as text"),
+        ("", "^no image in use is named in it; write one digest or .*, or leave out --in-use$"),
+        (" \n", "no image in use is named in it"),
+        ("[]", "no image in use is named in it"),
+        ("null\n", "^null: images in use are digests and image references; write each as text"),
+        ("repo:tag\nnull", "^null: images in use are digests and image references"),
+        ("[null]", "^null: images in use are digests and image references"),
+        ("[[]]", "^\\[\\]: images in use are digests and image references"),
+        ("[1]", "^1: images in use are digests and image references; write each as text"),
         ("[", "in use is not JSON"),
         ("sha256:1", "'sha256:1' is a malformed digest"),
         (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
