@@ -16,7 +16,6 @@ from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.aws.trail import NoTrailError, earliest
 from registry.command import (
-    FAILED,
     faults,
     file_option,
     json_option,
@@ -118,11 +117,11 @@ def movers_command(
     name.
     """
     if sum(it is not None for it in (repository, plan, repository_arn)) != 1:
-        raise click.BadParameter("give one of REPOSITORY, --plan and --repository-arn")
+        raise click.UsageError("give one of REPOSITORY, --plan and --repository-arn")
     if plan and repository_policy:
-        raise click.BadParameter("--plan has its own policies: leave --repository-policy out")
+        raise click.UsageError("--plan has its own policies: leave --repository-policy out")
     if repository_arn and not (repository_policy and authorization_details):
-        raise click.BadParameter(
+        raise click.UsageError(
             "--repository-arn needs --repository-policy and --authorization-details"
         )
     # Here, and not above: no other command needs the solver.
@@ -147,14 +146,14 @@ def movers_command(
         bare = [arn for arn, policy in planned.policies.items() if not policy.statements]
         movers_report.print_movers(found, proofs, bare)
     if only and not all(it.is_home for it in found):
-        say(
+        raise RefusedError(
             "it is not known who could move a tag: the roles and users of the repository's own "
             "account are missing; give --authorization-details of that account too"
         )
-        raise click.exceptions.Exit(FAILED)
     if only and (others := movers.others(found, only)):
-        say(f"{len(others)} besides those of --only could move a tag: {', '.join(others)}")
-        raise click.exceptions.Exit(FAILED)
+        raise RefusedError(
+            f"{len(others)} besides those of --only could move a tag: {', '.join(others)}"
+        )
 
 
 def _asked(
@@ -212,7 +211,7 @@ def seen_command(
     if (plan is None) is (repository is None) or (repository is None) is not (
         repository_policy is None
     ):
-        raise click.BadParameter("give --plan, or REPOSITORY and --repository-policy")
+        raise click.UsageError("give --plan, or REPOSITORY and --repository-policy")
     from registry.access import seen_output  # noqa: PLC0415
     from registry.access.policy import NotModelledError  # noqa: PLC0415
     from registry.access.seen import EVENTS, denied  # noqa: PLC0415
@@ -259,7 +258,7 @@ def organization_command(*, plan: Path, as_json: bool) -> None:
     lines = [to_json(found.service_control_policy), to_json(found.resource_control_policy)]
     print_object(told, "\n".join(lines), as_json=as_json)
     for it in found.proofs:
-        if not as_json or not it.proved:
+        if it.proved and not as_json:
             say(str(it))
-    if not all(it.proved for it in found.proofs):
-        raise click.exceptions.Exit(FAILED)
+    if unproved := [str(it) for it in found.proofs if not it.proved]:
+        raise RefusedError("; ".join(unproved))

@@ -15,7 +15,6 @@ from registry.aws.images import Repository
 from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.command import (
-    FAILED,
     REPOSITORY_HELP,
     file_option,
     json_option,
@@ -24,7 +23,6 @@ from registry.command import (
     read,
     reported,
     repository_of,
-    say,
 )
 from registry.lifecycle import output
 from registry.lifecycle.document import Rule
@@ -102,11 +100,11 @@ def expiring_command(
     """
     files = None if policy is None or images is None else (policy, images)
     if (repository is None) is (files is None) or (policy is None) is not (images is None):
-        raise click.BadParameter("give either REPOSITORY, or both --policy and --images")
+        raise click.UsageError("give either REPOSITORY, or both --policy and --images")
     if files is not None and aws_preview:
-        raise click.BadParameter("--aws-preview needs REPOSITORY: AWS cannot preview files")
+        raise click.UsageError("--aws-preview needs REPOSITORY: AWS cannot preview files")
     if repository is not None and now is not None:
-        raise click.BadParameter("--now goes with --policy and --images")
+        raise click.UsageError("--now goes with --policy and --images")
     found: list[dict[str, str]] | None = None
     with reported(str(repository or policy)):
         used = read(in_use, read_in_use) if in_use else []
@@ -129,8 +127,9 @@ def expiring_command(
     else:
         output.print_expiring(str(repository or images), report, found)
     if fail_on_loss and report.loses:
-        say("the image of a movable tag, or an image in use, would not be kept; see the warnings")
-        raise click.exceptions.Exit(FAILED)
+        raise RefusedError(
+            "the image of a movable tag, or an image in use, would not be kept; see the warnings"
+        )
 
 
 def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:

@@ -14,13 +14,11 @@ from registry.aws.images import Repository
 from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.command import (
-    FAILED,
     REPOSITORY_HELP,
     json_option,
     print_object,
     reported,
     repositories_argument,
-    say,
 )
 from registry.terminal import working
 
@@ -66,9 +64,9 @@ def adopt_command(
     Nothing is changed. Exit 1 if a repository cannot be adopted: its entry is left out.
     """
     if bool(repositories) is everything:
-        raise click.BadParameter("give either REPOSITORY, one or more, or --all")
+        raise click.UsageError("give either REPOSITORY, one or more, or --all")
     if pattern is not None and not everything:
-        raise click.BadParameter("--filter goes with --all")
+        raise click.UsageError("--filter goes with --all")
     # Here, and not above: no other command needs the settings.
     from registry.stack import adopt, output  # noqa: PLC0415
     from registry.stack.declared import declared  # noqa: PLC0415
@@ -91,8 +89,7 @@ def adopt_command(
         output.print_adoptions(adoptions, stack)
     if blocked := [it for it in adoptions if it.blocks]:
         reasons = (f"{it.found.name} ({'; '.join(it.blocks)})" for it in blocked)
-        say(f"cannot be adopted: {', '.join(reasons)}")
-        raise click.exceptions.Exit(FAILED)
+        raise RefusedError(f"cannot be adopted: {', '.join(reasons)}")
 
 
 @app.command("verify")
@@ -146,8 +143,9 @@ def verify_command(
     else:
         output.print_verifications(verified, stack, caller, left)
     if failing:
-        say(f"verify failed for {', '.join(failing)}; make up STACK={stack} corrects what differs")
-        raise click.exceptions.Exit(FAILED)
+        raise RefusedError(
+            f"verify failed for {', '.join(failing)}; make up STACK={stack} corrects what differs"
+        )
 
 
 def _found(

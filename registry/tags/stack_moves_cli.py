@@ -17,14 +17,12 @@ from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.aws.trail import DAYS, NoTrailError, earliest
 from registry.command import (
-    FAILED,
     REPOSITORY_HELP,
     json_option,
     note,
     print_object,
     reported,
     repositories_argument,
-    say,
     trail_of,
 )
 from registry.lifecycle.live import live_movable_tags, live_rules
@@ -79,7 +77,7 @@ def moves_command(
     shows events up to 15 minutes late.
     """
     if bool(repositories) is (stack is not None):
-        raise click.BadParameter("give either REPOSITORY, one or more, or --stack")
+        raise click.UsageError("give either REPOSITORY, one or more, or --stack")
     until = datetime.now(UTC)
     start = since_of(since, until)
     expected, references = None, repositories
@@ -119,8 +117,7 @@ def moves_command(
     else:
         stack_moves_output.print_moves(title, start, until, events, names)
     if fail_on_unexpected and (number := sum(it.unexpected is not None for it in events)):
-        say(f"{title}: {number} unexpected; docs/runbook.md says what to do")
-        raise click.exceptions.Exit(FAILED)
+        raise RefusedError(f"{title}: {number} unexpected; docs/runbook.md says what to do")
 
 
 _SPAN: Final = re.compile(r"([0-9]{1,5})([dh])")
@@ -130,7 +127,7 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 def since_of(text: str, now: datetime) -> datetime:
     """The time that --since says: a date and a time in UTC, or a span before `now`.
 
-    Raises BadParameter for anything else, for the future, and for what CloudTrail no longer has.
+    Raises UsageError for anything else, for the future, and for what CloudTrail no longer has.
     """
     try:
         if span := _SPAN.fullmatch(text):
@@ -138,16 +135,14 @@ def since_of(text: str, now: datetime) -> datetime:
         else:
             found = moment(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
     except ValueError as error:
-        raise click.BadParameter(
+        raise click.UsageError(
             f"--since {text} is not a date, a time such as 2026-01-31T12:00:00Z, or a span such as "
             f"36h or 7d: {error}"
         ) from None
     if found >= now:
-        raise click.BadParameter(f"--since {text} is not in the past")
+        raise click.UsageError(f"--since {text} is not in the past")
     if found < earliest(now):
-        raise click.BadParameter(
-            f"--since {text}: CloudTrail keeps {DAYS} days, so at most {DAYS}d"
-        )
+        raise click.UsageError(f"--since {text}: CloudTrail keeps {DAYS} days, so at most {DAYS}d")
     return found
 
 
@@ -155,7 +150,7 @@ def _one_region(references: Sequence[Reference]) -> Aws:
     """AWS in the Region of the repositories: a lookup in CloudTrail is about one."""
     found = {aws.region: aws for aws in map(Aws, {it.region for it in references})}
     if len(found) > 1:
-        raise click.BadParameter(
+        raise click.UsageError(
             f"the repositories are in several Regions ({', '.join(sorted(map(str, found)))}): run "
             "the command once for each Region"
         )

@@ -252,6 +252,8 @@ class TestOnly:
             f"1 besides those of --only could move a tag: {IAM}role/developer\n"
         )
         assert "Who could do what" in result.stdout
+        told = json.loads(run(*offline(), "--only", PIPELINE, "--json").stderr)
+        assert (told["kind"], told["code"]) == ("refused", None)
 
     def test_a_federation_that_anybody_may_come_through_is_somebody(
         self, offline: Callable[..., list[str]]

@@ -76,7 +76,8 @@ def test_a_policy_that_is_weak_fails(
     monkeypatch.setattr(organization, "service_control_policy", lambda *_: nothing)
     result = run("--plan", plan(GUARD), "--json")
     assert result.exit_code == 1
-    assert result.stderr.startswith("FALSE Nobody in the account but the administrator roles")
+    told = json.loads(result.stderr)["error"]
+    assert told.startswith("FALSE Nobody in the account but the administrator roles")
 
 
 @pytest.mark.parametrize(

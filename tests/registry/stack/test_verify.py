@@ -90,7 +90,7 @@ def test_a_policy_that_is_weaker_than_declared_is_noticed(
     create(ecr, replace(declared, policy=POLICIES[case](declared.policy)))
     done = run("verify", NAME, "--stack", "prod", "--json")
     assert done.exit_code == 1, done.output
-    assert f"verify failed for {NAME}" in done.stderr
+    assert json.loads(done.stderr)["error"].startswith(f"verify failed for {NAME}")
     [found] = told(done)["repositories"]
     assert not found["ok"]
     assert [it["setting"] for it in found["differences"]] == ["repository policy"]

@@ -177,6 +177,7 @@ def test_a_scheduled_job_fails_where_something_is_unexpected(
         assert ("the stack prod: 1 unexpected" in result.stderr) is bool(status)
         if mode:
             assert len(json.loads(result.stdout)["events"]) == events
+            assert (json.loads(result.stderr or "{}").get("kind") == "refused") is bool(status)
 
 
 @pytest.mark.usefixtures("stack")
@@ -337,7 +338,7 @@ def test_a_time_span_begins(text: str, told: datetime) -> None:
     ],
 )
 def test_no_time_span_begins_there(text: str, told: str) -> None:
-    with pytest.raises(click.BadParameter, match=re.escape(told)):
+    with pytest.raises(click.UsageError, match=re.escape(told)):
         since_of(text, NOW)
 
 
