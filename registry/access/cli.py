@@ -171,7 +171,8 @@ def _asked(
     arn = arn or aws.repository_arn(place.name, place.registry_id or aws.caller()[0])
     if document is None:
         # Without a policy a repository is open to whoever has the permission.
-        text = Repository(aws.ecr(), place).policy() or '{"Statement": []}'
+        with reported(f"{place} in {aws.region}"):
+            text = Repository(aws.ecr(), place).policy() or '{"Statement": []}'
         try:
             document = read_repository_policy(text)
         except InvalidInputError as error:

@@ -23,7 +23,7 @@ class AwsError(RefusedError):
 
     def __init__(self, message: str, error: Exception) -> None:
         super().__init__(message)
-        self.code = _code(error) if isinstance(error, ClientError) else type(error).__name__
+        self.code = code_of(error) if isinstance(error, ClientError) else type(error).__name__
 
 
 _DENIED: Final = frozenset(
@@ -107,11 +107,8 @@ def explain(error: ClientError | BotoCoreError, repository: str) -> str:
         fixes = (fix for kind, fix in _AWS_FIXES.items() if isinstance(error, kind))
         return f"{repository}: {str(error).rstrip('.')}; {next(fixes, _MISCONFIGURED)}"
     action = f"{_SERVICES.get(error.operation_name, 'ecr')}:{error.operation_name}"
-    code = _code(error)
-    said = error.response.get("Error", {}).get("Message", "").strip().rstrip(".")
-    if said.startswith("<"):  # of a load balancer or a proxy
-        said = "a web page instead of an answer"
-    said = said or "no reason given"
+    code = code_of(error)
+    said = reason(error)
     if code in _DENIED:
         fix = f"grant {action}, or run as a role that has it"
         return f"no permission for {action} on {repository}: {said}; {fix}"
@@ -120,12 +117,21 @@ def explain(error: ClientError | BotoCoreError, repository: str) -> str:
     return f"{action} on {repository} failed ({code}: {said}); {_ECR_FIXES.get(code, _AGAIN)}"
 
 
+def reason(error: ClientError) -> str:
+    """AWS's own words."""
+    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
+    if said.startswith("<"):  # of a load balancer or a proxy
+        return "a web page instead of an answer"
+    return said or "no reason given"
+
+
 def is_denied(error: ClientError | BotoCoreError) -> bool:
     """Whether the caller lacks the permission."""
-    return isinstance(error, ClientError) and _code(error) in _DENIED
+    return isinstance(error, ClientError) and code_of(error) in _DENIED
 
 
-def _code(error: ClientError) -> str:
+def code_of(error: ClientError) -> str:
+    """AWS's name of the error, or the HTTP status of an answer without one."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return error.response.get("Error", {}).get("Code") or (f"HTTP {status}" if status else "")
 

@@ -99,8 +99,8 @@ class Repository:
         image = _named(name, found)
         if image is None:
             raise NoSuchImageError(
-                f"there is no image {name} in {self}; list what there is with "
-                f"aws ecr describe-images --repository-name {self.name}"
+                f"there is no image {name} in {self}; python -m registry images {self.name} lists "
+                "what there is"
             )
         return image, _named(tag, found)
 

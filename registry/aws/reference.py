@@ -99,7 +99,9 @@ def image(text: str) -> str:
 def tag(text: str) -> str:
     """A tag, as it is. Raises InvalidReferenceError for anything else."""
     if not is_tag(text):
-        raise InvalidReferenceError(f"{text!r} is not a tag: 1 to 128 letters, digits and . _ -")
+        raise InvalidReferenceError(
+            f"{text!r} is not a tag: 1 to 128 letters, digits and . _ -, and first none of . -"
+        )
     return text
 
 

@@ -112,8 +112,9 @@ def expiring_command(
             rules, listing = read(files[0], read_policy), read(files[1], read_images)
             movable = movable_tag or movable_tags_of(rules)
         elif repository is not None:
-            there = Repository(Aws(repository.region).ecr(), repository)
-            with working(f"Reading {there}"):
+            aws = Aws(repository.region)
+            there = Repository(aws.ecr(), repository)
+            with reported(f"{there} in {aws.region}"), working(f"Reading {there}"):
                 rules, listing = live_rules(there), live_listing(there)
             movable = movable_tag or _movable_tags(there, rules)
         report = examine(rules, listing, now or datetime.now(UTC), used, movable)

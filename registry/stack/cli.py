@@ -173,7 +173,8 @@ def _found(
                     "sign in to the account that holds it"
                 )
             repository = Repository(ecr, reference)
-            state = live(repository)
+            with reported(f"{reference} in {ecr.meta.region_name}"):
+                state = live(repository)
         yield repository, state, caller
 
 

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from policies.ecr_actions import ACTIONS, Effect
 from policies.repository_policy import Access
-from registry.aws.errors import is_denied
+from registry.aws.errors import code_of, is_denied, reason
 from registry.aws.images import Repository
 
 Caller = Literal["a pipeline role", "an administrator role", "neither pipeline nor administrator"]
@@ -138,8 +138,7 @@ def _error(repository: Repository, arn: str, action: str) -> ClientError | None:
 def _judged(
     action: str, must: Literal["allowed", "denied"], caller: Caller, error: ClientError | None
 ) -> Probed:
-    found = (error.response.get("Error") or {}) if error else {}
-    code, message = found.get("Code", ""), " ".join(found.get("Message", "").split())
+    code, message = (code_of(error), reason(error)) if error else ("", "")
     by_guard = False
     answer: Answer = "unclear"
     ok: bool | None = False

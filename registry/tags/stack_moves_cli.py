@@ -134,10 +134,10 @@ def since_of(text: str, now: datetime) -> datetime:
             found = now - timedelta(hours=int(span[1]) * (24 if span[2] == "d" else 1))
         else:
             found = moment(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
-    except ValueError as error:
+    except (ValueError, OverflowError):
         raise click.UsageError(
-            f"--since {text} is not a date, a time such as 2026-01-31T12:00:00Z, or a span such as "
-            f"36h or 7d: {error}"
+            f"--since {text} is not a date such as 2026-01-31, a time with its offset "
+            "from UTC such as 2026-01-31T12:00:00Z, or a span such as 36h or 7d"
         ) from None
     if found >= now:
         raise click.UsageError(f"--since {text} is not in the past")
@@ -160,7 +160,8 @@ def _one_region(references: Sequence[Reference]) -> Aws:
 def _guarded(aws: Aws, reference: Reference) -> Expected:
     """What is expected of a repository, by its policy."""
     there = Repository(aws.ecr(), reference)
-    roles = pipeline_roles(there.policy())
+    with reported(f"{reference} in {aws.region}"):
+        roles = pipeline_roles(there.policy())
     if not roles:
         note(
             f"the policy of {reference} does not say which roles may move tags, so nobody counts "

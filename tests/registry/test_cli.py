@@ -416,6 +416,9 @@ def test_a_repository_that_is_not_there_is_told_with_account_and_region(ecr: "EC
     assert told.startswith(f"ecr:DescribeImages on other in {REGION} failed (RepositoryNotFound")
     assert f"'other' does not exist in the registry with id '{ACCOUNT}'" in told
     assert "check the name and the Region" in told
+    for command in ("expiring", "movers", "moves", "adopt"):
+        told = run(command, "other").stderr
+        assert f"on other in {REGION} failed (RepositoryNotFound" in told
 
 
 # --- history --------------------------------------------------------------------------------------

@@ -280,7 +280,7 @@ def test_a_guard_that_holds_is_seen(
         ),
         (ADMINISTRATOR, "TagResource", ("AccessDeniedException", "no"), ("unclear", False)),
         (ADMINISTRATOR, "BatchDeleteImage", ("ServerException", "oh"), ("unclear", False)),
-        (ANYBODY, "PutImage", ("ServerException", "oh"), ("unclear", False)),
+        (ANYBODY, "PutImage", ("500", "<!doctype html>\n<html>"), ("unclear", False)),
         (ANYBODY, "PutImage", ("RepositoryNotFoundException", "oh"), ("unclear", False)),
         (ANYBODY, "PutImage", ("AccessDeniedException", "because no"), ("denied", True)),
     ],
@@ -305,6 +305,7 @@ def test_every_other_answer_is_judged(
     there = Repository(guarded, Reference(name=NAME))
     [found] = [it for it in probe.probe(there, live(there).arn, caller) if it.action == action]
     assert (found.answer, found.ok) == expected
+    assert "html" not in found.detail
 
 
 def _no_image(**_: Any) -> None:

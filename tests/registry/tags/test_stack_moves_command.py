@@ -280,7 +280,7 @@ def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
         ([NAME, "--stack", "prod"], "give either REPOSITORY, one or more, or --stack"),
         ([f"{NAME}:latest"], "names an image"),
         ([NAME, "--tag", "-x"], "is not a tag"),
-        ([NAME, "--since", "soon"], "--since soon is not a date, a time such as"),
+        ([NAME, "--since", "soon"], "--since soon is not a date such as"),
         (
             [NAME, f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{NAME}"],
             f"several Regions ({REGION}, us-east-1)",
@@ -329,7 +329,7 @@ def test_a_time_span_begins(text: str, told: datetime) -> None:
         ("2026-08-01", "so at most 90d"),
         ("0d", "is not in the past"),
         ("2026-11-25", "is not in the past"),
-        ("2026-11-20T10:00:00", "a time needs an offset from UTC"),
+        ("2026-11-20T10:00:00", "a time with its offset from UTC"),
         ("2026-13-01", "is not a date"),
         ("7", "is not a date"),
         ("7w", "is not a date"),
