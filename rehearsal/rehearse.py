@@ -149,6 +149,6 @@ def _prove(
     first = found[0]
     convention, movable = convention_of(configured, first.name), configured.movable_tags
     rules = rules_in(json.loads(first.lifecycle_policy)) if first.lifecycle_policy else ()
-    year = live(rules, history(convention, movable), convention, movable[0])
+    year = live(rules, history(convention, movable), convention, movable)
     rehearsal.year = {"repository": first.name, **figures(year)}
     report.lived(first.name, year)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
 from itertools import takewhile
+from textwrap import wrap
 from typing import Any, Final
 
 from policies.patterns import compiled
@@ -43,18 +44,23 @@ class Year:
     rules: Sequence[Rule]
     """The lifecycle policy."""
     convention: TagConvention
-    movable: str
-    """The first movable tag."""
+    movable: Sequence[str]
+    """The movable tags, of which the first is followed in the figures."""
     end: datetime
     pushed: dict[str, Image] = field(default_factory=dict)
     """All of them, by digest, each with the last tags that it had."""
     kept: dict[str, Image] = field(default_factory=dict)
     gone: dict[str, int] = field(default_factory=dict)
     """The digests of the others, each with the rule that expired it."""
-    latest: list[str] = field(default_factory=list)
-    """The digests that the first movable tag has been on, in the order in which it came to them."""
+    places: dict[str, list[str]] = field(default_factory=dict)
+    """The digests that each movable tag has been on, in the order in which it came to them."""
     missed: list[str] = field(default_factory=list)
     """The digests that the pipeline wanted to tag after they had expired."""
+
+    @property
+    def latest(self) -> list[str]:
+        """Where the first movable tag has been."""
+        return self.places.get(self.movable[0], [])
 
     def happen(self, event: Event) -> None:
         """A push, or a tag that moves."""
@@ -68,8 +74,8 @@ class Year:
                 self._put(replace(image, tags=rest))
             image = self.kept[event.digest]
             self._put(replace(image, tags=(*image.tags, event.tag)))
-            if event.tag == self.movable:
-                self.latest.append(event.digest)
+            if event.tag in self.movable:
+                self.places.setdefault(event.tag, []).append(event.digest)
 
     def clean(self) -> None:
         """Apply the policy, as ECR does once a day."""
@@ -183,9 +189,9 @@ def live(
     rules: Sequence[Rule],
     events: Sequence[Event],
     convention: TagConvention = ADR040,
-    movable: str = "latest",
+    movable: Sequence[str] = ("latest",),
 ) -> Year:
-    """Apply the events of each day, and the policy at its end. `movable` is the tag to follow."""
+    """Apply the events of each day, and the policy at its end. `movable` are the tags to follow."""
     ordered = sorted(events, key=lambda event: event.at)
     midnight = ordered[0].at.replace(hour=0, minute=0, second=0, microsecond=0)
     year = Year(rules=rules, convention=convention, movable=movable, end=midnight + _DAY)
@@ -209,8 +215,9 @@ RELEASES: Final = 10
 def figures(year: Year) -> dict[str, Any]:
     """The year in numbers, with the claims about it that hold or do not.
 
-    It is always claimed that the image of the movable tag is kept; that releases are, only as far
+    It is always claimed that the image of each movable tag is kept; that releases are, only as far
     as the policy is meant to: a team may want to keep three, or none for longer than a month.
+    `notClaimed` says where that is so.
     """
     by_stage = _by_stage(year)
     releases = by_stage[_last_stage(year).name]
@@ -236,28 +243,44 @@ def figures(year: Year) -> dict[str, Any]:
             {"claim": claim, "holds": _can_be_pulled(digests, year)}
             for claim, digests in _claims(year, [it.digest for it in releases])
         ],
+        "notClaimed": _not_claimed(year),
     }
 
 
 def _claims(year: Year, releases: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
     """What is claimed to be kept; of the releases, the newest first."""
-    yield f"{year.movable} can be pulled", year.latest[-1:]
-    if promised := _promised(year):
+    first, *others = year.movable
+    yield f"{first} can be pulled", year.latest[-1:]
+    if not _not_claimed(year):
+        rule = _rule_of_releases(year)
+        promised = min(rule.number, RELEASES) if rule else RELEASES
         yield "the image that it was on before, too", _predecessor(year)
         number = f"newest {promised} releases" if promised > 1 else "newest release"
         yield f"so can the {number}", releases[:promised]
+    for tag in others:
+        yield f"{tag} can be pulled", year.places.get(tag, [])[-1:]
 
 
-def _promised(year: Year) -> int:
-    """How many of the newest releases the policy's own rule about them keeps, ten at the most."""
+def _not_claimed(year: Year) -> list[str]:
+    """What is not claimed, because the policy does not promise it."""
+    rule = _rule_of_releases(year)
+    if rule is None or (rule.tag_status, rule.count_type) == ("tagged", "imageCountMoreThan"):
+        return []
+    counts = rule.count_type == "imageCountMoreThan"
+    how = "counts images of all kinds together" if counts else "goes by the age of images"
+    what = f"the image before {year.movable[0]} and the newest releases can be pulled"
+    return [f"it is not claimed that {what}: rule {rule.priority}, which they come under, {how}"]
+
+
+def _rule_of_releases(year: Year) -> Rule | None:
+    """The rule of the policy that the releases come under; None if they come under none."""
     release = written(_last_stage(year), "0" * 40, _START, 1)
     for rule in sorted(year.rules, key=lambda rule: rule.priority):
-        if rule.tag_status == "tagged" and all(compiled(it).fullmatch(release) for it in rule.tags):
-            counts = rule.count_type == "imageCountMoreThan"
-            return min(rule.number, RELEASES) if counts else 0
-        if rule.tag_status == "any":
-            return 0
-    return RELEASES
+        if rule.tag_status == "any" or (
+            rule.tag_status == "tagged" and all(compiled(it).fullmatch(release) for it in rule.tags)
+        ):
+            return rule
+    return None
 
 
 def picture(year: Year) -> list[str]:
@@ -278,7 +301,8 @@ def picture(year: Year) -> list[str]:
         )
         numbers = told["stages"][stage]
         lines.append(f"{stage[:8]:9}{drawn}{numbers['pushed']:>8,}{numbers['kept']:>6,}")
-    for name, digests in ((year.movable[:8], year.latest[-1:]), ("before it", _predecessor(year))):
+    tags = [(tag[:8], year.places.get(tag, [])[-1:]) for tag in year.movable]
+    for name, digests in (tags[0], ("before it", _predecessor(year)), *tags[1:]):
         lines += (f"{name:9}{'':{_week(year.pushed[digest], year)}}^" for digest in digests)
     lines += [
         "",
@@ -289,6 +313,8 @@ def picture(year: Year) -> list[str]:
         lines.append(
             f"note    images that went before the pipeline had tagged them: {told['missed']:,}"
         )
+    for it in told["notClaimed"]:
+        lines += wrap(it, 80, initial_indent="note    ", subsequent_indent=" " * 8)
     lines += [f"{'ok' if it['holds'] else 'FAILED':8}{it['claim']}" for it in told["claims"]]
     return lines
 

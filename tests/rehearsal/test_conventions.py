@@ -51,7 +51,12 @@ def test_an_example_is_rehearsed_to_the_end_with_all_acts(
             "two-tags": ["refuse-overwriting"],
         }[name]
     )
-    assert it.json["year"]["claims"]
+    assert "latest can be pulled" in [claim["claim"] for claim in it.json["year"]["claims"]]
+    assert len(it.json["year"]["notClaimed"]) == (name == "hashes")
+    assert ("note    it is not claimed that the image before latest" in it.text) is (
+        name == "hashes"
+    )
+    assert ("ok      stable can be pulled" in it.text) is (name != "hashes")
     assert max(map(len, it.text.splitlines())) <= 80
 
 
@@ -168,10 +173,11 @@ def test_a_year_is_lived_with_the_teams_own_tags(stages: Sequence[Stage]) -> Non
             ],
         )
     )
-    year = live(rules, events, convention, "stable")
+    year = live(rules, events, convention, ["stable", "latest"])
     told = figures(year)
     assert [it for it in told["claims"] if not it["holds"]] == []
     assert told["claims"][0]["claim"] == "stable can be pulled"
+    assert told["claims"][-1]["claim"] == "latest can be pulled"
     assert all(len(line) <= 80 and line.isascii() for line in picture(year))
     [carrier] = [it for it in year.kept.values() if "stable" in it.tags]
     assert "latest" in carrier.tags
@@ -181,7 +187,7 @@ def test_a_year_is_lived_with_the_teams_own_tags(stages: Sequence[Stage]) -> Non
 def test_without_a_protective_rule_the_loss_of_another_movable_tag_is_seen() -> None:
     convention = TagConvention(CONVENTIONS[0])
     rules = rules_in(lifecycle_policy([], [RetentionRule(tags="v*", keep_newest=1)]))
-    year = live(rules, history(convention, ["stable"]), convention, "stable")
+    year = live(rules, history(convention, ["stable"]), convention, ["stable"])
     assert {"claim": "stable can be pulled", "holds": False} in figures(year)["claims"]
 
 

@@ -155,6 +155,47 @@ def test_as_many_releases_are_claimed_as_the_policy_wants(
     assert figures(found)["claims"][-1] == {"claim": claimed, "holds": True}
 
 
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        (RetentionRule(any=True, keep_newest=5), "counts images of all kinds together"),
+        (RetentionRule(tags="p*", expire_after_days=30), "goes by the age of images"),
+        (RetentionRule(tags="prod-*", keep_newest=3), None),
+        (RetentionRule(tags="dev-*", keep_newest=3), None),
+    ],
+)
+def test_what_is_not_claimed_is_said_with_the_reason(last: RetentionRule, why: str | None) -> None:
+    found = year_under(["latest"], [RetentionRule(untagged=True, expire_after_days=7), last])
+    told = figures(found)
+    text = " ".join(" ".join(picture(found)).split())
+    assert ("so can the newest" in text) is (why is None)
+    if why is None:
+        assert told["notClaimed"] == []
+        assert "not claimed" not in text
+    else:
+        number = max(it.priority for it in found.rules)
+        sentence = (
+            "it is not claimed that the image before latest and the newest releases can be pulled: "
+            f"rule {number}, which they come under, {why}"
+        )
+        assert told["notClaimed"] == [sentence]
+        assert f"note {sentence} ok" in text
+
+
+def test_each_movable_tag_is_followed() -> None:
+    """The second stays on an image that the policy takes, while the first moves on."""
+    one, two = image("1", "prod-1", days=9), image("2", "prod-2", days=1)
+    events = [
+        Event(at=one.pushed_at, digest="1", pushed=one),
+        *(Event(at=one.pushed_at, digest="1", tag=tag) for tag in ("latest", "stable")),
+        Event(at=two.pushed_at, digest="2", pushed=two),
+        Event(at=two.pushed_at, digest="2", tag="latest"),
+    ]
+    rules = rules_in(policy(tagged("latest") | count(1), tagged("prod-*") | count(1)))
+    assert "stable can be pulled" in failing(live(rules, events, movable=["latest", "stable"]))
+    assert "stable can be pulled" not in failing(live((), events, movable=["latest", "stable"]))
+
+
 def test_a_rule_before_that_of_the_releases_takes_them() -> None:
     rules = [
         RetentionRule(tags="merged-*", expire_after_days=3),
