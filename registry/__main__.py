@@ -1,5 +1,8 @@
 """`python -m registry`: what a tag means, who moved it, and moving it."""
 
+import os
+import sys
+
 from registry.interrupt import end_at_once
 
 
@@ -8,7 +11,13 @@ def main() -> None:
     end_at_once()
     from registry.cli import app  # noqa: PLC0415 this takes up to half a second
 
-    app(prog_name="python -m registry")
+    try:
+        app(prog_name="python -m registry")
+    except OSError as error:
+        # Nothing can be printed, as on a full disk. Python would try once more when it ends.
+        sys.stderr.write(f"the output cannot be written: {error.strerror}\n")
+        sys.stderr.flush()
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -262,7 +262,7 @@ def _parsed(text: str) -> TagConvention:
 
     try:
         written = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             [Fault(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
         ) from None

@@ -237,6 +237,20 @@ def test_an_interrupt_is_one_line_however_early_it_comes(module: str) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n")
 
 
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "registry", "resolve", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    told = "the output cannot be written: No space left on device\n"
+    assert (result.returncode, result.stderr) == (1, told)
+
+
 def test_wrong_usage_is_told_on_standard_error() -> None:
     result = process("promote", NAME, "latest", "--stage", "canary", "--json")
     assert (result.returncode, result.stdout) == (2, "")
