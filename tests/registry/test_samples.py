@@ -8,7 +8,9 @@ import shlex
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -56,8 +58,9 @@ class Clock(datetime):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
     monkeypatch.setattr(Clock, "minutes", 0)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("registry.") and getattr(module, "datetime", None) is datetime:
+    for it in walk_packages([str(ROOT / "registry")], "registry."):
+        module = import_module(it.name)  # a command would load it after this
+        if getattr(module, "datetime", None) is datetime:
             monkeypatch.setattr(module, "datetime", Clock)
     return Clock
 
