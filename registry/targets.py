@@ -195,7 +195,7 @@ def targets(  # noqa: PLR0913 what every command takes
     digest, in all of them. `image` is whether the command takes one at all.
     """
     known: dict[str, Reference] = {}
-    movable = None
+    of_stack = None
     if stack is None:
         tags = _convention(convention or os.environ.get(CONVENTION_VARIABLE))
     else:
@@ -203,10 +203,9 @@ def targets(  # noqa: PLR0913 what every command takes
 
         if convention:
             raise click.UsageError("--convention cannot be used with --stack, which has its own")
-        found = declared(stack)
-        tags = found.settings.convention
-        known = {it.name: it for it in found.repositories()}
-        movable = found.settings.movable_tags
+        of_stack = declared(stack)
+        tags = of_stack.settings.convention
+        known = {it.name: it for it in of_stack.repositories()}
         if image and first is not None and second is None and _name(first) not in known:
             first, second = None, first
     named = [] if first is None else [_reference(first, image=image)]
@@ -219,16 +218,14 @@ def targets(  # noqa: PLR0913 what every command takes
     named += more or ()
     if not named and not known:
         raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
-    if unknown := [it.name for it in named if known and it.name not in known]:
-        raise RefusedError(
-            f"Pulumi.{stack}.yaml has no repository {', '.join(unknown)}; it has {', '.join(known)}"
-        )
+    if of_stack:
+        of_stack.refuse_others(named)
     references = [*dict.fromkeys(_of_stack(it, known) for it in named)] or list(known.values())
     return Targets(
         references=references,
         convention=tags,
         image=given or inside,
-        movable_tags=movable,
+        movable_tags=of_stack.settings.movable_tags if of_stack else None,
         many=not named or len(references) > 1,
     )
 

@@ -117,12 +117,8 @@ def verify_command(
     from registry.stack.declared import declared  # noqa: PLC0415
 
     of_stack = declared(stack)
-    known = of_stack.settings.repositories
     asked = repositories or of_stack.repositories()
-    if unknown := [it.name for it in asked if it.name not in known]:
-        raise RefusedError(
-            f"Pulumi.{stack}.yaml has no repository {', '.join(unknown)}; it has {', '.join(known)}"
-        )
+    of_stack.refuse_others(asked)
     states: list[State] = []
     probes: dict[str, Sequence[Probed]] = {}
     caller = None

@@ -1,6 +1,6 @@
 """What a stack declares, read from its file: `--stack NAME`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,15 @@ class DeclaredStack:
             Reference(name=name, registry_id=self.account.id, region=self.account.region)
             for name in self.settings.repositories
         ]
+
+    def refuse_others(self, asked: Iterable[Reference]) -> None:
+        """Raise RefusedError for repositories that the stack does not declare."""
+        known = self.settings.repositories
+        if unknown := [it.name for it in asked if it.name not in known]:
+            raise RefusedError(
+                f"Pulumi.{self.name}.yaml has no repository {', '.join(unknown)}; it has "
+                f"{', '.join(known)}"
+            )
 
 
 def declared(name: str) -> DeclaredStack:
