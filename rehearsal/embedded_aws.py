@@ -6,7 +6,7 @@ Whatever it does not know is an error: nothing passes that has not been done.
 import os
 import re
 from collections import UserDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -60,18 +60,22 @@ class EmbeddedAws(pulumi.runtime.Mocks):
 
     def __init__(self, stack: StackFile, session: boto3.Session, tag_rule: TagRule) -> None:
         self._session = session
+        self._sts = session.client("sts")
         self.tag_rule = tag_rule
         self.default_tags = stack.default_tags
         administrator = _administrator(stack, session)
         credentials = self._credentials(administrator)
         self.account = replace(stack.account, partition=administrator.split(":")[1])
-        self.connect: Callable[..., Any] = cache(partial(session.client, **credentials))
-        """Gives the administrator's client of a service, in a Region or else the stack's."""
+        self._clients = cache(partial(session.client, **credentials))
         self._ecr: ECRClient = self.connect("ecr")
         self._iam: IAMClient = self.connect("iam")
         _, _, path_and_name = administrator.partition(":role")
         path, _, name = path_and_name.rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
+
+    def connect(self, service: str, region: str | None = None) -> Any:
+        """Give the administrator's client of a service, in a Region or else the stack's."""
+        return self._clients(service, region)
 
     def ecr_as(self, role_arn: str) -> "ECRClient":
         """What the role calls ECR with, in the stack's Region."""
@@ -79,8 +83,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
 
     def _credentials(self, role_arn: str) -> dict[str, Any]:
         """Moto lets everybody assume every role."""
-        sts = self._session.client("sts")
-        role = sts.assume_role(RoleArn=role_arn, RoleSessionName="rehearsal")["Credentials"]
+        role = self._sts.assume_role(RoleArn=role_arn, RoleSessionName="rehearsal")["Credentials"]
         return {
             "aws_access_key_id": role["AccessKeyId"],
             "aws_secret_access_key": role["SecretAccessKey"],

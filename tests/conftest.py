@@ -22,8 +22,14 @@ from settings.stack_file import StackFile, read
 
 ROOT = Path(__file__).parents[1]
 
-# What the SDKs load lives as long as the tests: to walk through it time and again frees nothing.
+# Every client and every update leaves cycles behind: a few large rounds are the cheapest.
 gc.set_threshold(1_000_000, 50, 50)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now lives as long as the tests: to walk through it again frees nothing."""
+    gc.freeze()
+
 
 # The same examples in every run, however slow the machine, and nothing kept between runs. With
 # HYPOTHESIS_PROFILE=nightly more of them, and others each time.
@@ -39,19 +45,21 @@ for profile, examples in {"deterministic": 25, "nightly": 1_000}.items():
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "deterministic"))
 
 
-@pytest.fixture(autouse=True)
-def no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _no_real_aws() -> Iterator[None]:
     """Credentials that nobody has, an endpoint where nobody listens, no files and no metadata."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "PULUMI_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    # An Output in a string is a mistake that otherwise only warns.
-    monkeypatch.setenv("PULUMI_ERROR_OUTPUT_STRING", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "PULUMI_"))]:
+            patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        # An Output in a string is a mistake that otherwise only warns.
+        patch.setenv("PULUMI_ERROR_OUTPUT_STRING", "1")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,27 +17,24 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _nobodys_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may reach an AWS account, whatever the environment that runs them has."""
-    for variable in list(os.environ):
-        if variable.startswith("AWS_"):
-            monkeypatch.delenv(variable)
-    for variable, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }.items():
-        monkeypatch.setenv(variable, value)
+def _moto_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto takes the calls to AWS's own endpoints, and no others."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+
+@pytest.fixture(scope="session")
+def client() -> "ECRClient":
+    """A client for all tests: it remembers nothing, and half of a short test is to make one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AWS_ENDPOINT_URL")
+        return boto3.client("ecr", region_name=REGION)
 
 
 @pytest.fixture
-def ecr() -> Iterator["ECRClient"]:
+def ecr(client: "ECRClient") -> Iterator["ECRClient"]:
     """Moto's ECR, with an empty repository."""
     with mock_aws():
-        client = boto3.client("ecr")
         client.create_repository(repositoryName=NAME)
         yield client
 

@@ -83,7 +83,7 @@ REGION = "aws:region: eu-west-2"
         ("config: {x: [[{1: a}]]}", "in x, the key 1 is not text"),
         ("config:\n  x: a\0b", r"line 2 has the character U\+0000.*; delete it"),
         ("%YAML 3.0\n---\nconfig:", "not YAML that the CLI reads"),
-        (f"config: {'[' * 2000}", "not YAML that the CLI reads"),
+        (f"config: {'[' * 1000}", "not YAML that the CLI reads"),
         ("- config", "the file must be a mapping"),
         ("", "the file must be a mapping"),
         ("config: [a]", r'config = \["a"\]: must be a mapping'),

@@ -2,7 +2,6 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST})
 DIGEST = digest_of(MANIFEST)
-
-
-@pytest.fixture
-def client() -> "ECRClient":
-    return boto3.client("ecr")
 
 
 @pytest.fixture
