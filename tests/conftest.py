@@ -33,7 +33,7 @@ def pytest_collection_finish() -> None:
 
 # The same examples in every run, however slow the machine, and nothing kept between runs. With
 # HYPOTHESIS_PROFILE=nightly more of them, and others each time.
-for profile, examples in {"deterministic": 25, "nightly": 1_000}.items():
+for profile, examples in {"deterministic": 15, "nightly": 1_000}.items():
     hypothesis.settings.register_profile(
         profile,
         derandomize=profile == "deterministic",
