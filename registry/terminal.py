@@ -6,12 +6,15 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 
 Cell = str | tuple[str, str]
 """What stands in a table: a text, or a text and its style in rich's words ("bold red")."""
+
+_Step = TypeVar("_Step")
 
 _NARROWEST: Final = 12
 """Characters that a column which may be folded keeps."""
@@ -64,37 +67,46 @@ def print_table(
     console.print(table)
 
 
-def tracked(steps: Sequence[str], what: str) -> Iterable[str]:
-    """The steps, one by one, with a bar on standard error where that is a terminal."""
-    from rich.console import Console  # noqa: PLC0415 see above
-    from rich.progress import track  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    return track(steps, what, console=console, transient=True, disable=not console.is_terminal)
-
-
 PATIENCE: Final = 2.0
 """Seconds that a command works before it says so."""
 
 
+class Counted(Protocol):
+    """Gives the steps of some work, one by one, and may show how many of them are done."""
+
+    def __call__(self, steps: Sequence[_Step], /) -> Iterable[_Step]:
+        """The same steps."""
+
+
+def uncounted(steps: Sequence[_Step]) -> Iterable[_Step]:
+    """The same steps, of which nobody is told."""
+    return steps
+
+
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """A sign on standard error that long work goes on, on a terminal only."""
+def working(what: str) -> Iterator[Counted]:
+    """A bar on standard error where work takes its time, on a terminal only.
+
+    It pulses until it is given steps to count.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield uncounted
         return
     from rich.console import Console  # noqa: PLC0415 see above
+    from rich.progress import Progress  # noqa: PLC0415
 
-    status = Console(stderr=True).status(what)
-    timer = threading.Timer(PATIENCE, status.start)
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task(what, total=None)
+    timer = threading.Timer(PATIENCE, bar.start)
     timer.daemon = True  # an interrupt does not wait for it
     timer.start()
     try:
-        yield
+        yield partial(bar.track, task_id=task, description=what)
     finally:
         timer.cancel()
         timer.join()
-        status.stop()
+        if bar.live.is_started:  # or it would end a line that it has not begun
+            bar.stop()
 
 
 def print_paragraph(text: str) -> None:

@@ -15,6 +15,7 @@ from registry.lifecycle.document import rules_in
 from registry.stack.declared import DeclaredStack, declared_in
 from registry.stack.state import State
 from registry.stack.verify import access_of
+from registry.terminal import working
 from rehearsal import program
 from rehearsal.acts import Act, adopt, perform, verified
 from rehearsal.audit_act import audited
@@ -110,7 +111,7 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
 
 def _registered(stack: StackFile, report: Report, aws: EmbeddedAws) -> Rehearsal:
     """The program has run. Where the embedded AWS refuses something, that is a failed act."""
-    with report.working("Registering"):
+    with working("Registering"):
         try:
             update = program.run(stack, aws)
         except REFUSALS as error:

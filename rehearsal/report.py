@@ -7,7 +7,6 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Final
 
 from rich.console import Console, RenderableType
@@ -57,10 +56,6 @@ class Report:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-
-    def working(self, what: str) -> AbstractContextManager[object]:
-        """A sign, on a terminal, that something takes its time."""
-        return self._console.status(what)
 
     def registered(self, stack: str, update: Update) -> None:
         """Everything that the program has declared."""

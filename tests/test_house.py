@@ -80,6 +80,7 @@ ROOMS = {
         "registry.stack.declared",
         "registry.tags",
         "registry.access",
+        "registry.terminal",
     },
 }
 """Each room, and the rooms that it may use besides itself."""

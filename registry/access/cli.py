@@ -26,7 +26,7 @@ from registry.command import (
     say,
     trail_of,
 )
-from registry.terminal import tracked, working
+from registry.terminal import working
 
 if TYPE_CHECKING:
     from registry.access.account import Listing
@@ -136,8 +136,8 @@ def movers_command(
             with working("Reading the account's roles and users"):
                 files = [_account(aws)]
         asked = [guarded(arn, policy) for arn, policy in planned.policies.items()]
-        with working("Looking for privilege-escalation paths"):
-            found = movers.findings(account.merged(files), asked, tuple(levels))
+        with working("Looking for privilege-escalation paths") as counted:
+            found = movers.findings(account.merged(files), asked, tuple(levels), counted)
             proofs = [movers.proofs(it) for it in asked]
     if as_json:
         told = [movers_report.movers_json(*it) for it in zip(found, proofs, strict=True)]
@@ -223,8 +223,9 @@ def seen_command(
         account, _ = aws.caller()
         try:
             trail = trail_of(aws, account, planned.account_id)
-            steps = tracked(EVENTS, "Reading CloudTrail")
-            found = denied(planned, (raw for name in steps for raw in trail.events(name, since)))
+            with working("Reading CloudTrail") as counted:
+                events = (raw for it in counted(EVENTS) for raw in trail.events(it, since))
+                found = denied(planned, events)
         except (NoTrailError, NotModelledError) as error:
             raise RefusedError(str(error)) from None
     if as_json:

@@ -1,6 +1,6 @@
 """Who could move a tag, delete an image or change the guard, and by which calls."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -84,7 +84,10 @@ def proofs(repository: Asked) -> list[Proof]:
 
 
 def findings(
-    account: Listing, repositories: Sequence[Asked], scps: tuple[Policy, ...] = ()
+    account: Listing,
+    repositories: Sequence[Asked],
+    scps: tuple[Policy, ...] = (),
+    counted: Callable[[Sequence[Asked]], Iterable[Asked]] = iter,
 ) -> list[Findings]:
     """Who could do what to each repository, and how.
 
@@ -100,7 +103,7 @@ def findings(
     }
     evaluated: dict[Any, Findings] = {}
     found = []
-    for repository in repositories:
+    for repository in counted(repositories):
         key = _likeness(repository, patterns)
         if key not in evaluated:
             evaluated[key] = _findings(account, ways, network, repository, scps)

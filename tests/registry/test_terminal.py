@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from rich.status import Status
+from rich.progress import Progress
 
 from registry import terminal
 from registry.terminal import Cell, print_table, working
@@ -96,21 +96,34 @@ def test_a_column_can_be_set_to_the_right(
     ("stderr", "patience", "shown"),
     [(Terminal, 0.0, True), (Terminal, 600.0, False), (io.StringIO, 0.0, False)],
 )
-def test_a_sign_of_long_work(
-    monkeypatch: pytest.MonkeyPatch, *, stderr: type[io.StringIO], patience: float, shown: bool
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_long_work_shows_a_bar(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    stderr: type[io.StringIO],
+    patience: float,
+    shown: bool,
+    term: str,
 ) -> None:
     started = threading.Event()
-    start = Status.start
+    start = Progress.start
 
-    def start_and_say(status: Status) -> None:
-        start(status)
+    def start_and_say(bar: Progress) -> None:
+        start(bar)
         started.set()
 
     out = stderr()
-    monkeypatch.setattr(Status, "start", start_and_say)
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(Progress, "start", start_and_say)
     monkeypatch.setattr(sys, "stderr", out)
     monkeypatch.setattr(terminal, "PATIENCE", patience)
-    with working("Reading"):
+    with working("Reading") as counted:
         if shown:
             assert started.wait(60)
-    assert ("Reading" in out.getvalue()) is shown
+        assert list(counted("abcd")) == ["a", "b", "c", "d"]
+    if term == "dumb":
+        assert out.getvalue().strip() == ""
+    else:
+        assert ("Reading" in out.getvalue()) is shown
+        assert ("100%" in out.getvalue()) is shown
+    assert bool(out.getvalue()) is shown

@@ -441,13 +441,6 @@ class TestTheReport:
             it["type"].rpartition(":")[2] + " retained" * it["retainOnDelete"] for it in children
         )
 
-    def test_a_sign_of_work_is_for_terminals(self) -> None:
-        for terminal in (True, False):
-            report, out = self.report(terminal=terminal)
-            with report.working("Registering"):
-                pass
-            assert ("Registering" in out.getvalue()) is terminal
-
     def test_what_failed_is_said_last(self) -> None:
         report, out = self.report(terminal=False)
         report.over("prod", ok=False, seconds=1.0)

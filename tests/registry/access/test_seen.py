@@ -1,7 +1,8 @@
 """Who would be denied: the calls that count, the files that say what is planned, the command."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -357,14 +358,24 @@ def test_the_plan_may_come_from_standard_input(trail: Callable[..., list[str]]) 
     assert result.stderr.startswith('standard input: "": the plan is not JSON')
 
 
-def test_a_bar_is_for_terminals(plan: str, trail: Callable[..., list[str]]) -> None:
-    for terminal in (False, True):
-        trail()
-        environment = {"FORCE_COLOR": "1"} if terminal else {}
-        arguments = ["seen", "--plan", plan, "--json"]
-        result = CliRunner().invoke(app, arguments, env=environment)
-        assert ("Reading CloudTrail" in result.stderr) is terminal
-        assert json.loads(result.stdout)["denied"] == []
+def test_a_bar_counts_what_is_looked_up(
+    plan: str, trail: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[tuple[str, str]]()
+
+    @contextmanager
+    def working(what: str) -> Iterator[Any]:
+        def counted(steps: tuple[str, ...]) -> tuple[str, ...]:
+            given.extend((what, it) for it in steps)
+            return steps
+
+        yield counted
+
+    monkeypatch.setattr(cli, "working", working)
+    trail()
+    result = CliRunner().invoke(app, ["seen", "--plan", plan, "--json"])
+    assert json.loads(result.stdout)["denied"] == []
+    assert given == [("Reading CloudTrail", it) for it in EVENTS]
 
 
 def test_another_accounts_plan_is_refused_before_anything_is_looked_up(
