@@ -47,7 +47,12 @@ REPOSITORY_HELP: Final = (
     "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region"
 )
 repositories_argument: Final = partial(
-    click.argument, "repositories", type=repository_of, metavar="[REPOSITORY]...", nargs=-1
+    click.argument,
+    "repositories",
+    type=repository_of,
+    metavar="[REPOSITORY]...",
+    nargs=-1,
+    callback=lambda _context, _parameter, given: tuple(dict.fromkeys(given)),
 )
 file_option: Final = partial(click.option, type=Path, metavar="FILE")
 json_option: Final = click.option(

@@ -110,11 +110,11 @@ def movers_command(
     only: Sequence[str],
     as_json: bool,
 ) -> None:
-    """List who could move a tag, delete an image or change the guard, and by which steps.
+    """List who could move a tag, and by which steps.
 
-    Every role and user of the account counts, with all privilege-escalation paths: assuming roles,
-    passing them to compute, changing trust policies and permissions, creating roles with a listed
-    name.
+    And who could delete an image, or change the guard. Every role and user of the account counts,
+    with all privilege-escalation paths: assuming roles, passing them to compute, changing trust
+    policies and permissions, creating roles with a listed name.
     """
     if sum(it is not None for it in (repository, plan, repository_arn)) != 1:
         raise click.UsageError("give one of REPOSITORY, --plan and --repository-arn")
@@ -238,10 +238,11 @@ def seen_command(
 @_plan_option(required=True)
 @json_option
 def organization_command(*, plan: Path, as_json: bool) -> None:
-    """Print two policies for AWS Organizations, which stop what no repository policy can stop.
+    """Print two policies for AWS Organizations.
 
-    They are a service control policy and a resource control policy, each on one line in the form to
-    send to AWS Organizations, and the proofs about them. Nothing is attached.
+    They are a service control policy and a resource control policy, which stop what no repository
+    policy can stop. Each is on one line, in the form to send to AWS Organizations; behind them come
+    the proofs about them. Nothing is attached.
     """
     from registry.access.organization import policies_for  # noqa: PLC0415
     from registry.access.policy_files import read_plan  # noqa: PLC0415

@@ -94,7 +94,7 @@ def expiring_command(
     aws_preview: bool,
     as_json: bool,
 ) -> None:
-    """Simulate a lifecycle policy on the images of a repository, and warn of losses.
+    """Simulate a lifecycle policy, and warn of losses.
 
     Give REPOSITORY to simulate the policy that it has, or --policy and --images to run without AWS.
     """
@@ -151,7 +151,7 @@ def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
 @takes_targets()
 @json_option
 def images_command(found: Targets, *, as_json: bool) -> None:
-    """List the images with tags, times and sizes, and what the lifecycle policy will do.
+    """List the images, and what the lifecycle policy will do.
 
     The newest push comes first, and untagged images follow the index that lists them. "built" is
     the earliest time in an image's unique tags. ECR counts the reading of an index as a pull. A

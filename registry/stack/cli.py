@@ -59,9 +59,10 @@ def adopt_command(
     pattern: str | None,
     as_json: bool,
 ) -> None:
-    """Print the settings that adopt existing repositories, and what the first update would change.
+    """Print the settings that adopt existing repositories.
 
-    Nothing is changed. Exit 1 if a repository cannot be adopted: its entry is left out.
+    With --stack also what its first update would change. Nothing is changed now. Exit 1 if a
+    repository cannot be adopted: its entry is left out.
     """
     if bool(repositories) is everything:
         raise click.UsageError("give either REPOSITORY, one or more, or --all")
@@ -107,7 +108,7 @@ def adopt_command(
 def verify_command(
     repositories: Sequence[Reference], *, stack: str, probe: bool, as_json: bool
 ) -> None:
-    """Prove a stack's guard on the policies in AWS, and compare its repositories with its file.
+    """Prove a stack's guard in AWS, and compare AWS with its file.
 
     Without REPOSITORY, all repositories of the stack. Exit 1 if a claim is not proved, something is
     not as declared, or a probe has another result than the guard intends.

@@ -41,6 +41,11 @@ class DeclaredStack:
 
 def declared(name: str) -> DeclaredStack:
     """The stack NAME of the project in this directory. Raises RefusedError with every fault."""
+    if "/" in name:
+        raise RefusedError(
+            f"{name} has a /, and no name of a stack file has; write the last part alone, such as "
+            "prod for Pulumi.prod.yaml"
+        )
     try:
         file = read(Path.cwd(), name)
         return declared_in(file, file.account)

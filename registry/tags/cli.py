@@ -38,8 +38,18 @@ _takes_source = takes_targets(
     )
 )
 _reason_option = click.option("--reason", metavar="TEXT", help="The reason, for the record.")
+
+
+def _record_of(text: str) -> Path:
+    if text == "-":
+        raise ValueError("- names no file to append to; --json prints the move, for a pipe to keep")
+    return Path(text)
+
+
 _record_option = file_option(
-    "--record", help="Append a JSON line to this file for each tag that was moved."
+    "--record",
+    type=_record_of,
+    help="Append a JSON line to this file for each tag that was moved.",
 )
 _dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print what would be done, and change nothing."
@@ -141,7 +151,7 @@ def promote_command(
     record: Path | None,
     as_json: bool,
 ) -> None:
-    """Give an image the unique tag of a stage, and move tags to it.
+    """Give an image a stage's unique tag, and move tags to it.
 
     The unique tag is made by the convention, or given with --as. An image that already has one for
     this stage gets no other, so the command may be run again. If a tag to move is on a newer image,

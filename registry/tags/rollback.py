@@ -90,11 +90,11 @@ def _target(
     current: Image | None,
     read_places: Callable[[], Sequence[str]],
 ) -> tuple[str, Basis, tuple[str, ...]]:
-    why = f"CloudTrail has no image that {tag} was on before the present one"
+    why, or_else = f"CloudTrail has no image that {tag} was on before the present one", ";"
     try:
         places = list(read_places())
     except NoTrailError as error:
-        places, why = [], str(error)
+        places, why, or_else = [], str(error), ", or"  # the error says what to do itself
     here = current.digest if current else _NOWHERE
     if before := place_before([*places, here]):
         late = (
@@ -107,7 +107,7 @@ def _target(
     if older is None:
         raise RefusedError(
             f"it is not known where {tag} of {repository} was before: no image has an older unique "
-            f"tag of the same stage, and {why}; name the image with --to"
+            f"tag of the same stage, and {why}{or_else} name the image with --to"
         )
     return older.digest, "tags", (f"the unique tags decided: {why}",)
 

@@ -835,6 +835,7 @@ def test_a_name_that_no_command_has_is_told_with_those_that_it_resembles() -> No
         (["move", NAME, "latest", "--expect", "sha256:0"], "is a malformed digest"),
         (["rollback", NAME, "--to", "sha256:0"], "is a malformed digest"),
         (["history", NAME, "--pipeline-role", "mary"], "is not a role: write arn:aws:iam"),
+        (["move", NAME, "latest", "--record", "-"], "- names no file to append to"),
         (["promote", NAME, "latest"], "give either --stage or --as"),
         (["promote", NAME, "latest", "--stage", "prod", "--as", "v1"], "either --stage or --as"),
         (["promote", NAME, "latest", "--stage", "canary"], "not one of pr, dev, merged, stg, prod"),
@@ -869,6 +870,11 @@ def test_help_says_what_a_command_is_for_and_takes(command: str) -> None:
     assert "<" not in result.stdout  # no type beside a metavar
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert f"  {command} " in run("--help").stdout
+
+
+def test_the_list_of_commands_says_of_each_in_full_what_it_does() -> None:
+    listed = run("--help").stdout.partition("Commands:")[2].splitlines()[1:]
+    assert [line for line in listed if "..." in line] == []
 
 
 def test_throttling_is_retried_adaptively_and_the_environment_says_how_often(

@@ -353,7 +353,7 @@ def test_a_live_repository_is_adopted(ecr: "ECRClient") -> None:
     )
     create(ecr, replace(BARE, encryption="KMS", kms_key=KEY))
     build(ecr, "a", "latest", name=OLD)
-    done = run("adopt", OLD, "--stack", "prod", "--json")
+    done = run("adopt", OLD, OLD, "--stack", "prod", "--json")
     assert done.exit_code == 0, done.output
     [it] = told(done)["repositories"]
     assert it["entry"] == {"import": True, "kmsKey": KEY}

@@ -31,3 +31,9 @@ def test_what_is_wrong_with_it_is_told(
     with pytest.raises(RefusedError, match=told) as refused:
         declared(stack)
     assert f"Pulumi.{stack}.yaml" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["../prod", "acme/images/prod", "prod/"])
+def test_a_name_with_more_than_the_files_is_refused(name: str) -> None:
+    with pytest.raises(RefusedError, match=r"has a /.*; write the last part alone"):
+        declared(name)

@@ -156,7 +156,7 @@ def test_without_a_unique_tag_there_is_no_older_one() -> None:
 
 def test_where_nothing_tells_nothing_moves(ecr: "ECRClient", repository: Repository) -> None:
     digest = build(ecr, "a", "latest")
-    with pytest.raises(RefusedError, match=r"nobody may look; name the image with --to"):
+    with pytest.raises(RefusedError, match=r"nobody may look, or name the image with --to"):
         rollback(repository, "latest", unseen)
     assert place(ecr, "latest") == digest
     with pytest.raises(RefusedError, match="it is not known where next"):
