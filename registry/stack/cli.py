@@ -1,7 +1,7 @@
 """The commands about a stack's repositories in AWS: adopt, verify."""
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from registry.stack.declared import DeclaredStack
     from registry.stack.probe import Probed
     from registry.stack.state import State
+
+    _Found = tuple[Repository, State, str]
+    """A repository, its state, and the ARN of whoever calls."""
+    _SignedIn = tuple[ECRClient, str, str]
+    """A client, and the account and the ARN of whoever calls."""
 
 app = click.Group()
 
@@ -74,9 +79,11 @@ def adopt_command(
 
     of_stack = declared(stack) if stack is not None else None
     adoptions = []
-    for it, found, _ in _found(repositories, of_stack, pattern or "*"):
-        images = _images(it) if of_stack else None
-        adoptions.append(adopt.adoption(found, of_stack, images, datetime.now(UTC)))
+    there = _found(repositories, of_stack, pattern or "*")
+    with working("Reading the images") as counted:
+        for it, found, _ in counted(there):
+            images = _images(it) if of_stack else None
+            adoptions.append(adopt.adoption(found, of_stack, images, datetime.now(UTC)))
     if not adoptions:
         raise RefusedError(
             f"no repository matches {pattern or '*'}; list their names with aws ecr "
@@ -120,17 +127,17 @@ def verify_command(
     of_stack = declared(stack)
     asked = repositories or of_stack.repositories()
     of_stack.refuse_others(asked)
-    states: list[State] = []
+    there = _found(asked, of_stack)
     probes: dict[str, Sequence[Probed]] = {}
     caller = None
-    for it, found, caller_arn in _found(asked, of_stack):
-        states.append(found)
-        if probe:
-            caller = probing.caller_in(verify.access_of(of_stack, found.name), caller_arn)
-            with reported(str(it)), working(f"Probing {it}"):
-                probes[found.name] = [*probing.probe(it, found.arn, caller)]
+    if probe:
+        with working("Probing") as counted:
+            for it, found, caller_arn in counted(there):
+                caller = probing.caller_in(verify.access_of(of_stack, found.name), caller_arn)
+                with reported(str(it)):
+                    probes[found.name] = [*probing.probe(it, found.arn, caller)]
     with working("Proving"):
-        verified = verify.verify(states, of_stack, probes)
+        verified = verify.verify([found for _, found, _ in there], of_stack, probes)
     left = [*verify.checklist(of_stack, verified)]
     failing = [it.found.name for it in verified if not it.ok]
     if as_json:
@@ -147,36 +154,38 @@ def verify_command(
 
 def _found(
     asked: Sequence[Reference], stack: "DeclaredStack | None", pattern: str = "*"
-) -> "Iterator[tuple[Repository, State, str]]":
-    """The repositories as they are in AWS; of none in particular, those whose names match.
-
-    With each comes the ARN of whoever calls.
-    """
-    from registry.stack.live import every, live  # noqa: PLC0415 as above
+) -> "list[_Found]":
+    """The repositories as they are in AWS; of none in particular, those whose names match."""
+    from registry.stack.live import every  # noqa: PLC0415 as above
 
     signed_in = cache(partial(_signed_in, stack))
-    if not asked:
-        with reported("the registry"), working("Reading the registry"):
+    with working("Reading the repositories") as counted:
+        if asked:
+            return [_one(it, signed_in) for it in counted(asked)]
+        with reported("the registry"):
             ecr, _, caller = signed_in(None)
             states = [*every(ecr, lambda name: fnmatch.fnmatchcase(name, pattern))]
-        yield from ((Repository(ecr, Reference(name=it.name)), it, caller) for it in states)
-    for reference in asked:
-        with reported(str(reference)), working(f"Reading {reference}"):
-            ecr, account_id, caller = signed_in(reference.region)
-            holder = reference.registry_id or account_id
-            if holder != account_id:
-                raise RefusedError(
-                    f"{reference.name} is in account {holder}, and you call as {caller}; "
-                    "sign in to the account that holds it"
-                )
-            repository = Repository(ecr, reference)
-            with reported(f"{reference} in {ecr.meta.region_name}"):
-                state = live(repository)
-        yield repository, state, caller
+    return [(Repository(ecr, Reference(name=it.name)), it, caller) for it in states]
 
 
-def _signed_in(stack: "DeclaredStack | None", region: str | None) -> "tuple[ECRClient, str, str]":
-    """ECR in a Region, and the account and the ARN of whoever calls.
+def _one(reference: Reference, signed_in: "Callable[[str | None], _SignedIn]") -> "_Found":
+    from registry.stack.live import live  # noqa: PLC0415 as above
+
+    with reported(str(reference)):
+        ecr, account_id, caller = signed_in(reference.region)
+        holder = reference.registry_id or account_id
+        if holder != account_id:
+            raise RefusedError(
+                f"{reference.name} is in account {holder}, and you call as {caller}; "
+                "sign in to the account that holds it"
+            )
+    repository = Repository(ecr, reference)
+    with reported(f"{reference} in {ecr.meta.region_name}"):
+        return repository, live(repository), caller
+
+
+def _signed_in(stack: "DeclaredStack | None", region: str | None) -> "_SignedIn":
+    """ECR in a Region, for whoever calls.
 
     Raises RefusedError where that is not the stack's account or Region.
     """
@@ -199,7 +208,7 @@ def _images(repository: Repository) -> "Listing | str":
     """A repository's images, or why they are not known. Without indexes where those are denied."""
     from registry.lifecycle.live import live_listing  # noqa: PLC0415 as above
 
-    with reported(str(repository)), working(f"Reading the images of {repository}"):
+    with reported(str(repository)):
         for lists in (True, False):
             try:
                 return live_listing(repository, lists=lists)

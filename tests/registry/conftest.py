@@ -1,4 +1,6 @@
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -61,3 +63,20 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # the stub has no rate
 
     return answer
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], dict[str, list[Any]]]:
+    """What the bars of a module's commands count, by their text."""
+
+    def of(module: ModuleType) -> dict[str, list[Any]]:
+        bars = dict[str, list[Any]]()
+
+        @contextmanager
+        def working(what: str) -> Iterator[Any]:
+            yield lambda steps: bars.setdefault(what, list(steps))
+
+        monkeypatch.setattr(module, "working", working)
+        return bars
+
+    return of

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import boto3
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from policies.repository_policy import repository_policy
-from registry.access import movers_report
+from registry.access import cli, movers_report
 from registry.aws.session import Aws
 from registry.cli import app
 from tests.registry.access.accounts import (
@@ -345,7 +346,11 @@ class TestLive:
         planned = self.movers("open", "--repository-policy", file(GUARD))
         assert planned == self.movers("app")
 
-    def test_a_plan_is_asked_about_as_a_whole(self, file: Callable[[Any], str]) -> None:
+    def test_a_plan_is_asked_about_as_a_whole(
+        self,
+        file: Callable[[Any], str],
+        counted: Callable[[ModuleType], dict[str, list[Any]]],
+    ) -> None:
         arns = {name: REPOSITORY.replace("app", name) for name in ("app", "open")}
         resources = [
             {
@@ -355,8 +360,11 @@ class TestLive:
             for name in arns
         ]
         plan = {"stack": "x", "outputs": {"repositoryArns": arns}, "resources": resources}
+        bars = counted(cli)
         found = told("movers", "--plan", file(plan))
         assert [it["repository"] for it in found["repositories"]] == list(arns.values())
+        [bar] = bars.values()
+        assert [it.arn for it in bar] == list(arns.values())
         text = run("movers", "--plan", file(plan)).stdout
         assert text.count("Who could do what") == 1
         assert text.startswith("Who could do what to app and open of account")

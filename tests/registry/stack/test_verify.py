@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -14,7 +15,7 @@ from policies.ecr_actions import ACTIONS, Effect
 from registry.access.proofs import Claim, Proof
 from registry.aws.images import Repository
 from registry.aws.reference import Reference
-from registry.stack import probe
+from registry.stack import cli, probe
 from registry.stack.declared import DeclaredStack, declared
 from registry.stack.live import live
 from registry.stack.probe import caller_in
@@ -311,6 +312,18 @@ def test_every_other_answer_is_judged(
 def _no_image(**_: Any) -> None:
     told = {"Error": {"Code": "ImageNotFoundException", "Message": "none"}}
     raise ClientError(told, "UpdateImageStorageClass")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("guarded", "answers", "_unproved")
+def test_bars_count_the_repositories(
+    counted: Callable[[ModuleType], dict[str, list[Any]]],
+) -> None:
+    bars = counted(cli)
+    probed()
+    assert {what: len(bar) for what, bar in bars.items()} == {
+        "Reading the repositories": 1,
+        "Probing": 1,
+    }
 
 
 def test_every_guarded_action_is_probed_or_said_not_to_be() -> None:
