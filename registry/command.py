@@ -13,7 +13,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from policies.fault import InvalidInputError
-from policies.tag_convention import TagConvention
+from policies.tag_convention import ADR040, TagConvention
 from registry.aws import reference
 from registry.aws.errors import AwsError, RefusedError, explain
 from registry.aws.images import Repository
@@ -107,15 +107,14 @@ def _package_of(module: str) -> str | None:
 
 @contextmanager
 def work(
-    repository: Reference, convention: TagConvention, sessions: dict[str | None, Aws]
+    repository: Reference, convention: TagConvention = ADR040, session: Callable[..., Aws] = Aws
 ) -> Iterator[tuple[Aws, Repository]]:
-    """AWS, by the session of the Region, which is in `sessions` then; and the repository in it."""
+    """AWS, by the session of the repository's Region, and the repository in it."""
     with reported(str(repository)):
-        aws = sessions.get(repository.region) or Aws(repository.region)
-        sessions[repository.region] = aws
-        client = aws.ecr()
-    with reported(f"{repository} in {aws.region}"):
-        yield aws, Repository(client, repository, convention)
+        aws = session(repository.region)
+        there = Repository(aws.ecr(), repository, convention)
+    with reported(there.in_region):
+        yield aws, there
 
 
 @contextmanager

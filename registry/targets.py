@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ class Targets:
     """Those of the stack. None where no stack is named."""
     many: bool
     """Whether each is printed with its name, even if there is only one."""
-    _sessions: dict[str | None, Aws] = field(default_factory=dict)
+    _session: Callable[[str | None], Aws] = field(default_factory=lambda: cache(Aws))
 
     @property
     def default_tag(self) -> str:
@@ -70,7 +70,7 @@ class Targets:
 
     def work(self, reference: Reference) -> AbstractContextManager[tuple[Aws, Repository]]:
         """AWS and one of the repositories in it. Those of a Region share their session."""
-        return work(reference, self.convention, self._sessions)
+        return work(reference, self.convention, self._session)
 
     def each(self, *steps: Callable[[Reference], Told], as_json: bool) -> None:
         """Take each step with every repository, and print what the last one returns.

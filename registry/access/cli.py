@@ -11,7 +11,6 @@ from policies.document import to_json
 from policies.fault import InvalidInputError
 from registry.aws import reference
 from registry.aws.errors import RefusedError
-from registry.aws.images import Repository
 from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.aws.trail import NoTrailError, earliest
@@ -25,6 +24,7 @@ from registry.command import (
     repository_of,
     say,
     trail_of,
+    work,
 )
 from registry.terminal import working
 
@@ -171,8 +171,8 @@ def _asked(
     arn = arn or aws.repository_arn(place.name, place.registry_id or aws.caller()[0])
     if document is None:
         # Without a policy a repository is open to whoever has the permission.
-        with reported(f"{place} in {aws.region}"):
-            text = Repository(aws.ecr(), place).policy() or '{"Statement": []}'
+        with work(place, session=lambda _: aws) as (_, there):
+            text = there.policy() or '{"Statement": []}'
         try:
             document = read_repository_policy(text)
         except InvalidInputError as error:

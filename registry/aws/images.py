@@ -66,6 +66,11 @@ class Repository:
         """The repository, for a message."""
         return str(self._reference)
 
+    @property
+    def in_region(self) -> str:
+        """The repository and the Region in which it is looked for, for AWS's errors."""
+        return f"{self} in {self._ecr.meta.region_name}"
+
     def named(self, image: Image) -> str:
         """An image of it, for a message: its digest and its unique tag."""
         tag = self.convention.unique_tag(image.tags)

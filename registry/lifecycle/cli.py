@@ -13,7 +13,6 @@ from registry.aws.errors import RefusedError, explain, is_denied
 from registry.aws.image import Image, moment
 from registry.aws.images import Repository
 from registry.aws.reference import Reference
-from registry.aws.session import Aws
 from registry.command import (
     REPOSITORY_HELP,
     file_option,
@@ -21,8 +20,8 @@ from registry.command import (
     note,
     print_object,
     read,
-    reported,
     repository_of,
+    work,
 )
 from registry.lifecycle import output
 from registry.lifecycle.document import Rule
@@ -105,23 +104,22 @@ def expiring_command(
         raise click.UsageError("--aws-preview needs REPOSITORY: AWS cannot preview files")
     if repository is not None and now is not None:
         raise click.UsageError("--now goes with --policy and --images")
-    found: list[dict[str, str]] | None = None
-    with reported(str(repository or policy)):
-        used = read(in_use, read_in_use) if in_use else []
-        if files is not None:
-            rules, listing = read(files[0], read_policy), read(files[1], read_images)
-            movable = movable_tag or movable_tags_of(rules)
-        elif repository is not None:
-            aws = Aws(repository.region)
-            there = Repository(aws.ecr(), repository)
-            with reported(f"{there} in {aws.region}"), working(f"Reading {there}"):
+    used = read(in_use, read_in_use) if in_use else []
+    preview = None
+    if files is not None:
+        rules, listing = read(files[0], read_policy), read(files[1], read_images)
+        movable = movable_tag or movable_tags_of(rules)
+    elif repository is not None:
+        with work(repository) as (_, there):
+            with working(f"Reading {there}"):
                 rules, listing = live_rules(there), live_listing(there)
             movable = movable_tag or _movable_tags(there, rules)
-        report = examine(rules, listing, now or datetime.now(UTC), used, movable)
-        if aws_preview:
-            # AWS previews no policy that is not there; and without one nothing goes.
-            with working("Waiting for AWS's preview"):
-                found = differences(report.verdicts, preview_of(there) if rules else {})
+            if aws_preview:
+                # AWS previews no policy that is not there; and without one nothing goes.
+                with working("Waiting for AWS's preview"):
+                    preview = preview_of(there) if rules else {}
+    report = examine(rules, listing, now or datetime.now(UTC), used, movable)
+    found = None if preview is None else differences(report.verdicts, preview)
     if as_json:
         told = report.to_json() | ({} if found is None else {"differences": found})
         print_object(told, "", as_json=True)

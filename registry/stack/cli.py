@@ -180,7 +180,7 @@ def _one(reference: Reference, signed_in: "Callable[[str | None], _SignedIn]") -
                 "sign in to the account that holds it"
             )
     repository = Repository(ecr, reference)
-    with reported(f"{reference} in {ecr.meta.region_name}"):
+    with reported(repository.in_region):
         return repository, live(repository), caller
 
 

@@ -12,7 +12,6 @@ from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from registry.aws import reference
 from registry.aws.errors import RefusedError, explain, is_denied
 from registry.aws.image import moment
-from registry.aws.images import Repository
 from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.aws.trail import DAYS, NoTrailError, earliest
@@ -24,6 +23,7 @@ from registry.command import (
     reported,
     repositories_argument,
     trail_of,
+    work,
 )
 from registry.lifecycle.live import live_movable_tags, live_rules
 from registry.tags import stack_moves, stack_moves_output
@@ -159,19 +159,18 @@ def _one_region(references: Sequence[Reference]) -> Aws:
 
 def _guarded(aws: Aws, reference: Reference) -> Expected:
     """What is expected of a repository, by its policy."""
-    there = Repository(aws.ecr(), reference)
-    with reported(f"{reference} in {aws.region}"):
+    with work(reference, session=lambda _: aws) as (_, there):
         roles = pipeline_roles(there.policy())
-    if not roles:
-        note(
-            f"the policy of {reference} does not say which roles may move tags, so nobody counts "
-            "as the pipeline"
-        )
-    try:
-        movable = live_movable_tags(there, live_rules(there))
-    except ClientError as error:
-        if not is_denied(error):
-            raise
-        movable = DEFAULT_MOVABLE_TAGS
-        note(f"taking {', '.join(movable)} as movable: {explain(error, str(there))}")
+        if not roles:
+            note(
+                f"the policy of {there} does not say which roles may move tags, so nobody counts "
+                "as the pipeline"
+            )
+        try:
+            movable = live_movable_tags(there, live_rules(there))
+        except ClientError as error:
+            if not is_denied(error):
+                raise
+            movable = DEFAULT_MOVABLE_TAGS
+            note(f"taking {', '.join(movable)} as movable: {explain(error, str(there))}")
     return Expected(movable_tags=frozenset(movable), pipeline_roles=roles)
