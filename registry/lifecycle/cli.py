@@ -132,17 +132,10 @@ def expiring_command(
 
 
 def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
-    try:
-        return live_movable_tags(there, rules)
-    except ClientError as error:
-        if not is_denied(error):
-            raise
-        found = movable_tags_of(rules)
-        note(
-            f"the movable tags are taken to be {', '.join(found)}: {explain(error, str(there))}; "
-            "or name them with --movable-tag"
-        )
-        return found
+    found, unread = live_movable_tags(there, rules)
+    if unread:
+        note(f"{unread}; or name them with --movable-tag")
+    return found
 
 
 @app.command("images")

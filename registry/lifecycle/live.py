@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from botocore.exceptions import ClientError
+
 from policies.fault import InvalidInputError
-from registry.aws.errors import RefusedError
+from registry.aws.errors import RefusedError, explain, is_denied
 from registry.aws.image import INDEX_MEDIA_TYPES
 from registry.aws.images import Repository
 from registry.lifecycle.document import Rule
@@ -33,8 +35,27 @@ def live_rules(repository: Repository) -> tuple[Rule, ...]:
         raise RefusedError(f"the lifecycle policy of {repository}: {faults}") from None
 
 
-def live_movable_tags(repository: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """The tags that the repository says are moved, by these rules and its mutability. One call."""
+def live_movable_tags(
+    repository: Repository, rules: Sequence[Rule] | None = None
+) -> tuple[tuple[str, ...], str | None]:
+    """The tags that the repository says are moved, by its rules and its mutability; and a note.
+
+    Two calls, one where the rules are given. What the caller may not read counts as if it were not
+    there: the note says so, and why.
+    """
+    known = rules or ()
+    try:
+        if rules is None:
+            known = live_rules(repository)
+        return _movable_tags(repository, known), None
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        found, reason = movable_tags_of(known), explain(error, str(repository))
+    return found, f"the movable tags are taken to be {', '.join(found)}: {reason}"
+
+
+def _movable_tags(repository: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
     names, ecr, place = [repository.name], repository.client, repository.place
     if "registryId" in place:
         answer = ecr.describe_repositories(repositoryNames=names, registryId=place["registryId"])

@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import click
-from botocore.exceptions import ClientError
 
-from policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from registry.aws import reference
-from registry.aws.errors import RefusedError, explain, is_denied
+from registry.aws.errors import RefusedError
 from registry.aws.image import moment
 from registry.aws.reference import Reference
 from registry.aws.session import Aws
@@ -25,7 +23,7 @@ from registry.command import (
     trail_of,
     work,
 )
-from registry.lifecycle.live import live_movable_tags, live_rules
+from registry.lifecycle.live import live_movable_tags
 from registry.tags import stack_moves, stack_moves_output
 from registry.tags.history import pipeline_roles
 from registry.tags.stack_moves import Expected
@@ -166,11 +164,7 @@ def _guarded(aws: Aws, reference: Reference) -> Expected:
                 f"the policy of {there} does not say which roles may move tags, so nobody counts "
                 "as the pipeline"
             )
-        try:
-            movable = live_movable_tags(there, live_rules(there))
-        except ClientError as error:
-            if not is_denied(error):
-                raise
-            movable = DEFAULT_MOVABLE_TAGS
-            note(f"taking {', '.join(movable)} as movable: {explain(error, str(there))}")
+        movable, unread = live_movable_tags(there)
+        if unread:
+            note(unread)
     return Expected(movable_tags=frozenset(movable), pipeline_roles=roles)

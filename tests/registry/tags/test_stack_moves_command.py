@@ -10,9 +10,11 @@ from unittest.mock import Mock
 
 import click
 import pytest
+from botocore.exceptions import ClientError
 
 from policies.document import to_json
 from policies.repository_policy import repository_policy
+from policies.retention import lifecycle_policy
 from registry.aws.session import Aws
 from registry.aws.trail import earliest
 from registry.cli import app
@@ -250,6 +252,32 @@ def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> N
     assert result.exit_code == 1
     assert "note: the policy of forms-admin-deploy does not say which roles" in result.stderr
     assert f"{NAME}: 1 unexpected" in result.stderr
+
+
+def test_what_may_not_be_read_leaves_the_movable_tags_to_the_rest(
+    ecr: "ECRClient", holds: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(operation: str) -> Callable[..., None]:
+        def fail(**_: object) -> None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, operation)
+
+        return fail
+
+    guard(ecr, NAME, PIPELINE)
+    rules = lifecycle_policy(["stable"], [])
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(rules))
+    monkeypatch.setattr(Aws, "ecr", lambda _: ecr)
+    for method, operation, tag in (
+        ("describe_repositories", "DescribeRepositories", "stable"),
+        ("get_lifecycle_policy", "GetLifecyclePolicy", "latest"),
+    ):
+        monkeypatch.setattr(ecr, method, denied(operation))
+        holds(put(1, "a", "stable"), put(2, "a", "latest"))
+        result = run("moves", NAME, "--json")
+        assert [it["tag"] for it in json.loads(result.stdout)["events"]] == [tag]
+        assert result.stderr.startswith(
+            f"note: the movable tags are taken to be {tag}: no permission for ecr:{operation}"
+        )
 
 
 # --- What it refuses ------------------------------------------------------------------------------
