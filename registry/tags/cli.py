@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from io import RawIOBase
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,68 @@ _takes_source = takes_targets(
         help="The image: a tag or a digest. May be part of REPOSITORY instead.",
     )
 )
-_reason_option = click.option("--reason", metavar="TEXT", help="The reason, for the record.")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One repository in which a command moves tags, or tries to."""
+
+    repository: Repository
+    dry_run: bool
+    tell: Callable[[Move], dict[str, Any]]
+    """Reports a move, and records it if it moved anything."""
+    note: Callable[[str], None]
+    records: Callable[[Sequence[str], datetime], list[Record]]
+    """From CloudTrail."""
+
+
+_InEach = Callable[[Callable[[_Place], Told]], None]
+
+
+def _moves_tags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of all that move tags; and `in_each`, which takes a step by them.
+
+    The step is taken in each repository; with many, first as a dry run in each, without its notes.
+    The record is opened before it, so that nothing is moved where it cannot be recorded.
+    """
+
+    @click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")
+    @click.option("--reason", metavar="TEXT", help="The reason, for the record.")
+    @file_option(
+        "--record",
+        type=_record_of,
+        help="Append a JSON line to this file for each tag that was moved.",
+    )
+    @json_option
+    @wraps(command)
+    def moving(
+        found: Targets,
+        *,
+        dry_run: bool,
+        reason: str | None,
+        record: Path | None,
+        as_json: bool,
+        **more: Any,
+    ) -> None:
+        def take(step: Callable[[_Place], Told], reference: Reference, *, check: bool) -> Told:
+            trial = check or dry_run
+            with found.work(reference) as (aws, there), _open(None if trial else record) as append:
+                account, caller = aws.caller()
+
+                def tell(move: Move) -> dict[str, Any]:
+                    return append(output.move_json(move, caller, reason))
+
+                records = partial(_records, aws, account, reference)
+                noting = (lambda _: None) if check else note
+                return step(_Place(there, dry_run=trial, tell=tell, note=noting, records=records))
+
+        def in_each(step: Callable[[_Place], Told]) -> None:
+            steps = (partial(take, step, check=it) for it in (True, False))
+            found.each(*steps, as_json=as_json)
+
+        command(found, in_each=in_each, **more)
+
+    return moving
 
 
 def _record_of(text: str) -> Path:
@@ -46,14 +107,37 @@ def _record_of(text: str) -> Path:
     return Path(text)
 
 
-_record_option = file_option(
-    "--record",
-    type=_record_of,
-    help="Append a JSON line to this file for each tag that was moved.",
-)
-_dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Print what would be done, and change nothing."
-)
+@contextmanager
+def _open(record: Path | None) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """What appends a move to the file, if it moved anything, and gives it back.
+
+    Raises RefusedError where the file cannot be written.
+    """
+    if record is None:
+        yield lambda told: told
+        return
+    try:
+        lines = record.open("ab", buffering=0)
+    except OSError as error:
+        raise RefusedError(
+            f"the record {record} cannot be written ({error.strerror}); name another file: "
+            "nothing was moved"
+        ) from None
+
+    def append(told: dict[str, Any]) -> dict[str, Any]:
+        line = json.dumps(told)
+        try:
+            if told["moved"]:
+                lines.write(f"{line}\n".encode())
+        except OSError as error:
+            raise RefusedError(
+                f"{told['tag']} of {told['repository']} was moved, but {record} could not be "
+                f"written ({error.strerror}); record it yourself: {line}"
+            ) from None
+        return told
+
+    with lines:
+        yield append
 
 
 @app.command("move")
@@ -75,20 +159,9 @@ _dry_run_option = click.option(
     is_flag=True,
     help="Allow an image that is older, or whose age is unknown.",
 )
-@_dry_run_option
-@_reason_option
-@_record_option
-@json_option
+@_moves_tags
 def move_command(
-    found: Targets,
-    *,
-    to: str | None,
-    expect: str | None,
-    allow_older: bool,
-    dry_run: bool,
-    reason: str | None,
-    record: Path | None,
-    as_json: bool,
+    found: Targets, *, to: str | None, expect: str | None, allow_older: bool, in_each: _InEach
 ) -> None:
     """Move a tag to another image, without pulling the image.
 
@@ -104,12 +177,12 @@ def move_command(
             f"--expect {tag} names the tag that moves: give a digest, or another tag"
         )
 
-    def moved(reference: Reference, *, dry_run: bool) -> Told:
-        with _moves(found, reference, reason, None if dry_run else record) as (there, tell, _):
-            done = move(there, image, tag, expect=expect, allow_older=allow_older, dry_run=dry_run)
-            return tell(done), output.move_text(there, done)
+    def moved(at: _Place) -> Told:
+        there = at.repository
+        done = move(there, image, tag, expect=expect, allow_older=allow_older, dry_run=at.dry_run)
+        return at.tell(done), output.move_text(there, done)
 
-    found.each(partial(moved, dry_run=True), partial(moved, dry_run=dry_run), as_json=as_json)
+    in_each(moved)
 
 
 @app.command("promote")
@@ -135,10 +208,7 @@ def move_command(
     help="Then move this tag to the image, as move does. May be repeated.",
 )
 @click.option("--latest", is_flag=True, help="Short for --move latest.")
-@_dry_run_option
-@_reason_option
-@_record_option
-@json_option
+@_moves_tags
 def promote_command(
     found: Targets,
     *,
@@ -146,10 +216,7 @@ def promote_command(
     tag: str | None,
     movable: Sequence[str],
     latest: bool,
-    dry_run: bool,
-    reason: str | None,
-    record: Path | None,
-    as_json: bool,
+    in_each: _InEach,
 ) -> None:
     """Give an image a stage's unique tag, and move tags to it.
 
@@ -171,13 +238,12 @@ def promote_command(
         if it == tag:
             raise click.UsageError(f"--move {it} is a unique tag by --as, which stays on its image")
 
-    def promoted(reference: Reference, *, dry_run: bool) -> Told:
-        with _moves(found, reference, reason, None if dry_run else record) as (there, tell, _):
-            done = promote(there, image, stage, tag=tag, movable=moving, dry_run=dry_run)
-            told = output.promotion_json(done, [tell(it) for it in done.moves])
-            return told, output.promotion_text(there, done)
+    def promoted(at: _Place) -> Told:
+        done = promote(at.repository, image, stage, tag=tag, movable=moving, dry_run=at.dry_run)
+        told = output.promotion_json(done, [at.tell(it) for it in done.moves])
+        return told, output.promotion_text(at.repository, done)
 
-    found.each(partial(promoted, dry_run=True), partial(promoted, dry_run=dry_run), as_json=as_json)
+    in_each(promoted)
 
 
 @app.command("rollback")
@@ -196,19 +262,8 @@ def promote_command(
     metavar="IMAGE",
     help="The image to go back to: a tag or a digest.",
 )
-@_dry_run_option
-@_reason_option
-@_record_option
-@json_option
-def rollback_command(
-    found: Targets,
-    *,
-    to: str | None,
-    dry_run: bool,
-    reason: str | None,
-    record: Path | None,
-    as_json: bool,
-) -> None:
+@_moves_tags
+def rollback_command(found: Targets, *, to: str | None, in_each: _InEach) -> None:
     """Move a tag back to the image that it was on before.
 
     CloudTrail tells which image that was. If it cannot, the image with the next older unique tag of
@@ -219,27 +274,17 @@ def rollback_command(
     moving = _tag(found)
     found.refuse_immovable("--tag", moving)
 
-    def rolled_back(reference: Reference, *, dry_run: bool, noted: bool = True) -> Told:
-        with _moves(found, reference, reason, None if dry_run else record) as (
-            there,
-            tell,
-            records,
-        ):
+    def rolled_back(at: _Place) -> Told:
+        def read_places() -> list[str]:
+            return places(at.records((PUT,), earliest()), moving)
 
-            def read_places() -> list[str]:
-                return places(records((PUT,), earliest()), moving)
+        done = rollback(at.repository, moving, read_places, to=to, dry_run=at.dry_run)
+        for it in done.notes:
+            at.note(it)
+        told = at.tell(done.move) | {"basis": done.basis}
+        return told, f"{output.move_text(at.repository, done.move)}\nbasis: {done.basis}"
 
-            done = rollback(there, moving, read_places, to=to, dry_run=dry_run)
-            told = tell(done.move) | {"basis": done.basis}
-            for it in done.notes if noted else ():
-                note(it)
-            return told, f"{output.move_text(there, done.move)}\nbasis: {done.basis}"
-
-    found.each(
-        partial(rolled_back, dry_run=True, noted=False),
-        partial(rolled_back, dry_run=dry_run),
-        as_json=as_json,
-    )
+    in_each(rolled_back)
 
 
 @app.command("resolve")
@@ -336,54 +381,6 @@ def _tag(found: Targets) -> str:
         return reference.tag(found.image or found.default_tag)
     except InvalidReferenceError as error:
         raise click.UsageError(str(error)) from None
-
-
-_Records = Callable[[Sequence[str], datetime], list[Record]]
-
-
-@contextmanager
-def _moves(
-    found: Targets, reference: Reference, reason: str | None, record: Path | None
-) -> Iterator[tuple[Repository, Callable[[Move], dict[str, Any]], _Records]]:
-    """What a command that moves tags needs: the repository; what reports a move; CloudTrail.
-
-    A reported move is recorded, if it moved anything. The record is opened before that, so
-    that nothing is moved where it cannot be recorded.
-    """
-    with found.work(reference) as (aws, there), _opened(record) as lines:
-        account, caller = aws.caller()
-
-        def tell(move: Move) -> dict[str, Any]:
-            told = output.move_json(move, caller, reason)
-            if lines and move.moved:
-                line = json.dumps(told)
-                try:
-                    lines.write(f"{line}\n".encode())
-                except OSError as error:
-                    raise RefusedError(
-                        f"{move.tag} of {there} was moved, but {record} could not be written "
-                        f"({error.strerror}); record it yourself: {line}"
-                    ) from None
-            return told
-
-        yield there, tell, partial(_records, aws, account, reference)
-
-
-@contextmanager
-def _opened(record: Path | None) -> Iterator[RawIOBase | None]:
-    """The file, to append to. Raises RefusedError where it cannot be written."""
-    if record is None:
-        yield None
-        return
-    try:
-        lines = record.open("ab", buffering=0)
-    except OSError as error:
-        raise RefusedError(
-            f"the record {record} cannot be written ({error.strerror}); name another file: "
-            "nothing was moved"
-        ) from None
-    with lines:
-        yield lines
 
 
 def _expires(repository: Repository, found: Resolved) -> dict[str, Any]:
