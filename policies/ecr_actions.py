@@ -21,74 +21,47 @@ class Effect(Enum):
     READ_REGISTRY = "reads from the registry, or logs in to it"
 
 
-ACTIONS: Final[Mapping[str, Effect]] = {
-    "BatchCheckLayerAvailability": Effect.PULL,
-    "BatchGetImage": Effect.PULL,
-    "DescribeImages": Effect.PULL,
-    "GetDownloadUrlForLayer": Effect.PULL,
-    "BatchGetRepositoryScanningConfiguration": Effect.READ,
-    "DescribeImageReplicationStatus": Effect.READ,
-    "DescribeImageScanFindings": Effect.READ,
-    "DescribeImageSigningStatus": Effect.READ,
-    "DescribeRepositories": Effect.READ,
-    "GetImageCopyStatus": Effect.READ,
-    "GetLifecyclePolicy": Effect.READ,
-    "GetLifecyclePolicyPreview": Effect.READ,
-    "GetRepositoryPolicy": Effect.READ,
-    "ListImageReferrers": Effect.READ,
-    "ListImages": Effect.READ,
-    "ListTagsForResource": Effect.READ,
-    "CompleteLayerUpload": Effect.UPLOAD,
-    "InitiateLayerUpload": Effect.UPLOAD,
-    "UploadLayerPart": Effect.UPLOAD,
-    "BatchImportUpstreamImage": Effect.MOVE_TAG,
-    "PutImage": Effect.MOVE_TAG,
+_NAMES: Final = {
+    Effect.PULL: (
+        "BatchCheckLayerAvailability BatchGetImage DescribeImages GetDownloadUrlForLayer"
+    ),
+    Effect.READ: (
+        "BatchGetRepositoryScanningConfiguration DescribeImageReplicationStatus "
+        "DescribeImageScanFindings DescribeImageSigningStatus DescribeRepositories "
+        "GetImageCopyStatus GetLifecyclePolicy GetLifecyclePolicyPreview GetRepositoryPolicy "
+        "ListImageReferrers ListImages ListTagsForResource"
+    ),
+    Effect.UPLOAD: "CompleteLayerUpload InitiateLayerUpload UploadLayerPart",
+    Effect.MOVE_TAG: "BatchImportUpstreamImage PutImage",
     # An archived image cannot be pulled: for a deployment it is gone.
-    "BatchDeleteImage": Effect.DELETE_IMAGE,
-    "UpdateImageStorageClass": Effect.DELETE_IMAGE,
-    "DeleteLifecyclePolicy": Effect.CHANGE_GUARD,
-    "DeleteRepository": Effect.CHANGE_GUARD,
-    "DeleteRepositoryPolicy": Effect.CHANGE_GUARD,
-    "PutImageScanningConfiguration": Effect.CHANGE_GUARD,
-    "PutImageTagMutability": Effect.CHANGE_GUARD,
-    "PutLifecyclePolicy": Effect.CHANGE_GUARD,
-    "SetRepositoryPolicy": Effect.CHANGE_GUARD,
-    # Resource tags, which the account's own policies may grant by (aws:ResourceTag).
-    "TagResource": Effect.CHANGE_GUARD,
-    "UntagResource": Effect.CHANGE_GUARD,
-    "StartImageScan": Effect.HARMLESS,
-    "StartLifecyclePolicyPreview": Effect.HARMLESS,
-    "ReplicateImage": Effect.REPLICATE,
-    "CreateRepository": Effect.CREATE_REPOSITORY,
-    "CreatePullThroughCacheRule": Effect.CHANGE_REGISTRY,
-    "CreateRepositoryCreationTemplate": Effect.CHANGE_REGISTRY,
-    "DeletePullThroughCacheRule": Effect.CHANGE_REGISTRY,
-    "DeleteRegistryPolicy": Effect.CHANGE_REGISTRY,
-    "DeleteRepositoryCreationTemplate": Effect.CHANGE_REGISTRY,
-    "DeleteSigningConfiguration": Effect.CHANGE_REGISTRY,
-    "DeregisterPullTimeUpdateExclusion": Effect.CHANGE_REGISTRY,
-    "PutAccountSetting": Effect.CHANGE_REGISTRY,
-    "PutRegistryPolicy": Effect.CHANGE_REGISTRY,
-    "PutRegistryScanningConfiguration": Effect.CHANGE_REGISTRY,
-    "PutReplicationConfiguration": Effect.CHANGE_REGISTRY,
-    "PutSigningConfiguration": Effect.CHANGE_REGISTRY,
-    "RegisterPullTimeUpdateExclusion": Effect.CHANGE_REGISTRY,
-    "StartReplicationBackfill": Effect.CHANGE_REGISTRY,
-    "StopReplicationBackfill": Effect.CHANGE_REGISTRY,
-    "UpdatePullThroughCacheRule": Effect.CHANGE_REGISTRY,
-    "UpdateRepositoryCreationTemplate": Effect.CHANGE_REGISTRY,
-    "DescribePullThroughCacheRules": Effect.READ_REGISTRY,
-    "DescribeRegistry": Effect.READ_REGISTRY,
-    "DescribeReplicationBackfillResults": Effect.READ_REGISTRY,
-    "DescribeRepositoryCreationTemplates": Effect.READ_REGISTRY,
-    "GetAccountSetting": Effect.READ_REGISTRY,
-    "GetAuthorizationToken": Effect.READ_REGISTRY,
-    "GetRegistryPolicy": Effect.READ_REGISTRY,
-    "GetRegistryScanningConfiguration": Effect.READ_REGISTRY,
-    "GetSigningConfiguration": Effect.READ_REGISTRY,
-    "ListPullTimeUpdateExclusions": Effect.READ_REGISTRY,
-    "ListReplicationBackfills": Effect.READ_REGISTRY,
-    "ValidatePullThroughCacheRule": Effect.READ_REGISTRY,
+    Effect.DELETE_IMAGE: "BatchDeleteImage UpdateImageStorageClass",
+    # Resource tags too: the account's own policies may grant by them (aws:ResourceTag).
+    Effect.CHANGE_GUARD: (
+        "DeleteLifecyclePolicy DeleteRepository DeleteRepositoryPolicy "
+        "PutImageScanningConfiguration PutImageTagMutability PutLifecyclePolicy "
+        "SetRepositoryPolicy TagResource UntagResource"
+    ),
+    Effect.HARMLESS: "StartImageScan StartLifecyclePolicyPreview",
+    Effect.REPLICATE: "ReplicateImage",
+    Effect.CREATE_REPOSITORY: "CreateRepository",
+    Effect.CHANGE_REGISTRY: (
+        "CreatePullThroughCacheRule CreateRepositoryCreationTemplate DeletePullThroughCacheRule "
+        "DeleteRegistryPolicy DeleteRepositoryCreationTemplate DeleteSigningConfiguration "
+        "DeregisterPullTimeUpdateExclusion PutAccountSetting PutRegistryPolicy "
+        "PutRegistryScanningConfiguration PutReplicationConfiguration PutSigningConfiguration "
+        "RegisterPullTimeUpdateExclusion StartReplicationBackfill StopReplicationBackfill "
+        "UpdatePullThroughCacheRule UpdateRepositoryCreationTemplate"
+    ),
+    Effect.READ_REGISTRY: (
+        "DescribePullThroughCacheRules DescribeRegistry DescribeReplicationBackfillResults "
+        "DescribeRepositoryCreationTemplates GetAccountSetting GetAuthorizationToken "
+        "GetRegistryPolicy GetRegistryScanningConfiguration GetSigningConfiguration "
+        "ListPullTimeUpdateExclusions ListReplicationBackfills ValidatePullThroughCacheRule"
+    ),
+}
+
+ACTIONS: Final[Mapping[str, Effect]] = {
+    name: effect for effect, names in _NAMES.items() for name in names.split()
 }
 """Every action of ECR, by what it can do.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
