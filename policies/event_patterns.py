@@ -79,31 +79,19 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
     even that does not help.
     """
     region, iam_region = audit["region"], IAM_REGIONS[audit["partition"]]
-    rules = [
+    forwarded = _role_kinds(audit) if region != iam_region else ()
+    return [
         EventRule(
-            name=f"{name}-{kind}",
-            region=region,
-            description=message.about,
+            name=f"{name}-{region}-{kind}" if forwards else f"{name}-{kind}",
+            region=iam_region if forwards else region,
+            description=f"To {region}: {message.about}" if forwards else message.about,
             pattern=pattern,
             read_only=kind.startswith(_READ_ONLY),
-            message=message,
+            message=None if forwards else message,
         )
-        for kind, pattern, message in _kinds(audit)
+        for forwards, kinds in ((False, _kinds(audit)), (True, forwarded))
+        for kind, pattern, message in kinds
     ]
-    if region == iam_region:
-        return rules
-    forwarded = [
-        EventRule(
-            name=f"{name}-{region}-{kind}",
-            region=iam_region,
-            description=f"To {region}: {message.about}",
-            pattern=pattern,
-            read_only=kind.startswith(_READ_ONLY),
-            message=None,
-        )
-        for kind, pattern, message in _role_kinds(audit)
-    ]
-    return [*rules, *forwarded]
 
 
 _READ_ONLY: Final = ("expiry", "assumed")
