@@ -47,10 +47,9 @@ def _from_our_rules(sid: str, place: Place, action: str, resource: str) -> dict[
     A queue's policy has not the room for every ARN.
     """
     rules = arn(place, "events", f"rule/{place['name']}-*")
-    return allow(sid, {"Service": EVENTBRIDGE}, [action]) | {
-        "Resource": resource,
-        "Condition": {"ArnLike": {"aws:SourceArn": rules}},
-    }
+    condition = {"ArnLike": {"aws:SourceArn": rules}}
+    eventbridge = {"Service": EVENTBRIDGE}
+    return allow(sid, eventbridge, [action], Resource=resource, Condition=condition)
 
 
 def key_policy(place: Place) -> dict[str, Any]:
@@ -62,17 +61,11 @@ def key_policy(place: Place) -> dict[str, Any]:
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html#targets-specifics-sqs
     """
     root = {"AWS": f"arn:{place['partition']}:iam::{place['account_id']}:root"}
-    encrypts = allow(
-        "EventBridge", {"Service": EVENTBRIDGE}, ["kms:Decrypt", "kms:GenerateDataKey*"]
-    )
+    encrypt = ["kms:Decrypt", "kms:GenerateDataKey*"]
     return document_of(
         [
-            allow("AccountPolicies", root, ["kms:*"]) | {"Resource": "*"},
-            encrypts
-            | {
-                "Resource": "*",
-                "Condition": {"StringEquals": {"aws:SourceAccount": place["account_id"]}},
-            },
+            allow("AccountPolicies", root, ["kms:*"], Resource="*"),
+            _for_this_account(place, encrypt, Resource="*"),
         ]
     )
 
@@ -82,12 +75,14 @@ def forwarding_trust(place: Place) -> dict[str, Any]:
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-region.html
     """
-    return document_of(
-        [
-            allow("EventBridge", {"Service": EVENTBRIDGE}, ["sts:AssumeRole"])
-            | {"Condition": {"StringEquals": {"aws:SourceAccount": place["account_id"]}}}
-        ]
-    )
+    return document_of([_for_this_account(place, ["sts:AssumeRole"])])
+
+
+def _for_this_account(place: Place, actions: list[str], **elements: Any) -> dict[str, Any]:
+    """What EventBridge may do on behalf of this account."""
+    condition = {"StringEquals": {"aws:SourceAccount": place["account_id"]}}
+    eventbridge = {"Service": EVENTBRIDGE}
+    return allow("EventBridge", eventbridge, actions, **elements, Condition=condition)
 
 
 def forwarding_policy(bus_arn: str) -> dict[str, Any]:
@@ -105,15 +100,20 @@ def trail_bucket_policy(place: Place, bucket: str) -> dict[str, Any]:
     cloudtrail = {"Service": CLOUDTRAIL}
     return document_of(
         [
-            allow("TrailLooks", cloudtrail, ["s3:GetBucketAcl"])
-            | {"Resource": bucket_arn, "Condition": {"StringEquals": trail}},
-            allow("TrailWrites", cloudtrail, ["s3:PutObject"])
-            | {
-                "Resource": f"{bucket_arn}/AWSLogs/{place['account_id']}/*",
-                "Condition": {
-                    "StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control", **trail}
-                },
-            },
+            allow(
+                "TrailLooks",
+                cloudtrail,
+                ["s3:GetBucketAcl"],
+                Resource=bucket_arn,
+                Condition={"StringEquals": trail},
+            ),
+            allow(
+                "TrailWrites",
+                cloudtrail,
+                ["s3:PutObject"],
+                Resource=f"{bucket_arn}/AWSLogs/{place['account_id']}/*",
+                Condition={"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control", **trail}},
+            ),
             only_with_tls("OnlyWithTls", bucket_arn),
         ]
     )

@@ -1,11 +1,11 @@
 """Pure: what all IAM policy documents share: form, text and length, and how they are read."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from policies.fault import Fault, InvalidInputError
+from policies.patterns import fits
 
 
 def document_of(statements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -42,9 +42,12 @@ def refuse_longer_than(
     )
 
 
-def allow(sid: str, principal: str | dict[str, Any], action: Iterable[str]) -> dict[str, Any]:
-    """An Allow of a policy that belongs to a resource."""
-    return {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": list(action)}
+def allow(
+    sid: str, principal: str | Mapping[str, Any], action: Iterable[str], **elements: Any
+) -> dict[str, Any]:
+    """An Allow of a policy that belongs to a resource, with these elements besides."""
+    named = {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": list(action)}
+    return named | elements
 
 
 def only_with_tls(sid: str, bucket_arn: str) -> dict[str, Any]:
@@ -82,7 +85,4 @@ def names_action(written: Any, action: str) -> bool:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
     """
-    patterns = (
-        re.escape(str(it)).replace(r"\*", ".*").replace(r"\?", ".") for it in listed(written)
-    )
-    return any(re.fullmatch(it, action, re.IGNORECASE) for it in patterns)
+    return any(fits(str(it).lower(), action.lower()) for it in listed(written))

@@ -93,28 +93,22 @@ def repository_policy(access: Access) -> dict[str, Any]:
         # The account is the principal and the condition names the role: a role as principal is
         # stored by its unique id, and would no longer match when the role is created again.
         roots = sorted({f"{iam}{arn.split(':')[4]}:root" for arn in foreign})
-        statements.append(
-            allow("ThePipelineOfOtherAccountsPushesAndPulls", {"AWS": roots}, push_and_pull)
-            | {"Condition": {"ArnEquals": {"aws:PrincipalArn": foreign}}}
-        )
+        condition: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": foreign}}
+        sid = "ThePipelineOfOtherAccountsPushesAndPulls"
+        statements.append(allow(sid, {"AWS": roots}, push_and_pull, Condition=condition))
     if access["pull_accounts"]:
         roots = sorted({f"{iam}{account}:root" for account in access["pull_accounts"]})
         statements.append(allow("OtherAccountsPull", {"AWS": roots}, pull))
     if access["pull_organization"]:
-        organization = {"aws:PrincipalOrgID": access["pull_organization"]}
-        statements.append(
-            allow("TheOrganizationPulls", "*", pull) | {"Condition": {"StringEquals": organization}}
-        )
+        condition = {"StringEquals": {"aws:PrincipalOrgID": access["pull_organization"]}}
+        statements.append(allow("TheOrganizationPulls", "*", pull, Condition=condition))
     if access["lambda_pull"]:
         # Without this statement Lambda adds one like it itself, which the guard denies.
         # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
-        functions = (
-            f"arn:{access['partition']}:lambda:{access['region']}:{access['account_id']}:function:*"
-        )
-        statements.append(
-            allow("LambdaPulls", {"Service": "lambda.amazonaws.com"}, LAMBDA_PULL)
-            | {"Condition": {"ArnLike": {"aws:SourceArn": functions}}}
-        )
+        place = f"{access['partition']}:lambda:{access['region']}:{access['account_id']}"
+        condition = {"ArnLike": {"aws:SourceArn": f"arn:{place}:function:*"}}
+        principal = {"Service": "lambda.amazonaws.com"}
+        statements.append(allow("LambdaPulls", principal, LAMBDA_PULL, Condition=condition))
     document = document_of(statements)
     lists = {
         "pipeline roles": pipeline,

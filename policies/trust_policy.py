@@ -51,17 +51,13 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
             "ArnEquals": {"aws:SourceArn": projects},
             "StringEquals": {"aws:SourceAccount": account_id},
         }
-        principal: dict[str, Any] = {"Service": "codebuild.amazonaws.com"}
-        statements.append(
-            allow("CodeBuild", principal, ["sts:AssumeRole"]) | {"Condition": conditions}
-        )
+        principal = {"Service": "codebuild.amazonaws.com"}
+        statements.append(allow("CodeBuild", principal, ["sts:AssumeRole"], Condition=conditions))
     if subjects:
         claims = {f"{_GITHUB}:aud": "sts.amazonaws.com", f"{_GITHUB}:sub": subjects}
         principal = {"Federated": github_provider(trust)}
-        statements.append(
-            allow("GitHubActions", principal, ["sts:AssumeRoleWithWebIdentity"])
-            | {"Condition": {"StringEquals": claims}}
-        )
+        actions, condition = ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims}
+        statements.append(allow("GitHubActions", principal, actions, Condition=condition))
     if roles:
         statements.append(allow("Roles", {"AWS": roles}, ["sts:AssumeRole"]))
     document = document_of(statements)
