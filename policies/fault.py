@@ -46,16 +46,8 @@ def parse_json(text: str, what: str, fix: str) -> Any:
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise InvalidInputError(
-            [
-                Fault(
-                    where=(),
-                    value=text,
-                    rule=f"the {what} is not JSON ({error})",
-                    fix=fix,
-                )
-            ]
-        ) from None
+        rule = f"the {what} is not JSON ({error})"
+        raise InvalidInputError([Fault(where=(), value=text, rule=rule, fix=fix)]) from None
 
 
 _PLAIN_KEY: Final = re.compile(r"[\w:/-]+")
@@ -77,10 +69,6 @@ def key_at(where: Iterable[str | int]) -> str:
 def _excerpt(value: object, limit: int = 100) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
-    except (
-        TypeError,
-        ValueError,
-        RecursionError,
-    ):  # YAML has more keys, and aliases of what is above
-        text = repr(value)
+    except (TypeError, ValueError, RecursionError):
+        text = repr(value)  # YAML has more keys, and aliases of what is above
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_paramete
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final, NotRequired, TypedDict
 
 from policies.fault import Fault, InvalidInputError
@@ -106,25 +107,17 @@ def faults_in(
     for position, rule in enumerate(rules):
         if rule is None:
             continue
+        whole = partial(Fault, where=(position,), value=_as_written(rule))
         kinds = [kind for kind in _NUMBERS if kind in rule]
         if len(kinds) != 1:
-            yield Fault(
-                where=(position,),
-                value=_as_written(rule),
-                rule="a rule is about exactly one of tags, untagged and any",
-                fix=_SHAPES,
-            )
+            yield whole(rule="a rule is about exactly one of tags, untagged and any", fix=_SHAPES)
             continue
         [kind] = kinds
-        numbers = [key for key in ("keep_newest", "expire_after_days") if key in rule]
+        numbers = [key for key in _CAMEL if key in rule]
         if len(numbers) != 1 or numbers[0] not in _NUMBERS[kind]:
             allowed = " or ".join(_CAMEL[key] for key in _NUMBERS[kind])
-            yield Fault(
-                where=(position,),
-                value=_as_written(rule),
-                rule=f"a rule about {kind} has exactly one number, {allowed}",
-                fix=_SHAPES,
-            )
+            broken = f"a rule about {kind} has exactly one number, {allowed}"
+            yield whole(rule=broken, fix=_SHAPES)
             continue
         yield from (fault.under(position) for fault in _faults_in_values(rule))
 
@@ -137,55 +130,35 @@ def faults_in(
                 fix="leave this rule out",
             )
         elif (first := first_with.setdefault((kind, subject), position)) != position:
-            yield Fault(
-                where=(position,),
-                value=_as_written(rule),
-                rule=f"rule [{first}] is about the same images, so this one never applies",
-                fix="make one rule of the two",
-            )
+            broken = f"rule [{first}] is about the same images, so this one never applies"
+            yield whole(rule=broken, fix="make one rule of the two")
         if kind == "any" and position != len(rules) - 1:
-            yield Fault(
-                where=(position,),
-                value=_as_written(rule),
-                rule="the rule about any image comes last",
-                fix="move it behind the others",
-            )
+            broken = "the rule about any image comes last"
+            yield whole(rule=broken, fix="move it behind the others")
 
 
 def _faults_in_values(rule: RetentionRule) -> Iterator[Fault]:
     for kind in ("untagged", "any"):
-        if rule.get(kind, True) is not True:
-            yield Fault(
-                where=(kind,),
-                value=rule.get(kind),
-                rule=f"{kind} is true where it is written",
-                fix="write true, or leave the rule out",
-            )
-    for key in ("keep_newest", "expire_after_days"):
+        if (written := rule.get(kind, True)) is not True:
+            broken = f"{kind} is true where it is written"
+            fix = "write true, or leave the rule out"
+            yield Fault(where=(kind,), value=written, rule=broken, fix=fix)
+    for key, name in _CAMEL.items():
         number = rule.get(key, 1)
         # In Python True is an int, too.
         if type(number) is not int or not 1 <= number <= MAX_IMAGES:
-            yield Fault(
-                where=(_CAMEL[key],),
-                value=number,
-                rule=f"the number is between 1 and {MAX_IMAGES:,}",
-                fix="write such a number",
-            )
+            broken = f"the number is between 1 and {MAX_IMAGES:,}"
+            yield Fault(where=(name,), value=number, rule=broken, fix="write such a number")
     pattern = rule.get("tags", "*")
+    of_tags = partial(Fault, where=("tags",), value=pattern)
     if not PATTERN.fullmatch(pattern):
-        yield Fault(
-            where=("tags",),
-            value=pattern,
+        yield of_tags(
             rule="a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as a tag does",
             fix="write one such as prod-*",
         )
     if pattern.count("*") > MAX_PATTERN_WILDCARDS:
-        yield Fault(
-            where=("tags",),
-            value=pattern,
-            rule=f"a pattern in a lifecycle policy has at most {MAX_PATTERN_WILDCARDS} wildcards",
-            fix="use fewer *",
-        )
+        broken = f"a pattern in a lifecycle policy has at most {MAX_PATTERN_WILDCARDS} wildcards"
+        yield of_tags(rule=broken, fix="use fewer *")
 
 
 def _as_written(rule: RetentionRule) -> dict[str, Any]:

@@ -327,7 +327,6 @@ _RUNS: Final[Mapping[str, tuple[tuple[_Run, ...], ...]]] = {
 _LONGEST: Final = {"sha": 64, "epoch": 11, "date": 10, "semver": 20, "number": 10}
 """Characters to reckon with. A version may be longer: ECR refuses a tag that is too long."""
 
-
 STAGE_NAME: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 STAGE_NAME_RULE: Final = "a stage is named with letters, digits, _ and -, a letter first"
 
@@ -350,20 +349,12 @@ def faults_in(stages: Sequence[Stage | None]) -> Iterator[Fault]:
         if stage is None:
             continue
         faults = list(_faults_in_template(stage.template))
+        of_name = partial(Fault, where=(position, "stage"), value=stage.name)
         if not STAGE_NAME.fullmatch(stage.name):
-            yield Fault(
-                where=(position, "stage"),
-                value=stage.name,
-                rule=STAGE_NAME_RULE,
-                fix="write one such as prod",
-            )
+            yield of_name(rule=STAGE_NAME_RULE, fix="write one such as prod")
         elif first.setdefault(stage.name, position) != position:
-            yield Fault(
-                where=(position, "stage"),
-                value=stage.name,
-                rule=f"stage [{first[stage.name]}] has this name already",
-                fix="give each stage a name of its own",
-            )
+            broken = f"stage [{first[stage.name]}] has this name already"
+            yield of_name(rule=broken, fix="give each stage a name of its own")
         yield from (
             Fault(where=(position, "tag"), value=stage.template, rule=rule, fix=fix)
             for rule, fix in faults
@@ -405,22 +396,13 @@ def _faults_in_template(template: str) -> Iterator[tuple[str, str]]:
         yield f"its tags can be longer than {MAX_TAG} characters", "shorten the text"
     for position, (name, follows) in enumerate(zip(names, texts[1:], strict=True), start=1):
         ends = not follows and position == len(names)
-        goes_on = _GOES_ON[name]
+        last, least, most = _RUNS[name][-1][-1]
+        goes_on = last if least != most else ()  # a date always has the same length
         if goes_on and not ends and (not follows or follows[0] in goes_on):
             yield (
                 f"it is ambiguous where {{{name}}} ends",
                 f"put a character behind it that {{{name}}} does not have, such as _",
             )
-
-
-_GOES_ON: Final = {
-    "sha": _HEX,
-    "epoch": _DIGITS,
-    "date": frozenset[str](),  # it always has the same length
-    "semver": _WORD,
-    "number": _DIGITS,
-}
-"""The characters of which each placeholder may have one more."""
 
 
 def uncovered(stage: Stage, patterns: Iterable[str]) -> str | None:
