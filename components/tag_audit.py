@@ -7,8 +7,8 @@ import pulumi
 import pulumi_aws as aws
 
 from policies import audit_policies
-from policies.audit_policies import Place, arn
-from policies.document import to_json
+from policies.audit_policies import Place
+from policies.document import arn, to_json
 from policies.event_patterns import IAM_REGIONS, Audit, EventRule, event_rules
 
 LOG_DAYS = 400

@@ -1,26 +1,17 @@
 """Pure: who may use the resources that alerts pass through, and those that keep the trail."""
 
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
-from policies.document import allow, document_of, only_with_tls
+from policies.document import Location, allow, arn, document_of, only_with_tls
 
 EVENTBRIDGE: Final = "events.amazonaws.com"
 CLOUDTRAIL: Final = "cloudtrail.amazonaws.com"
 
 
-class Place(TypedDict):
+class Place(Location):
     """Where resources are, and what their names begin with."""
 
     name: str
-    partition: str
-    account_id: str
-    region: str
-
-
-def arn(place: Place, service: str, resource: str) -> str:
-    """The ARN that a resource in this place has, or will have."""
-    where = f"{place['partition']}:{service}:{place['region']}:{place['account_id']}"
-    return f"arn:{where}:{resource}"
 
 
 def topic_policy(place: Place) -> dict[str, Any]:

@@ -1,11 +1,27 @@
-"""Pure: what all IAM policy documents share: form, text and length, and how they are read."""
+"""Pure: what all IAM policy documents share: ARNs, form, text and length, how they are read."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from policies.fault import Fault, InvalidInputError
 from policies.patterns import fits
+
+
+class Location(TypedDict):
+    """Where resources are. Access and Audit have these keys too: schemas know no inheritance."""
+
+    partition: str
+    """The AWS partition of the account: aws, aws-cn, aws-us-gov, …"""
+    account_id: str
+    """12 digits."""
+    region: str
+
+
+def arn(place: Location, service: str, resource: str) -> str:
+    """The ARN that a resource in this place has, or will have."""
+    where = f"{place['partition']}:{service}:{place['region']}:{place['account_id']}"
+    return f"arn:{where}:{resource}"
 
 
 def document_of(statements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -29,17 +45,14 @@ def refuse_longer_than(
     if length <= limit:
         return
     longest = max(lists, key=lambda what: len("".join(lists[what])))
-    raise InvalidInputError(
-        [
-            Fault(
-                where=(name,),
-                value=f"{length:,} characters",
-                rule=f"AWS takes a {name} of at most {limit:,} characters",
-                fix=f"shorten it by {length - limit:,}: the longest list is that of the "
-                f"{len(lists[longest])} {longest}",
-            )
-        ]
+    fault = Fault(
+        where=(name,),
+        value=f"{length:,} characters",
+        rule=f"AWS takes a {name} of at most {limit:,} characters",
+        fix=f"shorten it by {length - limit:,}: the longest list is that of the "
+        f"{len(lists[longest])} {longest}",
     )
+    raise InvalidInputError([fault])
 
 
 def allow(

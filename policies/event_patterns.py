@@ -15,7 +15,7 @@ from typing import Any, Final, TypedDict
 
 from policies import alert_messages
 from policies.alert_messages import Message
-from policies.document import to_json
+from policies.document import arn, to_json
 from policies.ecr_actions import Effect, actions
 from policies.fault import Fault, InvalidInputError
 from policies.trust_policy import Trust, github_provider
@@ -151,11 +151,6 @@ def _by_anybody_but(roles: Sequence[str]) -> dict[str, Any]:
     return {"userIdentity": {"sessionContext": {"sessionIssuer": {"arn": others}}}}
 
 
-def _repository_arn(audit: Audit, name: str) -> str:
-    place = f"arn:{audit['partition']}:ecr:{audit['region']}:{audit['account_id']}"
-    return f"{place}:repository/{name}"
-
-
 def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
     """On these repositories: by `resources`, or where there is none, by the request.
 
@@ -163,7 +158,7 @@ def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
     """
     return {
         "$or": [
-            {"resources": {"ARN": [_repository_arn(audit, name) for name in names]}},
+            {"resources": {"ARN": [arn(audit, "ecr", f"repository/{name}") for name in names]}},
             {
                 "resources": {"ARN": [_ABSENT]},
                 "requestParameters": {
@@ -204,7 +199,7 @@ def _unnamed(audit: Audit) -> dict[str, Any]:
             "resources": {"ARN": [_ABSENT]},
             "requestParameters": {
                 "repositoryName": [_ABSENT],
-                "resourceArn": [{"prefix": _repository_arn(audit, "")}, _ABSENT],
+                "resourceArn": [{"prefix": arn(audit, "ecr", "repository/")}, _ABSENT],
             },
             "$or": [
                 {"eventName": _TAG_CALLS, **_by_anybody_but(audit["pipeline_roles"])},
@@ -319,15 +314,12 @@ def _length(pattern: Mapping[str, Any]) -> int:
 def _fitting(pattern: dict[str, Any]) -> dict[str, Any]:
     if (length := _length(pattern)) <= MAX_EVENT_PATTERN:
         return pattern
-    raise InvalidInputError(
-        [
-            Fault(
-                where=("audit",),
-                value=f"{length:,} characters",
-                rule=f"EventBridge takes an event pattern of at most {MAX_EVENT_PATTERN:,} "
-                "characters, and each has to name all pipeline roles, or all principals that the "
-                "created role trusts",
-                fix="name fewer of them, or leave audit out",
-            )
-        ]
+    fault = Fault(
+        where=("audit",),
+        value=f"{length:,} characters",
+        rule=f"EventBridge takes an event pattern of at most {MAX_EVENT_PATTERN:,} "
+        "characters, and each has to name all pipeline roles, or all principals that the created "
+        "role trusts",
+        fix="name fewer of them, or leave audit out",
     )
+    raise InvalidInputError([fault])

@@ -15,7 +15,7 @@ The documents are made here and applied by the organization: docs/organization.m
 from collections.abc import Iterable
 from typing import Any, Final
 
-from policies.document import document_of, refuse_longer_than
+from policies.document import arn, document_of, refuse_longer_than
 from policies.ecr_actions import Effect, actions
 from policies.repository_policy import Access, denies, everybody_but
 
@@ -97,5 +97,4 @@ def resource_control_policy(access: Access, repositories: Iterable[str]) -> dict
 
 
 def _arns(access: Access, repositories: Iterable[str]) -> list[str]:
-    place = f"arn:{access['partition']}:ecr:{access['region']}:{access['account_id']}"
-    return sorted(f"{place}:repository/{name}" for name in set(repositories))
+    return sorted(arn(access, "ecr", f"repository/{name}") for name in set(repositories))

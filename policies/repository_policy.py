@@ -8,7 +8,7 @@ policies/organization.py.
 from collections.abc import Iterable
 from typing import Any, Final, TypedDict
 
-from policies.document import allow, document_of, refuse_longer_than
+from policies.document import allow, arn, document_of, refuse_longer_than
 from policies.ecr_actions import LAMBDA_PULL, Effect, actions
 
 MAX_REPOSITORY_POLICY: Final = 10_240
@@ -79,8 +79,8 @@ def repository_policy(access: Access) -> dict[str, Any]:
     """
     iam = f"arn:{access['partition']}:iam::"
     pipeline = sorted(set(access["pipeline_roles"]))
-    local = [arn for arn in pipeline if arn.startswith(f"{iam}{access['account_id']}:")]
-    foreign = [arn for arn in pipeline if arn not in local]
+    local = [it for it in pipeline if it.startswith(f"{iam}{access['account_id']}:")]
+    foreign = [it for it in pipeline if it not in local]
     push_and_pull = actions(Effect.PULL, Effect.UPLOAD, Effect.MOVE_TAG)
     pull = actions(Effect.PULL)
 
@@ -92,7 +92,7 @@ def repository_policy(access: Access) -> dict[str, Any]:
     if foreign:
         # The account is the principal and the condition names the role: a role as principal is
         # stored by its unique id, and would no longer match when the role is created again.
-        roots = sorted({f"{iam}{arn.split(':')[4]}:root" for arn in foreign})
+        roots = sorted({f"{iam}{it.split(':')[4]}:root" for it in foreign})
         condition: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": foreign}}
         sid = "ThePipelineOfOtherAccountsPushesAndPulls"
         statements.append(allow(sid, {"AWS": roots}, push_and_pull, Condition=condition))
@@ -105,8 +105,7 @@ def repository_policy(access: Access) -> dict[str, Any]:
     if access["lambda_pull"]:
         # Without this statement Lambda adds one like it itself, which the guard denies.
         # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
-        place = f"{access['partition']}:lambda:{access['region']}:{access['account_id']}"
-        condition = {"ArnLike": {"aws:SourceArn": f"arn:{place}:function:*"}}
+        condition = {"ArnLike": {"aws:SourceArn": arn(access, "lambda", "function:*")}}
         principal = {"Service": "lambda.amazonaws.com"}
         statements.append(allow("LambdaPulls", principal, LAMBDA_PULL, Condition=condition))
     document = document_of(statements)
