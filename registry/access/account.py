@@ -119,17 +119,16 @@ def account_of(details: Any) -> Listing:
     try:
         listing = _Details.model_validate(details)
     except ValidationError as error:
-        raise InvalidInputError(
-            [
-                Fault(
-                    where=tuple(it["loc"]),
-                    value=ABSENT if it["type"] == "missing" else it["input"],
-                    rule=f"these are not authorization details: {it['msg']}",
-                    fix=_PRINT,
-                )
-                for it in error.errors()
-            ]
-        ) from None
+        faults = [
+            Fault(
+                where=it["loc"],
+                value=ABSENT if it["type"] == "missing" else it["input"],
+                rule=f"these are not authorization details: {it['msg']}",
+                fix=_PRINT,
+            )
+            for it in error.errors()
+        ]
+        raise InvalidInputError(faults) from None
     managed = {
         it.arn: one.policy
         for it in listing.policies

@@ -1,6 +1,7 @@
 """The commands about who may do what: movers, seen, organization."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,6 @@ from registry.command import (
 from registry.terminal import working
 
 if TYPE_CHECKING:
-    from registry.access.account import Listing
     from registry.access.policy_files import Plan
 
 app = click.Group()
@@ -133,8 +133,9 @@ def movers_command(
         files = [read(it, account.read_account) for it in authorization_details]
         planned, aws = _asked(repository, plan, repository_arn, repository_policy)
         if not files:
-            with working("Reading the account's roles and users"):
-                files = [_account(aws)]
+            about = "the account's authorization details: "
+            with working("Reading the account's roles and users"), _refused(about):
+                files = [account.account_of(aws.authorization_details())]
         asked = [guarded(arn, policy) for arn, policy in planned.policies.items()]
         with working("Looking for privilege-escalation paths") as counted:
             found = movers.findings(account.merged(files), asked, tuple(levels), counted)
@@ -171,23 +172,19 @@ def _asked(
     arn = arn or aws.repository_arn(place.name, place.registry_id or aws.caller()[0])
     if document is None:
         # Without a policy a repository is open to whoever has the permission.
-        with work(place, session=lambda _: aws) as (_, there):
+        with work(place, session=lambda _: aws) as (_, there), _refused(f"the policy of {place}: "):
             text = there.policy() or '{"Statement": []}'
-        try:
             document = read_repository_policy(text)
-        except InvalidInputError as error:
-            raise RefusedError(f"the policy of {place}: {faults(error)}") from None
     return Plan(policies={arn: document}), aws
 
 
-def _account(aws: Aws) -> "Listing":
-    """The live account. Raises RefusedError where a part of it is missing."""
-    from registry.access.account import account_of  # noqa: PLC0415
-
+@contextmanager
+def _refused(about: str = "") -> Iterator[None]:
+    """Turn what is wrong with an input into RefusedError, which ends the command."""
     try:
-        return account_of(aws.authorization_details())
+        yield
     except InvalidInputError as error:
-        raise RefusedError(f"the account's authorization details: {faults(error)}") from None
+        raise RefusedError(f"{about}{faults(error)}") from None
 
 
 @app.command("seen")
@@ -249,10 +246,8 @@ def organization_command(*, plan: Path, as_json: bool) -> None:
 
     with reported("the plan"):
         planned = read(plan, read_plan)
-        try:
+        with _refused():
             found = policies_for(planned)
-        except InvalidInputError as error:
-            raise RefusedError(faults(error)) from None
     told = {
         "serviceControlPolicy": found.service_control_policy,
         "resourceControlPolicy": found.resource_control_policy,
