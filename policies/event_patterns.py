@@ -11,6 +11,7 @@ of ECR come as "AWS API Call via CloudTrail" and some as "AWS Service Event via 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypedDict
 
 from policies import alert_messages
@@ -105,7 +106,7 @@ def _kinds(audit: Audit) -> Iterator[tuple[str, dict[str, Any], Message]]:
         ("guard", _guard, alert_messages.GUARD),
         ("expiry", _expiry, alert_messages.EXPIRY),
     ):
-        yield from _numbered(kind, names, lambda them, it=pattern: it(audit, them), message)  # type: ignore[misc]
+        yield from _numbered(kind, names, partial(pattern, audit), message)
     yield "unnamed", _fitting(_unnamed(audit)), alert_messages.UNNAMED
     yield "registry", _fitting(_registry()), alert_messages.REGISTRY
     yield from _role_kinds(audit)

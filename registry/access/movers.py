@@ -170,17 +170,14 @@ def _findings(
         if any(mover.paths.values()) or outsider.arn in listed:
             movers.append(mover)
     homes = {it.account for it in account.identities}
+    exact = [it for it in sorted(listed) if is_exact(it) and account_in(it) in homes]
     return Findings(
         repository=repository.arn,
         like=repository.arn,
         movers=tuple(movers),
         root=Mover(principal=root, paths=paths.of(the_root)),
         is_home=own in homes,
-        missing=tuple(
-            it
-            for it in sorted(listed)
-            if is_exact(it) and it not in ways.principals and account_in(it) in homes
-        ),
+        missing=tuple(it for it in exact if it not in ways.principals),
         entrances=tuple(
             entrance for it in account.identities if it.arn in able for entrance in _entrances(it)
         ),

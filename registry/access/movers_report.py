@@ -53,9 +53,9 @@ def movers_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
         "principals": [_mover_json(it) for it in found.movers],
         "proofs": [it.to_json() for it in proofs],
         "root": _mover_json(found.root),
-        "missing": list(found.missing),
-        "entrances": [asdict(it) | {"conditions": list(it.conditions)} for it in found.entrances],
-        "notModelled": list(NOT_MODELLED),
+        "missing": found.missing,
+        "entrances": [asdict(it) for it in found.entrances],
+        "notModelled": NOT_MODELLED,
     }
 
 

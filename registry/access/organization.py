@@ -117,10 +117,9 @@ def prove_registry(document: Mapping[str, Any], access: Access, arns: Iterable[s
     changes = [(registry, CHANGE_REGISTRY), *((it, CREATE_REPOSITORY) for it in repositories)]
     others = [it for it in ANYTHING if it not in (*CHANGE_REGISTRY, *CREATE_REPOSITORY)]
     own, administrators = access["account_id"], access["administrator_roles"]
-    anybody = (registry.all_of(own), registry.without_arn_of(own))
-    others_of_it = (
-        registry.all_of(own, administrators),
-        registry.without_arn_of(own, administrators),
+    anybody, others_of_it = (
+        (registry.all_of(own, but), registry.without_arn_of(own, but))
+        for but in ((), administrators)
     )
     breaches = {
         RegistryClaim.CHANGED: (it.allowed(others_of_it, change) for it, change in changes),
