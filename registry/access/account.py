@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Annotated, Any, Final
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from policies.fault import ABSENT, Fault, InvalidInputError, parse_json
 from registry.access.policy import NO_POLICY, Policy, account_in, parse
@@ -119,16 +120,7 @@ def account_of(details: Any) -> Listing:
     try:
         listing = _Details.model_validate(details)
     except ValidationError as error:
-        faults = [
-            Fault(
-                where=it["loc"],
-                value=ABSENT if it["type"] == "missing" else it["input"],
-                rule=f"these are not authorization details: {it['msg']}",
-                fix=_PRINT,
-            )
-            for it in error.errors()
-        ]
-        raise InvalidInputError(faults) from None
+        raise InvalidInputError([one for it in error.errors() for one in _faults(it)]) from None
     managed = {
         it.arn: one.policy
         for it in listing.policies
@@ -144,6 +136,30 @@ def account_of(details: Any) -> Listing:
             for it in (*listing.roles, *listing.users)
         ),
         managed=managed,
+    )
+
+
+_HAVE: Final = {
+    "missing": "this key, which is missing",
+    "model_type": "an object here",
+    "tuple_type": "a list here",
+    "string_type": "a text here",
+    "string_pattern_mismatch": "the ARN of a role, a user or a group here",
+}
+"""What stands where pydantic finds an error of this type."""
+
+
+def _faults(error: ErrorDetails) -> Iterator[Fault]:
+    """An error of pydantic's. Of a policy, those that its own reader found."""
+    where, problem = error["loc"], error.get("ctx", {}).get("error")
+    if isinstance(problem, InvalidInputError):
+        yield from (it.under(*where) for it in problem.faults)
+        return
+    yield Fault(
+        where=where,
+        value=ABSENT if error["type"] == "missing" else error["input"],
+        rule=f"authorization details have {_HAVE.get(error['type'], 'another value here')}",
+        fix=_PRINT,
     )
 
 

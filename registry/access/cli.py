@@ -1,7 +1,7 @@
 """The commands about who may do what: movers, seen, organization."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,10 +36,12 @@ app = click.Group()
 
 
 def _repository_arn(text: str) -> str:
-    if not text.startswith("arn:"):
-        raise ValueError(f"{text!r} is not the ARN of a repository")
-    repository_of(text)
-    return text
+    with suppress(ValueError):
+        if text.startswith("arn:") and repository_of(text).registry_id:
+            return text
+    raise ValueError(
+        f"{text!r} is not the ARN of a repository: write arn:aws:ecr:REGION:ACCOUNT:repository/NAME"
+    )
 
 
 def _principal(text: str) -> str:

@@ -65,6 +65,10 @@ def parse(text: str) -> Reference:
     """
     if found := _ARN.fullmatch(text):
         return Reference(name=found["name"], registry_id=found["registry"], region=found["region"])
+    if is_digest(text):
+        raise InvalidReferenceError(
+            f"{text!r} is a digest and not a repository: give REPOSITORY@DIGEST"
+        )
     parts = _PARTS.fullmatch(text)
     place = parts["place"] if parts else text
     if not _URI.match(place) and (other := _OTHER_REGISTRY.fullmatch(place)):

@@ -817,6 +817,8 @@ def test_a_name_that_no_command_has_is_told_with_those_that_it_resembles() -> No
         (["resolve", "Forms:latest"], "is not a repository"),
         (["resolve", "docker.io/app"], "is an image of docker.io"),
         (["resolve", NAME, "sha256:0"], "is a malformed digest"),
+        (["resolve", DIGESTS["a"]], "is a digest and not a repository: give REPOSITORY@DIGEST"),
+        (["resolve", "-r", NAME, DIGESTS["a"]], "is a digest and not a repository"),
         (["resolve", f"{NAME}@sha256:0"], "is a malformed digest"),
         (["resolve", f"{NAME}:a", "b"], "REPOSITORY names a, and b is given too"),
         (["move", f"{NAME}:a", "b"], "REPOSITORY names a, and b is given too"),

@@ -105,6 +105,33 @@ class TestFiles:
     def test_of_another_kind_are_refused(self, written: Any) -> None:
         assert all("print them with aws iam" in it for it in faults(written))
 
+    @pytest.mark.parametrize(
+        ("written", "told"),
+        [
+            ([], "[]: authorization details have an object here"),
+            (
+                {"UserDetailList": []},
+                "RoleDetailList: authorization details have this key, which is missing",
+            ),
+            (details() | {"Policies": 7}, "Policies = 7: authorization details have a list here"),
+            (
+                details(role("x") | {"Arn": "x:role/"}),
+                (
+                    'RoleDetailList[0].Arn = "x:role/": authorization details have the ARN of a '
+                    "role, a user or a group here"
+                ),
+            ),
+            (details() | {"NextToken": 4}, "NextToken = 4: authorization details have a text here"),
+            (
+                details() | {"IsTruncated": "perhaps"},
+                'IsTruncated = "perhaps": authorization details have another value here',
+            ),
+        ],
+    )
+    def test_of_another_kind_are_told_by_value_rule_and_fix(self, written: Any, told: str) -> None:
+        fix = "print them with aws iam get-account-authorization-details --output json"
+        assert faults(written) == [f"{told}; {fix}"]
+
     def test_without_groups_and_policies_are_whole_if_nobody_has_any(self) -> None:
         roles = {"UserDetailList": [], "RoleDetailList": [role("x")]}
         assert len(account_of(roles).identities) == 1
@@ -113,9 +140,12 @@ class TestFiles:
 
     def test_with_a_broken_policy_say_which(self) -> None:
         broken = role("x", trusts={"Statement": [{"Effect": "Maybe"}]})
-        [found] = faults(details(broken))
-        assert found.startswith("RoleDetailList[0].AssumeRolePolicyDocument")
-        assert "Maybe" in found
+        found = faults(details(broken))
+        assert found[0] == (
+            "RoleDetailList[0].AssumeRolePolicyDocument.Statement[0].Effect = "
+            '"Maybe": the effect is Allow or Deny; write it as IAM takes it'
+        )
+        assert all(it.startswith("RoleDetailList[0].AssumeRolePolicyDocument.") for it in found)
 
     def test_of_several_accounts_are_one(self) -> None:
         other = "arn:aws:iam::444455556666:role/x"

@@ -276,7 +276,9 @@ class TestWrongUsage:
             (["--plan", "p", "--repository-policy", "p"], "leave --repository-policy out"),
             (["--repository-arn", REPOSITORY], "--repository-arn needs"),
             (["--repository-arn", "app"], "is not the ARN of a repository"),
-            (["--repository-arn", "arn:aws:s3:::x"], "is not a repository"),
+            (["--repository-arn", "arn:aws:s3:::x"], "is not the ARN of a repository: write arn:"),
+            (["--repository-arn", "arn:x"], "'arn:x' is not the ARN of a repository: write arn:"),
+            (["--repository-arn", f"{REPOSITORY}:latest"], "is not the ARN of a repository"),
             (["app", "--only", "admin"], "is not the ARN of a role or a user, or a service"),
         ],
     )
