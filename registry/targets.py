@@ -220,7 +220,7 @@ def targets(  # noqa: PLR0913 what every command takes
         raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
     if of_stack:
         of_stack.refuse_others(named)
-    references = [*dict.fromkeys(_of_stack(it, known) for it in named)] or list(known.values())
+    references = _distinct(_of_stack(it, known) for it in named) or list(known.values())
     return Targets(
         references=references,
         convention=tags,
@@ -247,6 +247,20 @@ def _of_stack(reference: Reference, known: dict[str, Reference]) -> Reference:
     if reference.registry_id is None and (there := known.get(reference.name)):
         return replace(reference, registry_id=there.registry_id, region=there.region)
     return reference
+
+
+def _distinct(named: Iterable[Reference]) -> list[Reference]:
+    """Each repository once: with it twice, a tag would be rolled back by two."""
+    places: dict[tuple[str, str | None, str | None], Reference] = {}
+    for it in named:
+        places.setdefault((it.name, it.registry_id, it.region), it)
+    for name, registry_id, _ in places:
+        if registry_id is None and sum(it.name == name for it in places.values()) > 1:
+            raise click.UsageError(
+                f"{name} and another with its account may be the same repository: give both with "
+                "their account, as an ARN or a URI, or one of them alone"
+            )
+    return list(places.values())
 
 
 def _convention(file: Path | str | None) -> TagConvention:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.registry.builds import ACCOUNT, NAME, build, place, push, sha, tag
+from tests.registry.builds import ACCOUNT, NAME, REGION, build, place, push, sha, tag
 from tests.registry.test_cli import done, refused, run
 
 if TYPE_CHECKING:
@@ -195,7 +195,25 @@ def test_a_repository_that_the_stack_does_not_have_is_refused() -> None:
 
 @pytest.mark.usefixtures("both")
 def test_a_repository_is_asked_once() -> None:
-    assert done("resolve", NAME, "-r", NAME)["uniqueTag"]
+    for first in (NAME, f"{NAME}:latest"):
+        assert done("resolve", first, "-r", NAME)["uniqueTag"]
+
+
+def test_a_tag_is_not_rolled_back_twice_in_one_repository(
+    both: "ECRClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = place(both, "latest")
+    arn, uri = (
+        f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}",
+        f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}",
+    )
+    for names in ((NAME, arn), (uri, NAME)):
+        result = run("rollback", names[0], "-r", names[1])
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"{NAME} and another with its account may be the same" in result.stderr
+    assert place(both, "latest") == here
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert done("resolve", arn, "-r", uri)["uniqueTag"]
 
 
 @pytest.mark.usefixtures("both")

@@ -353,7 +353,7 @@ def test_a_live_repository_is_adopted(ecr: "ECRClient") -> None:
     )
     create(ecr, replace(BARE, encryption="KMS", kms_key=KEY))
     build(ecr, "a", "latest", name=OLD)
-    done = run("adopt", OLD, OLD, "--stack", "prod", "--json")
+    done = run("adopt", OLD, "--stack", "prod", "--json")
     assert done.exit_code == 0, done.output
     [it] = told(done)["repositories"]
     assert it["entry"] == {"import": True, "kmsKey": KEY}
@@ -384,6 +384,15 @@ def test_a_whole_registry_is_filtered_by_name(ecr: "ECRClient") -> None:
     done = run("adopt", "--all", "--filter", "nobodys-*")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "no repository matches nobodys-*" in done.stderr
+
+
+def test_a_repository_that_is_named_twice_is_told_once(ecr: "ECRClient") -> None:
+    create(ecr, replace(BARE, name=NAME))
+    create(ecr, BARE)
+    told = json.loads(run("adopt", OLD, OLD, NAME, "--json").stdout)
+    assert [it["repository"] for it in told["repositories"]] == [OLD, NAME]
+    told = json.loads(run("verify", NAME, NAME, "--stack", "prod", "--json").stdout)
+    assert [it["repository"] for it in told["repositories"]] == [NAME]
 
 
 def test_what_is_blocked_ends_in_a_failure_and_is_not_printed(ecr: "ECRClient") -> None:
@@ -436,3 +445,4 @@ def test_what_cannot_be_read_is_told_in_a_sentence(ecr: "ECRClient") -> None:
     assert "RepositoryNotFoundException" in refused("adopt", "nobodys", OLD)
     arn = f"arn:aws:ecr:eu-west-2:444455556666:repository/{OLD}"
     assert "is in account 444455556666, and you call as" in refused("adopt", arn)
+    assert "is in account 444455556666, and you call as" in refused("adopt", OLD, arn)

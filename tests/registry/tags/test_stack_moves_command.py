@@ -248,10 +248,13 @@ def test_the_policy_of_each_repository_says_who_is_its_pipeline(
 @pytest.mark.usefixtures("ecr")
 def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> None:
     holds(put(1, "a"))
-    result = run("moves", NAME, "--fail-on-unexpected")
+    result = run("moves", NAME, NAME, "--fail-on-unexpected")  # as if it were named once
     assert result.exit_code == 1
-    assert "note: the policy of forms-admin-deploy does not say which roles" in result.stderr
-    assert f"{NAME}: 1 unexpected" in result.stderr
+    note, failed = result.stderr.splitlines()
+    assert note.startswith("note: the policy of forms-admin-deploy does not say which roles")
+    assert failed.startswith(f"{NAME}: 1 unexpected")
+    assert result.stdout.startswith(f"{NAME}, ")
+    assert f"{NAME}, {NAME}" not in result.stdout
 
 
 def test_what_may_not_be_read_leaves_the_movable_tags_to_the_rest(
