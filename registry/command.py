@@ -72,26 +72,40 @@ class Commands(click.Group):
     the error, or null}`.
     """
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command's name."""
+        with _failures(as_json="--json" in args):
+            if args[:1] == ["--json"]:
+                raise click.UsageError("--json comes after the command: write COMMAND --json", ctx)
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that is asked for. A failure ends it with exit status 1 or 2."""
-        as_json = "--json" in ctx.args
-        try:
+        with _failures(as_json="--json" in ctx.args):
             return super().invoke(ctx)
-        except RefusedError as error:
-            problem, kind, code, status = str(error), error.kind, error.code, FAILED
-        except ModuleNotFoundError as error:
-            package = _package_of(error.name or "")
-            if package is None:
-                raise
-            problem = f"the package {package} is not installed; run pip install -r requirements.txt"
-            kind, code, status = "refused", None, FAILED
-        except click.ClickException as error:
-            if not as_json:
-                raise  # click tells of wrong usage with the command's synopsis
-            problem, kind, code, status = error.format_message(), "usage", None, error.exit_code
-        told = {"error": " ".join(problem.split()), "kind": kind, "code": code}
-        say(json.dumps(told) if as_json else problem)
-        raise click.exceptions.Exit(status)
+
+
+@contextmanager
+def _failures(*, as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except RefusedError as error:
+        problem, kind, code, status = str(error), error.kind, error.code, FAILED
+    except ModuleNotFoundError as error:
+        package = _package_of(error.name or "")
+        if package is None:
+            raise
+        problem = f"the package {package} is not installed; run pip install -r requirements.txt"
+        kind, code, status = "refused", None, FAILED
+    except click.ClickException as error:
+        if not as_json:
+            raise  # click tells of wrong usage with the command's synopsis
+        problem, kind, code, status = error.format_message(), "usage", None, error.exit_code
+    else:
+        return
+    told = {"error": " ".join(problem.split()), "kind": kind, "code": code}
+    say(json.dumps(told) if as_json else problem)
+    raise click.exceptions.Exit(status)
 
 
 _REQUIREMENTS: Final = Path(__file__).parents[1] / "requirements.txt"

@@ -850,6 +850,7 @@ def test_a_name_that_no_command_has_is_told_with_those_that_it_resembles() -> No
         (["resolve", "--stack", "prod", "--convention", "x.yaml"], "cannot be used with --stack"),
         (["move", NAME], "SOURCE"),
         (["nothing"], "nothing"),
+        (["--nothing"], "--nothing"),
     ],
 )
 def test_wrong_usage_is_another_status(arguments: list[str], told: str) -> None:
@@ -861,6 +862,18 @@ def test_wrong_usage_is_another_status(arguments: list[str], told: str) -> None:
     error = json.loads(result.stderr)
     assert told in error.pop("error")
     assert error == {"kind": "usage", "code": None}
+
+
+def test_what_is_wrong_before_the_command_is_an_object_too() -> None:
+    for arguments in (["nothing"], ["resolve", NAME], []):
+        result = run("--json", *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert json.loads(result.stderr) == {
+            "error": "--json comes after the command: write COMMAND --json",
+            "kind": "usage",
+            "code": None,
+        }
+    assert run().stderr.startswith("Usage: ")
 
 
 @pytest.mark.parametrize("command", ["move", "rollback", "resolve", "history", "movers", "adopt"])
