@@ -113,7 +113,9 @@ def expiring_command(
         with work(repository) as (_, there):
             with working(f"Reading {there}"):
                 rules, listing = live_rules(there), live_listing(there)
-            movable = movable_tag or _movable_tags(there, rules)
+            movable = movable_tag or live_movable_tags(
+                there, lambda it: note(f"{it}; or name them with --movable-tag"), rules
+            )
             if aws_preview:
                 # AWS previews no policy that is not there; and without one nothing goes.
                 with working("Waiting for AWS's preview"):
@@ -129,13 +131,6 @@ def expiring_command(
         raise RefusedError(
             "the image of a movable tag, or an image in use, would not be kept; see the warnings"
         )
-
-
-def _movable_tags(there: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
-    found, unread = live_movable_tags(there, rules)
-    if unread:
-        note(f"{unread}; or name them with --movable-tag")
-    return found
 
 
 @app.command("images")

@@ -1,7 +1,7 @@
 """Read from ECR what a report needs, and AWS's own preview to compare it with."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -36,23 +36,24 @@ def live_rules(repository: Repository) -> tuple[Rule, ...]:
 
 
 def live_movable_tags(
-    repository: Repository, rules: Sequence[Rule] | None = None
-) -> tuple[tuple[str, ...], str | None]:
-    """The tags that the repository says are moved, by its rules and its mutability; and a note.
+    repository: Repository, note: Callable[[str], None], rules: Sequence[Rule] | None = None
+) -> tuple[str, ...]:
+    """The tags that the repository says are moved, by its rules and its mutability.
 
     Two calls, one where the rules are given. What the caller may not read counts as if it were not
-    there: the note says so, and why.
+    there, with a note of it.
     """
     known = rules or ()
     try:
-        if rules is None:
-            known = live_rules(repository)
-        return _movable_tags(repository, known), None
+        known = live_rules(repository) if rules is None else rules
+        return _movable_tags(repository, known)
     except ClientError as error:
         if not is_denied(error):
             raise
-        found, reason = movable_tags_of(known), explain(error, str(repository))
-    return found, f"the movable tags are taken to be {', '.join(found)}: {reason}"
+        found = movable_tags_of(known)
+        reason = explain(error, str(repository))
+        note(f"the movable tags are taken to be {', '.join(found)}: {reason}")
+        return found
 
 
 def _movable_tags(repository: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:

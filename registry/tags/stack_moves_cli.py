@@ -164,7 +164,5 @@ def _guarded(aws: Aws, reference: Reference) -> Expected:
                 f"the policy of {there} does not say which roles may move tags, so nobody counts "
                 "as the pipeline"
             )
-        movable, unread = live_movable_tags(there)
-        if unread:
-            note(unread)
+        movable = live_movable_tags(there, note)
     return Expected(movable_tags=frozenset(movable), pipeline_roles=roles)
