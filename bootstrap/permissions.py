@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, Final, TypedDict
 
 from policies import audit_policies
-from policies.document import document_of, only_with_tls
+from policies.document import arn, document_of, only_with_tls
 from policies.ecr_actions import Effect, actions
 from policies.event_patterns import IAM_REGIONS
 
@@ -257,7 +257,7 @@ def pipeline_boundary() -> dict[str, Any]:
 
 def audit_boundary(place: Place) -> dict[str, Any]:
     """The most that the audit's role can do: send events to the repositories' Region."""
-    return audit_policies.forwarding_policy(_arn(place, "events", "event-bus/default"))
+    return audit_policies.forwarding_policy(arn(place, "events", "event-bus/default"))
 
 
 def bucket_policy(bucket_arn: str) -> dict[str, Any]:
@@ -271,7 +271,7 @@ _Scope = tuple[str, frozenset[str], list[str] | str, dict[str, Any] | None]
 
 def _scopes(place: Place) -> Iterable[_Scope]:
     """What is allowed on which resources of the stack. What it does not have is left out."""
-    yield "Repositories", _of("ecr"), [_arn(place, "ecr", "repository/*")], None
+    yield "Repositories", _of("ecr"), [arn(place, "ecr", "repository/*")], None
     bounded = {
         "PipelineRole": (place["pipeline_role"], place["pipeline_boundary"]),
         "ForwardingRole": (_forwarding_role(place), place["audit_boundary"]),
@@ -288,17 +288,17 @@ def _scopes(place: Place) -> Iterable[_Scope]:
 def _audit_scopes(place: Place) -> Iterable[_Scope]:
     """The audit's resources, by their names. A key's name is an alias."""
     regions = _audit_regions(place).items()
-    arns = [_arn(place, "sns", AUDIT)]
+    arns = [arn(place, "sns", AUDIT)]
     for prefix, region in regions:
-        arns.append(_arn(place, "events", f"rule/{prefix}-*", region))
-        arns.append(_arn(place, "sqs", f"{prefix}-undelivered", region))
+        arns.append(arn(place, "events", f"rule/{prefix}-*", region))
+        arns.append(arn(place, "sqs", f"{prefix}-undelivered", region))
     named = [f"alias/{prefix}" for prefix, _ in regions]
-    aliases = [_arn(place, "kms", f"alias/{prefix}", region) for prefix, region in regions]
-    keys = [_arn(place, "kms", "key/*", region) for _, region in regions]
+    aliases = [arn(place, "kms", f"alias/{prefix}", region) for prefix, region in regions]
+    keys = [arn(place, "kms", "key/*", region) for _, region in regions]
     yield "Audit", _of("events", "sns", "sqs"), arns, None
     if place["audit_trail"]:
         bucket = f"{AUDIT}-{place['account_id']}-{place['region']}"
-        trail = _arn(place, "cloudtrail", f"trail/{AUDIT}")
+        trail = arn(place, "cloudtrail", f"trail/{AUDIT}")
         there = [trail, f"arn:{place['partition']}:s3:::{bucket}"]
         yield "Trail", _of("cloudtrail", "s3"), there, None
     # True of a key without any alias as well, as each of the audit's is at first.
@@ -324,11 +324,6 @@ def _audit_regions(place: Place) -> dict[str, str]:
     iam_region = IAM_REGIONS[place["partition"]]
     there = {} if iam_region == place["region"] else {f"{AUDIT}-{place['region']}": iam_region}
     return {AUDIT: place["region"], **there}
-
-
-def _arn(place: Place, service: str, resource: str, region: str = "") -> str:
-    where = f"{place['partition']}:{service}:{region or place['region']}:{place['account_id']}"
-    return f"arn:{where}:{resource}"
 
 
 def _forwarding_role(place: Place) -> str:
@@ -383,8 +378,8 @@ def _build(place: Place, projects: list[str]) -> Iterable[dict[str, Any]]:
     https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
     """
     groups = [
-        arn.replace(":codebuild:", ":logs:").replace(":project/", ":log-group:/aws/codebuild/")
-        for arn in projects
+        it.replace(":codebuild:", ":logs:").replace(":project/", ":log-group:/aws/codebuild/")
+        for it in projects
     ]
     logging = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
     yield _allow("BuildLogs", logging, [*groups, *(f"{it}:*" for it in groups)])

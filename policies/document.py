@@ -18,9 +18,9 @@ class Location(TypedDict):
     region: str
 
 
-def arn(place: Location, service: str, resource: str) -> str:
-    """The ARN that a resource in this place has, or will have."""
-    where = f"{place['partition']}:{service}:{place['region']}:{place['account_id']}"
+def arn(place: Location, service: str, resource: str, region: str = "") -> str:
+    """The ARN that a resource has, or will have, in this place, or else in another Region of it."""
+    where = f"{place['partition']}:{service}:{region or place['region']}:{place['account_id']}"
     return f"arn:{where}:{resource}"
 
 
