@@ -78,11 +78,6 @@ class Counted(Protocol):
         """The same steps."""
 
 
-def uncounted(steps: Sequence[_Step]) -> Iterable[_Step]:
-    """The same steps, of which nobody is told."""
-    return steps
-
-
 @contextmanager
 def working(what: str) -> Iterator[Counted]:
     """A bar on standard error where work takes its time, on a terminal only.
@@ -90,7 +85,7 @@ def working(what: str) -> Iterator[Counted]:
     It pulses until it is given steps to count.
     """
     if not sys.stderr.isatty():
-        yield uncounted
+        yield iter
         return
     from rich.console import Console  # noqa: PLC0415 see above
     from rich.progress import Progress  # noqa: PLC0415
