@@ -12,10 +12,9 @@ from typing import Any, Final, TypeVar
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from policies.fault import InvalidInputError
 from policies.tag_convention import ADR040, TagConvention
 from registry.aws import reference
-from registry.aws.errors import AwsError, RefusedError, explain
+from registry.aws.errors import AwsError, RefusedError, explain, faults_refused
 from registry.aws.images import Repository
 from registry.aws.reference import InvalidReferenceError, Reference
 from registry.aws.session import Aws
@@ -155,16 +154,10 @@ def read(file: Path, parse: Callable[[str], _T]) -> _T:
     standard_input = str(file) == "-"
     name = "standard input" if standard_input else str(file)
     try:
-        return parse(sys.stdin.read() if standard_input else file.read_text(encoding="utf-8"))
-    except InvalidInputError as error:
-        raise RefusedError(f"{name}: {faults(error)}") from None
+        with faults_refused(name):
+            return parse(sys.stdin.read() if standard_input else file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise RefusedError(f"{name} cannot be read ({error}); name another file") from None
-
-
-def faults(error: InvalidInputError) -> str:
-    """All of them, in one line."""
-    return " | ".join(map(str, error.faults))
 
 
 def trail_of(aws: Aws, account: str, holder: str) -> Trail:

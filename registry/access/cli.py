@@ -1,7 +1,7 @@
 """The commands about who may do what: movers, seen, organization."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from policies.document import to_json
-from policies.fault import InvalidInputError
 from registry.aws import reference
-from registry.aws.errors import RefusedError
+from registry.aws.errors import RefusedError, faults_refused
 from registry.aws.reference import Reference
 from registry.aws.session import Aws
 from registry.aws.trail import NoTrailError, earliest
 from registry.command import (
-    faults,
     file_option,
     json_option,
     print_object,
@@ -135,8 +133,8 @@ def movers_command(
         files = [read(it, account.read_account) for it in authorization_details]
         planned, aws = _asked(repository, plan, repository_arn, repository_policy)
         if not files:
-            about = "the account's authorization details: "
-            with working("Reading the account's roles and users"), _refused(about):
+            about = "the account's authorization details"
+            with working("Reading the account's roles and users"), faults_refused(about):
                 files = [account.account_of(aws.authorization_details())]
         asked = [guarded(arn, policy) for arn, policy in planned.policies.items()]
         with working("Looking for privilege-escalation paths") as counted:
@@ -174,19 +172,13 @@ def _asked(
     arn = arn or aws.repository_arn(place.name, place.registry_id or aws.caller()[0])
     if document is None:
         # Without a policy a repository is open to whoever has the permission.
-        with work(place, session=lambda _: aws) as (_, there), _refused(f"the policy of {place}: "):
+        with (
+            work(place, session=lambda _: aws) as (_, there),
+            faults_refused(f"the policy of {place}"),
+        ):
             text = there.policy() or '{"Statement": []}'
             document = read_repository_policy(text)
     return Plan(policies={arn: document}), aws
-
-
-@contextmanager
-def _refused(about: str = "") -> Iterator[None]:
-    """Turn what is wrong with an input into RefusedError, which ends the command."""
-    try:
-        yield
-    except InvalidInputError as error:
-        raise RefusedError(f"{about}{faults(error)}") from None
 
 
 @app.command("seen")
@@ -248,7 +240,7 @@ def organization_command(*, plan: Path, as_json: bool) -> None:
 
     with reported("the plan"):
         planned = read(plan, read_plan)
-        with _refused():
+        with faults_refused():
             found = policies_for(planned)
     told = {
         "serviceControlPolicy": found.service_control_policy,

@@ -1,11 +1,14 @@
 """Errors of AWS and of the commands: each is one sentence with the fix."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar, Final
 
 import botocore.exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
+
+from policies.fault import InvalidInputError
 
 
 class RefusedError(Exception):
@@ -14,6 +17,16 @@ class RefusedError(Exception):
     kind: ClassVar[str] = "refused"
     code: str | None = None
     """AWS's name of the error, where AWS is the one who refused."""
+
+
+@contextmanager
+def faults_refused(about: str = "") -> Iterator[None]:
+    """Turn InvalidInputError into RefusedError, which has all its faults in one line."""
+    try:
+        yield
+    except InvalidInputError as error:
+        told = " | ".join(map(str, error.faults))
+        raise RefusedError(f"{about}: {told}" if about else told) from None
 
 
 class AwsError(RefusedError):

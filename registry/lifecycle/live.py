@@ -7,8 +7,7 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from policies.fault import InvalidInputError
-from registry.aws.errors import RefusedError, explain, is_denied
+from registry.aws.errors import explain, faults_refused, is_denied
 from registry.aws.image import INDEX_MEDIA_TYPES
 from registry.aws.images import Repository
 from registry.lifecycle.document import Rule
@@ -27,12 +26,11 @@ def live_rules(repository: Repository) -> tuple[Rule, ...]:
     """
     ecr = repository.client
     try:
-        return read_policy(ecr.get_lifecycle_policy(**repository.place)["lifecyclePolicyText"])
+        text = ecr.get_lifecycle_policy(**repository.place)["lifecyclePolicyText"]
     except ecr.exceptions.LifecyclePolicyNotFoundException:
         return ()
-    except InvalidInputError as error:
-        faults = " | ".join(map(str, error.faults))
-        raise RefusedError(f"the lifecycle policy of {repository}: {faults}") from None
+    with faults_refused(f"the lifecycle policy of {repository}"):
+        return read_policy(text)
 
 
 def live_movable_tags(
