@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -65,18 +65,28 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return answer
 
 
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], dict[str, list[Any]]]:
-    """What the bars of a module's commands count, by their text."""
+Bars = Callable[[ModuleType], list[tuple[str, list[Any]]]]
 
-    def of(module: ModuleType) -> dict[str, list[Any]]:
-        bars = dict[str, list[Any]]()
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> Bars:
+    """The bars of a module's commands from now on: the text of each, and what it counts."""
+
+    def of(module: ModuleType) -> list[tuple[str, list[Any]]]:
+        shown: list[tuple[str, list[Any]]] = []
 
         @contextmanager
         def working(what: str) -> Iterator[Any]:
-            yield lambda steps: bars.setdefault(what, list(steps))
+            steps: list[Any] = []
+            shown.append((what, steps))
+
+            def counted(given: Iterable[Any]) -> list[Any]:
+                steps.extend(given)
+                return steps
+
+            yield counted
 
         monkeypatch.setattr(module, "working", working)
-        return bars
+        return shown
 
     return of

@@ -4,7 +4,6 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests.registry.builds import (
     sha,
     tag,
 )
+from tests.registry.conftest import Bars
 from tests.registry.events import DIGESTS, PIPELINE, expiry, identity, put
 
 if TYPE_CHECKING:
@@ -548,20 +548,13 @@ def test_history_needs_cloudtrail(lookups: Callable[..., None]) -> None:
 
 
 def test_history_says_that_it_reads_cloudtrail(
-    ecr: "ECRClient", lookups: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ecr: "ECRClient", lookups: Callable[..., None], bars: Bars
 ) -> None:
-    said: list[str] = []
-
-    @contextmanager
-    def working(what: str) -> Iterator[None]:
-        said.append(what)
-        yield
-
-    monkeypatch.setattr(cli, "working", working)
+    shown = bars(cli)
     guarded(ecr)
     lookups(*three_events())
     assert done("history", NAME)["events"]
-    assert said == ["Reading CloudTrail"]
+    assert shown == [("Reading CloudTrail", [])]
 
 
 def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: "ECRClient") -> None:

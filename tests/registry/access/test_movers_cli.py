@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
@@ -36,6 +35,7 @@ from tests.registry.access.accounts import (
     role,
     trust,
 )
+from tests.registry.conftest import Bars
 from tests.registry.test_samples import assert_shown
 
 ADMIN = role("admin", allow("ecr:*", "iam:*"))
@@ -351,7 +351,7 @@ class TestLive:
     def test_a_plan_is_asked_about_as_a_whole(
         self,
         file: Callable[[Any], str],
-        counted: Callable[[ModuleType], dict[str, list[Any]]],
+        bars: Bars,
     ) -> None:
         arns = {name: REPOSITORY.replace("app", name) for name in ("app", "open")}
         resources = [
@@ -362,10 +362,10 @@ class TestLive:
             for name in arns
         ]
         plan = {"stack": "x", "outputs": {"repositoryArns": arns}, "resources": resources}
-        bars = counted(cli)
+        shown = bars(cli)
         found = told("movers", "--plan", file(plan))
         assert [it["repository"] for it in found["repositories"]] == list(arns.values())
-        [bar] = bars.values()
+        [_, (_, bar)] = shown
         assert [it.arn for it in bar] == list(arns.values())
         text = run("movers", "--plan", file(plan)).stdout
         assert text.count("Who could do what") == 1

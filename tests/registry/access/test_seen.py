@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from registry.aws.session import Aws
 from registry.cli import app
 from tests.registry.aws.test_trail import page
 from tests.registry.builds import NAME, REGION
+from tests.registry.conftest import Bars
 from tests.registry.events import event, expiry, identity
 from tests.registry.test_cli import done, refused, run
 from tests.registry.test_samples import assert_shown
@@ -361,13 +361,13 @@ def test_the_plan_may_come_from_standard_input(trail: Callable[..., list[str]]) 
 def test_a_bar_counts_what_is_looked_up(
     plan: str,
     trail: Callable[..., list[str]],
-    counted: Callable[[ModuleType], dict[str, list[Any]]],
+    bars: Bars,
 ) -> None:
     trail()
-    bars = counted(cli)
+    shown = bars(cli)
     result = CliRunner().invoke(app, ["seen", "--plan", plan, "--json"])
     assert json.loads(result.stdout)["denied"] == []
-    assert bars == {"Reading CloudTrail": list(EVENTS)}
+    assert shown == [("Reading CloudTrail", list(EVENTS))]
 
 
 def test_another_accounts_plan_is_refused_before_anything_is_looked_up(

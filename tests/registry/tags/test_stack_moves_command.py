@@ -3,10 +3,8 @@
 import json
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
 
 import click
 import pytest
@@ -24,6 +22,7 @@ from registry.tags.stack_moves_cli import since_of
 from tests.conftest import ROOT
 from tests.registry.aws.test_trail import access, page
 from tests.registry.builds import NAME, REGION
+from tests.registry.conftest import Bars
 from tests.registry.events import DIGESTS, PIPELINE, event, identity, put
 from tests.registry.test_cli import done, refused, run
 
@@ -374,11 +373,8 @@ def test_no_time_span_begins_there(text: str, told: str) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_it_says_that_it_reads_cloudtrail(
-    holds: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    working = Mock(return_value=nullcontext())
-    monkeypatch.setattr(stack_moves_cli, "working", working)
+def test_it_says_that_it_reads_cloudtrail(holds: Callable[..., None], bars: Bars) -> None:
+    shown = bars(stack_moves_cli)
     holds(*WEEK)
     assert done("moves", "--stack", "prod")["events"]
-    working.assert_called_once_with("Reading CloudTrail")
+    assert shown == [("Reading CloudTrail", [])]
