@@ -5,6 +5,7 @@ STACK ?= prod
 SINCE ?= 7d
 VENV := .venv
 BIN := $(VENV)/bin
+PROGRAM := $(VENV)/.program
 INSTALLED := $(VENV)/.installed
 
 # A build server answers no questions: CI=true, which GitHub Actions and buildspec.yml set.
@@ -33,17 +34,20 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
-	@echo "Setting up $(VENV), which takes a minute or two the first time" >&2
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+# What the command and the rehearsal need; and on top of it, what the tests and the checks need.
+$(PROGRAM): requirements.txt requirements-rehearse.txt constraints.txt .ci/set_up.py
+	@$(PYTHON) .ci/set_up.py $(VENV) requirements-rehearse.txt
 	@touch $@
 
-rehearse: $(INSTALLED) ## bring STACK up on an embedded AWS, act ADR040 out, prove who can do what
-	@$(BIN)/python -m rehearsal --stack $(STACK)
+$(INSTALLED): $(PROGRAM) requirements-dev.txt
+	@$(PYTHON) .ci/set_up.py $(VENV) requirements-dev.txt
+	@touch $@
 
-access: $(INSTALLED) ## print the claims about STACK and who can do what, in Markdown for a pull request
-	@$(BIN)/python -m rehearsal --stack $(STACK) --markdown
+rehearse: $(PROGRAM) ## bring STACK up on an embedded AWS, act ADR040 out, prove who can do what
+	@$(BIN)/python -m container_images rehearse --stack $(STACK)
+
+access: $(PROGRAM) ## print the claims about STACK and who can do what, in Markdown for a pull request
+	@$(BIN)/python -m container_images rehearse --stack $(STACK) --markdown
 
 test: $(INSTALLED) ## run the tests
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
@@ -61,19 +65,19 @@ types: $(INSTALLED) ## check types
 bench: $(INSTALLED) ## measure the program, a move, the lifecycle simulation and movers
 	@$(BIN)/python -m benchmarks
 
-seen: $(INSTALLED) ## with an AWS account: list who would be denied what they did in the last 90 days
+seen: $(PROGRAM) ## with an AWS account: list who would be denied what they did in the last 90 days
 	@plan=$$(mktemp) && trap 'rm -f "$$plan"' EXIT \
-	  && $(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json > "$$plan" \
-	  && $(BIN)/python -m registry seen --plan "$$plan"
+	  && $(BIN)/python -m container_images rehearse --stack $(STACK) --plan-only --json > "$$plan" \
+	  && $(BIN)/python -m container_images seen --plan "$$plan"
 
-movers: $(INSTALLED) ## with an AWS account: fail if anybody but the pipeline roles of STACK could move a tag
+movers: $(PROGRAM) ## with an AWS account: fail if anybody but the pipeline roles of STACK could move a tag
 	@plan=$$(mktemp) && trap 'rm -f "$$plan"' EXIT \
-	  && $(BIN)/python -m rehearsal --stack $(STACK) --plan-only --json > "$$plan" \
+	  && $(BIN)/python -m container_images rehearse --stack $(STACK) --plan-only --json > "$$plan" \
 	  && only=$$($(BIN)/python .ci/pipeline_roles.py < "$$plan") \
-	  && $(BIN)/python -m registry movers --plan "$$plan" $$only $(MOVERS)
+	  && $(BIN)/python -m container_images movers --plan "$$plan" $$only $(MOVERS)
 
-moves: $(INSTALLED) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
-	@$(BIN)/python -m registry moves --stack $(STACK) --since $(SINCE) --fail-on-unexpected
+moves: $(PROGRAM) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
+	@$(BIN)/python -m container_images moves --stack $(STACK) --since $(SINCE) --fail-on-unexpected
 
 new: export NAME = $(STACK)
 new: ## copy Pulumi.starter.yaml to Pulumi.STACK.yaml
@@ -85,26 +89,26 @@ new: ## copy Pulumi.starter.yaml to Pulumi.STACK.yaml
 	@cp Pulumi.starter.yaml "Pulumi.$$NAME.yaml"
 	@echo "Pulumi.$$NAME.yaml is yours to edit; then make rehearse STACK=$$NAME"
 
-preview: $(INSTALLED) ## with the Pulumi CLI and an AWS account: show what an update of STACK would do
+preview: $(PROGRAM) ## with the Pulumi CLI and an AWS account: show what an update of STACK would do
 	pulumi preview --refresh --diff $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
 
-up: $(INSTALLED) ## with the Pulumi CLI and an AWS account: update STACK (CI=true asks nothing)
+up: $(PROGRAM) ## with the Pulumi CLI and an AWS account: update STACK (CI=true asks nothing)
 	pulumi up --refresh $(YES) $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
 
-drift: $(INSTALLED) ## with the Pulumi CLI and an AWS account: fail if AWS differs from STACK
+drift: $(PROGRAM) ## with the Pulumi CLI and an AWS account: fail if AWS differs from STACK
 	pulumi preview --refresh --diff --expect-no-changes $(POLICIES) $(NO_QUESTIONS) --stack $(STACK)
 
 local: $(INSTALLED) local-down ## with the Pulumi CLI: update the stack local on moto's server, and move a tag
 	@mkdir -p $(LOCAL)
 	@MOTO_ACCOUNT_ID=111122223333 nohup $(BIN)/moto_server --port 5005 > $(LOCAL)/moto.log 2>&1 \
 	  & echo $$! > $(LOCAL)/moto.pid
-	$(BIN)/python -m rehearsal.local prepare
+	$(BIN)/python -m container_images.rehearsal.local prepare
 	pulumi stack select --create local
 	$(MAKE) up STACK=local CI=true
-	$(BIN)/python -m rehearsal.local push
-	$(BIN)/python -m registry resolve app
-	$(BIN)/python -m registry move app prod-2222222-1764007200
-	$(BIN)/python -m registry resolve app
+	$(BIN)/python -m container_images.rehearsal.local push
+	$(BIN)/python -m container_images resolve app
+	$(BIN)/python -m container_images move app prod-2222222-1764007200
+	$(BIN)/python -m container_images resolve app
 	@echo "It runs until make local-down. Meanwhile: make preview STACK=local, make drift STACK=local"
 
 local-down: ## stop moto's server and remove the stack local
@@ -113,7 +117,7 @@ local-down: ## stop moto's server and remove the stack local
 
 constraints: ## resolve all dependencies again
 	@$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip install --quiet "$$(grep ^uv== requirements-dev.txt)"
 	@: > constraints.txt # requirements.txt names it: the old pins would bind the new ones
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header \
 	  --output-file constraints.txt requirements-dev.txt

@@ -6,7 +6,7 @@ import pulumi_aws as aws
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
 from components.tag_audit import TagAudit
-from settings.program import load, whoami
+from container_images.settings.program import load, whoami
 
 
 def main() -> None:

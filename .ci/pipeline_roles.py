@@ -1,6 +1,6 @@
-"""The roles that push in a plan, as options of `python -m registry movers`.
+"""The roles that push in a plan, as options of `container-images movers`.
 
-A filter: the JSON of `python -m rehearsal --plan-only --json` in, `--only ARN …` out.
+A filter: the JSON of `container-images rehearse --plan-only --json` in, `--only ARN …` out.
 """
 
 import json

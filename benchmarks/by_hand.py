@@ -6,10 +6,10 @@ Each repository stands in a bare component. The documents are made once, and not
 import pulumi
 import pulumi_aws as aws
 
-from policies import retention
-from policies.document import to_json
-from policies.repository_policy import repository_policy
-from policies.trust_policy import pipeline_role_policy, trust_policy
+from container_images.policies import retention
+from container_images.policies.document import to_json
+from container_images.policies.repository_policy import repository_policy
+from container_images.policies.trust_policy import pipeline_role_policy, trust_policy
 
 IAM = "arn:aws:iam::111122223333:role"
 POLICY = to_json(

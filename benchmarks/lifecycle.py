@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from registry.aws.image import Image
-from registry.lifecycle.document import rules_in
-from registry.lifecycle.simulation import simulate
+from container_images.aws.image import Image
+from container_images.lifecycle.document import rules_in
+from container_images.lifecycle.simulation import simulate
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _TEAMS = 12

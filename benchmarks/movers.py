@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from policies.document import to_json
-from policies.repository_policy import Access, repository_policy
-from registry.access.account import account_of
-from registry.access.movers import findings
-from registry.access.policy import parse
-from registry.access.proofs import guarded
+from container_images.access.account import account_of
+from container_images.access.movers import findings
+from container_images.access.policy import parse
+from container_images.access.proofs import guarded
+from container_images.policies.document import to_json
+from container_images.policies.repository_policy import Access, repository_policy
 
 _ACCOUNT: Final = "111122223333"
 _IAM: Final = f"arn:aws:iam::{_ACCOUNT}:"

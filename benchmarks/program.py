@@ -15,9 +15,9 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from rich.console import Console
 from rich.table import Table
 
-from rehearsal.program import Update, execute, run
-from settings import Account
-from settings.stack_file import StackFile, read
+from container_images.rehearsal.program import Update, execute, run
+from container_images.settings import Account
+from container_images.settings.stack_file import StackFile, read
 
 ACCOUNT = Account(partition="aws", id="111122223333", region="eu-west-2")
 ADMINISTRATOR = "arn:aws:iam::111122223333:role/platform/forms-registry-deploy"

@@ -1,4 +1,4 @@
-"""How long `python -m registry move` takes, beside the least that any boto3 program would.
+"""How long `container-images move` takes, beside the least that any boto3 program would.
 
 The floor is a bare Python process that makes two calls with boto3, reading a manifest and putting
 it. Both talk to a moto server on this machine, so what is measured is everything but AWS.
@@ -53,7 +53,7 @@ def main(console: Console) -> None:
         environment = _environment(endpoint)
         first, second = _images(endpoint)
         bare = ["-c", _FLOOR, _REPOSITORY, first, _MEDIA_TYPE]
-        move = ["-m", "registry", "move", _REPOSITORY, second]
+        move = ["-m", "container_images", "move", _REPOSITORY, second]
         # Each moves the tag, which the other has just taken back. In turn, so that whatever else
         # the machine does meets both alike. The first of each warms up.
         seconds = [(_run(bare, environment), _run(move, environment)) for _ in range(RUNS + 1)][1:]
@@ -61,7 +61,7 @@ def main(console: Console) -> None:
     console.print(
         f"registry move, the whole process, median of {RUNS} runs\n"
         f"  two bare boto3 calls      {floor * 1000:5.0f} ms\n"
-        f"  python -m registry move   {ours * 1000:5.0f} ms\n"
+        f"  container-images move   {ours * 1000:5.0f} ms\n"
         f"  ratio                     {ours / floor:5.2f}, target: at most {TARGET}"
     )
 

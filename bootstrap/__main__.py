@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the policies of the registry itself
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where the package is
 
-from bootstrap.delivery import main
+from container_images.bootstrap.delivery import main
 
 main()

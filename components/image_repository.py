@@ -5,10 +5,10 @@ from typing import NotRequired, TypedDict, cast
 import pulumi
 import pulumi_aws as aws
 
-from policies import retention
-from policies.document import to_json
-from policies.repository_policy import Access, repository_policy
-from policies.tag_mutability import exclusion_filters
+from container_images.policies import retention
+from container_images.policies.document import to_json
+from container_images.policies.repository_policy import Access, repository_policy
+from container_images.policies.tag_mutability import exclusion_filters
 
 
 class ImageRepositoryArgs(TypedDict):

@@ -5,8 +5,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from policies.document import to_json
-from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
+from container_images.policies.document import to_json
+from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 
 
 class PipelineRoleArgs(TypedDict):

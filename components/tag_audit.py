@@ -6,10 +6,10 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from policies import audit_policies
-from policies.audit_policies import Place
-from policies.document import arn, to_json
-from policies.event_patterns import IAM_REGIONS, Audit, EventRule, event_rules
+from container_images.policies import audit_policies
+from container_images.policies.audit_policies import Place
+from container_images.policies.document import arn, to_json
+from container_images.policies.event_patterns import IAM_REGIONS, Audit, EventRule, event_rules
 
 LOG_DAYS = 400
 """How long the logs of a created trail are kept: a year, and a month to look."""

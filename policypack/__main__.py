@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pulumi_policy import PolicyPack
 
-# The engine starts this in its own folder; the rules are in the folders beside it.
+# The engine starts this in its own folder; the package is in the folder beside it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from policypack.pack import NAME, policies
+from container_images.policypack.pack import NAME, policies
 
 PolicyPack(name=NAME, policies=policies())

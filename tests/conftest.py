@@ -16,9 +16,11 @@ import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
-from policies.repository_policy import Access
-from settings import Account
-from settings.stack_file import StackFile, read
+from container_images.policies.repository_policy import Access
+from container_images.settings import Account
+from container_images.settings.stack_file import StackFile, read
+
+pytest_plugins = ["tests.aws_fixtures"]
 
 ROOT = Path(__file__).parents[1]
 

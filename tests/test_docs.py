@@ -8,10 +8,10 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from policies.tag_convention import ADR040
-from registry.cli import app
-from settings import StackSettings
-from settings.model import as_written
+from container_images.cli.app import app
+from container_images.policies.tag_convention import ADR040
+from container_images.settings import StackSettings
+from container_images.settings.model import as_written
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -66,9 +66,11 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_readmes_samples_are_those_of_the_pages() -> None:
-    """tests/registry holds the pages' to what is printed."""
+    """tests/cli holds the pages' to what is printed."""
     held = [it for page in ("commands", "lifecycle") for it in samples(ROOT / f"docs/{page}.md")]
-    of_commands = [it for it in samples(ROOT / "README.md") if "-m registry" in it.command]
+    of_commands = [
+        it for it in samples(ROOT / "README.md") if it.command.startswith("container-images ")
+    ]
     assert of_commands
     for it in of_commands:
         assert any(
@@ -98,7 +100,9 @@ def test_every_command_of_the_registry_is_in_the_table_and_on_a_page() -> None:
     assert {name for name, _, _ in listed} == commands
     for name, page, anchor in listed:
         assert anchor in anchors(ROOT / page)
-        assert f"registry {name} " in (ROOT / page).read_text(), f"{page} has no sample of {name}"
+        assert f"container-images {name} " in (ROOT / page).read_text(), (
+            f"{page} has no sample of {name}"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda it: it.name)

@@ -9,8 +9,8 @@ import pytest
 from pulumi.output import Unknown
 from pulumi.runtime import MockCallArgs
 
-from rehearsal.program import Update, execute, run
-from settings.stack_file import StackFile
+from container_images.rehearsal.program import Update, execute, run
+from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
 
 NAMES = [

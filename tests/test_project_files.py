@@ -8,10 +8,10 @@ import pytest
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
-import settings
-from settings import Account, StackSettings
-from settings.model import as_written
-from settings.stack_file import read
+from container_images import settings
+from container_images.settings import Account, StackSettings
+from container_images.settings.model import as_written
+from container_images.settings.stack_file import read
 from tests.conftest import ROOT
 
 PROJECT = YAML(typ="safe", pure=True).load((ROOT / "Pulumi.yaml").read_text())

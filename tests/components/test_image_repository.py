@@ -7,9 +7,9 @@ import pytest
 
 from components import image_repository
 from components.image_repository import ImageRepository, ImageRepositoryArgs
-from policies import retention
-from policies.fault import InvalidInputError
-from policies.repository_policy import Access, repository_policy
+from container_images.policies import retention
+from container_images.policies.fault import InvalidInputError
+from container_images.policies.repository_policy import Access, repository_policy
 from tests.components.conftest import Mocks, build
 
 COMPONENT = "container-images:index:ImageRepository"

@@ -6,7 +6,7 @@ import pytest
 
 from components import pipeline_role
 from components.pipeline_role import PipelineRole, PipelineRoleArgs
-from policies.trust_policy import Trust, trust_policy
+from container_images.policies.trust_policy import Trust, trust_policy
 from tests.components.conftest import Mocks, build
 
 ROLE = "aws:iam/role:Role"

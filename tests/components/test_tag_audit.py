@@ -9,10 +9,10 @@ from pulumi.output import Unknown
 from pulumi.provider.experimental.analyzer import Analyzer
 
 from components.tag_audit import TagAudit, TagAuditArgs
-from policies.document import to_json
-from policies.event_patterns import event_rules
-from rehearsal.program import Resource, Update, execute, run
-from settings.stack_file import StackFile
+from container_images.policies.document import to_json
+from container_images.policies.event_patterns import event_rules
+from container_images.rehearsal.program import Resource, Update, execute, run
+from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
 from tests.policies.audit_events import ACCOUNT, audit
 from tests.test_program import changed

@@ -12,15 +12,15 @@ import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 from ruamel.yaml import YAML
 
-from bootstrap import delivery
-from bootstrap.permissions import (
+from container_images.bootstrap import delivery
+from container_images.bootstrap.permissions import (
     audit_boundary,
     deploy_policy,
     pipeline_boundary,
     preview_policy,
 )
-from rehearsal.program import Update, execute
-from settings.stack_file import StackFile, read
+from container_images.rehearsal.program import Update, execute
+from container_images.settings.stack_file import StackFile, read
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "bootstrap"

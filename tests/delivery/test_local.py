@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
 from pydantic.alias_generators import to_snake
 
-from registry.cli import app
-from rehearsal import local
-from settings.stack_file import read
+from container_images.cli.app import app
+from container_images.rehearsal import local
+from container_images.settings.stack_file import read
 from tests.conftest import ROOT
 
 LOCAL = read(ROOT, "local")
@@ -74,7 +74,7 @@ def test_latest_moves_as_in_the_makefile() -> None:
     )
     run("push")
     first, second = local.BUILDS
-    assert f"registry move app {second}\n" in (ROOT / "Makefile").read_text()
+    assert f"container_images move app {second}\n" in (ROOT / "Makefile").read_text()
     assert registry("resolve", "app")["uniqueTag"] == first
     moved = registry("move", "app", second)
     assert moved["moved"]

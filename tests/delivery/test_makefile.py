@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from rehearsal.rehearse import rehearse
-from rehearsal.report import Report
-from settings.stack_file import read
+from container_images.rehearsal.rehearse import rehearse
+from container_images.rehearsal.report import Report
+from container_images.settings.stack_file import read
 from tests.conftest import ROOT
 
 MAKE = shutil.which("make") or "make"
@@ -22,7 +22,15 @@ UP = "pulumi up --refresh"
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run it as a user would who has set up .venv before."""
     return subprocess.run(
-        [MAKE, "--no-print-directory", "--file", str(ROOT / "Makefile"), "INSTALLED=", *arguments],
+        [
+            MAKE,
+            "--no-print-directory",
+            "--file",
+            str(ROOT / "Makefile"),
+            "PROGRAM=",
+            "INSTALLED=",
+            *arguments,
+        ],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -65,7 +73,7 @@ def test_the_policy_pack_is_used_where_there_is_one(tmp_path: Path) -> None:
 
 
 def test_moves_are_looked_for_a_week_back_or_as_far_as_is_said() -> None:
-    command = ".venv/bin/python -m registry moves --stack"
+    command = ".venv/bin/python -m container_images moves --stack"
     assert commands("moves") == [f"{command} prod --since 7d --fail-on-unexpected"]
     assert commands("moves", "STACK=mine", "SINCE=2d") == [
         f"{command} mine --since 2d --fail-on-unexpected"
@@ -77,7 +85,7 @@ def test_moves_are_looked_for_a_week_back_or_as_far_as_is_said() -> None:
 )
 def test_a_target_sets_up_what_it_needs(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    assert re.search(rf"^{target}: \$\(INSTALLED\)", makefile, re.MULTILINE)
+    assert re.search(rf"^{target}: \$\((PROGRAM|INSTALLED)\)", makefile, re.MULTILINE)
 
 
 def test_the_local_stack_stays_on_this_machine() -> None:
@@ -115,10 +123,10 @@ def test_a_name_that_no_stack_can_have_is_refused(tmp_path: Path, name: str) -> 
     assert [it.name for it in tmp_path.iterdir()] == ["Pulumi.starter.yaml"]
 
 
-@pytest.mark.parametrize(("status", "calls"), [(0, ["rehearsal", "registry"]), (2, ["rehearsal"])])
+@pytest.mark.parametrize(("status", "calls"), [(0, ["rehearse", "seen"]), (2, ["rehearse"])])
 def test_nobody_is_seen_without_a_plan(tmp_path: Path, status: int, calls: list[str]) -> None:
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$2" >> {tmp_path}/calls\nexit {status}\n')
+    python.write_text(f'#!/bin/sh\necho "$3" >> {tmp_path}/calls\nexit {status}\n')
     python.chmod(0o755)
     done = make("seen", f"BIN={tmp_path}")
     assert (done.returncode != 0) is (status != 0)

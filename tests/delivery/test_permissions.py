@@ -9,8 +9,8 @@ import botocore.session
 import pytest
 from botocore.client import BaseClient
 
-from bootstrap import permissions
-from bootstrap.permissions import (
+from container_images.bootstrap import permissions
+from container_images.bootstrap.permissions import (
     ALIASED,
     BOUNDED,
     MAX_MANAGED_POLICY,
@@ -22,9 +22,9 @@ from bootstrap.permissions import (
     pipeline_boundary,
     preview_policy,
 )
-from policies.document import to_json
-from rehearsal import embedded_aws, program
-from settings.stack_file import read
+from container_images.policies.document import to_json
+from container_images.rehearsal import embedded_aws, program
+from container_images.settings.stack_file import read
 from tests.conftest import ROOT
 from tests.test_program import changed
 

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bootstrap.permissions import (
+from container_images.bootstrap.permissions import (
     Place,
     audit_boundary,
     deploy_policy,
     pipeline_boundary,
     preview_policy,
 )
-from policies.repository_policy import repository_policy
-from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
-from registry.cli import app
+from container_images.cli.app import app
+from container_images.policies.repository_policy import repository_policy
+from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 from tests.delivery.test_permissions import KEY, PLACE
 
 REPOSITORY = "arn:aws:ecr:eu-west-2:111122223333:repository/app"

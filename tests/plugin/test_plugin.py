@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
-from rehearsal.program import Update, execute
-from settings.stack_file import StackFile
+from container_images.rehearsal.program import Update, execute
+from container_images.settings.stack_file import StackFile
 from tests.conftest import ROOT, Cloud
 from tests.plugin.served import PLUGIN, schema
 from tests.plugin.typescript import declarations

@@ -8,7 +8,7 @@ https://repost.aws/knowledge-center/ecr-lifecycle-policy-events
 
 from typing import Any, Final
 
-from policies.event_patterns import Audit
+from container_images.policies.event_patterns import Audit
 
 ACCOUNT: Final = "111122223333"
 FOREIGN: Final = "444455556666"

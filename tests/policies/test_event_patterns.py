@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 
-from policies.document import to_json
-from policies.event_patterns import IAM_REGIONS, MAX_EVENT_PATTERN, Audit, EventRule, event_rules
-from policies.fault import InvalidInputError
-from rehearsal.event_bus import matches, transformed
+from container_images.policies.document import to_json
+from container_images.policies.event_patterns import (
+    IAM_REGIONS,
+    MAX_EVENT_PATTERN,
+    Audit,
+    EventRule,
+    event_rules,
+)
+from container_images.policies.fault import InvalidInputError
+from container_images.rehearsal.event_bus import matches, transformed
 from tests.policies.audit_events import (
     CASES,
     CODEBUILD,
@@ -194,7 +200,7 @@ class TestMessages:
             "of repository [app]",
             "by [arn:aws:sts::111122223333:assumed-role/developer/mary] (AssumedRole,",
             "at 2026-11-24T10:00:00Z from [203.0.113.12], error code [AccessDenied]",
-            "python -m registry history arn:aws:ecr:eu-west-2:111122223333:repository/app latest.",
+            "container-images history arn:aws:ecr:eu-west-2:111122223333:repository/app latest.",
         ):
             assert part in said
 
@@ -211,7 +217,7 @@ class TestMessages:
     def test_expiry(self) -> None:
         [said] = self.sentences(expiry("app", ["prod-2", "latest"], ["prod-1"]))
         assert "tags [[prod-2,latest],[prod-1]] of images [sha256:aaa" in said
-        assert "python -m registry rollback app" in said
+        assert "container-images rollback app" in said
 
     @pytest.mark.parametrize("rule", home(event_rules("audit", audit())), ids=lambda it: it.name)
     def test_are_within_eventbridges_limits(self, rule: EventRule) -> None:

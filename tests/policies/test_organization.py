@@ -10,14 +10,14 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-import settings
-from policies import organization
-from policies.document import to_json
-from policies.ecr_actions import Effect, actions
-from policies.fault import InvalidInputError
-from policies.repository_policy import Access, repository_policy
-from settings import Account
-from settings.stack_file import StackFile
+from container_images import settings
+from container_images.policies import organization
+from container_images.policies.document import to_json
+from container_images.policies.ecr_actions import Effect, actions
+from container_images.policies.fault import InvalidInputError
+from container_images.policies.repository_policy import Access, repository_policy
+from container_images.settings import Account
+from container_images.settings.stack_file import StackFile
 from tests.conftest import ROOT
 
 APP = "arn:aws:ecr:eu-west-2:111122223333:repository/app"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.patterns import fits, matches
+from container_images.policies.patterns import fits, matches
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,15 @@ from typing import Any, Literal
 import botocore.session
 import pytest
 
-from policies.document import to_json
-from policies.ecr_actions import ACTIONS, Effect, actions
-from policies.fault import InvalidInputError
-from policies.repository_policy import MAX_REPOSITORY_POLICY, Access, repository_policy
-from policies.trust_policy import Trust, pipeline_role_policy, trust_policy
+from container_images.policies.document import to_json
+from container_images.policies.ecr_actions import ACTIONS, Effect, actions
+from container_images.policies.fault import InvalidInputError
+from container_images.policies.repository_policy import (
+    MAX_REPOSITORY_POLICY,
+    Access,
+    repository_policy,
+)
+from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 
 PIPELINE = "arn:aws:iam::111122223333:role/pipeline/push"
 DEPLOY = "arn:aws:iam::111122223333:role/deploy"

@@ -2,8 +2,13 @@
 
 import pytest
 
-from policies.fault import InvalidInputError
-from policies.retention import MAX_IMAGES, RetentionRule, faults_in, lifecycle_policy
+from container_images.policies.fault import InvalidInputError
+from container_images.policies.retention import (
+    MAX_IMAGES,
+    RetentionRule,
+    faults_in,
+    lifecycle_policy,
+)
 
 
 def test_the_document_word_for_word() -> None:

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from policies.retention import MAX_IMAGES, RetentionRule, faults_in
+from container_images.policies.retention import MAX_IMAGES, RetentionRule, faults_in
 
 SHAPES = (
     "write one of {tags: PATTERN, keepNewest: N}, {tags: PATTERN, expireAfterDays: N}, "

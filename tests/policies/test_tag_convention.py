@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from policies.fault import InvalidInputError
-from policies.patterns import matches
-from policies.tag_convention import (
+from container_images.policies.fault import InvalidInputError
+from container_images.policies.patterns import matches
+from container_images.policies.tag_convention import (
     ADR040,
     Order,
     Stage,
@@ -21,7 +21,7 @@ from policies.tag_convention import (
     stages_in,
     uncovered,
 )
-from policies.tag_mutability import TAG
+from container_images.policies.tag_mutability import TAG
 
 SHA = "3f9c2a1b9c0d4e5f60718293a4b5c6d7e8f90a1b"
 OTHER = "0123456789abcdef0123456789abcdef01234567"

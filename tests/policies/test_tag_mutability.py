@@ -3,7 +3,7 @@
 import botocore.session
 import pytest
 
-from policies.tag_mutability import (
+from container_images.policies.tag_mutability import (
     MAX_EXCLUSION_FILTERS,
     PATTERN,
     TAG_MUTABILITIES,

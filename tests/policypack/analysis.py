@@ -14,7 +14,7 @@ from pulumi_policy import (
 from pulumi_policy.policy import PolicyCustomTimeouts, PolicyProviderResource, PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
-from policypack.pack import policies
+from container_images.policypack.pack import policies
 
 UNKNOWN = UNKNOWN_STRING_VALUE
 """What the engine puts for a value that a preview does not know."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from policies.repository_policy import Access, repository_policy
-from policies.retention import lifecycle_policy
-from policies.tag_mutability import TAG_MUTABILITIES
-from policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
+from container_images.policies.repository_policy import Access, repository_policy
+from container_images.policies.retention import lifecycle_policy
+from container_images.policies.tag_mutability import TAG_MUTABILITIES
+from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
 from tests.policypack.analysis import UNKNOWN, Verdict, judge, judge_stack, resource, urn
 
 POLICY = "guarded-repository"

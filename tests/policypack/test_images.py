@@ -6,7 +6,7 @@ from typing import Any
 import pulumi_aws
 import pytest
 
-from policypack.images import IMAGES
+from container_images.policypack.images import IMAGES
 from tests.policypack.analysis import UNKNOWN, judge
 
 ECR = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-runner-deploy"
@@ -28,7 +28,7 @@ PINNED = [
 ]
 
 RESOLVE = (
-    f"write the reference that `python -m registry resolve {ECR}` prints, or the image's unique tag"
+    f"write the reference that `container-images resolve {ECR}` prints, or the image's unique tag"
 )
 
 MOVING = {
@@ -63,7 +63,7 @@ def test_another_movable_tag_is_named_in_the_command() -> None:
     config = {"movableTags": ["stable-*"]}
     props = {"imageUri": f"{ECR}:stable-2"}
     [message], _ = judge("pinned-production-image", LAMBDA, props, config=config)
-    assert f"`python -m registry resolve {ECR} stable-2`" in message
+    assert f"`container-images resolve {ECR} stable-2`" in message
     assert judge(
         "pinned-production-image", LAMBDA, {"imageUri": f"{ECR}:latest"}, config=config
     ) == (

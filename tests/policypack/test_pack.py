@@ -14,13 +14,13 @@ from pulumi.runtime.proto import AnalyzeDiagnostic, analyzer_pb2, analyzer_pb2_g
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
-from policypack.pack import NAME
-from policypack.registries import REGISTRY_POLICY, WAYS_ROUND
-from rehearsal.program import Resource
-from rehearsal.rehearse import rehearse
-from rehearsal.report import Report
-from settings.stack_file import read
+from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
+from container_images.policypack.pack import NAME
+from container_images.policypack.registries import REGISTRY_POLICY, WAYS_ROUND
+from container_images.rehearsal.program import Resource
+from container_images.rehearsal.rehearse import rehearse
+from container_images.rehearsal.report import Report
+from container_images.settings.stack_file import read
 from tests.conftest import ROOT
 from tests.policypack.analysis import POLICIES, UNKNOWN, urn
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from policypack.registries import REGISTRY_POLICY, WAYS_ROUND
+from container_images.policypack.registries import REGISTRY_POLICY, WAYS_ROUND
 from tests.policypack.analysis import UNKNOWN, judge
 
 POLICY = "no-way-round-the-guard"

@@ -14,12 +14,12 @@ from moto.ecr.models import ECRBackend
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from registry.tags import moves
-from rehearsal import cli
-from rehearsal.moto_fixes import TAG_CHECK
-from rehearsal.rehearse import Rehearsal, rehearse
-from rehearsal.report import Report
-from settings.stack_file import read
+from container_images.cli import rehearse as cli
+from container_images.rehearsal.moto_fixes import TAG_CHECK
+from container_images.rehearsal.rehearse import Rehearsal, rehearse
+from container_images.rehearsal.report import Report
+from container_images.settings.stack_file import read
+from container_images.tags import moves
 from tests.conftest import ROOT
 
 _TAG_CHECK_OF_MOTO: Final = getattr(ECRBackend, TAG_CHECK)
@@ -64,7 +64,7 @@ def prod_told() -> Told:
 def command(project: Path, *args: str) -> Result:
     """The command with its options, in this process."""
     with contextlib.chdir(project):
-        return CliRunner().invoke(cli.app, args, catch_exceptions=False)
+        return CliRunner().invoke(cli.app, ["rehearse", *args], catch_exceptions=False)
 
 
 @pytest.fixture

@@ -11,17 +11,17 @@ import pytest
 from moto.ecr.exceptions import RepositoryNotFoundException
 
 from components import image_repository
-from policies.tag_mutability import exclusion_filters
-from registry.stack.declared import DeclaredStack, declared_in
-from registry.stack.state import State
-from registry.tags.moves import move
-from rehearsal import acts as acts_module
-from rehearsal.acts import Act, adopt, perform
-from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
-from rehearsal.moto_fixes import TAG_CHECK
-from rehearsal.program import Resource, Update, run
-from settings import Account, StackSettings
-from settings.stack_file import StackFile
+from container_images.policies.tag_mutability import exclusion_filters
+from container_images.rehearsal import acts as acts_module
+from container_images.rehearsal.acts import Act, adopt, perform
+from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
+from container_images.rehearsal.moto_fixes import TAG_CHECK
+from container_images.rehearsal.program import Resource, Update, run
+from container_images.settings import Account, StackSettings
+from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack, declared_in
+from container_images.stack.state import State
+from container_images.tags.moves import move
 
 MOVABLE = ["latest", "stable"]
 ALL = [

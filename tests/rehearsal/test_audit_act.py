@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-import settings
-from rehearsal import program
-from rehearsal.acts import Act
-from rehearsal.audit_act import audited, samples
-from rehearsal.embedded_aws import EmbeddedAws, embedded_aws
-from settings import Account
-from settings.stack_file import StackFile
+from container_images import settings
+from container_images.rehearsal import program
+from container_images.rehearsal.acts import Act
+from container_images.rehearsal.audit_act import audited, samples
+from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
+from container_images.settings import Account
+from container_images.settings.stack_file import StackFile
 
 
 def act(aws: EmbeddedAws, stack: StackFile) -> Act:

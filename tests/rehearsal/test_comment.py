@@ -7,9 +7,9 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from registry.access.evaluation import Call
-from registry.access.proofs import Proof, Row
-from rehearsal.report import comment
+from container_images.access.evaluation import Call
+from container_images.access.proofs import Proof, Row
+from container_images.rehearsal.report import comment
 
 ROW = Row(
     principal="arn:aws:iam::111122223333:role/push",

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pulumi import RunError
 
-from policies.patterns import matches
-from policies.retention import RetentionRule, lifecycle_policy
-from policies.tag_convention import ADR040, Stage, TagConvention
-from registry.lifecycle.document import rules_in
-from rehearsal.tags import convention_of, way_of, written
-from rehearsal.year import figures, history, live, picture
-from settings.stack_file import StackFile
+from container_images.lifecycle.document import rules_in
+from container_images.policies.patterns import matches
+from container_images.policies.retention import RetentionRule, lifecycle_policy
+from container_images.policies.tag_convention import ADR040, Stage, TagConvention
+from container_images.rehearsal.tags import convention_of, way_of, written
+from container_images.rehearsal.year import figures, history, live, picture
+from container_images.settings.stack_file import StackFile
 from tests.conftest import ROOT
 from tests.rehearsal.conftest import Told, told
 from tests.rehearsal.test_acts import ALL, settings_of, with_setting

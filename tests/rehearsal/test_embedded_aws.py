@@ -12,14 +12,14 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
-from policies.retention import lifecycle_policy
-from rehearsal.embedded_aws import (
+from container_images.policies.retention import lifecycle_policy
+from container_images.rehearsal.embedded_aws import (
     EmbeddedAws,
     NotEmbeddedError,
     ReplacementError,
     embedded_aws,
 )
-from settings.stack_file import StackFile, StackFileError
+from container_images.settings.stack_file import StackFile, StackFileError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from policies.event_patterns import event_rules
-from rehearsal.event_bus import UnknownPatternError, matches, transformed
+from container_images.policies.event_patterns import event_rules
+from container_images.rehearsal.event_bus import UnknownPatternError, matches, transformed
 from tests.conftest import ROOT
 from tests.policies.audit_events import CASES, audit
 

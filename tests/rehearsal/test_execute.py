@@ -3,8 +3,8 @@
 import pulumi
 import pytest
 
-from rehearsal.program import Resource, execute
-from settings.stack_file import StackFile
+from container_images.rehearsal.program import Resource, execute
+from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
 
 ROLE = "container-images:index:PipelineRole"

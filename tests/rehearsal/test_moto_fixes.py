@@ -7,7 +7,7 @@ import moto.ecr.models
 import pytest
 from moto import mock_aws
 
-from rehearsal.moto_fixes import NAME_PATTERN, TAG_CHECK, moto_put_right
+from container_images.rehearsal.moto_fixes import NAME_PATTERN, TAG_CHECK, moto_put_right
 
 
 def test_moto_still_has_what_is_put_right() -> None:

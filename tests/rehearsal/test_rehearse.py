@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from policies import repository_policy
-from policies.ecr_actions import ACTIONS, Effect
-from rehearsal import __main__, cli
-from rehearsal.acts import Act
-from rehearsal.program import Update
-from rehearsal.rehearse import Rehearsal
-from rehearsal.report import SIMULATED, Report
+from container_images import __main__
+from container_images.cli import app as commands
+from container_images.cli import rehearse as cli
+from container_images.policies import repository_policy
+from container_images.policies.ecr_actions import ACTIONS, Effect
+from container_images.rehearsal.acts import Act
+from container_images.rehearsal.program import Update
+from container_images.rehearsal.rehearse import Rehearsal
+from container_images.rehearsal.report import SIMULATED, Report
 from tests.conftest import ROOT
 from tests.rehearsal.conftest import Told, Write, command, told
 from tests.rehearsal.test_comment import read_comment
@@ -40,7 +42,7 @@ def process(*args: str) -> subprocess.CompletedProcess[str]:
 
 class TestForMachines:
     def test_the_real_command_prints_one_object_and_nothing_else(self, prod_told: Told) -> None:
-        done = process("-m", "rehearsal", "--stack", "prod", "--json")
+        done = process("-m", "container_images", "rehearse", "--stack", "prod", "--json")
         assert (done.returncode, done.stderr) == (0, "")
         # moto draws the ids of keys and subscriptions anew in each process.
         printed, expected = (
@@ -141,7 +143,7 @@ class TestForPeople:
 @pytest.fixture
 def rehearsed(prod_told: Told, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
     """The command is given this rehearsal, and prints it."""
-    monkeypatch.setattr(cli, "rehearse", lambda *_, **__: prod_told.rehearsal)
+    monkeypatch.setattr(cli, "rehearsed", lambda *_, **__: prod_told.rehearsal)
     return prod_told.rehearsal
 
 
@@ -225,7 +227,7 @@ class TestExitStatus:
     def test_a_claim_that_does_not_hold(
         self, weakened: Told, monkeypatch: pytest.MonkeyPatch, form: str
     ) -> None:
-        monkeypatch.setattr(cli, "rehearse", lambda *_, **__: weakened.rehearsal)
+        monkeypatch.setattr(cli, "rehearsed", lambda *_, **__: weakened.rehearsal)
         assert command(ROOT, "--stack", "prod", form).exit_code == 1
         assert "FALSE    Nobody but the pipeline roles can move a tag" in weakened.text
         assert "counterexample: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in (
@@ -291,7 +293,9 @@ def test_an_encoding_that_lacks_a_character_of_the_report(monkeypatch: pytest.Mo
         monkeypatch.setattr(sys, name, stream)
     monkeypatch.setattr(__main__, "end_at_once", lambda: None)  # it would end the tests
     monkeypatch.setattr(
-        cli, "app", lambda **_: [print("sha256:f4c…", file=it) for it in (sys.stdout, sys.stderr)]
+        commands,
+        "app",
+        lambda **_: [print("sha256:f4c…", file=it) for it in (sys.stdout, sys.stderr)],
     )
     __main__.main()
     for stream in streams.values():
@@ -314,18 +318,18 @@ if moment.startswith("import "):
 else:
     module, holder, name = moment.split(" ")
     setattr(getattr(importlib.import_module(module), holder), name, interrupt)
-sys.argv = ["rehearsal", "--stack", "prod"]
-runpy.run_module("rehearsal", run_name="__main__")
+sys.argv = ["container-images", "rehearse", "--stack", "prod"]
+runpy.run_module("container_images", run_name="__main__")
 """
 
 
 @pytest.mark.parametrize(
     "moment",
     [
-        "import rehearsal.cli",
+        "import container_images.rehearsal.rehearse",
         "import moto",
         # In the thread that creates resources, while the program runs in its event loop.
-        "rehearsal.embedded_aws EmbeddedAws new_resource",
+        "container_images.rehearsal.embedded_aws EmbeddedAws new_resource",
     ],
 )
 def test_an_interrupt_ends_it_in_one_line(moment: str) -> None:

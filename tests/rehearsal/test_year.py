@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from policies.retention import RetentionRule, lifecycle_policy
-from registry.lifecycle.document import rules_in
-from rehearsal.year import Event, Year, figures, history, live, picture
-from tests.registry.lifecycle.documents import (
+from container_images.lifecycle.document import rules_in
+from container_images.policies.retention import RetentionRule, lifecycle_policy
+from container_images.rehearsal.year import Event, Year, figures, history, live, picture
+from tests.lifecycle.documents import (
     ANY,
     ARCHIVE,
     count,

@@ -9,15 +9,15 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-import settings
-from policies import retention
-from policies.document import to_json
-from policies.fault import Fault, InvalidInputError
-from policies.patterns import matches
-from policies.repository_policy import repository_policy
-from policies.tag_mutability import exclusion_filters
-from registry.access.proofs import alike, prove
-from settings import Account, StackSettings
+from container_images import settings
+from container_images.access.proofs import alike, prove
+from container_images.policies import retention
+from container_images.policies.document import to_json
+from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.patterns import matches
+from container_images.policies.repository_policy import repository_policy
+from container_images.policies.tag_mutability import exclusion_filters
+from container_images.settings import Account, StackSettings
 
 ACCOUNT = Account(partition="aws", id="111122223333", region="eu-west-2")
 

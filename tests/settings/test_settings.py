@@ -13,13 +13,13 @@ from pulumi.runtime.config import CONFIG
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-import settings
-from policies.fault import Fault, InvalidInputError, key_at
-from policies.tag_convention import ADR040
-from settings import Account, StackSettings
-from settings.model import PipelineRoleSettings, RepositorySettings
-from settings.program import load, stack_configuration
-from settings.values import RepositoryName
+from container_images import settings
+from container_images.policies.fault import Fault, InvalidInputError, key_at
+from container_images.policies.tag_convention import ADR040
+from container_images.settings import Account, StackSettings
+from container_images.settings.model import PipelineRoleSettings, RepositorySettings
+from container_images.settings.program import load, stack_configuration
+from container_images.settings.values import RepositoryName
 
 DEPLOY = "arn:aws:iam::111122223333:role/deploy"
 NO_ENTRIES: list[Any] = [True, False, "", [], 0]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from settings import Account
-from settings.stack_file import StackFile, StackFileError, read
+from container_images.settings import Account
+from container_images.settings.stack_file import StackFile, StackFileError, read
 
 PROJECT = """
 name: container-images

@@ -1,0 +1,1 @@
+"""ECR repositories in which only the pipeline moves `latest`: rules, command, evidence."""

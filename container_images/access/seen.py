@@ -1,0 +1,79 @@
+"""Past calls, by CloudTrail, that the planned repository policies would deny."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+
+from container_images.access.policy import Policy
+from container_images.access.policy_files import Plan
+from container_images.access.proofs import permits
+from container_images.aws import trail
+from container_images.policies.ecr_actions import Effect, actions
+
+EVENTS: Final = tuple(
+    action.removeprefix("ecr:")
+    for action in actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.CHANGE_GUARD)
+)
+"""Names of the events that tell of what the guard denies to all but a few.
+
+Lifecycle expiry is none of them: it has no caller, and no policy of a repository stops it.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denied:
+    """Calls of one kind that somebody made on a repository, and that its policy would deny them."""
+
+    principal: str
+    """ARN of a role, a user or the root; a service's name; or no more than an account's id."""
+    session: str | None
+    """Of a role: the name of the last session."""
+    action: str
+    repository: str
+    """Its ARN."""
+    times: int
+    last: datetime
+
+
+def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
+    """What the plan would deny of what has been done, the most frequent first.
+
+    Of calls that failed nothing is said: whoever made them has managed without. Raises
+    NotModelledError where the evaluator cannot tell, before it takes the first event.
+    """
+
+    @cache
+    def is_let(policy: Policy, principal: str, action: str) -> bool:
+        # Any repository of the account will do: the policies are about their own repository.
+        arn = principal if principal.startswith("arn:") else None
+        return permits(policy, next(iter(plan.policies)), arn, action)
+
+    for policy in set(plan.policies.values()):
+        is_let(policy, "", f"ecr:{trail.PUT}")
+    calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = defaultdict(list)
+    for raw in events:
+        if raw["eventName"] not in EVENTS or raw.get("errorCode"):
+            continue
+        principal, session = trail.caller(raw)
+        principal = principal or "unknown"
+        for repository in plan.policies:
+            if trail.is_about(raw, repository):
+                key = (principal, f"ecr:{raw['eventName']}", repository)
+                calls[key].append((datetime.fromisoformat(raw["eventTime"]), session))
+    found = [
+        Denied(
+            principal=principal,
+            session=session,
+            action=action,
+            repository=repository,
+            times=len(made),
+            last=last,
+        )
+        for (principal, action, repository), made in calls.items()
+        if not is_let(plan.policies[repository], principal, action)
+        for last, session in [max(made, key=lambda it: it[0])]
+    ]
+    return sorted(found, key=lambda it: (-it.times, it.principal, it.action, it.repository))

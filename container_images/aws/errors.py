@@ -1,0 +1,171 @@
+"""Errors of AWS and of the commands: each is one sentence with the fix."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar, Final
+
+import botocore.exceptions as aws
+from botocore.exceptions import BotoCoreError, ClientError
+
+from container_images.policies.fault import InvalidInputError
+
+
+class RefusedError(Exception):
+    """What was asked for is against a rule. Nothing was changed unless the message says so."""
+
+    kind: ClassVar[str] = "refused"
+    code: str | None = None
+    """AWS's name of the error, where AWS is the one who refused."""
+
+
+@contextmanager
+def faults_refused(about: str = "") -> Iterator[None]:
+    """Turn InvalidInputError into RefusedError, which has all its faults in one line."""
+    try:
+        yield
+    except InvalidInputError as error:
+        told = " | ".join(map(str, error.faults))
+        raise RefusedError(f"{about}: {told}" if about else told) from None
+
+
+class AwsError(RefusedError):
+    """AWS did not do what was asked, or could not be asked."""
+
+    kind = "aws"
+
+    def __init__(self, message: str, error: Exception) -> None:
+        super().__init__(message)
+        self.code = code_of(error) if isinstance(error, ClientError) else type(error).__name__
+
+
+_DENIED: Final = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"}
+)
+
+_BAD_CREDENTIALS: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidIdentityToken",
+        "InvalidSignatureException",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnauthorizedException",
+        "UnrecognizedClientException",
+    }
+)
+
+_SERVICES: Final[Mapping[str, str]] = {
+    "AssumeRole": "sts",
+    "AssumeRoleWithWebIdentity": "sts",
+    "GetAccountAuthorizationDetails": "iam",
+    "GetCallerIdentity": "sts",
+    "GetRoleCredentials": "sso",
+    "LookupEvents": "cloudtrail",
+}
+"""Of the operations that are not ECR's. botocore makes some of them itself, for credentials."""
+
+_AGAIN: Final = "run the command again: repeating it is safe"
+_SIGN_IN: Final = (
+    "sign in to AWS again (AWS_PROFILE, the AWS_ACCESS_KEY_ID variables, or the job's role)"
+)
+_SET_REGION: Final = "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI"
+
+_AWS_FIXES: Final[Mapping[type[Exception], str]] = {
+    aws.NoCredentialsError: _SIGN_IN,
+    aws.PartialCredentialsError: _SIGN_IN,
+    aws.CredentialRetrievalError: _SIGN_IN,
+    aws.MetadataRetrievalError: _SIGN_IN,
+    aws.NoAuthTokenError: _SIGN_IN,
+    aws.TokenRetrievalError: _SIGN_IN,
+    aws.RefreshWithMFAUnsupportedError: _SIGN_IN,
+    aws.SSOError: _SIGN_IN,
+    aws.LoginError: _SIGN_IN,
+    aws.NoRegionError: _SET_REGION,
+    aws.InvalidRegionError: "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
+    aws.ProfileNotFound: "correct AWS_PROFILE, or unset it",
+    aws.WaiterError: (
+        "see what aws ecr get-lifecycle-policy-preview says, or leave --aws-preview out"
+    ),
+    aws.ConnectionError: f"check the network to AWS, then {_AGAIN}",
+    aws.HTTPClientError: f"check the network to AWS, then {_AGAIN}",
+}
+"""How to fix what botocore finds wrong before it has an answer, by the class of its exception."""
+
+_MISCONFIGURED: Final = "correct AWS's configuration files, or the variables that begin with AWS_"
+
+_ECR_FIXES: Final[Mapping[str, str]] = {
+    "RepositoryNotFoundException": (
+        "check the name and the Region, or give the repository's ARN or URI"
+    ),
+    "LifecyclePolicyPreviewInProgressException": (
+        "another preview is running, maybe of another policy: run the command again after it"
+    ),
+    "LimitExceededException": "delete tags of the image that nobody needs",
+    "LayersNotFoundException": "push the image again: it is incomplete",
+    "ReferencedImagesNotFoundException": "push the image again: it is incomplete",
+    "KmsException": "let the role use the KMS key of the repository",
+}
+"""How to fix errors of ECR that a repeated call does not fix, by their code."""
+
+
+def explain(error: ClientError | BotoCoreError, repository: str) -> str:
+    """The error and its fix, in one sentence."""
+    if isinstance(error, BotoCoreError):
+        if region := _unknown_region(error):
+            return f"{repository}: AWS has no Region {region}; {_SET_REGION}"
+        fixes = (fix for kind, fix in _AWS_FIXES.items() if isinstance(error, kind))
+        return f"{repository}: {str(error).rstrip('.')}; {next(fixes, _MISCONFIGURED)}"
+    action = f"{_SERVICES.get(error.operation_name, 'ecr')}:{error.operation_name}"
+    code = code_of(error)
+    said = reason(error)
+    if code in _DENIED:
+        fix = f"grant {action}, or run as a role that has it"
+        return f"no permission for {action} on {repository}: {said}; {fix}"
+    if code in _BAD_CREDENTIALS:
+        return f"{repository}: AWS rejects the credentials ({code}: {said}); {_SIGN_IN}"
+    return f"{action} on {repository} failed ({code}: {said}); {_ECR_FIXES.get(code, _AGAIN)}"
+
+
+def reason(error: ClientError) -> str:
+    """AWS's own words."""
+    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
+    if said.startswith("<"):  # of a load balancer or a proxy
+        return "a web page instead of an answer"
+    return said or "no reason given"
+
+
+def is_denied(error: ClientError | BotoCoreError) -> bool:
+    """Whether the caller lacks the permission."""
+    return isinstance(error, ClientError) and code_of(error) in _DENIED
+
+
+def code_of(error: ClientError) -> str:
+    """AWS's name of the error, or the HTTP status of an answer without one."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return error.response.get("Error", {}).get("Code") or (f"HTTP {status}" if status else "")
+
+
+_HOST: Final = re.compile(r"https://(?:api\.)?(?:ecr|cloudtrail|sts)\.([a-z0-9-]+)\.")
+
+
+def _unknown_region(error: BotoCoreError) -> str | None:
+    """The Region whose endpoint does not exist, if that is why nobody answers there.
+
+    Only asked where the connection failed: AWS opens Regions that this botocore does not know yet.
+    """
+    found = _HOST.match(getattr(error, "kwargs", {}).get("endpoint_url", ""))
+    if not isinstance(error, aws.EndpointConnectionError) or not found:
+        return None
+    import botocore.session  # noqa: PLC0415 this failure alone needs it
+
+    core = botocore.session.get_session()
+    known = {
+        region
+        for partition in core.get_available_partitions()
+        for region in core.get_available_regions("ecr", partition)
+    }
+    return None if found[1] in known else found[1]

@@ -1,0 +1,215 @@
+"""A repository's images, by as few calls of ECR as there can be."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
+
+from container_images.aws.errors import RefusedError
+from container_images.aws.image import INDEX_MEDIA_TYPES, Image, image_of
+from container_images.aws.reference import Reference, is_digest
+from container_images.policies.tag_convention import ADR040, TagConvention
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+    from types_boto3_ecr.type_defs import ImageIdentifierTypeDef
+
+MEDIA_TYPES: Final = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    *INDEX_MEDIA_TYPES,
+)
+"""Every kind of manifest that ECR holds: it hands out none that the caller does not accept.
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-manifest-formats.html"""
+
+
+class NoSuchImageError(RefusedError):
+    """The image that was named is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What an image's digest is the digest of, to the byte."""
+
+    digest: str
+    media_type: str
+    text: str
+
+
+class Put(Enum):
+    """What came of putting a tag on an image."""
+
+    DONE = "ECR took it"
+    EXISTS = "ECR says that the tag exists already"
+    EXISTS_AFTER_RETRY = "ECR says so too, to a second attempt: the first may have been taken"
+
+
+class Repository:
+    """A repository in ECR."""
+
+    def __init__(
+        self, ecr: "ECRClient", reference: Reference, convention: TagConvention = ADR040
+    ) -> None:
+        """The client is of the Region that the repository is in."""
+        self._ecr = ecr
+        self._reference = reference
+        self.convention = convention
+        """What the tags of its images tell."""
+
+    @property
+    def name(self) -> str:
+        """Its name in its registry."""
+        return self._reference.name
+
+    def __str__(self) -> str:
+        """The repository, for a message."""
+        return str(self._reference)
+
+    @property
+    def in_region(self) -> str:
+        """The repository and the Region in which it is looked for, for AWS's errors."""
+        return f"{self} in {self._ecr.meta.region_name}"
+
+    def named(self, image: Image) -> str:
+        """An image of it, for a message: its digest and its unique tag."""
+        tag = self.convention.unique_tag(image.tags)
+        return f"{image.digest} ({tag})" if tag else image.digest
+
+    @property
+    def client(self) -> "ECRClient":
+        """For the calls that are not about one image."""
+        return self._ecr
+
+    @property
+    def place(self) -> "Place":
+        """What each call says of it."""
+        registry_id = self._reference.registry_id
+        here: Place = {"repositoryName": self.name}
+        return here if registry_id is None else {**here, "registryId": registry_id}
+
+    def image(self, name: str) -> Image | None:
+        """The image of this tag or digest, if there is one. One call."""
+        return _named(name, self._describe(name))
+
+    def image_and_place(self, name: str, tag: str) -> tuple[Image, Image | None]:
+        """The image of this name, and the one that the tag is on. One call; two without such a tag.
+
+        Raises NoSuchImageError where there is no image of this name.
+        """
+        found = self._describe(name, tag)
+        if not found:
+            # ECR describes none where one is missing, and does not say which.
+            found = self._describe(name)
+        image = _named(name, found)
+        if image is None:
+            raise NoSuchImageError(
+                f"there is no image {name} in {self}; container-images images {self.name} lists "
+                "what there is"
+            )
+        return image, _named(tag, found)
+
+    def images(self) -> Iterator[Image]:
+        """All of them, a thousand to a call."""
+        pages = self._ecr.get_paginator("describe_images").paginate(
+            **self.place, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
+        )
+        for page in pages:
+            yield from map(image_of, page["imageDetails"])
+
+    def manifest(self, digest: str) -> Manifest:
+        """The image's manifest, unconverted: that is what asking by digest is for. One call.
+
+        https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-retag.html
+        """
+        answer = self._ecr.batch_get_image(
+            **self.place, imageIds=[{"imageDigest": digest}], acceptedMediaTypes=list(MEDIA_TYPES)
+        )
+        if not answer["images"]:
+            # A miss is no error in this operation; it stands in the answer.
+            reasons = [it.get("failureReason", "") for it in answer.get("failures", [])]
+            reason = "".join(reasons[:1]) or "no reason given"
+            raise NoSuchImageError(
+                f"ECR has no manifest of {digest} in {self} ({reason.rstrip('.')}); "
+                "choose an image that can be pulled"
+            )
+        [image, *_] = answer["images"]
+        text = image["imageManifest"]
+        computed = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        if computed != digest:
+            raise RefusedError(
+                f"the manifest of {digest} in {self} has the digest {computed}; no tag was moved: "
+                "check the proxy, if there is one, and AWS_ENDPOINT_URL"
+            )
+        return Manifest(digest=digest, media_type=image["imageManifestMediaType"], text=text)
+
+    def put(self, manifest: Manifest, tag: str) -> Put:
+        """Put the tag on the image, wherever it was before. One call; the image stays as it is."""
+        taken = (
+            self._ecr.exceptions.ImageAlreadyExistsException,
+            self._ecr.exceptions.ImageTagAlreadyExistsException,
+        )
+        try:
+            self._ecr.put_image(
+                **self.place,
+                imageManifest=manifest.text,
+                imageManifestMediaType=manifest.media_type,
+                imageDigest=manifest.digest,
+                imageTag=tag,
+            )
+        except taken as error:
+            retried = error.response["ResponseMetadata"].get("RetryAttempts", 0)
+            return Put.EXISTS_AFTER_RETRY if retried else Put.EXISTS
+        return Put.DONE
+
+    def refuse_archived(self, image: Image) -> None:
+        """Raise RefusedError for an image that nobody can pull."""
+        if not image.active:
+            raise RefusedError(
+                f"the image {self.named(image)} of {self} is archived and cannot be pulled; "
+                "restore it first (aws ecr update-image-storage-class --target-storage-class "
+                "STANDARD), or choose another"
+            )
+
+    def uri(self, registry_id: str, dns_suffix: str) -> str:
+        """Where images are pulled from, in the words of whoever named the repository by it."""
+        if self._reference.uri:
+            return self._reference.uri
+        region = self._ecr.meta.region_name
+        return f"{registry_id}.dkr.ecr.{region}.{dns_suffix}/{self.name}"
+
+    def policy(self) -> str | None:
+        """The repository policy, if it has one. One call."""
+        try:
+            return self._ecr.get_repository_policy(**self.place)["policyText"]
+        except self._ecr.exceptions.RepositoryPolicyNotFoundException:
+            return None
+
+    def _describe(self, *names: str) -> list[Image]:
+        """Those images, or none where one of them is missing."""
+        try:
+            answer = self._ecr.describe_images(
+                **self.place,
+                imageIds=[_identifier(name) for name in dict.fromkeys(names)],
+                filter={"imageStatus": "ANY"},  # without it, archived images are not described
+            )
+        except self._ecr.exceptions.ImageNotFoundException:
+            return []
+        # ECR documents no order of tags, and a move prints and records them the same each time.
+        found = map(image_of, answer["imageDetails"])
+        return [replace(it, tags=tuple(sorted(it.tags))) for it in found]
+
+
+class Place(TypedDict):
+    """What each call says of the repository."""
+
+    repositoryName: str
+    registryId: NotRequired[str]
+
+
+def _identifier(name: str) -> "ImageIdentifierTypeDef":
+    return {"imageDigest": name} if is_digest(name) else {"imageTag": name}
+
+
+def _named(name: str, images: list[Image]) -> Image | None:
+    return next((it for it in images if it.digest == name or name in it.tags), None)

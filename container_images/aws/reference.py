@@ -1,0 +1,130 @@
+"""Pure: references to repositories and images, as users write them."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from container_images.policies.tag_mutability import TAG
+
+_WORD: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_NAME: Final = rf"(?P<name>{_WORD}(?:/{_WORD})*)"
+"""https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html"""
+
+_ARN: Final = re.compile(
+    rf"arn:[a-z-]+:ecr:(?P<region>[a-z0-9-]+):(?P<registry>[0-9]{{12}}):repository/{_NAME}"
+)
+
+_URI: Final = re.compile(
+    # Also the FIPS endpoints, and the ones that know IPv6, dkr-ecr.REGION.on.aws.
+    r"(?P<registry>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/" + _NAME
+)
+
+_PARTS: Final = re.compile(r"(?P<place>.*?)(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?")
+
+_OTHER_REGISTRY: Final = re.compile(r"((?:[^/]+\.[a-z]{2,}|localhost)(?::[0-9]+)?|[^/]+:[0-9]+)/.+")
+"""As container tools tell a registry's host from a name: by a dot or a port in its first part.
+https://distribution.github.io/reference/"""
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_HEX_DIGITS: Final = 64
+
+LONGEST_NAME: Final = 256
+
+
+class InvalidReferenceError(ValueError):
+    """Text that names no repository, or no image."""
+
+
+class OtherRegistryError(InvalidReferenceError):
+    """The image that is named is of no ECR repository."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A repository as its user named it, and an image of it, if one was named with it."""
+
+    name: str
+    registry_id: str | None = None
+    """The account that holds it; None for the caller's own."""
+    region: str | None = None
+    """None for the environment's."""
+    uri: str | None = None
+    """Where it is pulled from, if that is how it was named."""
+    image: str | None = None
+    """The tag or digest after the name. Of both the digest, as for every container tool."""
+
+    def __str__(self) -> str:
+        """The repository, for a message."""
+        return self.name if self.registry_id is None else f"{self.name} ({self.registry_id})"
+
+
+def parse(text: str) -> Reference:
+    """A repository's ARN; or its name or URI, maybe with `:TAG` or `@DIGEST`.
+
+    Raises InvalidReferenceError for anything else.
+    """
+    if found := _ARN.fullmatch(text):
+        return Reference(name=found["name"], registry_id=found["registry"], region=found["region"])
+    if is_digest(text):
+        raise InvalidReferenceError(
+            f"{text!r} is a digest and not a repository: give REPOSITORY@DIGEST"
+        )
+    parts = _PARTS.fullmatch(text)
+    place = parts["place"] if parts else text
+    if not _URI.match(place) and (other := _OTHER_REGISTRY.fullmatch(place)):
+        raise OtherRegistryError(
+            f"{text!r} is an image of {other[1]}, and not of a private ECR repository; if a "
+            "repository has this name, give its ARN"
+        )
+    # A URI has the form of a name too: names have dots and slashes.
+    found = _URI.fullmatch(place) or re.fullmatch(_NAME, place)
+    if parts is None or found is None or len(found["name"]) > LONGEST_NAME:
+        raise InvalidReferenceError(
+            f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "
+            "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
+        )
+    of_tag = None if parts["tag"] is None else tag(parts["tag"])
+    of_digest = None if parts["digest"] is None else digest(parts["digest"])
+    known = found.groupdict()
+    return Reference(
+        name=found["name"],
+        registry_id=known.get("registry"),
+        region=known.get("region"),
+        uri=place if found.re is _URI else None,
+        image=of_digest or of_tag,
+    )
+
+
+def image(text: str) -> str:
+    """A tag or a digest, as it is. Raises InvalidReferenceError for what is neither."""
+    return digest(text) if ":" in text else tag(text)
+
+
+def tag(text: str) -> str:
+    """A tag, as it is. Raises InvalidReferenceError for anything else."""
+    if not is_tag(text):
+        raise InvalidReferenceError(
+            f"{text!r} is not a tag: 1 to 128 letters, digits and . _ -, and first none of . -"
+        )
+    return text
+
+
+def digest(text: str) -> str:
+    """A digest, as it is. Raises InvalidReferenceError for anything else."""
+    if is_digest(text):
+        return text
+    algorithm, _, digits = text.partition(":")
+    wrong = f"{text!r} is a malformed digest: sha256: and {_HEX_DIGITS} hex digits in lower case"
+    if algorithm == "sha256" and len(digits) != _HEX_DIGITS:
+        wrong += f"; this has {len(digits)}"
+    raise InvalidReferenceError(wrong)
+
+
+def is_digest(text: str) -> bool:
+    """Whether an image is named by what is in it."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def is_tag(text: str) -> bool:
+    """Whether an image is named by a tag."""
+    return TAG.fullmatch(text) is not None

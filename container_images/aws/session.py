@@ -1,0 +1,147 @@
+"""The AWS that the environment names: Region, profile, credentials and endpoint."""
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from botocore.exceptions import BotoCoreError
+
+from container_images.aws.errors import AwsError
+
+if TYPE_CHECKING:
+    from types_boto3_cloudtrail import CloudTrailClient
+    from types_boto3_ecr import ECRClient
+
+ATTEMPTS: Final = 5
+"""Of each call, where the environment (AWS_MAX_ATTEMPTS) says no other number."""
+
+Service = Literal["ecr", "cloudtrail", "iam", "sts"]
+"""Those that the commands call."""
+
+CONNECT_SECONDS: Final = 5
+READ_SECONDS: Final = 30
+
+
+class Aws:
+    """One Region of AWS, as one caller. A client is made when it is first needed."""
+
+    def __init__(self, region: str | None = None) -> None:
+        """Without a Region: AWS_DEFAULT_REGION, then AWS_REGION, then the profile's.
+
+        botocore knows the first and the last. AWS_REGION is what the AWS CLI and the other SDKs
+        read, and all that AWS Lambda and some CI systems set:
+        https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
+        """
+        # Here, and not above: a quarter of a second that a command's help does not need. Without
+        # boto3, which would load S3's transfers besides.
+        import botocore.session  # noqa: PLC0415
+
+        self._core = botocore.session.get_session()
+        for service in get_args(Service):
+            self._core.register(f"before-parse.{service}", _refuse_other_answers)
+        region = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+        if region:
+            self._core.set_config_variable("region", region)
+
+    @property
+    def region(self) -> str | None:
+        """The Region, if one is set anywhere."""
+        region: str | None = self._core.get_config_variable("region")
+        return region
+
+    def ecr(self) -> "ECRClient":
+        """A client of ECR."""
+        client: ECRClient = self._client("ecr")
+        return client
+
+    def cloudtrail(self) -> "CloudTrailClient":
+        """A client of CloudTrail."""
+        client: CloudTrailClient = self._client("cloudtrail")
+        return client
+
+    def caller(self) -> tuple[str, str]:
+        """Account and ARN of whoever calls. It needs no permission."""
+        identity = self._client("sts").get_caller_identity()
+        return identity["Account"], identity["Arn"]
+
+    def authorization_details(self) -> dict[str, Any]:
+        """The account's roles, users, groups and policies, all pages of them in one."""
+        pages = self._client("iam").get_paginator("get_account_authorization_details").paginate()
+        details: dict[str, Any] = pages.build_full_result()
+        return details
+
+    def repository_arn(self, name: str, registry_id: str) -> str:
+        """ARN of a repository in this Region."""
+        return f"arn:{self._partition()}:ecr:{self.region}:{registry_id}:repository/{name}"
+
+    def dns_suffix(self) -> str:
+        """What the names of AWS's hosts end in, in this Region's partition."""
+        partition = self._partition()
+        partitions: list[dict[str, str]] = self._core.get_data("endpoints")["partitions"]
+        return next(it["dnsSuffix"] for it in partitions if it["partition"] == partition)
+
+    def _partition(self) -> str:
+        partition: str = self._core.get_partition_for_region(self.region or "")
+        return partition
+
+    def _client(self, service: Service) -> Any:
+        """A client with credentials. Raises AwsError where the environment's are of no use.
+
+        botocore has exceptions of its own for most of what can be wrong, and leaves the rest to
+        Python: a file of credentials that is not there, a credential process that prints no JSON,
+        a code for MFA that nobody is there to type, an endpoint or a number that is none.
+        """
+        from botocore.config import Config  # noqa: PLC0415 as above
+
+        try:
+            # Throttling and 5xx: adaptive backs off, and slows down for what comes after.
+            attempts = self._core.get_config_variable("max_attempts") or ATTEMPTS
+            config = Config(
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                retries={"mode": "adaptive", "total_max_attempts": attempts},
+            )
+            if credentials := self._core.get_credentials():
+                credentials.get_frozen_credentials()
+            return self._core.create_client(service, config=config)
+        except BotoCoreError:
+            raise
+        except (OSError, ValueError, EOFError) as error:
+            why = str(error) or "an MFA code is missing"
+            raise AwsError(
+                f"the environment's AWS settings cannot be used ({why}); "
+                "correct the variables that begin with AWS_, or the profile in AWS's configuration "
+                "files",
+                error,
+            ) from None
+
+
+def _refuse_other_answers(**event: Any) -> None:
+    """Raise ResponseParserError for a success that has nothing of the operation's output.
+
+    A proxy's login page, for example. botocore takes it for an empty response where it expects
+    JSON, and fails with a KeyError where it expects XML.
+    """
+    answer, operation = event["response_dict"], event["operation_model"]
+    shape = operation.output_shape
+    if answer["status_code"] >= _FIRST_ERROR or not (shape and shape.members):
+        return
+    if not _has_output(answer["body"], shape):
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 as above
+
+        raise ResponseParserError(f"no answer to {operation.name}")
+
+
+_FIRST_ERROR: Final = 301
+"""From this HTTP status on, botocore reads an answer as an error."""
+
+
+def _has_output(body: bytes, shape: Any) -> bool:
+    if wrapper := shape.serialization.get("resultWrapper"):  # of the query protocol, in XML
+        return f"<{wrapper}".encode() in body
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return False
+    # AWS may leave out what is empty, and so everything.
+    return isinstance(found, dict) and (not found or not found.keys().isdisjoint(shape.members))

@@ -1,0 +1,185 @@
+"""What the commands share: arguments and options, errors, and output."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from container_images.aws import reference
+from container_images.aws.errors import AwsError, RefusedError, explain, faults_refused
+from container_images.aws.images import Repository
+from container_images.aws.reference import InvalidReferenceError, Reference
+from container_images.aws.session import Aws
+from container_images.aws.trail import NoTrailError, Trail
+from container_images.policies.tag_convention import ADR040, TagConvention
+
+FAILED: Final = 1
+
+_T = TypeVar("_T")
+
+# --- Arguments and options: types of values, whose ValueErrors are wrong usage --------------------
+
+
+def repository_of(text: str) -> Reference:
+    """A REPOSITORY argument, without an image."""
+    found = reference.parse(text)
+    if found.image is not None:
+        raise InvalidReferenceError(f"{text!r} names an image: leave {found.image} out")
+    return found
+
+
+def role_of(text: str) -> str:
+    """The ARN of a role, as an argument."""
+    if not text.startswith("arn:") or ":role/" not in text:
+        raise ValueError(f"{text!r} is not a role: write arn:aws:iam::ACCOUNT:role/NAME")
+    return text
+
+
+REPOSITORY_HELP: Final = (
+    "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region"
+)
+repositories_argument: Final = partial(
+    click.argument,
+    "repositories",
+    type=repository_of,
+    metavar="[REPOSITORY]...",
+    nargs=-1,
+    callback=lambda _context, _parameter, given: tuple(dict.fromkeys(given)),
+)
+file_option: Final = partial(click.option, type=Path, metavar="FILE")
+json_option: Final = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object and nothing else; a failure prints one on standard error.",
+)
+
+# --- Around every command -------------------------------------------------------------------------
+
+
+class Commands(click.Group):
+    """The commands. A failure is one line of text, or with --json one object.
+
+    The object is `{"error": sentence, "kind": "refused" | "aws" | "usage", "code": AWS's name of
+    the error, or null}`.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command's name."""
+        with _failures(as_json="--json" in args):
+            if args[:1] == ["--json"]:
+                raise click.UsageError("--json comes after the command: write COMMAND --json", ctx)
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is asked for. A failure ends it with exit status 1 or 2."""
+        with _failures(as_json="--json" in ctx.args):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _failures(*, as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except RefusedError as error:
+        problem, kind, code, status = str(error), error.kind, error.code, FAILED
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in _EXTRAS:
+            raise
+        problem = (
+            f"this command needs {module}, which is not installed; run "
+            f"pip install 'container-images[{_EXTRAS[module]}]'"
+        )
+        kind, code, status = "refused", None, FAILED
+    except click.ClickException as error:
+        if not as_json:
+            raise  # click tells of wrong usage with the command's synopsis
+        problem, kind, code, status = error.format_message(), "usage", None, error.exit_code
+    else:
+        return
+    told = {"error": " ".join(problem.split()), "kind": kind, "code": code}
+    say(json.dumps(told) if as_json else problem)
+    raise click.exceptions.Exit(status)
+
+
+_EXTRAS: Final = {
+    "moto": "rehearse",
+    "pulumi": "rehearse",
+    "pulumi_aws": "rehearse",
+    "pulumi_policy": "policy-pack",
+}
+"""The packages that not every command needs, and the extra of pyproject.toml that brings each."""
+
+
+@contextmanager
+def work(
+    repository: Reference, convention: TagConvention = ADR040, session: Callable[..., Aws] = Aws
+) -> Iterator[tuple[Aws, Repository]]:
+    """AWS, by the session of the repository's Region, and the repository in it."""
+    with reported(str(repository)):
+        aws = session(repository.region)
+        there = Repository(aws.ecr(), repository, convention)
+    with reported(there.in_region):
+        yield aws, there
+
+
+@contextmanager
+def reported(about: str) -> Iterator[None]:
+    """Turn the errors of AWS's SDK into AwsError, which says what to do and ends the command."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise AwsError(explain(error, about), error) from None
+    except Exception as error:
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 loaded by now, if raised
+
+        if not isinstance(error, ResponseParserError):
+            raise
+        raise AwsError(
+            f"{about}: the answer is not from AWS; check the proxy, if there is one, and "
+            "AWS_ENDPOINT_URL",
+            error,
+        ) from None
+
+
+def read(file: Path, parse: Callable[[str], _T]) -> _T:
+    """Parse a file, or standard input. Raises RefusedError with all faults."""
+    standard_input = str(file) == "-"
+    name = "standard input" if standard_input else str(file)
+    try:
+        with faults_refused(name):
+            return parse(sys.stdin.read() if standard_input else file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"{name} cannot be read ({error}); name another file") from None
+
+
+def trail_of(aws: Aws, account: str, holder: str) -> Trail:
+    """What happened in the account that holds a repository. Raises NoTrailError for another's."""
+    if holder != account:
+        raise NoTrailError(
+            f"CloudTrail of account {account} has no events of account {holder}; run this as a "
+            "role of that account"
+        )
+    return Trail(aws.cloudtrail())
+
+
+def print_object(told: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """The result: the object for machines, or the text for people."""
+    click.echo(json.dumps(told, indent=2) if as_json else text)
+
+
+def note(text: str) -> None:
+    """A note on standard error."""
+    say(f"note: {text}")
+
+
+def say(text: str) -> None:
+    """A line on standard error, whatever AWS's messages are made up of."""
+    click.echo(" ".join(text.split()), err=True)

@@ -1,0 +1,219 @@
+"""What `movers` prints: JSON for machines, tables and paths for people."""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from container_images.access.movers import Findings, Mover
+from container_images.access.paths import EscalationPath
+from container_images.access.policy import account_in
+from container_images.access.proofs import Proof
+from container_images.cli.terminal import print_table
+
+NOT_MODELLED: Final = (
+    "service control policies other than those given with --scp, and resource control policies",
+    "session policies, which only take away",
+    (
+        "service-linked roles, which their services alone assume: ECR's replication writes images "
+        "past every repository policy"
+    ),
+    "the registry's own policy, which may allow others what no Deny stops",
+    "pull-through caches, which fill repositories by themselves",
+    (
+        "people who can change what runs as a role without a call to AWS: the source of a build, "
+        "the workflow of a trusted repository, the image of a task, processes on an instance"
+    ),
+    (
+        "whether anything runs as a role now: every principal that could take over such a build, "
+        "function or instance counts"
+    ),
+    "what already runs as a role, in services that this command does not know",
+    "policies of other resources, such as a function's, and Amazon Cognito",
+    "federated users of sts:GetFederationToken that a policy names",
+    "the organization's management account, and IAM Identity Center",
+    "other accounts' own policies: their principals count with every permission",
+)
+"""What could add an ability or take one away, and is not looked at."""
+
+_VERBS: Final = {
+    "moveTags": "move tags",
+    "deleteImages": "delete images",
+    "changeGuard": "change the guard",
+}
+
+
+def movers_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
+    """Everything that was found."""
+    return {
+        "repository": found.repository,
+        "principals": [_mover_json(it) for it in found.movers],
+        "proofs": [it.to_json() for it in proofs],
+        "root": _mover_json(found.root),
+        "missing": found.missing,
+        "entrances": [asdict(it) for it in found.entrances],
+        "notModelled": NOT_MODELLED,
+    }
+
+
+def _mover_json(mover: Mover) -> dict[str, Any]:
+    return {
+        "principal": mover.principal,
+        **{
+            ability: {"can": path is not None, "steps": [asdict(it) for it in path or ()]}
+            for ability, path in mover.paths.items()
+        },
+    }
+
+
+def print_movers(
+    found: Sequence[Findings], proofs: Sequence[Sequence[Proof]], without_policy: Sequence[str] = ()
+) -> None:
+    """Who could do what, how, and what is not known. Once for repositories that are alike.
+
+    `without_policy` are the ARNs of repositories that have none: said first.
+    """
+    console = Console(highlight=False, soft_wrap=False)
+    for arn in without_policy:
+        text = "has no repository policy: whoever has the IAM permission can do all of this"
+        _say(console, f"{arn.partition(':repository/')[2]} {text}.")
+    alike: dict[str, list[tuple[Findings, Sequence[Proof]]]] = {}
+    for one, its_proofs in zip(found, proofs, strict=True):
+        alike.setdefault(one.like, []).append((one, its_proofs))
+    for number, some in enumerate(alike.values()):
+        (one, its_proofs), *_ = some
+        names = [it.repository.partition(":repository/")[2] for it, _ in some]
+        console.print("\n" if number else "", end="")
+        _print_findings(console, _names(names), one)
+        heading = "Claims about the roles that the policy exempts, proved over every principal"
+        _print_lines(console, heading, map(str, its_proofs), bullet="", hang=9)
+    _print_lines(console, "Not modelled", NOT_MODELLED)
+    console.print()
+    _say(
+        console,
+        "Next: take the permission for the first call of each path from whoever should not have "
+        "it, and run this again with --only ARN for each principal who should.",
+        hang=0,
+    )
+
+
+def _print_findings(console: Console, names: str, found: Findings) -> None:
+    able = [it for it in found.movers if any(it.paths.values())]
+    account = account_in(found.repository)
+    console.print(Text(f"Who could do what to {names} of account {account}", style="bold"))
+    if able:
+        verbs = [verb.replace(" the ", " ") for verb in _VERBS.values()]
+        print_table(["principal", *verbs], _rows(able, account), folds=["principal"])
+    unable = len(found.movers) - len(able)
+    who = "role or user" if unable == 1 else "roles and users"
+    if unable:
+        _say(console, f"{unable:,} {'other ' if able else ''}{who} could do none of it.")
+    if found.is_home:
+        _print_root(console, found.root)
+    else:
+        _say(console, f"No roles and users of account {account} were given: some of them may, too.")
+    for arn in found.missing:
+        _say(console, f"Named in the policy, but does not exist: {_short(arn, account)}")
+    _print_chains(console, able, account)
+    entrances = (
+        f"{_short(it.role, account)} trusts {_short(it.trusts, account)}"
+        + (f", where {'; '.join(it.conditions)}" if it.conditions else "")
+        for it in found.entrances
+    )
+    _print_lines(console, "Trust policies of these roles also allow", entrances)
+
+
+def _rows(able: Iterable[Mover], account: str) -> Iterator[tuple[str, ...]]:
+    """A row for each principal; of several that differ in nothing but the name, one for all."""
+    alike: dict[Any, list[Mover]] = {}
+    for mover in able:
+        told = [tuple(_lines(mover.paths[it] or (), mover.principal, account)) for it in _VERBS]
+        alike.setdefault(tuple(told), []).append(mover)
+    for some in alike.values():
+        names = [_short(it.principal, account) for it in some]
+        if len(names) > _MOST_NAMES:
+            names = [f"{names[0]} and {len(names) - 1:,} others"]
+        for name in names:
+            lengths = [len(some[0].paths[it] or ()) for it in _VERBS]
+            yield name, *({0: "-", 1: "itself"}.get(it, f"in {it}") for it in lengths)
+
+
+def _print_root(console: Console, root: Mover) -> None:
+    can = [verb for ability, verb in _VERBS.items() if root.paths[ability]]
+    through = any(len(path) > 1 for path in root.paths.values() if path)
+    said = f"can {_listing(can) or 'do none of it'}{', by way of IAM' if through else ''}"
+    _say(console, f"The account's root {said}. Only a service control policy binds it.")
+
+
+def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None:
+    """The paths that take more than a call, once for all principals that go alike."""
+    told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for mover in able:
+        ends: dict[EscalationPath, dict[str, Any]] = {}
+        for ability, path in mover.paths.items():
+            if path and len(path) > 1:
+                ends.setdefault(path[:-1], {})[ability] = path[-1]
+        for way, last in ends.items():
+            calls = _listing([it.action for it in last.values()], "or")
+            end = replace(next(iter(last.values())), action=calls)
+            lines = tuple(_lines((*way, end), mover.principal, account))
+            abilities = _listing([_VERBS[it] for it in last])
+            told.setdefault((abilities, lines), []).append(_short(mover.principal, account))
+    if told:
+        console.print(Text("\nPrivilege-escalation paths", style="bold"))
+    for (abilities, lines), principals in told.items():
+        _say(console, f"{_names(principals)} could {abilities}:")
+        for line in lines:
+            _say(console, line, indent="    ")
+
+
+def _lines(path: EscalationPath, beginner: str, account: str) -> Iterator[str]:
+    at = beginner
+    for number, step in enumerate(path, start=1):
+        who = "" if step.principal == at else f"as {_short(step.principal, account)}, "
+        at = step.principal
+        yield f"{number} {who}{step.action} on {_short(step.resource, account)}"
+
+
+def _names(principals: Sequence[str]) -> str:
+    shown = principals[:_MOST_NAMES]
+    more = len(principals) - len(shown)
+    return _listing([*shown, f"{more:,} more"] if more else shown)
+
+
+_MOST_NAMES: Final = 3
+
+
+def _listing(words: Sequence[str], last: str = "and") -> str:
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def _print_lines(
+    console: Console, heading: str, lines: Iterable[str], *, bullet: str = "- ", hang: int = 2
+) -> None:
+    for number, line in enumerate(lines):
+        if number == 0:
+            console.print(Text(f"\n{heading}", style="bold"))
+        _say(console, f"{bullet}{line}", hang=hang)
+
+
+def _say(console: Console, text: str, *, indent: str = "", hang: int = 4) -> None:
+    """A paragraph. ARNs are not broken: who copies one needs all of it."""
+    lines = textwrap.wrap(
+        text,
+        console.width,
+        initial_indent=indent,
+        subsequent_indent=indent + " " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _short(arn: str, account: str) -> str:
+    """An ARN of IAM without what is the same in every line."""
+    prefix, _, rest = arn.partition(f":iam::{account}:")
+    return rest if rest and prefix.count(":") == 1 else arn

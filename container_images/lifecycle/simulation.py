@@ -1,0 +1,184 @@
+"""Pure: what ECR will do to the images of a repository by a lifecycle policy, image by image.
+
+The semantics are those of AWS's evaluator, as it is documented:
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/LifecyclePolicies.html
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_examples.html
+
+Where the documentation is silent, this is what is assumed here:
+- Of two images that are equally old, the one with the lower digest goes first.
+- Images that an index holds, and referrers, take a place in a count like any other image.
+- A referrer (a signature, a list of contents) is subject to the rules like any other image, and
+  besides goes with its subject.
+- An index that goes lets go of its images at the same time, not a day later.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from itertools import accumulate, pairwise
+from typing import Final, Literal, NamedTuple
+
+from container_images.aws.image import Image
+from container_images.lifecycle.document import Action, Rule
+from container_images.policies.patterns import compiled
+
+
+class Verdict(NamedTuple):
+    """What becomes of an image, and why."""
+
+    image: Image
+    action: Literal["keep"] | Action
+    decided_by: Rule | None = None
+    """The first rule that selects it: no later one may take it, whatever it says. For a referrer
+    that goes with its subject, the rule that takes the subject."""
+    held_by: str | None = None
+    """The digest of an index that stays and lists it. Its rule would have taken it."""
+    goes_with: str | None = None
+    """The digest of the subject that a referrer follows."""
+
+    @property
+    def rule(self) -> int | None:
+        """The priority of the rule by which it goes."""
+        return self.decided_by.priority if self.decided_by and self.action != "keep" else None
+
+    @property
+    def shielded_by(self) -> int | None:
+        """The priority of the rule that keeps it from every later one."""
+        keeps = self.action == "keep" and not self.held_by
+        return self.decided_by.priority if self.decided_by and keeps else None
+
+
+def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> list[Verdict]:
+    """What becomes of each image, the youngest first. Each digest may occur once."""
+    ordered = sorted(images, key=lambda image: (image.since, image.digest), reverse=True)
+    selecting: dict[str, Rule] = {}
+    taking: dict[str, Rule] = {}
+    for rule, selected in selections(rules, ordered):
+        for younger, image in enumerate(selected):
+            # What an earlier rule has selected keeps its place in the count all the same.
+            if image.digest not in selecting:
+                selecting[image.digest] = rule
+                if _due(rule, image, younger, now):
+                    taking[image.digest] = rule
+    holding = _hold(ordered, taking)
+    following = _follow(ordered, taking, holding)
+    return [
+        Verdict(
+            image=image,
+            action=taking[digest].action if (digest := image.digest) in taking else "keep",
+            decided_by=taking.get(digest) or selecting.get(digest),
+            held_by=holding.get(digest),
+            goes_with=following.get(digest),
+        )
+        for image in ordered
+    ]
+
+
+def _due(rule: Rule, image: Image, younger: int, now: datetime) -> bool:
+    """Whether a rule takes an image that it selects, and so many younger ones."""
+    match rule.count_type:
+        case "imageCountMoreThan":
+            return younger >= rule.number
+        case "sinceImagePulled":
+            began: datetime | None = image.used
+        case "sinceImageTransitioned":
+            began = image.archived_at
+        case _:
+            began = image.since
+    return began is not None and (now - began).total_seconds() > rule.number * _DAY
+
+
+_DAY: Final = 86_400
+
+
+def selections(
+    rules: Iterable[Rule], images: Sequence[Image]
+) -> Iterator[tuple[Rule, Sequence[Image]]]:
+    """Each rule, in the order in which they decide, with the images that it is about in theirs.
+
+    Whether or not it decides about them. A rule sees one storage class, never both.
+    """
+    classes = {
+        archived: _StorageClass([image for image in images if image.archived is archived])
+        for archived in (False, True)
+    }
+    for rule in sorted(rules, key=lambda rule: rule.priority):
+        yield rule, classes[rule.archived].select(rule)
+
+
+class _StorageClass:
+    """The images of one storage class, and an index of their tags."""
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        self._images = images
+        carried = sorted((tag, place) for place, image in enumerate(images) for tag in image.tags)
+        # In alphabetical order: those with the same beginning are one stretch.
+        self._tags = _side_by_side([tag for tag, _ in carried])
+        self._places = [place for _, place in carried]
+        self._matching = cache(self._search)
+
+    def select(self, rule: Rule) -> Sequence[Image]:
+        """The images that the rule is about."""
+        if rule.tag_status != "tagged":
+            return [it for it in self._images if rule.tag_status == "any" or not it.tags]
+        found = set.intersection(*map(self._matching, rule.tags))
+        return [self._images[place] for place in sorted(found)]
+
+    def _search(self, entry: tuple[str, ...]) -> set[int]:
+        """The places of the images with a tag that matches."""
+        head, *rest = entry
+        start = bisect_left(self._tags, head)
+        end = bisect_right(self._tags, head, start, key=lambda tag: tag[: len(head)])
+        longest = max(rest, key=len, default=head)  # most tags fail here, at little cost
+        matches = compiled(entry).fullmatch
+        stretch = zip(self._tags[start:end], self._places[start:end], strict=True)
+        return {place for tag, place in stretch if longest in tag and matches(tag)}
+
+
+def _side_by_side(tags: Sequence[str]) -> list[str]:
+    """The same tags, one behind the other in memory, where a search is four times as fast."""
+    text = "".join(tags)
+    ends = list(accumulate(map(len, tags)))
+    return [text[start:end] for start, end in pairwise([0, *ends])]
+
+
+def _hold(images: Sequence[Image], taking: dict[str, Rule]) -> dict[str, str]:
+    """Take back what an index that stays lists: it goes with the index, or after it, never before.
+
+    An index in the archive holds nothing any more.
+    """
+    indexes = {image.digest: image for image in images if image.children and not image.archived}
+    staying = deque(index for index in indexes.values() if index.digest not in taking)
+    holding: dict[str, str] = {}
+    while staying:
+        index = staying.popleft()
+        for digest in index.children or ():
+            if taking.pop(digest, None):
+                holding[digest] = index.digest
+                if digest in indexes:
+                    staying.append(indexes[digest])
+    return holding
+
+
+def _follow(
+    images: Sequence[Image], taking: dict[str, Rule], holding: Mapping[str, str]
+) -> dict[str, str]:
+    """Let referrers go with their subjects, and those that refer to them."""
+    referrers = defaultdict[str, list[Image]](list)
+    for image in images:
+        if image.subject is not None:
+            referrers[image.subject].append(image)
+    going = deque(digest for digest in referrers if digest in taking)
+    following: dict[str, str] = {}
+    while going:
+        subject = going.popleft()
+        rule = taking[subject]
+        for image in referrers.get(subject, ()):
+            stays = image.digest in holding or (image.archived and rule.action == "archive")
+            if not stays and image.digest not in taking:
+                taking[image.digest] = rule
+                following[image.digest] = subject
+                going.append(image.digest)
+    return following

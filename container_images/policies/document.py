@@ -1,0 +1,101 @@
+"""Pure: what all IAM policy documents share: ARNs, form, text and length, how they are read."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.patterns import fits
+
+
+class Location(TypedDict):
+    """Where resources are. Access and Audit have these keys too: schemas know no inheritance."""
+
+    partition: str
+    """The AWS partition of the account: aws, aws-cn, aws-us-gov, …"""
+    account_id: str
+    """12 digits."""
+    region: str
+
+
+def arn(place: Location, service: str, resource: str, region: str = "") -> str:
+    """The ARN that a resource has, or will have, in this place, or else in another Region of it."""
+    where = f"{place['partition']}:{service}:{region or place['region']}:{place['account_id']}"
+    return f"arn:{where}:{resource}"
+
+
+def document_of(statements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A policy document with these statements."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """The document as it is sent to AWS: without white space, which counts towards its length."""
+    return json.dumps(document, separators=(",", ":"))
+
+
+def refuse_longer_than(
+    limit: int, name: str, document: Mapping[str, Any], lists: Mapping[str, Sequence[str]]
+) -> None:
+    """Raise InvalidInputError where the document is longer than AWS accepts.
+
+    `lists` are what it is made from: the error names the one that takes up most of it.
+    """
+    length = len(to_json(document))
+    if length <= limit:
+        return
+    longest = max(lists, key=lambda what: len("".join(lists[what])))
+    fault = Fault(
+        where=(name,),
+        value=f"{length:,} characters",
+        rule=f"AWS takes a {name} of at most {limit:,} characters",
+        fix=f"shorten it by {length - limit:,}: the longest list is that of the "
+        f"{len(lists[longest])} {longest}",
+    )
+    raise InvalidInputError([fault])
+
+
+def allow(
+    sid: str, principal: str | Mapping[str, Any], action: Iterable[str], **elements: Any
+) -> dict[str, Any]:
+    """An Allow of a policy that belongs to a resource, with these elements besides."""
+    named = {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": list(action)}
+    return named | elements
+
+
+def only_with_tls(sid: str, bucket_arn: str) -> dict[str, Any]:
+    """A Deny of a bucket's policy: nobody reaches the bucket but by TLS.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html
+    """
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [bucket_arn, f"{bucket_arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def listed(value: Any) -> list[Any]:
+    """What IAM takes as a list or as its one element."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def statements_in(document: Any, effect: str | None = None) -> list[dict[str, Any]]:
+    """The statements of a policy, whoever wrote it; with an effect, those that have it.
+
+    None of what is no policy.
+    """
+    written = document.get("Statement") if isinstance(document, dict) else None
+    found = [it for it in listed(written) if isinstance(it, dict)]
+    return [it for it in found if effect in (None, it.get("Effect"))]
+
+
+def names_action(written: Any, action: str) -> bool:
+    """Whether an Action or a NotAction is about an action: any case, with `*` and `?`.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
+    """
+    return any(fits(str(it).lower(), action.lower()) for it in listed(written))

@@ -1,0 +1,118 @@
+"""Pure: the repository policy: which principals may do what to the images.
+
+It is made from names alone, so that the first preview shows it whole, and in a fixed order, so that
+no update only reorders it. What no repository policy can deny is denied for the organization:
+policies/organization.py.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final, TypedDict
+
+from container_images.policies.document import allow, arn, document_of, refuse_longer_than
+from container_images.policies.ecr_actions import LAMBDA_PULL, Effect, actions
+
+MAX_REPOSITORY_POLICY: Final = 10_240
+"""Characters of a repository policy: `RepositoryPolicyText` in
+https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_SetRepositoryPolicy.html"""
+
+
+class Access(TypedDict):
+    """Who may do what to a repository. ARNs are exact: no wildcards, a role's path included."""
+
+    partition: str
+    """The AWS partition of the stack's account: aws, aws-cn, aws-us-gov, …"""
+    account_id: str
+    """The account that holds the repository: 12 digits."""
+    region: str
+    """The Region that holds the repository."""
+    pipeline_roles: list[str]
+    """ARNs of the roles that may push images and move tags, of this account or of another."""
+    administrator_roles: list[str]
+    """ARNs of the roles of this account that may delete images and change the guard."""
+    pull_accounts: list[str]
+    """Ids of the accounts whose principals may pull, as far as those accounts allow it them."""
+    pull_organization: str
+    """Id of the organization whose principals may pull; empty for none."""
+    lambda_pull: bool
+    """Whether functions of this account may be made from the images."""
+
+
+def denies(access: Access) -> list[dict[str, Any]]:
+    """The two Denies of the guard, which no Allow overrides.
+
+    They follow AWS's replacement for NotPrincipal: every principal (`*`) whose `aws:PrincipalArn`
+    is not in the list. ArnNotEquals is true for a request without that key, so they apply to it
+    too, and they apply to the account's root.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
+
+    No Resource is named: a repository policy applies to its own repository. ReplicateImage is left
+    out: only ECR's service-linked role makes that call, and AWS documents no effect of a
+    repository policy on it.
+    """
+    return [
+        {
+            "Sid": "OnlyThePipelineMovesTags",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": actions(Effect.MOVE_TAG),
+            "Condition": everybody_but(access["pipeline_roles"]),
+        },
+        {
+            "Sid": "OnlyAdministratorsDeleteAndChangeTheGuard",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD),
+            "Condition": everybody_but(access["administrator_roles"]),
+        },
+    ]
+
+
+def everybody_but(roles: Iterable[str]) -> dict[str, Any]:
+    """The condition of a Deny that applies to all principals except these roles."""
+    return {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}}
+
+
+def repository_policy(access: Access) -> dict[str, Any]:
+    """The repository policy: first the Denies, then the Allows.
+
+    Raises InvalidInputError where the document is longer than AWS accepts.
+    """
+    iam = f"arn:{access['partition']}:iam::"
+    pipeline = sorted(set(access["pipeline_roles"]))
+    local = [it for it in pipeline if it.startswith(f"{iam}{access['account_id']}:")]
+    foreign = [it for it in pipeline if it not in local]
+    push_and_pull = actions(Effect.PULL, Effect.UPLOAD, Effect.MOVE_TAG)
+    pull = actions(Effect.PULL)
+
+    statements = denies(access)
+    if local:
+        # The role itself is the principal: in its own account that is enough, without any policy
+        # attached to the role.
+        statements.append(allow("ThePipelinePushesAndPulls", {"AWS": local}, push_and_pull))
+    if foreign:
+        # The account is the principal and the condition names the role: a role as principal is
+        # stored by its unique id, and would no longer match when the role is created again.
+        roots = sorted({f"{iam}{it.split(':')[4]}:root" for it in foreign})
+        condition: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": foreign}}
+        sid = "ThePipelineOfOtherAccountsPushesAndPulls"
+        statements.append(allow(sid, {"AWS": roots}, push_and_pull, Condition=condition))
+    if access["pull_accounts"]:
+        roots = sorted({f"{iam}{account}:root" for account in access["pull_accounts"]})
+        statements.append(allow("OtherAccountsPull", {"AWS": roots}, pull))
+    if access["pull_organization"]:
+        condition = {"StringEquals": {"aws:PrincipalOrgID": access["pull_organization"]}}
+        statements.append(allow("TheOrganizationPulls", "*", pull, Condition=condition))
+    if access["lambda_pull"]:
+        # Without this statement Lambda adds one like it itself, which the guard denies.
+        # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
+        condition = {"ArnLike": {"aws:SourceArn": arn(access, "lambda", "function:*")}}
+        principal = {"Service": "lambda.amazonaws.com"}
+        statements.append(allow("LambdaPulls", principal, LAMBDA_PULL, Condition=condition))
+    document = document_of(statements)
+    lists = {
+        "pipeline roles": pipeline,
+        "administrator roles": access["administrator_roles"],
+        "pull accounts": access["pull_accounts"],
+    }
+    refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document, lists)
+    return document

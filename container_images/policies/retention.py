@@ -1,0 +1,201 @@
+"""Pure: which images are kept, as an ECR lifecycle policy document.
+
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Final, NotRequired, TypedDict
+
+from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.tag_mutability import PATTERN
+
+MAX_RULES: Final = 50
+MAX_PATTERN_WILDCARDS: Final = 4
+MAX_IMAGES: Final = 100_000
+"""Images that one repository can hold: to keep more than that never expires anything."""
+
+
+class RetentionRule(TypedDict):
+    """Exactly one of `tags`, `untagged` and `any`, with one of the two numbers."""
+
+    tags: NotRequired[str]
+    """The images with a tag that matches this pattern."""
+    untagged: NotRequired[bool]
+    """The images without a tag."""
+    any: NotRequired[bool]
+    """All images that no rule before this one matches."""
+    keep_newest: NotRequired[int]
+    """Keep this many of them, the last pushed first, and expire the others."""
+    expire_after_days: NotRequired[int]
+    """Expire each of them this many days after its push."""
+
+
+_NUMBERS: Final = {
+    "tags": ("keep_newest", "expire_after_days"),
+    "untagged": ("expire_after_days",),
+    "any": ("keep_newest",),
+}
+"""What each kind of rule may count."""
+
+_SHAPES: Final = (
+    "write one of {tags: PATTERN, keepNewest: N}, {tags: PATTERN, expireAfterDays: N}, "
+    "{untagged: true, expireAfterDays: N}, {any: true, keepNewest: N}"
+)
+
+
+def lifecycle_policy(
+    movable_tags: Sequence[str], rules: Sequence[RetentionRule]
+) -> dict[str, list[dict[str, Any]]]:
+    """The document: a protective rule for each movable tag, then the rules as they are written.
+
+    A tag is on one image only, so "more than one image tagged `latest`" never comes true and the
+    protective rule expires nothing. But an image that matches a rule is never expired by a later
+    one: behind the protective rule no rule can expire the image that `latest` names.
+
+    The first rule that matches an image decides about it. So the newest N of a rule that keeps
+    them are expired neither by that rule nor by a later one, only by an earlier one that matches
+    another of their tags. Images that an earlier rule keeps are counted among the N as well:
+    `stg-*` behind `prod-*` counts the releases too.
+
+    Raises InvalidInputError where AWS would refuse the document, or read it otherwise than meant.
+    """
+    if faults := list(faults_in(movable_tags, rules)):
+        raise InvalidInputError(faults)
+    selections = [
+        (f"Keep the image that {tag} names", _tagged(tag) | _count(1)) for tag in movable_tags
+    ]
+    selections += [(_description(rule), _selection(rule)) for rule in rules]
+    return {
+        "rules": [
+            {
+                "rulePriority": priority,
+                "description": description,
+                "selection": selection,
+                "action": {"type": "expire"},
+            }
+            for priority, (description, selection) in enumerate(selections, start=1)
+        ]
+    }
+
+
+def faults_in(
+    movable_tags: Sequence[str], rules: Sequence[RetentionRule | None]
+) -> Iterator[Fault]:
+    """Everything that is wrong with the rules, each fault under the rule's position.
+
+    None stands for a rule that was refused already.
+    """
+    movable = len(movable_tags)
+    if movable > MAX_RULES:
+        yield Fault(
+            where=(),
+            value=len(rules),
+            rule=f"a lifecycle policy has at most {MAX_RULES} rules, and each of the {movable} "
+            "movable tags takes a protective one",
+            fix=f"name at most {MAX_RULES} movable tags",
+        )
+    elif movable + len(rules) > MAX_RULES:
+        yield Fault(
+            where=(),
+            value=len(rules),
+            rule=f"a lifecycle policy has at most {MAX_RULES} rules, "
+            f"{movable} of which protect the movable tags",
+            fix=f"keep at most {MAX_RULES - movable} rules",
+        )
+    first_with: dict[object, int] = {}
+    for position, rule in enumerate(rules):
+        if rule is None:
+            continue
+        whole = partial(Fault, where=(position,), value=_as_written(rule))
+        kinds = [kind for kind in _NUMBERS if kind in rule]
+        if len(kinds) != 1:
+            yield whole(rule="a rule is about exactly one of tags, untagged and any", fix=_SHAPES)
+            continue
+        [kind] = kinds
+        numbers = [key for key in _CAMEL if key in rule]
+        if len(numbers) != 1 or numbers[0] not in _NUMBERS[kind]:
+            allowed = " or ".join(_CAMEL[key] for key in _NUMBERS[kind])
+            broken = f"a rule about {kind} has exactly one number, {allowed}"
+            yield whole(rule=broken, fix=_SHAPES)
+            continue
+        yield from (fault.under(position) for fault in _faults_in_values(rule))
+
+        subject = rule.get("tags", kind)
+        if rule.get("tags") in movable_tags:
+            yield Fault(
+                where=(position, "tags"),
+                value=subject,
+                rule=f"the movable tag {subject} has a protective rule already",
+                fix="leave this rule out",
+            )
+        elif (first := first_with.setdefault((kind, subject), position)) != position:
+            broken = f"rule [{first}] is about the same images, so this one never applies"
+            yield whole(rule=broken, fix="make one rule of the two")
+        if kind == "any" and position != len(rules) - 1:
+            broken = "the rule about any image comes last"
+            yield whole(rule=broken, fix="move it behind the others")
+
+
+def _faults_in_values(rule: RetentionRule) -> Iterator[Fault]:
+    for kind in ("untagged", "any"):
+        if (written := rule.get(kind, True)) is not True:
+            broken = f"{kind} is true where it is written"
+            fix = "write true, or leave the rule out"
+            yield Fault(where=(kind,), value=written, rule=broken, fix=fix)
+    for key, name in _CAMEL.items():
+        number = rule.get(key, 1)
+        # In Python True is an int, too.
+        if type(number) is not int or not 1 <= number <= MAX_IMAGES:
+            broken = f"the number is between 1 and {MAX_IMAGES:,}"
+            yield Fault(where=(name,), value=number, rule=broken, fix="write such a number")
+    pattern = rule.get("tags", "*")
+    of_tags = partial(Fault, where=("tags",), value=pattern)
+    if not PATTERN.fullmatch(pattern):
+        yield of_tags(
+            rule="a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as a tag does",
+            fix="write one such as prod-*",
+        )
+    if pattern.count("*") > MAX_PATTERN_WILDCARDS:
+        broken = f"a pattern in a lifecycle policy has at most {MAX_PATTERN_WILDCARDS} wildcards"
+        yield of_tags(rule=broken, fix="use fewer *")
+
+
+def _as_written(rule: RetentionRule) -> dict[str, Any]:
+    return {_CAMEL.get(key, key): value for key, value in rule.items()}
+
+
+_CAMEL: Final = {"keep_newest": "keepNewest", "expire_after_days": "expireAfterDays"}
+
+
+def _tagged(pattern: str) -> dict[str, Any]:
+    # A pattern list, never a prefix list: the prefix "latest" matches latest-arm64 too. And one
+    # pattern only: the entries of a list are joined by AND over the tags of an image.
+    return {"tagStatus": "tagged", "tagPatternList": [pattern]}
+
+
+def _count(number: int) -> dict[str, Any]:
+    return {"countType": "imageCountMoreThan", "countNumber": number}
+
+
+def _selection(rule: RetentionRule) -> dict[str, Any]:
+    images = (
+        _tagged(rule["tags"])
+        if "tags" in rule
+        else {"tagStatus": "untagged" if "untagged" in rule else "any"}
+    )
+    if "keep_newest" in rule:
+        return images | _count(rule["keep_newest"])
+    days = rule["expire_after_days"]
+    return images | {"countType": "sinceImagePushed", "countUnit": "days", "countNumber": days}
+
+
+def _description(rule: RetentionRule) -> str:
+    if "any" in rule:
+        images = "all other images"
+    else:
+        images = f"images tagged {rule['tags']}" if "tags" in rule else "untagged images"
+    if "keep_newest" in rule:
+        return f"Keep the newest {rule['keep_newest']} of {images}"
+    days = rule["expire_after_days"]
+    return f"Expire {images} {days} {'day' if days == 1 else 'days'} after their push"

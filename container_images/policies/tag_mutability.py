@@ -1,0 +1,101 @@
+"""Pure: the tags and tag patterns that ECR accepts, and which tags a repository lets move.
+
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, get_args
+
+from container_images.policies.patterns import matches
+
+TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"]
+"""The settings of this stack. ECR's fourth, IMMUTABLE, lets no tag move at all: ADR040 rules it
+out."""
+
+TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
+
+MODE_ADVICE: Final = (
+    "choose MUTABLE_WITH_EXCLUSION with writeOnceTags for tags of a few patterns such as prod-*, "
+    "or IMMUTABLE_WITH_EXCLUSION for any others (semantic versions, bare commit hashes): only the "
+    "movableTags move then"
+)
+
+TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+"""A tag, as the OCI distribution specification and Docker's client write it."""
+
+PATTERN: Final = re.compile(r"[0-9a-zA-Z_*][0-9a-zA-Z._*-]{0,127}")
+"""A tag pattern. ECR also takes a leading `.` or `-`, with which no tag can begin: such a pattern
+would protect nothing, and nobody would be told."""
+
+DEFAULT_MOVABLE_TAGS: Final = ("latest",)
+"""The tags that the pipeline moves where nothing says which: ADR040's."""
+
+MAX_EXCLUSION_FILTERS: Final = 5
+MAX_FILTER_WILDCARDS: Final = 2
+
+
+def exclusion_filters(
+    tag_mutability: str, movable_tags: Sequence[str], write_once_tags: Sequence[str]
+) -> list[str]:
+    """The patterns that are excluded from the repository's general rule.
+
+    Raises ValueError for a tag mutability that the stack does not have.
+    """
+    match tag_mutability:
+        case "MUTABLE":
+            return []
+        case "MUTABLE_WITH_EXCLUSION":
+            return list(write_once_tags)
+        case "IMMUTABLE_WITH_EXCLUSION":
+            return list(movable_tags)
+        case _:
+            raise ValueError(f"{tag_mutability!r} is not one of {', '.join(TAG_MUTABILITIES)}")
+
+
+def is_write_once(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:
+    """Whether ECR refuses to put the tag on another image, in a repository so configured."""
+    excluded = any(matches(pattern, tag) for pattern in filters)
+    return excluded != tag_mutability.startswith("IMMUTABLE")
+
+
+def left_open(
+    tag_mutability: str, filters: Sequence[str], patterns: Sequence[str]
+) -> tuple[str, ...]:
+    """Patterns of the tags, besides the movable ones, that ECR lets a push put on another image.
+
+    `*` stands for every tag. With MUTABLE_WITH_EXCLUSION, the answer is which of the given
+    `patterns`, of tags that the repository is known to have, no filter covers. (A filter that
+    matches a pattern, with its `*` taken as a character, matches whatever the pattern does.)
+    """
+    if tag_mutability == "MUTABLE":
+        return ("*",)
+    if tag_mutability != "MUTABLE_WITH_EXCLUSION":
+        return ()
+    known = [it for it in patterns if it != "*"]  # which says nothing of what there is
+    return tuple(it for it in known if not any(matches(one, it) for one in filters))
+
+
+def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:
+    """One sentence about the repositories, by name, and what `left_open` says of each.
+
+    None where it says nothing of any of them.
+    """
+    repositories = defaultdict(list)
+    for name, patterns in open_tags.items():
+        if patterns:
+            repositories[tuple(patterns)].append(name)
+    if not repositories:
+        return None
+    found = [
+        f"{'every tag' if '*' in patterns else 'tags that match ' + ', '.join(patterns)} in "
+        + ", ".join(names[:_MOST_NAMES])
+        + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
+        for patterns, names in repositories.items()
+    ]
+    return f"A push can change which image a tag names ({'; '.join(found)}): {MODE_ADVICE}."
+
+
+_MOST_NAMES: Final = 3
+"""In a sentence; nobody reads a hundred."""

@@ -1,0 +1,77 @@
+"""Pure: the trust policy of a pipeline role, and its own permissions."""
+
+from typing import Any, Final, TypedDict
+
+from container_images.policies.document import allow, document_of, refuse_longer_than
+
+MAX_TRUST_POLICY: Final = 2_048
+"""Characters of a trust policy, white space aside, unless AWS raised the account's quota:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+
+class Trust(TypedDict):
+    """Who may assume a pipeline role. ARNs and subjects are exact: no wildcards."""
+
+    partition: str
+    """The AWS partition of the role's account: aws, aws-cn, aws-us-gov, …"""
+    account_id: str
+    """The account that holds the role: 12 digits."""
+    codebuild_projects: list[str]
+    """ARNs of the CodeBuild projects of this account whose builds run as the role."""
+    github_subjects: list[str]
+    """`sub` claims of the GitHub Actions jobs that may assume the role. The account's OIDC
+    provider for token.actions.githubusercontent.com has to exist."""
+    roles: list[str]
+    """ARNs of the roles that may assume the role."""
+
+
+_GITHUB: Final = "token.actions.githubusercontent.com"
+
+
+def github_provider(trust: Trust) -> str:
+    """ARN of the account's OIDC provider for GitHub Actions."""
+    return f"arn:{trust['partition']}:iam::{trust['account_id']}:oidc-provider/{_GITHUB}"
+
+
+def trust_policy(trust: Trust) -> dict[str, Any]:
+    """The policy that lets them assume the role.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/cross-service-confused-deputy-prevention.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
+
+    Raises InvalidInputError where AWS would refuse the document for its length.
+    """
+    account_id = trust["account_id"]
+    projects = sorted(trust["codebuild_projects"])
+    subjects = sorted(trust["github_subjects"])
+    roles = sorted(trust["roles"])
+    statements = []
+    if projects:
+        conditions = {
+            "ArnEquals": {"aws:SourceArn": projects},
+            "StringEquals": {"aws:SourceAccount": account_id},
+        }
+        principal = {"Service": "codebuild.amazonaws.com"}
+        statements.append(allow("CodeBuild", principal, ["sts:AssumeRole"], Condition=conditions))
+    if subjects:
+        claims = {f"{_GITHUB}:aud": "sts.amazonaws.com", f"{_GITHUB}:sub": subjects}
+        principal = {"Federated": github_provider(trust)}
+        actions, condition = ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims}
+        statements.append(allow("GitHubActions", principal, actions, Condition=condition))
+    if roles:
+        statements.append(allow("Roles", {"AWS": roles}, ["sts:AssumeRole"]))
+    document = document_of(statements)
+    lists = {"CodeBuild projects": projects, "GitHub subjects": subjects, "roles": roles}
+    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, lists)
+    return document
+
+
+def pipeline_role_policy() -> dict[str, Any]:
+    """The pipeline role's own policy: a login to the registry.
+
+    AWS grants that on `*` only, in an identity policy. The role's other permissions are in the
+    policy of each repository.
+    """
+    return document_of(
+        [{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}]
+    )

@@ -1,0 +1,245 @@
+"""The embedded AWS: what the program declares is created through boto3, in moto.
+
+Whatever it does not know is an error: nothing passes that has not been done.
+"""
+
+import os
+import re
+from collections import UserDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+import boto3
+import botocore.loaders
+import botocore.session
+import pulumi
+from botocore.exceptions import BotoCoreError, ClientError
+from pulumi.runtime import MockCallArgs, MockResourceArgs
+
+from container_images.rehearsal.embedded_resources import CALLS, Created
+from container_images.rehearsal.moto_fixes import TagRule, moto_put_right
+from container_images.settings.stack_file import StackFile, StackFileError
+from container_images.stack.live import every
+from container_images.stack.state import State
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+    from types_boto3_ecr.type_defs import RepositoryTypeDef
+    from types_boto3_iam import IAMClient
+
+COMPONENTS = (
+    "container-images:index:ImageRepository",
+    "container-images:index:PipelineRole",
+    "container-images:index:TagAudit",
+)
+REPOSITORY: Final = "aws:ecr/repository:Repository"
+
+
+class NotEmbeddedError(Exception):
+    """The program asks for something that the embedded AWS does not have."""
+
+
+class ReplacementError(Exception):
+    """Pulumi's engine would refuse the update, because it would replace what it imports."""
+
+
+REFUSALS: Final = (NotEmbeddedError, ReplacementError, ClientError, BotoCoreError)
+"""What a program may come up against here."""
+
+
+_Answer = tuple[dict[str, Any], list[tuple[str, str]] | None]
+"""An invoke's result, and the properties at fault with the reasons."""
+
+
+class EmbeddedAws(pulumi.runtime.Mocks):
+    """One account and Region, empty but for the administrator role that the update runs as."""
+
+    def __init__(self, stack: StackFile, session: boto3.Session, tag_rule: TagRule) -> None:
+        self._session = session
+        self._sts = session.client("sts")
+        self.tag_rule = tag_rule
+        self.default_tags = stack.default_tags
+        administrator = _administrator(stack, session)
+        credentials = self._credentials(administrator)
+        self.account = replace(stack.account, partition=administrator.split(":")[1])
+        self._clients = cache(partial(session.client, **credentials))
+        self._ecr: ECRClient = self.connect("ecr")
+        self._iam: IAMClient = self.connect("iam")
+        _, _, path_and_name = administrator.partition(":role")
+        path, _, name = path_and_name.rpartition("/")
+        self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
+
+    def connect(self, service: str, region: str | None = None) -> Any:
+        """Give the administrator's client of a service, in a Region or else the stack's."""
+        return self._clients(service, region)
+
+    def ecr_as(self, role_arn: str) -> "ECRClient":
+        """What the role calls ECR with, in the stack's Region."""
+        return self._session.client("ecr", **self._credentials(role_arn))
+
+    def _credentials(self, role_arn: str) -> dict[str, Any]:
+        """Moto lets everybody assume every role."""
+        role = self._sts.assume_role(RoleArn=role_arn, RoleSessionName="rehearsal")["Credentials"]
+        return {
+            "aws_access_key_id": role["AccessKeyId"],
+            "aws_secret_access_key": role["SecretAccessKey"],
+            "aws_session_token": role["SessionToken"],
+        }
+
+    def repositories(self) -> Iterator[State]:
+        """What the API says of every repository, by name."""
+        return every(self._ecr)
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        """Create the resource. Returns its id and its properties."""
+        if args.typ in COMPONENTS:
+            return "", {}
+        if args.typ == REPOSITORY:
+            create = partial(self._repository, args.resource_id)
+        elif args.typ in CALLS and not args.resource_id:
+            create = partial(CALLS[args.typ].create, self.connect)
+        else:
+            what = "import of" if args.resource_id else "there is no"
+            raise NotEmbeddedError(f"{args.name}: {what} {args.typ} in the embedded AWS")
+        inputs = _Inputs(args.inputs)
+        try:
+            resource_id, computed = create(inputs)
+        except KeyError as missing:
+            raise NotEmbeddedError(
+                f"{args.name}: the embedded AWS has no default for the {missing.args[0]} of "
+                f"{args.typ}"
+            ) from None
+        if unread := args.inputs.keys() - inputs.read:
+            raise NotEmbeddedError(
+                f"{args.name}: {', '.join(sorted(unread))} of {args.typ} would have no effect in "
+                "the embedded AWS"
+            )
+        return resource_id, {**args.inputs, **computed}
+
+    def call(self, args: MockCallArgs) -> _Answer:
+        """Answer an invoke, or say why AWS would not."""
+        match args.token:
+            case "aws:index/getCallerIdentity:getCallerIdentity":
+                caller = self.connect("sts").get_caller_identity()
+                account_id = caller["Account"]
+                return {"id": account_id, "accountId": account_id, "arn": caller["Arn"]}, []
+            case "aws:index/getRegion:getRegion":
+                return {"id": self.account.region, "region": self.account.region}, []
+            case "aws:iam/getSessionContext:getSessionContext":
+                return self._session_context(args.args["arn"])
+        raise NotEmbeddedError(f"there is no {args.token} in the embedded AWS")
+
+    def _session_context(self, arn: str) -> _Answer:
+        role, session = arn.split(":assumed-role/")[1].split("/")
+        try:
+            found = self._iam.get_role(RoleName=role)["Role"]
+        except ClientError as error:
+            return {}, [("arn", str(error))]
+        return {"id": arn, "arn": arn, "issuerArn": found["Arn"], "sessionName": session}, []
+
+    def _repository(self, import_id: str | None, inputs: "_Inputs") -> Created:
+        """Create a repository, or import the one of this name."""
+        tags = self.default_tags | (inputs.get("tags") or {})
+        filters = inputs.get("imageTagMutabilityExclusionFilters")
+        declared: dict[str, Any] = {
+            "repositoryName": inputs["name"],
+            "imageTagMutability": inputs["imageTagMutability"],
+            "imageScanningConfiguration": inputs["imageScanningConfiguration"],
+            "encryptionConfiguration": inputs["encryptionConfigurations"][0],
+            "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
+        }
+        if import_id:
+            found = self._imported(import_id, declared)
+        else:
+            found = self._ecr.create_repository(**declared)["repository"]
+        return found["repositoryName"], {
+            "arn": found["repositoryArn"],
+            "registryId": found["registryId"],
+            "repositoryUrl": found["repositoryUri"],
+        }
+
+    def _imported(self, import_id: str, declared: dict[str, Any]) -> "RepositoryTypeDef":
+        """As the engine does it: import, then update, in the same deployment; never replace.
+
+        A rehearsal cannot see the real repository. Unless there is one of that name already, it
+        creates one with AWS's defaults and the declared encryption.
+        """
+        fixed = {key: declared.pop(key) for key in ("repositoryName", "encryptionConfiguration")}
+        with suppress(self._ecr.exceptions.RepositoryAlreadyExistsException):
+            self._ecr.create_repository(**{**fixed, "repositoryName": import_id})
+        [found] = self._ecr.describe_repositories(repositoryNames=[import_id])["repositories"]
+        for key, value in fixed.items():
+            if found.get(key) != value:
+                raise ReplacementError(
+                    f'unable to replace resource "{import_id}": its {key} is {found.get(key)}, and '
+                    f"{value} is declared; previously-imported resources that still specify an ID "
+                    "may not be replaced"
+                )
+        arn, tags = found["repositoryArn"], declared.pop("tags")
+        scanning = {"imageScanningConfiguration": declared.pop("imageScanningConfiguration")}
+        self._ecr.put_image_scanning_configuration(repositoryName=import_id, **scanning)
+        self._ecr.put_image_tag_mutability(repositoryName=import_id, **declared)
+        existing = {it["Key"] for it in self._ecr.list_tags_for_resource(resourceArn=arn)["tags"]}
+        self._ecr.untag_resource(
+            resourceArn=arn, tagKeys=sorted(existing - {it["Key"] for it in tags})
+        )
+        self._ecr.tag_resource(resourceArn=arn, tags=tags)
+        return found
+
+
+class _Inputs(UserDict[str, Any]):
+    """A resource's inputs, which remember what has been read of them."""
+
+    def __init__(self, inputs: Mapping[str, Any]) -> None:
+        self.read: set[str] = set()
+        super().__init__(inputs)
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+
+def _administrator(stack: StackFile, session: boto3.Session) -> str:
+    """The role that the update runs as: the first of the administrator roles that is an exact ARN.
+
+    Where there is none any role will do: the program says what is wrong with the settings.
+    """
+    account, roles = stack.account, stack.config.get(f"{stack.project}:administratorRoles", "")
+    if found := re.search(rf'"(arn:[a-z-]+:iam::{account.id}:role/[^"*?$\s]+)"', roles):
+        return found[1]
+    partition = session.get_partition_for_region(account.region)
+    return f"arn:{partition}:iam::{account.id}:role/rehearsal"
+
+
+_LOADER: Final = botocore.loaders.create_loader()
+"""Keeps the service models, which are large, for all sessions."""
+
+
+@contextmanager
+def embedded_aws(stack: StackFile) -> Iterator[EmbeddedAws]:
+    """An AWS for this stack, for as long as the context lasts. Nothing is left of it.
+
+    The process's own AWS settings (profile, credentials, endpoints) are hidden meanwhile.
+    Raises StackFileError for a Region that AWS does not have.
+    """
+    out_of_sight = {name for name in os.environ if name.startswith("AWS_")}
+    environment = {name: value for name, value in os.environ.items() if name not in out_of_sight}
+    environment |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
+    region = str(stack.of_provider("region"))
+    with patch.dict(os.environ, environment, clear=True):
+        core = botocore.session.Session()
+        core.register_component("data_loader", _LOADER)
+        session = boto3.Session(botocore_session=core, region_name=region)
+        partitions = session.get_available_partitions()
+        if not any(region in session.get_available_regions("ecr", it) for it in partitions):
+            raise StackFileError(
+                f'aws:region = "{region}": ECR is in no such Region; write one such as eu-west-2'
+            )
+        names = core.get_service_model("ecr").shape_for("RepositoryName").metadata["pattern"]
+        with moto_put_right(names) as rule:
+            yield EmbeddedAws(stack, session, rule)

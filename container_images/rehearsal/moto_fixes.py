@@ -1,0 +1,79 @@
+"""Fixes for moto, for the time of an act, where it differs from ECR and would falsify the act.
+
+The only file that names moto's own parts, which may move with any release: `patch` then raises
+AttributeError, and tests/rehearsal/test_moto_fixes.py says which name is gone. Tried with moto
+5.2.5.
+"""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+import moto.ecr.models
+from moto import mock_aws
+from moto.core.exceptions import ServiceException
+
+from container_images.policies.tag_mutability import is_write_once
+
+
+class _ImageTagAlreadyExists(ServiceException):
+    code = "ImageTagAlreadyExistsException"
+
+
+class TagRule:
+    """Which tag may be put on another image, in place of moto's check before a put.
+
+    To moto an exclusion filter is a regular expression: `latest` would be the filter for latest-2
+    too, `prod-*` for prod alone, and `*-rc` would raise an error.
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
+    """
+
+    def __init__(self) -> None:
+        self.has_decided = False
+        """Whether it has let a tag with exclusion filters be overwritten, or refused it."""
+
+    def __call__(
+        self, repository: moto.ecr.models.Repository, tag: str
+    ) -> list[moto.ecr.models.Image]:
+        """The images with the tag, where it may be put on another one."""
+        images = [image for image in repository.images if tag in image.image_tags]
+        filters = [it["filter"] for it in repository.image_tag_mutability_exclusion_filters or []]
+        self.has_decided |= bool(images and filters)
+        if images and is_write_once(tag, repository.image_tag_mutability, filters):
+            raise _ImageTagAlreadyExists(
+                f"The image tag '{tag}' already exists in the '{repository.name}' repository "
+                "and cannot be overwritten because the tag is immutable."
+            )
+        return images
+
+
+TAG_CHECK: Final = "_resolve_image_tag_mutability"
+"""Of moto's ECRBackend: what it asks before it puts a tag."""
+
+NAME_PATTERN: Final = "ECR_REPOSITORY_NAME_PATTERN"
+"""Of moto's ECR: it refuses some names that ECR accepts, such as a--b."""
+
+
+class _Image(moto.ecr.models.Image):
+    """An image with a time of its push of its own: moto knows whole seconds alone, ECR more."""
+
+    _pushes = itertools.count()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.image_pushed_at += next(self._pushes)
+
+
+@contextmanager
+def moto_put_right(repository_names: str) -> Iterator[TagRule]:
+    """Moto in place of AWS. `repository_names` is the pattern of a repository's name."""
+    rule = TagRule()
+    with (
+        patch.object(moto.ecr.models.ECRBackend, TAG_CHECK, rule),
+        patch.object(moto.ecr.models, NAME_PATTERN, repository_names),
+        patch.object(moto.ecr.models, "Image", _Image),
+        mock_aws(),
+    ):
+        yield rule

@@ -1,0 +1,159 @@
+"""Run a Pulumi program under Pulumi's mocks, and see all that it registers."""
+
+import asyncio
+import contextvars
+import runpy
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pulumi
+from pulumi.runtime import MockCallArgs, MockResourceArgs
+
+from container_images.settings.stack_file import StackFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource or component, as the program declares it."""
+
+    type: str
+    name: str
+    parent: str | None
+    """Name of the component it belongs to."""
+    id: str
+    inputs: dict[str, Any]
+    """Under Pulumi's names, in camelCase."""
+    protect: bool
+    retain_on_delete: bool
+    import_id: str
+    depends_on: tuple[str, ...]
+    """Names of what it has to wait for, beside the resources that its inputs come from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """What a run of the program registered."""
+
+    resources: list[Resource]
+    """Components by type and name, each with its children right behind it."""
+    outputs: dict[str, Any]
+    """Empty in a preview in which they are not known."""
+    seconds: float
+
+
+def run(stack: StackFile, cloud: pulumi.runtime.Mocks, *, preview: bool = False) -> Update:
+    """Run the stack's program, as `execute` does."""
+    path = str(stack.directory / "__main__.py")
+    return execute(lambda: runpy.run_path(path, run_name="__main__"), stack, cloud, preview=preview)
+
+
+def execute(
+    program: Callable[[], object],
+    stack: StackFile,
+    cloud: pulumi.runtime.Mocks,
+    *,
+    preview: bool = False,
+) -> Update:
+    """Run a Pulumi program with the configuration of a stack.
+
+    `cloud` creates the resources and answers the invokes. Whatever it raises, or the program does,
+    is raised here. Runs do not see each other: all of the SDK's state is in context variables.
+    """
+    recorder = _Recorder(cloud)
+    outputs: dict[str, Any] = {}
+
+    def update() -> None:
+        pulumi.runtime.register_stack_transformation(recorder.record)
+        program()
+        root: Any = pulumi.runtime.get_root_resource()
+        pulumi.Output.from_input(root.outputs).apply(outputs.update)
+
+    def with_mocks() -> None:
+        pulumi.runtime.reset_options()
+        pulumi.runtime.set_mocks(recorder, stack.project, stack.stack, preview)
+        pulumi.runtime.set_all_config(dict(stack.config))
+        pulumi.runtime.test(update)()
+
+    with _worker() as worker, asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        loop.set_default_executor(worker)
+        loop.set_exception_handler(lambda *_: None)  # what goes wrong is raised here, once
+        start = time.perf_counter()
+        contextvars.copy_context().run(with_mocks)
+        seconds = time.perf_counter() - start
+    return Update(resources=recorder.resources(), outputs=outputs, seconds=seconds)
+
+
+@contextmanager
+def _worker() -> Iterator[ThreadPoolExecutor]:
+    """The one thread in which the mocks are called, so that it is one by one, in order.
+
+    They want an event loop there, and would leave behind one that nobody closes.
+    """
+    with (
+        closing(asyncio.new_event_loop()) as loop,
+        ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(loop)) as worker,
+    ):
+        yield worker
+
+
+_Key = tuple[str, str]
+"""Type and name."""
+
+
+class _Recorder(pulumi.runtime.Mocks):
+    """Keeps what the cloud is told, and beside it the options, which mocks are not told."""
+
+    def __init__(self, cloud: pulumi.runtime.Mocks) -> None:
+        self.cloud = cloud
+        self.declared: dict[_Key, Resource] = {}
+        self.paths: dict[_Key, tuple[_Key, ...]] = {}
+        """Each resource behind all that it belongs to."""
+
+    def record(self, args: pulumi.ResourceTransformationArgs) -> None:
+        key, opts = (args.type_, args.name), args.opts
+        if key in self.declared:
+            # The engine would take two whose parents are of different types. Mocks cannot tell them
+            # apart, as they are not told the parent.
+            raise ValueError(
+                f"the program registers {args.type_} {args.name!r} twice; give each its own name"
+            )
+        above = opts.parent and (opts.parent.pulumi_resource_type, opts.parent.pulumi_resource_name)
+        parent = self.declared.get(above) if above else None
+        self.paths[key] = (*(self.paths[above] if above and parent else ()), key)
+
+        def inherited(option: str) -> bool:
+            own = getattr(opts, option)
+            return bool(getattr(parent, option, False) if own is None else own)
+
+        waits_for = opts.depends_on if isinstance(opts.depends_on, list) else [opts.depends_on]
+        self.declared[key] = Resource(
+            type=args.type_,
+            name=args.name,
+            parent=parent.name if parent else None,
+            id="",
+            inputs={},
+            protect=inherited("protect"),
+            retain_on_delete=inherited("retain_on_delete"),
+            import_id=opts.import_ or "",
+            depends_on=tuple(
+                it.pulumi_resource_name for it in waits_for if isinstance(it, pulumi.Resource)
+            ),
+        )
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        resource_id, state = self.cloud.new_resource(args)
+        key = args.typ, args.name
+        declared = self.declared[key]
+        self.declared[key] = replace(declared, id=resource_id or "", inputs=args.inputs)
+        return resource_id, state
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        return self.cloud.call(args)
+
+    def resources(self) -> list[Resource]:
+        return [self.declared[key] for key in sorted(self.declared, key=self.paths.__getitem__)]

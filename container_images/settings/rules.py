@@ -1,0 +1,259 @@
+"""The rules that several values of the configuration share."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from container_images.policies import retention
+from container_images.policies.event_patterns import IAM_REGIONS, event_rules
+from container_images.policies.fault import Fault, InvalidInputError, key_at
+from container_images.policies.patterns import matches
+from container_images.policies.repository_policy import repository_policy
+from container_images.policies.tag_convention import ADR040, Stage, faults_in, movable_in, uncovered
+from container_images.policies.tag_mutability import MAX_EXCLUSION_FILTERS
+from container_images.policies.trust_policy import trust_policy
+from container_images.settings.draft import Draft, Path
+from container_images.settings.model import Account, RetentionRule, StackSettings
+
+Broken = Iterator[tuple[Path, str, str]]
+"""Where, which rule is broken, and how to fix it."""
+
+MAX_RESOURCE_TAGS: Final = 50
+"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html"""
+
+
+def shared_faults(draft: Draft) -> Iterator[Fault]:
+    """Every rule that what is valid on its own breaks together."""
+    for rule in (
+        _lists,
+        _pipeline_role,
+        _roles,
+        _places,
+        _accounts,
+        _audit,
+        _mutability,
+        _tags,
+        _retention,
+    ):
+        yield from (draft.fault(*broken) for broken in rule(draft))
+
+
+def _lists(draft: Draft) -> Broken:
+    """A list has entries where it must, no more than AWS takes, and none twice."""
+    for key, fix in (
+        ("repositories", "write the name of one, with {} to take everything from the stack"),
+        ("movableTags", "write one such as latest"),
+        ("administratorRoles", "write the ARN of the role that runs pulumi up"),
+    ):
+        if draft.values[key] in ([], {}):
+            yield (key,), "must have at least one entry", fix
+    for where, own, _ in draft.levels():
+        for key, most, what in (
+            ("movableTags", retention.MAX_RULES, "rules in a lifecycle policy, one for each"),
+            ("writeOnceTags", MAX_EXCLUSION_FILTERS, "exclusion filters"),
+            ("tags", MAX_RESOURCE_TAGS, "tags"),
+        ):
+            values = [*own.get(key, ())]
+            if len(values) > most:
+                rule, fix = f"AWS takes at most {most} {what}", f"leave {len(values) - most} out"
+                yield (*where, key), rule, fix
+            if twice := sorted({it for it in values if it and values.count(it) > 1}):
+                yield (*where, key), f"{', '.join(twice)} is written twice", "write it once"
+
+
+def _pipeline_role(draft: Draft) -> Broken:
+    """The pipeline role exists, or the stack creates one that somebody can assume."""
+    role, where = draft.values["pipelineRole"], ("pipelineRole",)
+    trusts = ("trustedCodeBuildProjects", "trustedGitHubSubjects", "trustedRoles")
+    if role is None:
+        return
+    if "arn" in role and len(role) > 1:
+        others = ", ".join(sorted(role.keys() - {"arn"}))
+        rule = "a role that exists is named by its arn alone: nothing is attached to it"
+        yield where, rule, f"leave out {others}; or leave out arn, and the stack creates the role"
+    elif not role.keys() & {"arn", "name"}:
+        rule = "the pipeline role either exists or is created"
+        yield where, rule, "write the arn of the one, or the name of the other"
+    elif "name" in role and all(role.get(key, []) == [] for key in trusts):
+        rule = "somebody must be able to assume the role that the stack creates"
+        yield where, rule, f"write one of {', '.join(trusts)}"
+
+
+def _roles(draft: Draft) -> Broken:
+    """No role both moves tags and administers, may assume the other, or is named with two paths.
+
+    Within an account the names of roles are unique across paths, so that paths do not matter.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    unique = "within an account a role's name is unique across paths"
+    pipeline = {_identity(arn): (where, arn) for where, arn in draft.pipeline_roles()}
+    trusted = {_identity(arn): where for where, arn in draft.listed("pipelineRole", "trustedRoles")}
+    for where, arn in draft.listed("administratorRoles"):
+        if other := pipeline.get(_identity(arn)):
+            rule = "no role both moves tags and administers"
+            rule += f", and {key_at(other[0])} is the same role ({other[1]}): {unique}"
+            yield where, rule, "take it out of one of the two"
+        if _identity(arn) in trusted:
+            rule = "pipelineRole.trustedRoles lets this administrator assume the pipeline role"
+            yield where, rule, "take it out of one of the two"
+        if _identity(arn)[0] != draft.account.id:
+            rule = f"an administrator is a role of the stack's own account, {draft.account.id}"
+            yield where, rule, "name a role of that account, which others may assume"
+    created = (draft.account.id, (draft.values["pipelineRole"] or {}).get("name"))
+    if created in trusted:
+        rule = "that is the role that the stack creates"
+        yield trusted[created], rule, "name another role, which may assume it"
+    first: dict[tuple[Path, tuple[str, str]], tuple[Path, str]] = {}
+    for where, arn in draft.roles():
+        there, other_arn = first.setdefault((where[:-1], _identity(arn)), (where, arn))
+        if other_arn != arn:
+            rule = f"{key_at(there)} has the same name with another path, and {unique}"
+            yield where, rule, "leave out the one that does not exist"
+
+
+def _places(draft: Draft) -> Broken:
+    """Roles, builds and keys are where the stack can reach them: its partition, account, Region."""
+    account = draft.account
+    for where, arn in draft.roles():
+        if arn.split(":")[1] != account.partition:
+            rule = "a role of another partition cannot reach the stack"
+            yield where, rule, f"name a role whose ARN starts with arn:{account.partition}:"
+    for where, arn in draft.listed("pipelineRole", "trustedCodeBuildProjects"):
+        if arn.split(":")[4] != account.id:
+            rule = "CodeBuild runs a project as a role of the project's own account"
+            yield where, rule, f"name a project of that account, here {account.id}"
+    for where, own, _ in draft.levels():
+        key_region = own.get("kmsKey", ":::").split(":")[3]
+        if account.region and key_region not in {account.region, ""}:
+            rule = f"the key must be in the repository's own Region, {account.region}"
+            yield (*where, "kmsKey"), rule, "name a key of that Region"
+
+
+def _accounts(draft: Draft) -> Broken:
+    """No account is listed under two names, and not the stack's own."""
+    names: dict[str | None, str] = {None: ""}
+    for name, account in (draft.values["pullAccounts"] or {}).items():
+        where = ("pullAccounts", name)
+        if (other := names.setdefault(account, name)) != name and account:
+            rule = f"{key_at((where[0], other))} has the same id"
+            yield where, rule, "correct one of the two, or leave it out"
+        if account == draft.account.id:
+            rule = "in the stack's own account, the principals' own policies say who may pull"
+            yield where, rule, "leave it out"
+
+
+def _audit(draft: Draft) -> Broken:
+    """The audit has a trail, in a partition of which it is known where IAM's events arrive."""
+    audit, partition = draft.values["audit"], draft.account.partition
+    if audit and "trail" not in audit:
+        yield ("audit", "trail"), "this key is required", "write existing or create"
+    emails = [email for _, email in draft.listed("audit", "email")]
+    if twice := sorted({it for it in emails if emails.count(it) > 1}):
+        yield ("audit", "email"), f"{', '.join(twice)} is written twice", "write it once"
+    if audit and partition not in IAM_REGIONS:
+        rule = f"in the partition {partition} it is not known in which Region IAM's events arrive"
+        yield ("audit",), rule, f"leave audit out; known are {', '.join(sorted(IAM_REGIONS))}"
+
+
+def _mutability(draft: Draft) -> Broken:
+    """Tag mutability and patterns fit each other, and no tag is both movable and write-once.
+
+    A repository may inherit patterns that its own tag mutability does not use; but patterns that
+    nothing uses where they are written are a mistake.
+    """
+    movable = [tag for _, tag in draft.listed("movableTags")]
+    in_use = {effective["tagMutability"] for _, _, effective in draft.levels()}
+    for where, own, effective in draft.levels():
+        mode, patterns = effective["tagMutability"], own.get("writeOnceTags", [])
+        place = (*where, "writeOnceTags")
+        for position, pattern in enumerate(patterns):
+            if both := [tag for tag in movable if pattern and matches(pattern, tag)]:
+                rule = f"it matches {', '.join(both)} of the movableTags"
+                yield (*place, position), rule, "narrow the pattern"
+        readers = {mode} if where else in_use
+        if patterns and not readers & {"MUTABLE_WITH_EXCLUSION", None}:
+            rule = f"with tagMutability {mode} they have no effect"
+            fix = "write tagMutability: MUTABLE_WITH_EXCLUSION beside them, or leave them out"
+            yield place, rule, fix
+        # What a repository inherits whole is the stack's fault, told there.
+        if not own.keys() & {"tagMutability", "writeOnceTags"}:
+            continue
+        if mode == "MUTABLE_WITH_EXCLUSION" and effective["writeOnceTags"] == []:
+            rule = f"tagMutability {mode} takes 1 to {MAX_EXCLUSION_FILTERS} of them"
+            yield place, rule, "write patterns such as prod-*, or tagMutability: MUTABLE"
+        if mode == "IMMUTABLE_WITH_EXCLUSION" and "tagMutability" in own:
+            rule = "its exclusion filters are the movableTags, of which ECR takes at most "
+            if len(movable) > MAX_EXCLUSION_FILTERS:
+                fix = "name fewer movableTags, or write MUTABLE_WITH_EXCLUSION"
+                yield (*where, "tagMutability"), f"{rule}{MAX_EXCLUSION_FILTERS}", fix
+
+
+def _tags(draft: Draft) -> Broken:
+    """The unique tags can be told apart, and from the movable ones; and they stay on their image.
+
+    The default is there whether or not a team follows it: it need not be within the patterns.
+    """
+    written = draft.values["tagConvention"]
+    if written is None:
+        return
+    stages = [it and Stage(name=it.get("stage", ""), template=it.get("tag", "")) for it in written]
+    if faults := list(faults_in(stages)):
+        yield from ((("tagConvention", *it.where), it.rule, it.fix) for it in faults)
+        return
+    sound = {position: it for position, it in enumerate(stages) if it}
+    for where, tag in draft.listed("movableTags"):
+        for _, template in movable_in(sound.values(), [tag]):
+            rule = f"tagConvention has it as a unique tag ({template}), which never moves"
+            yield where, rule, "give the movable tag a name that no stage's tags have"
+    if written == ADR040.to_data():
+        return
+    for where, own, effective in draft.levels():
+        patterns = effective["writeOnceTags"]
+        if (
+            effective["tagMutability"] != "MUTABLE_WITH_EXCLUSION"
+            or not patterns
+            or None in patterns
+            # What a repository inherits whole is the stack's fault, told there.
+            or not own.keys() & {"tagMutability", "writeOnceTags"}
+        ):
+            continue
+        for position, stage in sound.items():
+            if (example := uncovered(stage, patterns)) is not None:
+                filters = key_at((*where, "writeOnceTags"))
+                rule = f"{filters} do not match all of its tags: {example}"
+                fix = "write a pattern that does, or tagMutability: IMMUTABLE_WITH_EXCLUSION"
+                yield ("tagConvention", position, "tag"), rule, fix
+
+
+def _retention(draft: Draft) -> Broken:
+    """Each list of rules makes a lifecycle policy that AWS takes and that means what it says."""
+    movable = [tag for _, tag in draft.listed("movableTags")]
+    for where, own, _ in draft.levels():
+        rules = [
+            rule and RetentionRule.model_validate(rule).to_args()
+            for rule in own.get("retention", ())
+        ]
+        for fault in retention.faults_in(movable, rules):
+            # Of too many movable tags alone, _lists tells.
+            if fault.where or len(movable) <= retention.MAX_RULES:
+                yield (*where, "retention", *fault.where), fault.rule, fault.fix
+
+
+def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
+    """The documents fit. Every repository has the same lists, and at most one statement more."""
+    longest = max(settings.repositories, key=lambda it: settings.repositories[it].lambda_pull)
+    watched = settings.audit_args(account)["audit"]
+    documents: list[Callable[[], object]] = [
+        lambda: repository_policy(settings.repository_args(longest, account)["access"]),
+        lambda: trust_policy(settings.pipeline_role.to_args(account)["trust"]),
+        lambda: settings.audit.trail and event_rules("tag-audit", watched),
+    ]
+    for document in documents:
+        try:
+            document()
+        except InvalidInputError as invalid:
+            yield from invalid.faults
+
+
+def _identity(arn: str) -> tuple[str, str]:
+    """Account and name of a role."""
+    return arn.split(":")[4], arn.rpartition("/")[2]

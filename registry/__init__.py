@@ -1,1 +1,0 @@
-"""The commands: move, resolve and trace tags, and show images before they expire."""

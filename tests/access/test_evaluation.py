@@ -1,0 +1,334 @@
+"""Whether a call is allowed: AWS's rules, and the traps of the evaluator that they are put to."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from container_images.access.evaluation import Principal, Request, may
+from container_images.access.policy import EVERYTHING, NO_POLICY, Policy, parse
+from container_images.policies.fault import InvalidInputError
+from tests.access.accounts import ACCOUNT, IAM, OTHER, REPOSITORY, allow, deny, policy
+
+ROLE = f"{IAM}role/team/amy"
+USER = f"{IAM}user/amy"
+PUSH = "ecr:PutImage"
+
+
+def principal(*statements: Any, arn: str = ROLE, **more: Any) -> Principal:
+    policies = (parse(policy(*statements)),)
+    account = arn.split(":")[4]
+    return replace(Principal(arn=arn, account=account, named=arn, policies=policies), **more)
+
+
+def request(*statements: Any, action: str = PUSH, on: str = REPOSITORY, **more: Any) -> Request:
+    resource_policy = parse(policy(*statements)) if statements else NO_POLICY
+    call = Request(action=action, resource=on, account=ACCOUNT, policy=resource_policy)
+    return replace(call, **more)
+
+
+def granting(effect: str, name: Any, **more: Any) -> dict[str, Any]:
+    """A statement of a repository's policy."""
+    return {"Effect": effect, "Principal": name, "Action": PUSH, **more}
+
+
+def where(operator: str, key: str, *values: Any) -> dict[str, Any]:
+    return {"Condition": {operator: {key: list(values)}}}
+
+
+GUARDED = granting("Deny", "*", **where("ArnNotEquals", "aws:PrincipalArn", f"{IAM}role/push"))
+
+
+class TestPolicies:
+    def test_are_read_in_every_form_that_iam_takes(self) -> None:
+        text = '{"Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}}'
+        encoded = quote(text)
+        for document in (text, encoded, policy(allow("ecr:*"))):
+            assert may(principal(policies=(parse(document),)), request())
+
+    def test_that_are_the_same_are_one_object(self) -> None:
+        assert parse(policy(allow("ecr:*"))) is parse(policy(allow("ecr:*")))
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            "",
+            "[]",
+            "{}",
+            {"Statement": [{"Effect": "allow", "Action": "*", "Resource": "*"}]},
+            {"Statement": [{"Effect": "Allow", "Resource": "*"}]},
+            {"Statement": [7]},
+        ],
+    )
+    def test_of_no_form_are_refused(self, document: Any) -> None:
+        with pytest.raises(InvalidInputError):
+            parse(document)
+
+
+class TestEvaluation:
+    def test_nothing_is_allowed_by_itself(self) -> None:
+        assert not may(principal(), request())
+
+    @pytest.mark.parametrize(
+        ("statement", "allowed"),
+        [
+            (allow("ecr:PutImage"), True),
+            (allow("ECR:putimage"), True),
+            (allow("ecr:Put*"), True),
+            (allow("ecr:PutImag?"), True),
+            (allow("ecr:PutImages"), False),
+            (allow("*"), True),
+            (allow("ecr:*", on=REPOSITORY), True),
+            (allow("ecr:*", on=f"{REPOSITORY}2"), False),
+            (allow("ecr:*", on="arn:aws:ecr:*:*:repository/a*"), True),
+            ({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}, True),
+            ({"Effect": "Allow", "NotAction": ["ecr:*"], "Resource": "*"}, False),
+            ({"Effect": "Allow", "Action": "*", "NotResource": REPOSITORY}, False),
+            ({"Effect": "Allow", "Action": "*", "NotResource": f"{REPOSITORY}2"}, True),
+        ],
+    )
+    def test_what_a_statement_is_about(self, statement: Any, *, allowed: bool) -> None:
+        assert may(principal(statement), request()) is allowed
+        # And a Deny of the same.
+        everything = allow("*")
+        denied = statement | {"Effect": "Deny"}
+        assert may(principal(everything, denied), request()) is not allowed
+
+    def test_in_one_account_either_side_is_enough(self) -> None:
+        assert may(principal(allow(PUSH)), request())
+        assert may(principal(), request(granting("Allow", {"AWS": ROLE})))
+
+    def test_across_accounts_it_takes_both_sides(self) -> None:
+        """The evaluator by itself knows no accounts."""
+        foreign = f"arn:aws:iam::{OTHER}:role/amy"
+        lets_in = request(granting("Allow", {"AWS": f"arn:aws:iam::{OTHER}:root"}))
+        assert may(principal(allow(PUSH), arn=foreign), lets_in)
+        assert not may(principal(arn=foreign), lets_in)
+        assert not may(principal(allow("*"), arn=foreign), request())
+        by_name = request(granting("Allow", {"AWS": foreign}))
+        assert may(principal(allow(PUSH), arn=foreign), by_name)
+        assert not may(principal(arn=foreign), by_name)
+
+    @pytest.mark.parametrize("name", [f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT])
+    def test_a_grant_to_the_account_is_for_its_policies_to_pass_on(self, name: str) -> None:
+        """The evaluator takes a root's ARN for the root alone, and knows no bare account ids."""
+        assert not may(principal(), request(granting("Allow", {"AWS": name})))
+        assert not may(principal(allow("*")), request(granting("Deny", {"AWS": name})))
+
+    def test_a_deny_of_either_side_wins(self) -> None:
+        assert not may(principal(allow("*"), deny(PUSH)), request(granting("Allow", "*")))
+        assert not may(principal(allow("*")), request(granting("Deny", "*")))
+        assert not may(principal(allow("*")), request(granting("Deny", {"AWS": ROLE})))
+        assert may(principal(allow("*")), request(granting("Deny", {"AWS": USER})))
+
+    def test_a_grant_to_a_roles_arn_stays_within_its_boundary(self) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+        narrow = parse(policy(allow("s3:*")))
+        session = f"arn:aws:sts::{ACCOUNT}:assumed-role/amy/laptop"
+        for name, arn, allowed in (
+            ({"AWS": ROLE}, ROLE, False),
+            ({"AWS": session}, ROLE, True),
+            ({"AWS": [ROLE, session]}, ROLE, True),
+            ({"AWS": USER}, USER, True),
+            ("*", ROLE, True),
+        ):
+            caller = principal(arn=arn, boundary=narrow)
+            assert may(caller, request(granting("Allow", name))) is allowed
+        denying = parse(policy(allow("*"), deny("ecr:*")))
+        assert not may(principal(boundary=denying), request(granting("Allow", "*")))
+
+    def test_a_boundary_grants_nothing(self) -> None:
+        assert not may(principal(boundary=EVERYTHING), request())
+        assert may(principal(allow(PUSH), boundary=EVERYTHING), request())
+
+    def test_every_level_of_the_organization_has_to_allow_it(self) -> None:
+        ecr, s3 = parse(policy(allow("ecr:*"))), parse(policy(allow("s3:*")))
+        assert may(principal(allow("*"), scps=(ecr, EVERYTHING)), request())
+        assert not may(principal(allow("*"), scps=(ecr, s3)), request())
+        assert not may(principal(scps=(s3,)), request(granting("Allow", "*")))
+
+    def test_a_trust_policy_has_to_allow_it_in_any_case(self) -> None:
+        def assume(name: Any) -> Request:
+            statement = {"Effect": "Allow", "Principal": name, "Action": "sts:AssumeRole"}
+            return request(statement, action="sts:AssumeRole", on=f"{IAM}role/push", is_trust=True)
+
+        root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        assert not may(principal(allow("*")), assume({"AWS": USER}))
+        assert may(principal(allow("*")), assume(root))
+        assert not may(principal(), assume(root))
+        assert may(principal(), assume({"AWS": ROLE}))
+
+
+class TestThePrincipalsArn:
+    def test_is_the_roles_with_its_path(self) -> None:
+        assert not may(principal(allow("*")), request(GUARDED))
+        assert may(principal(allow("*"), arn=f"{IAM}role/push"), request(GUARDED))
+        assert not may(principal(allow("*"), arn=f"{IAM}role/other/push"), request(GUARDED))
+
+    def test_that_is_absent_is_denied(self) -> None:
+        service = Principal(arn="", account="", named="service:codebuild.amazonaws.com")
+        by_service = granting("Allow", {"Service": "codebuild.amazonaws.com"})
+        assert may(service, request(by_service))
+        assert not may(service, request(by_service, GUARDED))
+
+    def test_that_may_be_chosen_is_whatever_it_takes_save_the_others(self) -> None:
+        new = principal(allow("*"), arn=f"{IAM}role/*", named="")
+        assert may(new, request(GUARDED))
+        taken = principal(
+            allow("*"), arn=f"{IAM}role/*", named="", is_not=frozenset({f"{IAM}role/push"})
+        )
+        assert not may(taken, request(GUARDED))
+        users = principal(allow("*"), arn=f"{IAM}user/*", named="")
+        assert not may(users, request(GUARDED))
+
+    def test_of_a_role_made_anew_is_not_named_by_a_principal_element(self) -> None:
+        granted = request(granting("Allow", {"AWS": ROLE}))
+        assert may(principal(), granted)
+        assert not may(principal(named=""), granted)
+
+
+UNKNOWN = "aws:PrincipalTag/team"
+YES, NO = True, False
+
+
+class TestUnknownKeysHideNothing:
+    """A condition on a key that is not known never hides an ability."""
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            where("StringEquals", UNKNOWN, "a"),
+            where("StringLike", UNKNOWN, "*"),
+            where("StringLike", UNKNOWN, ""),
+            where("StringNotLike", UNKNOWN, "*"),  # met where the key is absent
+            where("StringNotLike", UNKNOWN, "**"),
+            where("StringNotEquals", UNKNOWN, ""),
+            where("Null", UNKNOWN, YES),
+            where("Null", UNKNOWN, NO),
+            where("Bool", "aws:MultiFactorAuthPresent", YES),
+            where("BoolIfExists", "aws:MultiFactorAuthPresent", YES),
+            where("IpAddress", "aws:SourceIp", "10.0.0.0/8"),
+            where("NotIpAddress", "aws:SourceIp", "0.0.0.0/0"),
+            where("NumericLessThan", "aws:EpochTime", 7),
+            where("DateGreaterThan", "aws:CurrentTime", "2099-01-01T00:00:00Z"),
+            where("ForAllValues:StringEquals", "aws:TagKeys", "a"),
+            where("StringEquals", UNKNOWN, "${aws:PrincipalTag/other}"),
+            where("StringEqualsIgnoreCase", UNKNOWN, "a"),
+            where("ArnLike", "aws:SourceArn", "arn:aws:s3:::x"),
+        ],
+    )
+    def test_of_an_allow(self, condition: Any) -> None:
+        assert may(principal(allow(PUSH, **condition)), request())
+        # Nor does the same condition on a Deny; whoever meets the one may not meet the other.
+        assert may(principal(allow(PUSH), deny(PUSH, **condition)), request())
+
+    def test_but_what_contradicts_itself_is_no_ability(self) -> None:
+        """This is why there is a solver."""
+        office = where("StringEquals", "aws:SourceVpc", "vpc-a")
+        elsewhere = where("StringNotEquals", "aws:SourceVpc", "vpc-a")
+        assert not may(principal(allow(PUSH, **office), deny(PUSH, **office)), request())
+        assert not may(
+            principal(allow(PUSH), deny(PUSH, **office), deny(PUSH, **elsewhere)), request()
+        )
+        assert may(principal(allow(PUSH, **office), deny(PUSH, **elsewhere)), request())
+
+    def test_a_known_key_is_not_free(self) -> None:
+        own = where("StringEquals", "aws:PrincipalAccount", OTHER)
+        assert not may(principal(allow(PUSH, **own)), request())
+        passed = where("StringEquals", "iam:PassedToService", "ec2.amazonaws.com")
+        for service, allowed in (("ec2.amazonaws.com", True), ("lambda.amazonaws.com", False)):
+            call = request(action="iam:PassRole", context=(("iam:passedtoservice", service),))
+            assert may(principal(allow("iam:*", **passed)), call) is allowed
+
+    @pytest.mark.parametrize(
+        ("operator", "values", "met"),
+        [
+            ("StringEquals", [USER], True),
+            ("StringEquals", [f"{IAM}user/*"], False),
+            ("StringNotEquals", [USER], False),
+            ("StringEqualsIgnoreCase", [USER.upper()], True),
+            ("StringLike", [f"{IAM}user/*"], True),
+            ("StringNotLike", [f"{IAM}user/*"], False),
+            ("ArnEquals", [f"{IAM}user/a?y"], True),
+            ("ArnNotEquals", [f"{IAM}user/*", "x"], False),
+            ("ArnLikeIfExists", ["x"], False),
+            ("Null", [True], False),
+            ("Null", [False], True),
+        ],
+    )
+    def test_comparisons_of_a_known_key(self, operator: str, values: Any, *, met: bool) -> None:
+        condition = where(operator, "AWS:principalARN", *values)
+        assert may(principal(allow(PUSH, **condition), arn=USER), request()) is met
+        absent = Principal(arn="", account="", named="service:x")
+        granted = granting("Allow", {"Service": "x"}, **condition)
+        negated = (
+            "Not" in operator or "IfExists" in operator or (operator, values) == ("Null", [True])
+        )
+        assert may(absent, request(granted)) is negated
+
+
+class TestVariables:
+    OWN = f"{IAM}user/${{aws:username}}"
+
+    def calls(self, caller: Principal, on: str) -> bool:
+        return may(caller, request(action="iam:CreateAccessKey", on=on))
+
+    def test_that_are_known_are_filled_in(self) -> None:
+        amy = principal(allow("iam:*", on=self.OWN), arn=USER)
+        assert self.calls(amy, USER)
+        assert not self.calls(amy, f"{IAM}user/bob")
+
+    def test_without_a_value_fit_nothing(self) -> None:
+        assert not self.calls(principal(allow("iam:*", on=self.OWN)), f"{IAM}user/amy")
+
+    def test_that_are_not_known_widen_an_allow_and_narrow_a_deny(self) -> None:
+        """The evaluator widens both, which would take a Deny for larger than it is."""
+        tagged = f"{IAM}user/${{aws:PrincipalTag/name}}"
+        assert self.calls(principal(allow("iam:*", on=tagged)), USER)
+        assert self.calls(principal(allow("iam:*"), deny("iam:*", on=tagged)), USER)
+        but_tagged = {"Effect": "Allow", "Action": "iam:*", "NotResource": tagged}
+        assert self.calls(principal(but_tagged), USER)
+        assert self.calls(principal(allow("*"), but_tagged | {"Effect": "Deny"}), USER)
+
+
+class TestResourcesThatMayBeChosen:
+    def call(self, **more: Any) -> Request:
+        return request(action="iam:CreateRole", on=f"{IAM}role/*", **more)
+
+    def test_one_that_fits_both_patterns_is_enough(self) -> None:
+        assert may(principal(allow("iam:*", on=f"{IAM}role/app-*")), self.call())
+        assert not may(principal(allow("iam:*", on=f"{IAM}user/*")), self.call())
+
+    def test_unless_every_such_one_is_denied(self) -> None:
+        apps = allow("iam:*", on=f"{IAM}role/app-*")
+        assert not may(principal(apps, deny("iam:*", on=f"{IAM}role/a*")), self.call())
+        assert may(principal(apps, deny("iam:*", on=f"{IAM}role/app-1*")), self.call())
+        but_apps = {"Effect": "Deny", "Action": "iam:*", "NotResource": f"{IAM}role/b*"}
+        assert not may(principal(apps, but_apps), self.call())
+
+    def test_those_that_are_not_meant_do_not_count(self) -> None:
+        taken = frozenset({f"{IAM}role/push"})
+        assert may(principal(allow("iam:*", on=f"{IAM}role/push")), self.call())
+        assert not may(principal(allow("iam:*", on=f"{IAM}role/push")), self.call(but=taken))
+
+
+class TestWhatIsNamed:
+    def test_everybody_but_some(self) -> None:
+        """AWS: a Deny is about all that are not listed."""
+        statement = {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": PUSH}
+        assert not may(principal(allow("*")), request(statement))
+        assert may(principal(allow("*"), arn=USER), request(statement))
+        assert may(principal(), request(statement | {"Effect": "Allow"}))
+
+    def test_a_session_of_a_role(self) -> None:
+        session = {"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/amy/laptop"}
+        assert may(principal(), request(granting("Allow", session)))
+        assert may(principal(allow("*")), request(granting("Deny", session)))
+        assert not may(principal(arn=f"{IAM}role/bob"), request(granting("Allow", session)))
+
+
+def test_a_policy_of_denies_alone_denies_as_an_scp_everything() -> None:
+    """So a file of a policy that only denies is read with an Allow beside it."""
+    only_denies = Policy(parse(policy(deny("s3:*"))).statements)
+    assert not may(principal(allow("*"), scps=(only_denies,)), request())

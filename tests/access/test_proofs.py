@@ -1,0 +1,557 @@
+"""The proofs: they hold for the guard as it is, and see each way in which it can be weakened."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from container_images.access import proofs as proofs_module
+from container_images.access.policy import NotModelledError, parse
+from container_images.access.proofs import Claim, Proof, Row, alike, permits, prove, table
+from container_images.policies.ecr_actions import ACTIONS, Effect, actions
+from container_images.policies.repository_policy import Access, repository_policy
+
+ARN = "arn:aws:ecr:eu-west-2:111122223333:repository/app"
+PIPELINE = "arn:aws:iam::111122223333:role/pipeline/push"
+DEPLOY = "arn:aws:iam::111122223333:role/deploy"
+
+MOVED = "Nobody but the pipeline roles can move a tag"
+ADMINISTERED = "Nobody but the administrator roles can delete"
+BOTH = "No principal can do both"
+PUSHED = "Every pipeline role can push"
+LOCKED_OUT = "Every administrator role"
+STRANGERS = "Accounts, organizations and services that are not listed"
+LISTED = "Accounts, organizations and services that are listed"
+CLAIMS = [MOVED, ADMINISTERED, BOTH, PUSHED, LOCKED_OUT, STRANGERS, LISTED]
+
+Document = dict[str, Any]
+
+
+def proofs(access: Access, policy: Document | None, *others: Document) -> dict[str, Proof]:
+    """Each claim's proof, by how the claim begins."""
+    repositories = [(f"{ARN}-{number}", json.dumps(it), access) for number, it in enumerate(others)]
+    text = None if policy is None else json.dumps(policy)
+    found = prove(alike([*repositories, (ARN, text, access)]))
+    return {
+        begin: it for it, begin in zip(found, CLAIMS, strict=True) if it.claim.startswith(begin)
+    }
+
+
+def broken(found: dict[str, Proof]) -> set[str]:
+    assert len(found) == len(CLAIMS)
+    return {begin for begin, proof in found.items() if not proof.proved}
+
+
+def of_statement(sid: str, change: Callable[[Document], object]) -> Callable[[Document], None]:
+    def weaken(policy: Document) -> None:
+        [statement] = [it for it in policy["Statement"] if it["Sid"] == sid]
+        change(statement)
+
+    return weaken
+
+
+def only_pipeline(change: Callable[[Document], object]) -> Callable[[Document], None]:
+    return of_statement("OnlyThePipelineMovesTags", change)
+
+
+def only_administrators(change: Callable[[Document], object]) -> Callable[[Document], None]:
+    return of_statement("OnlyAdministratorsDeleteAndChangeTheGuard", change)
+
+
+def exempt(*roles: str, operator: str = "ArnNotEquals") -> Callable[[Document], None]:
+    def change(statement: Document) -> None:
+        statement["Condition"] = {operator: {"aws:PrincipalArn": list(roles)}}
+
+    return change
+
+
+def without(action: str) -> Callable[[Document], None]:
+    return lambda statement: statement["Action"].remove(action)
+
+
+def adding(statement: Document) -> Callable[[Document], None]:
+    return lambda policy: policy["Statement"].append({"Sid": "Added", **statement})
+
+
+def everybody(*actions: str) -> Callable[[Document], None]:
+    return adding({"Effect": "Allow", "Principal": "*", "Action": list(actions)})
+
+
+def also(element: str) -> Callable[[Document], None]:
+    return lambda statement: statement.update({element: f"{ARN}-2"})
+
+
+def under(condition: Document) -> Callable[[Document], None]:
+    return lambda statement: statement["Condition"].update(condition)
+
+
+ANY_ROLE = "arn:aws:iam::111122223333:role/*"
+
+
+class TestTheGuardAsItIs:
+    @pytest.fixture(
+        params=[
+            "plain",
+            "organization",
+            "lambda",
+            "foreign pipeline",
+            "many",
+            "china",
+            "nobody else",
+        ]
+    )
+    def whoever(self, request: pytest.FixtureRequest, access: Access) -> Access:
+        changes: dict[str, dict[str, Any]] = {
+            "plain": {},
+            "organization": {"pull_organization": "o-exampleorgid"},
+            "lambda": {"lambda_pull": True},
+            "foreign pipeline": {"pipeline_roles": ["arn:aws:iam::777788889999:role/ci/push"]},
+            "many": {
+                "pipeline_roles": [PIPELINE, "arn:aws:iam::777788889999:role/push"],
+                "administrator_roles": [DEPLOY, "arn:aws:iam::111122223333:role/break-glass"],
+                "pull_accounts": ["444455556666", "999999999999"],
+            },
+            "china": {
+                "partition": "aws-cn",
+                "pipeline_roles": ["arn:aws-cn:iam::111122223333:role/push"],
+                "administrator_roles": ["arn:aws-cn:iam::111122223333:role/deploy"],
+            },
+            "nobody else": {"pull_accounts": []},
+        }
+        return {**access, **changes[request.param]}  # type: ignore[typeddict-item]
+
+    def test_every_claim_is_proved(self, whoever: Access) -> None:
+        found = proofs(whoever, repository_policy(whoever))
+        assert broken(found) == set()
+        assert all(proof.counterexample is None for proof in found.values())
+
+    def test_the_claims_say_what_they_do_not_cover(self, access: Access) -> None:
+        found = proofs(access, repository_policy(access))
+        assert "replication is not covered" in found[MOVED].claim
+        assert "lifecycle expiry is not covered" in found[ADMINISTERED].claim
+
+
+WEAKENED = [
+    pytest.param(only_pipeline(without("ecr:PutImage")), {MOVED, BOTH}, id="PutImage dropped"),
+    pytest.param(
+        only_pipeline(without("ecr:BatchImportUpstreamImage")),
+        {MOVED, BOTH},
+        id="BatchImportUpstreamImage dropped",
+    ),
+    *(
+        pytest.param(
+            only_administrators(without(action)), {ADMINISTERED, BOTH}, id=f"{action} dropped"
+        )
+        for action in actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD)
+    ),
+    pytest.param(only_pipeline(lambda it: it.pop("Condition")), {PUSHED}, id="no condition"),
+    pytest.param(
+        only_administrators(lambda it: it.pop("Condition")),
+        {LOCKED_OUT},
+        id="no condition, so that nobody administers",
+    ),
+    pytest.param(only_pipeline(exempt(ANY_ROLE)), {MOVED, BOTH}, id="any role moves tags"),
+    pytest.param(
+        only_administrators(exempt(ANY_ROLE)), {ADMINISTERED, BOTH}, id="any role administers"
+    ),
+    pytest.param(
+        only_pipeline(exempt(f"{PIPELINE}*")), {MOVED}, id="roles whose names begin alike"
+    ),
+    pytest.param(
+        only_pipeline(exempt("arn:aws:iam::*:role/pipeline/push")), {MOVED}, id="of any account"
+    ),
+    pytest.param(
+        only_pipeline(exempt(PIPELINE, operator="ArnEquals")),
+        {MOVED, BOTH, PUSHED},
+        id="ArnEquals for ArnNotEquals",
+    ),
+    pytest.param(
+        only_administrators(exempt(DEPLOY, operator="ArnEquals")),
+        {ADMINISTERED, BOTH, LOCKED_OUT},
+        id="ArnEquals for ArnNotEquals, administrators",
+    ),
+    pytest.param(
+        only_pipeline(exempt(PIPELINE, DEPLOY)), {MOVED, BOTH}, id="an administrator pushes too"
+    ),
+    pytest.param(
+        only_administrators(exempt(DEPLOY, PIPELINE)),
+        {ADMINISTERED, BOTH},
+        id="the pipeline administers too",
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it.update(Effect="Allow")), {MOVED, BOTH, STRANGERS}, id="Allow"
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it.update(Principal={"AWS": "arn:aws:iam::444455556666:root"})),
+        {MOVED, BOTH},
+        id="a Deny for one account only",
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it.update(Principal={"AWS": "111122223333"})),
+        set(),
+        id="a Deny for the own account, and to others nothing is allowed",
+    ),
+    pytest.param(
+        only_pipeline(
+            lambda it: it.update(Condition={"StringNotEquals": {"aws:PrincipalTag/ci": "yes"}})
+        ),
+        {MOVED, BOTH, PUSHED},
+        id="a tag, which whoever sets tags can have",
+    ),
+    pytest.param(everybody("ecr:*"), {STRANGERS}, id="everybody allowed everything"),
+    pytest.param(everybody("ecr:BatchGetImage"), {STRANGERS}, id="everybody allowed to pull"),
+    pytest.param(everybody("ecr:ListImages"), {STRANGERS}, id="everybody allowed to look"),
+    pytest.param(everybody("ecr:InitiateLayerUpload"), {STRANGERS}, id="everybody may upload"),
+    pytest.param(
+        adding(
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::999999999999:role/x"},
+                "Action": "ecr:BatchGetImage",
+            }
+        ),
+        {STRANGERS},
+        id="a role of an account that is not listed",
+    ),
+    pytest.param(
+        adding({"Effect": "Allow", "Principal": {"AWS": "999999999999"}, "Action": "ecr:*"}),
+        {STRANGERS},
+        id="a bare account id",
+    ),
+    pytest.param(
+        adding(
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::444455556666:root"},
+                "Action": "ecr:InitiateLayerUpload",
+            }
+        ),
+        {STRANGERS},
+        id="more than a pull for a listed account",
+    ),
+    pytest.param(
+        adding(
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "ecr:BatchGetImage",
+            }
+        ),
+        {STRANGERS},
+        id="functions of any account",
+    ),
+    pytest.param(
+        lambda policy: policy["Statement"].pop(), {LISTED}, id="a listed account kept out"
+    ),
+    pytest.param(
+        of_statement("ThePipelinePushesAndPulls", without("ecr:UploadLayerPart")),
+        {PUSHED},
+        id="the pipeline cannot upload",
+    ),
+    pytest.param(
+        lambda policy: policy["Statement"].clear(), {*CLAIMS} - {LOCKED_OUT, STRANGERS}, id="empty"
+    ),
+    pytest.param(
+        only_pipeline(
+            lambda it: it.update(Condition={"ArnNotEqualsIfExists": {"aws:PrincipalArn": "x"}})
+        ),
+        {*CLAIMS},
+        id="an operator that the evaluator does not know",
+    ),
+    *(
+        pytest.param(
+            only_pipeline(also(key)),
+            {*CLAIMS},
+            id=f"{key}, by which a neighbour could be unguarded",
+        )
+        for key in ("Resource", "NotResource")
+    ),
+    *(
+        pytest.param(
+            only_pipeline(under(more)),
+            {*CLAIMS},
+            id=f"a condition that is not met without its key: {more}",
+        )
+        for more in (
+            {"StringLike": {"aws:PrincipalTag/team": "*"}},
+            {"StringNotLike": {"aws:PrincipalTag/team": "**"}},
+            {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+            {"Bool": {"aws:SecureTransport": False}},
+            {"StringEquals": {"aws:username": "${aws:username}"}},
+        )
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it["Condition"].update({"StringLike": {"aws:SourceVpce": "v*"}})),
+        {MOVED, BOTH},
+        id="a Deny for one network only",
+    ),
+    pytest.param(
+        only_pipeline(lambda it: it.update(NotPrincipal=it.pop("Principal"))),
+        {*CLAIMS},
+        id="NotPrincipal, which the evaluator does not know",
+    ),
+]
+
+
+class TestAWeakenedGuard:
+    @pytest.mark.parametrize(("weaken", "claims"), WEAKENED)
+    def test_is_seen(
+        self, access: Access, weaken: Callable[[Document], None], claims: set[str]
+    ) -> None:
+        policy = repository_policy(access)
+        before = copy.deepcopy(policy)
+        weaken(policy)
+        assert policy != before
+        assert broken(proofs(access, policy)) == claims
+
+    def test_is_seen_in_one_repository_of_five(self, access: Access) -> None:
+        good = repository_policy(access)
+        found = proofs(access, None, good, good, good, good)
+        assert {MOVED, ADMINISTERED, BOTH, PUSHED, LISTED} == broken(found)
+        counterexample = found[MOVED].counterexample
+        assert counterexample is not None
+        assert counterexample.resource == ARN
+
+    def test_comes_with_a_request_that_breaks_the_claim(self, access: Access) -> None:
+        policy = repository_policy(access)
+        only_pipeline(exempt(ANY_ROLE))(policy)
+        found = proofs(access, policy)[MOVED].counterexample
+        assert found is not None
+        assert re.fullmatch(r"arn:aws:iam::111122223333:role/[a-z/-]+", found.principal)
+        assert found.principal != PIPELINE
+        assert found.action in ("ecr:PutImage", "ecr:BatchImportUpstreamImage")
+        assert found.resource == ARN
+
+    def test_names_a_role_where_anybody_would_do(self, access: Access) -> None:
+        policy = repository_policy(access)
+        only_pipeline(without("ecr:PutImage"))(policy)
+        found = proofs(access, policy)[MOVED].counterexample
+        assert found is not None
+        assert re.fullmatch(r"arn:aws:iam::111122223333:role/[a-z]+", found.principal)
+        assert found.action == "ecr:PutImage"
+
+    def test_functions_of_another_account_are_seen(self, access: Access) -> None:
+        access["lambda_pull"] = True
+        policy = repository_policy(access)
+        of_statement("LambdaPulls", lambda it: it.pop("Condition"))(policy)
+        assert broken(proofs(access, policy)) == {STRANGERS}
+
+    def test_another_organization_is_seen(self, access: Access) -> None:
+        access["pull_organization"] = "o-exampleorgid"
+        policy = repository_policy({**access, "pull_organization": "o-anotherorgid"})
+        assert broken(proofs(access, policy)) == {STRANGERS, LISTED}
+
+
+def test_a_session_as_principal_is_not_known(access: Access) -> None:
+    principal = "arn:aws:sts::444455556666:assumed-role/x/session"
+    policy = repository_policy(access)
+    adding({"Effect": "Deny", "Principal": {"AWS": principal}, "Action": "ecr:*"})(policy)
+    assert {it.not_modelled for it in proofs(access, policy).values()} == {f"Principal {principal}"}
+
+
+class TestTheTable:
+    def test_of_the_guard_as_it_is(self, access: Access) -> None:
+        groups = alike([(ARN, json.dumps(repository_policy(access)), access)])
+        assert table(groups) == [
+            row(PIPELINE, move_tags=True),
+            row(DEPLOY, delete_images=True, change_guard=True),
+            row("arn:aws:iam::444455556666:root"),
+            row("arn:aws:iam::111122223333:root"),
+            row("anybody else in the account"),
+        ]
+
+    def test_an_ability_in_one_repository_counts(self, access: Access) -> None:
+        guarded = json.dumps(repository_policy(access))
+        rows = table(alike([(f"{ARN}-2", guarded, access), (ARN, None, access)]))
+        others = {it.principal: it for it in rows}["anybody else in the account"]
+        assert others == row(
+            "anybody else in the account", move_tags=True, delete_images=True, change_guard=True
+        )
+
+    def test_an_account_counts_without_its_pipeline_role(self, access: Access) -> None:
+        access["pipeline_roles"].append("arn:aws:iam::444455556666:role/push")
+        groups = alike([(ARN, json.dumps(repository_policy(access)), access)])
+        rows = {it.principal: it for it in table(groups)}
+        assert rows["arn:aws:iam::444455556666:role/push"].move_tags
+        assert not rows["arn:aws:iam::444455556666:root"].move_tags
+
+
+def row(principal: str, **can: bool) -> Row:
+    nothing = {"pull": True, "move_tags": False, "delete_images": False, "change_guard": False}
+    return Row(principal=principal, **nothing | can)
+
+
+def test_the_table_leaves_out_what_the_evaluator_does_not_know(access: Access) -> None:
+    policy = repository_policy(access)
+    only_pipeline(lambda it: it.update(Condition={"Null": {"aws:PrincipalArn": "true"}}))(policy)
+    known = repository_policy(access)
+    groups = alike([(ARN, json.dumps(policy), access), (ARN, json.dumps(known), access)])
+    assert table(groups) == table(groups[1:])
+    assert [proof.not_modelled for proof in prove(groups)] == ["Null aws:principalarn true"] * 7
+
+
+def test_a_request_that_breaks_a_claim_is_told_whatever_else_is_not_known(access: Access) -> None:
+    unknown = repository_policy(access)
+    only_pipeline(lambda it: it.update(Condition={"Null": {"aws:PrincipalArn": "true"}}))(unknown)
+    for texts in ([json.dumps(unknown), None], [None, json.dumps(unknown)]):
+        groups = alike((f"{ARN}-{number}", text, access) for number, text in enumerate(texts))
+        moved, locked_out = prove(groups, [Claim.MOVED, Claim.LOCKED_OUT])
+        assert moved.counterexample is not None
+        assert (moved.proved, moved.not_modelled) == (False, "")
+        assert locked_out.counterexample is None
+        assert (locked_out.proved, locked_out.not_modelled) == (False, "Null aws:principalarn true")
+
+
+def test_claims_can_be_chosen(access: Access) -> None:
+    groups = alike([(ARN, json.dumps(repository_policy(access)), access)])
+    chosen = [Claim.LOCKED_OUT, Claim.MOVED]
+    assert [(proof.claim, proof.proved) for proof in prove(groups, chosen)] == [
+        (Claim.LOCKED_OUT, True),
+        (Claim.MOVED, True),
+    ]
+    assert [proof.claim for proof in prove(groups)] == list(Claim)
+
+
+def test_the_claims_are_about_what_the_guard_denies() -> None:
+    """They are written out on their own, so that a mistake in the guard is no mistake in both."""
+    effects = {
+        proofs_module.MOVE_TAGS: [Effect.MOVE_TAG],
+        proofs_module.PUSH: [Effect.MOVE_TAG, Effect.UPLOAD],
+        proofs_module.DELETE_IMAGES: [Effect.DELETE_IMAGE],
+        proofs_module.CHANGE_GUARD: [Effect.CHANGE_GUARD],
+        proofs_module.MAY_PULL: [Effect.PULL],
+    }
+    for written, them in effects.items():
+        assert sorted(written) == actions(*them)
+    assert set(proofs_module.PULL) <= set(proofs_module.MAY_PULL)
+
+
+@pytest.mark.parametrize(
+    ("action", "wrongly", "claims"),
+    [
+        ("PutImage", Effect.UPLOAD, {MOVED, BOTH}),
+        ("SetRepositoryPolicy", Effect.READ, {ADMINISTERED, BOTH}),
+        ("UpdateImageStorageClass", Effect.HARMLESS, {ADMINISTERED, BOTH}),
+        ("StartImageScan", Effect.PULL, {STRANGERS}),
+        ("BatchGetImage", Effect.READ, {PUSHED, LISTED}),
+    ],
+)
+def test_a_wrong_classification_is_seen(
+    access: Access,
+    monkeypatch: pytest.MonkeyPatch,
+    action: str,
+    wrongly: Effect,
+    claims: set[str],
+) -> None:
+    monkeypatch.setitem(cast("dict[str, Effect]", ACTIONS), action, wrongly)
+    assert broken(proofs(access, repository_policy(access))) == claims
+
+
+@pytest.mark.parametrize(
+    ("statement", "principal"),
+    [
+        (
+            {"Principal": {"AWS": "arn:aws:iam::999999999999:root"}},
+            "arn:aws:iam::999999999999:role/anybody",
+        ),
+        (
+            {"Principal": {"AWS": "arn:aws:iam::999999999999:user/bob"}},
+            "arn:aws:iam::999999999999:user/bob",
+        ),
+        ({"Principal": {"Service": "codebuild.amazonaws.com"}}, "service:codebuild.amazonaws.com"),
+    ],
+)
+def test_an_outsider_is_named_as_the_policy_names_it(
+    access: Access, statement: Document, principal: str
+) -> None:
+    policy = repository_policy(access)
+    adding({"Effect": "Allow", "Action": "ecr:ListImages", **statement})(policy)
+    found = proofs(access, policy)[STRANGERS].counterexample
+    assert found is not None
+    assert (found.principal, found.action) == (principal, "ecr:ListImages")
+
+
+def test_two_requests_of_one_principal_may_come_from_two_networks(access: Access) -> None:
+    policy = repository_policy(access)
+    network = {"aws:SourceVpc": "vpc-a"}
+    only_pipeline(lambda it: it.update(Condition={"StringNotEquals": network}))(policy)
+    only_administrators(lambda it: it.update(Condition={"StringEquals": network}))(policy)
+    assert BOTH in broken(proofs(access, policy))
+
+
+def test_repositories_that_are_alike_are_evaluated_once(access: Access) -> None:
+    text = json.dumps(repository_policy(access))
+    groups = alike((f"{ARN}-{number}", text, access) for number in range(1000))
+    assert [len(group.arns) for group in groups] == [1000]
+    with_lambda: Access = {**access, "lambda_pull": True}
+    assert len(alike([(ARN, text, access), (ARN, text, with_lambda), (ARN, None, access)])) == 3
+
+
+FOREIGN = "arn:aws:iam::777788889999:role/ci/push"
+ROOT = "arn:aws:iam::111122223333:root"
+CACHE = "arn:aws:iam::111122223333:role/buildx-cache"
+
+
+class TestWhomAPolicyLets:
+    @pytest.mark.parametrize(
+        ("principal", "let"),
+        [
+            (PIPELINE, ["ecr:PutImage"]),
+            (FOREIGN, ["ecr:PutImage"]),
+            (DEPLOY, ["ecr:SetRepositoryPolicy"]),
+            ("arn:aws:iam::777788889999:role/ci/other", []),
+            ("arn:aws:iam::111122223333:role/push", []),
+            ("arn:aws:iam::111122223333:user/mary", []),
+            (ROOT, []),
+            (None, []),
+        ],
+    )
+    def test_of_the_guard(self, access: Access, principal: str | None, let: list[str]) -> None:
+        access["pipeline_roles"].append(FOREIGN)
+        policy = repository_policy(access)
+        asked = ("ecr:PutImage", "ecr:SetRepositoryPolicy")
+        assert [it for it in asked if permits(parse(policy), ARN, principal, it)] == let
+
+    def test_without_a_deny_the_accounts_own_are_let_and_others_are_not(self) -> None:
+        nothing: Document = {"Statement": []}
+        for policy in (nothing, allow({"AWS": CACHE})):
+            assert permits(parse(policy), ARN, CACHE, "ecr:PutImage")
+            assert permits(parse(policy), ARN, None, "ecr:PutImage")
+            assert not permits(parse(policy), ARN, FOREIGN, "ecr:PutImage")
+
+    @pytest.mark.parametrize("named", [FOREIGN, "arn:aws:iam::777788889999:root", "777788889999"])
+    def test_somebody_may_be_named_by_the_account(self, named: str) -> None:
+        policy = allow({"AWS": named})
+        assert permits(parse(policy), ARN, FOREIGN, "ecr:PutImage")
+        policy["Statement"].append({**policy["Statement"][0], "Effect": "Deny"})
+        assert not permits(parse(policy), ARN, FOREIGN, "ecr:PutImage")
+
+    @pytest.mark.parametrize("named", [CACHE, ROOT, "111122223333", "*"])
+    def test_and_so_may_whoever_is_denied(self, named: str) -> None:
+        policy = {"Statement": {**allow({"AWS": named})["Statement"][0], "Effect": "Deny"}}
+        assert not permits(parse(policy), ARN, CACHE, "ecr:PutImage")
+        assert permits(parse(policy), ARN, CACHE, "ecr:BatchDeleteImage")
+
+    def test_nobody_is_let_who_is_denied_from_some_network(self, access: Access) -> None:
+        policy = repository_policy(access)
+        only_pipeline(lambda it: it["Condition"].update({"StringLike": {"aws:SourceVpce": "v*"}}))(
+            policy
+        )
+        assert permits(parse(policy), ARN, PIPELINE, "ecr:PutImage")
+        assert not permits(parse(policy), ARN, CACHE, "ecr:PutImage")
+
+    def test_a_policy_that_the_evaluator_does_not_know_lets_nobody(self, access: Access) -> None:
+        policy = repository_policy(access)
+        only_pipeline(lambda it: it.update(Condition={"Null": {"aws:PrincipalArn": "true"}}))(
+            policy
+        )
+        for principal in (PIPELINE, CACHE, None):
+            with pytest.raises(NotModelledError, match="Null"):
+                permits(parse(policy), ARN, principal, "ecr:PutImage")
+
+
+def allow(principal: Document) -> Document:
+    return {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "ecr:PutImage"}]}

@@ -1,0 +1,136 @@
+import re
+
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigParseError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    LoginRefreshRequired,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+    SSOTokenLoadError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from container_images.aws.errors import AwsError, explain
+
+
+def error(code: str, operation: str = "PutImage", message: str = "because") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("PutImage", "ecr:PutImage"),
+        ("DescribeImages", "ecr:DescribeImages"),
+        ("BatchGetImage", "ecr:BatchGetImage"),
+        ("LookupEvents", "cloudtrail:LookupEvents"),
+        ("GetCallerIdentity", "sts:GetCallerIdentity"),
+    ],
+)
+def test_a_missing_permission_names_the_action_and_the_repository(
+    code: str, operation: str, action: str
+) -> None:
+    told = explain(error(code, operation), "forms")
+    assert told == (
+        f"no permission for {action} on forms: because; grant {action}, or run as a role that has "
+        "it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (error("RepositoryNotFoundException"), "on forms failed.*check the name"),
+        (error("KmsException"), "on forms failed.*KMS key"),
+        (error("ExpiredTokenException"), "forms: AWS rejects the credentials.*sign in"),
+        (error("UnrecognizedClientException"), "rejects the credentials"),
+        (error("ThrottlingException"), "ecr:PutImage on forms failed.*run the command again"),
+        (error("LimitExceededException"), "LimitExceededException: because.*delete tags"),
+        (ClientError({}, "PutImage"), "no reason given"),
+        (NoCredentialsError(), "forms: Unable to locate credentials; sign in to AWS"),
+        (NoRegionError(), "You must specify a region; set AWS_DEFAULT_REGION"),
+        (ProfileNotFound(profile="x"), "could not be found; correct AWS_PROFILE"),
+        (EndpointConnectionError(endpoint_url="https://x"), "connect.*https://x.*network"),
+        (ReadTimeoutError(endpoint_url="https://x"), "timeout.*network"),
+        (ConfigParseError(path="/x"), "Unable to parse config file: /x; correct AWS's conf"),
+        (
+            EndpointConnectionError(endpoint_url="https://api.ecr.eu-west-2.amazonaws.com/"),
+            "connect.*check the network",
+        ),
+    ],
+)
+def test_every_error_of_aws_comes_with_the_fix(
+    problem: ClientError | BotoCoreError, told: str
+) -> None:
+    found = explain(problem, "forms")
+    assert re.search(told, found)
+    assert "; " in found
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        NoCredentialsError(),
+        PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        CredentialRetrievalError(provider="custom-process", error_msg="no"),
+        MetadataRetrievalError(error_msg="IMDS timed out"),
+        TokenRetrievalError(provider="sso", error_msg="no"),
+        SSOTokenLoadError(error_msg="no token"),
+        UnauthorizedSSOTokenError(),
+        LoginRefreshRequired(),
+        error("ExpiredToken", "GetCallerIdentity"),
+        error("UnauthorizedException", "GetRoleCredentials"),
+        error("InvalidIdentityToken", "AssumeRoleWithWebIdentity"),
+    ],
+)
+def test_whoever_is_not_signed_in_is_told_to(problem: ClientError | BotoCoreError) -> None:
+    assert "; sign in to AWS again" in explain(problem, "forms")
+
+
+def test_a_call_for_credentials_names_its_own_service() -> None:
+    assert "no permission for sts:AssumeRole" in explain(error("AccessDenied", "AssumeRole"), "f")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://api.ecr.eu-wst-2.amazonaws.com/",
+        "https://sts.eu-wst-2.amazonaws.com/",
+        "https://cloudtrail.eu-wst-2.amazonaws.com/",
+    ],
+)
+def test_a_region_that_there_is_not_is_told_as_such(endpoint: str) -> None:
+    told = explain(EndpointConnectionError(endpoint_url=endpoint), "forms")
+    assert told == (
+        "forms: AWS has no Region eu-wst-2; set AWS_DEFAULT_REGION, or give the repository as an "
+        "ARN or a URI"
+    )
+
+
+def test_a_page_of_html_is_not_repeated() -> None:
+    problem = ClientError(
+        {
+            "Error": {"Message": "<!DOCTYPE html>\n<html><body>oops</body></html>"},
+            "ResponseMetadata": {"HTTPStatusCode": 500},  # type: ignore[typeddict-item]
+        },
+        "LookupEvents",
+    )
+    assert explain(problem, "forms") == (
+        "cloudtrail:LookupEvents on forms failed (HTTP 500: a web page instead of an answer); run "
+        "the command again: repeating it is safe"
+    )
+
+
+def test_a_failure_knows_awss_name_for_it() -> None:
+    assert AwsError("", error("KmsException")).code == "KmsException"
+    assert AwsError("", NoRegionError()).code == "NoRegionError"

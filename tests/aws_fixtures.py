@@ -1,0 +1,104 @@
+"""What the tests share that call AWS: moto, CloudTrail's answers, progress bars."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from container_images.aws import trail
+from container_images.aws.images import Repository
+from container_images.aws.reference import Reference
+from container_images.aws.session import Aws
+from tests.builds import NAME, REGION
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+
+@pytest.fixture
+def moto_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto takes the calls to AWS's own endpoints, and no others."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+
+@pytest.fixture(scope="session")
+def client() -> "ECRClient":
+    """A client for all tests: it remembers nothing, and half of a short test is to make one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AWS_ENDPOINT_URL")
+        return boto3.client("ecr", region_name=REGION)
+
+
+@pytest.fixture
+def ecr(client: "ECRClient") -> Iterator["ECRClient"]:
+    """Moto's ECR, with an empty repository."""
+    with mock_aws():
+        client.create_repository(repositoryName=NAME)
+        yield client
+
+
+@pytest.fixture
+def repository(ecr: "ECRClient") -> Repository:
+    return Repository(ecr, Reference(name=NAME))
+
+
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """CloudTrail with these pages in answer to the next lookups, or with an error."""
+
+    def answer(*pages: dict[str, Any] | str) -> None:
+        client = boto3.client("cloudtrail")
+        stub = Stubber(client)
+        for it in pages:
+            if isinstance(it, str):
+                stub.add_client_error("lookup_events", it, "no\n  luck")
+            else:
+                stub.add_response("lookup_events", it)
+        stub.activate()
+        monkeypatch.setattr(Aws, "cloudtrail", lambda _: client)
+        monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # the stub has no rate
+
+    return answer
+
+
+Bars = Callable[[ModuleType], list[tuple[str, list[Any]]]]
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> Bars:
+    """The bars of a module's commands from now on: the text of each, and what it counts."""
+
+    def of(module: ModuleType) -> list[tuple[str, list[Any]]]:
+        shown: list[tuple[str, list[Any]]] = []
+
+        @contextmanager
+        def working(what: str) -> Iterator[Any]:
+            steps: list[Any] = []
+            shown.append((what, steps))
+
+            def counted(given: Iterable[Any]) -> list[Any]:
+                steps.extend(given)
+                return steps
+
+            yield counted
+
+        monkeypatch.setattr(module, "working", working)
+        return shown
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def prod_plan() -> str:
+    """What the rehearsal prints of the production stack's plan."""
+    from tests.rehearsal.conftest import told  # noqa: PLC0415 this loads Pulumi
+
+    return json.dumps(told(ROOT, "prod", plan_only=True).json)

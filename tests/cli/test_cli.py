@@ -1,0 +1,897 @@
+"""The commands in one process with the tests: every exit status, and what is printed where."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from click.testing import CliRunner, Result
+
+from container_images.aws.session import ATTEMPTS, Aws
+from container_images.cli import tags as cli
+from container_images.cli.app import COMMAND_MODULES, app
+from container_images.policies.document import to_json
+from container_images.policies.repository_policy import repository_policy
+from tests.aws.test_trail import access, page
+from tests.aws_fixtures import Bars
+from tests.builds import (
+    ACCOUNT,
+    NAME,
+    REGION,
+    Wire,
+    build,
+    digest_of,
+    place,
+    push,
+    sha,
+    tag,
+)
+from tests.events import DIGESTS, PIPELINE, expiry, identity, put
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+CALLER = f"arn:aws:sts::{ACCOUNT}:user/moto"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def done(*arguments: str) -> dict[str, Any]:
+    """What a command printed, where it went well and printed nothing else."""
+    result = run(*arguments, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+def refused(*arguments: str) -> str:
+    """Why a command did nothing: one line on standard error, and no other."""
+    text, told = (run(*arguments, *mode) for mode in ((), ("--json",)))
+    for result in (text, told):
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.count("\n") == 1
+    error = json.loads(told.stderr)
+    assert error["kind"] in {"refused", "aws"}
+    assert (error["kind"] == "refused") is (error["code"] is None)
+    assert f"{error.pop('error')}\n" == text.stderr
+    assert error.keys() == {"kind", "code"}
+    return text.stderr
+
+
+def image(digest: str, *tags: str) -> dict[str, Any]:
+    return {"digest": digest, "tags": sorted(tags)}
+
+
+# --- move -----------------------------------------------------------------------------------------
+
+
+def test_move_tells_what_it_did(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+    told = done("move", NAME, newer, "--expect", older, "--reason", "released")
+    time = told.pop("time")
+    assert time.endswith("Z")
+    assert len(time) == len("2026-11-23T07:00:00Z")
+    assert told == {
+        "repository": NAME,
+        "tag": "latest",
+        "from": image(older, "latest", tag("merged", "a")),
+        "to": image(newer, "latest", tag("merged", "b")),
+        "moved": True,
+        "dryRun": False,
+        "order": "convention",
+        "caller": CALLER,
+        "reason": "released",
+    }
+    assert done("move", NAME, newer)["moved"] is False
+
+
+def test_move_of_a_new_tag_tells_that_it_was_nowhere(ecr: "ECRClient") -> None:
+    build(ecr, "a")
+    told = done("move", NAME, tag("merged", "a"), "--to", "next")
+    assert (told["tag"], told["from"], told["moved"], told["reason"]) == ("next", None, True, None)
+
+
+def test_move_in_words(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a"), build(ecr, "b")
+    first, second = (
+        f"{it} ({tag('merged', letter)})" for it, letter in ((older, "a"), (newer, "b"))
+    )
+    assert run("move", NAME, older).stdout == f"latest moved from no image to {first}\n"
+    would = run("move", NAME, newer, "--dry-run")
+    assert would.stdout == f"latest would move from {first} to {second}\n"
+    assert place(ecr, "latest") == older
+    assert run("move", NAME, newer).stdout == f"latest moved from {first} to {second}\n"
+    assert run("move", NAME, newer).stdout == f"latest is on {second} already\n"
+
+
+def test_move_refuses_and_says_why(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a"), build(ecr, "b", "latest")
+    assert "--allow-older" in refused("move", NAME, older)
+    assert "not on the expected" in refused("move", NAME, newer, "--to", "next", "--expect", older)
+    assert "no image nothing" in refused("move", NAME, "nothing")
+    assert place(ecr, "latest") == newer
+    assert done("move", NAME, older, "--allow-older")["moved"] is True
+
+
+def test_a_dry_run_is_marked_as_one(ecr: "ECRClient") -> None:
+    told = done("move", NAME, build(ecr, "a"), "--dry-run")
+    assert (told["moved"], told["dryRun"]) == (False, True)
+
+
+def test_only_moves_are_recorded_each_in_a_line(ecr: "ECRClient", tmp_path: Path) -> None:
+    record = tmp_path / "moves.jsonl"
+    older, newer = build(ecr, "a"), build(ecr, "b", tag("prod", "b"))
+    to = ("--record", str(record))
+    moves = [
+        done("move", NAME, older, *to),
+        done("move", NAME, older, *to),
+        done("move", NAME, newer, "--dry-run", *to),
+        done("promote", NAME, newer, "--stage", "prod", "--latest", *to)["latest"],
+        done("promote", NAME, newer, "--stage", "prod", *to),
+        done("rollback", NAME, "--to", older, *to),
+    ]
+    del moves[-1]["basis"]
+    lines = record.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [moves[0], moves[3], moves[5]]
+
+
+def test_a_dry_run_records_nothing(ecr: "ECRClient", tmp_path: Path) -> None:
+    build(ecr, "a", "latest")
+    record = tmp_path / "moves.jsonl"
+    done("move", NAME, build(ecr, "b"), "--dry-run", "--record", str(record))
+    assert not record.exists()
+
+
+def test_nothing_is_moved_where_it_cannot_be_recorded(ecr: "ECRClient", tmp_path: Path) -> None:
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+    for command in (
+        ("move", NAME, newer),
+        ("promote", NAME, newer, "--stage", "prod", "--latest"),
+        ("rollback", NAME, "--to", newer),
+    ):
+        told = refused(*command, "--record", str(tmp_path / "nowhere" / "moves.jsonl"))
+        assert "moves.jsonl cannot be written (No such file or directory); name another" in told
+        assert told.endswith(": nothing was moved\n")
+        assert place(ecr, "latest") == older
+
+
+def test_a_move_that_cannot_be_recorded_after_all_is_told_with_its_record(
+    ecr: "ECRClient",
+) -> None:
+    build(ecr, "a", "latest")
+    newer = build(ecr, "b")
+    result = run("move", NAME, newer, "--record", "/dev/full", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    told = json.loads(result.stderr)["error"]
+    assert "was moved, but /dev/full could not be written (No space left on device)" in told
+    assert json.loads(told.partition("yourself: ")[2])["to"]["digest"] == newer
+    assert place(ecr, "latest") == newer
+
+
+def test_a_lost_connection_is_not_blamed_on_the_record(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def lost(**_: object) -> None:
+        raise ConnectTimeoutError(endpoint_url="https://ecr")
+
+    build(ecr, "a", "latest")
+    newer = build(ecr, "b")
+    monkeypatch.setattr(ecr, "put_image", lost)
+    monkeypatch.setattr(Aws, "ecr", lambda _: Wire(ecr))
+    told = refused("move", NAME, newer, "--record", str(tmp_path / "moves.jsonl"))
+    assert "check the network" in told
+
+
+# --- promote --------------------------------------------------------------------------------------
+
+
+def test_promote_tells_the_tag_and_the_move(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    staged = done("promote", NAME, digest, "--stage", "stg")
+    assert staged == {
+        "tag": staged["tag"],
+        "digest": digest,
+        "added": True,
+        "latest": None,
+        "moves": [],
+    }
+    assert staged["tag"].startswith(f"stg-{sha('a')}-")
+    produced = done("promote", NAME, staged["tag"], "--stage", "prod", "--latest", "--reason", "ok")
+    latest = produced["latest"]
+    assert (latest["moved"], latest["from"], latest["reason"]) == (True, None, "ok")
+    assert latest["to"]["digest"] == digest
+    assert set(latest) == {
+        *("repository", "tag", "from", "to", "moved", "dryRun", "order", "caller", "time", "reason")
+    }
+    again = done("promote", NAME, digest, "--stage", "prod", "--latest")
+    assert (again["tag"], again["added"], again["latest"]["moved"]) == (
+        produced["tag"],
+        False,
+        False,
+    )
+
+
+def test_promote_moves_any_movable_tags_in_their_order(ecr: "ECRClient", tmp_path: Path) -> None:
+    digest, record = build(ecr, "a"), tmp_path / "moves.jsonl"
+    asked = ("promote", NAME, digest, "--stage", "prod", "--move", "stable", "--latest")
+    would = done(*asked, "--dry-run")
+    assert (would["added"], would["dryRun"]) == (False, True)
+    assert [(it["tag"], it["moved"]) for it in would["moves"]] == [
+        ("stable", False),
+        ("latest", False),
+    ]
+    told = done(*asked, "--record", str(record))
+    assert [(it["tag"], it["moved"]) for it in told["moves"]] == [
+        ("stable", True),
+        ("latest", True),
+    ]
+    assert told["latest"] == told["moves"][1]
+    assert [json.loads(it) for it in record.read_text().splitlines()] == told["moves"]
+    assert place(ecr, "stable") == place(ecr, "latest") == digest
+    assert done("promote", NAME, digest, "--stage", "stg", "--move", "stable")["latest"] is None
+
+
+def test_promote_puts_a_tag_that_is_given(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a"), build(ecr, "b")
+    told = done("promote", NAME, older, "--as", "v1.0.0", "--move", "stable")
+    assert (told["tag"], told["added"], told["moves"][0]["moved"]) == ("v1.0.0", True, True)
+    assert done("promote", NAME, older, "--as", "v1.0.0")["added"] is False
+    assert "v1.0.0 of" in refused("promote", NAME, newer, "--as", "v1.0.0", "--move", "stable")
+    assert place(ecr, "v1.0.0") == place(ecr, "stable") == older
+
+
+def test_a_dry_promotion_in_words(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    lines = run("promote", NAME, digest, "--stage", "prod", "--latest", "--dry-run").stdout
+    added, moved = lines.splitlines()
+    assert added.endswith(f" would be added to {digest}")
+    assert moved.startswith("latest would move from no image to ")
+
+
+def test_promote_in_words(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    first = run("promote", NAME, digest, "--stage", "prod", "--latest").stdout.splitlines()
+    assert first[0].endswith(f" added to {digest}")
+    assert first[1].startswith("latest moved from no image to ")
+    [again] = run("promote", NAME, digest, "--stage", "prod").stdout.splitlines()
+    assert again.endswith(f" was already on {digest}")
+
+
+# --- rollback -------------------------------------------------------------------------------------
+
+
+def test_rollback_goes_by_cloudtrail(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+    older, newer = build(ecr, "a"), build(ecr, "b", "latest")
+
+    def seen(hour: int, digest: str) -> dict[str, Any]:
+        return put(hour, "a", responseElements={"image": {"imageId": {"imageDigest": digest}}})
+
+    lookups(page(seen(2, newer), seen(1, older)))
+    told = done("rollback", NAME, "--reason", "broken")
+    assert (told["basis"], told["moved"], told["reason"]) == ("cloudtrail", True, "broken")
+    assert (told["from"]["digest"], told["to"]["digest"]) == (newer, older)
+    assert place(ecr, "latest") == older
+
+
+def test_rollback_goes_by_the_tags_where_cloudtrail_may_not_be_read(
+    ecr: "ECRClient", lookups: Callable[..., None]
+) -> None:
+    older = build(ecr, "a", tag("prod", "a"))
+    build(ecr, "b", tag("prod", "b"), "latest")
+    lookups("AccessDeniedException")
+    result = run("rollback", NAME)
+    assert result.exit_code == 0
+    assert result.stdout.endswith("\nbasis: tags\n")
+    assert "note: the unique tags decided: no permission for cloudtrail:Look" in result.stderr
+    assert place(ecr, "latest") == older
+
+
+def test_rollback_in_another_account_does_not_ask_the_callers_cloudtrail(
+    ecr: "ECRClient", lookups: Callable[..., None]
+) -> None:
+    build(ecr, "a", "latest")
+    lookups()
+    arn = f"arn:aws:ecr:{REGION}:111122223333:repository/{NAME}"
+    assert "RepositoryNotFoundException" in refused("rollback", arn)
+    assert "has no events of account 111122223333" in refused("history", arn)
+
+
+def test_rollback_as_given(ecr: "ECRClient") -> None:
+    older = build(ecr, "a")
+    build(ecr, "b", "latest")
+    would = done("rollback", NAME, "--to", older, "--dry-run")
+    assert (would["basis"], would["moved"], would["dryRun"]) == ("given", False, True)
+    assert done("rollback", NAME, "--to", older, "--tag", "latest")["moved"] is True
+    newer = done("rollback", f"{NAME}:latest", "--to", tag("merged", "b"))
+    assert (newer["basis"], newer["moved"], newer["tag"]) == ("given", True, "latest")
+    assert "no image nothing" in refused("rollback", NAME, "--to", "nothing")
+
+
+# --- resolve --------------------------------------------------------------------------------------
+
+
+def test_resolve_tells_the_image_and_its_build(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a", "latest", tag("prod", "a", 1))
+    reference = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest}"
+    assert run("resolve", NAME).stdout == f"{reference}\n"
+    assert done("resolve", NAME) == {
+        "reference": reference,
+        "digest": digest,
+        "tag": "latest",
+        "uniqueTag": tag("prod", "a", 1),
+        "commit": sha("a"),
+        "builtAt": "2026-03-01T16:00:00Z",
+        "tags": sorted(["latest", tag("merged", "a"), tag("prod", "a", 1)]),
+        "expires": None,
+    }
+
+
+def test_resolve_gives_the_reference_of_an_image_that_no_tag_tells_the_build_of(
+    ecr: "ECRClient",
+) -> None:
+    digest = push(ecr, '{"mediaType": "x"}', "latest", "v1")
+    result = run("resolve", NAME, "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert told["reference"].endswith(f"@{digest}")
+    assert [told[it] for it in ("commit", "uniqueTag", "builtAt")] == [None, None, None]
+    assert result.stderr.startswith("note: commit, unique tag and build time of latest are not kn")
+    assert result.stderr.count("\n") == 1
+    torn = build(ecr, "a", "torn", tag("prod", "b"))
+    result = run("resolve", NAME, "torn")
+    assert (result.exit_code, result.stdout.endswith(f"@{torn}\n")) == (0, True)
+    assert "disagree on its commit" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}",
+        f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}",
+    ],
+)
+def test_a_uri_or_an_arn_needs_no_region_in_the_environment(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    digest = build(ecr, "a", "latest")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    told = done("resolve", text)
+    assert told["reference"] == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest}"
+
+
+def test_an_image_is_named_with_its_repository_or_after_it(ecr: "ECRClient") -> None:
+    uri = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
+    digest = build(ecr, "a", "latest", "next")
+    for asked, name in {
+        (NAME, "next"): "next",
+        (f"{NAME}:next",): "next",
+        (f"{uri}:next",): "next",
+        (f"{uri}:next", "next"): "next",
+        (NAME, digest): None,
+        (f"{NAME}@{digest}",): None,
+        (f"{uri}:next@{digest}",): None,
+    }.items():
+        told = done("resolve", *asked)
+        assert (told["reference"], told["tag"]) == (f"{uri}@{digest}", name), asked
+    newer = build(ecr, "b")
+    assert done("move", f"{NAME}:{tag('merged', 'b')}", "--to", "next")["moved"] is True
+    assert done("move", f"{uri}@{newer}", "--expect", tag("merged", "a"))["moved"] is True
+    assert done("promote", f"{NAME}:next", "--stage", "stg")["digest"] == newer
+
+
+def test_the_region_comes_from_aws_region_too(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(ecr, "a", "latest")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert Aws().region == REGION
+    assert Aws("eu-west-1").region == "eu-west-1"
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert Aws().region == "us-east-1"
+    monkeypatch.setenv("AWS_REGION", REGION)
+    assert f".{REGION}." in done("resolve", NAME)["reference"]
+
+
+def test_china_has_a_domain_of_its_own() -> None:
+    assert Aws("cn-north-1").dns_suffix() == "amazonaws.com.cn"
+    assert Aws("cn-north-1").repository_arn(NAME, ACCOUNT).startswith("arn:aws-cn:ecr:cn-north-1:")
+
+
+def test_resolve_refuses_and_says_why(ecr: "ECRClient") -> None:
+    build(ecr, "a")
+    assert "there is no image latest" in refused("resolve", NAME)
+
+
+def test_a_repository_that_is_not_there_is_told_with_account_and_region(ecr: "ECRClient") -> None:
+    del ecr
+    told = refused("resolve", "other")
+    assert told.startswith(f"ecr:DescribeImages on other in {REGION} failed (RepositoryNotFound")
+    assert f"'other' does not exist in the registry with id '{ACCOUNT}'" in told
+    assert "check the name and the Region" in told
+    for command in ("expiring", "movers", "moves", "adopt"):
+        told = run(command, "other").stderr
+        assert f"on other in {REGION} failed (RepositoryNotFound" in told
+
+
+# --- history --------------------------------------------------------------------------------------
+
+
+def guarded(ecr: "ECRClient") -> None:
+    policy = to_json(repository_policy(access(PIPELINE)))
+    ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
+
+
+STRANGER = f"arn:aws:iam::{ACCOUNT}:role/mary"
+
+
+def three_events() -> list[dict[str, Any]]:
+    stranger = put(3, "b", userIdentity=identity(STRANGER, "mary"), errorCode="AccessDenied")
+    return [page(stranger, put(2, "a")), page(), page(expiry(4, "a", "latest"))]
+
+
+def test_history_tells_who_did_what(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+    guarded(ecr)
+    lookups(*three_events())
+    told = done("history", NAME)
+    assert told["tag"] == "latest"
+    assert told["since"].endswith("Z")
+    assert told["events"] == [
+        {
+            "time": "2026-11-20T04:00:00Z",
+            "event": "PolicyExecutionEvent",
+            "principal": "AWS Internal",
+            "session": None,
+            "pipeline": False,
+            "from": DIGESTS["a"],
+            "to": None,
+            "error": None,
+        },
+        {
+            "time": "2026-11-20T03:00:00Z",
+            "event": "PutImage",
+            "principal": STRANGER,
+            "session": "mary",
+            "pipeline": False,
+            "from": DIGESTS["a"],
+            "to": DIGESTS["b"],
+            "error": "AccessDenied",
+        },
+        {
+            "time": "2026-11-20T02:00:00Z",
+            "event": "PutImage",
+            "principal": PIPELINE,
+            "session": "build-7",
+            "pipeline": True,
+            "from": None,
+            "to": DIGESTS["a"],
+            "error": None,
+        },
+    ]
+
+
+def test_history_in_a_table(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+    guarded(ecr)
+    kept = build(ecr, "c")
+    there = put(5, "c", responseElements={"image": {"imageId": {"imageDigest": kept}}})
+    passes = three_events()
+    passes[0]["Events"] = page(there)["Events"] + passes[0]["Events"]
+    lookups(*passes)
+    result = run("history", NAME)
+    assert (result.exit_code, result.stderr) == (0, "")
+    title, head, *lines = (line.rstrip() for line in result.stdout.splitlines())
+    assert title.startswith(f"latest of {NAME}, back to 20")
+    assert title.endswith(": 4 events")
+    assert head.split() == ["time", "who", "what"]
+    epoch = tag("merged", "c").rpartition("-")[2]
+    # No terminal: a line for each event, so that grep finds it whole.
+    assert [re.split(" {2,}", line) for line in lines] == [
+        [
+            "2026-11-20T05:00:00Z",
+            "forms-image-pipeline build-7",
+            f"from ? to merged-{'c' * 8}-{epoch}",
+        ],
+        ["2026-11-20T04:00:00Z", "the lifecycle policy", "from sha256:aaaaaaaaaaaa expired"],
+        [
+            "2026-11-20T03:00:00Z",
+            "! mary mary",
+            "refused: AccessDenied from sha256:aaaaaaaaaaaa to sha256:bbbbbbbbbbbb",
+        ],
+        [
+            "2026-11-20T02:00:00Z",
+            "forms-image-pipeline build-7",
+            "from ? to sha256:aaaaaaaaaaaa",
+        ],
+    ]
+
+
+def test_the_pipelines_roles_can_be_given(ecr: "ECRClient", lookups: Callable[..., None]) -> None:
+    guarded(ecr)
+    lookups(*three_events())
+    told = done("history", NAME, "--pipeline-role", STRANGER)
+    assert [it["pipeline"] for it in told["events"]] == [False, True, False]
+
+
+@pytest.mark.usefixtures("ecr")
+def test_without_any_role_that_is_said_and_nobody_is_marked(lookups: Callable[..., None]) -> None:
+    lookups(*three_events())
+    result = run("history", NAME)
+    assert result.exit_code == 0
+    assert "nobody counts as the pipeline; name them with --pipeline-role" in result.stderr
+    assert "!" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [((), "no events"), ((put(1, "a"),), "1 event"), ((put(1, "a"),) * 2, "2 events")],
+)
+def test_how_much_was_seen_is_said(
+    ecr: "ECRClient", lookups: Callable[..., None], seen: tuple[dict[str, Any], ...], told: str
+) -> None:
+    guarded(ecr)
+    lookups(page(*seen), page(), page())
+    assert run("history", NAME).stdout.splitlines()[0].endswith(f": {told}")
+
+
+@pytest.mark.usefixtures("ecr")
+def test_history_needs_cloudtrail(lookups: Callable[..., None]) -> None:
+    lookups("AccessDeniedException", "AccessDeniedException")
+    told = refused("history", NAME)
+    assert f"no permission for cloudtrail:LookupEvents on {NAME}: no luck; grant" in told
+
+
+def test_history_says_that_it_reads_cloudtrail(
+    ecr: "ECRClient", lookups: Callable[..., None], bars: Bars
+) -> None:
+    shown = bars(cli)
+    guarded(ecr)
+    lookups(*three_events())
+    assert done("history", NAME)["events"]
+    assert shown == [("Reading CloudTrail", [])]
+
+
+def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: "ECRClient") -> None:
+    build(ecr, "a", "latest")
+    newer = build(ecr, "b")
+    ecr.put_image_tag_mutability(
+        repositoryName=NAME,
+        imageTagMutability="IMMUTABLE",
+    )
+    result = run("promote", NAME, newer, "--as", "b-1", "--latest")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"b-1 put on {newer}, but latest of {NAME} stays on")
+    assert "b-1" in done("resolve", NAME, newer)["tags"]
+
+
+# --- Faults of AWS and of its use -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("describe_images", "ecr:DescribeImages"),
+        ("batch_get_image", "ecr:BatchGetImage"),
+        ("put_image", "ecr:PutImage"),
+    ],
+)
+def test_a_missing_permission_names_the_action_and_the_repository(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, operation: str, action: str
+) -> None:
+    def denied(**_: object) -> None:
+        raise ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "explicit deny"}},
+            action.removeprefix("ecr:"),
+        )
+
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+    with monkeypatch.context() as patch:
+        patch.setattr(ecr, operation, denied)
+        patch.setattr(Aws, "ecr", lambda _: Wire(ecr))
+        told = refused("move", NAME, newer)
+    assert told.startswith(
+        f"no permission for {action} on {NAME} in {REGION}: explicit deny; grant {action}"
+    )
+    assert place(ecr, "latest") == older
+
+
+def test_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert "set AWS_DEFAULT_REGION, or give the repository as" in refused("resolve", NAME)
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert "Unable to locate credentials; sign in to AWS" in refused("resolve", NAME)
+
+
+KEYS = "[profile z]\naws_access_key_id = a\naws_secret_access_key = b"
+
+
+@pytest.mark.parametrize(
+    ("variables", "config", "told"),
+    [
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token", "AWS_ROLE_ARN": PIPELINE}, "", "/no/token"),
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://10.1.1.1/x"}, "", "Unsupported host"),
+        ({}, "credential_process = /no/such/tool", "/no/such/tool"),
+        ({}, "credential_process = echo hello", "Expecting value"),
+        ({}, "credential_process = false", "sign in to AWS again"),
+        ({}, f"role_arn = {PIPELINE}\nsource_profile = nobody", "correct AWS's configuration"),
+        (
+            {},
+            "sso_session = x\nsso_account_id = 1\nsso_role_name = y",
+            "sso-session does not exist",
+        ),
+        ({}, "role_arn = x\nmfa_serial = y\nsource_profile = z\n" + KEYS, "code is missing"),
+        ({}, "]garbage[", "correct AWS's configuration"),
+    ],
+)
+def test_credentials_that_are_of_no_use(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variables: dict[str, str],
+    config: str,
+    told: str,
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if config:
+        (tmp_path / "config").write_text(f"[default]\n{config}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+    def nobody(*_: object) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.fallback_getpass", nobody)
+    assert told in refused("resolve", NAME)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["move", NAME, "latest"],
+        ["promote", NAME, "latest", "--stage", "stg"],
+        ["rollback", NAME],
+        ["history", NAME],
+        ["expiring", NAME],
+        ["movers", NAME],
+    ],
+    ids=lambda it: it[0],
+)
+def test_every_command_needs_credentials(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert "sign in to AWS again" in refused(*command)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/token")
+    monkeypatch.setenv("AWS_ROLE_ARN", PIPELINE)
+    assert "/no/token" in refused(*command)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("AWS_ENDPOINT_URL", "garbage", "Invalid endpoint: garbage"),
+        ("AWS_MAX_ATTEMPTS", "many", "'many'"),
+        ("AWS_DEFAULT_REGION", "eu west", "correct AWS_DEFAULT_REGION"),
+    ],
+)
+def test_variables_that_are_of_no_use(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert told in refused("resolve", NAME)
+
+
+@pytest.fixture
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """A server that gives the same answer to every call, with status 200."""
+    answer = b""
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def start(body: bytes) -> None:
+        nonlocal answer
+        answer = body
+
+    server = HTTPServer(("127.0.0.1", 0), Stranger)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield start
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+NOT_AWS = "the answer is not from AWS; check the proxy, if there is one, and AWS_ENDPOINT_URL"
+
+
+PAGE = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("command", "body"),
+    [
+        *(("resolve", it) for it in (PAGE, b'{"login": "https://proxy"}', b"[]", b"null", b"")),
+        ("history", PAGE),  # asks STS, which answers in XML, as this page happens to be
+        ("history", b"<html><br>Sign in</html>"),  # and this is not
+    ],
+)
+def test_an_answer_that_is_not_awss(
+    stranger: Callable[[bytes], None], command: str, body: bytes
+) -> None:
+    stranger(body)
+    assert refused(command, NAME) == f"{NAME} in {REGION}: {NOT_AWS}\n"
+
+
+def test_a_web_page_instead_of_the_accounts_roles(
+    stranger: Callable[[bytes], None], tmp_path: Path
+) -> None:
+    stranger(PAGE)
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"Statement": []}')
+    arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
+    command = ("movers", arn, "--repository-policy", str(policy))
+    assert refused(*command) == f"{NAME} ({ACCOUNT}): {NOT_AWS}\n"
+
+
+def lacking(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Fail in a command as an import does that finds no such module."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "resolve", fail)
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("moto", "rehearse"), ("pulumi", "rehearse"), ("pulumi.runtime", "rehearse")],
+)
+def test_a_package_of_an_extra_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, module: str, extra: str
+) -> None:
+    lacking(monkeypatch, module)
+    assert refused("resolve", NAME) == (
+        f"this command needs {module.partition('.')[0]}, which is not installed; run pip install "
+        f"'container-images[{extra}]'\n"
+    )
+
+
+@pytest.mark.parametrize("module", ["container_images.cli.unknown", "rich.unknown", "unknown"])
+def test_any_other_missing_module_is_a_bug_and_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    lacking(monkeypatch, module)
+    assert isinstance(run("resolve", NAME).exception, ModuleNotFoundError)
+
+
+def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert "correct AWS_PROFILE" in refused("resolve", NAME)
+
+
+def test_every_part_has_the_commands_that_are_listed() -> None:
+    assert {it: (*import_module(it).app.commands,) for it in COMMAND_MODULES} == COMMAND_MODULES
+
+
+def test_a_name_that_no_command_has_is_told_with_those_that_it_resembles() -> None:
+    assert "'move', 'movers', 'moves'" in run("mov").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["resolve", "Forms:latest"], "is not a repository"),
+        (["resolve", "docker.io/app"], "is an image of docker.io"),
+        (["resolve", NAME, "sha256:0"], "is a malformed digest"),
+        (["resolve", DIGESTS["a"]], "is a digest and not a repository: give REPOSITORY@DIGEST"),
+        (["resolve", "-r", NAME, DIGESTS["a"]], "is a digest and not a repository"),
+        (["resolve", f"{NAME}@sha256:0"], "is a malformed digest"),
+        (["resolve", f"{NAME}:a", "b"], "REPOSITORY names a, and b is given too"),
+        (["move", f"{NAME}:a", "b"], "REPOSITORY names a, and b is given too"),
+        (["move", NAME, "sha256:0"], "is a malformed digest"),
+        (["history", f"{NAME}@{DIGESTS['a']}"], "is not a tag"),
+        (["rollback", f"{NAME}:a", "--tag", "b"], "REPOSITORY names a, and b is given too"),
+        (["expiring", f"{NAME}:latest"], "names an image: leave latest out"),
+        (["images", f"{NAME}:latest"], "names an image: leave latest out"),
+        (["move", NAME, "latest", "--to", tag("prod", "a")], "is a unique tag, which stays"),
+        (["rollback", NAME, "--tag", tag("prod", "a")], "is a unique tag, which stays"),
+        (["move", NAME, "latest", "--to", "-x"], "is not a tag"),
+        (
+            ["move", NAME, "latest", "--expect", "latest"],
+            "--expect latest names the tag that moves",
+        ),
+        (["move", NAME, "latest", "--expect", "sha256:0"], "is a malformed digest"),
+        (["rollback", NAME, "--to", "sha256:0"], "is a malformed digest"),
+        (["history", NAME, "--pipeline-role", "mary"], "is not a role: write arn:aws:iam"),
+        (["move", NAME, "latest", "--record", "-"], "- names no file to append to"),
+        (["promote", NAME, "latest"], "give either --stage or --as"),
+        (["promote", NAME, "latest", "--stage", "prod", "--as", "v1"], "either --stage or --as"),
+        (["promote", NAME, "latest", "--stage", "canary"], "not one of pr, dev, merged, stg, prod"),
+        (["promote", NAME, "latest", "--as", "v1", "--move", "v1"], "v1 is a unique tag"),
+        (
+            ["promote", NAME, "latest", "--as", "v1", "--move", tag("prod", "a")],
+            "is a unique tag, which stays",
+        ),
+        (["resolve"], "give REPOSITORY, or --stack"),
+        (["resolve", "--stack", "prod", "--convention", "x.yaml"], "cannot be used with --stack"),
+        (["move", NAME], "SOURCE"),
+        (["nothing"], "nothing"),
+        (["--nothing"], "--nothing"),
+    ],
+)
+def test_wrong_usage_is_another_status(arguments: list[str], told: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr
+    result = run(*arguments, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    error = json.loads(result.stderr)
+    assert told in error.pop("error")
+    assert error == {"kind": "usage", "code": None}
+
+
+def test_what_is_wrong_before_the_command_is_an_object_too() -> None:
+    for arguments in (["nothing"], ["resolve", NAME], []):
+        result = run("--json", *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert json.loads(result.stderr) == {
+            "error": "--json comes after the command: write COMMAND --json",
+            "kind": "usage",
+            "code": None,
+        }
+    assert run().stderr.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("command", ["move", "rollback", "resolve", "history", "movers", "adopt"])
+def test_help_says_what_a_command_is_for_and_takes(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "REPOSITORY" in result.stdout
+    assert "--json" in result.stdout
+    assert "<" not in result.stdout  # no type beside a metavar
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert f"  {command} " in run("--help").stdout
+
+
+def test_the_list_of_commands_says_of_each_in_full_what_it_does() -> None:
+    listed = run("--help").stdout.partition("Commands:")[2].splitlines()[1:]
+    assert [line for line in listed if "..." in line] == []
+
+
+def test_throttling_is_retried_adaptively_and_the_environment_says_how_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def retries() -> object:
+        return Aws().ecr().meta.config.retries  # type: ignore[attr-defined]
+
+    assert retries() == {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    assert retries() == {"mode": "adaptive", "total_max_attempts": 2}
+
+
+def test_a_digest_is_that_of_the_manifests_bytes(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    [found] = ecr.batch_get_image(repositoryName=NAME, imageIds=[{"imageDigest": digest}])["images"]
+    assert digest_of(found["imageManifest"]) == digest

@@ -1,0 +1,68 @@
+"""Ctrl-C, whenever it comes: one line, status 130, and the process is over."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from container_images.cli import interrupt
+
+
+class OverError(BaseException):
+    """In place of the end of the process."""
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def end(status: int) -> None:
+        raise OverError(status)
+
+    monkeypatch.setattr(os, "_exit", end)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ends")
+def test_one_line_and_the_status_that_shells_give(capfd: pytest.CaptureFixture[str]) -> None:
+    interrupt.end_at_once()
+    with pytest.raises(OverError, match="130"):
+        signal.raise_signal(signal.SIGINT)
+    assert tuple(capfd.readouterr()) == ("", "interrupted\n")
+
+
+@pytest.mark.usefixtures("ends")
+def test_on_a_terminal_the_progress_bar_gives_way_and_the_cursor_is_back(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    interrupt.end_at_once()
+    with pytest.raises(OverError):
+        signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err == "\r\x1b[K\x1b[?25hinterrupted\n"
+
+
+@pytest.mark.usefixtures("ends")
+def test_where_nobody_listens_it_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(os, "write", refuses)
+    interrupt.end_at_once()
+    with pytest.raises(OverError, match="130"):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("ends")
+def test_an_interrupt_that_is_ignored_stays_so() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupt.end_at_once()
+    signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("ends")
+def test_without_it_python_raises_where_it_is() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)

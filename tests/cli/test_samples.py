@@ -1,0 +1,228 @@
+"""The console samples of the docs, run in the order in which a page has them."""
+
+import hashlib
+import io
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.ecr.models import ecr_backends
+
+from container_images.aws import trail
+from container_images.aws.session import Aws
+from container_images.cli.app import app
+from container_images.policies.document import to_json
+from container_images.policies.repository_policy import repository_policy
+from container_images.policies.retention import lifecycle_policy
+from tests.aws.test_trail import page
+from tests.builds import NAME, OCI_MANIFEST, REGION, digest_of, push
+from tests.cli.test_terminal import Terminal
+from tests.conftest import ROOT
+from tests.events import event, identity
+from tests.test_docs import differences, samples
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+ACCOUNT = "111122223333"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/"
+PIPELINE = f"{ROLE}pipeline/forms-image-pipeline"
+COMMITS = {number: hashlib.sha1(number.encode()).hexdigest() for number in "123"}  # noqa: S324
+RUN = "container-images "
+
+
+def at(day: int, hour: int, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(2026, 11, day, hour, minute, second, tzinfo=UTC)
+
+
+class Clock(datetime):
+    """The time of the samples. Each command takes a minute."""
+
+    minutes = 0
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Self:
+        return cls(2026, 11, 23, 8, cls.minutes, 0, tzinfo=tz)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
+    monkeypatch.setattr(Clock, "minutes", 0)
+    folder = ROOT / "container_images"
+    rooms = [str(folder / room) for room in ("cli", "tags", "lifecycle", "aws", "access", "stack")]
+    for room in rooms:
+        for found in iter_modules([room], f"container_images.{Path(room).name}."):
+            module = import_module(found.name)  # a command would load it after this
+            if getattr(module, "datetime", None) is datetime:
+                monkeypatch.setattr(module, "datetime", Clock)
+    return Clock
+
+
+def manifest(number: str) -> str:
+    config = {"size": 90_000_000 + 3_000_000 * int(number)}
+    content = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
+    return json.dumps(content)
+
+
+def digest(number: str) -> str:
+    return digest_of(manifest(number))
+
+
+def built(number: str, merged: datetime, **stages: datetime) -> list[str]:
+    """The unique tags of a build."""
+    steps = {"merged": merged, **stages}
+    return [f"{stage}-{COMMITS[number]}-{int(time.timestamp())}" for stage, time in steps.items()]
+
+
+BUILDS = {
+    "1": built("1", at(12, 10), stg=at(12, 11), prod=at(12, 15)),
+    "2": [*built("2", at(18, 11, 6, 40), stg=at(18, 12), prod=at(19, 20, 40)), "latest"],
+    "3": built("3", at(22, 16), stg=at(22, 17)),
+}
+RULES = lifecycle_policy(
+    ["latest"],
+    [
+        {"tags": "prod-*", "keep_newest": 50},
+        {"tags": "merged-*", "keep_newest": 100},
+        {"untagged": True, "expire_after_days": 7},
+    ],
+)
+
+
+def put(time: datetime, number: str, session: str, role: str = PIPELINE) -> dict[str, Any]:
+    """A put of latest, as CloudTrail has it. One by another role than the pipeline's is denied."""
+    done = role == PIPELINE
+    image = {"imageId": {"imageDigest": digest(number), "imageTag": "latest"}}
+    return event(
+        "PutImage",
+        time.hour,
+        eventTime=f"{time:%Y-%m-%dT%H:%M:%SZ}",
+        userIdentity=identity(role, session),
+        requestParameters={
+            "repositoryName": NAME,
+            "imageTag": "latest",
+            "imageManifest": manifest(number),
+        },
+        responseElements={"image": image} if done else None,
+        resources=[{"ARN": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"}],
+        **({} if done else {"errorCode": "AccessDenied"}),
+    )
+
+
+class CloudTrail:
+    """What happened to latest, up to the promotion that the samples begin with."""
+
+    events = (
+        put(at(23, 8), "3", "release-412"),
+        put(at(23, 7, 1), "1", "mary", f"{ROLE}developer"),
+        put(at(19, 20, 41), "2", "release-411"),
+        put(at(12, 15, 1), "1", "release-410"),
+    )
+
+    def lookup_events(self, **asked: Any) -> dict[str, Any]:
+        [attribute] = asked["LookupAttributes"]
+        return page(*(it for it in self.events if it["eventName"] == attribute["AttributeValue"]))
+
+
+@pytest.fixture
+def registry(
+    clock: type[Clock], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator["ECRClient"]:
+    """Three builds, of which latest is on the second; and CloudTrail."""
+    assert clock
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
+    monkeypatch.setattr(Aws, "cloudtrail", lambda _: CloudTrail())
+    monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)
+    with mock_aws():
+        client = boto3.client("ecr")
+        client.create_repository(repositoryName=NAME)
+        for number, tags in BUILDS.items():
+            push(client, manifest(number), *tags)
+        for image in ecr_backends[ACCOUNT][REGION].repositories[NAME].images:
+            [number] = [it for it in BUILDS if digest(it) == image.image_digest]
+            image.image_pushed_at = int(BUILDS[number][0].rpartition("-")[2])
+        guard = repository_policy(
+            {
+                "partition": "aws",
+                "account_id": ACCOUNT,
+                "region": REGION,
+                "pipeline_roles": [PIPELINE],
+                "administrator_roles": [f"{ROLE}platform/forms-registry-deploy"],
+                "pull_accounts": [],
+                "pull_organization": "",
+                "lambda_pull": False,
+            }
+        )
+        client.set_repository_policy(repositoryName=NAME, policyText=to_json(guard))
+        client.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(RULES))
+        yield client
+
+
+@pytest.fixture
+def files(registry: "ECRClient", tmp_path: Path) -> None:
+    """What the samples about files name: a policy that would take a release in use."""
+    policy = lifecycle_policy(
+        ["latest"],
+        [{"tags": "prod-*", "keep_newest": 1}, {"tags": "pr-*", "expire_after_days": 14}],
+    )
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    images = registry.describe_images(repositoryName=NAME)["imageDetails"]
+    (tmp_path / "images.json").write_text(json.dumps({"imageDetails": images}, default=str))
+    (tmp_path / "in-use.txt").write_text(f"{NAME}:{BUILDS['1'][2]}\n")
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, command: str) -> tuple[int, str]:
+    """Exit status of a command, and what a terminal of 112 columns shows of it."""
+    with monkeypatch.context() as patch:
+        for variable, value in {"COLUMNS": "112", "NO_COLOR": "1", "TERM": "xterm"}.items():
+            patch.setenv(variable, value)
+        patch.setattr(sys, "stdout", out := Terminal())
+        patch.setattr(sys, "stderr", error := io.StringIO())
+        with pytest.raises(SystemExit) as ended:
+            app(shlex.split(command.removeprefix(RUN)))
+    return int(ended.value.code or 0), re.sub(
+        r"\x1b\[[0-9;]*m", "", out.getvalue() + error.getvalue()
+    )
+
+
+def assert_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """What docs/access.md shows of a command is what it prints."""
+    [found] = [it for it in samples(ROOT / "docs" / "access.md") if f"{RUN}{name} " in it.command]
+    _, printed = on_a_terminal(monkeypatch, found.command)
+    assert differences(found, printed) == [], printed
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("name", ["commands.md", "lifecycle.md"])
+def test_the_samples_are_what_is_printed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    found = [it for it in samples(ROOT / "docs" / name) if it.command.startswith(RUN)]
+    assert found
+    for it in found:
+        Clock.minutes += 1
+        _, printed = on_a_terminal(monkeypatch, it.command)
+        assert differences(it, printed) == [], printed
+
+
+@pytest.mark.usefixtures("files")
+def test_the_keys_of_the_objects_are_those_that_are_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = (ROOT / "docs" / "commands.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (`reference`.+|`\w+`, .+) \|$", text, re.MULTILINE)
+    asked = {it.command.split()[1]: it.command for it in samples(ROOT / "docs" / "commands.md")}
+    assert {name for name, _ in rows} == asked.keys()
+    for name, keys in rows:
+        _, printed = on_a_terminal(monkeypatch, f"{asked[name]} --json")
+        told = json.loads(printed)
+        assert re.findall(r"`(\w+)`", keys) == list(told), name

@@ -1,0 +1,129 @@
+"""What people see: tables on terminals of every width and off them, and signs of work."""
+
+import io
+import re
+import sys
+import threading
+from collections.abc import Sequence
+
+import pytest
+from rich.progress import Progress
+
+from container_images.cli import terminal
+from container_images.cli.terminal import Cell, print_table, working
+
+TIME = "2026-11-23T07:58:22Z"
+ROWS: list[tuple[Cell, ...]] = [
+    (TIME, "forms-image-pipeline\nrelease-412", "from prod-356a192b-1795003600 to nothing"),
+    (TIME, ("! developer", "bold red"), "x"),
+]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(
+    monkeypatch: pytest.MonkeyPatch, out: io.StringIO, width: int, spare: Sequence[str] = ()
+) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", out)
+    print_table(("time", "who", "what"), ROWS, folds=("who", "what"), spare=spare)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
+    return [line.rstrip() for line in plain.splitlines()]
+
+
+@pytest.mark.parametrize("width", [20, 60, 200])
+def test_without_a_terminal_a_row_is_a_line(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    head, first, second = printed(monkeypatch, io.StringIO(), width)
+    assert head.split() == ["time", "who", "what"]
+    assert first == (
+        f"{TIME}  forms-image-pipeline release-412  from prod-356a192b-1795003600 to nothing"
+    )
+    assert second.split() == [TIME, "!", "developer", "x"]
+    assert head.index("what") == first.index("from") == second.index("x")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_on_a_terminal_only_the_columns_that_may_be_are_folded(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    lines = printed(monkeypatch, Terminal(), width)
+    assert sum(line.startswith(TIME) for line in lines) == len(ROWS)
+    narrowest = len(TIME) + 2 + 12 + 2 + 12 + 2
+    assert max(map(len, lines)) <= max(width, narrowest)
+    assert ("forms-image-pipeline" in lines[1]) is (width == 80)
+
+
+@pytest.mark.parametrize(
+    ("width", "out", "shown"),
+    [
+        (70, Terminal, ["time", "who", "what"]),
+        (45, Terminal, ["time", "what"]),
+        (10, Terminal, ["what"]),
+        (10, io.StringIO, ["time", "who", "what"]),
+    ],
+)
+def test_columns_without_room_are_left_out_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, width: int, out: type[io.StringIO], shown: list[str]
+) -> None:
+    lines = printed(monkeypatch, out(), width, spare=("who", "time"))
+    assert lines[0].split() == shown
+    assert ("developer" in "".join(lines)) is ("who" in shown)
+
+
+def test_without_rows_there_are_the_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("time", "who"), [])
+    assert capsys.readouterr().out.split() == ["time", "who"]
+
+
+def test_a_column_can_be_set_to_the_right(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    print_table(("name", "times"), [("a", "1"), ("b", "1,000")], right=("times",))
+    assert capsys.readouterr().out.splitlines() == [
+        "name  times",
+        "a         1",
+        "b     1,000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stderr", "patience", "shown"),
+    [(Terminal, 0.0, True), (Terminal, 600.0, False), (io.StringIO, 0.0, False)],
+)
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_long_work_shows_a_bar(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    stderr: type[io.StringIO],
+    patience: float,
+    shown: bool,
+    term: str,
+) -> None:
+    started = threading.Event()
+    start = Progress.start
+
+    def start_and_say(bar: Progress) -> None:
+        start(bar)
+        started.set()
+
+    out = stderr()
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(Progress, "start", start_and_say)
+    monkeypatch.setattr(sys, "stderr", out)
+    monkeypatch.setattr(terminal, "PATIENCE", patience)
+    with working("Reading") as counted:
+        if shown:
+            assert started.wait(60)
+        assert list(counted("abcd")) == ["a", "b", "c", "d"]
+    if term == "dumb":
+        assert out.getvalue().strip() == ""
+    else:
+        assert ("Reading" in out.getvalue()) is shown
+        assert ("100%" in out.getvalue()) is shown
+    assert bool(out.getvalue()) is shown

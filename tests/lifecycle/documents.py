@@ -1,0 +1,69 @@
+"""Policies and images, written briefly."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from container_images.aws.image import Image
+from container_images.lifecycle.document import rules_in
+from container_images.lifecycle.simulation import Verdict, simulate
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def days_ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def image(digest: str, *tags: str, days: float = 0, **more: Any) -> Image:
+    """An image that was pushed so many days ago."""
+    return Image(digest=digest, tags=tags, pushed_at=days_ago(days), **more)
+
+
+def count(number: int) -> dict[str, Any]:
+    return {"countType": "imageCountMoreThan", "countNumber": number}
+
+
+def older(days: int, count_type: str = "sinceImagePushed") -> dict[str, Any]:
+    return {"countType": count_type, "countUnit": "days", "countNumber": days}
+
+
+def tagged(*patterns: str) -> dict[str, Any]:
+    return {"tagStatus": "tagged", "tagPatternList": list(patterns)}
+
+
+def prefixed(*prefixes: str) -> dict[str, Any]:
+    return {"tagStatus": "tagged", "tagPrefixList": list(prefixes)}
+
+
+UNTAGGED: dict[str, Any] = {"tagStatus": "untagged"}
+ANY: dict[str, Any] = {"tagStatus": "any"}
+ARCHIVE: dict[str, Any] = {"type": "transition", "targetStorageClass": "archive"}
+IN_ARCHIVE: dict[str, Any] = {"storageClass": "archive"}
+
+
+def rule(
+    priority: int, selection: dict[str, Any], action: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return {
+        "rulePriority": priority,
+        "selection": selection,
+        "action": {"type": "expire"} if action is None else action,
+    }
+
+
+def policy(*selections: dict[str, Any]) -> dict[str, Any]:
+    """A policy that expires, its rules numbered from 1."""
+    return {"rules": [rule(number, it) for number, it in enumerate(selections, start=1)]}
+
+
+def verdicts(document: dict[str, Any], images: Sequence[Image]) -> dict[str, Verdict]:
+    """What becomes of each image, by its digest."""
+    return {it.image.digest: it for it in simulate(rules_in(document), images, NOW)}
+
+
+def outcome(document: dict[str, Any], images: Sequence[Image]) -> dict[str, int]:
+    """The images that go, each with the number of the rule that takes it."""
+    found = verdicts(document, images)
+    return {key: it.rule for key, it in found.items() if it.rule is not None}

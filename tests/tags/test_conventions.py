@@ -1,0 +1,195 @@
+"""The tags of teams other than ADR040's: what orders their builds, and how they are promoted."""
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from moto.backends import get_backend
+
+from container_images.aws.errors import RefusedError
+from container_images.aws.image import Image
+from container_images.aws.images import Repository
+from container_images.aws.reference import Reference
+from container_images.cli.tags_output import short_name
+from container_images.policies.tag_convention import ADR040, Stage, TagConvention
+from container_images.tags.moves import move, promote
+from container_images.tags.resolve import resolve
+from container_images.tags.rollback import next_older, rollback
+from tests.builds import ACCOUNT, NAME, REGION, Wire, build, place, push, sha
+from tests.tags.test_rollback import unseen
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+SEMVER = TagConvention([Stage(name="release", template="v{semver}")])
+HASHES = TagConvention([Stage(name="build", template="{sha}")])
+CANDIDATES = TagConvention(
+    [Stage(name="candidate", template="rc-{semver}"), Stage(name="release", template="v{semver}")]
+)
+DATED = TagConvention([Stage(name="build", template="{date}.{number}")])
+MIXED = TagConvention(
+    [Stage(name="build", template="b-{epoch}"), Stage(name="day", template="d-{date}")]
+)
+
+
+def pushed(ecr: "ECRClient", *tags: str, at: int = 1000) -> str:
+    """An image of its own, that ECR says was pushed at this time."""
+    digest = push(ecr, json.dumps({"mediaType": "x", "tags": tags}), *tags)
+    for image in get_backend("ecr")[ACCOUNT][REGION].repositories[NAME].images:
+        if image.get_image_digest() == digest:
+            image.image_pushed_at = at
+    return digest
+
+
+def by(ecr: object, convention: TagConvention) -> Repository:
+    return Repository(ecr, Reference(name=NAME), convention)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("convention", "older", "newer", "order", "told"),
+    [
+        (SEMVER, "v1.9.0", "v1.10.0", "semver", "is v1.9.0, before the image"),
+        (HASHES, sha("b"), sha("a"), "pushed", "was pushed 1970-01-01 00:16:40 UTC, before"),
+        (DATED, "2026-11-24.3", "2026-11-24.10", "convention", "was built as 2026-11-24.3"),
+        (CANDIDATES, "rc-1.0.0", "v0.1.0", "pushed", "was pushed"),
+        (MIXED, "b-1764000000", "d-2026-11-24", "pushed", "was pushed"),
+    ],
+)
+def test_what_orders_builds_is_told_and_the_older_one_refused(  # noqa: PLR0913, PLR0917 one case each
+    ecr: "ECRClient", convention: TagConvention, older: str, newer: str, order: str, told: str
+) -> None:
+    first, second = pushed(ecr, older, at=1000), pushed(ecr, newer, "latest", at=2000)
+    with pytest.raises(RefusedError, match=told):
+        move(by(ecr, convention), older, "latest")
+    assert place(ecr, "latest") == second
+    allowed = move(by(ecr, convention), first, "latest", allow_older=True)
+    assert (allowed.moved, allowed.order) == (True, None)
+    wire = Wire(ecr)
+    moved = move(by(wire, convention), newer, "latest")
+    assert (moved.moved, moved.order, len(wire.calls)) == (True, order, 4)
+
+
+@pytest.mark.parametrize("at", [(1000, 1000), (0, 1000), (1000, 0)])
+def test_what_nothing_orders_is_refused(ecr: "ECRClient", at: tuple[int, int]) -> None:
+    pushed(ecr, sha("a"), "latest", at=at[0])
+    newer = pushed(ecr, sha("b"), at=at[1])
+    with pytest.raises(RefusedError, match=r"neither the tags .* nor the times of the push tell"):
+        move(by(ecr, HASHES), newer, "latest")
+    assert move(by(ecr, HASHES), newer, "latest", allow_older=True).moved
+
+
+def test_a_version_counts_more_than_the_push(ecr: "ECRClient") -> None:
+    """A patch of an old release is pushed after the newer release."""
+    pushed(ecr, "v2.0.0", "stable", at=1000)
+    patch = pushed(ecr, "v1.9.1", at=2000)
+    with pytest.raises(RefusedError, match=r"is v1\.9\.1, before"):
+        move(by(ecr, SEMVER), patch, "stable")
+
+
+def test_with_a_time_in_every_tag_the_push_orders_nothing(ecr: "ECRClient") -> None:
+    build(ecr, "a", "latest")
+    later = pushed(ecr, "v1.0.0", at=4_000_000_000)
+    with pytest.raises(RefusedError, match=r"build time .* is unknown"):
+        move(by(ecr, ADR040), later, "latest")
+
+
+def test_a_first_place_needs_no_order(ecr: "ECRClient") -> None:
+    digest = pushed(ecr, sha("a"))
+    assert move(by(ecr, HASHES), digest, "latest").order is None
+    assert move(by(ecr, HASHES), digest, "latest").order is None  # it is there
+
+
+def test_a_candidate_becomes_the_release_of_its_version(ecr: "ECRClient") -> None:
+    digest = pushed(ecr, "rc-1.2.0")
+    there = by(ecr, CANDIDATES)
+    done = promote(there, "rc-1.2.0", "release", movable=["stable", "latest"])
+    assert (done.tag, done.added, [it.tag for it in done.moves]) == (
+        "v1.2.0",
+        True,
+        ["stable", "latest"],
+    )
+    assert place(ecr, "v1.2.0") == place(ecr, "stable") == place(ecr, "latest") == digest
+    assert promote(there, digest, "release").added is False
+
+
+def test_a_release_that_another_image_has_is_not_made_again(ecr: "ECRClient") -> None:
+    first = pushed(ecr, "rc-1.1.0", "v1.2.0")
+    pushed(ecr, "rc-1.2.0")
+    with pytest.raises(RefusedError, match=r"v1\.2\.0 of .* already, and a unique tag stays"):
+        promote(by(ecr, CANDIDATES), "rc-1.2.0", "release")
+    assert place(ecr, "v1.2.0") == first
+
+
+def test_a_tag_that_cannot_be_made_is_asked_for(ecr: "ECRClient") -> None:
+    digest = pushed(ecr, "rc-1.2.0")
+    with pytest.raises(RefusedError, match="give the tag itself"):
+        promote(by(ecr, DATED), digest, "build")
+    assert promote(by(ecr, DATED), digest, tag="2026-11-24.1").added
+    assert promote(by(ecr, DATED), digest, "build").tag == "2026-11-24.1"
+
+
+def test_if_one_movable_tag_is_refused_nothing_is_put(ecr: "ECRClient") -> None:
+    older = pushed(ecr, "v1.0.0", at=1000)
+    newer = pushed(ecr, "v2.0.0", "stable", at=2000)
+    before = list(by(ecr, SEMVER).images())
+    for stage, tag in (("release", None), (None, "v1.0.0-final")):
+        with pytest.raises(RefusedError, match="stable"):
+            promote(by(ecr, SEMVER), older, stage, tag=tag, movable=["latest", "stable"])
+    assert list(by(ecr, SEMVER).images()) == before
+    assert place(ecr, "stable") == newer
+
+
+@pytest.mark.parametrize(
+    ("convention", "tag", "commit", "built"),
+    [
+        (SEMVER, "v1.0.0", None, None),
+        (HASHES, sha("a"), sha("a"), None),
+        (DATED, "2026-11-24.1", None, "2026-11-24T00:00:00+00:00"),
+    ],
+)
+def test_what_a_convention_leaves_out_is_none_and_no_fault(
+    ecr: "ECRClient", convention: TagConvention, tag: str, commit: str | None, built: str | None
+) -> None:
+    pushed(ecr, "latest", tag)
+    found = resolve(by(ecr, convention), "latest")
+    assert str(found.unique_tag) == tag
+    assert (found.commit, found.unknown) == (commit, None)
+    assert (found.built_at and found.built_at.isoformat()) == built
+
+
+def test_a_rollback_by_tags_goes_to_the_version_before(ecr: "ECRClient") -> None:
+    pushed(ecr, "v1.9.0", at=3000)
+    second = pushed(ecr, "v1.10.0", at=2000)
+    pushed(ecr, "v1.11.0", "latest", at=1000)
+    done = rollback(by(ecr, SEMVER), "latest", unseen)
+    assert (done.basis, place(ecr, "latest")) == ("tags", second)
+
+
+def test_a_rollback_by_tags_of_a_release_is_to_a_release(ecr: "ECRClient") -> None:
+    release = pushed(ecr, "v1.1.0", at=1)
+    pushed(ecr, "v1.1.1-rc.1", at=2)
+    pushed(ecr, "v1.1.1", "stable", at=3)
+    there = by(ecr, SEMVER)
+    current = there.image("stable")
+    assert current
+    found = next_older(SEMVER, current, there.images())
+    assert found
+    assert found.digest == release
+
+
+def test_where_tags_tell_no_age_the_next_older_was_pushed_before() -> None:
+    times = [ADR040.built_at([f"prod-{sha('a')}-{it}"]) for it in (100, 200, 300)]
+    first, second, third = (
+        Image(digest=letter, tags=(sha(letter),), pushed_at=at)
+        for letter, at in zip("cab", times, strict=True)
+        if at
+    )
+    assert next_older(HASHES, third, [first, second, third]) == second
+    assert next_older(HASHES, first, [first, second, third]) is None
+
+
+def test_the_history_names_images_by_the_teams_own_tags() -> None:
+    tags = {"one": ["v1.0.0", "latest"], "two": [sha("a")]}
+    assert short_name(SEMVER, tags, "one") == "v1.0.0"
+    assert short_name(HASHES, tags, "two") == "aaaaaaaa"
+    assert short_name(SEMVER, tags, "two") == "two"

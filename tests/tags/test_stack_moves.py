@@ -1,0 +1,358 @@
+"""What is unexpected: each kind of event, in the shape that CloudTrail has it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from container_images.aws import trail
+from container_images.policies.ecr_actions import Effect
+from container_images.tags import stack_moves
+from container_images.tags.stack_moves import (
+    EVENTS,
+    Expected,
+    tag_events,
+    unexpected_first,
+    unnamed_events,
+)
+from tests.builds import ACCOUNT, NAME, digest_of
+from tests.events import ARN, DIGESTS, PIPELINE, deletion, event, expiry, identity, put
+
+A, B = DIGESTS["a"], DIGESTS["b"]
+ASKED = digest_of("{}")  # of a failed put, whose answer has no digest
+STRANGER = f"arn:aws:iam::{ACCOUNT}:role/mary"
+BY_STRANGER: dict[str, Any] = {"userIdentity": identity(STRANGER, "mary")}
+EXPECTED = Expected(movable_tags=frozenset({"latest"}), pipeline_roles=frozenset({PIPELINE}))
+
+NO_PIPELINE = "not by a pipeline role"
+REMOVAL = "a pipeline role neither deletes nor archives images"
+DENIED = "a pipeline role was denied its work"
+EXPIRED = "a lifecycle policy must not take the image of a movable tag"
+CHANGED = "a tag that does not move was put on another image"
+REFUSED = "a tag that does not move was to be put on another image"
+
+Told = tuple[str | None, str | None, str | None, str | None]
+"""Tag, from, to, and why it is unexpected."""
+
+
+def read(*raw: dict[str, Any]) -> list[trail.Record]:
+    """The records of the repository, the oldest first, as they are given."""
+    return [record for it in raw if (record := trail.record_of(it, ARN))]
+
+
+def told(*raw: dict[str, Any], only: tuple[str, ...] = ()) -> list[Told]:
+    found = tag_events(NAME, read(*raw), EXPECTED, only)
+    assert {it.repository for it in found} <= {NAME}
+    return [(it.tag, it.before, it.after, it.unexpected) for it in found]
+
+
+def failed(made: dict[str, Any], code: str = "AccessDenied", **parts: Any) -> dict[str, Any]:
+    return {**made, "errorCode": code, "responseElements": None, **parts}
+
+
+def archiving(hour: int, image: dict[str, str], **parts: Any) -> dict[str, Any]:
+    request = {"repositoryName": NAME, "imageId": image, "targetStorageClass": "ARCHIVE"}
+    return event("UpdateImageStorageClass", hour, **{"requestParameters": request, **parts})
+
+
+PUT_LATEST = put(1, "a")
+DELETED = [{"imageTag": "latest", "imageDigest": A}]
+
+CASES: dict[str, tuple[list[dict[str, Any]], list[Told]]] = {
+    # As it should be.
+    "the pipeline moves latest": (
+        [PUT_LATEST, put(2, "b")],
+        [("latest", None, A, None), ("latest", A, B, None)],
+    ),
+    "the pipeline pushes a build": ([put(1, "a", "prod-1")], []),
+    "and pushes it again": ([put(1, "a", "prod-1"), put(2, "a", "prod-1")], []),
+    "a retried move": (
+        [PUT_LATEST, failed(put(2, "a"), "ImageAlreadyExistsException")],
+        [("latest", None, A, None), ("latest", A, ASKED, None)],
+    ),
+    "a retried push of an immutable tag": (
+        [
+            put(1, "a", "prod-1"),
+            failed(
+                put(2, "a", "prod-1"),
+                "ImageTagAlreadyExistsException",
+                requestParameters={
+                    "repositoryName": NAME,
+                    "imageTag": "prod-1",
+                    "imageDigest": A,
+                },
+            ),
+        ],
+        [],
+    ),
+    "a throttled push": ([failed(put(1, "a", "prod-1"), "ThrottlingException")], []),
+    "a throttled move": (
+        [PUT_LATEST, failed(put(2, "a"), "ThrottlingException")],
+        [("latest", None, A, None), ("latest", A, ASKED, None)],
+    ),
+    "an image without a tag": (
+        [put(1, "a", requestParameters={"repositoryName": NAME, "imageManifest": "{}"})],
+        [],
+    ),
+    "a large call of the pipeline's": (
+        [PUT_LATEST, event("PutImage", 2), put(3, "b")],
+        [("latest", None, A, None), (None, None, None, None), ("latest", None, B, None)],
+    ),
+    "old builds expire": ([put(1, "a", "prod-1"), expiry(2, "a", "prod-1"), expiry(3, "b")], []),
+    # By whom.
+    "somebody moves latest": (
+        [PUT_LATEST, put(2, "b", **BY_STRANGER)],
+        [("latest", None, A, None), ("latest", A, B, NO_PIPELINE)],
+    ),
+    "somebody pushes a build": (
+        [put(1, "a", "dev-1", **BY_STRANGER)],
+        [("dev-1", None, A, NO_PIPELINE)],
+    ),
+    "somebody pushes without a tag": (
+        [put(1, "a", requestParameters={"repositoryName": NAME, "imageTag": None}, **BY_STRANGER)],
+        [(None, None, A, NO_PIPELINE)],
+    ),
+    "a role of the pipeline's name": (
+        [put(1, "a", userIdentity=identity(f"arn:aws:iam::{ACCOUNT}:role/forms-image-pipeline"))],
+        [("latest", None, A, NO_PIPELINE)],
+    ),
+    "nobody knows who": ([put(1, "a", userIdentity=None)], [("latest", None, A, NO_PIPELINE)]),
+    "somebody of another account": (
+        [put(1, "a", userIdentity={"type": "AWSAccount", "accountId": "444455556666"})],
+        [("latest", None, A, NO_PIPELINE)],
+    ),
+    "ECR replicates an image": (
+        [event("ReplicateImage", 1, userIdentity={"invokedBy": "AWS Internal"})],
+        [(None, None, None, NO_PIPELINE)],
+    ),
+    # Denied.
+    "somebody is denied": (
+        [PUT_LATEST, failed(put(2, "b", **BY_STRANGER), imageDigest=B), put(3, "b")],
+        [
+            ("latest", None, A, None),
+            ("latest", A, ASKED, NO_PIPELINE),
+            ("latest", A, B, None),
+        ],
+    ),
+    "somebody is denied, of which CloudTrail left all out": (
+        [failed(event("PutImage", 1, **BY_STRANGER))],
+        [(None, None, None, NO_PIPELINE)],
+    ),
+    "the pipeline is denied": (
+        [failed(put(1, "a", "prod-1"), "AccessDeniedException")],
+        [("prod-1", None, ASKED, DENIED)],
+    ),
+    # Deleted, archived, expired.
+    "the pipeline deletes latest": (
+        [PUT_LATEST, deletion(2, [{"imageTag": "latest"}], DELETED), put(3, "b")],
+        [
+            ("latest", None, A, None),
+            ("latest", A, None, REMOVAL),
+            ("latest", None, B, None),
+        ],
+    ),
+    "an image is deleted by its digest, with the tags that it is known to have": (
+        [
+            PUT_LATEST,
+            put(1, "a", "prod-1"),
+            deletion(2, [{"imageDigest": A}], [{"imageDigest": A}]),
+        ],
+        [
+            ("latest", None, A, None),
+            ("latest", A, None, REMOVAL),
+            ("prod-1", A, None, REMOVAL),
+        ],
+    ),
+    "an image of which nothing is known is deleted": (
+        [deletion(2, [{"imageDigest": A}], [{"imageDigest": A}])],
+        [(None, None, None, REMOVAL)],
+    ),
+    "a deletion is denied": (
+        [failed(event("BatchDeleteImage", 2, **BY_STRANGER))],
+        [(None, None, None, NO_PIPELINE)],
+    ),
+    "latest is archived, and stays where it is": (
+        [PUT_LATEST, archiving(2, {"imageTag": "latest"}), put(3, "b")],
+        [("latest", None, A, None), ("latest", A, A, REMOVAL), ("latest", A, B, None)],
+    ),
+    "the image of latest is archived by its digest": (
+        [PUT_LATEST, archiving(2, {"imageDigest": A}, **BY_STRANGER)],
+        [("latest", None, A, None), ("latest", A, A, NO_PIPELINE)],
+    ),
+    "archiving is denied": (
+        [failed(archiving(2, {}, requestParameters=None))],
+        [(None, None, None, REMOVAL)],
+    ),
+    "latest expires": (
+        [PUT_LATEST, expiry(2, "a", "latest", "prod-1")],
+        [("latest", None, A, None), ("latest", A, None, EXPIRED)],
+    ),
+    "the image of latest expires, which is not among the tags that are listed": (
+        [PUT_LATEST, expiry(2, "a", "prod-1")],
+        [("latest", None, A, None), ("latest", A, None, EXPIRED)],
+    ),
+    "something expires, and CloudTrail left out what": (
+        [event("PolicyExecutionEvent", 2, userIdentity={"invokedBy": "AWS Internal"})],
+        [(None, None, None, "CloudTrail does not say which images the lifecycle policy took")],
+    ),
+    # Tags that do not move.
+    "a build's tag moves": (
+        [put(1, "a", "prod-1"), put(2, "b", "prod-1"), put(3, "b", "prod-1")],
+        [("prod-1", A, B, CHANGED)],
+    ),
+    "somebody moves a build's tag": (
+        [put(1, "a", "prod-1"), put(2, "b", "prod-1", **BY_STRANGER)],
+        [("prod-1", A, B, f"{NO_PIPELINE}; {CHANGED}")],
+    ),
+    "a build's tag is deleted and put on another image": (
+        [
+            put(1, "a", "prod-1"),
+            deletion(2, [{"imageTag": "prod-1"}], [{"imageTag": "prod-1", "imageDigest": A}]),
+            put(3, "b", "prod-1"),
+        ],
+        [("prod-1", A, None, REMOVAL), ("prod-1", None, B, CHANGED)],
+    ),
+    "a large call stands between": (
+        [put(1, "a", "prod-1"), event("PutImage", 2), put(3, "b", "prod-1")],
+        [(None, None, None, None), ("prod-1", None, B, CHANGED)],
+    ),
+    "ECR refuses to move a build's tag": (
+        [put(1, "a", "prod-1"), failed(put(2, "b", "prod-1"), "ImageTagAlreadyExistsException")],
+        [("prod-1", A, ASKED, REFUSED)],
+    ),
+    "ECR refuses to, and where the tag was is not known": (
+        [failed(put(2, "b", "prod-1"), "ImageTagAlreadyExistsException")],
+        [("prod-1", None, ASKED, REFUSED)],
+    ),
+    # Elsewhere.
+    "in another repository": (
+        [put(1, "a", resources=[{"ARN": f"{ARN}-2"}], **BY_STRANGER)],
+        [],
+    ),
+    "of ECR Public": ([put(1, "a", eventSource="ecr-public.amazonaws.com", **BY_STRANGER)], []),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_told_and_what_is_unexpected(case: str) -> None:
+    raw, expected = CASES[case]
+    assert told(*raw) == expected
+
+
+def wrong() -> set[str]:
+    """The cases that come out otherwise than they should."""
+    return {case for case, (raw, expected) in CASES.items() if told(*raw) != expected}
+
+
+@pytest.mark.parametrize(
+    ("name", "weakened", "noticed"),
+    [
+        ("_who", lambda *_: (), "somebody moves latest"),
+        ("_changed", lambda *_: (), "a build's tag moves"),
+        ("_REFUSED", "", "ECR refuses to move a build's tag"),
+        ("EXPIRE", "", "latest expires"),
+        ("ARCHIVE", "", "latest is archived, and stays where it is"),
+        ("DELETE", "", "the pipeline deletes latest"),
+        ("_why", lambda *_: None, "somebody pushes a build"),
+        ("_why", lambda *_: "x", "the pipeline pushes a build"),
+    ],
+)
+def test_a_weaker_classification_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, name: str, weakened: Any, noticed: str
+) -> None:
+    assert wrong() == set()
+    monkeypatch.setattr(stack_moves, name, weakened)
+    assert noticed in wrong()
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_nobody_but_the_pipeline_writes_or_deletes_unnoticed(name: str) -> None:
+    """Done or denied, with all left out that CloudTrail may leave out."""
+    made = event(name, 1, **BY_STRANGER)
+    [(*_, done), (*_, denied)] = told(made, failed(made))
+    assert done
+    assert denied
+
+
+def test_the_events_are_those_of_the_actions() -> None:
+    assert set(EVENTS) >= {"PutImage", "BatchDeleteImage", "PolicyExecutionEvent"}
+    assert "ReplicateImage" in EVENTS, Effect.REPLICATE
+    assert "BatchGetImage" not in EVENTS
+
+
+def test_some_tags_alone() -> None:
+    raw = [
+        PUT_LATEST,
+        put(2, "a", "prod-1"),
+        put(3, "b", "dev-1", **BY_STRANGER),
+        put(4, "b", requestParameters={"repositoryName": NAME}),
+        event("PutImage", 5),
+        deletion(6, [{"imageDigest": B}], [{"imageDigest": B}]),
+    ]
+    assert [it[0] for it in told(*raw, only=("prod-1",))] == ["prod-1", None, None]
+    assert [it[0] for it in told(*raw, only=("latest", "dev-1"))] == ["latest", "dev-1", None, None]
+
+
+def test_the_pipelines_calls_are_marked() -> None:
+    found = tag_events(NAME, read(PUT_LATEST, put(2, "b", **BY_STRANGER)), EXPECTED)
+    assert [it.pipeline for it in found] == [True, False]
+
+
+def test_without_pipeline_roles_everything_is_unexpected() -> None:
+    nobody = replace(EXPECTED, pipeline_roles=frozenset())
+    [found] = tag_events(NAME, read(PUT_LATEST), nobody)
+    assert found.unexpected == NO_PIPELINE
+
+
+def test_what_names_no_repository_may_have_been_one_of_them() -> None:
+    nowhere = failed(event("PutImage", 1, resources=None, **BY_STRANGER))
+    assert trail.is_unnamed(nowhere)
+    records = [replace(read(PUT_LATEST)[0], principal=STRANGER, tags=None, put=None)]
+    [found] = unnamed_events(records, {PIPELINE})
+    assert (found.repository, found.tag, found.pipeline) == (None, None, False)
+    assert found.unexpected == "CloudTrail does not say in which repository"
+    assert unnamed_events(records, {STRANGER}) == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        PUT_LATEST,
+        put(1, "a", resources=[]),
+        event("TagResource", 1, resources=[], requestParameters={"resourceArn": ARN}),
+        event("PutImage", 1, resources=None, errorMessage=f"not authorized on {ARN}-2 because"),
+        event("PutImage", 1, resources=None, eventSource="s3.amazonaws.com"),
+    ],
+)
+def test_what_names_one_in_any_way_is_not_unnamed(named: dict[str, Any]) -> None:
+    assert not trail.is_unnamed(named)
+
+
+def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
+    records = read(
+        PUT_LATEST,
+        put(2, "b", **BY_STRANGER),
+        put(3, "a"),
+        put(3, "b"),
+        put(4, "a", **BY_STRANGER),
+        put(5, "b"),
+    )
+    found = unexpected_first(tag_events(NAME, records, EXPECTED))
+    assert [(it.record.time.hour, it.after) for it in found] == [
+        (4, A),
+        (2, B),
+        (5, B),
+        (3, B),
+        (3, A),
+        (1, A),
+    ]
+
+
+def test_an_image_is_called_by_the_last_tag_that_stays() -> None:
+    records = read(
+        put(1, "a", "merged-1"),
+        put(2, "a", "prod-1"),
+        PUT_LATEST,
+        failed(put(3, "b", "prod-2")),
+    )
+    assert stack_moves.names(records, {"latest"}) == {A: "prod-1"}
