@@ -473,7 +473,7 @@ class TestAnyContext:
 def test_what_one_context_allows_is_possible() -> None:
     found: Counter[bool] = Counter()
 
-    @settings(max_examples=2 * settings().max_examples)  # of the profile's
+    @settings(max_examples=4 * settings().max_examples)  # of the profile's
     @given(
         who=st.builds(
             Caller,
