@@ -4,13 +4,8 @@ import json
 from pathlib import Path
 
 import click
-from pulumi import RunError
-from rich.console import Console
 
 from container_images.cli.command import FAILED, Commands, json_option
-from container_images.rehearsal.rehearse import rehearse as rehearsed
-from container_images.rehearsal.report import Report
-from container_images.settings.stack_file import StackFileError, read
 
 BAD_SETTINGS = 2
 
@@ -42,6 +37,14 @@ def rehearse(*, stack: str, as_json: bool, as_markdown: bool, plan_only: bool) -
         raise click.BadParameter(
             f"--stack {stack} is not the name of a stack; give NAME of a file Pulumi.NAME.yaml"
         )
+    # Pulumi and moto, for this command alone: the list of commands needs neither.
+    from pulumi import RunError  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    from container_images.rehearsal.rehearse import rehearse as rehearsed  # noqa: PLC0415
+    from container_images.rehearsal.report import Report  # noqa: PLC0415
+    from container_images.settings.stack_file import StackFileError, read  # noqa: PLC0415
+
     report = Report(Console(quiet=as_json or as_markdown))
     try:
         rehearsal = rehearsed(read(Path.cwd(), stack), report, plan_only=plan_only)

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from container_images import __main__
 from container_images.cli import app as commands
-from container_images.cli import rehearse as cli
 from container_images.policies import repository_policy
 from container_images.policies.ecr_actions import ACTIONS, Effect
+from container_images.rehearsal import rehearse as module
 from container_images.rehearsal.acts import Act
 from container_images.rehearsal.program import Update
 from container_images.rehearsal.rehearse import Rehearsal
@@ -143,7 +143,7 @@ class TestForPeople:
 @pytest.fixture
 def rehearsed(prod_told: Told, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
     """The command is given this rehearsal, and prints it."""
-    monkeypatch.setattr(cli, "rehearsed", lambda *_, **__: prod_told.rehearsal)
+    monkeypatch.setattr(module, "rehearse", lambda *_, **__: prod_told.rehearsal)
     return prod_told.rehearsal
 
 
@@ -227,7 +227,7 @@ class TestExitStatus:
     def test_a_claim_that_does_not_hold(
         self, weakened: Told, monkeypatch: pytest.MonkeyPatch, form: str
     ) -> None:
-        monkeypatch.setattr(cli, "rehearsed", lambda *_, **__: weakened.rehearsal)
+        monkeypatch.setattr(module, "rehearse", lambda *_, **__: weakened.rehearsal)
         assert command(ROOT, "--stack", "prod", form).exit_code == 1
         assert "FALSE    Nobody but the pipeline roles can move a tag" in weakened.text
         assert "counterexample: ecr:PutImage on arn:aws:ecr:eu-west-2:111122223333:repository/" in (
