@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from container_images.settings.stack_file import StackFile, read
 pytest_plugins = ["tests.aws_fixtures"]
 
 ROOT = Path(__file__).parents[1]
+FIXTURES = Path(__file__).parent / "fixtures"
+"""Stack files for tests. The ones at the top belong to whoever uses the project."""
 
 # Every client and every update leaves cycles behind: a few large rounds are the cheapest.
 gc.set_threshold(1_000_000, 50, 50)
@@ -98,10 +101,15 @@ def access() -> Access:
     }
 
 
+def fixture_stack(name: str = "prod") -> StackFile:
+    """A stack file of tests/fixtures, as if it were a stack of this project."""
+    return replace(read(FIXTURES, name), directory=ROOT)
+
+
 @pytest.fixture(scope="session")
 def prod() -> StackFile:
-    """The production stack, as it is in the repository."""
-    return read(ROOT, "prod")
+    """A production stack with one of everything."""
+    return fixture_stack()
 
 
 AUDIT_TYPES = (
