@@ -52,7 +52,7 @@ TRUST_POLICY = to_json(
         }
     )
 )
-WRITE_ONCE = ["merged-*", "stg-*", "prod-*", "dev-*", "pr-*"]
+IMMUTABLE_TAGS = ["merged-*", "stg-*", "prod-*", "dev-*", "pr-*"]
 
 
 def main() -> None:
@@ -99,7 +99,7 @@ def repository(name: str, pipeline: pulumi.Resource) -> aws.ecr.Repository:
             aws.ecr.RepositoryImageTagMutabilityExclusionFilterArgs(
                 filter=pattern, filter_type="WILDCARD"
             )
-            for pattern in WRITE_ONCE
+            for pattern in IMMUTABLE_TAGS
         ],
         image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(
             scan_on_push=True

@@ -24,8 +24,8 @@ class ImageRepositoryArgs(TypedDict):
     """MUTABLE, MUTABLE_WITH_EXCLUSION or IMMUTABLE_WITH_EXCLUSION."""
     movable_tags: list[str]
     """Tags that the pipeline moves from image to image. Their images are never expired."""
-    write_once_tags: NotRequired[list[str]]
-    """With MUTABLE_WITH_EXCLUSION: 1 to 5 patterns of tags that stay on their image."""
+    immutable_tags: NotRequired[list[str]]
+    """With MUTABLE_WITH_EXCLUSION: 1 to 5 patterns of immutable tags."""
     retention: NotRequired[list[retention.RetentionRule]]
     """Which images are kept, in the order in which the rules apply. Default: all of them."""
     kms_key: NotRequired[str]
@@ -77,7 +77,7 @@ class ImageRepository(pulumi.ComponentResource):
             )
         )
         filters = exclusion_filters(
-            args["tag_mutability"], args["movable_tags"], args.get("write_once_tags", [])
+            args["tag_mutability"], args["movable_tags"], args.get("immutable_tags", [])
         )
         kms_key = args.get("kms_key")
 

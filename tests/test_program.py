@@ -10,6 +10,8 @@ from pulumi.output import Unknown
 from pulumi.runtime import MockCallArgs
 
 from container_images.rehearsal.program import Update, execute, run
+from container_images.settings import NAMESPACE, parse
+from container_images.settings.planned import planned_lifecycle_policy, planned_repository_policy
 from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
 
@@ -20,6 +22,7 @@ NAMES = [
     "forms-runner-deploy",
     "pipeline-visualiser",
 ]
+POLICY_TYPE = "aws:ecr/repositoryPolicy:RepositoryPolicy"
 INVOKES = [
     "aws:index/getCallerIdentity:getCallerIdentity",
     "aws:index/getRegion:getRegion",
@@ -91,6 +94,29 @@ class TestTheProductionStack:
         policies = [it for it in run(prod, cloud).resources if it.name.endswith("-policy")]
         assert len(policies) == len(NAMES)
         assert all("forms-image-pipeline" in it.depends_on for it in policies)
+
+    def test_its_policies_are_those_planned_from_the_settings(
+        self, prod: StackFile, cloud: Cloud
+    ) -> None:
+        stack = changed(
+            prod,
+            repositories={
+                "as-the-stack": {},
+                "of-its-own": {"retention": [{"any": True, "keepNewest": 1}], "lambdaPull": True},
+                "keeps-all": {"retention": []},
+            },
+        )
+        settings = parse(stack.config_in(NAMESPACE), stack.account)
+        registered = {
+            it.name: json.loads(it.inputs["policy"])
+            for it in run(stack, cloud).resources
+            if it.type in {"aws:ecr/lifecyclePolicy:LifecyclePolicy", POLICY_TYPE}
+        }
+        planned: dict[str, Any] = {}
+        for name in settings.repositories:
+            planned[f"{name}-policy"] = planned_repository_policy(settings, name, stack.account)
+            planned[f"{name}-lifecycle"] = planned_lifecycle_policy(settings, name)
+        assert registered == planned
 
     def test_no_role_is_registered_where_one_exists(self, prod: StackFile, cloud: Cloud) -> None:
         arn = "arn:aws:iam::111122223333:role/ci/push"
@@ -247,7 +273,7 @@ class TestOverwriting:
         entries = {
             "one": {"tagMutability": "MUTABLE"},
             "other": {"tagMutability": "MUTABLE"},
-            "partly": {"writeOnceTags": ["prod-*"]},
+            "partly": {"immutableTags": ["prod-*"]},
             "none": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
             "as-the-stack": {},
         }
@@ -256,7 +282,7 @@ class TestOverwriting:
         assert "tags that match stg-*, merged-*, dev-*, pr-* in partly" in warning
         assert "none," not in warning
         assert "as-the-stack" not in warning
-        assert "choose MUTABLE_WITH_EXCLUSION with writeOnceTags for" in warning
+        assert "choose MUTABLE_WITH_EXCLUSION with immutableTags for" in warning
         assert "or IMMUTABLE_WITH_EXCLUSION for any others" in warning
 
     def test_the_production_stack_leaves_none_open(
@@ -301,7 +327,7 @@ class WithoutGetRole(Cloud):
 
 def test_bad_settings_fail_before_anything_is_registered(prod: StackFile) -> None:
     cloud = Recording("arn:aws:iam::111122223333:role/break-glass")
-    with pytest.raises(pulumi.RunError, match="2 problems"):
+    with pytest.raises(pulumi.RunError, match="2 errors"):
         run(changed(prod, lambdaPull="x", movableTag="x"), cloud)
     assert cloud.registered == []
 

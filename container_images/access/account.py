@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, Validation
 from pydantic_core import ErrorDetails
 
 from container_images.access.policy import NO_POLICY, Policy, account_in, parse
-from container_images.policies.fault import ABSENT, Fault, InvalidInputError, parse_json
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
 
 _COMMAND: Final = "aws iam get-account-authorization-details"
 _PRINT: Final = f"print them with {_COMMAND} --output json"
@@ -149,13 +149,13 @@ _HAVE: Final = {
 """What stands where pydantic finds an error of this type."""
 
 
-def _faults(error: ErrorDetails) -> Iterator[Fault]:
+def _faults(error: ErrorDetails) -> Iterator[Problem]:
     """An error of pydantic's. Of a policy, those that its own reader found."""
     where, problem = error["loc"], error.get("ctx", {}).get("error")
     if isinstance(problem, InvalidInputError):
-        yield from (it.under(*where) for it in problem.faults)
+        yield from (it.under(*where) for it in problem.problems)
         return
-    yield Fault(
+    yield Problem(
         where=where,
         value=ABSENT if error["type"] == "missing" else error["input"],
         rule=f"authorization details have {_HAVE.get(error['type'], 'another value here')}",
@@ -230,11 +230,11 @@ class _Details(BaseModel):
 
 def _missing(
     listing: _Details, managed: Collection[str], groups: Collection[str]
-) -> Iterator[Fault]:
+) -> Iterator[Problem]:
     """What is referred to and does not stand there."""
     whole = f"print all of it with {_COMMAND}, without --filter, --max-items and --no-paginate"
     if listing.is_truncated or listing.next_token:
-        yield Fault(
+        yield Problem(
             where=("IsTruncated",), value=True, rule="this is only a part of the account", fix=whole
         )
     lists = ("UserDetailList", "GroupDetailList", "RoleDetailList")
@@ -242,10 +242,10 @@ def _missing(
         for it in some:
             for arn in sorted({one.arn for one in it.attached}.difference(managed)):
                 rule = f"the policy {arn} is attached, but its text is missing from Policies"
-                yield Fault(where=(kind, it.arn), rule=rule, fix=whole)
+                yield Problem(where=(kind, it.arn), rule=rule, fix=whole)
             for name in sorted(set(it.group_names).difference(groups)):
                 rule = f"the group {name} is missing from GroupDetailList"
-                yield Fault(where=(kind, it.arn), rule=rule, fix=whole)
+                yield Problem(where=(kind, it.arn), rule=rule, fix=whole)
 
 
 def _identity(it: _Holder, holders: list[_Holder], policies: Mapping[str, Policy]) -> Identity:

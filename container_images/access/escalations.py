@@ -28,7 +28,7 @@ from container_images.access.policy import (
     policy_of,
 )
 from container_images.access.solver import meet
-from container_images.policies.patterns import ANY, fits
+from container_images.policies.patterns import ANY, iam_glob
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,7 +110,7 @@ class Escalations:
                     if arn.startswith(f"{iam}{kind}/") and arn not in self.principals:
                         self._made(Identity(arn=arn))
                 pattern = f"{iam}{kind}/*"
-                taken = frozenset(it for it in (*self.principals, *exact) if fits(pattern, it))
+                taken = frozenset(it for it in (*self.principals, *exact) if iam_glob(pattern, it))
                 self._made(Identity(arn=pattern, but=taken))
 
     def _as_it_is(self, it: Identity, named: str) -> Principal:
@@ -236,7 +236,7 @@ class Escalations:
             for account in {it.account for it in self._account.identities}
         }
         for value in sorted(wanted):
-            listed = sorted(arn for arn in self._account.managed if fits(value, arn))
+            listed = sorted(arn for arn in self._account.managed if iam_glob(value, arn))
             found += ((arn, self._account.managed[arn]) for arn in listed)
             if is_pattern(value):
                 # One that may be made first: it may allow everything, and have any name that fits.
@@ -417,7 +417,7 @@ def _sources(entry: Compute, it: Identity, pattern: str) -> Iterator[tuple[str, 
     another = pattern.replace(ANY, "\0" * 99)
     yield pattern, [[account, (_SOURCE, another)], [account, (_SOURCE, "")]]
     for value in it.trust.compared(_SOURCE):
-        if "${" not in value and meet(value, pattern) and not fits(value, pattern):
+        if "${" not in value and meet(value, pattern) and not iam_glob(value, pattern):
             yield value, [[account] if is_pattern(value) else [account, (_SOURCE, value)]]
 
 

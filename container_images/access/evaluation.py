@@ -26,7 +26,7 @@ from container_images.access.policy import (
     is_pattern,
 )
 from container_images.access.solver import Clause, Layer, Question, meet, possible
-from container_images.policies.patterns import ANY, fits
+from container_images.policies.patterns import ANY, iam_glob
 
 # --- Principals -----------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ def _clause(statement: Statement, request: Request, keys: _Keys) -> Clause | Non
         if not meets and not statement.all_but_resources:
             return None
     else:
-        is_listed = any(fits(it, request.resource) for it in resources)
+        is_listed = any(iam_glob(it, request.resource) for it in resources)
         if is_listed is statement.all_but_resources:
             return None
         resources = ()
@@ -345,13 +345,13 @@ _COMPARISONS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "StringEqualsIgnoreCase": _is_equal_in_any_case,
     "StringNotEqualsIgnoreCase": _is_equal_in_any_case,
     "Bool": _is_equal_in_any_case,
-    "StringLike": fits,
-    "StringNotLike": fits,
+    "StringLike": iam_glob,
+    "StringNotLike": iam_glob,
     # IAM makes no difference between these two and ArnLike, ArnNotLike.
-    "ArnEquals": fits,
-    "ArnNotEquals": fits,
-    "ArnLike": fits,
-    "ArnNotLike": fits,
+    "ArnEquals": iam_glob,
+    "ArnNotEquals": iam_glob,
+    "ArnLike": iam_glob,
+    "ArnNotLike": iam_glob,
 }
 
 _NEGATED: Final = frozenset(it for it in _COMPARISONS if "Not" in it)

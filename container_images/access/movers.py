@@ -26,7 +26,7 @@ from container_images.access.proofs import (
     Proof,
     prove,
 )
-from container_images.policies.patterns import ANY, fits
+from container_images.policies.patterns import ANY, iam_glob
 
 ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "moveTags": MOVE_TAGS,
@@ -128,7 +128,7 @@ def _likeness(repository: Asked, patterns: Collection[str]) -> Any:
     patterns = own.union(patterns)
     if any("${" in it for it in patterns):
         return repository.arn
-    fitting = frozenset(it for it in patterns if fits(it, repository.arn))
+    fitting = frozenset(it for it in patterns if iam_glob(it, repository.arn))
     return account_in(repository.arn), repository.policy, fitting
 
 

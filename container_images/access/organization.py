@@ -20,7 +20,7 @@ from container_images.access.proofs import (
     prove,
 )
 from container_images.aws import reference
-from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.organization import resource_control_policy, service_control_policy
 from container_images.policies.repository_policy import Access
 
@@ -81,7 +81,7 @@ def policies_for(plan: Plan) -> OrganizationPolicies:
     asked = [guarded(arn, policy) for arn, policy in plan.policies.items()]
     access = asked[0].access
     faults = [
-        Fault(
+        Problem(
             where=(it.arn,),
             rule="a repository's policy exempts pipeline roles and administrator roles from its "
             "Denies, and all repositories' exempt the same ones",

@@ -8,8 +8,8 @@ from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from container_images.policies.fault import ABSENT, Fault, InvalidInputError, parse_json
-from container_images.policies.patterns import ANY, expression, fits
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
+from container_images.policies.patterns import ANY, expression, iam_glob
 
 ASSUME_ROLE: Final = "sts:AssumeRole"
 
@@ -149,7 +149,7 @@ def parse(
     written = document.get("Statement") if isinstance(document, dict) else None
     if not isinstance(written, list | dict):
         rule = "a policy has a Statement"
-        raise InvalidInputError([Fault(where=(), value=document, rule=rule, fix=fix)])
+        raise InvalidInputError([Problem(where=(), value=document, rule=rule, fix=fix)])
     if document.get("Version") != _WITH_VARIABLES:
         # What would be a variable is plain text there, and no resource has that in its name.
         written = json.loads(json.dumps(written).replace("${", "$ {"))
@@ -174,7 +174,7 @@ def policy_of(statements: tuple[Statement, ...]) -> Policy:
     return Policy(statements)
 
 
-def _faults(raw: Any, optional: set[str]) -> Iterator[Fault]:
+def _faults(raw: Any, optional: set[str]) -> Iterator[Problem]:
     """What is not as IAM takes it in a statement."""
     written = raw if isinstance(raw, dict) else {}
     for element, (is_right, rule) in _ELEMENTS.items():
@@ -182,7 +182,7 @@ def _faults(raw: Any, optional: set[str]) -> Iterator[Fault]:
         name = next((it for it in (element, f"Not{element}") if it in written), element)
         value = written.get(name, ABSENT)
         if not (is_right(value) or (value is ABSENT and element in optional)):
-            yield Fault(where=(name,), value=value, rule=rule, fix=AS_IAM_TAKES_IT)
+            yield Problem(where=(name,), value=value, rule=rule, fix=AS_IAM_TAKES_IT)
 
 
 def _are_texts(value: Any) -> bool:
@@ -213,7 +213,7 @@ def about(policy: Policy, action: str) -> tuple[Statement, ...]:
     return tuple(
         it
         for it in policy.statements
-        if any(fits(one, action.lower()) for one in it.actions) is not it.all_but_actions
+        if any(iam_glob(one, action.lower()) for one in it.actions) is not it.all_but_actions
     )
 
 

@@ -13,7 +13,7 @@ from container_images.access.policy import (
     policy_of,
 )
 from container_images.aws import reference
-from container_images.policies.fault import Fault, InvalidInputError, parse_json
+from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def read_plan(text: str) -> Plan:
         _ARNS: "" if arns else "a plan has the ARN of each repository among its outputs",
     }
     fix = f"see that make rehearse ends with ok, then {_PRINT_PLAN}"
-    faults = [Fault(where=it, rule=rule, fix=fix) for it, rule in missing.items() if rule]
+    faults = [Problem(where=it, rule=rule, fix=fix) for it, rule in missing.items() if rule]
     if faults or not isinstance(resources, list):
         raise InvalidInputError(faults)
     faults = list(_faults_in_arns(arns))
@@ -81,10 +81,10 @@ def read_plan(text: str) -> Plan:
                 policies[name] = read_repository_policy(str(inputs.get("policy")))
             except InvalidInputError as error:
                 where = ("resources", position, "inputs", "policy")
-                faults += (fault.under(*where) for fault in error.faults)
+                faults += (fault.under(*where) for fault in error.problems)
     rule = "each repository of a plan has its ARN here, and a policy among the resources"
     faults += (
-        Fault(where=_ARNS, value=name, rule=rule, fix=_PRINT_PLAN)
+        Problem(where=_ARNS, value=name, rule=rule, fix=_PRINT_PLAN)
         for name in sorted(arns.keys() ^ policies.keys())
     )
     if faults:
@@ -99,7 +99,7 @@ def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Problem]:
     places = set()
     for name, arn in arns.items():
         try:
@@ -108,12 +108,12 @@ def _faults_in_arns(arns: Mapping[str, Any]) -> Iterator[Fault]:
             found = None
         if found is None or found.registry_id is None or found.uri:
             rule = "this is the ARN of a repository"
-            yield Fault(where=(*_ARNS, name), value=arn, rule=rule, fix=_PRINT_PLAN)
+            yield Problem(where=(*_ARNS, name), value=arn, rule=rule, fix=_PRINT_PLAN)
         else:
             places.add((found.registry_id, found.region))
     if len(places) > 1:
         rule = "a stack has one account and Region"
-        yield Fault(where=_ARNS, value=arns, rule=rule, fix="run the command once for each")
+        yield Problem(where=_ARNS, value=arns, rule=rule, fix="run the command once for each")
 
 
 def read_repository_policy(text: str) -> Policy:

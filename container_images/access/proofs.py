@@ -34,7 +34,7 @@ from container_images.access.policy import (
 )
 from container_images.access.solver import Question, witness
 from container_images.policies.ecr_actions import ACTIONS
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import botocore.exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 
 
 class RefusedError(Exception):
@@ -25,7 +25,7 @@ def faults_refused(about: str = "") -> Iterator[None]:
     try:
         yield
     except InvalidInputError as error:
-        told = " | ".join(map(str, error.faults))
+        told = " | ".join(map(str, error.problems))
         raise RefusedError(f"{about}: {told}" if about else told) from None
 
 

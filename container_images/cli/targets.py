@@ -24,7 +24,7 @@ from container_images.cli.command import (
     say,
     work,
 )
-from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_convention import ADR040, TagConvention, stages_in
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
@@ -275,6 +275,6 @@ def _parsed(text: str) -> TagConvention:
         written = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         raise InvalidInputError(
-            [Fault(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
+            [Problem(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
         ) from None
     return TagConvention(stages_in(written))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, Literal, TypeGuard
 
-from container_images.policies.fault import ABSENT, Fault, InvalidInputError
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem
 from container_images.policies.retention import MAX_PATTERN_WILDCARDS, MAX_RULES
 
 MAX_LENGTH: Final = 30_720
@@ -84,7 +84,7 @@ _STATUS: Final = ("selection", "tagStatus")
 _PREFIXES: Final = ("selection", "tagPrefixList")
 _MERGE: Final = "make one rule of the two"
 
-Problem = tuple[tuple[str | int, ...], str, str]
+RuleProblem = tuple[tuple[str | int, ...], str, str]
 """Where it is in a rule, the rule of AWS's that it breaks, and the fix."""
 
 
@@ -154,18 +154,18 @@ _RULE: Final = {
 }
 
 
-def faults_in(document: Any) -> Iterator[Fault]:
+def faults_in(document: Any) -> Iterator[Problem]:
     """Everything for which AWS would refuse the document, each with the number of its rule."""
     if not isinstance(document, dict) or not isinstance(document.get("rules"), list):
         rule, fix = "a lifecycle policy is an object with a list of rules", 'write {"rules": [...]}'
-        yield Fault(where=(), value=document, rule=rule, fix=fix)
+        yield Problem(where=(), value=document, rule=rule, fix=fix)
         return
     for where, rule, fix in _key_problems(document, {"rules": _LIST}):
         if where != ("rules",):
-            yield Fault(where=where, value=document[where[0]], rule=rule, fix=fix)
+            yield Problem(where=where, value=document[where[0]], rule=rule, fix=fix)
     rules = document["rules"]
     if not 1 <= len(rules) <= MAX_RULES:
-        yield Fault(
+        yield Problem(
             where=("rules",),
             value=rules and len(rules),
             rule=f"a lifecycle policy has 1 to {MAX_RULES} rules",
@@ -173,7 +173,7 @@ def faults_in(document: Any) -> Iterator[Fault]:
         )
     length = len(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
     if length > MAX_LENGTH:
-        yield Fault(
+        yield Problem(
             where=(),
             value=length,
             rule=f"the text of a lifecycle policy has at most {MAX_LENGTH:,} characters",
@@ -184,7 +184,7 @@ def faults_in(document: Any) -> Iterator[Fault]:
         priority = _at(rules[at], _PRIORITY)
         number = f"rule {priority}" if _is_positive(priority) else "a rule without a number"
         value = _at(rules[at], where)
-        yield Fault(where=("rules", at, *where), value=value, rule=f"{number}: {says}", fix=fix)
+        yield Problem(where=("rules", at, *where), value=value, rule=f"{number}: {says}", fix=fix)
 
 
 def _at(written: Any, where: Sequence[str | int]) -> Any:
@@ -196,7 +196,7 @@ def _at(written: Any, where: Sequence[str | int]) -> Any:
     return written
 
 
-def _key_problems(written: Mapping[str, Any], keys: Mapping[str, _Key]) -> Iterator[Problem]:
+def _key_problems(written: Mapping[str, Any], keys: Mapping[str, _Key]) -> Iterator[RuleProblem]:
     for unknown in (key for key in written if key not in keys):
         yield (unknown,), "AWS knows no such key here", f"write one of {', '.join(keys)}"
     for name, key in keys.items():
@@ -207,7 +207,7 @@ def _key_problems(written: Mapping[str, Any], keys: Mapping[str, _Key]) -> Itera
             yield (name,), key.rule, key.fix
 
 
-def _problems_in(rule: Any) -> Iterator[Problem]:
+def _problems_in(rule: Any) -> Iterator[RuleProblem]:
     if not isinstance(rule, dict):
         yield (), "a rule is an object", "write rulePriority, selection and action"
         return
@@ -223,11 +223,11 @@ def _problems_in(rule: Any) -> Iterator[Problem]:
         yield from _under("action", *parts)
 
 
-def _under(part: str, *problems: Iterable[Problem]) -> Iterator[Problem]:
+def _under(part: str, *problems: Iterable[RuleProblem]) -> Iterator[RuleProblem]:
     return (((part, *where), says, fix) for where, says, fix in chain(*problems))
 
 
-def _tag_problems(selection: Mapping[str, Any]) -> Iterator[Problem]:
+def _tag_problems(selection: Mapping[str, Any]) -> Iterator[RuleProblem]:
     status, there = selection.get("tagStatus"), [key for key in _LISTS if key in selection]
     if status == "tagged" and len(there) != 1:
         fix = "leave one of them out" if there else 'write "tagPatternList": ["PATTERN"]'
@@ -245,7 +245,7 @@ def _tag_problems(selection: Mapping[str, Any]) -> Iterator[Problem]:
                 yield (key, position), says, "use fewer *"
 
 
-def _count_problems(selection: Mapping[str, Any]) -> Iterator[Problem]:
+def _count_problems(selection: Mapping[str, Any]) -> Iterator[RuleProblem]:
     number, count_type = selection.get("countNumber"), selection.get("countType")
     if not _SELECTION["countType"].valid(count_type):
         return
@@ -265,7 +265,7 @@ def _count_problems(selection: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("storageClass",), says, f'write "storageClass": "{wanted}"'
 
 
-def _action_problems(action: Mapping[str, Any], count_type: Any) -> Iterator[Problem]:
+def _action_problems(action: Mapping[str, Any], count_type: Any) -> Iterator[RuleProblem]:
     kind, targeted = action.get("type"), "targetStorageClass" in action
     if kind == "transition" and not targeted:
         fix = 'write "targetStorageClass": "archive"'
@@ -283,7 +283,7 @@ def _action_problems(action: Mapping[str, Any], count_type: Any) -> Iterator[Pro
             yield ("type",), says, f"write {wanted}, or count otherwise"
 
 
-def _problems_between(rules: Sequence[Any]) -> Iterator[tuple[int, Problem]]:
+def _problems_between(rules: Sequence[Any]) -> Iterator[tuple[int, RuleProblem]]:
     """What rules must not have in common, each with the position of its rule."""
     first_with: dict[object, int] = {}
     highest: dict[str, int] = {}
@@ -292,7 +292,7 @@ def _problems_between(rules: Sequence[Any]) -> Iterator[tuple[int, Problem]]:
         status, priority = _at(rule, _STATUS), _at(rule, _PRIORITY)
         prefixes, storage = _at(rule, _PREFIXES), _at(rule, ("selection", "storageClass"))
         storage = "standard" if storage is ABSENT else str(storage)
-        claims: list[tuple[object, Problem]] = []
+        claims: list[tuple[object, RuleProblem]] = []
         if _is_positive(priority):
             fix = "give each rule a number of its own"
             claims.append((priority, (_PRIORITY, "has this priority already", fix)))

@@ -14,7 +14,7 @@ from container_images.aws.reference import (
     parse,
 )
 from container_images.lifecycle.document import Rule, rules_in
-from container_images.policies.fault import ABSENT, Fault, InvalidInputError, parse_json
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ def read_images(text: str) -> Listing:
     details = written.get("imageDetails") if isinstance(written, dict) else written
     if not isinstance(details, list):
         rule = "the file of images is an object with imageDetails"
-        raise InvalidInputError([Fault(where=(), value=written, rule=rule, fix=_PRINT)])
-    faults: list[Fault] = []
+        raise InvalidInputError([Problem(where=(), value=written, rule=rule, fix=_PRINT)])
+    faults: list[Problem] = []
     images: dict[str, Image] = {}
     names: set[str] = set()
     for position, detail in enumerate(details):
@@ -63,7 +63,7 @@ def read_images(text: str) -> Listing:
     if len(names) > 1:
         rule = "these are the images of several repositories"
         fix = "take one file for each: a policy counts in one repository"
-        faults.append(Fault(where=("imageDetails",), value=sorted(names), rule=rule, fix=fix))
+        faults.append(Problem(where=("imageDetails",), value=sorted(names), rule=rule, fix=fix))
     if faults:
         raise InvalidInputError(faults)
     return Listing(images=tuple(images.values()), repository="".join(names))
@@ -114,14 +114,14 @@ _KEYS: Final[Mapping[str, tuple[Callable[[Any], bool], str, str]]] = {
 """What the evaluator needs of an image: what its value is (None: not there), in words, the fix."""
 
 
-def _faults_in(detail: Any, before: Container[str]) -> list[Fault]:
+def _faults_in(detail: Any, before: Container[str]) -> list[Problem]:
     if not isinstance(detail, dict):
-        return [Fault(where=(), value=detail, rule="an image is an object", fix=_PRINT)]
+        return [Problem(where=(), value=detail, rule="an image is an object", fix=_PRINT)]
     wrong = {key: says for key, (valid, *says) in _KEYS.items() if not valid(detail.get(key))}
     if not wrong and detail["imageDigest"] in before:
         wrong = {"imageDigest": ["this image stands there twice", _PRINT]}
     return [
-        Fault(where=(key,), value=detail.get(key, ABSENT), rule=rule, fix=fix)
+        Problem(where=(key,), value=detail.get(key, ABSENT), rule=rule, fix=fix)
         for key, (rule, fix) in wrong.items()
     ]
 
@@ -139,7 +139,7 @@ def read_in_use(text: str) -> list[str]:
         written = parse_json(text, "list of images in use", fix)
     if not written:
         rule = "no image in use is named in it"
-        raise InvalidInputError([Fault(where=(), rule=rule, fix=f"{fix}, or leave out --in-use")])
+        raise InvalidInputError([Problem(where=(), rule=rule, fix=f"{fix}, or leave out --in-use")])
     used: list[str] = []
     wrong: list[tuple[Any, str]] = []
     for it in written:
@@ -156,7 +156,7 @@ def read_in_use(text: str) -> list[str]:
     if wrong:
         rule = "images in use are digests and image references"
         raise InvalidInputError(
-            [Fault(where=(), value=it, rule=rule, fix=fix) for it, fix in wrong]
+            [Problem(where=(), value=it, rule=rule, fix=fix) for it, fix in wrong]
         )
     return used
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
-from container_images.policies.fault import Fault, InvalidInputError
-from container_images.policies.patterns import fits
+from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.patterns import iam_glob
 
 
 class Location(TypedDict):
@@ -45,14 +45,14 @@ def refuse_longer_than(
     if length <= limit:
         return
     longest = max(lists, key=lambda what: len("".join(lists[what])))
-    fault = Fault(
+    problem = Problem(
         where=(name,),
         value=f"{length:,} characters",
         rule=f"AWS takes a {name} of at most {limit:,} characters",
         fix=f"shorten it by {length - limit:,}: the longest list is that of the "
         f"{len(lists[longest])} {longest}",
     )
-    raise InvalidInputError([fault])
+    raise InvalidInputError([problem])
 
 
 def allow(
@@ -98,4 +98,4 @@ def names_action(written: Any, action: str) -> bool:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
     """
-    return any(fits(str(it).lower(), action.lower()) for it in listed(written))
+    return any(iam_glob(str(it).lower(), action.lower()) for it in listed(written))

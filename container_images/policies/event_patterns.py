@@ -18,7 +18,7 @@ from container_images.policies import alert_messages
 from container_images.policies.alert_messages import Message
 from container_images.policies.document import arn, to_json
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.trust_policy import Trust, github_provider
 
 MAX_EVENT_PATTERN: Final = 2_048
@@ -315,7 +315,7 @@ def _length(pattern: Mapping[str, Any]) -> int:
 def _fitting(pattern: dict[str, Any]) -> dict[str, Any]:
     if (length := _length(pattern)) <= MAX_EVENT_PATTERN:
         return pattern
-    fault = Fault(
+    problem = Problem(
         where=("audit",),
         value=f"{length:,} characters",
         rule=f"EventBridge takes an event pattern of at most {MAX_EVENT_PATTERN:,} "
@@ -323,4 +323,4 @@ def _fitting(pattern: dict[str, Any]) -> dict[str, Any]:
         "role trusts",
         fix="name fewer of them, or leave audit out",
     )
-    raise InvalidInputError([fault])
+    raise InvalidInputError([problem])

@@ -11,12 +11,12 @@ ANY: Final = "*"
 """Any number of characters, of which there may be none."""
 
 
-def matches(pattern: str, tag: str) -> bool:
+def tag_glob(pattern: str, tag: str) -> bool:
     """Whether the whole tag matches a pattern, in which `*` is the only wildcard."""
     return compiled(tuple(pattern.split(ANY))).fullmatch(tag) is not None
 
 
-def fits(pattern: str, text: str) -> bool:
+def iam_glob(pattern: str, text: str) -> bool:
     """Whether the whole text fits a pattern of IAM's, in which `?` is any one character too."""
     return expression(pattern).fullmatch(text) is not None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NotRequired, TypedDict
 
-from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_mutability import PATTERN
 
 MAX_RULES: Final = 50
@@ -60,8 +60,8 @@ def lifecycle_policy(
 
     Raises InvalidInputError where AWS would refuse the document, or read it otherwise than meant.
     """
-    if faults := list(faults_in(movable_tags, rules)):
-        raise InvalidInputError(faults)
+    if problems := list(problems_in(movable_tags, rules)):
+        raise InvalidInputError(problems)
     selections = [
         (f"Keep the image that {tag} names", _tagged(tag) | _count(1)) for tag in movable_tags
     ]
@@ -79,16 +79,16 @@ def lifecycle_policy(
     }
 
 
-def faults_in(
+def problems_in(
     movable_tags: Sequence[str], rules: Sequence[RetentionRule | None]
-) -> Iterator[Fault]:
-    """Everything that is wrong with the rules, each fault under the rule's position.
+) -> Iterator[Problem]:
+    """Everything that is wrong with the rules, each problem under the rule's position.
 
     None stands for a rule that was refused already.
     """
     movable = len(movable_tags)
     if movable > MAX_RULES:
-        yield Fault(
+        yield Problem(
             where=(),
             value=len(rules),
             rule=f"a lifecycle policy has at most {MAX_RULES} rules, and each of the {movable} "
@@ -96,7 +96,7 @@ def faults_in(
             fix=f"name at most {MAX_RULES} movable tags",
         )
     elif movable + len(rules) > MAX_RULES:
-        yield Fault(
+        yield Problem(
             where=(),
             value=len(rules),
             rule=f"a lifecycle policy has at most {MAX_RULES} rules, "
@@ -107,7 +107,7 @@ def faults_in(
     for position, rule in enumerate(rules):
         if rule is None:
             continue
-        whole = partial(Fault, where=(position,), value=_as_written(rule))
+        whole = partial(Problem, where=(position,), value=_as_written(rule))
         kinds = [kind for kind in _NUMBERS if kind in rule]
         if len(kinds) != 1:
             yield whole(rule="a rule is about exactly one of tags, untagged and any", fix=_SHAPES)
@@ -119,11 +119,11 @@ def faults_in(
             broken = f"a rule about {kind} has exactly one number, {allowed}"
             yield whole(rule=broken, fix=_SHAPES)
             continue
-        yield from (fault.under(position) for fault in _faults_in_values(rule))
+        yield from (problem.under(position) for problem in _problems_in_values(rule))
 
         subject = rule.get("tags", kind)
         if rule.get("tags") in movable_tags:
-            yield Fault(
+            yield Problem(
                 where=(position, "tags"),
                 value=subject,
                 rule=f"the movable tag {subject} has a protective rule already",
@@ -137,20 +137,20 @@ def faults_in(
             yield whole(rule=broken, fix="move it behind the others")
 
 
-def _faults_in_values(rule: RetentionRule) -> Iterator[Fault]:
+def _problems_in_values(rule: RetentionRule) -> Iterator[Problem]:
     for kind in ("untagged", "any"):
         if (written := rule.get(kind, True)) is not True:
             broken = f"{kind} is true where it is written"
             fix = "write true, or leave the rule out"
-            yield Fault(where=(kind,), value=written, rule=broken, fix=fix)
+            yield Problem(where=(kind,), value=written, rule=broken, fix=fix)
     for key, name in _CAMEL.items():
         number = rule.get(key, 1)
         # In Python True is an int, too.
         if type(number) is not int or not 1 <= number <= MAX_IMAGES:
             broken = f"the number is between 1 and {MAX_IMAGES:,}"
-            yield Fault(where=(name,), value=number, rule=broken, fix="write such a number")
+            yield Problem(where=(name,), value=number, rule=broken, fix="write such a number")
     pattern = rule.get("tags", "*")
-    of_tags = partial(Fault, where=("tags",), value=pattern)
+    of_tags = partial(Problem, where=("tags",), value=pattern)
     if not PATTERN.fullmatch(pattern):
         yield of_tags(
             rule="a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as a tag does",

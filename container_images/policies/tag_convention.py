@@ -9,7 +9,7 @@ template of text and placeholders:
 - `{semver}`: a semantic version, such as 1.2.3 or 1.2.3-rc.1 (https://semver.org; a tag has no `+`)
 - `{number}`: a whole number from 1, such as that of a pull request or of the day's build
 
-A convention reads whatever it writes, and no tag can be of two stages: `faults_in` refuses
+A convention reads whatever it writes, and no tag can be of two stages: `problems_in` refuses
 templates for which that is not so.
 """
 
@@ -24,7 +24,7 @@ from functools import cache, cached_property, partial
 from itertools import combinations, product
 from typing import Any, Final, Literal
 
-from container_images.policies.fault import ABSENT, Fault, InvalidInputError
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem
 
 MAX_TAG: Final = 128
 """Characters of a tag:
@@ -100,31 +100,31 @@ def stages_in(written: Any) -> list[Stage]:
 
     Raises InvalidInputError where it has another shape.
     """
-    if faults := list(_shape_faults(written)):
-        raise InvalidInputError(faults)
+    if problems := list(_shape_problems(written)):
+        raise InvalidInputError(problems)
     return [Stage(name=it["stage"], template=it["tag"]) for it in written]
 
 
-def _shape_faults(written: Any) -> Iterator[Fault]:
+def _shape_problems(written: Any) -> Iterator[Problem]:
     fix = "write each stage as {stage: prod, tag: 'prod-{sha}-{epoch}'}"
     if not isinstance(written, list):
         value = ABSENT if written is None else written
-        yield Fault(where=(), value=value, rule="a convention is a list of stages", fix=fix)
+        yield Problem(where=(), value=value, rule="a convention is a list of stages", fix=fix)
         return
     for position, it in enumerate(written):
         if not isinstance(it, dict):
             rule = "a stage is a mapping with the keys stage and tag"
-            yield Fault(where=(position,), value=it, rule=rule, fix=fix)
+            yield Problem(where=(position,), value=it, rule=rule, fix=fix)
             continue
         for key in ("stage", "tag"):
             if key not in it:
-                yield Fault(where=(position, key), rule="this key is required", fix=fix)
+                yield Problem(where=(position, key), rule="this key is required", fix=fix)
             elif not isinstance(it[key], str):
-                yield Fault(where=(position, key), value=it[key], rule="must be text", fix=fix)
+                yield Problem(where=(position, key), value=it[key], rule="must be text", fix=fix)
         for key in it:
             if key not in {"stage", "tag"}:
                 rule = f"a stage has no key {key}"
-                yield Fault(where=(position,), value=it, rule=rule, fix=fix)
+                yield Problem(where=(position,), value=it, rule=rule, fix=fix)
 
 
 class TagConvention:
@@ -132,8 +132,8 @@ class TagConvention:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         """Raises InvalidInputError with everything that is wrong with the stages."""
-        if faults := list(faults_in(stages)):
-            raise InvalidInputError(faults)
+        if problems := list(problems_in(stages)):
+            raise InvalidInputError(problems)
         self.stages = {it.name: it for it in stages}
         """By name, production last."""
         self._rank = {name: rank for rank, name in enumerate(self.stages)}
@@ -331,13 +331,13 @@ STAGE_NAME: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 STAGE_NAME_RULE: Final = "a stage is named with letters, digits, _ and -, a letter first"
 
 
-def faults_in(stages: Sequence[Stage | None]) -> Iterator[Fault]:
-    """Everything that is wrong with a convention, each fault under the stage's position.
+def problems_in(stages: Sequence[Stage | None]) -> Iterator[Problem]:
+    """Everything that is wrong with a convention, each problem under the stage's position.
 
     None stands for a stage that is no stage at all, as has been told elsewhere.
     """
     if not stages:
-        yield Fault(
+        yield Problem(
             where=(),
             value=[],
             rule="a convention has at least one stage",
@@ -348,22 +348,22 @@ def faults_in(stages: Sequence[Stage | None]) -> Iterator[Fault]:
     for position, stage in enumerate(stages):
         if stage is None:
             continue
-        faults = list(_faults_in_template(stage.template))
-        of_name = partial(Fault, where=(position, "stage"), value=stage.name)
+        problems = list(_problems_in_template(stage.template))
+        of_name = partial(Problem, where=(position, "stage"), value=stage.name)
         if not STAGE_NAME.fullmatch(stage.name):
             yield of_name(rule=STAGE_NAME_RULE, fix="write one such as prod")
         elif first.setdefault(stage.name, position) != position:
             broken = f"stage [{first[stage.name]}] has this name already"
             yield of_name(rule=broken, fix="give each stage a name of its own")
         yield from (
-            Fault(where=(position, "tag"), value=stage.template, rule=rule, fix=fix)
-            for rule, fix in faults
+            Problem(where=(position, "tag"), value=stage.template, rule=rule, fix=fix)
+            for rule, fix in problems
         )
-        if not faults:
+        if not problems:
             sound.append((position, stage))
     for (other, one), (position, two) in combinations(sound, 2):
         if (shared := _example(_automaton(one), _automaton(two), both=True)) is not None:
-            yield Fault(
+            yield Problem(
                 where=(position, "tag"),
                 value=two.template,
                 rule=f"stage [{other}] ({one.template}) has the same tags, such as {shared}",
@@ -371,7 +371,7 @@ def faults_in(stages: Sequence[Stage | None]) -> Iterator[Fault]:
             )
 
 
-def _faults_in_template(template: str) -> Iterator[tuple[str, str]]:
+def _problems_in_template(template: str) -> Iterator[tuple[str, str]]:
     """Rule and fix of everything that is wrong with one template."""
     text, *rest = _PLACEHOLDER.split(template)
     names, texts = rest[::2], [text, *rest[1::2]]

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
-from container_images.policies.patterns import matches
+from container_images.policies.patterns import tag_glob
 
 TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"]
 """The settings of this stack. ECR's fourth, IMMUTABLE, lets no tag move at all: ADR040 rules it
@@ -17,7 +17,7 @@ out."""
 TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
 
 MODE_ADVICE: Final = (
-    "choose MUTABLE_WITH_EXCLUSION with writeOnceTags for tags of a few patterns such as prod-*, "
+    "choose MUTABLE_WITH_EXCLUSION with immutableTags for tags of a few patterns such as prod-*, "
     "or IMMUTABLE_WITH_EXCLUSION for any others (semantic versions, bare commit hashes): only the "
     "movableTags move then"
 )
@@ -37,7 +37,7 @@ MAX_FILTER_WILDCARDS: Final = 2
 
 
 def exclusion_filters(
-    tag_mutability: str, movable_tags: Sequence[str], write_once_tags: Sequence[str]
+    tag_mutability: str, movable_tags: Sequence[str], immutable_tags: Sequence[str]
 ) -> list[str]:
     """The patterns that are excluded from the repository's general rule.
 
@@ -47,16 +47,16 @@ def exclusion_filters(
         case "MUTABLE":
             return []
         case "MUTABLE_WITH_EXCLUSION":
-            return list(write_once_tags)
+            return list(immutable_tags)
         case "IMMUTABLE_WITH_EXCLUSION":
             return list(movable_tags)
         case _:
             raise ValueError(f"{tag_mutability!r} is not one of {', '.join(TAG_MUTABILITIES)}")
 
 
-def is_write_once(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:
+def is_immutable(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:
     """Whether ECR refuses to put the tag on another image, in a repository so configured."""
-    excluded = any(matches(pattern, tag) for pattern in filters)
+    excluded = any(tag_glob(pattern, tag) for pattern in filters)
     return excluded != tag_mutability.startswith("IMMUTABLE")
 
 
@@ -74,7 +74,7 @@ def left_open(
     if tag_mutability != "MUTABLE_WITH_EXCLUSION":
         return ()
     known = [it for it in patterns if it != "*"]  # which says nothing of what there is
-    return tuple(it for it in known if not any(matches(one, it) for one in filters))
+    return tuple(it for it in known if not any(tag_glob(one, it) for one in filters))
 
 
 def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from container_images.policies.fault import Fault, key_at
+from container_images.policies.invalid_input import Problem, key_at
 
 Path = tuple[str | int, ...]
 """Where in a resource: keys and list positions, outermost first."""
@@ -31,7 +31,7 @@ def is_known(value: Any) -> bool:
     return value is not UNKNOWN and all(map(is_known, parts))
 
 
-Finding = Fault | Unknown
+Finding = Problem | Unknown
 """What a rule has to say about a resource. A rule that says nothing is kept."""
 
 

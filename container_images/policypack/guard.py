@@ -10,9 +10,9 @@ from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.report import taker_of
 from container_images.policies.document import listed, names_action, statements_in
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.fault import Fault, InvalidInputError, parse_json
-from container_images.policies.patterns import matches
-from container_images.policies.tag_mutability import TAG_MUTABILITIES, is_write_once
+from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
+from container_images.policies.patterns import tag_glob
+from container_images.policies.tag_mutability import TAG_MUTABILITIES, is_immutable
 from container_images.policypack.findings import UNKNOWN, Finding, Resource, Unknown, is_known
 
 REPOSITORY: Final = "aws:ecr/repository:Repository"
@@ -28,7 +28,7 @@ class Decided:
 
     movable_tags: Sequence[str] = ("latest",)
     """Exact names: they can move, and their images are never expired."""
-    write_once_tags: Sequence[str] = ()
+    immutable_tags: Sequence[str] = ()
     """Patterns: no tag that matches one can be put on another image."""
     exempt: Sequence[str] = ()
     """Names of repositories that the rules are not about."""
@@ -67,7 +67,7 @@ def in_policy(resource: Resource, judge: Callable[[Any], Iterator[Finding]]) -> 
         )
         yield from judge(parsed)
     except InvalidInputError as error:
-        yield from (fault.under("policy") for fault in error.faults)
+        yield from (fault.under("policy") for fault in error.problems)
 
 
 _LACKING: Final[Mapping[str, str]] = {
@@ -107,7 +107,7 @@ def incomplete(
             else:
                 what = kind.rpartition(":")[2]
                 rule = f"this stack has no {what} for it: {lacking}"
-                yield it, Fault(where=(), rule=rule, fix=_AS_HERE)
+                yield it, Problem(where=(), rule=rule, fix=_AS_HERE)
 
 
 def _beside(one: Resource, other: Resource) -> bool:
@@ -130,25 +130,25 @@ def _repository(props: Mapping[str, Any], decided: Decided) -> Iterator[Finding]
         filters = [it["filter"] for it in written] if mode != "MUTABLE" else []
         which = f"with the exclusion filters {filters},"
         for tag in decided.movable_tags:
-            if is_write_once(tag, mode, filters):
+            if is_immutable(tag, mode, filters):
                 fix = f"leave {tag} out of what stays on its image"
                 yield _of_mode(mode, f"{which} the tag {tag} cannot move", fix)
-        for pattern in decided.write_once_tags:
+        for pattern in decided.immutable_tags:
             if not _stays(pattern, mode, filters):
                 fix = f"write MUTABLE_WITH_EXCLUSION and the filter {pattern}"
                 yield _of_mode(mode, f"{which} tags that match {pattern} can move", fix)
 
 
-def _of_mode(mode: str, rule: str, fix: str) -> Fault:
-    return Fault(where=("imageTagMutability",), value=mode, rule=rule, fix=fix)
+def _of_mode(mode: str, rule: str, fix: str) -> Problem:
+    return Problem(where=("imageTagMutability",), value=mode, rule=rule, fix=fix)
 
 
 def _stays(pattern: str, mode: str, filters: Sequence[str]) -> bool:
     """Whether every tag that matches the pattern stays on its image; False where it is unclear."""
     if mode == "IMMUTABLE_WITH_EXCLUSION":
-        return not any("*" in it or matches(pattern, it) for it in filters)
+        return not any("*" in it or tag_glob(pattern, it) for it in filters)
     # A filter that matches the pattern's own text, `*` included, matches whatever the pattern does.
-    return mode == "MUTABLE_WITH_EXCLUSION" and any(matches(it, pattern) for it in filters)
+    return mode == "MUTABLE_WITH_EXCLUSION" and any(tag_glob(it, pattern) for it in filters)
 
 
 def _lifecycle_policy(document: Any, decided: Decided) -> Iterator[Finding]:
@@ -156,7 +156,7 @@ def _lifecycle_policy(document: Any, decided: Decided) -> Iterator[Finding]:
     rules = rules_in(document)
     for tag in decided.movable_tags:
         if taker := taker_of(tag, rules):
-            yield Fault(
+            yield Problem(
                 where=("policy",),
                 rule=f"rule {taker.priority} may expire the image that {tag} names",
                 fix=f'before it, write a rule with "tagPatternList": ["{tag}"] and '
@@ -190,7 +190,7 @@ def _repository_policy(document: Any) -> Iterator[Finding]:
     for needed, who in ((_PUSHING, "the pipeline roles"), (_ADMINISTERING, "the administrators")):
         if missing := sorted(needed - spared.keys()):
             because = f" ({'; '.join(reasons)})" if reasons else ""
-            yield Fault(
+            yield Problem(
                 where=("policy",),
                 rule=f"no Deny stops everybody but {who} from {', '.join(missing)}{because}",
                 fix=_AS_HERE,
@@ -198,7 +198,7 @@ def _repository_policy(document: Any) -> Iterator[Finding]:
     pushers = frozenset[str]().union(*(spared.get(it, ()) for it in _PUSHING))
     administrators = frozenset[str]().union(*(spared.get(it, ()) for it in _ADMINISTERING))
     if both := sorted(pushers & administrators):
-        yield Fault(
+        yield Problem(
             where=("policy",),
             value=both,
             rule="whoever may push and change the guard could move a tag without a trace",

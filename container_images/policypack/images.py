@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from container_images.policies.fault import Fault
-from container_images.policies.patterns import matches
+from container_images.policies.invalid_input import Problem
+from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import TAG
 from container_images.policypack.findings import UNKNOWN, Finding, Path, Resource, Unknown
 
@@ -51,23 +51,23 @@ def findings_in(resource: Resource, movable_tags: Sequence[str]) -> Iterator[Fin
         for where, image in _at(resource.props, place.split("."), ()):
             if image is UNKNOWN:
                 yield Unknown(where)
-            elif isinstance(image, Fault):
+            elif isinstance(image, Problem):
                 yield image
             elif place == _OF_CODEBUILD and str(image).startswith(CODEBUILD_IMAGES):
                 continue
             elif rule := _broken_rule(image, movable_tags):
-                yield Fault(where=where, value=image, rule=rule, fix=_fix(image))
+                yield Problem(where=where, value=image, rule=rule, fix=_fix(image))
 
 
 def _at(value: Any, steps: Sequence[str], where: Path) -> Iterator[tuple[Path, Any]]:
-    """Whatever is at the place, with the path to it; a Fault where the way there cannot be read."""
+    """Whatever is at the place, with the path to it; a Problem where it cannot be read."""
     if value is UNKNOWN or not steps:
         yield where, value
         return
 
-    def unreadable(why: str, fix: str) -> tuple[Path, Fault]:
+    def unreadable(why: str, fix: str) -> tuple[Path, Problem]:
         rule = f"{why}, so its images cannot be judged"
-        return where, Fault(where=where, rule=rule, fix=fix)
+        return where, Problem(where=where, rule=rule, fix=fix)
 
     if isinstance(value, str):
         try:
@@ -103,7 +103,7 @@ def _broken_rule(image: Any, movable_tags: Sequence[str]) -> str | None:
         return "a name without a tag means latest, which moves from image to image"
     if not TAG.fullmatch(tag):
         return "the text after the colon is not a tag"
-    if any(matches(pattern, tag) for pattern in movable_tags):
+    if any(tag_glob(pattern, tag) for pattern in movable_tags):
         return f"the tag {tag} moves from image to image"
     return None
 

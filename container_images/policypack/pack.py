@@ -16,7 +16,7 @@ from pulumi_policy import (
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
-from container_images.policies.patterns import matches
+from container_images.policies.patterns import tag_glob
 from container_images.policypack import guard, images, registries
 from container_images.policypack.findings import UNKNOWN, Finding, Resource, Unknown
 
@@ -50,7 +50,7 @@ def policies() -> list[Policy]:
         "movableTags": _texts(
             "Movable tags: they must be able to move, and never expire", MOVABLE_TAGS
         ),
-        "writeOnceTags": _texts("Patterns of tags that must stay on their image", ()),
+        "immutableTags": _texts("Patterns of tags that must stay on their image", ()),
     }
     movable = {
         "movableTags": _texts("Patterns of tags that move from image to image", MOVABLE_TAGS)
@@ -128,7 +128,7 @@ def _of_resources(
 def _decided(config: Mapping[str, Any]) -> guard.Decided:
     return guard.Decided(
         movable_tags=config.get("movableTags", MOVABLE_TAGS),
-        write_once_tags=config.get("writeOnceTags", ()),
+        immutable_tags=config.get("immutableTags", ()),
         exempt=config.get("exempt", ()),
     )
 
@@ -144,7 +144,7 @@ def _pinned(resource: Resource, config: Mapping[str, Any]) -> Iterable[Finding]:
 
 def _pinned_in_production(resource: Resource, config: Mapping[str, Any]) -> Iterable[Finding]:
     stacks = config.get("productionStacks", PRODUCTION_STACKS)
-    return _pinned(resource, config) if any(matches(it, resource.stack) for it in stacks) else ()
+    return _pinned(resource, config) if any(tag_glob(it, resource.stack) for it in stacks) else ()
 
 
 def _tell(found: Iterable[tuple[Resource, Finding]], report: ReportViolation) -> None:

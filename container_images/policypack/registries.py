@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from container_images.policies.document import names_action, statements_in
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.fault import Fault
+from container_images.policies.invalid_input import Problem
 from container_images.policypack.findings import Finding, Resource
 from container_images.policypack.guard import in_policy
 
@@ -42,7 +42,7 @@ def findings_in(resource: Resource, allowed: Sequence[str]) -> Iterator[Finding]
         "configuration, by whoever answers for the registry"
     )
     if resource.type in WAYS_ROUND:
-        yield Fault(where=(), rule=WAYS_ROUND[resource.type], fix=fix)
+        yield Problem(where=(), rule=WAYS_ROUND[resource.type], fix=fix)
     elif resource.type == REGISTRY_POLICY:
         yield from in_policy(resource, partial(_registry_policy, fix=fix))
 
@@ -57,7 +57,7 @@ def _registry_policy(document: Any, fix: str) -> Iterator[Finding]:
         or names_action(it.get("Action"), action)
     }
     if granted:
-        yield Fault(
+        yield Problem(
             where=("policy",),
             value=sorted(granted),
             rule="a registry policy that allows this lets others put or change what no "

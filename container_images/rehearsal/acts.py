@@ -17,7 +17,7 @@ from container_images.aws.images import Manifest, Put, Repository
 from container_images.aws.reference import Reference
 from container_images.aws.trail import NoTrailError
 from container_images.policies.tag_convention import Stage, TagConvention
-from container_images.policies.tag_mutability import is_write_once
+from container_images.policies.tag_mutability import is_immutable
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from container_images.rehearsal.moto_fixes import TagRule
 from container_images.rehearsal.program import Update, run
@@ -273,13 +273,13 @@ class _Scene:
         return f"the first build can still be pulled, as {_short(self.first.tag)}"
 
     def refuse_overwriting(self) -> str:
-        """A tag of each write-once pattern, first on one build, then on the other."""
+        """A tag of each immutable pattern, first on one build, then on the other."""
         mode, filters = self.repository.tag_mutability, self.repository.exclusion_filters
         tags = [self.first.tag] if mode == "IMMUTABLE_WITH_EXCLUSION" else []
         if mode == "MUTABLE_WITH_EXCLUSION":  # two patterns may have the same sample
             tags = list(dict.fromkeys(it.replace("*", "0") for it in filters))
         if not tags:
-            raise _NotPlayedError(f"with {mode} no tag is write-once")
+            raise _NotPlayedError(f"with {mode} no tag is immutable")
         for tag in tags:
             self._put(self.first, tag)
             if self._put(self.second, tag) is Put.DONE:
@@ -288,11 +288,11 @@ class _Scene:
         return f"refused for {', '.join(map(_short, tags))}"
 
     def overwrite(self) -> str:
-        """A tag that is neither movable nor write-once by the settings."""
+        """A tag that is neither movable nor immutable by the settings."""
         mode, filters = self.repository.tag_mutability, self.repository.exclusion_filters
-        open_ = [tag for tag in _OTHER_TAGS if not is_write_once(tag, mode, filters)]
+        open_ = [tag for tag in _OTHER_TAGS if not is_immutable(tag, mode, filters)]
         if not open_:
-            raise _NotPlayedError(f"every tag but {self.movable} is write-once")
+            raise _NotPlayedError(f"every tag but {self.movable} is immutable")
         tag = open_[0]
         for build in (self.first, self.second):
             self._put(build, tag)

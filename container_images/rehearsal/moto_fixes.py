@@ -15,7 +15,7 @@ import moto.ecr.models
 from moto import mock_aws
 from moto.core.exceptions import ServiceException
 
-from container_images.policies.tag_mutability import is_write_once
+from container_images.policies.tag_mutability import is_immutable
 
 
 class _ImageTagAlreadyExists(ServiceException):
@@ -41,7 +41,7 @@ class TagRule:
         images = [image for image in repository.images if tag in image.image_tags]
         filters = [it["filter"] for it in repository.image_tag_mutability_exclusion_filters or []]
         self.has_decided |= bool(images and filters)
-        if images and is_write_once(tag, repository.image_tag_mutability, filters):
+        if images and is_immutable(tag, repository.image_tag_mutability, filters):
             raise _ImageTagAlreadyExists(
                 f"The image tag '{tag}' already exists in the '{repository.name}' repository "
                 "and cannot be overwritten because the tag is immutable."

@@ -9,7 +9,7 @@ from container_images.policies.tag_convention import (
     ADR040,
     Stage,
     TagConvention,
-    faults_in,
+    problems_in,
     uncovered,
 )
 from container_images.settings import StackSettings
@@ -41,16 +41,16 @@ def written(stage: Stage, commit: str, at: datetime, build: int) -> str:
 def convention_of(settings: StackSettings, name: str) -> TagConvention:
     """By which the images of a repository get their tags.
 
-    The stack's own convention; without one ADR040's, unless the write-once patterns, or without any
+    The stack's own convention; without one ADR040's, unless the immutable patterns, or without any
     those of the retention, do not match the tags of its releases: then what the patterns suggest.
     """
     if (own := settings.convention).to_data() != ADR040.to_data():
         return own
     repository = settings.repositories[name]
-    write_once = (
-        repository.write_once_tags if repository.tag_mutability == "MUTABLE_WITH_EXCLUSION" else ()
+    immutable = (
+        repository.immutable_tags if repository.tag_mutability == "MUTABLE_WITH_EXCLUSION" else ()
     )
-    patterns = write_once or [rule.tags for rule in repository.retention if rule.tags]
+    patterns = immutable or [rule.tags for rule in repository.retention if rule.tags]
     if not patterns or uncovered(way_of(ADR040)[-1], patterns) is None:
         return ADR040
     stages = _suggested(patterns)
@@ -72,7 +72,7 @@ def _suggested(patterns: Iterable[str]) -> list[Stage]:
             parts = re.split(r"(?<=\})\*(?=\{)", template)
             filled = text + "".join(map("".join, zip(parts, rest, strict=False)))
             stage = Stage(name=name, template=filled)
-            if filled.count("{") and not list(faults_in([*stages, stage])):
+            if filled.count("{") and not list(problems_in([*stages, stage])):
                 stages.append(stage)
                 break
     return stages

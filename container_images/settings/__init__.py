@@ -13,10 +13,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.settings.draft import Draft
 from container_images.settings.model import Account, StackSettings
-from container_images.settings.rules import length_faults, shared_faults
+from container_images.settings.rules import length_problems, shared_problems
 
 __all__ = ["NAMESPACE", "Account", "StackSettings", "explain", "misspelt_namespaces", "parse"]
 
@@ -25,33 +25,33 @@ NAMESPACE: Final = "container-images"
 
 
 def parse(
-    configuration: Mapping[str, str], account: Account, found: Sequence[Fault] = ()
+    configuration: Mapping[str, str], account: Account, found: Sequence[Problem] = ()
 ) -> StackSettings:
     """The settings that a configuration says, for a stack in this account.
 
     `configuration` has the values as Pulumi hands them over: text as it is, all else as JSON.
-    Raises InvalidInputError with every fault, behind those already found elsewhere.
+    Raises InvalidInputError with every problem, behind those already found elsewhere.
     """
     draft = Draft({key: _decoded(key, text) for key, text in configuration.items()}, account)
-    faults = [*found, *draft.faults, *shared_faults(draft)]
-    if draft.settings and not faults:
-        faults += length_faults(draft.settings, account)
-    if faults or not draft.settings:
-        raise InvalidInputError(faults)
+    problems = [*found, *draft.problems, *shared_problems(draft)]
+    if draft.settings and not problems:
+        problems += length_problems(draft.settings, account)
+    if problems or not draft.settings:
+        raise InvalidInputError(problems)
     return draft.settings
 
 
 def explain(invalid: InvalidInputError) -> str:
-    """Every fault of a configuration in one message."""
-    count = len(invalid.faults)
-    problems = "one problem" if count == 1 else f"{count} problems"
-    listed = [f"  {number}. {fault}" for number, fault in enumerate(invalid.faults, start=1)]
+    """All errors of a configuration in one message."""
+    count = len(invalid.problems)
+    errors = "one error" if count == 1 else f"{count} errors"
+    listed = [f"  {number}. {problem}" for number, problem in enumerate(invalid.problems, start=1)]
     return "\n".join(
-        [f"the {NAMESPACE} configuration has {problems}; nothing has been changed:", *listed]
+        [f"the {NAMESPACE} configuration has {errors}; nothing has been changed:", *listed]
     )
 
 
-def misspelt_namespaces(keys: Iterable[str]) -> Iterator[Fault]:
+def misspelt_namespaces(keys: Iterable[str]) -> Iterator[Problem]:
     """Each key whose namespace resembles the project's. Nobody would read it, and nobody say so.
 
     Any other namespace may be that of a provider: https://www.pulumi.com/docs/iac/concepts/config/
@@ -60,7 +60,7 @@ def misspelt_namespaces(keys: Iterable[str]) -> Iterator[Fault]:
         namespace, _, name = key.partition(":")
         near = difflib.get_close_matches(namespace, [NAMESPACE], cutoff=0.85)
         if near and namespace != NAMESPACE:
-            yield Fault(
+            yield Problem(
                 where=(key,),
                 rule=f"nothing reads the namespace {namespace}",
                 fix=f"did you mean {NAMESPACE}:{name}?",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from container_images.policies.fault import ABSENT, Fault
+from container_images.policies.invalid_input import ABSENT, Problem
 from container_images.settings.model import (
     Account,
     AuditSettings,
@@ -30,15 +30,15 @@ class Draft:
     """A configuration in which each value has been checked on its own.
 
     `values` is what is written, completed: with the defaults, and in each repository's entry with
-    what it inherits. Whatever is invalid there is None, an item of a list as a whole. `faults` says
-    why; without any, `settings` is the result.
+    what it inherits. Whatever is invalid there is None, an item of a list as a whole. `problems`
+    say why; without any, `settings` is the result.
     """
 
     def __init__(self, written: Mapping[str, Any], account: Account) -> None:
         self.written = written
         self.account = account
         self.values = completed(written)
-        self.faults: list[Fault] = []
+        self.problems: list[Problem] = []
         self.settings: StackSettings | None = None
         try:
             self.settings = StackSettings.model_validate(self.values)
@@ -55,21 +55,21 @@ class Draft:
                 else:
                     self._strike(where, unknown=unknown)
                 if not self._is_inherited(where):
-                    self.faults.append(self.fault(where, context["rule"], context["fix"]))
+                    self.problems.append(self.problem(where, context["rule"], context["fix"]))
             # A required key that is missing because it is misspelt is one mistake.
-            self.faults = [
-                it for it in self.faults if it.value is not ABSENT or it.where[0] not in renamed
+            self.problems = [
+                it for it in self.problems if it.value is not ABSENT or it.where[0] not in renamed
             ]
 
-    def fault(self, where: Path, rule: str, fix: str) -> Fault:
-        """A fault of the value that is written there, if any is."""
+    def problem(self, where: Path, rule: str, fix: str) -> Problem:
+        """A problem of the value that is written there, if any is."""
         value: Any = self.written
         for step in where:
             try:
                 value = value[step]
             except (KeyError, TypeError):
                 value = ABSENT
-        return Fault(where=where, value=value, rule=rule, fix=fix)
+        return Problem(where=where, value=value, rule=rule, fix=fix)
 
     def levels(self) -> Iterator[Level]:
         """Where settings stand: in the stack, and in each repository's entry."""

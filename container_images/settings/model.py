@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from container_images.policies import retention
+from container_images.policies.repository_policy import Access
 from container_images.policies.tag_convention import ADR040, TagConvention, stages_in
 from container_images.policies.tag_mutability import (
     exclusion_filters,
@@ -110,7 +111,7 @@ class RepositorySettings(Settings):
     """
 
     tag_mutability: values.Mutability
-    write_once_tags: values.WriteOnceTags
+    immutable_tags: values.ImmutableTags
     retention: Retention
     lambda_pull: values.Flag
     tags: values.ResourceTags = {}
@@ -142,7 +143,7 @@ class StackSettings(Settings):
     """By name, in alphabetical order."""
     tag_mutability: values.Mutability = "MUTABLE"
     movable_tags: values.MovableTags = ("latest",)
-    write_once_tags: values.WriteOnceTags = ()
+    immutable_tags: values.ImmutableTags = ()
     tag_convention: Annotated[
         tuple[Annotated[StageSettings, like(_STAGE)], ...], like([_STAGE])
     ] = cast("tuple[StageSettings, ...]", ADR040.to_data())
@@ -167,19 +168,10 @@ class StackSettings(Settings):
         """What the component takes for one of the repositories."""
         repository = self.repositories[name]
         args: ImageRepositoryArgs = {
-            "access": {
-                "partition": account.partition,
-                "account_id": account.id,
-                "region": account.region,
-                "pipeline_roles": self.pipeline_roles_in(account),
-                "administrator_roles": list(self.administrator_roles),
-                "pull_accounts": list(self.pull_accounts.values()),
-                "pull_organization": self.pull_organization,
-                "lambda_pull": repository.lambda_pull,
-            },
+            "access": self.access(name, account),
             "tag_mutability": repository.tag_mutability,
             "movable_tags": list(self.movable_tags),
-            "write_once_tags": list(repository.write_once_tags),
+            "immutable_tags": list(repository.immutable_tags),
             "retention": [rule.to_args() for rule in repository.retention],
             "scan_on_push": repository.scan_on_push,
             "import_existing": repository.import_existing,
@@ -189,6 +181,19 @@ class StackSettings(Settings):
         if repository.kms_key:
             args["kms_key"] = repository.kms_key
         return args
+
+    def access(self, name: str, account: Account) -> Access:
+        """Who may do what to one of the repositories."""
+        return {
+            "partition": account.partition,
+            "account_id": account.id,
+            "region": account.region,
+            "pipeline_roles": self.pipeline_roles_in(account),
+            "administrator_roles": list(self.administrator_roles),
+            "pull_accounts": list(self.pull_accounts.values()),
+            "pull_organization": self.pull_organization,
+            "lambda_pull": self.repositories[name].lambda_pull,
+        }
 
     def pipeline_roles_in(self, account: Account) -> list[str]:
         """ARNs of all roles that push and move tags."""
@@ -200,7 +205,7 @@ class StackSettings(Settings):
             {
                 name: left_open(
                     it.tag_mutability,
-                    exclusion_filters(it.tag_mutability, self.movable_tags, it.write_once_tags),
+                    exclusion_filters(it.tag_mutability, self.movable_tags, it.immutable_tags),
                     [rule.tags for rule in it.retention if rule.tags],
                 )
                 for name, it in self.repositories.items()

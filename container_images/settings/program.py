@@ -5,7 +5,7 @@ import pulumi_aws as aws
 from pulumi.runtime import get_config_env
 from pulumi.runtime.config import CONFIG
 
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.settings import (
     NAMESPACE,
     Account,
@@ -30,7 +30,7 @@ def whoami() -> tuple[str, Account]:
 
 
 def load(account: Account) -> StackSettings:
-    """The settings of the running stack. Raises pulumi.RunError, which names every problem."""
+    """The settings of the running stack. Raises pulumi.RunError, which lists all errors."""
     keys = stack_configuration()
     prefix = f"{NAMESPACE}:"
     own = {key.removeprefix(prefix): keys[key] for key in keys if key.startswith(prefix)}

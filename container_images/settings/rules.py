@@ -5,10 +5,16 @@ from typing import Final
 
 from container_images.policies import retention
 from container_images.policies.event_patterns import IAM_REGIONS, event_rules
-from container_images.policies.fault import Fault, InvalidInputError, key_at
-from container_images.policies.patterns import matches
+from container_images.policies.invalid_input import InvalidInputError, Problem, key_at
+from container_images.policies.patterns import tag_glob
 from container_images.policies.repository_policy import repository_policy
-from container_images.policies.tag_convention import ADR040, Stage, faults_in, movable_in, uncovered
+from container_images.policies.tag_convention import (
+    ADR040,
+    Stage,
+    movable_in,
+    problems_in,
+    uncovered,
+)
 from container_images.policies.tag_mutability import MAX_EXCLUSION_FILTERS
 from container_images.policies.trust_policy import trust_policy
 from container_images.settings.draft import Draft, Path
@@ -21,7 +27,7 @@ MAX_RESOURCE_TAGS: Final = 50
 """https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html"""
 
 
-def shared_faults(draft: Draft) -> Iterator[Fault]:
+def shared_problems(draft: Draft) -> Iterator[Problem]:
     """Every rule that what is valid on its own breaks together."""
     for rule in (
         _lists,
@@ -34,7 +40,7 @@ def shared_faults(draft: Draft) -> Iterator[Fault]:
         _tags,
         _retention,
     ):
-        yield from (draft.fault(*broken) for broken in rule(draft))
+        yield from (draft.problem(*broken) for broken in rule(draft))
 
 
 def _lists(draft: Draft) -> Broken:
@@ -49,7 +55,7 @@ def _lists(draft: Draft) -> Broken:
     for where, own, _ in draft.levels():
         for key, most, what in (
             ("movableTags", retention.MAX_RULES, "rules in a lifecycle policy, one for each"),
-            ("writeOnceTags", MAX_EXCLUSION_FILTERS, "exclusion filters"),
+            ("immutableTags", MAX_EXCLUSION_FILTERS, "exclusion filters"),
             ("tags", MAX_RESOURCE_TAGS, "tags"),
         ):
             values = [*own.get(key, ())]
@@ -155,7 +161,7 @@ def _audit(draft: Draft) -> Broken:
 
 
 def _mutability(draft: Draft) -> Broken:
-    """Tag mutability and patterns fit each other, and no tag is both movable and write-once.
+    """Tag mutability and patterns fit each other, and no tag is both movable and immutable.
 
     A repository may inherit patterns that its own tag mutability does not use; but patterns that
     nothing uses where they are written are a mistake.
@@ -163,10 +169,10 @@ def _mutability(draft: Draft) -> Broken:
     movable = [tag for _, tag in draft.listed("movableTags")]
     in_use = {effective["tagMutability"] for _, _, effective in draft.levels()}
     for where, own, effective in draft.levels():
-        mode, patterns = effective["tagMutability"], own.get("writeOnceTags", [])
-        place = (*where, "writeOnceTags")
+        mode, patterns = effective["tagMutability"], own.get("immutableTags", [])
+        place = (*where, "immutableTags")
         for position, pattern in enumerate(patterns):
-            if both := [tag for tag in movable if pattern and matches(pattern, tag)]:
+            if both := [tag for tag in movable if pattern and tag_glob(pattern, tag)]:
                 rule = f"it matches {', '.join(both)} of the movableTags"
                 yield (*place, position), rule, "narrow the pattern"
         readers = {mode} if where else in_use
@@ -174,10 +180,10 @@ def _mutability(draft: Draft) -> Broken:
             rule = f"with tagMutability {mode} they have no effect"
             fix = "write tagMutability: MUTABLE_WITH_EXCLUSION beside them, or leave them out"
             yield place, rule, fix
-        # What a repository inherits whole is the stack's fault, told there.
-        if not own.keys() & {"tagMutability", "writeOnceTags"}:
+        # What a repository inherits whole is the stack's problem, told there.
+        if not own.keys() & {"tagMutability", "immutableTags"}:
             continue
-        if mode == "MUTABLE_WITH_EXCLUSION" and effective["writeOnceTags"] == []:
+        if mode == "MUTABLE_WITH_EXCLUSION" and effective["immutableTags"] == []:
             rule = f"tagMutability {mode} takes 1 to {MAX_EXCLUSION_FILTERS} of them"
             yield place, rule, "write patterns such as prod-*, or tagMutability: MUTABLE"
         if mode == "IMMUTABLE_WITH_EXCLUSION" and "tagMutability" in own:
@@ -196,8 +202,8 @@ def _tags(draft: Draft) -> Broken:
     if written is None:
         return
     stages = [it and Stage(name=it.get("stage", ""), template=it.get("tag", "")) for it in written]
-    if faults := list(faults_in(stages)):
-        yield from ((("tagConvention", *it.where), it.rule, it.fix) for it in faults)
+    if problems := list(problems_in(stages)):
+        yield from ((("tagConvention", *it.where), it.rule, it.fix) for it in problems)
         return
     sound = {position: it for position, it in enumerate(stages) if it}
     for where, tag in draft.listed("movableTags"):
@@ -207,18 +213,18 @@ def _tags(draft: Draft) -> Broken:
     if written == ADR040.to_data():
         return
     for where, own, effective in draft.levels():
-        patterns = effective["writeOnceTags"]
+        patterns = effective["immutableTags"]
         if (
             effective["tagMutability"] != "MUTABLE_WITH_EXCLUSION"
             or not patterns
             or None in patterns
-            # What a repository inherits whole is the stack's fault, told there.
-            or not own.keys() & {"tagMutability", "writeOnceTags"}
+            # What a repository inherits whole is the stack's problem, told there.
+            or not own.keys() & {"tagMutability", "immutableTags"}
         ):
             continue
         for position, stage in sound.items():
             if (example := uncovered(stage, patterns)) is not None:
-                filters = key_at((*where, "writeOnceTags"))
+                filters = key_at((*where, "immutableTags"))
                 rule = f"{filters} do not match all of its tags: {example}"
                 fix = "write a pattern that does, or tagMutability: IMMUTABLE_WITH_EXCLUSION"
                 yield ("tagConvention", position, "tag"), rule, fix
@@ -232,13 +238,13 @@ def _retention(draft: Draft) -> Broken:
             rule and RetentionRule.model_validate(rule).to_args()
             for rule in own.get("retention", ())
         ]
-        for fault in retention.faults_in(movable, rules):
+        for problem in retention.problems_in(movable, rules):
             # Of too many movable tags alone, _lists tells.
-            if fault.where or len(movable) <= retention.MAX_RULES:
-                yield (*where, "retention", *fault.where), fault.rule, fault.fix
+            if problem.where or len(movable) <= retention.MAX_RULES:
+                yield (*where, "retention", *problem.where), problem.rule, problem.fix
 
 
-def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
+def length_problems(settings: StackSettings, account: Account) -> Iterator[Problem]:
     """The documents fit. Every repository has the same lists, and at most one statement more."""
     longest = max(settings.repositories, key=lambda it: settings.repositories[it].lambda_pull)
     watched = settings.audit_args(account)["audit"]
@@ -251,7 +257,7 @@ def length_faults(settings: StackSettings, account: Account) -> Iterator[Fault]:
         try:
             document()
         except InvalidInputError as invalid:
-            yield from invalid.faults
+            yield from invalid.problems
 
 
 def _identity(arn: str) -> tuple[str, str]:

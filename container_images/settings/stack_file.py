@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.settings import NAMESPACE, Account, explain, misspelt_namespaces, parse
 from container_images.settings.draft import suggested
 
@@ -84,21 +84,21 @@ def read(directory: Path, stack: str) -> StackFile:
     stack_file = _stack_file(directory, stack)
     project = _mapping(directory / "Pulumi.yaml")
     contents = _mapping(stack_file)
-    faults = [*_top_level_faults(contents)]
+    problems = [*_top_level_problems(contents)]
     if "environment" in contents:
-        raise StackFileError(explain(InvalidInputError(faults)))
+        raise StackFileError(explain(InvalidInputError(problems)))
     # Under a misspelt `config`, the CLI reads nothing; what is there is told of all the same.
     meant = next((it for it in contents if suggested(it, _TOP_LEVEL)[0] == ["config"]), "config")
     written = contents.get("config" if "config" in contents else meant) or {}
     if not isinstance(written, dict):
-        faults.append(_misshapen(("config",), written, "a mapping", "{aws:region: eu-west-2}"))
+        problems.append(_misshapen(("config",), written, "a mapping", "{aws:region: eu-west-2}"))
         written = {}
     declared = (project.get("config") or {}).items()
     defaults = {
         key: it["default"] for key, it in declared if isinstance(it, dict) and "default" in it
     }
-    faults += (
-        Fault(
+    problems += (
+        Problem(
             where=(key,),
             rule="it is encrypted, and only the Pulumi CLI can decrypt it",
             fix="use a stack file with a placeholder in plain text",
@@ -111,10 +111,10 @@ def read(directory: Path, stack: str) -> StackFile:
         for key, value in [*defaults.items(), *written.items()]
     }
     read_stack = StackFile(directory=directory, project=project["name"], stack=stack, config=config)
-    faults += [*_provider_faults(read_stack), *misspelt_namespaces(config)]
-    if faults:
+    problems += [*_provider_problems(read_stack), *misspelt_namespaces(config)]
+    if problems:
         try:
-            parse(read_stack.config_in(NAMESPACE), read_stack.account, faults)
+            parse(read_stack.config_in(NAMESPACE), read_stack.account, problems)
         except InvalidInputError as invalid:
             raise StackFileError(explain(invalid)) from None
     return read_stack
@@ -145,20 +145,20 @@ _TOP_LEVEL: Final = ("config", "secretsprovider", "encryptedkey", "encryptionsal
 """https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/"""
 
 
-def _top_level_faults(contents: Mapping[str, Any]) -> Iterator[Fault]:
+def _top_level_problems(contents: Mapping[str, Any]) -> Iterator[Problem]:
     """The CLI passes over a key that it does not know, so that a misspelt `config` is empty."""
     for key in (it for it in contents if it not in _TOP_LEVEL):
         _, fix = suggested(key, _TOP_LEVEL)
-        yield Fault(where=(key,), rule="a stack file has no such key", fix=fix)
+        yield Problem(where=(key,), rule="a stack file has no such key", fix=fix)
     if "environment" in contents:
-        yield Fault(
+        yield Problem(
             where=("environment",),
             rule="only the Pulumi service knows the values of a Pulumi ESC environment",
             fix="use a stack file that contains them",
         )
 
 
-def _provider_faults(stack: StackFile) -> Iterator[Fault]:
+def _provider_problems(stack: StackFile) -> Iterator[Problem]:
     """What the AWS provider would not understand, of the keys that this project reads."""
     region, tags, accounts = map(stack.of_provider, ("region", "defaultTags", "allowedAccountIds"))
     if not isinstance(region, str):
@@ -173,11 +173,11 @@ def _provider_faults(stack: StackFile) -> Iterator[Fault]:
         )
 
 
-def _misshapen(where: tuple[str], value: Any, kind: str, example: str) -> Fault:
+def _misshapen(where: tuple[str], value: Any, kind: str, example: str) -> Problem:
     fix = f"write it as {example}"
     if value is None:
-        return Fault(where=where, rule="this key is required", fix=fix)
-    return Fault(where=where, value=value, rule=f"must be {kind}", fix=fix)
+        return Problem(where=where, rule="this key is required", fix=fix)
+    return Problem(where=where, value=value, rule=f"must be {kind}", fix=fix)
 
 
 def _text(value: Any) -> str:

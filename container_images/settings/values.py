@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from container_images.policies.fault import ABSENT
+from container_images.policies.invalid_input import ABSENT
 from container_images.policies.tag_convention import STAGE_NAME, STAGE_NAME_RULE
 from container_images.policies.tag_mutability import (
     MAX_FILTER_WILDCARDS,
@@ -170,7 +170,7 @@ MovableTag = Annotated[
         ),
     ),
 ]
-WriteOncePattern = Annotated[
+ImmutablePattern = Annotated[
     str,
     _text(
         "prod-*",
@@ -215,7 +215,7 @@ _modes = _text(
 )
 Mutability = Annotated[TagMutability, _modes, BeforeValidator(_not_immutable)]
 MovableTags = Annotated[tuple[MovableTag, ...], like(["latest"])]
-WriteOnceTags = Annotated[tuple[WriteOncePattern, ...], like(["prod-*"])]
+ImmutableTags = Annotated[tuple[ImmutablePattern, ...], like(["prod-*"])]
 RoleArns = Annotated[tuple[RoleArn, ...], like(["arn:aws:iam::111122223333:role/platform/deploy"])]
 CodeBuildProjectArns = Annotated[
     tuple[CodeBuildProjectArn, ...],

@@ -16,7 +16,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from container_images.lifecycle.files import Listing, read_policy
 from container_images.lifecycle.simulation import simulate
-from container_images.policies.fault import Fault, InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.settings.draft import completed
 from container_images.settings.model import RepositorySettings
 from container_images.settings.values import RepositoryName
@@ -106,7 +106,7 @@ def adoption(
     try:
         declared = intended(replace(stack, settings=settings), found.name)
     except InvalidInputError as error:  # its own lambdaPull may be too much
-        return replace(adopted, blocks=[str(it) for it in error.faults])
+        return replace(adopted, blocks=[str(it) for it in error.problems])
     differing = differences(found, declared)
     if images is not None and now is not None:
         warnings += _expiring(declared, images, now)
@@ -199,7 +199,7 @@ def _refused(invalid: ValidationError) -> Iterable[str]:
         path = it["loc"][1:]
         where = ("the name",) if path == ("[key]",) else path
         rule, fix = it["ctx"]["rule"], it["ctx"]["fix"]
-        yield str(Fault(where=where, value=it["input"], rule=rule, fix=fix))
+        yield str(Problem(where=where, value=it["input"], rule=rule, fix=fix))
 
 
 # --- What else there is to know -------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 from container_images import settings
 from container_images.aws.errors import RefusedError
 from container_images.aws.reference import Reference
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.settings.stack_file import StackFile, StackFileError, read
 
 

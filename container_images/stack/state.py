@@ -16,7 +16,7 @@ from container_images.lifecycle.document import Rule
 from container_images.lifecycle.files import read_policy
 from container_images.policies import retention
 from container_images.policies.document import listed, statements_in, to_json
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.tag_mutability import exclusion_filters
 
@@ -81,7 +81,7 @@ def intended(stack: "DeclaredStack", name: str) -> State:
     account, repository = stack.account, stack.settings.repositories[name]
     args = stack.settings.repository_args(name, account)
     filters = exclusion_filters(
-        args["tag_mutability"], args["movable_tags"], args.get("write_once_tags", [])
+        args["tag_mutability"], args["movable_tags"], args.get("immutable_tags", [])
     )
     rules = retention.lifecycle_policy(args["movable_tags"], args.get("retention", []))
     return State(
@@ -175,7 +175,7 @@ def lost_rules(found: str | None, declared: str | None) -> list[str]:
     try:
         there, kept = (() if text is None else read_policy(text) for text in (found, declared))
     except InvalidInputError as error:
-        return [f"its whole lifecycle policy, which cannot be compared: {error.faults[0]}"]
+        return [f"its whole lifecycle policy, which cannot be compared: {error.problems[0]}"]
     still = {replace(it, priority=0) for it in kept}
     return [f"lifecycle {_does(it)}" for it in there if replace(it, priority=0) not in still]
 

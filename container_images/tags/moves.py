@@ -72,7 +72,7 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
     move is refused: a RefusedError for an image that is not there or archived; for a tag that is
     not on the image `expect`, a tag or a digest too; for an image that is older than the one that
     the tag is on, or that may be, unless `allow_older`. Also raised where the tag turns
-    out to be write-once, or was moved elsewhere meanwhile.
+    out to be immutable, or was moved elsewhere meanwhile.
     """
     image, current = repository.image_and_place(source, tag)
     repository.refuse_archived(image)
@@ -197,7 +197,7 @@ def _put(
     if found and current and found.digest == current.digest:
         raise RefusedError(
             f"{tag} of {repository} stays {now}: the repository's tag mutability makes it a "
-            "write-once tag; choose another tag, or let this one move (movableTags, writeOnceTags)"
+            "immutable tag; choose another tag, or let this one move (movableTags, immutableTags)"
         )
     raise RefusedError(
         f"{tag} of {repository} was moved by somebody else meanwhile and is now {now}, "

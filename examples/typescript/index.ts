@@ -30,7 +30,7 @@ const repository = new images.ImageRepository("forms-admin-deploy", {
     },
     tagMutability: "MUTABLE_WITH_EXCLUSION",
     movableTags: ["latest"],
-    writeOnceTags: ["prod-*"],
+    immutableTags: ["prod-*"],
     retention: [{ tags: "prod-*", keepNewest: 50 }, { untagged: true, expireAfterDays: 7 }],
 }, { dependsOn: pipeline }); // AWS takes no repository policy whose principals do not exist.
 

@@ -8,7 +8,7 @@ import pytest
 
 from container_images.access.account import account_of, merged, read_account
 from container_images.access.evaluation import Principal, Request, may
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from tests.access.accounts import (
     ACCOUNT,
     IAM,
@@ -27,7 +27,7 @@ from tests.access.accounts import (
 def faults(written: Any) -> list[str]:
     with pytest.raises(InvalidInputError) as raised:
         account_of(written)
-    return [str(it) for it in raised.value.faults]
+    return [str(it) for it in raised.value.problems]
 
 
 def can(written: Document, action: str) -> bool:

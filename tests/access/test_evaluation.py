@@ -8,7 +8,7 @@ import pytest
 
 from container_images.access.evaluation import Principal, Request, may
 from container_images.access.policy import EVERYTHING, NO_POLICY, Policy, parse
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from tests.access.accounts import ACCOUNT, IAM, OTHER, REPOSITORY, allow, deny, policy
 
 ROLE = f"{IAM}role/team/amy"

@@ -15,7 +15,7 @@ from container_images.access.policy_files import (
     read_service_control_policy,
 )
 from container_images.policies.document import to_json
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from tests.access import accounts
 from tests.access.test_seen import ACCOUNT, CACHE, GUARD, arn, arns, policy, written
 from tests.builds import NAME, REGION

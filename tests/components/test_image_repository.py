@@ -8,7 +8,7 @@ import pytest
 from components import image_repository
 from components.image_repository import ImageRepository, ImageRepositoryArgs
 from container_images.policies import retention
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import Access, repository_policy
 from tests.components.conftest import Mocks, build
 
@@ -219,7 +219,7 @@ def everything() -> ImageRepositoryArgs:
         },
         "tag_mutability": "MUTABLE_WITH_EXCLUSION",
         "movable_tags": ["latest"],
-        "write_once_tags": ["prod-*", "stg-*"],
+        "immutable_tags": ["prod-*", "stg-*"],
         "retention": [
             {"tags": "prod-*", "keep_newest": 3},
             {"tags": "pr-*", "expire_after_days": 14},

@@ -14,7 +14,7 @@ def test_other_languages_could_use_the_components() -> None:
         "access",
         "tagMutability",
         "movableTags",
-        "writeOnceTags",
+        "immutableTags",
         "retention",
         "kmsKey",
         "scanOnPush",

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from container_images.aws.image import Image
-from container_images.policies.retention import RetentionRule, faults_in
+from container_images.policies.retention import RetentionRule, problems_in
 from tests.lifecycle.documents import IN_ARCHIVE, NOW, older, rule
 
 TAGS = ("latest", "latest-2", "prod-1", "prod-2", "stg-1", "pr-1", "a", "ab", "aba")
@@ -126,7 +126,7 @@ def retentions(draw: st.DrawFn) -> tuple[list[str], list[RetentionRule]]:
 
 
 def valid(movable: Sequence[str], rules: Sequence[RetentionRule]) -> bool:
-    return not list(faults_in(movable, rules))
+    return not list(problems_in(movable, rules))
 
 
 _keys = st.sampled_from(

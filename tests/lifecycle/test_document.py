@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from container_images.lifecycle.document import MAX_LENGTH, faults_in, rules_in
-from container_images.policies.fault import ABSENT, InvalidInputError, key_at
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, key_at
 from tests.lifecycle.documents import (
     ANY,
     ARCHIVE,
@@ -391,7 +391,7 @@ def test_valid(document: dict[str, Any]) -> None:
 def test_refused(document: Any, key: str, rule_says: str, fix: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         rules_in(document)
-    [fault] = caught.value.faults
+    [fault] = caught.value.problems
     assert key_at(fault.where) == key
     assert fault.rule.startswith(rule_says)
     assert fault.fix == fix

@@ -8,7 +8,7 @@ import pytest
 
 from container_images.aws.image import moment
 from container_images.lifecycle.files import image_in_use, read_images, read_in_use, read_policy
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from tests.lifecycle.documents import ANY, count, policy
 
 DETAIL: dict[str, Any] = {
@@ -34,7 +34,7 @@ def listed(*details: Any) -> str:
 def faults(text: str) -> list[str]:
     with pytest.raises(InvalidInputError) as caught:
         read_images(text)
-    return [str(fault) for fault in caught.value.faults]
+    return [str(fault) for fault in caught.value.problems]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from container_images.aws.image import Image
 from container_images.lifecycle import simulation
 from container_images.lifecycle.document import faults_in, rules_in
 from container_images.lifecycle.simulation import Verdict, simulate
-from container_images.policies.patterns import matches
+from container_images.policies.patterns import tag_glob
 from container_images.policies.retention import RetentionRule, lifecycle_policy
 from tests.lifecycle.documents import NOW, days_ago, image, verdicts
 from tests.lifecycle.strategies import histories, policies, retentions, spoilt_policies
@@ -308,7 +308,7 @@ def broken_promises(
         found = [
             it
             for it in standard
-            if "any" in rule or any(matches(rule["tags"], tag) for tag in it.image.tags)
+            if "any" in rule or any(tag_glob(rule["tags"], tag) for tag in it.image.tags)
         ]
         for it in found[: rule["keep_newest"]]:
             if it.rule is None:
@@ -322,7 +322,7 @@ def broken_promises(
 
 def _about(rule: RetentionRule, it: Image) -> bool:
     if "tags" in rule:
-        return any(matches(rule["tags"], tag) for tag in it.tags)
+        return any(tag_glob(rule["tags"], tag) for tag in it.tags)
     return not it.tags if "untagged" in rule else True
 
 

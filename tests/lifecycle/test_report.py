@@ -18,7 +18,7 @@ from container_images.lifecycle.report import (
     taker_of,
     why,
 )
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.retention import MAX_IMAGES, RetentionRule, lifecycle_policy
 from tests.lifecycle.documents import (
     ANY,

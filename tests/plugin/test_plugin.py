@@ -193,14 +193,14 @@ def test_the_example_in_yaml_fits_the_schema(pinned: dict[str, Any]) -> None:
 def test_what_does_not_fit_would_be_noticed(pinned: dict[str, Any]) -> None:
     program = load(EXAMPLES / "yaml" / "Pulumi.yaml")
     repository = program["resources"]["repository"]["properties"]
-    repository["writeOnce"] = repository.pop("writeOnceTags")
+    repository["immutable"] = repository.pop("immutableTags")
     repository["movableTags"] = "latest"
     repository["retention"][0]["keepNewest"] = "50"
     del repository["access"]["region"]
     program["resources"]["pipeline"]["type"] = "container-images:Pipeline"
     assert sorted(faults_in_yaml(program, pinned)) == [
         "pipeline is a container-images:Pipeline, which the plugin does not have",
-        "repository has no writeOnce",
+        "repository has no immutable",
         "repository.access lacks region",
         "repository.movableTags is no array",
         "repository.retention[0].keepNewest is no integer",

@@ -13,7 +13,7 @@ from container_images.policies.event_patterns import (
     EventRule,
     event_rules,
 )
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.rehearsal.event_bus import matches, transformed
 from tests.policies.audit_events import (
     CASES,

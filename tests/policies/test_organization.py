@@ -14,7 +14,7 @@ from container_images import settings
 from container_images.policies import organization
 from container_images.policies.document import to_json
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.settings import Account
 from container_images.settings.stack_file import StackFile

@@ -2,12 +2,12 @@
 
 import pytest
 
-from container_images.policies.fault import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.retention import (
     MAX_IMAGES,
     RetentionRule,
-    faults_in,
     lifecycle_policy,
+    problems_in,
 )
 
 
@@ -169,27 +169,27 @@ def test_without_rules_only_the_protective_ones_are_left_and_nothing_expires() -
         ),
     ],
 )
-def test_one_fault_is_told_with_its_place(
+def test_one_error_is_told_with_its_place(
     rules: list[RetentionRule], where: tuple[str | int, ...], said: str
 ) -> None:
-    [fault] = faults_in(["latest"], rules)
-    assert fault.where == where
-    assert said in str(fault)
+    [problem] = problems_in(["latest"], rules)
+    assert problem.where == where
+    assert said in str(problem)
     with pytest.raises(InvalidInputError):
         lifecycle_policy(["latest"], rules)
 
 
 def test_two_rules_about_any_image_are_one_too_many_and_one_too_early() -> None:
     rules: list[RetentionRule] = [{"any": True, "keep_newest": 1}, {"any": True, "keep_newest": 2}]
-    assert [fault.where for fault in faults_in(["latest"], rules)] == [(0,), (1,)]
+    assert [problem.where for problem in problems_in(["latest"], rules)] == [(0,), (1,)]
 
 
 def test_fifty_rules_fit_the_protective_ones_among_them() -> None:
     rules: list[RetentionRule] = [{"tags": f"{n}-*", "keep_newest": 1} for n in range(49)]
     assert len(lifecycle_policy(["latest"], rules)["rules"]) == 50
-    [fault] = faults_in(["latest", "stable"], rules)
-    assert "at most 50 rules, 2 of which protect" in str(fault)
-    assert "keep at most 48 rules" in str(fault)
+    [problem] = problems_in(["latest", "stable"], rules)
+    assert "at most 50 rules, 2 of which protect" in str(problem)
+    assert "keep at most 48 rules" in str(problem)
 
 
 def test_the_numbers_at_the_limits_are_fine() -> None:
@@ -197,10 +197,10 @@ def test_the_numbers_at_the_limits_are_fine() -> None:
         {"tags": "a", "keep_newest": 1},
         {"tags": "b*c*d*e*", "keep_newest": MAX_IMAGES},
     ]
-    assert list(faults_in(["latest"], rules)) == []
+    assert list(problems_in(["latest"], rules)) == []
 
 
-def test_all_faults_come_at_once() -> None:
+def test_all_problems_come_at_once() -> None:
     rules: list[RetentionRule] = [
         {"any": True, "keep_newest": 0},
         {"tags": "*a*b*c*d*", "keep_newest": 0},
@@ -208,4 +208,4 @@ def test_all_faults_come_at_once() -> None:
     ]
     with pytest.raises(InvalidInputError) as refused:
         lifecycle_policy(["latest"], rules)
-    assert len(refused.value.faults) == 5
+    assert len(refused.value.problems) == 5

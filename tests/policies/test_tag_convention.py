@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from container_images.policies.fault import InvalidInputError
-from container_images.policies.patterns import matches
+from container_images.policies.invalid_input import InvalidInputError
+from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_convention import (
     ADR040,
     Order,
@@ -16,8 +16,8 @@ from container_images.policies.tag_convention import (
     TagConvention,
     UniqueTag,
     UnknownCommitError,
-    faults_in,
     movable_in,
+    problems_in,
     stages_in,
     uncovered,
 )
@@ -56,7 +56,7 @@ parts = st.lists(
 # Each by itself can be read; what stages have in common is what the tests are about.
 templates = st.builds(
     lambda parts, end: "".join(f"{text}{{{name}}}" for text, name in parts) + end, parts, texts
-).filter(lambda it: not list(faults_in(stages(it))))
+).filter(lambda it: not list(problems_in(stages(it))))
 conventions = st.lists(templates, min_size=1, max_size=3).map(lambda it: stages(*it))
 
 
@@ -67,7 +67,7 @@ def values_of(stage: Stage) -> st.SearchStrategy[dict[str, Any]]:
 class TestWhateverTheConvention:
     @given(st.data())
     def test_what_it_writes_it_reads_in_the_same_parts(self, data: st.DataObject) -> None:
-        drawn = data.draw(conventions.filter(lambda it: not list(faults_in(it))))
+        drawn = data.draw(conventions.filter(lambda it: not list(problems_in(it))))
         stage = data.draw(st.sampled_from(drawn))
         values = data.draw(values_of(stage))
         tag = stage.write(values)
@@ -82,17 +82,17 @@ class TestWhateverTheConvention:
     @given(st.data())
     def test_no_two_stages_read_the_same_tag(self, data: st.DataObject) -> None:
         drawn = data.draw(conventions)
-        faults = list(faults_in(drawn))
+        problems = list(problems_in(drawn))
         tag = data.draw(st.sampled_from(drawn).flatmap(lambda it: values_of(it).map(it.write)))
         readers = [it for it in drawn if it.pattern.fullmatch(tag)]
-        assert len(readers) == 1 or faults
+        assert len(readers) == 1 or problems
 
     @given(st.data())
     def test_a_tag_that_two_stages_share_is_shown(self, data: st.DataObject) -> None:
         one, two = stages(data.draw(templates), data.draw(templates))
-        shared = [it for it in faults_in([one, two]) if "has the same tags" in it.rule]
-        for fault in shared:
-            tag = fault.rule.rpartition(" ")[2]
+        shared = [it for it in problems_in([one, two]) if "has the same tags" in it.rule]
+        for problem in shared:
+            tag = problem.rule.rpartition(" ")[2]
             assert TAG.fullmatch(tag)
 
     @given(conventions, st.lists(st.text("abv01*-", min_size=1, max_size=5), max_size=3))
@@ -102,16 +102,16 @@ class TestWhateverTheConvention:
         for stage in drawn:
             example = uncovered(stage, patterns)
             if example is not None:
-                assert not any(matches(it, example) for it in patterns)
+                assert not any(tag_glob(it, example) for it in patterns)
 
     @given(st.data())
     def test_no_tag_is_uncovered_where_nothing_is_found(self, data: st.DataObject) -> None:
-        drawn = data.draw(conventions.filter(lambda it: not list(faults_in(it))))
+        drawn = data.draw(conventions.filter(lambda it: not list(problems_in(it))))
         patterns = [it.template.split("{")[0] + "*" for it in drawn]
         for stage in drawn:
             assert uncovered(stage, patterns) is None
             tag = stage.write(data.draw(values_of(stage)))
-            assert any(matches(it, tag) for it in patterns)
+            assert any(tag_glob(it, tag) for it in patterns)
 
     @given(st.lists(VALUES["semver"], min_size=3, max_size=3, unique=True))
     def test_versions_are_in_one_order(self, versions: list[str]) -> None:
@@ -133,7 +133,7 @@ class TestWhateverTheConvention:
         drawn = data.draw(
             conventions.filter(
                 lambda it: (
-                    not list(faults_in(it))
+                    not list(problems_in(it))
                     and len({frozenset({"epoch", "date"} & {*stage.placeholders}) for stage in it})
                     == 1
                 )
@@ -346,18 +346,18 @@ def test_a_date_is_one_of_the_calendar() -> None:
     ],
 )
 def test_a_convention_that_could_not_be_read_is_refused(templates: list[str], rule: str) -> None:
-    faults = list(faults_in(stages(*templates)))
-    assert any(rule in it.rule for it in faults), faults
+    problems = list(problems_in(stages(*templates)))
+    assert any(rule in it.rule for it in problems), problems
     with pytest.raises(InvalidInputError, match=rule.replace("{", r"\{").replace("}", r"\}")):
         TagConvention(stages(*templates))
 
 
 def test_stages_have_names_of_their_own() -> None:
     twice = [Stage(name="a", template="a{sha}"), Stage(name="a", template="x{sha}")]
-    assert ["has this name" in it.rule for it in faults_in(twice)] == [True]
-    assert ["named with" in it.rule for it in faults_in([Stage(name="a b", template="{sha}")])] == [
-        True
-    ]
+    assert ["has this name" in it.rule for it in problems_in(twice)] == [True]
+    assert [
+        "named with" in it.rule for it in problems_in([Stage(name="a b", template="{sha}")])
+    ] == [True]
 
 
 @pytest.mark.parametrize(
@@ -423,9 +423,9 @@ A_MAPPING = "a stage is a mapping with the keys stage and tag"
 def test_a_convention_of_another_shape_is_refused(written: Any, told: list[str]) -> None:
     with pytest.raises(InvalidInputError) as refused:
         stages_in(written)
-    for fault, expected in zip(refused.value.faults, told, strict=True):
-        assert expected in str(fault)
-        assert ": :" not in str(fault)
+    for problem, expected in zip(refused.value.problems, told, strict=True):
+        assert expected in str(problem)
+        assert ": :" not in str(problem)
 
 
 def test_a_convention_is_read_as_it_is_written() -> None:

@@ -8,7 +8,7 @@ from container_images.policies.tag_mutability import (
     PATTERN,
     TAG_MUTABILITIES,
     exclusion_filters,
-    is_write_once,
+    is_immutable,
     left_open,
     overwriting_warning,
 )
@@ -32,7 +32,7 @@ def test_immutable_is_none_of_the_stacks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag_mutability", "filters", "write_once"),
+    ("tag_mutability", "filters", "immutable"),
     [
         ("MUTABLE", [], set()),
         ("IMMUTABLE", [], {"latest", "prod-1", "other"}),
@@ -40,9 +40,9 @@ def test_immutable_is_none_of_the_stacks() -> None:
         ("IMMUTABLE_WITH_EXCLUSION", ["latest"], {"prod-1", "other"}),
     ],
 )
-def test_which_tags_stay(tag_mutability: str, filters: list[str], write_once: set[str]) -> None:
+def test_which_tags_stay(tag_mutability: str, filters: list[str], immutable: set[str]) -> None:
     tags = {"latest", "prod-1", "other"}
-    assert {tag for tag in tags if is_write_once(tag, tag_mutability, filters)} == write_once
+    assert {tag for tag in tags if is_immutable(tag, tag_mutability, filters)} == immutable
 
 
 def test_the_limits_are_those_of_the_service_model() -> None:
@@ -80,7 +80,7 @@ def test_repositories_that_leave_the_same_open_are_named_together() -> None:
     warning = overwriting_warning({"a": ("*",), "b": ("v*",), "c": (), "d": ("*",)})
     assert warning is not None
     assert "(every tag in a, d; tags that match v* in b)" in warning
-    assert "MUTABLE_WITH_EXCLUSION with writeOnceTags" in warning
+    assert "MUTABLE_WITH_EXCLUSION with immutableTags" in warning
     assert "(semantic versions, bare commit hashes)" in warning
 
 

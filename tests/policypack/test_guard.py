@@ -104,8 +104,8 @@ def test_mutability_that_is_not_known_yet_is_judged_later(
         (repository("IMMUTABLE_WITH_EXCLUSION", "latest", "*"), False),
     ],
 )
-def test_write_once_tags_stay_where_that_was_decided(props: dict[str, Any], *, stays: bool) -> None:
-    violations, _ = judge(POLICY, REPOSITORY, props, config={"writeOnceTags": ["prod-*"]})
+def test_immutable_tags_stay_where_that_was_decided(props: dict[str, Any], *, stays: bool) -> None:
+    violations, _ = judge(POLICY, REPOSITORY, props, config={"immutableTags": ["prod-*"]})
     assert (violations == []) == stays
     assert judge(POLICY, REPOSITORY, props) == GOOD
 

@@ -91,7 +91,7 @@ def test_this_projects_production_stack_breaks_no_rule(
     assert lacking.urn == urn(REPOSITORY, "forms-admin-deploy")
 
 
-def test_the_decided_write_once_tags_hold_on_it(
+def test_the_decided_immutable_tags_hold_on_it(
     analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[Resource]
 ) -> None:
     """With the configuration that docs/policy-pack.md gives."""
@@ -105,9 +105,9 @@ def test_the_decided_write_once_tags_hold_on_it(
         schema = POLICIES[policy].config_schema
         assert schema is not None
         assert config.keys() - {"enforcementLevel"} <= schema.properties.keys()
-    [tags] = [it["writeOnceTags"] for it in written.values() if "writeOnceTags" in it]
+    [tags] = [it["immutableTags"] for it in written.values() if "immutableTags" in it]
     config = analyzer_pb2.PolicyConfig(
-        enforcementLevel=analyzer_pb2.MANDATORY, properties=struct({"writeOnceTags": tags})
+        enforcementLevel=analyzer_pb2.MANDATORY, properties=struct({"immutableTags": tags})
     )
     repositories = [it for it in resources if it.type == REPOSITORY]
     assert repositories

@@ -86,7 +86,7 @@ def settings_of(stack: StackFile) -> StackSettings:
 def only_mutable(stack: StackFile) -> StackFile:
     stack = with_setting(stack, "repositories", {"app": {"tagMutability": "MUTABLE"}})
     stack = with_setting(stack, "tagMutability", "MUTABLE")
-    return with_setting(stack, "writeOnceTags", [])
+    return with_setting(stack, "immutableTags", [])
 
 
 def of_every_kind(stack: StackFile) -> StackFile:
@@ -162,10 +162,10 @@ def test_where_an_act_is_not_played_is_said_beside_where_it_is(played: Played) -
     movable = " and ".join(MOVABLE)
     done, unplayed = acts["refuse-overwriting"].detail.split("; ")
     assert done.startswith("refused for ")
-    assert unplayed == "not played for mutable: with MUTABLE no tag is write-once"
+    assert unplayed == "not played for mutable: with MUTABLE no tag is immutable"
     assert acts["overwrite-other-tag"].detail == (
         "scratch, which no pattern names, went from one build to the other; "
-        f"not played for immutable: every tag but {movable} is write-once"
+        f"not played for immutable: every tag but {movable} is immutable"
     )
     assert "not played" not in acts["promote"].detail
 
@@ -186,15 +186,15 @@ def test_of_many_that_an_act_is_not_played_on_some_are_named(stack: StackFile) -
         told = brought_up(with_setting(stack, "repositories", many), aws).play()
     assert told["refuse-overwriting"].detail == (
         "not played for app-1, app-2, app-3, app-4, app-5 and 2 more: "
-        "with MUTABLE no tag is write-once"
+        "with MUTABLE no tag is immutable"
     )
 
 
 @pytest.mark.parametrize(
     ("mode", "act", "why"),
     [
-        ("MUTABLE", "refuse-overwriting", "with MUTABLE no tag is write-once"),
-        ("IMMUTABLE_WITH_EXCLUSION", "overwrite-other-tag", "every tag but latest is write-once"),
+        ("MUTABLE", "refuse-overwriting", "with MUTABLE no tag is immutable"),
+        ("IMMUTABLE_WITH_EXCLUSION", "overwrite-other-tag", "every tag but latest is immutable"),
     ],
 )
 def test_what_there_is_nothing_to_play_for_is_said(
@@ -269,8 +269,8 @@ class TestDeclared:
     ) -> None:
         """Not the program's own word counts, but the settings'."""
 
-        def one_too_few(mode: str, movable: list[str], write_once: list[str]) -> list[str]:
-            filters = exclusion_filters(mode, movable, write_once)
+        def one_too_few(mode: str, movable: list[str], immutable: list[str]) -> list[str]:
+            filters = exclusion_filters(mode, movable, immutable)
             return filters[1:] if mode == "MUTABLE_WITH_EXCLUSION" else filters
 
         monkeypatch.setattr(image_repository, "exclusion_filters", one_too_few)
@@ -394,7 +394,7 @@ def test_without_exclusion_filters_moto_decides_alone(stack: StackFile) -> None:
 
 
 def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
-    stack = with_setting(stack, "writeOnceTags", ["a*b*", "a0b0"])
+    stack = with_setting(stack, "immutableTags", ["a*b*", "a0b0"])
     stack = with_setting(stack, "repositories", {"app": {}})
     with embedded_aws(stack) as aws:
         assert brought_up(stack, aws).failed() == set()
@@ -413,7 +413,7 @@ def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
 def test_without_a_convention_the_patterns_suggest_the_tags(
     stack: StackFile, patterns: list[str], built: str
 ) -> None:
-    stack = with_setting(stack, "writeOnceTags", patterns)
+    stack = with_setting(stack, "immutableTags", patterns)
     stack = with_setting(stack, "repositories", {"app": {}})
     with embedded_aws(stack) as aws:
         up = brought_up(stack, aws)

@@ -8,7 +8,7 @@ import pytest
 from pulumi import RunError
 
 from container_images.lifecycle.document import rules_in
-from container_images.policies.patterns import matches
+from container_images.policies.patterns import tag_glob
 from container_images.policies.retention import RetentionRule, lifecycle_policy
 from container_images.policies.tag_convention import ADR040, Stage, TagConvention
 from container_images.rehearsal.tags import convention_of, way_of, written
@@ -102,12 +102,12 @@ def templates(convention: TagConvention) -> list[str]:
 def test_patterns_suggest_tags_that_they_match(
     prod: StackFile, patterns: list[str], suggested: list[str]
 ) -> None:
-    entry = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "writeOnceTags": patterns, "retention": []}
+    entry = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "immutableTags": patterns, "retention": []}
     convention = of(prod, entry)
     assert templates(convention) == suggested
     for stage in convention.stages.values():
         tag = written(stage, "a" * 40, history()[0].at, 7)
-        assert any(matches(it, tag) for it in patterns)
+        assert any(tag_glob(it, tag) for it in patterns)
 
 
 def test_where_any_pattern_fits_the_releases_of_adr040_so_does_its_convention(
@@ -115,13 +115,13 @@ def test_where_any_pattern_fits_the_releases_of_adr040_so_does_its_convention(
 ) -> None:
     assert of(prod, {}) is ADR040
     mode = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "retention": []}
-    assert of(prod, mode | {"writeOnceTags": ["p*"]}) is ADR040
-    assert of(prod, mode | {"writeOnceTags": ["*-*"]}) is ADR040
-    assert of(prod, mode | {"writeOnceTags": ["fixed"]}) is ADR040, "it suggests no tags of builds"
+    assert of(prod, mode | {"immutableTags": ["p*"]}) is ADR040
+    assert of(prod, mode | {"immutableTags": ["*-*"]}) is ADR040
+    assert of(prod, mode | {"immutableTags": ["fixed"]}) is ADR040, "it suggests no tags of builds"
     assert of(prod, {"tagMutability": "IMMUTABLE_WITH_EXCLUSION", "retention": []}) is ADR040
 
 
-def test_without_write_once_patterns_those_of_the_retention_suggest_the_tags(
+def test_without_immutable_patterns_those_of_the_retention_suggest_the_tags(
     prod: StackFile,
 ) -> None:
     rules = [{"tags": "v*", "keepNewest": 20}, {"untagged": True, "expireAfterDays": 3}]
@@ -196,5 +196,5 @@ def test_an_example_that_leaves_its_tags_open_is_refused(tmp_path: Path) -> None
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "Pulumi.open.yaml").write_text(text)
-    with pytest.raises(RunError, match=r"writeOnceTags do not match all of its tags: v0\.0\.0"):
+    with pytest.raises(RunError, match=r"immutableTags do not match all of its tags: v0\.0\.0"):
         told(tmp_path, "open")

@@ -206,7 +206,7 @@ class TestExitStatus:
         write("dev", tagMutability="IMMUTABLE", pullAccounts={"dev": 444455556666})
         done = command(project, "--stack", "dev", "--json")
         assert (done.exit_code, done.stdout) == (2, "")
-        assert "Pulumi.dev.yaml: the container-images configuration has 2 problems" in done.stderr
+        assert "Pulumi.dev.yaml: the container-images configuration has 2 errors" in done.stderr
         assert "Traceback" not in done.stderr
 
     @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ class TestStacks:
     def test_that_override_everything(self, project: Path, write: Write) -> None:
         everything = {
             "retention": [{"tags": "v*", "keepNewest": 3}, {"any": True, "keepNewest": 9}],
-            "writeOnceTags": ["v*"],
+            "immutableTags": ["v*"],
             "tagMutability": "MUTABLE_WITH_EXCLUSION",
             "tags": {"Team": "forms"},
             "kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1",
@@ -374,7 +374,7 @@ class TestWarnings:
     def mutable(self, project: Path, write: Write) -> Told:
         repositories: dict[str, Any] = {f"app-{number}": {} for number in range(5)}
         repositories["kept"] = {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"}
-        write("open", tagMutability="MUTABLE", writeOnceTags=None, repositories=repositories)
+        write("open", tagMutability="MUTABLE", immutableTags=None, repositories=repositories)
         return told(project, "open", plan_only=True)
 
     def test_tags_that_are_left_open_are_warned_about(self, mutable: Told) -> None:

@@ -13,8 +13,8 @@ from container_images import settings
 from container_images.access.proofs import alike, prove
 from container_images.policies import retention
 from container_images.policies.document import to_json
-from container_images.policies.fault import Fault, InvalidInputError
-from container_images.policies.patterns import matches
+from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.patterns import tag_glob
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.tag_mutability import exclusion_filters
 from container_images.settings import Account, StackSettings
@@ -85,7 +85,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         # As a repository's own entry says, it may not use the patterns.
         configuration["tagMutability"] = "MUTABLE_WITH_EXCLUSION"
-        configuration["writeOnceTags"] = draw(
+        configuration["immutableTags"] = draw(
             st.lists(patterns, min_size=1, max_size=5, unique=True)
         )
     return configuration
@@ -136,12 +136,12 @@ def test_every_document_is_one_that_aws_takes(configuration: dict[str, Any]) -> 
         assert "any" not in kinds[:-1]
 
         filters = exclusion_filters(
-            repository.tag_mutability, parsed.movable_tags, repository.write_once_tags
+            repository.tag_mutability, parsed.movable_tags, repository.immutable_tags
         )
         assert len(filters) <= 5
         assert (filters != []) == repository.tag_mutability.endswith("WITH_EXCLUSION")
         assert not any(
-            matches(it, tag) for it in repository.write_once_tags for tag in parsed.movable_tags
+            tag_glob(it, tag) for it in repository.immutable_tags for tag in parsed.movable_tags
         )
 
 
@@ -196,16 +196,16 @@ def test_whatever_is_written_is_either_taken_or_told(
         path.append(data.draw(st.sampled_from(keys)))
         parent, spot = spot, spot[path[-1]]
     parent[path[-1]] = data.draw(json_values)
-    faults = faults_in(configuration)
-    assert faults or documents(parse(configuration))
-    assert all(fault.rule and fault.fix and "\n" not in str(fault) for fault in faults)
+    problems = problems_in(configuration)
+    assert problems or documents(parse(configuration))
+    assert all(problem.rule and problem.fix and "\n" not in str(problem) for problem in problems)
 
 
-def faults_in(configuration: dict[str, Any]) -> tuple[Fault, ...]:
+def problems_in(configuration: dict[str, Any]) -> tuple[Problem, ...]:
     try:
         parse(configuration)
     except InvalidInputError as refused:
-        return refused.faults
+        return refused.problems
     return ()
 
 
@@ -227,7 +227,7 @@ def test_every_mistake_is_told_at_once(configuration: dict[str, Any], keys: set[
     configuration |= {key: MISTAKES[key] for key in keys}
     with pytest.raises(InvalidInputError) as refused:
         parse(configuration)
-    assert {str(fault.where[0]) for fault in refused.value.faults} >= keys
+    assert {str(problem.where[0]) for problem in refused.value.problems} >= keys
 
 
 @given(configurations(), st.integers(1, 40), st.integers(0, 60))
@@ -237,7 +237,7 @@ def test_more_rules_than_aws_takes_are_told(
     configuration["movableTags"] = [f"tag{number}" for number in range(shields)]
     configuration["retention"] = [{"tags": f"x{n}-*", "keepNewest": 1} for n in range(rules)]
     configuration["tagMutability"] = "MUTABLE"
-    configuration.pop("writeOnceTags", None)
+    configuration.pop("immutableTags", None)
     configuration["repositories"] = {"app": {}}
     assume(shields <= 50)
     if shields + rules <= 50:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
 from container_images import settings
-from container_images.policies.fault import Fault, InvalidInputError, key_at
+from container_images.policies.invalid_input import InvalidInputError, Problem, key_at
 from container_images.policies.tag_convention import ADR040
 from container_images.settings import Account, StackSettings
 from container_images.settings.model import PipelineRoleSettings, RepositorySettings
@@ -46,10 +46,10 @@ def parse(configuration: dict[str, Any]) -> StackSettings:
     return settings.parse(as_pulumi_has_it(configuration), account)
 
 
-def faults(**changes: Any) -> list[str]:
+def problems(**changes: Any) -> list[str]:
     with pytest.raises(InvalidInputError) as refused:
         parse(valid() | changes)
-    return [str(fault) for fault in refused.value.faults]
+    return [str(problem) for problem in refused.value.problems]
 
 
 def created_role(**changes: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class TestWhatIsValid:
         app = parsed.repositories["app"]
         assert app.model_dump(by_alias=True) == {
             "tagMutability": "MUTABLE",
-            "writeOnceTags": (),
+            "immutableTags": (),
             "retention": (),
             "lambdaPull": False,
             "tags": {},
@@ -78,7 +78,7 @@ class TestWhatIsValid:
             valid()
             | {
                 "tagMutability": "MUTABLE_WITH_EXCLUSION",
-                "writeOnceTags": ["prod-*"],
+                "immutableTags": ["prod-*"],
                 "retention": [{"tags": "prod-*", "keepNewest": 3}],
                 "lambdaPull": True,
                 "repositories": {
@@ -93,7 +93,7 @@ class TestWhatIsValid:
         )
         inherits, overrides = parsed.repositories["inherits"], parsed.repositories["overrides"]
         assert inherits.tag_mutability == "MUTABLE_WITH_EXCLUSION"
-        assert inherits.write_once_tags == overrides.write_once_tags == ("prod-*",)
+        assert inherits.immutable_tags == overrides.immutable_tags == ("prod-*",)
         assert len(inherits.retention) == 1
         assert inherits.lambda_pull is True
         assert overrides.tag_mutability == "IMMUTABLE_WITH_EXCLUSION"
@@ -110,7 +110,7 @@ class TestWhatIsValid:
 
     def test_patterns_are_of_use_where_one_repository_uses_them(self) -> None:
         entries = {"app": {"tagMutability": "MUTABLE_WITH_EXCLUSION"}, "other": {}}
-        parsed = parse(valid() | {"writeOnceTags": ["v*"], "repositories": entries})
+        parsed = parse(valid() | {"immutableTags": ["v*"], "repositories": entries})
         assert parsed.repositories["other"].tag_mutability == "MUTABLE"
 
     @pytest.mark.parametrize(
@@ -389,22 +389,22 @@ class TestOneFault:
             ),
             pytest.param(
                 {"tagMutability": "MUTABLE_WITH_EXCLUSION"},
-                "writeOnceTags",
+                "immutableTags",
                 "takes 1 to 5",
                 id="no patterns",
             ),
             pytest.param(
-                {"writeOnceTags": ["v*"]}, "writeOnceTags", "no effect", id="patterns unused"
+                {"immutableTags": ["v*"]}, "immutableTags", "no effect", id="patterns unused"
             ),
             pytest.param(
                 {"repositories": {"app": {"tagMutability": "MUTABLE_WITH_EXCLUSION"}}},
-                "repositories.app.writeOnceTags",
+                "repositories.app.immutableTags",
                 "takes 1 to 5",
                 id="no patterns in an entry",
             ),
             pytest.param(
-                {"repositories": {"app": {"writeOnceTags": ["v*"]}}},
-                "repositories.app.writeOnceTags",
+                {"repositories": {"app": {"immutableTags": ["v*"]}}},
+                "repositories.app.immutableTags",
                 "with tagMutability MUTABLE they have no effect",
                 id="patterns unused in an entry",
             ),
@@ -420,7 +420,7 @@ class TestOneFault:
         ],
     )
     def test_is_told(self, changes: dict[str, Any], key: str, said: str) -> None:
-        [told] = faults(**changes)
+        [told] = problems(**changes)
         assert told.startswith((f"{key} = ", f"{key}: "))
         assert said in told
         assert ";" in told, "the rule, and then the fix"
@@ -431,8 +431,8 @@ class TestOneFault:
         configuration[written] = configuration.pop("administratorRoles")
         with pytest.raises(InvalidInputError) as refused:
             parse(configuration)
-        [fault] = refused.value.faults
-        assert (fault.where, fault.fix) == ((written,), "did you mean administratorRoles?")
+        [problem] = refused.value.problems
+        assert (problem.where, problem.fix) == ((written,), "did you mean administratorRoles?")
 
     @pytest.mark.parametrize("key", ["repositories", "pipelineRole", "administratorRoles"])
     def test_a_required_key_is_missing(self, key: str) -> None:
@@ -440,8 +440,8 @@ class TestOneFault:
         del configuration[key]
         with pytest.raises(InvalidInputError) as refused:
             parse(configuration)
-        [fault] = refused.value.faults
-        assert str(fault).startswith(f"{key}: this key is required; write it as ")
+        [problem] = refused.value.problems
+        assert str(problem).startswith(f"{key}: this key is required; write it as ")
 
     @pytest.mark.parametrize(
         "subject",
@@ -462,7 +462,7 @@ class TestOneFault:
         ],
     )
     def test_a_subject_that_lets_any_branch_in(self, subject: str) -> None:
-        [told] = faults(pipelineRole=created_role(trustedGitHubSubjects=[subject]))
+        [told] = problems(pipelineRole=created_role(trustedGitHubSubjects=[subject]))
         assert "all who can push a branch" in told
 
     @pytest.mark.parametrize(
@@ -479,14 +479,14 @@ class TestOneFault:
         ],
     )
     @pytest.mark.parametrize("where", ["stack", "entry"])
-    def test_a_write_once_pattern(self, patterns: list[Any], said: str, where: str) -> None:
+    def test_an_immutable_pattern(self, patterns: list[Any], said: str, where: str) -> None:
         changes: dict[str, Any] = {
             "tagMutability": "MUTABLE_WITH_EXCLUSION",
-            "writeOnceTags": patterns,
+            "immutableTags": patterns,
         }
         if where == "entry":
             changes = {"repositories": {"app": changes}}
-        [told] = faults(**changes)
+        [told] = problems(**changes)
         assert said in told
 
     @pytest.mark.parametrize("where", ["stack", "entry"])
@@ -497,7 +497,7 @@ class TestOneFault:
         if where == "entry":
             changes = {"repositories": {"app": changes}}
             prefix = "repositories.app.retention[0]"
-        [told] = faults(**changes)
+        [told] = problems(**changes)
         assert told.startswith(prefix)
         assert "keepNewest" in told
 
@@ -513,7 +513,7 @@ class TestOneFault:
         ],
     )
     def test_a_retention_rule_of_the_wrong_shape(self, rule: Any, said: str) -> None:
-        [told] = faults(retention=[rule])
+        [told] = problems(retention=[rule])
         assert told.startswith("retention[0]")
         assert said in told
 
@@ -529,11 +529,11 @@ class TestOneFault:
         ],
     )
     def test_a_key_without_a_value(self, changes: dict[str, Any], key: str) -> None:
-        [told] = faults(**changes)
+        [told] = problems(**changes)
         assert told.startswith(f"{key} = null: a key needs a value")
 
     def test_more_movable_tags_than_a_lifecycle_policy_has_rules(self) -> None:
-        [told] = faults(movableTags=[f"t{n}" for n in range(200)], retention=[])
+        [told] = problems(movableTags=[f"t{n}" for n in range(200)], retention=[])
         assert told.startswith("movableTags = ")
         assert told.endswith("; leave 150 out")
 
@@ -547,10 +547,10 @@ class TestOneFault:
         ],
     )
     def test_a_faulty_retention_rule_is_told_once(self, rule: dict[str, Any]) -> None:
-        assert len(faults(retention=[rule])) == 1
+        assert len(problems(retention=[rule])) == 1
 
     def test_what_does_not_go_with_an_unknown_key(self) -> None:
-        [told] = faults(pipelineRole={"arn": DEPLOY.replace("deploy", "push"), "names": "x"})
+        [told] = problems(pipelineRole={"arn": DEPLOY.replace("deploy", "push"), "names": "x"})
         assert "did you mean name?" in told
 
     def test_a_number_too_long_for_python(self) -> None:
@@ -560,18 +560,18 @@ class TestOneFault:
 
     def test_a_policy_that_is_too_long(self) -> None:
         accounts = {f"account-{n}": f"{n:012}" for n in range(300)}
-        [told] = faults(pullAccounts=accounts)
+        [told] = problems(pullAccounts=accounts)
         assert "300 pull accounts" in told
 
     def test_a_trust_policy_that_is_too_long(self) -> None:
         subjects = [f"repo:owner/name{n}:environment:production" for n in range(60)]
-        [told] = faults(pipelineRole=created_role(trustedGitHubSubjects=subjects))
+        [told] = problems(pipelineRole=created_role(trustedGitHubSubjects=subjects))
         assert "60 GitHub subjects" in told
 
 
 class TestAllFaults:
     def test_come_at_once(self) -> None:
-        told = faults(
+        told = problems(
             tagMutability="IMMUTABLE",
             movableTag=["x"],
             administratorRoles=["arn:aws:iam::444455556666:role/push"],
@@ -594,14 +594,14 @@ class TestAllFaults:
 
     def test_come_from_every_item_of_a_list(self) -> None:
         """One that is of no use hides nothing that is wrong with its neighbours."""
-        told = faults(
+        told = problems(
             administratorRoles=[
                 "arn:aws:iam::111122223333:role/ci/push",
                 "bad",
                 "arn:aws:iam::444455556666:role/deploy",
             ],
             tagMutability="MUTABLE_WITH_EXCLUSION",
-            writeOnceTags=["latest", "a b", "v***"],
+            immutableTags=["latest", "a b", "v***"],
             pullAccounts={"one": "444455556666", "bad": 1, "other": "444455556666"},
             retention=[
                 {"tags": "v*", "keepNewest": "1"},
@@ -620,15 +620,15 @@ class TestAllFaults:
             "retention[1]",
             "retention[2]",
             "retention[3]",
-            "writeOnceTags[0]",
-            "writeOnceTags[1]",
-            "writeOnceTags[2]",
+            "immutableTags[0]",
+            "immutableTags[1]",
+            "immutableTags[2]",
         ]
 
     def test_of_what_a_thousand_repositories_inherit_are_told_once(self) -> None:
         assert (
             len(
-                faults(
+                problems(
                     tagMutability="MUTABLE_WITH_EXCLUSION",
                     repositories={f"app-{n}": {} for n in range(1000)},
                 )
@@ -646,14 +646,14 @@ class TestAllFaults:
             CONFIG.reset(token)
         first, *rest = str(refused.value).splitlines()
         assert first == (
-            "the container-images configuration has 2 problems; nothing has been changed:"
+            "the container-images configuration has 2 errors; nothing has been changed:"
         )
         assert [line[:5] for line in rest] == ["  1. ", "  2. "]
 
 
 ENTRY = {
     "tagMutability": "MUTABLE_WITH_EXCLUSION",
-    "writeOnceTags": ["v*"],
+    "immutableTags": ["v*"],
     "retention": [
         {"tags": "v*", "keepNewest": 2},
         {"untagged": True, "expireAfterDays": 1},
@@ -669,7 +669,7 @@ EVERY_KEY: dict[str, Any] = {
     "repositories": {"app": ENTRY},
     "tagMutability": "MUTABLE_WITH_EXCLUSION",
     "movableTags": ["latest"],
-    "writeOnceTags": ["v*"],
+    "immutableTags": ["v*"],
     "tagConvention": [{"stage": "release", "tag": "v{semver}"}],
     "pipelineRole": {
         "name": "push",
@@ -713,12 +713,12 @@ def with_value(where: tuple[str | int, ...], value: Any) -> dict[str, Any]:
     return configuration
 
 
-def told_about(where: tuple[str | int, ...], value: Any) -> list[Fault]:
-    """The faults of the value in that place, not of what it has within."""
+def told_about(where: tuple[str | int, ...], value: Any) -> list[Problem]:
+    """The problems of the value in that place, not of what it has within."""
     try:
         parse(with_value(where, value))
     except InvalidInputError as refused:
-        return [it for it in refused.faults if it.where == where]
+        return [it for it in refused.problems if it.where == where]
     return []
 
 
@@ -738,10 +738,10 @@ class TestHints:
     def test_an_example_is_one_that_fits(self, where: tuple[str | int, ...]) -> None:
         [right] = [it for place, it in places(EVERY_KEY) if place == where]
         fixes = {
-            fault.fix
+            problem.fix
             for wrong in self.WRONG
             if isinstance(right, str) or type(wrong) is not type(right)
-            for fault in told_about(where, wrong)
+            for problem in told_about(where, wrong)
         }
         assert fixes
         for fix in sorted(fixes):
@@ -784,31 +784,31 @@ class TestTagConvention:
         ],
     )
     def test_stages_that_could_not_be_read(self, written: Any, place: str, said: str) -> None:
-        [told] = faults(tagConvention=written)
+        [told] = problems(tagConvention=written)
         assert told.startswith(place)
         assert said in told
 
     def test_positions_count_stages_that_are_none(self) -> None:
-        first, second = faults(tagConvention=["prod", {"stage": "a", "tag": "v"}])
+        first, second = problems(tagConvention=["prod", {"stage": "a", "tag": "v"}])
         assert first.startswith("tagConvention[0] = ")
         assert second.startswith("tagConvention[1].tag = ")
 
     def test_a_movable_tag_that_a_stage_has_too(self) -> None:
         written = [{"stage": "release", "tag": "{sha}"}]
-        [told] = faults(tagConvention=written, movableTags=["latest", "deadbeef"])
+        [told] = problems(tagConvention=written, movableTags=["latest", "deadbeef"])
         assert told.startswith('movableTags[1] = "deadbeef": tagConvention has it as a unique tag')
 
     @pytest.mark.parametrize("where", ["stack", "entry"])
-    def test_a_stage_that_the_write_once_patterns_do_not_cover(self, where: str) -> None:
+    def test_a_stage_that_the_immutable_patterns_do_not_cover(self, where: str) -> None:
         convention = [{"stage": "build", "tag": "b{sha}"}, {"stage": "release", "tag": "v{semver}"}]
         guard: dict[str, Any] = {
             "tagMutability": "MUTABLE_WITH_EXCLUSION",
-            "writeOnceTags": ["v*", "x*"],
+            "immutableTags": ["v*", "x*"],
         }
-        key = "writeOnceTags"
+        key = "immutableTags"
         if where == "entry":
             guard, key = {"repositories": {"app": guard}}, f"repositories.app.{key}"
-        [told] = faults(tagConvention=convention, **guard)
+        [told] = problems(tagConvention=convention, **guard)
         assert told.startswith('tagConvention[0].tag = "b{sha}"')
         assert f"{key} do not match all of its tags: b0000000" in told
         assert "write a pattern that does" in told
@@ -818,7 +818,7 @@ class TestTagConvention:
         parse(valid() | {"tagConvention": EVERY_KEY["tagConvention"], "tagMutability": mode})
 
     def test_the_default_need_not_be_within_the_patterns(self) -> None:
-        written = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "writeOnceTags": ["v*"]}
+        written = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "immutableTags": ["v*"]}
         parse(valid() | written)
         parse(valid() | written | {"tagConvention": ADR040.to_data()})  # as Pulumi hands it over
 
@@ -890,7 +890,7 @@ class TestAudit:
         assert args["permissions_boundary"] == boundary
 
     @pytest.mark.parametrize(
-        ("audit", "fault"),
+        ("audit", "problem"),
         [
             ({"email": ["a@example.org"]}, "audit.trail: this key is required"),
             ({"trail": "both"}, 'audit.trail = "both": must be existing or create'),
@@ -910,16 +910,16 @@ class TestAudit:
             (False, "audit = false: must be a mapping"),
         ],
     )
-    def test_what_is_wrong_with_it(self, audit: Any, fault: str) -> None:
-        found = faults(audit=audit)
-        assert any(fault in it for it in found), found
+    def test_what_is_wrong_with_it(self, audit: Any, problem: str) -> None:
+        found = problems(audit=audit)
+        assert any(problem in it for it in found), found
 
     def test_roles_that_no_pattern_can_name(self) -> None:
         roles = [f"arn:aws:iam::111122223333:role/{'a' * 60}{number:02}" for number in range(20)]
         off = valid() | {"additionalPipelineRoles": roles}
         assert parse(off)
-        [fault] = faults(additionalPipelineRoles=roles, audit={"trail": "existing"})
-        assert "an event pattern of at most 2,048 characters" in fault
+        [problem] = problems(additionalPipelineRoles=roles, audit={"trail": "existing"})
+        assert "an event pattern of at most 2,048 characters" in problem
 
     def test_a_partition_whose_region_of_iam_is_not_known(self) -> None:
         role = "arn:aws-iso:iam::111122223333:role/"

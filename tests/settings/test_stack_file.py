@@ -151,7 +151,7 @@ def test_a_folder_is_no_stack(project: Path) -> None:
 
 
 def told(project: Path, text: str) -> list[str]:
-    """The numbered faults, each without what is said of it."""
+    """The numbered problems, each without what is said of it."""
     with pytest.raises(StackFileError) as refused:
         stack(project, text)
     return re.findall(r"^  \d+\. (\S+?)(?: =|: )", str(refused.value), re.MULTILINE)

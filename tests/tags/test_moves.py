@@ -254,7 +254,7 @@ def test_already_there_is_believed_only_when_it_is_read_back(
             assert move(repository, wanted, "latest").moved is bool(retries)
         else:
             told = {
-                "unmoved": f"stays on {before}.*write-once tag; choose another tag",
+                "unmoved": f"stays on {before}.*immutable tag; choose another tag",
                 "elsewhere": f"moved by somebody else.*now on {other}",
                 "nowhere": "moved by somebody else.*now on no image",
             }[outcome]
@@ -262,11 +262,11 @@ def test_already_there_is_believed_only_when_it_is_read_back(
                 move(repository, wanted, "latest")
 
 
-def test_a_write_once_tag_is_told_as_such(ecr: "ECRClient") -> None:
+def test_an_immutable_tag_is_told_as_such(ecr: "ECRClient") -> None:
     ecr.create_repository(repositoryName="immutable", imageTagMutability="IMMUTABLE")
     older = build(ecr, "a", "release", name="immutable")
     newer = build(ecr, "b", name="immutable")
-    with pytest.raises(RefusedError, match=r"release of immutable stays on .*write-once"):
+    with pytest.raises(RefusedError, match=r"release of immutable stays on .*immutable"):
         move(Repository(ecr, Reference(name="immutable")), newer, "release")
     assert place(ecr, "release", "immutable") == older
 

@@ -1,4 +1,4 @@
-"""Faults in an input: the value, the rule, and the fix."""
+"""Errors in an input: the value, the rule, and the fix."""
 
 import json
 import re
@@ -11,7 +11,7 @@ ABSENT: Final = object()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class Problem:
     """One refused value: where it stands, what it is, the rule it breaks, and the fix.
 
     `where` is a path as Pulumi writes it: keys and list positions, outermost first.
@@ -22,8 +22,8 @@ class Fault:
     rule: str
     fix: str
 
-    def under(self, *prefix: str | int) -> "Fault":
-        """The same fault, seen from further outside."""
+    def under(self, *prefix: str | int) -> "Problem":
+        """The same problem, seen from further outside."""
         return replace(self, where=(*prefix, *self.where))
 
     def __str__(self) -> str:
@@ -34,11 +34,11 @@ class Fault:
 
 
 class InvalidInputError(ValueError):
-    """Refused input, with every fault that was found in it."""
+    """Refused input, with every problem that was found in it."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(str(fault) for fault in faults))
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in problems))
 
 
 def parse_json(text: str, what: str, fix: str) -> Any:
@@ -47,7 +47,7 @@ def parse_json(text: str, what: str, fix: str) -> Any:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         rule = f"the {what} is not JSON ({error})"
-        raise InvalidInputError([Fault(where=(), value=text, rule=rule, fix=fix)]) from None
+        raise InvalidInputError([Problem(where=(), value=text, rule=rule, fix=fix)]) from None
 
 
 _PLAIN_KEY: Final = re.compile(r"[\w:/-]+")

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from container_images.policies.retention import MAX_IMAGES, RetentionRule, faults_in
+from container_images.policies.retention import MAX_IMAGES, RetentionRule, problems_in
 
 SHAPES = (
     "write one of {tags: PATTERN, keepNewest: N}, {tags: PATTERN, expireAfterDays: N}, "
@@ -134,14 +134,14 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
 )
 def test_the_words(rules: list[dict[str, Any]], said: list[str]) -> None:
     assert [
-        str(fault) for fault in faults_in(["latest"], cast("list[RetentionRule]", rules))
+        str(problem) for problem in problems_in(["latest"], cast("list[RetentionRule]", rules))
     ] == said
 
 
 def test_a_kind_of_rule_is_no_movable_tag() -> None:
     """Where a movable tag is called `any`, the rule about any image is about no tag."""
     rules: list[RetentionRule] = [{"any": True, "keep_newest": 1}]
-    assert [str(fault) for fault in faults_in(["any"], rules)] == []
+    assert [str(problem) for problem in problems_in(["any"], rules)] == []
 
 
 @pytest.mark.parametrize("key", ["keep_newest", "expire_after_days"])
@@ -149,15 +149,15 @@ def test_a_kind_of_rule_is_no_movable_tag() -> None:
 def test_a_number_is_an_integer(key: str, number: object) -> None:
     """True is an int in Python, and between 1 and 100,000."""
     rules = cast("list[RetentionRule]", [{"tags": "a", key: number}])
-    [fault] = faults_in(["latest"], rules)
-    assert (fault.value, fault.rule) == (number, "the number is between 1 and 100,000")
+    [problem] = problems_in(["latest"], rules)
+    assert (problem.value, problem.rule) == (number, "the number is between 1 and 100,000")
 
 
 def test_too_many_movable_tags_are_not_blamed_on_the_rules() -> None:
     movable = [f"stable-{number}" for number in range(200)]
     for rules in ([], [RetentionRule(any=True, keep_newest=1)]):
-        [fault] = faults_in(movable, rules)
-        assert str(fault) == (
+        [problem] = problems_in(movable, rules)
+        assert str(problem) == (
             f"{len(rules)}: a lifecycle policy has at most 50 rules, and each of the 200 "
             "movable tags takes a protective one; name at most 50 movable tags"
         )
@@ -165,6 +165,6 @@ def test_too_many_movable_tags_are_not_blamed_on_the_rules() -> None:
 
 def test_fifty_movable_tags_leave_room_for_no_rule() -> None:
     movable = [f"stable-{number}" for number in range(50)]
-    assert list(faults_in(movable, [])) == []
-    [fault] = faults_in(movable, [RetentionRule(any=True, keep_newest=1)])
-    assert fault.fix == "keep at most 0 rules"
+    assert list(problems_in(movable, [])) == []
+    [problem] = problems_in(movable, [RetentionRule(any=True, keep_newest=1)])
+    assert problem.fix == "keep at most 0 rules"
