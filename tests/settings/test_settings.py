@@ -614,15 +614,15 @@ class TestAllFaults:
             "administratorRoles[0]",
             "administratorRoles[1]",
             "administratorRoles[2]",
+            "immutableTags[0]",
+            "immutableTags[1]",
+            "immutableTags[2]",
             "pullAccounts.bad",
             "pullAccounts.other",
             "retention[0].keepNewest",
             "retention[1]",
             "retention[2]",
             "retention[3]",
-            "immutableTags[0]",
-            "immutableTags[1]",
-            "immutableTags[2]",
         ]
 
     def test_of_what_a_thousand_repositories_inherit_are_told_once(self) -> None:
