@@ -124,6 +124,8 @@ def test_a_pipeline_promotes_an_image(environment: Path, folder: Path) -> None:
     merged = tag("merged", "a")
     promoted = command(script, "promote", NAME, merged, "--stage", "prod", "--latest")
     assert promoted["digest"] == digest
-    assert command(*module, "resolve", NAME)["uniqueTag"] == promoted["tag"]
-    [image] = command(script, "images", NAME)["images"]
+    [resolved] = command(*module, "resolve", NAME)["repositories"]
+    assert resolved["uniqueTag"] == promoted["tag"]
+    [repository] = command(script, "images", NAME)["repositories"]
+    [image] = repository["images"]
     assert set(image["tags"]) == {merged, promoted["tag"], "latest"}

@@ -11,12 +11,12 @@ from typing import Any, Final, TypeVar
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.aws import reference
 from container_images.aws.errors import AwsError, RefusedError, explain, faults_refused
 from container_images.aws.images import Repository
-from container_images.aws.reference import InvalidReferenceError, Reference
+from container_images.aws.reference import InvalidReferenceError, Reference, parse
 from container_images.aws.session import Aws
 from container_images.aws.trail import NoTrailError, Trail
+from container_images.cli.terminal import printable
 from container_images.policies.tag_convention import ADR040, TagConvention
 
 FAILED: Final = 1
@@ -28,17 +28,10 @@ _T = TypeVar("_T")
 
 def repository_of(text: str) -> Reference:
     """A REPOSITORY argument, without an image."""
-    found = reference.parse(text)
-    if found.image is not None:
-        raise InvalidReferenceError(f"{text!r} names an image: leave {found.image} out")
-    return found
-
-
-def role_of(text: str) -> str:
-    """The ARN of a role, as an argument."""
-    if not text.startswith("arn:") or ":role/" not in text:
-        raise ValueError(f"{text!r} is not a role: write arn:aws:iam::ACCOUNT:role/NAME")
-    return text
+    reference = parse(text)
+    if reference.image is not None:
+        raise InvalidReferenceError(f"{text!r} names an image: leave {reference.image} out")
+    return reference
 
 
 REPOSITORY_HELP: Final = (
@@ -50,7 +43,7 @@ repositories_argument: Final = partial(
     type=repository_of,
     metavar="[REPOSITORY]...",
     nargs=-1,
-    callback=lambda _context, _parameter, given: tuple(dict.fromkeys(given)),
+    callback=lambda _context, _parameter, references: tuple(dict.fromkeys(references)),
 )
 file_option: Final = partial(click.option, type=Path, metavar="FILE")
 json_option: Final = click.option(
@@ -88,25 +81,35 @@ def _failures(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except RefusedError as error:
-        problem, kind, code, status = str(error), error.kind, error.code, FAILED
+        object_, status = error_object(error), FAILED
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module not in _EXTRAS:
             raise
-        problem = (
-            f"this command needs {module}, which is not installed; run "
-            f"pip install 'container-images[{_EXTRAS[module]}]'"
+        object_ = error_object(
+            RefusedError(
+                f"this command needs {module}, which is not installed; run "
+                f"pip install 'container-images[{_EXTRAS[module]}]'"
+            )
         )
-        kind, code, status = "refused", None, FAILED
+        status = FAILED
     except click.ClickException as error:
         if not as_json:
-            raise  # click tells of wrong usage with the command's synopsis
-        problem, kind, code, status = error.format_message(), "usage", None, error.exit_code
+            raise  # click prints wrong usage with the command's synopsis
+        sentence = " ".join(error.format_message().split())
+        object_, status = {"error": sentence, "kind": "usage", "code": None}, error.exit_code
     else:
         return
-    told = {"error": " ".join(problem.split()), "kind": kind, "code": code}
-    say(json.dumps(told) if as_json else problem)
+    if as_json:
+        click.echo(json.dumps(object_), err=True)
+    else:
+        say(str(object_["error"]))
     raise click.exceptions.Exit(status)
+
+
+def error_object(error: RefusedError) -> dict[str, str | None]:
+    """An error for machines."""
+    return {"error": " ".join(str(error).split()), "kind": error.kind, "code": error.code}
 
 
 _EXTRAS: Final = {
@@ -125,9 +128,9 @@ def work(
     """AWS, by the session of the repository's Region, and the repository in it."""
     with reported(str(repository)):
         aws = session(repository.region)
-        there = Repository(aws.ecr(), repository, convention)
-    with reported(there.in_region):
-        yield aws, there
+        opened = Repository(aws.ecr(), repository, convention)
+    with reported(opened.in_region):
+        yield aws, opened
 
 
 @contextmanager
@@ -170,9 +173,12 @@ def trail_of(aws: Aws, account: str, holder: str) -> Trail:
     return Trail(aws.cloudtrail())
 
 
-def print_object(told: Mapping[str, Any], text: str, *, as_json: bool) -> None:
-    """The result: the object for machines, or the text for people."""
-    click.echo(json.dumps(told, indent=2) if as_json else text)
+def print_object(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """The result: the object for machines, or lines of text for people."""
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        click.echo("\n".join(map(printable, text.split("\n"))))
 
 
 def note(text: str) -> None:
@@ -182,4 +188,4 @@ def note(text: str) -> None:
 
 def say(text: str) -> None:
     """A line on standard error, whatever AWS's messages are made up of."""
-    click.echo(" ".join(text.split()), err=True)
+    click.echo(printable(" ".join(text.split())), err=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import click
@@ -24,7 +23,7 @@ from container_images.cli.command import (
     repository_of,
     work,
 )
-from container_images.cli.targets import Targets, Told, takes_targets
+from container_images.cli.targets import Targets, print_results, read_each, reads_repositories
 from container_images.cli.terminal import working
 from container_images.lifecycle.document import Rule
 from container_images.lifecycle.files import read_images, read_in_use, read_policy
@@ -134,9 +133,9 @@ def expiring_command(
 
 
 @app.command("images")
-@takes_targets()
+@reads_repositories()
 @json_option
-def images_command(found: Targets, *, as_json: bool) -> None:
+def images_command(*, targets: Targets, as_json: bool) -> None:
     """List the images, and what the lifecycle policy will do.
 
     The newest push comes first, and untagged images follow the index that lists them. "built" is
@@ -144,18 +143,19 @@ def images_command(found: Targets, *, as_json: bool) -> None:
     narrow terminal shows fewer columns; --json has everything, by the time of the push.
     """
 
-    def listed(reference: Reference) -> Told:
-        with found.work(reference) as (_, there):
-            with working(f"Reading {there}"):
-                rules, images = _rules_if_known(there), _images(there)
+    def listed(reference: Reference) -> tuple[Repository, Report, bool]:
+        with targets.open(reference) as (_, repository):
+            with working(f"Reading {repository}"):
+                rules, images = _rules_if_known(repository), _images(repository)
             report = Report(verdicts=simulate(rules or (), images, datetime.now(UTC)))
-            judged = rules is not None
-            return (
-                output.images_json(there, report, judged=judged),
-                partial(output.print_images, there, report, judged=judged),
-            )
+            return repository, report, rules is not None
 
-    found.each(listed, as_json=as_json)
+    print_results(
+        read_each(targets.references, listed),
+        lambda listing: output.images_json(listing[0], listing[1], judged=listing[2]),
+        lambda listing: output.print_images(listing[0], listing[1], judged=listing[2]),
+        as_json=as_json,
+    )
 
 
 def _images(there: Repository) -> Sequence[Image]:

@@ -1,153 +1,61 @@
 """The commands about tags: move, promote, rollback, resolve, history."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial, wraps
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Final
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from container_images.aws import reference
 from container_images.aws.errors import RefusedError, explain
-from container_images.aws.images import Repository
-from container_images.aws.reference import InvalidReferenceError, Reference
+from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.aws.trail import DELETE, EXPIRE, PUT, NoTrailError, Record, earliest
 from container_images.cli import tags_output as output
-from container_images.cli.command import file_option, json_option, note, role_of, trail_of
-from container_images.cli.targets import Targets, Told, takes_targets
+from container_images.cli.command import json_option, note, print_object, trail_of
+from container_images.cli.targets import (
+    Targets,
+    print_results,
+    read_each,
+    reads_repositories,
+    writes_repository,
+)
 from container_images.cli.terminal import working
 from container_images.tags.history import changes as changes_of
 from container_images.tags.history import pipeline_roles, places
-from container_images.tags.moves import Move, move, promote
-from container_images.tags.resolve import Resolved, resolve
+from container_images.tags.moves import move, promote
+from container_images.tags.resolve import resolve
 
 app = click.Group()
 
-_takes_source = takes_targets(
-    click.argument(
-        "second",
-        metavar="[SOURCE]",
-        required=False,
-        help="The image: a tag or a digest. May be part of REPOSITORY instead.",
-    )
+_source_argument: Final = click.argument(
+    "source", type=reference.image, metavar="SOURCE", help="The image: a tag or a digest."
+)
+_tag_option: Final = click.option(
+    "--tag",
+    type=reference.tag,
+    metavar="TAG",
+    help="The movable tag. Default: the stack's first movable tag, or latest.",
 )
 
 
-@dataclass(frozen=True)
-class _Place:
-    """One repository in which a command moves tags, or tries to."""
-
-    repository: Repository
-    dry_run: bool
-    tell: Callable[[Move], dict[str, Any]]
-    """Reports a move, and records it if it moved anything."""
-    note: Callable[[str], None]
-    records: Callable[[Sequence[str], datetime], list[Record]]
-    """From CloudTrail."""
-
-
-_InEach = Callable[[Callable[[_Place], Told]], None]
-
-
-def _moves_tags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of all that move tags; and `in_each`, which takes a step by them.
-
-    The step is taken in each repository; with many, first as a dry run in each, without its notes.
-    The record is opened before it, so that nothing is moved where it cannot be recorded.
-    """
-
-    @click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")
-    @click.option("--reason", metavar="TEXT", help="The reason, for the record.")
-    @file_option(
-        "--record",
-        type=_record_of,
-        help="Append a JSON line to this file for each tag that was moved.",
-    )
-    @json_option
-    @wraps(command)
-    def moving(
-        found: Targets,
-        *,
-        dry_run: bool,
-        reason: str | None,
-        record: Path | None,
-        as_json: bool,
-        **more: Any,
-    ) -> None:
-        def take(step: Callable[[_Place], Told], reference: Reference, *, check: bool) -> Told:
-            trial = check or dry_run
-            with found.work(reference) as (aws, there), _open(None if trial else record) as append:
-                account, caller = aws.caller()
-
-                def tell(move: Move) -> dict[str, Any]:
-                    return append(output.move_json(move, caller, reason))
-
-                records = partial(_records, aws, account, reference)
-                noting = (lambda _: None) if check else note
-                return step(_Place(there, dry_run=trial, tell=tell, note=noting, records=records))
-
-        def in_each(step: Callable[[_Place], Told]) -> None:
-            steps = (partial(take, step, check=it) for it in (True, False))
-            found.each(*steps, as_json=as_json)
-
-        command(found, in_each=in_each, **more)
-
-    return moving
-
-
-def _record_of(text: str) -> Path:
-    if text == "-":
-        raise ValueError("- names no file to append to; --json prints the move, for a pipe to keep")
-    return Path(text)
-
-
-@contextmanager
-def _open(record: Path | None) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
-    """What appends a move to the file, if it moved anything, and gives it back.
-
-    Raises RefusedError where the file cannot be written.
-    """
-    if record is None:
-        yield lambda told: told
-        return
-    try:
-        lines = record.open("ab", buffering=0)
-    except OSError as error:
-        raise RefusedError(
-            f"the record {record} cannot be written ({error.strerror}); name another file: "
-            "nothing was moved"
-        ) from None
-
-    def append(told: dict[str, Any]) -> dict[str, Any]:
-        line = json.dumps(told)
-        try:
-            if told["moved"]:
-                lines.write(f"{line}\n".encode())
-        except OSError as error:
-            raise RefusedError(
-                f"{told['tag']} of {told['repository']} was moved, but {record} could not be "
-                f"written ({error.strerror}); record it yourself: {line}"
-            ) from None
-        return told
-
-    with lines:
-        yield append
+def _trial_and_reason_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of all commands that move tags."""
+    for option in (
+        json_option,
+        click.option("--reason", metavar="TEXT", help="The reason, for the JSON."),
+        click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing."),
+    ):
+        command = option(command)
+    return command
 
 
 @app.command("move")
-@_takes_source
-@click.option(
-    "--to",
-    type=reference.tag,
-    metavar="TAG",
-    help="The tag to move. Default: the stack's first movable tag, or latest.",
-)
+@writes_repository
+@_source_argument
+@_tag_option
 @click.option(
     "--expect",
     type=reference.image,
@@ -159,34 +67,41 @@ def _open(record: Path | None) -> Iterator[Callable[[dict[str, Any]], dict[str, 
     is_flag=True,
     help="Allow an image that is older, or whose age is unknown.",
 )
-@_moves_tags
+@_trial_and_reason_options
 def move_command(
-    found: Targets, *, to: str | None, expect: str | None, allow_older: bool, in_each: _InEach
+    *,
+    target: Targets,
+    source: str,
+    tag: str | None,
+    expect: str | None,
+    allow_older: bool,
+    dry_run: bool,
+    reason: str | None,
+    as_json: bool,
 ) -> None:
     """Move a tag to another image, without pulling the image.
 
     An image that is older than the one the tag is on is refused. The times or the versions in their
     tags decide, or else when they were pushed. If the tag is on the image already, nothing is done.
-    With several repositories, nothing is done unless each has the image, and a newer one than the
-    tag is on. What ECR itself refuses, an immutable tag, is known only when the tag is put.
     """
-    image, tag = _source(found), to or found.default_tag
-    found.refuse_immovable("--to", tag)
+    tag = tag or target.default_tag
+    target.refuse_immovable("--tag", tag)
     if expect == tag:
         raise click.UsageError(
             f"--expect {tag} names the tag that moves: give a digest, or another tag"
         )
-
-    def moved(at: _Place) -> Told:
-        there = at.repository
-        done = move(there, image, tag, expect=expect, allow_older=allow_older, dry_run=at.dry_run)
-        return at.tell(done), output.move_text(there, done)
-
-    in_each(moved)
+    with target.open(target.references[0]) as (aws, repository):
+        _, caller = aws.caller()
+        moved = move(
+            repository, source, tag, expect=expect, allow_older=allow_older, dry_run=dry_run
+        )
+    object_ = output.move_json(moved, caller, reason)
+    print_object(object_, output.move_text(repository, moved), as_json=as_json)
 
 
 @app.command("promote")
-@_takes_source
+@writes_repository
+@_source_argument
 @click.option(
     "--stage",
     metavar="STAGE",
@@ -201,22 +116,25 @@ def move_command(
 )
 @click.option(
     "--move",
-    "movable",
+    "movable_tags",
     type=reference.tag,
     metavar="TAG",
     multiple=True,
     help="Then move this tag to the image, as move does. May be repeated.",
 )
 @click.option("--latest", is_flag=True, help="Short for --move latest.")
-@_moves_tags
+@_trial_and_reason_options
 def promote_command(
-    found: Targets,
     *,
+    target: Targets,
+    source: str,
     stage: str | None,
     tag: str | None,
-    movable: Sequence[str],
+    movable_tags: Sequence[str],
     latest: bool,
-    in_each: _InEach,
+    dry_run: bool,
+    reason: str | None,
+    as_json: bool,
 ) -> None:
     """Give an image a stage's unique tag, and move tags to it.
 
@@ -225,178 +143,138 @@ def promote_command(
     nothing is changed. What ECR itself refuses, an immutable tag, is known only when the tag is
     put, after the unique one.
     """
-    image = _source(found)
     if (stage is None) is (tag is None):
         raise click.UsageError("give either --stage or --as: the stage, or the tag itself")
-    if stage is not None and stage not in found.convention.stages:
+    if stage is not None and stage not in target.convention.stages:
         raise click.UsageError(
-            f"--stage {stage} is not one of {', '.join(found.convention.stages)}"
+            f"--stage {stage} is not one of {', '.join(target.convention.stages)}"
         )
-    moving = list(dict.fromkeys([*movable, *(["latest"] * latest)]))
-    for it in moving:
-        found.refuse_immovable("--move", it)
-        if it == tag:
-            raise click.UsageError(f"--move {it} is a unique tag by --as, which stays on its image")
-
-    def promoted(at: _Place) -> Told:
-        done = promote(at.repository, image, stage, tag=tag, movable=moving, dry_run=at.dry_run)
-        told = output.promotion_json(done, [at.tell(it) for it in done.moves])
-        return told, output.promotion_text(at.repository, done)
-
-    in_each(promoted)
+    movable = list(dict.fromkeys([*movable_tags, *(["latest"] * latest)]))
+    for name in movable:
+        target.refuse_immovable("--move", name)
+        if name == tag:
+            raise click.UsageError(
+                f"--move {name} is a unique tag by --as, which stays on its image"
+            )
+    with target.open(target.references[0]) as (aws, repository):
+        _, caller = aws.caller()
+        promotion = promote(repository, source, stage, tag=tag, movable=movable, dry_run=dry_run)
+    object_ = output.promotion_json(promotion, caller, reason)
+    print_object(object_, output.promotion_text(repository, promotion), as_json=as_json)
 
 
 @app.command("rollback")
-@takes_targets(
-    click.option(
-        "--tag",
-        "second",
-        type=reference.tag,
-        metavar="TAG",
-        help="The tag to move back. Default: the stack's first movable tag, or latest.",
-    )
-)
+@writes_repository
+@_tag_option
 @click.option(
     "--to",
     type=reference.image,
     metavar="IMAGE",
     help="The image to go back to: a tag or a digest.",
 )
-@_moves_tags
-def rollback_command(found: Targets, *, to: str | None, in_each: _InEach) -> None:
+@_trial_and_reason_options
+def rollback_command(
+    *,
+    target: Targets,
+    tag: str | None,
+    to: str | None,
+    dry_run: bool,
+    reason: str | None,
+    as_json: bool,
+) -> None:
     """Move a tag back to the image that it was on before.
 
-    CloudTrail tells which image that was. If it cannot, the image with the next older unique tag of
-    the same stage is taken. Run the command again to go back one further.
+    CloudTrail has which image that was. If it cannot be read, the image with the next older unique
+    tag of the same stage is taken. Run the command again to go back one further.
     """
-    from container_images.tags.rollback import rollback  # noqa: PLC0415 as in _expires
+    from container_images.tags.rollback import rollback  # noqa: PLC0415 as in _note_expiry
 
-    moving = _tag(found)
-    found.refuse_immovable("--tag", moving)
+    moving = tag or target.default_tag
+    target.refuse_immovable("--tag", moving)
+    [named] = target.references
+    with target.open(named) as (aws, repository):
+        account, caller = aws.caller()
 
-    def rolled_back(at: _Place) -> Told:
         def read_places() -> list[str]:
-            return places(at.records((PUT,), earliest()), moving)
+            return places(_records(aws, account, named, (PUT,), earliest()), moving)
 
-        done = rollback(at.repository, moving, read_places, to=to, dry_run=at.dry_run)
-        for it in done.notes:
-            at.note(it)
-        told = at.tell(done.move) | {"basis": done.basis}
-        return told, f"{output.move_text(at.repository, done.move)}\nbasis: {done.basis}"
-
-    in_each(rolled_back)
+        rolled_back = rollback(repository, moving, read_places, to=to, dry_run=dry_run)
+    for text in rolled_back.notes:
+        note(text)
+    object_ = output.move_json(rolled_back.move, caller, reason) | {"basis": rolled_back.basis}
+    moved = output.move_text(repository, rolled_back.move)
+    print_object(object_, f"{moved}\nbasis: {rolled_back.basis}", as_json=as_json)
 
 
 @app.command("resolve")
-@takes_targets(
-    click.argument(
-        "second",
-        metavar="[TAG]",
-        required=False,
-        help="The tag, or a digest. Default: the stack's first movable tag, or latest.",
-    )
-)
+@reads_repositories(images=True)
 @json_option
-def resolve_command(found: Targets, *, as_json: bool) -> None:
+def resolve_command(*, targets: Targets, as_json: bool) -> None:
     """Print the image that a tag is on, by its digest.
 
-    That reference can be pulled, and never changes. It takes only the permission to pull, also from
-    another account. If the caller may read the lifecycle policy, a note says when the image is
-    about to expire.
+    The tag is the one in REPOSITORY:TAG, or else the stack's first movable tag, or latest. The
+    reference can be pulled, and never changes. It takes only the permission to pull, also from
+    another account.
     """
-    name = found.image or found.default_tag
 
-    def resolved(reference: Reference) -> Told:
-        with found.work(reference) as (aws, there):
-            it = resolve(there, name)
-            told = output.resolved_json(it, there.uri(it.image.registry_id, aws.dns_suffix()))
-            told |= _expires(there, it)
-            if it.unknown:
-                note(f"commit, unique tag and build time of {name} are not known: {it.unknown}")
-            return told, told["reference"]
+    def resolved(named: Reference) -> output.ResolvedReference:
+        with targets.open(named) as (aws, repository):
+            image = resolve(repository, named.image or targets.default_tag)
+            uri = repository.uri(image.image.registry_id, aws.dns_suffix())
+        if image.unknown:
+            note(f"commit, unique tag and build time of {image.name} are unknown: {image.unknown}")
+        return output.ResolvedReference(resolved=image, uri=uri)
 
-    found.each(resolved, as_json=as_json)
+    print_results(
+        read_each(targets.references, resolved),
+        output.resolved_json,
+        output.print_resolved,
+        as_json=as_json,
+    )
 
 
 @app.command("history")
-@takes_targets(
-    click.argument(
-        "second",
-        metavar="[TAG]",
-        required=False,
-        help="The tag. Default: the stack's first movable tag, or latest.",
-    )
-)
-@click.option(
-    "--pipeline-role",
-    type=role_of,
-    metavar="ARN",
-    multiple=True,
-    help="A role that may move tags. May be repeated. Default: the roles that the repository "
-    "policy names.",
-)
+@reads_repositories()
+@_tag_option
 @json_option
-def history_command(found: Targets, *, pipeline_role: Sequence[str], as_json: bool) -> None:
+def history_command(*, targets: Targets, tag: str | None, as_json: bool) -> None:
     """List who moved a tag, tried to, or removed it, newest first.
 
     CloudTrail keeps 90 days of events, which arrive up to 15 minutes late. Principals other than
     the pipeline roles are marked with an exclamation mark.
     """
-    moving = _tag(found)
+    moving = tag or targets.default_tag
 
-    def traced(reference: Reference) -> Told:
-        with found.work(reference) as (aws, there):
+    def traced(named: Reference) -> output.History:
+        with targets.open(named) as (aws, repository):
             account, _ = aws.caller()
             since = earliest()
             try:
-                records = _records(aws, account, reference, (PUT, DELETE, EXPIRE), since)
+                records = _records(aws, account, named, (PUT, DELETE, EXPIRE), since)
             except NoTrailError as error:
                 raise RefusedError(str(error)) from None
-            roles = frozenset(pipeline_role) or pipeline_roles(there.policy())
+            roles = pipeline_roles(repository.policy())
             if not roles:
                 note(
-                    f"the policy of {there} does not say which roles may move tags, so nobody "
-                    "counts as the pipeline; name them with --pipeline-role"
+                    f"the policy of {repository} does not say which roles may move tags, so nobody "
+                    "counts as the pipeline"
                 )
-            changes = changes_of(records, moving)[::-1]
+            tags = {image.digest: image.tags for image in repository.images()}
+        return output.History(
+            title=f"{moving} of {repository}",
+            tag=moving,
+            since=since,
+            changes=changes_of(records, moving)[::-1],
+            pipeline=roles,
+            name=partial(output.short_name, repository.convention, tags),
+        )
 
-            def show() -> None:
-                tags = {it.digest: it.tags for it in there.images()}
-                name = partial(output.short_name, there.convention, tags)
-                output.print_history(f"{moving} of {there}", since, changes, roles, name)
-
-            return output.history_json(moving, since, changes, roles), show
-
-    found.each(traced, as_json=as_json)
-
-
-def _source(found: Targets) -> str:
-    if found.image is None:
-        raise click.UsageError("give SOURCE, a tag or a digest, or REPOSITORY:TAG")
-    return found.image
-
-
-def _tag(found: Targets) -> str:
-    try:
-        return reference.tag(found.image or found.default_tag)
-    except InvalidReferenceError as error:
-        raise click.UsageError(str(error)) from None
-
-
-def _expires(repository: Repository, found: Resolved) -> dict[str, Any]:
-    """Whether the image is about to expire, if the caller may know; with a note if it is."""
-    from container_images.lifecycle.fate import UnknownFateError, fate  # noqa: PLC0415 a move does not ask
-
-    try:
-        going = fate(repository, found.image.digest)
-    except UnknownFateError as error:
-        if not error.denied:
-            note(f"it is not known whether the image will be kept: {error}")
-        return {}
-    if going is None:
-        return {"expires": None}
-    note(f"the image of {found.name} will not be kept: {going}")
-    return {"expires": {"rule": going.rule}}
+    print_results(
+        read_each(targets.references, traced),
+        output.history_json,
+        output.print_history,
+        as_json=as_json,
+    )
 
 
 def _records(

@@ -1,6 +1,7 @@
 """What the commands about tags print: JSON objects for machines, text for people."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from container_images.aws.image import Image
 from container_images.aws.images import Repository
 from container_images.aws.reference import is_digest
 from container_images.aws.trail import DELETE, EXPIRE, Record
-from container_images.cli.terminal import iso, print_table
+from container_images.cli.terminal import iso, print_table, printable
 from container_images.policies.tag_convention import TagConvention
 from container_images.tags.history import Change
 from container_images.tags.moves import Move, Promotion
@@ -42,16 +43,14 @@ def move_text(repository: Repository, move: Move) -> str:
     return f"{move.tag} {verb} from {before or 'no image'} to {after}"
 
 
-def promotion_json(promotion: Promotion, moves: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A promotion, with the moves of the movable tags; `dryRun` is there if it was one."""
-    told = {
+def promotion_json(promotion: Promotion, caller: str, reason: str | None) -> dict[str, Any]:
+    """A promotion, with the moves of the movable tags."""
+    return {
         "tag": promotion.tag,
         "digest": promotion.digest,
         "added": promotion.added,
-        "latest": next((it for it in moves if it["tag"] == "latest"), None),
-        "moves": moves,
+        "moves": [move_json(move, caller, reason) for move in promotion.moves],
     }
-    return told | ({"dryRun": True} if promotion.dry_run else {})
 
 
 def promotion_text(repository: Repository, promotion: Promotion) -> str:
@@ -64,10 +63,23 @@ def promotion_text(repository: Repository, promotion: Promotion) -> str:
     return "\n".join([*lines, *(move_text(repository, it) for it in promotion.moves)])
 
 
-def resolved_json(resolved: Resolved, uri: str) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class ResolvedReference:
+    """A tag or a digest with its image, and the URI of the image's repository."""
+
+    resolved: Resolved
+    uri: str
+
+    def __str__(self) -> str:
+        """The reference by digest, which can be pulled."""
+        return f"{self.uri}@{self.resolved.image.digest}"
+
+
+def resolved_json(reference: ResolvedReference) -> dict[str, Any]:
     """What a tag means, or a digest; that has no tag of its own, and `tag` is null."""
+    resolved = reference.resolved
     return {
-        "reference": f"{uri}@{resolved.image.digest}",
+        "reference": str(reference),
         "digest": resolved.image.digest,
         "tag": None if is_digest(resolved.name) else resolved.name,
         "uniqueTag": str(resolved.unique_tag) if resolved.unique_tag else None,
@@ -77,39 +89,50 @@ def resolved_json(resolved: Resolved, uri: str) -> dict[str, Any]:
     }
 
 
-def history_json(
-    tag: str, since: datetime, changes: Sequence[Change], pipeline: frozenset[str]
-) -> dict[str, Any]:
+def print_resolved(reference: ResolvedReference) -> None:
+    """The reference by digest, on a line."""
+    click.echo(printable(str(reference)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What became of a tag."""
+
+    title: str
+    tag: str
+    since: datetime
+    changes: Sequence[Change]
+    pipeline: frozenset[str]
+    name: Callable[[str], str]
+    """Of an image, by its digest."""
+
+
+def history_json(history: History) -> dict[str, Any]:
     """What became of a tag."""
     return {
-        "tag": tag,
-        "since": iso(since),
+        "tag": history.tag,
+        "since": iso(history.since),
         "events": [
             {
-                "time": iso(it.record.time),
-                "event": it.record.event,
-                "principal": it.record.principal,
-                "session": it.record.session,
-                "pipeline": it.record.principal in pipeline,
-                "from": it.before,
-                "to": it.after,
-                "error": it.record.error,
+                "time": iso(change.record.time),
+                "event": change.record.event,
+                "principal": change.record.principal,
+                "session": change.record.session,
+                "pipeline": change.record.principal in history.pipeline,
+                "from": change.before,
+                "to": change.after,
+                "error": change.record.error,
             }
-            for it in changes
+            for change in history.changes
         ],
     }
 
 
-def print_history(
-    title: str,
-    since: datetime,
-    changes: Sequence[Change],
-    pipeline: frozenset[str],
-    name: Callable[[str], str],
-) -> None:
-    """What became of a tag, as a table. `name` is of an image, by its digest."""
+def print_history(history: History) -> None:
+    """What became of a tag, as a table."""
+    changes, pipeline, name = history.changes, history.pipeline, history.name
     events = "1 event" if len(changes) == 1 else f"{len(changes) or 'no'} events"
-    click.echo(f"{title}, back to {iso(since)}: {events}")
+    click.echo(f"{history.title}, back to {iso(history.since)}: {events}")
     rows = []
     for change in changes:
         record = change.record

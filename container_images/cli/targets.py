@@ -1,54 +1,60 @@
-"""The repositories that a command is about, and the convention of their tags."""
+"""The repositories that a command is about, and the tag convention that it reads their tags by.
+
+A command that reads takes any number of repositories, or all of a stack. A command that writes
+takes one, and a stack gives it the convention and the movable tags alone.
+"""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import click
 
-from container_images.aws import reference
 from container_images.aws.errors import RefusedError
 from container_images.aws.images import Repository
-from container_images.aws.reference import InvalidReferenceError, Reference
+from container_images.aws.reference import Reference, parse
 from container_images.aws.session import Aws
 from container_images.cli.command import (
     REPOSITORY_HELP,
+    error_object,
     file_option,
     print_object,
     read,
     repository_of,
-    say,
     work,
 )
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_convention import ADR040, TagConvention, stages_in
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
+if TYPE_CHECKING:
+    from container_images.stack.declared import DeclaredStack
+
 CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
 """Of the environment: the path of a file such as --convention takes."""
 
-Told = tuple[dict[str, Any], str | Callable[[], None]]
-"""What a command prints of one repository: the object for machines; the text for people, or what
-prints it."""
+_Command = Callable[..., None]
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """The repositories that a command is about."""
+    """What a command is about."""
 
     references: Sequence[Reference]
-    convention: TagConvention
-    image: str | None
-    """The tag or the digest that the arguments name, if they do."""
-    movable_tags: Sequence[str] | None
-    """Those of the stack. None where no stack is named."""
-    many: bool
-    """Whether each is printed with its name, even if there is only one."""
+    """The repositories, each with the image that was named with it."""
+    stack: "DeclaredStack | None" = None
+    convention: TagConvention = ADR040
     _session: Callable[[str | None], Aws] = field(default_factory=lambda: cache(Aws))
+
+    @property
+    def movable_tags(self) -> Sequence[str] | None:
+        """Those of the stack. None where no stack is named."""
+        return self.stack.settings.movable_tags if self.stack else None
 
     @property
     def default_tag(self) -> str:
@@ -68,213 +74,207 @@ class Targets:
                 f"{', '.join(self.movable_tags)}"
             )
 
-    def work(self, reference: Reference) -> AbstractContextManager[tuple[Aws, Repository]]:
-        """AWS and one of the repositories in it. Those of a Region share their session."""
+    def session(self, region: str | None) -> Aws:
+        """AWS in a Region, or in the environment's. All repositories of a Region share it."""
+        return self._session(region)
+
+    def open(self, reference: Reference) -> AbstractContextManager[tuple[Aws, Repository]]:
+        """AWS, and one of the repositories in it. AWS's errors within it become AwsError."""
         return work(reference, self.convention, self._session)
 
-    def each(self, *steps: Callable[[Reference], Told], as_json: bool) -> None:
-        """Take each step with every repository, and print what the last one returns.
 
-        With one repository only the last step is taken, and what it raises is raised. With many, a
-        step that fails with one of them is taken with the others, and the next is not: the failure
-        is printed in place of the object, and RefusedError is raised.
-        """
-        if not self.many:
-            told, text = steps[-1](self.references[0])
-            _print(told, text, as_json=as_json)
-            return
-        listed: list[dict[str, Any]] = []
-        failed: list[str] = []
-        last = False
-        for number, step in enumerate(steps, start=1):
-            last = number == len(steps)
-            listed = [self._of_one(step, it, as_json=as_json, last=last) for it in self.references]
-            if failed := [it["repository"] for it in listed if "error" in it]:
-                break
-        if as_json:
-            print_object({"repositories": listed}, "", as_json=True)
-        if failed:
-            nothing = "" if last else "; nothing was changed in any of the repositories"
-            raise RefusedError(f"failed in {', '.join(failed)}{nothing}")
+# --- Arguments and options ------------------------------------------------------------------------
 
-    def _of_one(
-        self, step: Callable[[Reference], Told], reference: Reference, *, as_json: bool, last: bool
-    ) -> dict[str, Any]:
-        name = {"repository": reference.name}
-        try:
-            told, text = step(reference)
-        except RefusedError as error:
-            if not as_json:
-                say(f"{reference.name}: {error}")
-            problem = {"message": " ".join(str(error).split()), "kind": error.kind}
-            return name | {"error": problem | {"code": error.code}}
-        if last and not as_json:
-            _print(told, text if callable(text) else f"{reference.name}: {text}", as_json=False)
-        return name | told
+_stack_option: Final = click.option(
+    "--stack",
+    metavar="NAME",
+    help="The stack of Pulumi.NAME.yaml. Without REPOSITORY, all of its repositories. Its file "
+    "gives account, Region, tag convention and movable tags.",
+)
 
 
-def _print(told: dict[str, Any], text: str | Callable[[], None], *, as_json: bool) -> None:
-    if callable(text) and not as_json:
-        text()
-    else:
-        print_object(told, str(text), as_json=as_json)
+def reads_repositories(
+    *, images: bool = False, optional: bool = False, undeclared: bool = False
+) -> Callable[[_Command], _Command]:
+    """Give a command that reads `REPOSITORY…` and `--stack NAME`; it gets them as `targets`.
 
-
-_NAMES: Final = ("first", "second", "more", "stack", "convention")
-_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-
-
-def takes_targets(second: _Decorator | None = None) -> _Decorator:
-    """Give a command the arguments and options that say what it is about: as its first, a Targets.
-
-    `second` declares the argument or option `second`, a tag or a digest, if the command takes one.
+    `images`: each REPOSITORY may end in :TAG or @DIGEST. `optional`: neither need be given, and
+    then there are no references. `undeclared`: with --stack, a REPOSITORY may be one that the stack
+    does not declare.
     """
-    decorators: list[_Decorator] = [
-        click.argument(
-            "first",
-            metavar="[REPOSITORY]",
-            required=False,
-            help=f"{REPOSITORY_HELP}. "
-            + ("A name or a URI may end in :TAG or @DIGEST. " if second else "")
-            + "With --stack, it may be left out for all repositories of the stack.",
-        ),
-        click.option(
-            "--repository",
-            "-r",
-            "more",
-            type=repository_of,
-            metavar="REPOSITORY",
-            multiple=True,
-            help="Another repository to do the same with. May be repeated.",
-        ),
-        click.option(
-            "--stack",
-            metavar="NAME",
-            help="The stack whose repositories are meant. Its file gives account, Region and tag "
-            "convention.",
-        ),
-        file_option(
-            "--convention",
-            help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. "
-            f"Default: the stack's, or that of the file named in {CONVENTION_VARIABLE}, or "
-            "ADR040's.",
-        ),
-    ]
-    if second:
-        decorators.insert(1, second)
+    ending = " A name or a URI may end in :TAG or @DIGEST." if images else ""
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        def asked(**given: Any) -> None:
-            named = {it: given.pop(it, None) for it in _NAMES}
-            try:
-                found = targets(**named, image=second is not None)
-            except InvalidReferenceError as error:
-                raise click.UsageError(str(error)) from None
-            command(found, **given)
+    def decorate(command: _Command) -> _Command:
+        @click.argument(
+            "repositories",
+            type=parse if images else repository_of,
+            metavar="[REPOSITORY]...",
+            nargs=-1,
+            help=f"{REPOSITORY_HELP}.{ending}",
+        )
+        @_stack_option
+        @wraps(command)
+        def reading(
+            *, repositories: Sequence[Reference], stack: str | None, **options: Any
+        ) -> None:
+            if not (repositories or stack or optional):
+                raise click.UsageError(
+                    "give REPOSITORY, or --stack for all repositories of a stack"
+                )
+            targets = _targets_of(repositories, stack, undeclared=undeclared)
+            command(targets=targets, **options)
 
-        declared: Callable[..., None] = wraps(command)(asked)
-        for decorator in reversed(decorators):
-            declared = decorator(declared)
-        return declared
+        return reading
 
     return decorate
 
 
-def targets(
-    first: str | None,
-    second: str | None = None,
-    *,
-    more: Iterable[Reference] | None = None,
-    stack: str | None = None,
-    convention: Path | None = None,
-    image: bool = True,
-) -> Targets:
-    """What the arguments REPOSITORY and TAG name, or SOURCE, and the options beside them.
+def writes_repository(command: _Command) -> _Command:
+    """Give a command that writes one REPOSITORY, --stack and --convention, as `target`."""
 
-    With a stack, an argument that stands alone and names none of its repositories is the tag or the
-    digest, in all of them. `image` is whether the command takes one at all.
-    """
-    known: dict[str, Reference] = {}
-    of_stack = None
-    if stack is None:
-        tags = _convention(convention or os.environ.get(CONVENTION_VARIABLE))
-    else:
-        from container_images.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
-
-        if convention:
-            raise click.UsageError("--convention cannot be used with --stack, which has its own")
-        of_stack = declared(stack)
-        tags = of_stack.settings.convention
-        known = {it.name: it for it in of_stack.repositories()}
-        if image and first is not None and second is None and _name(first) not in known:
-            first, second = None, first
-    named = [] if first is None else [_reference(first, image=image)]
-    given = reference.image(second) if second is not None else None
-    inside = named[0].image if named else None
-    if given and inside and given != inside:
-        raise click.UsageError(
-            f"REPOSITORY names {inside}, and {given} is given too: leave one of the two out"
-        )
-    named += more or ()
-    if not named and not known:
-        raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
-    if of_stack:
-        of_stack.refuse_others(named)
-    references = _distinct(_of_stack(it, known) for it in named) or list(known.values())
-    return Targets(
-        references=references,
-        convention=tags,
-        image=given or inside,
-        movable_tags=of_stack.settings.movable_tags if of_stack else None,
-        many=not named or len(references) > 1,
+    @click.argument(
+        "repository", type=repository_of, metavar="REPOSITORY", help=f"{REPOSITORY_HELP}."
     )
+    @click.option(
+        "--stack",
+        metavar="NAME",
+        help="The stack of Pulumi.NAME.yaml, for its tag convention and movable tags.",
+    )
+    @file_option(
+        "--convention",
+        help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: "
+        f"the stack's, or that of the file named in {CONVENTION_VARIABLE}, or ADR040's.",
+    )
+    @wraps(command)
+    def writing(
+        *, repository: Reference, stack: str | None, convention: Path | None, **options: Any
+    ) -> None:
+        if stack and convention:
+            raise click.UsageError("--convention cannot be used with --stack, which has its own")
+        declared = _declared(stack)
+        if declared:
+            declared.refuse_others([repository])
+        target = Targets(
+            references=[repository],
+            stack=declared,
+            convention=_convention_of(declared, convention),
+        )
+        command(target=target, **options)
+
+    return writing
 
 
-def _reference(text: str, *, image: bool) -> Reference:
-    return reference.parse(text) if image else repository_of(text)
+def _targets_of(
+    repositories: Sequence[Reference], stack: str | None, *, undeclared: bool
+) -> Targets:
+    declared = _declared(stack)
+    references = list(dict.fromkeys(repositories))
+    if declared:
+        if not undeclared:
+            declared.refuse_others(references)
+        known = {reference.name: reference for reference in declared.repositories()}
+        references = [_in_stack(reference, known) for reference in references] or [*known.values()]
+    return Targets(references=references, stack=declared, convention=_convention_of(declared, None))
 
 
-def _name(text: str) -> str | None:
-    """The name of the repository that a text names, if it names one."""
-    try:
-        return reference.parse(text).name
-    except InvalidReferenceError:
-        return None
-
-
-def _of_stack(reference: Reference, known: dict[str, Reference]) -> Reference:
+def _in_stack(reference: Reference, known: dict[str, Reference]) -> Reference:
     """Where the repository is, as its own reference says it, or else its stack."""
-    if reference.registry_id is None and (there := known.get(reference.name)):
-        return replace(reference, registry_id=there.registry_id, region=there.region)
+    if reference.registry_id is None and (declared := known.get(reference.name)):
+        return replace(reference, registry_id=declared.registry_id, region=declared.region)
     return reference
 
 
-def _distinct(named: Iterable[Reference]) -> list[Reference]:
-    """Each repository once: with it twice, a tag would be rolled back by two."""
-    places: dict[tuple[str, str | None, str | None], Reference] = {}
-    for it in named:
-        places.setdefault((it.name, it.registry_id, it.region), it)
-    for name, registry_id, _ in places:
-        if registry_id is None and sum(it.name == name for it in places.values()) > 1:
-            raise click.UsageError(
-                f"{name} and another with its account may be the same repository: give both with "
-                "their account, as an ARN or a URI, or one of them alone"
-            )
-    return list(places.values())
+def _declared(stack: str | None) -> "DeclaredStack | None":
+    if stack is None:
+        return None
+    from container_images.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
+
+    return declared(stack)
 
 
-def _convention(file: Path | str | None) -> TagConvention:
-    return read(Path(file), _parsed) if file else ADR040
+def _convention_of(stack: "DeclaredStack | None", file: Path | None) -> TagConvention:
+    if stack:
+        return stack.settings.convention
+    path = file or os.environ.get(CONVENTION_VARIABLE)
+    return read(Path(path), _parsed_convention) if path else ADR040
 
 
-def _parsed(text: str) -> TagConvention:
+def _parsed_convention(text: str) -> TagConvention:
     from ruamel.yaml import YAML  # noqa: PLC0415 only who has such a file waits for it
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     try:
-        written = YAML(typ="safe", pure=True).load(text)
+        stages = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             [Problem(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
         ) from None
-    return TagConvention(stages_in(written))
+    return TagConvention(stages_in(stages))
+
+
+# --- Results of several repositories --------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results(Generic[_Value]):
+    """What a command read of each repository, in their order: a value, or why there is none."""
+
+    of: Sequence[tuple[Reference, _Value | RefusedError]]
+
+    @property
+    def values(self) -> Sequence[_Value]:
+        """Those that could be read."""
+        return [value for _, value in self.of if not isinstance(value, RefusedError)]
+
+    def to_json(self, object_of: Callable[[_Value], dict[str, Any]]) -> list[dict[str, Any]]:
+        """An object for each repository: `{"repository", "error"}` where it could not be read."""
+        return [
+            {"repository": reference.name, "error": error_object(value)}
+            if isinstance(value, RefusedError)
+            else object_of(value)
+            for reference, value in self.of
+        ]
+
+    def refuse_unread(self) -> None:
+        """Raise RefusedError with the reasons if any could not be read. To be called at the end."""
+        unread = [
+            f"{reference.name}: {value}"
+            for reference, value in self.of
+            if isinstance(value, RefusedError)
+        ]
+        if unread:
+            raise RefusedError(" | ".join(unread))
+
+
+def read_each(
+    references: Sequence[Reference], read_one: Callable[[Reference], _Value]
+) -> Results[_Value]:
+    """Read each repository. One that cannot be read does not stop the others.
+
+    Raises RefusedError for the only one.
+    """
+    results: list[tuple[Reference, _Value | RefusedError]] = []
+    for reference in references:
+        try:
+            results.append((reference, read_one(reference)))
+        except RefusedError as error:
+            if len(references) == 1:
+                raise
+            results.append((reference, error))
+    return Results(of=results)
+
+
+def print_results(
+    results: Results[_Value],
+    object_of: Callable[[_Value], dict[str, Any]],
+    print_text: Callable[[_Value], None],
+    *,
+    as_json: bool,
+) -> None:
+    """`{"repositories": […]}`, or each as text. Raises RefusedError if one could not be read."""
+    if as_json:
+        print_object({"repositories": results.to_json(object_of)}, "", as_json=True)
+    else:
+        for value in results.values:
+            print_text(value)
+    results.refuse_unread()

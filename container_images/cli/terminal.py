@@ -19,6 +19,21 @@ _Step = TypeVar("_Step")
 _NARROWEST: Final = 12
 """Characters that a column which may be folded keeps."""
 
+_CONTROLS: Final = re.compile(
+    # C0, DEL and C1; the marks, embeddings, overrides and isolates that turn the direction of
+    # writing; and Unicode's own line breaks. https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    r"""The text with every control character as its escape, such as \x1b.
+
+    Tags, principals and messages come from AWS, from events that anybody can cause, and from files:
+    printed as they are, they could erase or reorder what stands beside them on a terminal.
+    """
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
 
 def print_table(
     headings: Sequence[str],
@@ -43,9 +58,7 @@ def print_table(
 
     on_terminal = sys.stdout.isatty()
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    cells = [[it if isinstance(it, tuple) else (it, "") for it in row] for row in rows]
-    if not on_terminal:
-        cells = [[(" ".join(text.split()), style) for text, style in row] for row in cells]
+    cells = [[_printable_cell(cell, breaks_lines=on_terminal) for cell in row] for row in rows]
     widths = {}
     for number, heading in enumerate(headings):
         lines = [heading, *(line for row in cells for line in row[number][0].splitlines())]
@@ -65,6 +78,14 @@ def print_table(
         table.add_row(*(Text(text, style) for name, (text, style) in shown if name in widths))
     console.width = max(console.width, sum(widths.values()))
     console.print(table)
+
+
+def _printable_cell(cell: Cell, *, breaks_lines: bool) -> tuple[str, str]:
+    text, style = cell if isinstance(cell, tuple) else (cell, "")
+    lines = [printable(line) for line in text.split("\n")]
+    if breaks_lines:
+        return "\n".join(lines), style
+    return re.sub(" +", " ", " ".join(lines)), style
 
 
 PATIENCE: Final = 2.0
@@ -106,9 +127,10 @@ def working(what: str) -> Iterator[Counted]:
 
 def print_paragraph(text: str) -> None:
     """A sentence or more on standard output: on a terminal within its width, else on one line."""
+    text = printable(text)
     if sys.stdout.isatty():
         text = fill(text, max(get_terminal_size().columns, _NARROWEST), break_on_hyphens=False)
-    print(text)  # noqa: T201 what a command tells
+    print(text)  # noqa: T201 what a command prints
 
 
 def brief(text: str) -> str:

@@ -109,20 +109,18 @@ def cloudtrail(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     server.server_close()
 
 
-def test_a_build_goes_to_production_and_back(ecr: "ECRClient", tmp_path: Path) -> None:
-    record = tmp_path / "moves.jsonl"
+def test_a_build_goes_to_production_and_back(ecr: "ECRClient") -> None:
     first = build(ecr, "a", tag("prod", "a"), "latest")
     second = build(ecr, "b")
 
     staged = done("promote", NAME, tag("merged", "b"), "--stage", "stg")
-    assert (staged["digest"], staged["added"], staged["latest"]) == (second, True, None)
-    to_production = (NAME, staged["tag"], "--stage", "prod", "--latest", "--record", str(record))
+    assert (staged["digest"], staged["added"], staged["moves"]) == (second, True, [])
+    to_production = (NAME, staged["tag"], "--stage", "prod", "--latest")
     produced = done("promote", *to_production)
-    assert produced["latest"]["moved"] is True
+    assert produced["moves"][0]["moved"] is True
     assert place(ecr, "latest") == second
-    assert [json.loads(line) for line in record.read_text().splitlines()] == [produced["latest"]]
 
-    resolved = done("resolve", f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}")
+    [resolved] = done("resolve", f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}")["repositories"]
     assert resolved["uniqueTag"] == produced["tag"]
     assert resolved["commit"] == sha("b")
 
@@ -183,7 +181,7 @@ def test_an_image_reference_is_all_that_resolve_prints(ecr: "ECRClient") -> None
 def test_history_and_rollback_read_cloudtrail(ecr: "ECRClient") -> None:
     policy = to_json(repository_policy(access(PIPELINE)))
     ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
-    told = done("history", NAME)
+    [told] = done("history", NAME)["repositories"]
     assert [(it["event"], it["from"], it["to"]) for it in told["events"]] == [
         ("BatchDeleteImage", DIGESTS["b"], None),
         ("PutImage", None, DIGESTS["b"]),

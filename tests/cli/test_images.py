@@ -71,7 +71,7 @@ def test_the_images_in_json(answer: Callable[..., None]) -> None:
     answer(DOCUMENT)
     result = run("images", NAME, "--json")
     assert (result.exit_code, result.stderr) == (0, "")
-    told = json.loads(result.stdout)
+    [told] = json.loads(result.stdout)["repositories"]
     assert told["repository"] == NAME
     assert told["images"][0] == {
         "digest": "sha256:new",
@@ -122,7 +122,7 @@ def test_without_a_policy_or_the_permission_to_read_it(
     answer(code)
     result = run("images", NAME, "--json")
     assert result.exit_code == 0
-    actions = {it["action"] for it in json.loads(result.stdout)["images"]}
+    actions = {it["action"] for it in json.loads(result.stdout)["repositories"][0]["images"]}
     assert actions == ({None} if there else {"keep"})
     assert result.stderr.startswith(
         "note: it is not known what the lifecycle policy will do: no permission for"
@@ -182,7 +182,8 @@ def test_another_failure_fails(answer: Callable[..., None]) -> None:
 def test_the_images_of_moto(ecr: "ECRClient") -> None:
     digest = build(ecr, "a", "latest")
     arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
-    [told] = json.loads(run("images", arn, "--json").stdout)["images"]
+    [repository] = json.loads(run("images", arn, "--json").stdout)["repositories"]
+    [told] = repository["images"]
     assert (told["digest"], told["action"]) == (digest, "keep")
     assert (told["builtAt"], told["rule"]) == ("2026-03-01T16:00:00Z", None)
 

@@ -1,9 +1,8 @@
-"""Several repositories in one command, those of a stack, and the convention that it reads by."""
+"""Which repositories a command is about: several, those of a stack, and by which convention."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -46,181 +45,90 @@ config:
     return file
 
 
-def listed(*arguments: str, status: int = 0) -> list[dict[str, Any]]:
-    """What a command told of each repository."""
-    result = run(*arguments, "--json")
-    assert result.exit_code == status, result.stderr
-    told: dict[str, list[dict[str, Any]]] = json.loads(result.stdout)
-    assert told.keys() == {"repositories"}
-    return told["repositories"]
+def commits(*arguments: str) -> list[str]:
+    """The commit of each image that `resolve` printed."""
+    objects = done("resolve", *arguments)
+    assert objects.keys() == {"repositories"}
+    return [image["commit"] for image in objects["repositories"]]
+
+
+# --- Commands that read ---------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("both", "stack")
-def test_what_production_should_run_is_one_list() -> None:
-    single = done("resolve", NAME)
-    for asked in (("--stack", "prod"), (NAME, "-r", OTHER), ("-r", NAME, "-r", OTHER)):
-        first, second = listed("resolve", *asked)
-        assert first == {"repository": NAME} | single
-        assert (second["repository"], second["commit"]) == (OTHER, sha("a"))
-    text = run("resolve", "--stack", "prod").stdout.splitlines()
-    assert text[0] == f"{NAME}: {single['reference']}"
-    assert [it["tag"] for it in listed("resolve", "--stack", "prod", tag("stg", "b"))] == [
-        tag("stg", "b")
-    ] * 2
-    assert [it["commit"] for it in listed("resolve", NAME, tag("stg", "b"), "-r", OTHER)] == [
-        sha("b")
-    ] * 2
+def test_a_command_that_reads_takes_any_number_of_repositories() -> None:
+    assert commits(NAME) == [sha("a")]
+    assert commits(NAME, f"{OTHER}:{tag('stg', 'b')}") == [sha("a"), sha("b")]
+    assert commits(NAME, NAME) == [sha("a")]
+    assert commits(NAME, f"{NAME}:{tag('stg', 'b')}") == [sha("a"), sha("b")]
 
 
 @pytest.mark.usefixtures("both", "stack")
-def test_one_repository_of_a_stack_is_told_as_ever() -> None:
-    alone = done("resolve", NAME)
-    assert done("resolve", NAME, "--stack", "prod") == alone
-    assert done("resolve", "-r", NAME, "--stack", "prod") == alone
-    staged = done("resolve", f"{NAME}:{tag('stg', 'b')}", "--stack", "prod")
-    assert staged == done("resolve", NAME, tag("stg", "b"), "--stack", "prod")
-    assert [it["repository"] for it in listed("images", "--stack", "prod")] == [NAME, OTHER]
-    one = json.loads(run("images", "--stack", "prod", NAME, "--json").stdout)
-    assert (one["repository"], len(one["images"])) == (NAME, 2)
-    tables = run("images", NAME, "-r", OTHER).stdout
-    assert tables.index(f"{NAME}: of 2 images") < tables.index(f"{OTHER}: of 2 images")
-    assert "give SOURCE" in run("move", "--stack", "prod", NAME).stderr
+def test_a_stack_stands_for_all_of_its_repositories(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")  # the stack's file has it
+    assert commits("--stack", "prod") == [sha("a"), sha("a")]
+    assert commits("--stack", "prod", f"{OTHER}:{tag('stg', 'b')}") == [sha("b")]
+    references = run("resolve", "--stack", "prod").stdout.splitlines()
+    registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+    names = [reference.partition("@")[0] for reference in references]
+    assert names == [f"{registry}/{NAME}", f"{registry}/{OTHER}"]
 
 
-def test_a_failure_is_told_of_its_repository_and_the_others_go_on(both: "ECRClient") -> None:
+@pytest.mark.usefixtures("stack")
+def test_the_tag_that_is_meant_is_the_stacks(stack: Path, ecr: "ECRClient") -> None:
+    stack.write_text(f"{stack.read_text()}  container-images:movableTags: [stable]\n")
+    build(ecr, "a", "stable")
+    assert commits(NAME, "--stack", "prod") == [sha("a")]
+
+
+def test_one_repository_that_cannot_be_read_does_not_stop_the_others(both: "ECRClient") -> None:
     both.batch_delete_image(repositoryName=NAME, imageIds=[{"imageTag": "latest"}])
-    first, second, third = listed("resolve", NAME, "-r", OTHER, "-r", "nothing", status=1)
+    result = run("resolve", NAME, "missing", OTHER, "--json")
+    assert result.exit_code == 1
+    first, second, third = json.loads(result.stdout)["repositories"]
+    assert first["repository"] == NAME
     assert first["error"]["kind"] == "refused"
-    assert "there is no image latest" in first["error"]["message"]
-    assert second["commit"] == sha("a")
-    assert third["error"]["code"] == "RepositoryNotFoundException"
-    result = run("resolve", NAME, "-r", OTHER)
-    assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
-    assert result.stderr.startswith(f"{NAME}: there is no image latest")
+    assert "there is no image latest" in first["error"]["error"]
+    assert second["error"]["code"] == "RepositoryNotFoundException"
+    assert third["commit"] == sha("a")
+    error = json.loads(result.stderr)
+    assert error["error"].startswith(f"{NAME}: there is no image latest")
+    assert " | missing: ecr:DescribeImages on missing" in error["error"]
 
-
-@pytest.mark.usefixtures("stack")
-def test_a_tag_moves_in_a_whole_stack(both: "ECRClient", tmp_path: Path) -> None:
-    record = tmp_path / "moves.jsonl"
-    would = listed("move", "--stack", "prod", tag("stg", "b"), "--dry-run")
-    assert [(it["moved"], it["dryRun"]) for it in would] == [(False, True)] * 2
-    told = listed("move", "--stack", "prod", tag("stg", "b"), "--record", str(record))
-    assert [(it["repository"], it["moved"], it["order"]) for it in told] == [
-        (NAME, True, "convention"),
-        (OTHER, True, "convention"),
-    ]
-    for name in (NAME, OTHER):
-        assert place(both, "latest", name) == place(both, tag("stg", "b"), name)
-    assert [json.loads(it)["repository"] for it in record.read_text().splitlines()] == [NAME, OTHER]
-
-
-@pytest.mark.usefixtures("stack")
-@pytest.mark.parametrize(
-    "command", [("move",), ("promote", "--stage", "prod", "--latest")], ids=lambda it: it[0]
-)
-def test_nothing_moves_unless_each_has_the_source(
-    both: "ECRClient", command: tuple[str, ...]
-) -> None:
-    only = build(both, "c", tag("stg", "c"))
-    before = place(both, "latest")
-    told = listed(*command, "--stack", "prod", tag("stg", "c"), status=1)
-    assert "error" not in told[0]
-    assert f"there is no image {tag('stg', 'c')}" in told[1]["error"]["message"]
-    assert place(both, "latest") == before != only
-    result = run(*command, "--stack", "prod", tag("stg", "c"))
-    assert result.stdout == ""
-    assert "nothing was changed in any" in result.stderr
+    text = run("resolve", NAME, "missing", OTHER)
+    assert (text.exit_code, text.stdout.count("\n"), text.stderr.count("\n")) == (1, 1, 1)
 
 
 @pytest.mark.usefixtures("both", "stack")
-def test_a_promotion_and_a_rollback_of_a_whole_stack() -> None:
-    asked = ("--stage", "prod", "--move", "latest")
-    told = listed("promote", "--stack", "prod", tag("stg", "b"), *asked)
-    assert [it["added"] for it in told] == [True, True]
-    back = listed("rollback", "--stack", "prod", "--to", tag("merged", "a"))
-    assert [(it["repository"], it["basis"], it["moved"]) for it in back] == [
-        (NAME, "given", True),
-        (OTHER, "given", True),
-    ]
+@pytest.mark.parametrize("command", [("resolve", "other"), ("move", "other", "latest")])
+def test_a_repository_that_the_stack_does_not_have_is_refused(command: tuple[str, ...]) -> None:
+    error = refused(*command, "--stack", "prod")
+    assert error == f"Pulumi.prod.yaml has no repository other; it has {NAME}, {OTHER}\n"
+
+
+# --- Commands that write --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_command_that_writes_has_the_movable_tags_of_its_stack(
+    stack: Path, ecr: "ECRClient"
+) -> None:
+    stack.write_text(f"{stack.read_text()}  container-images:movableTags: [stable]\n")
+    build(ecr, "a", "stable")
+    newer = build(ecr, "b")
+    assert done("move", NAME, newer, "--stack", "prod")["tag"] == "stable"
+    assert place(ecr, "stable") == newer
+    for command in (
+        ("move", NAME, newer, "--tag", "latest"),
+        ("promote", NAME, newer, "--stage", "prod", "--latest"),
+        ("rollback", NAME, "--tag", "latest"),
+    ):
+        result = run(*command, "--stack", "prod")
+        assert result.exit_code == 2
+        assert "latest is not one of the stack's movableTags: stable" in result.stderr
 
 
 # --- The convention -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def stable(stack: Path, ecr: "ECRClient") -> str:
-    """The digest of the newer of two builds in each, with only `stable` movable, on the older."""
-    stack.write_text(f"{stack.read_text()}  container-images:movableTags: [stable]\n")
-    ecr.create_repository(repositoryName=OTHER)
-    for name in (NAME, OTHER):
-        build(ecr, "a", "stable", name=name)
-        newer = build(ecr, "b", name=name)
-    return newer
-
-
-def test_the_tag_that_is_meant_is_the_stacks(stable: str, lookups: Callable[..., None]) -> None:
-    lookups(*["AccessDeniedException"] * 4)
-    older = {it["digest"] for it in listed("resolve", "--stack", "prod")}
-    moved = listed("move", stable, "--stack", "prod")
-    assert {it["tag"] for it in moved} == {"stable"}
-    assert {it["to"]["digest"] for it in moved} == {stable}
-    result = run("rollback", "--stack", "prod", "--json")
-    back = json.loads(result.stdout)["repositories"]
-    assert {it["to"]["digest"] for it in back} == older
-    notes = result.stderr.splitlines()  # once, though each repository was tried before
-    assert len(notes) == 2
-    assert all("the unique tags decided" in it for it in notes)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [("move", "--to", "latest"), ("promote", "--stage", "prod", "--latest"), ("rollback",)],
-)
-def test_a_tag_that_does_not_move_in_the_stack_is_refused(
-    stable: str, ecr: "ECRClient", arguments: tuple[str, ...]
-) -> None:
-    command, *options = arguments
-    source = ["--tag", "latest"] if command == "rollback" else [stable]
-    result = run(command, *source, *options, "--stack", "prod")
-    assert result.exit_code == 2
-    assert "latest is not one of the stack's movableTags: stable" in result.stderr
-    assert "latest" not in place(ecr, "stable")
-
-
-@pytest.mark.usefixtures("both", "stack")
-def test_a_repository_that_the_stack_does_not_have_is_refused() -> None:
-    told = refused("resolve", "else", "latest", "--stack", "prod")
-    assert told == f"Pulumi.prod.yaml has no repository else; it has {NAME}, {OTHER}\n"
-
-
-@pytest.mark.usefixtures("both")
-def test_a_repository_is_asked_once() -> None:
-    for first in (NAME, f"{NAME}:latest"):
-        assert done("resolve", first, "-r", NAME)["uniqueTag"]
-
-
-def test_a_tag_is_not_rolled_back_twice_in_one_repository(
-    both: "ECRClient", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = place(both, "latest")
-    arn, uri = (
-        f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}",
-        f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}",
-    )
-    for names in ((NAME, arn), (uri, NAME)):
-        result = run("rollback", names[0], "-r", names[1])
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert f"{NAME} and another with its account may be the same" in result.stderr
-    assert place(both, "latest") == here
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-    assert done("resolve", arn, "-r", uri)["uniqueTag"]
-
-
-@pytest.mark.usefixtures("both")
-def test_a_failure_with_many_is_an_object_too() -> None:
-    result = run("resolve", NAME, tag("stg", "b"), "-r", "nothing-there", "--json")
-    error = json.loads(result.stderr)
-    assert (error["error"], error["kind"]) == ("failed in nothing-there", "refused")
 
 
 @pytest.fixture
@@ -238,10 +146,8 @@ def test_the_convention_comes_from_a_file(tmp_path: Path) -> None:
     ):
         file = tmp_path / f"convention.{name}"
         file.write_text(text)
-        assert done("resolve", NAME, "--convention", str(file))["uniqueTag"] == "v1.0.0"
-        assert done("move", NAME, "v1.1.0", "--convention", str(file), "--dry-run")["order"] == (
-            "semver"
-        )
+        would_move = done("move", NAME, "v1.1.0", "--convention", str(file), "--dry-run")
+        assert would_move["order"] == "semver"
 
 
 @pytest.mark.usefixtures("versions")
@@ -253,9 +159,9 @@ def test_the_convention_comes_from_the_environment_unless_it_is_given(
     other.write_text("[{stage: build, tag: 'b{sha}'}]")
     monkeypatch.setenv("TAG_CONVENTION", str(mine))
     assert done("promote", NAME, "v1.1.0", "--stage", "release", "--latest")["tag"] == "v1.1.0"
-    assert done("resolve", NAME)["uniqueTag"] == "v1.1.0"
-    result = run("resolve", NAME, "--convention", str(other), "--json")
-    assert json.loads(result.stdout)["uniqueTag"] is None
+    assert done("resolve", NAME)["repositories"][0]["uniqueTag"] == "v1.1.0"
+    result = run("promote", NAME, "v1.1.0", "--stage", "release", "--convention", str(other))
+    assert "--stage release is not one of build" in result.stderr
 
 
 @pytest.mark.usefixtures("versions")
@@ -270,7 +176,7 @@ def test_the_convention_of_a_stack_counts_more_than_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error"),
     [
         ("[", "convention.yaml: this is not YAML"),
         ("- &a [*a]", "[0] = [[...]]: a stage is a mapping"),
@@ -282,10 +188,15 @@ def test_the_convention_of_a_stack_counts_more_than_the_environment(
     ],
 )
 @pytest.mark.usefixtures("ecr")
-def test_a_file_that_has_none_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_has_none_is_refused(tmp_path: Path, text: str, error: str) -> None:
     file = tmp_path / "convention.yaml"
     file.write_text(text)
-    said = refused("resolve", NAME, "--convention", str(file))
-    assert said.startswith(f"{file}: ")
-    assert told in said
-    assert "cannot be read" in refused("resolve", NAME, "--convention", str(tmp_path / "none"))
+    printed = refused("move", NAME, "latest", "--convention", str(file))
+    assert printed.startswith(f"{file}: ")
+    assert error in printed
+
+
+@pytest.mark.usefixtures("ecr")
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none")
+    assert "cannot be read" in refused("move", NAME, "latest", "--convention", missing)

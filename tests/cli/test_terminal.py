@@ -10,7 +10,7 @@ import pytest
 from rich.progress import Progress
 
 from container_images.cli import terminal
-from container_images.cli.terminal import Cell, print_table, working
+from container_images.cli.terminal import Cell, print_paragraph, print_table, printable, working
 
 TIME = "2026-11-23T07:58:22Z"
 ROWS: list[tuple[Cell, ...]] = [
@@ -127,3 +127,26 @@ def test_long_work_shows_a_bar(
         assert ("Reading" in out.getvalue()) is shown
         assert ("100%" in out.getvalue()) is shown
     assert bool(out.getvalue()) is shown
+
+
+ERASING = "\x1b[2K\rsafe\x9b1A\x7f\u202egnp.exe\u2066"
+ESCAPED = r"\x1b[2K\rsafe\x9b1A\x7f\u202egnp.exe\u2066"
+
+
+def test_control_characters_are_printed_as_their_escapes() -> None:
+    assert printable(ERASING) == ESCAPED
+    assert printable("a\tb\nc\u2028\u200f") == r"a\tb\nc\u2028\u200f"
+    assert printable("prod-é-日本 \U0001f600") == "prod-é-日本 \U0001f600"
+
+
+@pytest.mark.parametrize("out", [Terminal, io.StringIO])
+def test_no_control_character_of_a_cell_or_a_paragraph_reaches_standard_output(
+    monkeypatch: pytest.MonkeyPatch, out: type[io.StringIO]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", stream := out())
+    print_table(("tag", "who"), [(ERASING, (f"! {ERASING}", "bold red"))], folds=("who",))
+    print_paragraph(ERASING)
+    lines = stream.getvalue().splitlines()
+    assert [line.count(ESCAPED) for line in lines] == [0, 2, 1]

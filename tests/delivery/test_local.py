@@ -50,6 +50,11 @@ def registry(*command: str) -> Any:
     return json.loads(done.stdout)
 
 
+def resolved(reference: str) -> Any:
+    [image] = registry("resolve", reference)["repositories"]
+    return image
+
+
 @pytest.mark.usefixtures("server")
 def test_the_role_is_there_that_the_update_runs_as(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
@@ -75,12 +80,12 @@ def test_latest_moves_as_in_the_makefile() -> None:
     run("push")
     first, second = local.BUILDS
     assert f"container_images move app {second}\n" in (ROOT / "Makefile").read_text()
-    assert registry("resolve", "app")["uniqueTag"] == first
+    assert resolved("app")["uniqueTag"] == first
     moved = registry("move", "app", second)
     assert moved["moved"]
-    assert registry("resolve", "app")["uniqueTag"] == second
+    assert resolved("app")["uniqueTag"] == second
     # moto drops an image with its last tag; this one has another.
-    assert registry("resolve", "app", first)["digest"] == moved["from"]["digest"]
+    assert resolved(f"app:{first}")["digest"] == moved["from"]["digest"]
 
 
 def test_nothing_is_done_without_a_server_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is about to go: the command `expiring`, and what `resolve` and `rollback` make of it."""
+"""What is about to go: the command `expiring`, and what `rollback` makes of it."""
 
 import json
 from collections.abc import Iterator
@@ -322,47 +322,6 @@ def test_a_policy_that_cannot_be_read_leaves_it_open() -> None:
         stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
         with pytest.raises(UnknownFateError, match=f"policy of {NAME}: rules"):
             fate(Repository(client, Reference(name=NAME)), "a")
-
-
-# --- resolve --------------------------------------------------------------------------------------
-
-
-def test_resolve_says_that_the_image_is_about_to_go(ecr: "ECRClient") -> None:
-    digest = build(ecr, OLDER, "latest")
-    build(ecr, NEWER)
-    put_policy(ecr, LOSE_LATEST)
-    text = run("resolve", NAME)
-    assert text.exit_code == 0
-    assert text.stdout.endswith(f"@{digest}\n")
-    assert text.stdout.count("\n") == text.stderr.count("\n") == 1
-    assert (
-        "note: the image of latest will not be kept: rule 1 (any image) of the lifecycle"
-        in text.stderr
-    )
-    assert json.loads(run("resolve", NAME, "--json").stdout)["expires"] == {"rule": 1}
-
-
-def test_resolve_says_that_the_image_stays(ecr: "ECRClient") -> None:
-    build(ecr, "a", "latest")
-    build(ecr, "b")
-    put_policy(ecr, KEEP_ONE)
-    assert done("resolve", NAME)["expires"] is None
-
-
-@pytest.mark.parametrize(("code", "said"), [("AccessDeniedException", 0), ("ServerException", 1)])
-def test_resolve_needs_no_permission_to_read_the_policy(
-    monkeypatch: pytest.MonkeyPatch, code: str, said: int
-) -> None:
-    client = boto3.client("ecr")
-    detail = {"imageDigest": "a", "imageTags": ["latest", tag("prod", "a")]}
-    with Stubber(client) as stub:
-        stub.add_response("describe_images", {"imageDetails": [detail]})
-        stub.add_client_error("get_lifecycle_policy", code)
-        monkeypatch.setattr(Aws, "ecr", lambda _: client)
-        result = run("resolve", NAME, "--json")
-    assert result.exit_code == 0
-    assert "expires" not in json.loads(result.stdout)
-    assert result.stderr.count("note: it is not known whether") == said
 
 
 # --- rollback -------------------------------------------------------------------------------------
