@@ -7,69 +7,61 @@ import pulumi
 import pulumi_aws as aws
 
 from container_images.policies import audit_policies
-from container_images.policies.audit_policies import Place
-from container_images.policies.document import arn, to_json
+from container_images.policies.document import Location, arn, to_json
 from container_images.policies.event_patterns import IAM_REGIONS, Audit, EventRule, event_rules
-
-LOG_DAYS = 400
-"""How long the logs of a created trail are kept: a year, and a month to look."""
 
 
 class TagAuditArgs(TypedDict):
-    """What an audit is made of.
+    """The settings of an audit.
 
-    These are plain values, not Inputs: patterns and policies are made of them, and a preview has to
-    show them whole.
+    They are plain values, not Inputs, so that a preview shows patterns and policies whole.
     """
 
     audit: Audit
-    """What is watched."""
-    trail: str
-    """`create` for a trail of the stack's own, `existing` where the account has one."""
+    """What is watched. The account needs a trail that records it: docs/audit.md."""
     email: NotRequired[list[str]]
-    """Addresses that are told. Each has to confirm the subscription that SNS sends it."""
+    """Addresses that get the alerts. Each has to confirm the subscription that SNS sends it."""
+    kms_key: NotRequired[str]
+    """ARN of the KMS key that encrypts the topic, whose policy admits EventBridge. Default: none,
+    as EventBridge cannot use SNS's own key."""
     permissions_boundary: NotRequired[str]
-    """ARN of the permissions boundary of the role that takes events to another Region. Default:
+    """ARN of the permissions boundary of the role that forwards events to another Region. Default:
     none."""
 
 
 class TagAudit(pulumi.ComponentResource):
-    """EventBridge rules on what CloudTrail records, and the SNS topic where they tell it.
+    """EventBridge rules on CloudTrail's events, and the SNS topic to which they publish.
 
-    IAM's events arrive in one Region of the partition only. Rules there send them on to the bus of
-    the repositories' Region. The names of all resources begin with the component's name: an account
-    has one of that name in a Region.
+    IAM's events arrive in one Region of the partition only. Rules there forward them to the bus of
+    the repositories' Region. The names of all resources begin with the component's name, so an
+    account has one audit of that name in a Region.
     """
 
     topic_arn: pulumi.Output[str]
-    """ARN of the topic, to which chat or a webhook may subscribe too."""
+    """ARN of the topic, to which a chat or a webhook may subscribe too."""
 
     def __init__(
         self, name: str, args: TagAuditArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Register the rules, the topic, the dead-letter queues and, if asked, the trail.
+        """Register the rules, the topic and the dead-letter queues.
 
         Raises InvalidInputError where a pattern would be longer than EventBridge takes.
         """
         super().__init__("container-images:index:TagAudit", name, {}, opts)
         audit = args["audit"]
-        home: Place = {
-            "name": name,
+        home: Location = {
             "partition": audit["partition"],
             "account_id": audit["account_id"],
             "region": audit["region"],
         }
         rules = event_rules(name, audit)
-        iam: Place = {**home, "region": IAM_REGIONS[audit["partition"]]}
-
         undelivered = self._queue(home, name)
         topic = aws.sns.Topic(
             name,
             name=name,
-            # By its alias, which is known before the key is there.
-            kms_master_key_id=f"alias/{name}",
-            policy=to_json(audit_policies.topic_policy(home)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=undelivered),
+            kms_master_key_id=args.get("kms_key"),
+            policy=to_json(audit_policies.topic_policy(home, name)),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         for address in args.get("email", []):
             aws.sns.TopicSubscription(
@@ -79,56 +71,34 @@ class TagAudit(pulumi.ComponentResource):
                 endpoint=address,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[topic]),
             )
+        queue_arn = arn(home, "sqs", f"{name}-undelivered")
         for rule in rules:
             if rule.message:
-                self._rule(rule, home, arn(home, "sns", name), [topic, undelivered])
-        if forwarded := [rule for rule in rules if not rule.message]:
-            self._forward(forwarded, home, iam, args.get("permissions_boundary"))
-        if args["trail"] == "create":
-            self._trail(home)
+                self._rule(rule, arn(home, "sns", name), queue_arn, [topic, undelivered])
+        if forwarding := [rule for rule in rules if not rule.message]:
+            self._forward(forwarding, home, name, args.get("permissions_boundary"))
 
         self.topic_arn = topic.arn
         self.register_outputs({"topicArn": self.topic_arn})
 
-    def _queue(self, place: Place, prefix: str) -> pulumi.Resource:
-        """A dead-letter queue, with the key that encrypts it and, at home, the topic."""
-        name, region = place["name"], place["region"]
-        key = aws.kms.Key(
-            f"{prefix}-key",
-            description=f"Encrypts what {name} tells",
-            enable_key_rotation=True,
-            policy=to_json(audit_policies.key_policy(place)),
-            # Whoever creates the key may not have to be able to change its policy: KMS would ask
-            # for that, and the deploy role of docs/ci.md may only once the key has its alias.
-            # The policy lets the account's own policies decide, so nobody is locked out.
-            # https://docs.aws.amazon.com/kms/latest/developerguide/customer-managed-policies.html#iam-policy-example-create-key
-            bypass_policy_lockout_safety_check=True,
-            region=region,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        alias = aws.kms.Alias(
-            f"{prefix}-key",
-            name=f"alias/{name}",
-            target_key_id=key.key_id,
-            region=region,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+    def _queue(self, location: Location, name: str) -> pulumi.Resource:
+        """The dead-letter queue of the rules whose names begin with `name`."""
         return aws.sqs.Queue(
-            f"{prefix}-undelivered",
+            f"{name}-undelivered",
             name=f"{name}-undelivered",
-            kms_master_key_id=f"alias/{name}",
+            sqs_managed_sse_enabled=True,  # which EventBridge can use without a key policy
             message_retention_seconds=14 * 24 * 3600,  # the longest that SQS keeps a message
-            policy=to_json(audit_policies.queue_policy(place)),
-            region=region,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[alias]),
+            policy=to_json(audit_policies.queue_policy(location, name)),
+            region=location["region"],
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _rule(
         self,
         rule: EventRule,
-        place: Place,
         target: str,
-        needs: Sequence[pulumi.Resource],
+        undelivered: str,
+        depends_on: Sequence[pulumi.Resource],
         role: str | None = None,
     ) -> None:
         state = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS" if rule.read_only else "ENABLED"
@@ -141,37 +111,36 @@ class TagAudit(pulumi.ComponentResource):
             region=rule.region,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        transformer = None
+        if rule.message:
+            transformer = aws.cloudwatch.EventTargetInputTransformerArgs(
+                input_paths=rule.message.paths, input_template=rule.message.template
+            )
         aws.cloudwatch.EventTarget(
             rule.name,
             rule=rule.name,
             target_id="audit",
             arn=target,
             role_arn=role,
-            input_transformer=aws.cloudwatch.EventTargetInputTransformerArgs(
-                input_paths=rule.message.paths, input_template=rule.message.template
-            )
-            if rule.message
-            else None,
-            dead_letter_config=aws.cloudwatch.EventTargetDeadLetterConfigArgs(
-                arn=arn(place, "sqs", f"{place['name']}-undelivered")
-            ),
+            input_transformer=transformer,
+            dead_letter_config=aws.cloudwatch.EventTargetDeadLetterConfigArgs(arn=undelivered),
             region=rule.region,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[registered, *needs]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[registered, *depends_on]),
         )
 
     def _forward(
-        self, rules: Sequence[EventRule], home: Place, iam: Place, boundary: str | None
+        self, rules: Sequence[EventRule], home: Location, prefix: str, boundary: str | None
     ) -> None:
         """From the Region of IAM's events to the repositories'."""
-        # The names there bear the Region, which another stack's audit may share.
-        name = f"{home['name']}-{home['region']}"
-        there: Place = {**iam, "name": name}
+        # The names there contain the Region, since another stack's audit may share IAM's.
+        name = f"{prefix}-{home['region']}"
+        there: Location = {**home, "region": IAM_REGIONS[home["partition"]]}
         bus = arn(home, "events", "event-bus/default")
         role = aws.iam.Role(
             name,
             name=name,
-            description=f"Sends events of IAM and STS on to {home['region']}",
-            assume_role_policy=to_json(audit_policies.forwarding_trust(home)),
+            description=f"Forwards events of IAM and STS to {home['region']}",
+            assume_role_policy=to_json(audit_policies.forwarding_trust(home["account_id"])),
             path="/",
             permissions_boundary=boundary,
             opts=pulumi.ResourceOptions(parent=self),
@@ -185,79 +154,6 @@ class TagAudit(pulumi.ComponentResource):
         )
         undelivered = self._queue(there, name)
         role_arn = f"arn:{home['partition']}:iam::{home['account_id']}:role/{name}"
+        queue_arn = arn(there, "sqs", f"{name}-undelivered")
         for rule in rules:
-            self._rule(rule, there, bus, [role, policy, undelivered], role_arn)
-
-    def _trail(self, home: Place) -> None:
-        """A trail of all Regions, in a bucket that only it writes to."""
-        name = home["name"]
-        bucket = f"{name}-{home['account_id']}-{home['region']}"
-        child = pulumi.ResourceOptions(parent=self)
-        logs = aws.s3.Bucket(
-            f"{name}-logs",
-            bucket=bucket,
-            # Records of what happened outlive the stack, and a bucket with objects cannot be
-            # deleted anyway.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
-        )
-        there = pulumi.ResourceOptions(parent=self, depends_on=[logs])
-        aws.s3.BucketPublicAccessBlock(
-            f"{name}-logs",
-            bucket=bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=there,
-        )
-        aws.s3.BucketVersioning(
-            f"{name}-logs",
-            bucket=bucket,
-            versioning_configuration=aws.s3.BucketVersioningVersioningConfigurationArgs(
-                status="Enabled"
-            ),
-            opts=there,
-        )
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-logs",
-            bucket=bucket,
-            rules=[
-                aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
-                    apply_server_side_encryption_by_default=aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-                        sse_algorithm="AES256"
-                    )
-                )
-            ],
-            opts=there,
-        )
-        aws.s3.BucketLifecycleConfiguration(
-            f"{name}-logs",
-            bucket=bucket,
-            rules=[
-                aws.s3.BucketLifecycleConfigurationRuleArgs(
-                    id="expire",
-                    status="Enabled",
-                    filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-                    expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=LOG_DAYS),
-                    noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                        noncurrent_days=LOG_DAYS
-                    ),
-                )
-            ],
-            opts=there,
-        )
-        policy = aws.s3.BucketPolicy(
-            f"{name}-logs",
-            bucket=bucket,
-            policy=to_json(audit_policies.trail_bucket_policy(home, bucket)),
-            opts=there,
-        )
-        aws.cloudtrail.Trail(
-            name,
-            name=name,
-            s3_bucket_name=bucket,
-            is_multi_region_trail=True,
-            include_global_service_events=True,
-            enable_log_file_validation=True,
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[policy])),
-        )
+            self._rule(rule, bus, queue_arn, [role, policy, undelivered], role_arn)

@@ -117,14 +117,6 @@ AUDIT_TYPES = (
     "aws:cloudwatch/eventTarget:EventTarget",
     "aws:sns/topicSubscription:TopicSubscription",
     "aws:sqs/queue:Queue",
-    "aws:kms/alias:Alias",
-    "aws:cloudtrail/trail:Trail",
-    "aws:s3/bucket:Bucket",
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
-    "aws:s3/bucketVersioning:BucketVersioning",
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
-    "aws:s3/bucketPolicy:BucketPolicy",
 )
 
 
@@ -148,7 +140,6 @@ class Cloud(pulumi.runtime.Mocks):
                 "arn": f"arn:aws:iam::111122223333:role{args.inputs.get('path')}{args.name}"
             },
             "aws:iam/rolePolicy:RolePolicy": {},
-            "aws:kms/key:Key": {"keyId": f"{args.name}-id"},
             "aws:sns/topic:Topic": {"arn": f"arn:aws:sns:eu-west-2:111122223333:{args.name}"},
             **{kind: {} for kind in AUDIT_TYPES},
             "container-images:index:ImageRepository": {},

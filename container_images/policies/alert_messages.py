@@ -1,8 +1,7 @@
-"""Pure: what an alert says, as the input transformers of EventBridge's targets.
+"""Pure: the text of each alert, as the input transformer of an EventBridge target.
 
-A transformer takes values out of the event and puts them into a text. A value that the event does
-not have leaves nothing: so each stands in brackets, and the text says what empty ones mean. A list
-or an object is put in as JSON without its quotes.
+A transformer puts values of the event into a text. A value that the event does not have is left
+empty, so each stands in brackets. A list or an object is inserted as JSON without its quotes.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
 """
 
@@ -12,14 +11,14 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What people are told of an event."""
+    """The text of one kind of alert."""
 
     about: str
     """What has happened, in a few words."""
     paths: dict[str, str]
-    """The values that the text has, by name: where they are in the event."""
+    """The values in the text, by name: their paths in the event."""
     template: str
-    """The text: a JSON string, in which <name> stands for a value."""
+    """The text: a JSON string in which <name> stands for a value."""
 
 
 _COMMON: Final = {
@@ -34,44 +33,40 @@ _COMMON: Final = {
     "error": "$.detail.errorCode",
     "event": "$.detail.eventID",
 }
-_WHO: Final = (
-    "by [<arn>] (<type>, principal [<principal>], account [<account>], service [<service>]) at "
-    "<time> from [<from>], error code [<error>]."
-)
-_NOTE: Final = (
-    "An error code means that the call was refused or failed; empty brackets, that CloudTrail does "
-    "not say or that there is none. CloudTrail event <event>."
-)
 _REPOSITORY: Final = {
     "resource": "$.detail.resources[0].ARN",
     "repository": "$.detail.requestParameters.repositoryName",
 }
+_ROLE: Final = {"role": "$.detail.requestParameters.roleName"}
+_REASON: Final = {"message": "$.detail.errorMessage"}
+_TAG: Final = {"tag": "$.detail.requestParameters.imageTag"}
 
 
 def _message(about: str, what: str, following: str, paths: dict[str, str]) -> Message:
-    text = f"{about}: <call> on {what} {_WHO} Next: {following} {_NOTE}"
+    text = (
+        f"{about}: <call> on {what} by [<arn>] (<type>, principal [<principal>], account "
+        "[<account>], service [<service>]) at <time> from [<from>], error code [<error>]. "
+        f"Next: {following} An error code means that the call was denied or failed. [] = not in "
+        "the event. CloudTrail event <event>."
+    )
     return Message(about=about, paths=_COMMON | paths, template=f'"{text}"')
 
 
 TAGS: Final = _message(
-    "A tag written or an image deleted by someone who is not the pipeline, or an attempt at it",
+    "A tag written or an image deleted by a principal that is not a pipeline role, or an attempt",
     "tag [<tag>] images [<images>] of repository [<repository>] (<resource>)",
-    "container-images history <resource> <tag>.",
-    _REPOSITORY
-    | {
-        "tag": "$.detail.requestParameters.imageTag",
-        "images": "$.detail.requestParameters.imageIds",
-    },
+    "container-images history <resource>.",
+    _REPOSITORY | _TAG | {"images": "$.detail.requestParameters.imageIds"},
 )
 GUARD: Final = _message(
-    "The guard of a repository changed, or an attempt at it",
+    "The guard of a repository changed, or an attempt",
     "repository [<repository>] (<resource>)",
-    "make preview; unless it was an update of the stack, make up puts the guard back; then python "
-    "-m registry history <resource>.",
+    "make preview; unless this was an update of the stack, make up restores the guard; then "
+    "container-images history <resource>.",
     _REPOSITORY,
 )
 EXPIRY: Final = Message(
-    about="A lifecycle policy took an image that carried a movable tag, or tried to",
+    about="A lifecycle policy expired an image that carried a movable tag, or tried to",
     paths={
         "repository": "$.detail.serviceEventDetails.repositoryName",
         "images": "$.detail.serviceEventDetails.lifecycleEventImageActions[*].lifecycleEventImage."
@@ -81,42 +76,49 @@ EXPIRY: Final = Message(
         "time": "$.detail.eventTime",
         "event": "$.detail.eventID",
     },
-    template='"A lifecycle policy took an image that carried a movable tag, or tried to: tags '
-    "<tags> of images <images> of repository [<repository>] at <time>, by ECR itself. Next: python "
-    "-m registry history <repository>, then container-images rollback <repository>. CloudTrail "
-    'event <event>."',
+    template='"A lifecycle policy expired an image that carried a movable tag, or tried to: tags '
+    "<tags> of images <images> of repository [<repository>] at <time>. Next: container-images "
+    "history <repository>, then container-images rollback <repository>. CloudTrail event "
+    '<event>."',
 )
 UNNAMED: Final = _message(
-    "A tag or a guard changed, or an attempt at it, in a repository that CloudTrail does not name",
+    "A tag or a guard changed, or an attempt, in a repository that CloudTrail does not name",
     "an unnamed repository, tag [<tag>], resource [<resource>], message [<message>],",
-    "look the event up, and if it was about a repository of the stack, container-images history "
-    "with its name.",
-    {
-        "tag": "$.detail.requestParameters.imageTag",
-        "resource": "$.detail.requestParameters.resourceArn",
-        "message": "$.detail.errorMessage",
-    },
+    "find the event in CloudTrail; if it was about a repository of the stack, container-images "
+    "history with its name.",
+    _TAG | _REASON | {"resource": "$.detail.requestParameters.resourceArn"},
 )
 REGISTRY: Final = _message(
-    "The registry changed as a whole, which no repository policy stops, or an attempt at it",
+    "The registry as a whole changed, which no repository policy can deny, or an attempt",
     "the registry",
-    "make sure that an administrator meant it; the table in docs/organization.md says what the "
-    "call can do; container-images history with each repository's name.",
+    "make sure that an administrator intended it; docs/organization.md says what the call can do; "
+    "then container-images history with each repository's name.",
     {},
 )
 ROLES: Final = _message(
-    "A pipeline role or an administrator role changed, or an attempt at it",
+    "A pipeline role or an administrator role changed, or an attempt",
     "role [<role>], message [<message>],",
-    "make preview, and container-images movers with a repository's name.",
-    {"role": "$.detail.requestParameters.roleName", "message": "$.detail.errorMessage"},
+    "make preview, and container-images who-can with a repository's name.",
+    _ROLE | _REASON,
 )
 ASSUMED: Final = _message(
-    "The pipeline role assumed by somebody whom the stack's settings do not trust, or an attempt",
+    "The pipeline role assumed by a principal that the settings do not trust, or an attempt",
     "role [<role>] as session [<session>], message [<message>],",
-    "container-images history with each repository's name: the session's name is beside each move.",
-    {
+    "container-images history with each repository's name: it shows the session of each move.",
+    _REASON
+    | {
         "role": "$.detail.requestParameters.roleArn",
         "session": "$.detail.requestParameters.roleSessionName",
-        "message": "$.detail.errorMessage",
+    },
+)
+BUILDS: Final = _message(
+    "A trusted CodeBuild project changed, or ran what is not its own, or an attempt",
+    "project [<project>] [<started>], message [<message>],",
+    "make sure that the pipeline's owners intended it: what the project runs, runs as the pipeline "
+    "role; then container-images history with each repository's name.",
+    _REASON
+    | {
+        "project": "$.detail.requestParameters.name",
+        "started": "$.detail.requestParameters.projectName",
     },
 )

@@ -1,8 +1,7 @@
-"""Pure: which events of CloudTrail are told about, as the patterns of EventBridge's rules.
+"""Pure: which of CloudTrail's events send an alert, as the patterns of EventBridge's rules.
 
-A pattern says what an event must have: every field that it names, with one of the values listed.
-A field that is not there matches nothing but `exists: false`, so a pattern about everybody *but*
-some roles says both.
+A pattern lists fields and the values that each may have. A field that is absent matches nothing but
+`exists: false`, so a pattern about everybody *but* some roles says both.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
 
 No pattern names a detail-type: `detail.eventSource` is in CloudTrail's events alone, and some calls
@@ -10,11 +9,11 @@ of ECR come as "AWS API Call via CloudTrail" and some as "AWS Service Event via 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypedDict
 
-from container_images.policies import alert_messages
+from container_images.policies import alert_messages as messages
 from container_images.policies.alert_messages import Message
 from container_images.policies.document import arn, to_json
 from container_images.policies.ecr_actions import Effect, actions
@@ -30,7 +29,7 @@ IAM_REGIONS: Final[Mapping[str, str]] = {
     "aws-cn": "cn-north-1",
     "aws-us-gov": "us-gov-west-1",
 }
-"""Where the events of IAM arrive, by partition, and nowhere else.
+"""The only Region in which IAM's events arrive, by partition.
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html"""
 
@@ -55,7 +54,7 @@ class Audit(TypedDict):
     created_role: str
     """ARN of the pipeline role whose trust policy the stack writes; empty if it writes none."""
     trust: Trust
-    """Who may become that role."""
+    """Who may assume that role."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,59 +69,101 @@ class EventRule:
     """Whether it is also about read-only calls, which reach no rule that does not ask for them.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail-management.html"""
     message: Message | None
-    """What people are told; None where the event goes on to the bus of the repositories' Region."""
+    """What the alert says; None for a rule that forwards to the bus of the repositories' Region."""
+
+
+_MESSAGES: Final = {
+    "tags": messages.TAGS,
+    "guard": messages.GUARD,
+    "expiry": messages.EXPIRY,
+    "unnamed": messages.UNNAMED,
+    "registry": messages.REGISTRY,
+    "builds": messages.BUILDS,
+    "roles": messages.ROLES,
+    "assumed": messages.ASSUMED,
+}
+_READ_ONLY: Final = ("expiry", "assumed")
+"""CloudTrail counts the work of a lifecycle policy as read-only, and AssumeRole too."""
+_GLOBAL: Final = ("roles", "assumed")
+"""IAM's events arrive in IAM's Region only; those of STS where it was called, which may be either
+Region."""
 
 
 def event_rules(name: str, audit: Audit) -> list[EventRule]:
     """All rules. Their names begin with `name`.
 
-    A list that is too long for one pattern goes over several rules. Raises InvalidInputError where
-    even that does not help.
+    A list that is too long for one pattern is spread over several rules. Raises InvalidInputError
+    where even that does not help.
     """
     region, iam_region = audit["region"], IAM_REGIONS[audit["partition"]]
-    forwarded = _role_kinds(audit) if region != iam_region else ()
-    return [
-        EventRule(
-            name=f"{name}-{region}-{kind}" if forwards else f"{name}-{kind}",
-            region=iam_region if forwards else region,
-            description=f"To {region}: {message.about}" if forwards else message.about,
-            pattern=pattern,
-            read_only=kind.startswith(_READ_ONLY),
-            message=None if forwards else message,
+    rules = []
+    for kind, pattern in _patterns(audit):
+        alert = kind.partition("-")[0]
+        message = _MESSAGES[alert]
+        rule = EventRule(
+            name=f"{name}-{kind}",
+            region=region,
+            description=message.about,
+            pattern=_within_limit(pattern),
+            read_only=alert in _READ_ONLY,
+            message=message,
         )
-        for forwards, kinds in ((False, _kinds(audit)), (True, forwarded))
-        for kind, pattern, message in kinds
-    ]
+        rules.append(rule)
+        if alert in _GLOBAL and region != iam_region:
+            name_there, about = f"{name}-{region}-{kind}", f"To {region}: {message.about}"
+            there = replace(rule, name=name_there, region=iam_region, description=about)
+            rules.append(replace(there, message=None))
+    return rules
 
 
-_READ_ONLY: Final = ("expiry", "assumed")
-"""The work of a lifecycle policy counts as read-only, and so does AssumeRole."""
-
-
-def _kinds(audit: Audit) -> Iterator[tuple[str, dict[str, Any], Message]]:
+def _patterns(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each pattern, with its kind, which the name of its rule ends with."""
     names = sorted(set(audit["repositories"]))
-    for kind, pattern, message in (
-        ("tags", _tags, alert_messages.TAGS),
-        ("guard", _guard, alert_messages.GUARD),
-        ("expiry", _expiry, alert_messages.EXPIRY),
-    ):
-        yield from _numbered(kind, names, partial(pattern, audit), message)
-    yield "unnamed", _fitting(_unnamed(audit)), alert_messages.UNNAMED
-    yield "registry", _fitting(_registry()), alert_messages.REGISTRY
-    yield from _role_kinds(audit)
-
-
-def _role_kinds(audit: Audit) -> Iterator[tuple[str, dict[str, Any], Message]]:
-    """What becomes of the roles. Their events arrive in the Region of IAM.
-
-    Those of STS arrive where it was asked, which may be either Region.
-    """
+    yield from _spread("tags", names, partial(_tags, audit))
+    yield from _spread("guard", names, partial(_guard, audit))
+    yield from _spread("expiry", names, partial(_expiry, audit))
+    yield "unnamed", _unnamed(audit)
+    yield "registry", _of("ecr", {"eventName": _calls(Effect.CHANGE_REGISTRY)})
     account = f":{audit['account_id']}:"
     roles = {*audit["pipeline_roles"], *audit["administrator_roles"]}
-    local = sorted(arn for arn in roles if account in arn)
-    yield from _numbered("roles", local, _roles, alert_messages.ROLES, _MOST_ROLES)
+    own = sorted(role for role in roles if account in role)
+    yield from _spread("roles", own, _roles, most=_MOST_ROLES)
     if audit["created_role"]:
-        yield "assumed", _fitting(_assumed(audit)), alert_messages.ASSUMED
+        projects = arn(audit, "codebuild", "project/")
+        here = [it for it in audit["trust"]["codebuild_projects"] if it.startswith(projects)]
+        yield from _spread("builds", sorted(here), _builds)
+        yield "assumed", _assumed(audit)
+
+
+def _spread(
+    kind: str,
+    items: Sequence[str],
+    pattern: Callable[[Sequence[str]], dict[str, Any]],
+    most: int | None = None,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """As many patterns as the items take, each with as many items as fit, or with the most."""
+    chunks: list[list[str]] = []
+    for item in items:
+        last = [*chunks[-1], item] if chunks and len(chunks[-1]) != most else []
+        if last and len(to_json(pattern(last))) <= MAX_EVENT_PATTERN:
+            chunks[-1] = last
+        else:
+            chunks.append([item])
+    for number, chunk in enumerate(chunks, start=1):
+        yield f"{kind}-{number}", pattern(chunk)
+
+
+def _within_limit(pattern: dict[str, Any]) -> dict[str, Any]:
+    if (length := len(to_json(pattern))) <= MAX_EVENT_PATTERN:
+        return pattern
+    problem = Problem(
+        where=("audit",),
+        value=f"{length:,} characters",
+        rule=f"EventBridge takes an event pattern of at most {MAX_EVENT_PATTERN:,} characters, and "
+        "each names all pipeline roles, or all principals that the created role trusts",
+        fix="name fewer of them, or leave audit out",
+    )
+    raise InvalidInputError([problem])
 
 
 # --- Patterns -------------------------------------------------------------------------------------
@@ -131,11 +172,11 @@ _ABSENT: Final = {"exists": False}
 
 
 def _calls(*effects: Effect) -> list[str]:
-    return [it.removeprefix("ecr:") for it in actions(*effects)]
+    return [action.removeprefix("ecr:") for action in actions(*effects)]
 
 
 _TAG_CALLS: Final = _calls(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.REPLICATE)
-# A repository that is made anew under its name has no guard.
+# A repository that is created again under its name has no guard.
 _GUARD_CALLS: Final = _calls(Effect.CHANGE_GUARD, Effect.CREATE_REPOSITORY)
 
 
@@ -157,16 +198,11 @@ def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
 
     CloudTrail leaves the request out where it is too large, and a manifest may be.
     """
+    by_request = {"repositoryName": list(names), "registryId": [audit["account_id"], _ABSENT]}
     return {
         "$or": [
             {"resources": {"ARN": [arn(audit, "ecr", f"repository/{name}") for name in names]}},
-            {
-                "resources": {"ARN": [_ABSENT]},
-                "requestParameters": {
-                    "repositoryName": list(names),
-                    "registryId": [audit["account_id"], _ABSENT],
-                },
-            },
+            {"resources": {"ARN": [_ABSENT]}, "requestParameters": by_request},
         ]
     }
 
@@ -190,29 +226,18 @@ def _expiry(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _unnamed(audit: Audit) -> dict[str, Any]:
-    """One of these calls, of which CloudTrail does not say on which repository it was.
+    """A call of `_tags` or `_guard` on a repository that CloudTrail does not name.
 
-    It may have been on one that is not ours: then the alert is one too many.
+    It may be another stack's: a false alarm then.
     """
-    return _of(
-        "ecr",
-        {
-            "resources": {"ARN": [_ABSENT]},
-            "requestParameters": {
-                "repositoryName": [_ABSENT],
-                "resourceArn": [{"prefix": arn(audit, "ecr", "repository/")}, _ABSENT],
-            },
-            "$or": [
-                {"eventName": _TAG_CALLS, **_by_anybody_but(audit["pipeline_roles"])},
-                {"eventName": _GUARD_CALLS},
-            ],
-        },
-    )
-
-
-def _registry() -> dict[str, Any]:
-    """The registry was changed as a whole: no repository policy has a say in it."""
-    return _of("ecr", {"eventName": _calls(Effect.CHANGE_REGISTRY)})
+    request = {
+        "repositoryName": [_ABSENT],
+        "resourceArn": [{"prefix": arn(audit, "ecr", "repository/")}, _ABSENT],
+    }
+    tags = {"eventName": _TAG_CALLS, **_by_anybody_but(audit["pipeline_roles"])}
+    either = [tags, {"eventName": _GUARD_CALLS}]
+    unnamed = {"resources": {"ARN": [_ABSENT]}, "requestParameters": request}
+    return _of("ecr", {**unnamed, "$or": either})
 
 
 _MOST_ROLES: Final = 2
@@ -223,35 +248,57 @@ too complex."""
 def _roles(arns: Sequence[str]) -> dict[str, Any]:
     """A role was changed, done or denied.
 
-    Of a denied call IAM leaves the request out; its message names the role, as `role NAME` or by
-    its ARN.
+    IAM does not distinguish names by case, and an event has the name as the caller wrote it. Of a
+    denied call IAM leaves the request out; its message names the role, as `role NAME` or by its
+    ARN.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-names
     """
     names = [arn.rpartition("/")[2] for arn in arns]
-    messages = [f"*resource: {it} *" for it in (*map("role {}".format, names), *arns)]
-    return _of(
-        "iam",
+    messages = [f"*resource: {named} *" for named in (*map("role {}".format, names), *arns)]
+    denied = {"roleName": [_ABSENT]}
+    either = [
+        {"requestParameters": {"roleName": [_in_any_case(name) for name in names]}},
+        {"requestParameters": denied, "errorMessage": [{"wildcard": it} for it in messages]},
+    ]
+    changes = [{"anything-but": {"prefix": ["Get", "List"]}}]
+    return _of("iam", {"eventName": changes, "$or": either})
+
+
+def _in_any_case(text: str) -> dict[str, str]:
+    return {"equals-ignore-case": text}
+
+
+def _builds(arns: Sequence[str]) -> dict[str, Any]:
+    """A trusted CodeBuild project was changed, or was started with what is not its own.
+
+    What a project runs, runs as the pipeline role. An override of the buildspec, the image or the
+    source brings other code; so does a sandbox, which gives a shell.
+    https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html
+    """
+    names = [arn.partition(":project/")[2] for arn in arns]
+    by_name_or_arn = {"projectName": [*names, *arns]}
+    overrides = ("buildspecOverride", "imageOverride", "sourceLocationOverride")
+    overridden = {"$or": [{override: [{"exists": True}]} for override in overrides]}
+    either = [
+        {"eventName": ["UpdateProject"], "requestParameters": {"name": [*names, *arns]}},
+        {"eventName": ["StartSandbox"], "requestParameters": by_name_or_arn},
         {
-            "eventName": [{"anything-but": {"prefix": ["Get", "List"]}}],
-            "$or": [
-                {"requestParameters": {"roleName": names}},
-                {
-                    "requestParameters": {"roleName": [_ABSENT]},
-                    "errorMessage": [{"wildcard": it} for it in messages],
-                },
-            ],
+            "eventName": [{"prefix": "StartBuild"}],
+            "requestParameters": {**by_name_or_arn, **overridden},
         },
-    )
+    ]
+    return _of("codebuild", {"$or": either})
 
 
 def _assumed(audit: Audit) -> dict[str, Any]:
-    """The created role was assumed, done or denied, by somebody outside its trust policy.
+    """The created role was assumed, done or denied, by a principal outside its trust policy.
 
     https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html
     """
     role, trust = audit["created_role"], audit["trust"]
     roles = sorted(trust["roles"])
-    # Of a caller of another account CloudTrail only tells the account.
+    # Of a caller of another account CloudTrail has only the account.
     accounts = sorted({arn.split(":")[4] for arn in roles} - {trust["account_id"]})
     identity: dict[str, Any] = {}
     if roles:
@@ -267,60 +314,10 @@ def _assumed(audit: Audit) -> dict[str, Any]:
             {"type": [{"anything-but": ["AWSAccount"]}, _ABSENT]},
             {"accountId": [{"anything-but": accounts}, _ABSENT]},
         ]
-    return _of(
-        "sts",
-        {
-            "eventName": [{"prefix": "AssumeRole"}],
-            **({"userIdentity": identity} if identity else {}),
-            "$or": [
-                {"requestParameters": {"roleArn": [role]}},
-                {
-                    "requestParameters": {"roleArn": [_ABSENT]},
-                    "errorMessage": [
-                        {"suffix": f" on resource: {role}"},
-                        {"wildcard": f"*resource: {role} *"},
-                    ],
-                },
-            ],
-        },
-    )
-
-
-# --- Within the limit -----------------------------------------------------------------------------
-
-
-def _numbered(
-    kind: str,
-    items: Sequence[str],
-    pattern: Callable[[Sequence[str]], dict[str, Any]],
-    message: Message,
-    most: int | None = None,
-) -> Iterator[tuple[str, dict[str, Any], Message]]:
-    """As many patterns as the items take, each with as many items as fit, or with the most."""
-    chunks: list[list[str]] = []
-    for item in items:
-        last = [*chunks[-1], item] if chunks and len(chunks[-1]) != most else []
-        if last and _length(pattern(last)) <= MAX_EVENT_PATTERN:
-            chunks[-1] = last
-        else:
-            chunks.append([item])
-    for number, chunk in enumerate(chunks, start=1):
-        yield f"{kind}-{number}", _fitting(pattern(chunk)), message
-
-
-def _length(pattern: Mapping[str, Any]) -> int:
-    return len(to_json(pattern))
-
-
-def _fitting(pattern: dict[str, Any]) -> dict[str, Any]:
-    if (length := _length(pattern)) <= MAX_EVENT_PATTERN:
-        return pattern
-    problem = Problem(
-        where=("audit",),
-        value=f"{length:,} characters",
-        rule=f"EventBridge takes an event pattern of at most {MAX_EVENT_PATTERN:,} "
-        "characters, and each has to name all pipeline roles, or all principals that the created "
-        "role trusts",
-        fix="name fewer of them, or leave audit out",
-    )
-    raise InvalidInputError([problem])
+    denial = [{"suffix": f" on resource: {role}"}, {"wildcard": f"*resource: {role} *"}]
+    either = [
+        {"requestParameters": {"roleArn": [_in_any_case(role)]}},
+        {"requestParameters": {"roleArn": [_ABSENT]}, "errorMessage": denial},
+    ]
+    who = {"userIdentity": identity} if identity else {}
+    return _of("sts", {"eventName": [{"prefix": "AssumeRole"}], **who, "$or": either})

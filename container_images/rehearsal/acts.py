@@ -194,7 +194,6 @@ def _check_options(update: Update) -> None:
         "aws:ecr/repository:Repository": (True, True),
         "aws:ecr/lifecyclePolicy:LifecyclePolicy": (False, True),
         "aws:ecr/repositoryPolicy:RepositoryPolicy": (False, True),
-        "aws:s3/bucket:Bucket": (False, True),
     }
     for it in update.resources:
         if (it.protect, it.retain_on_delete) != options.get(it.type, (False, False)):

@@ -1,15 +1,14 @@
-"""The embedded AWS: what the program declares is created through boto3, in moto.
+"""The embedded AWS: what the program declares of ECR and IAM is created through boto3, in moto.
 
-Whatever it does not know is an error: nothing passes that has not been done.
+Of every other type of resource the inputs are checked, and nothing is created. An unknown type, an
+unknown input and an unknown invoke are errors.
 """
 
 import os
 import re
-from collections import UserDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
@@ -20,8 +19,8 @@ import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
-from container_images.rehearsal.embedded_resources import CALLS, Created
 from container_images.rehearsal.moto_fixes import TagRule, moto_put_right
+from container_images.rehearsal.provider_inputs import InputError, check_inputs
 from container_images.settings.stack_file import StackFile, StackFileError
 from container_images.stack.live import every
 from container_images.stack.state import State
@@ -31,12 +30,24 @@ if TYPE_CHECKING:
     from types_boto3_ecr.type_defs import RepositoryTypeDef
     from types_boto3_iam import IAMClient
 
-COMPONENTS = (
-    "container-images:index:ImageRepository",
-    "container-images:index:PipelineRole",
-    "container-images:index:TagAudit",
-)
-REPOSITORY: Final = "aws:ecr/repository:Repository"
+_REPOSITORY: Final = "aws:ecr/repository:Repository"
+_LIFECYCLE_POLICY: Final = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
+_REPOSITORY_POLICY: Final = "aws:ecr/repositoryPolicy:RepositoryPolicy"
+_ROLE: Final = "aws:iam/role:Role"
+_ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
+
+EMBEDDED: Final[Mapping[str, tuple[set[str], set[str]]]] = {
+    _REPOSITORY: (
+        {"name", "imageTagMutability", "imageScanningConfiguration", "encryptionConfigurations"},
+        {"imageTagMutabilityExclusionFilters", "tags"},
+    ),
+    _LIFECYCLE_POLICY: ({"repository", "policy"}, set()),
+    _REPOSITORY_POLICY: ({"repository", "policy"}, set()),
+    _ROLE: ({"name", "path", "description", "assumeRolePolicy"}, {"permissionsBoundary"}),
+    _ROLE_POLICY: ({"name", "role", "policy"}, set()),
+}
+"""The types that are created: the inputs that each has to have, as there are no defaults here, and
+those that it may have. Any other would have no effect."""
 
 
 class NotEmbeddedError(Exception):
@@ -47,10 +58,11 @@ class ReplacementError(Exception):
     """Pulumi's engine would refuse the update, because it would replace what it imports."""
 
 
-REFUSALS: Final = (NotEmbeddedError, ReplacementError, ClientError, BotoCoreError)
+REFUSALS: Final = (NotEmbeddedError, ReplacementError, InputError, ClientError, BotoCoreError)
 """What a program may come up against here."""
 
-
+_Created = tuple[str, dict[str, Any]]
+"""A resource's id, and what AWS adds to its inputs."""
 _Answer = tuple[dict[str, Any], list[tuple[str, str]] | None]
 """An invoke's result, and the properties at fault with the reasons."""
 
@@ -64,21 +76,16 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         self.tag_rule = tag_rule
         self.default_tags = stack.default_tags
         administrator = _administrator(stack, session)
-        credentials = self._credentials(administrator)
         self.account = replace(stack.account, partition=administrator.split(":")[1])
-        self._clients = cache(partial(session.client, **credentials))
-        self._ecr: ECRClient = self.connect("ecr")
-        self._iam: IAMClient = self.connect("iam")
-        _, _, path_and_name = administrator.partition(":role")
-        path, _, name = path_and_name.rpartition("/")
+        credentials = self._credentials(administrator)
+        self._caller = session.client("sts", **credentials).get_caller_identity()
+        self._ecr: ECRClient = session.client("ecr", **credentials)
+        self._iam: IAMClient = session.client("iam", **credentials)
+        path, _, name = administrator.partition(":role")[2].rpartition("/")
         self._iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument="{}")
 
-    def connect(self, service: str, region: str | None = None) -> Any:
-        """Give the administrator's client of a service, in a Region or else the stack's."""
-        return self._clients(service, region)
-
     def ecr_as(self, role_arn: str) -> "ECRClient":
-        """What the role calls ECR with, in the stack's Region."""
+        """The role's client of ECR, in the stack's Region."""
         return self._session.client("ecr", **self._credentials(role_arn))
 
     def _credentials(self, role_arn: str) -> dict[str, Any]:
@@ -94,39 +101,65 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         """What the API says of every repository, by name."""
         return every(self._ecr)
 
-    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """Create the resource. Returns its id and its properties."""
-        if args.typ in COMPONENTS:
+    def new_resource(self, args: MockResourceArgs) -> _Created:
+        """Create the resource, or check its inputs. Returns its id and its properties."""
+        kind, inputs = args.typ, args.inputs
+        if kind.startswith("container-images:index:"):  # the components
             return "", {}
-        if args.typ == REPOSITORY:
-            create = partial(self._repository, args.resource_id)
-        elif args.typ in CALLS and not args.resource_id:
-            create = partial(CALLS[args.typ].create, self.connect)
-        else:
-            what = "import of" if args.resource_id else "there is no"
-            raise NotEmbeddedError(f"{args.name}: {what} {args.typ} in the embedded AWS")
-        inputs = _Inputs(args.inputs)
-        try:
-            resource_id, computed = create(inputs)
-        except KeyError as missing:
+        if kind not in EMBEDDED:
+            check_inputs(kind, inputs)
+            return args.name, {**inputs, "arn": self._made_up_arn(kind, args.name)}
+        required, optional = EMBEDDED[kind]
+        if missing := sorted(required - inputs.keys()):
             raise NotEmbeddedError(
-                f"{args.name}: the embedded AWS has no default for the {missing.args[0]} of "
-                f"{args.typ}"
-            ) from None
-        if unread := args.inputs.keys() - inputs.read:
-            raise NotEmbeddedError(
-                f"{args.name}: {', '.join(sorted(unread))} of {args.typ} would have no effect in "
-                "the embedded AWS"
+                f"{args.name}: the embedded AWS has no default for the {missing[0]} of {kind}"
             )
-        return resource_id, {**args.inputs, **computed}
+        if unknown := sorted(inputs.keys() - required - optional):
+            raise NotEmbeddedError(
+                f"{args.name}: {', '.join(unknown)} of {kind} would have no effect in the embedded "
+                "AWS"
+            )
+        if args.resource_id and kind != _REPOSITORY:
+            raise NotEmbeddedError(f"{args.name}: there is no import of {kind} in the embedded AWS")
+        resource_id, computed = self._create(kind, inputs, args.resource_id)
+        return resource_id, {**inputs, **computed}
+
+    def _made_up_arn(self, kind: str, name: str) -> str:
+        place, service = self.account, kind.split(":")[1].partition("/")[0]
+        return f"arn:{place.partition}:{service}:{place.region}:{place.id}:{name}"
+
+    def _create(self, kind: str, inputs: Mapping[str, Any], import_id: str | None) -> _Created:
+        if kind == _REPOSITORY:
+            return self._repository(import_id, inputs)
+        if kind == _ROLE:
+            bounded = {"PermissionsBoundary": inputs.get("permissionsBoundary")}
+            role = self._iam.create_role(
+                RoleName=inputs["name"],
+                Path=inputs["path"],
+                Description=inputs["description"],
+                AssumeRolePolicyDocument=inputs["assumeRolePolicy"],
+                **{key: arn for key, arn in bounded.items() if arn},
+            )["Role"]
+            return role["RoleName"], {"arn": role["Arn"], "uniqueId": role["RoleId"]}
+        if kind == _ROLE_POLICY:
+            role_name, name = inputs["role"], inputs["name"]
+            self._iam.put_role_policy(
+                RoleName=role_name, PolicyName=name, PolicyDocument=inputs["policy"]
+            )
+            return f"{role_name}:{name}", {}
+        repository, policy = inputs["repository"], inputs["policy"]
+        if kind == _LIFECYCLE_POLICY:
+            self._ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=policy)
+        else:
+            self._ecr.set_repository_policy(repositoryName=repository, policyText=policy)
+        return repository, {"registryId": self.account.id}
 
     def call(self, args: MockCallArgs) -> _Answer:
         """Answer an invoke, or say why AWS would not."""
         match args.token:
             case "aws:index/getCallerIdentity:getCallerIdentity":
-                caller = self.connect("sts").get_caller_identity()
-                account_id = caller["Account"]
-                return {"id": account_id, "accountId": account_id, "arn": caller["Arn"]}, []
+                account_id = self._caller["Account"]
+                return {"id": account_id, "accountId": account_id, "arn": self._caller["Arn"]}, []
             case "aws:index/getRegion:getRegion":
                 return {"id": self.account.region, "region": self.account.region}, []
             case "aws:iam/getSessionContext:getSessionContext":
@@ -141,7 +174,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             return {}, [("arn", str(error))]
         return {"id": arn, "arn": arn, "issuerArn": found["Arn"], "sessionName": session}, []
 
-    def _repository(self, import_id: str | None, inputs: "_Inputs") -> Created:
+    def _repository(self, import_id: str | None, inputs: Mapping[str, Any]) -> _Created:
         """Create a repository, or import the one of this name."""
         tags = self.default_tags | (inputs.get("tags") or {})
         filters = inputs.get("imageTagMutabilityExclusionFilters")
@@ -190,18 +223,6 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         )
         self._ecr.tag_resource(resourceArn=arn, tags=tags)
         return found
-
-
-class _Inputs(UserDict[str, Any]):
-    """A resource's inputs, which remember what has been read of them."""
-
-    def __init__(self, inputs: Mapping[str, Any]) -> None:
-        self.read: set[str] = set()
-        super().__init__(inputs)
-
-    def __getitem__(self, key: str) -> Any:
-        self.read.add(key)
-        return super().__getitem__(key)
 
 
 def _administrator(stack: StackFile, session: boto3.Session) -> str:

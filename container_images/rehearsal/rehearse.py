@@ -15,7 +15,6 @@ from container_images.cli.terminal import working
 from container_images.lifecycle.document import rules_in
 from container_images.rehearsal import program
 from container_images.rehearsal.acts import Act, adopt, perform, verified
-from container_images.rehearsal.audit_act import audited
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from container_images.rehearsal.report import Report, comment
 from container_images.rehearsal.tags import convention_of
@@ -98,8 +97,6 @@ def rehearse(stack: StackFile, report: Report, *, plan_only: bool = False) -> Re
             report.heading("ADR040 acted out")
             _act(rehearsal, perform(aws, rehearsal.update, found, declared), report)
             _act(rehearsal, [verified(declared, aws)], report)
-            if configured.audit.trail:
-                _act(rehearsal, [audited(aws.connect, configured, aws.account)], report)
     if act_and_prove:
         _act(rehearsal, [adopt(stack, declared)], report)
         report.explain(rehearsal.acts)

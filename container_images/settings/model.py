@@ -227,7 +227,6 @@ class StackSettings(Settings):
                 "created_role": role.arn_in(account) if role.name else "",
                 "trust": role.to_args(account)["trust"],
             },
-            "trail": self.audit.trail,
             "email": list(self.audit.email),
         }
         if self.audit.permissions_boundary:

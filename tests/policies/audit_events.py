@@ -19,6 +19,7 @@ DEPLOY: Final = f"{IAM}role/platform/forms-registry-deploy"
 DEVELOPER: Final = f"{IAM}role/team/developer"
 PROVIDER: Final = f"{IAM}oidc-provider/token.actions.githubusercontent.com"
 SUBJECT: Final = "repo:example-org/forms-deploy:environment:production"
+PROJECT: Final = f"arn:aws:codebuild:eu-west-2:{ACCOUNT}:project/push"
 DIGEST: Final = f"sha256:{'a' * 64}"
 
 
@@ -36,7 +37,7 @@ def audit(**changes: Any) -> Audit:
         "trust": {
             "partition": "aws",
             "account_id": ACCOUNT,
-            "codebuild_projects": [f"arn:aws:codebuild:eu-west-2:{ACCOUNT}:project/push"],
+            "codebuild_projects": [PROJECT],
             "github_subjects": [SUBJECT],
             "roles": [f"{IAM}role/ci/start", "arn:aws:iam::777788889999:role/ci/start"],
         },
@@ -48,106 +49,55 @@ def audit(**changes: Any) -> Audit:
 
 
 def role(arn: str, session: str = "mary", **more: Any) -> dict[str, Any]:
-    _, _, _, _, account, path = arn.split(":", maxsplit=5)
-    name = path.rpartition("/")[2]
+    account, _, name = arn.split(":")[4], *arn.rpartition("/")[1:]
     return {
         "type": "AssumedRole",
-        "principalId": f"AROACKCEVSQ6C2EXAMPLE:{session}",
         "arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session}",
         "accountId": account,
-        "accessKeyId": "ASIAIOSFODNN7EXAMPLE",
-        "sessionContext": {
-            "sessionIssuer": {
-                "type": "Role",
-                "principalId": "AROACKCEVSQ6C2EXAMPLE",
-                "arn": arn,
-                "accountId": account,
-                "userName": name,
-            },
-            "attributes": {"creationDate": "2026-11-24T09:00:00Z", "mfaAuthenticated": "false"},
-        },
+        "sessionContext": {"sessionIssuer": {"type": "Role", "arn": arn, "userName": name}},
         **more,
     }
 
 
-USER: Final = {
-    "type": "IAMUser",
-    "principalId": "AIDACKCEVSQ6C2EXAMPLE",
-    "arn": f"{IAM}user/Mary_Major",
-    "accountId": ACCOUNT,
-    "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
-    "userName": "Mary_Major",
-}
+USER: Final = {"type": "IAMUser", "arn": f"{IAM}user/Mary_Major", "accountId": ACCOUNT}
 ROOT: Final = {
     "type": "Root",
-    "principalId": ACCOUNT,
     "arn": f"{IAM}root",
-    "accountId": ACCOUNT,
     "sessionContext": {"attributes": {"mfaAuthenticated": "true"}},
 }
 FEDERATED: Final = {
     "type": "FederatedUser",
-    "principalId": f"{ACCOUNT}:Bob",
     "arn": f"arn:aws:sts::{ACCOUNT}:federated-user/Bob",
-    "accountId": ACCOUNT,
-    "sessionContext": {
-        "sessionIssuer": {
-            "type": "IAMUser",
-            "principalId": "AIDACKCEVSQ6C2EXAMPLE",
-            "arn": f"{IAM}user/Mary_Major",
-            "accountId": ACCOUNT,
-            "userName": "Mary_Major",
-        }
-    },
+    "sessionContext": {"sessionIssuer": {"type": "IAMUser", "arn": USER["arn"]}},
 }
-OTHER_ACCOUNT: Final = {
-    "type": "AWSAccount",
-    "principalId": "AROACKCEVSQ6C2EXAMPLE:deploy",
-    "accountId": FOREIGN,
-}
+OTHER_ACCOUNT: Final = {"type": "AWSAccount", "principalId": "AROA:deploy", "accountId": FOREIGN}
 CODEBUILD: Final = {"type": "AWSService", "invokedBy": "codebuild.amazonaws.com"}
 
 
 def github(subject: str = SUBJECT, provider: str = PROVIDER) -> dict[str, Any]:
-    return {
-        "type": "WebIdentityUser",
-        "principalId": f"{provider}:sts.amazonaws.com:{subject}",
-        "userName": subject,
-        "identityProvider": provider,
-    }
+    principal = f"{provider}:sts.amazonaws.com:{subject}"
+    return {"type": "WebIdentityUser", "principalId": principal, "userName": subject}
 
 
 # --- What -----------------------------------------------------------------------------------------
 
 
 def event(service: str, call: str, who: Any, request: Any, **detail: Any) -> dict[str, Any]:
-    read_only = call.startswith(("AssumeRole", "Get", "PolicyExecution"))
-    region = "us-east-1" if service == "iam" else "eu-west-2"
     return {
-        "version": "0",
-        "id": "6f87d04b-9f74-4f04-a780-7acf4b0a9b38",
         "detail-type": "AWS API Call via CloudTrail",
         "source": f"aws.{service}",
         "account": ACCOUNT,
-        "time": "2026-11-24T10:00:00Z",
-        "region": region,
         "resources": [],
         "detail": {
-            "eventVersion": "1.11",
             "userIdentity": who,
             "eventTime": "2026-11-24T10:00:00Z",
             "eventSource": f"{service}.amazonaws.com",
             "eventName": call,
-            "awsRegion": region,
             "sourceIPAddress": "203.0.113.12",
-            "userAgent": "aws-cli/2.31.0",
             "requestParameters": request,
             "responseElements": None,
-            "requestID": "cf044b7d-5f9d-11e9-9b2a-95983139cc57",
             "eventID": "2bfd4ee2-2178-4a82-a27d-b12939923f0f",
-            "readOnly": read_only,
-            "eventType": "AwsApiCall",
-            "recipientAccountId": ACCOUNT,
+            "readOnly": call.startswith(("AssumeRole", "Get", "PolicyExecution")),
             **detail,
         },
     }
@@ -162,27 +112,13 @@ def on(name: str, account: str = ACCOUNT) -> list[dict[str, str]]:
 
 
 def put(who: Any, tag: str = "latest", name: str = "app", **detail: Any) -> dict[str, Any]:
-    request = {
-        "repositoryName": name,
-        "imageTag": tag,
-        "registryId": ACCOUNT,
-        "imageManifest": '{\n   "schemaVersion": 2\n}',
-    }
-    image = {**request, "imageId": {"imageDigest": DIGEST, "imageTag": tag}}
-    response = {"image": image}
-    parts = {"resources": on(name), "responseElements": response, **detail}
-    return event("ecr", "PutImage", who, request, **parts)
+    request = {"repositoryName": name, "imageTag": tag, "registryId": ACCOUNT}
+    return event("ecr", "PutImage", who, request, **{"resources": on(name), **detail})
 
 
-def denied(made: dict[str, Any], message: str | None = None, **detail: Any) -> dict[str, Any]:
+def denied(made: dict[str, Any], message: str = "explicit deny", **detail: Any) -> dict[str, Any]:
     """The same call, denied: with the request, unless `detail` says otherwise."""
-    call, service = made["detail"]["eventName"], made["source"].removeprefix("aws.")
-    said = message or (
-        f"User: arn:aws:sts::{ACCOUNT}:assumed-role/developer/mary is not authorized to perform: "
-        f"{service}:{call} on resource: {arn('app')} with an explicit deny in a resource-based "
-        "policy"
-    )
-    parts = {"errorCode": "AccessDenied", "errorMessage": said, "responseElements": None, **detail}
+    parts = {"errorCode": "AccessDenied", "errorMessage": message, **detail}
     return {**made, "detail": {**made["detail"], **parts}}
 
 
@@ -196,89 +132,45 @@ def call(name: str, who: Any, repository: str = "app", **request: Any) -> dict[s
 
 
 def tag_resource(name: str, **detail: Any) -> dict[str, Any]:
-    request = {"resourceArn": arn(name), "tags": [{"key": "Team", "value": "x"}]}
-    return event("ecr", "TagResource", role(DEVELOPER), request, **detail)
+    return event("ecr", "TagResource", role(DEVELOPER), {"resourceArn": arn(name)}, **detail)
 
 
 def expiry(name: str, *tags: list[str]) -> dict[str, Any]:
-    made = event(
-        "ecr",
-        "PolicyExecutionEvent",
-        {"accountId": ACCOUNT, "invokedBy": "AWS Internal"},
-        None,
-        sourceIPAddress="AWS Internal",
-        eventType="AwsServiceEvent",
-        resources=[{**on(name)[0], "type": "AWS::ECR::Repository"}],
-        serviceEventDetails={
-            "repositoryName": name,
-            "lifecycleEventPolicy": {
-                "lifecycleEventRules": [
-                    {
-                        "rulePriority": 1,
-                        "description": "remove all images > 2",
-                        "lifecycleEventSelection": {
-                            "tagStatus": "Any",
-                            "tagPrefixList": [],
-                            "countType": "Image count more than",
-                            "countNumber": 2,
-                        },
-                        "action": "expire",
-                    }
-                ],
-                "lastEvaluatedAt": 0,
-                "policyVersion": 1,
-            },
-            "lifecycleEventImageActions": [
-                {
-                    "lifecycleEventImage": {
-                        "digest": DIGEST,
-                        "tagStatus": "Tagged" if them else "Untagged",
-                        "tagList": them,
-                        "pushedAt": 1584042813000,
-                    },
-                    "rulePriority": 1,
-                }
-                for them in tags
-            ],
-        },
-    )
+    images = [{"lifecycleEventImage": {"digest": DIGEST, "tagList": them}} for them in tags]
+    details = {"repositoryName": name, "lifecycleEventImageActions": images}
+    by_ecr = {"accountId": ACCOUNT, "invokedBy": "AWS Internal"}
+    made = event("ecr", "PolicyExecutionEvent", by_ecr, None, serviceEventDetails=details)
     return {**made, "detail-type": "AWS Service Event via CloudTrail"}
 
 
-def on_role(name: str, target: str, who: Any, **request: Any) -> dict[str, Any]:
-    return event("iam", name, who, {"roleName": target, **request})
+def on_role(name: str, target: str, who: Any) -> dict[str, Any]:
+    return event("iam", name, who, {"roleName": target})
 
 
-def denied_on_role(resource: str, name: str = "PutRolePolicy") -> dict[str, Any]:
+def denied_on_role(resource: str) -> dict[str, Any]:
     """As IAM has it: the request is left out, and the message names the role."""
-    made = event("iam", name, USER, None)
     message = (
-        f"User: {IAM}user/Mary_Major is not authorized to perform: iam:{name} on resource: "
-        f"{resource} because no identity-based policy allows the iam:{name} action"
+        f"User: {USER['arn']} is not authorized to perform: iam:PutRolePolicy on resource: "
+        f"{resource} because no identity-based policy allows the iam:PutRolePolicy action"
     )
-    return denied(made, message)
+    return denied(event("iam", "PutRolePolicy", USER, None), message)
 
 
 def assume(who: Any, target: str = PIPELINE, name: str = "AssumeRole") -> dict[str, Any]:
-    request = {"roleArn": target, "roleSessionName": "release-412", "durationSeconds": 3600}
-    return event("sts", name, who, request)
+    return event("sts", name, who, {"roleArn": target, "roleSessionName": "release-412"})
 
 
 def denied_assume(resource: str, ending: str = "") -> dict[str, Any]:
-    made = event("sts", "AssumeRole", USER, None)
-    message = (
-        f"User: {IAM}user/Mary_Major is not authorized to perform: sts:AssumeRole on resource: "
-        f"{resource}{ending}"
-    )
-    return denied(made, message)
+    action = "sts:AssumeRole on resource"
+    message = f"User: {USER['arn']} is not authorized to perform: {action}: {resource}{ending}"
+    return denied(event("sts", "AssumeRole", USER, None), message)
+
+
+def build(call: str, **request: Any) -> dict[str, Any]:
+    return event("codebuild", call, role(DEVELOPER), request)
 
 
 TOO_LARGE: Final[dict[str, Any]] = {"requestParameters": None, "responseElements": None}
-DOCKER: Final[dict[str, Any]] = {
-    "sourceIPAddress": "ecr.amazonaws.com",
-    "userAgent": "ecr.amazonaws.com",
-}
-
 CASES: Final[dict[str, tuple[dict[str, Any], str]]] = {
     # The call by each kind of caller.
     "a move by another role": (put(role(DEVELOPER)), "tags"),
@@ -294,11 +186,7 @@ CASES: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "by a listed role of another account": (put(role(FOREIGN_PIPELINE)), ""),
     "by a role of another account": (put(role(f"arn:aws:iam::{FOREIGN}:role/ci/pull")), "tags"),
     "by a service for a role": (
-        put(
-            role(DEVELOPER, invokedBy="cloudformation.amazonaws.com"),
-            sourceIPAddress="cloudformation.amazonaws.com",
-            userAgent="cloudformation.amazonaws.com",
-        ),
+        put(role(DEVELOPER, invokedBy="cloudformation.amazonaws.com")),
         "tags",
     ),
     "by a service": (
@@ -314,8 +202,10 @@ CASES: Final[dict[str, tuple[dict[str, Any], str]]] = {
     ),
     "by an administrator": (put(role(DEPLOY)), "tags"),
     "by the pipeline": (put(role(PIPELINE, "release-412")), ""),
-    "by the pipeline's Docker client": (put(role(PIPELINE), "prod-1", **DOCKER), ""),
-    "a Docker client's push": (put(role(DEVELOPER), "dev-1", **DOCKER), "tags"),
+    "a Docker client's push": (
+        put(role(DEVELOPER), "dev-1", sourceIPAddress="ecr.amazonaws.com"),
+        "tags",
+    ),
     "a push without a tag": (
         call("PutImage", role(DEVELOPER), imageManifest="{}"),
         "tags",
@@ -400,7 +290,11 @@ CASES: Final[dict[str, tuple[dict[str, Any], str]]] = {
         "roles",
     ),
     "a policy put by an administrator": (
-        on_role("PutRolePolicy", "break-glass", role(DEPLOY), policyName="x"),
+        on_role("PutRolePolicy", "break-glass", role(DEPLOY)),
+        "roles",
+    ),
+    "a role by its name in other capitals": (
+        on_role("UpdateAssumeRolePolicy", "Forms-Image-PIPELINE", role(DEVELOPER)),
         "roles",
     ),
     "another role": (on_role("PutRolePolicy", "developer", USER), ""),
@@ -417,6 +311,30 @@ CASES: Final[dict[str, tuple[dict[str, Any], str]]] = {
         ),
         "",
     ),
+    # The pipeline's CodeBuild project.
+    "a build with another buildspec": (
+        build("StartBuild", projectName="push", buildspecOverride="phases: {}"),
+        "builds",
+    ),
+    "a batch from another source, by the project's ARN": (
+        build("StartBuildBatch", projectName=PROJECT, sourceLocationOverride="https://x"),
+        "builds",
+    ),
+    "a denied build with another image": (
+        denied(build("StartBuild", projectName="push", imageOverride="x")),
+        "builds",
+    ),
+    "a changed project": (build("UpdateProject", name="push", source={}), "builds"),
+    "a shell": (build("StartSandbox", projectName="push"), "builds"),
+    "a build of the project as it is": (
+        build("StartBuild", projectName="push", sourceVersion="main"),
+        "",
+    ),
+    "another project": (
+        build("StartBuild", projectName="push-2", buildspecOverride="phases: {}"),
+        "",
+    ),
+    "another project changed": (build("UpdateProject", name="push-2"), ""),
     # Becoming the pipeline.
     "a build": (assume(CODEBUILD), ""),
     "a job": (assume(github(), name="AssumeRoleWithWebIdentity"), ""),
@@ -440,6 +358,10 @@ CASES: Final[dict[str, tuple[dict[str, Any], str]]] = {
         "assumed",
     ),
     "an account that is not trusted": (assume(OTHER_ACCOUNT), "assumed"),
+    "a developer who writes the role in other capitals": (
+        assume(role(DEVELOPER), PIPELINE.replace("forms", "Forms")),
+        "assumed",
+    ),
     "a developer who becomes another role": (assume(role(DEVELOPER), DEPLOY), ""),
     "a denied attempt": (denied_assume(PIPELINE), "assumed"),
     "a denied attempt, explained": (

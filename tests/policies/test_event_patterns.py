@@ -14,7 +14,6 @@ from container_images.policies.event_patterns import (
     event_rules,
 )
 from container_images.policies.invalid_input import InvalidInputError
-from container_images.rehearsal.event_bus import matches, transformed
 from tests.policies.audit_events import (
     CASES,
     CODEBUILD,
@@ -22,6 +21,7 @@ from tests.policies.audit_events import (
     FOREIGN_PIPELINE,
     IAM,
     PIPELINE,
+    PROJECT,
     TOO_LARGE,
     assume,
     audit,
@@ -32,6 +32,7 @@ from tests.policies.audit_events import (
     role,
     without,
 )
+from tests.policies.event_bus import matches, transformed
 
 
 def home(rules: list[EventRule]) -> list[EventRule]:
@@ -101,58 +102,54 @@ class TestTrust:
         assert kinds(assume(CODEBUILD), audit(trust=trust)) == ["assumed"]
 
 
-class TestRules:
-    def test_their_names_and_regions(self) -> None:
-        assert [(it.name, it.region) for it in event_rules("audit", audit())] == [
-            *(
-                (f"audit-{kind}", "eu-west-2")
-                for kind in (
-                    "tags-1",
-                    "guard-1",
-                    "expiry-1",
-                    "unnamed",
-                    "registry",
-                    "roles-1",
-                    "roles-2",
-                    "assumed",
-                )
-            ),
-            ("audit-eu-west-2-roles-1", "us-east-1"),
-            ("audit-eu-west-2-roles-2", "us-east-1"),
-            ("audit-eu-west-2-assumed", "us-east-1"),
-        ]
+def test_the_rules_names_and_regions() -> None:
+    """The names are part of every URN."""
+    here = ("tags-1", "guard-1", "expiry-1", "unnamed", "registry", "roles-1", "roles-2")
+    rules = event_rules("audit", audit())
+    assert {(it.name, it.region) for it in rules if it.message} == {
+        (f"audit-{kind}", "eu-west-2") for kind in (*here, "builds-1", "assumed")
+    }
+    assert {(it.name, it.region) for it in rules if not it.message} == {
+        (f"audit-eu-west-2-{kind}", "us-east-1") for kind in ("roles-1", "roles-2", "assumed")
+    }
 
-    def test_what_is_forwarded_meets_the_same_pattern_where_it_arrives(self) -> None:
-        rules = {it.name: it for it in event_rules("audit", audit())}
-        for kind in ("roles-1", "roles-2", "assumed"):
-            forwarded, at_home = rules[f"audit-eu-west-2-{kind}"], rules[f"audit-{kind}"]
-            assert forwarded.pattern == at_home.pattern
-            assert forwarded.read_only == at_home.read_only
-            assert forwarded.message is None
 
-    @pytest.mark.parametrize(("partition", "region"), IAM_REGIONS.items())
-    def test_nothing_is_forwarded_in_the_region_of_iam(self, partition: str, region: str) -> None:
-        rules = event_rules("audit", audit(partition=partition, region=region))
-        assert {it.region for it in rules} == {region}
-        assert all(it.message for it in rules)
+def test_what_is_forwarded_meets_the_same_pattern_where_it_arrives() -> None:
+    rules = {it.name: it for it in event_rules("audit", audit())}
+    for kind in ("roles-1", "roles-2", "assumed"):
+        forwarded, at_home = rules[f"audit-eu-west-2-{kind}"], rules[f"audit-{kind}"]
+        assert forwarded.pattern == at_home.pattern
+        assert forwarded.read_only == at_home.read_only
 
-    def test_read_only_calls_reach_the_rules_that_are_about_them(self) -> None:
-        asked = {it.name for it in home(event_rules("audit", audit())) if it.read_only}
-        assert asked == {"audit-expiry-1", "audit-assumed"}
-        for event, kind in CASES.values():
-            if kind and event["detail"]["readOnly"]:
-                assert {f"audit-{kind}", f"audit-{kind}-1"} & asked
 
-    def test_the_order_of_the_settings_does_not_matter(self) -> None:
-        made = audit()
-        turned: Any = {
-            key: [*reversed(it)] if isinstance(it, list) else it for key, it in made.items()
-        }
-        assert event_rules("audit", turned) == event_rules("audit", made)
+@pytest.mark.parametrize(("partition", "region"), IAM_REGIONS.items())
+def test_nothing_is_forwarded_in_the_region_of_iam(partition: str, region: str) -> None:
+    rules = event_rules("audit", audit(partition=partition, region=region))
+    assert {it.region for it in rules} == {region}
+    assert all(it.message for it in rules)
+
+
+def test_read_only_calls_reach_the_rules_that_are_about_them() -> None:
+    asked = {it.name for it in home(event_rules("audit", audit())) if it.read_only}
+    assert asked == {"audit-expiry-1", "audit-assumed"}
+    for event, kind in CASES.values():
+        if kind and event["detail"]["readOnly"]:
+            assert {f"audit-{kind}", f"audit-{kind}-1"} & asked
+
+
+def test_the_order_of_the_settings_does_not_matter() -> None:
+    made = audit()
+    turned: Any = {key: [*reversed(it)] if isinstance(it, list) else it for key, it in made.items()}
+    assert event_rules("audit", turned) == event_rules("audit", made)
+
+
+def test_a_project_of_another_region_has_no_rule_here() -> None:
+    trust = audit()["trust"] | {"codebuild_projects": [PROJECT.replace("eu-west-2", "eu-west-1")]}
+    assert not [it for it in event_rules("audit", audit(trust=trust)) if "builds" in it.name]
 
 
 class TestTheLimit:
-    @pytest.mark.parametrize(("count", "rules"), [(1, 11), (5, 11), (100, 26), (500, 89)])
+    @pytest.mark.parametrize(("count", "rules"), [(1, 12), (5, 12), (100, 27), (500, 90)])
     def test_of_a_pattern_holds_at_any_number_of_repositories(self, count: int, rules: int) -> None:
         """The figures are those of docs/audit.md."""
         names = [f"forms-application-{number:03}-deploy" for number in range(count)]
@@ -196,11 +193,11 @@ class TestMessages:
     def test_who_did_what_to_which_tag_when_from_where_and_what_next(self) -> None:
         [said] = self.sentences(CASES["denied"][0])
         for part in (
-            "or an attempt at it: PutImage on tag [latest]",
+            "or an attempt: PutImage on tag [latest]",
             "of repository [app]",
             "by [arn:aws:sts::111122223333:assumed-role/developer/mary] (AssumedRole,",
             "at 2026-11-24T10:00:00Z from [203.0.113.12], error code [AccessDenied]",
-            "container-images history arn:aws:ecr:eu-west-2:111122223333:repository/app latest.",
+            "container-images history arn:aws:ecr:eu-west-2:111122223333:repository/app.",
         ):
             assert part in said
 
@@ -212,7 +209,7 @@ class TestMessages:
     def test_what_is_not_recorded_leaves_the_rest(self) -> None:
         [said] = self.sentences(put(role(DEPLOY), **TOO_LARGE))
         assert "PutImage on tag [] images [] of repository [] (arn:aws:ecr:" in said
-        assert "history arn:aws:ecr:eu-west-2:111122223333:repository/app ." in said
+        assert "history arn:aws:ecr:eu-west-2:111122223333:repository/app." in said
 
     def test_expiry(self) -> None:
         [said] = self.sentences(expiry("app", ["prod-2", "latest"], ["prod-1"]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import moto.ecr.models
 import pytest
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.policies.retention import lifecycle_policy
@@ -19,6 +19,7 @@ from container_images.rehearsal.embedded_aws import (
     ReplacementError,
     embedded_aws,
 )
+from container_images.rehearsal.provider_inputs import InputError
 from container_images.settings.stack_file import StackFile, StackFileError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -130,9 +131,40 @@ class TestWhoAndWhere:
 
 
 class TestWhatItDoesNotKnow:
-    def test_a_resource(self, aws: EmbeddedAws) -> None:
-        with pytest.raises(NotEmbeddedError, match="no aws:ec2/vpc:Vpc"):
-            aws.new_resource(MockResourceArgs("aws:ec2/vpc:Vpc", "b", {}))
+    @pytest.mark.parametrize(
+        ("kind", "inputs", "said"),
+        [
+            ("aws:sns/topic:Topics", {}, "there is no aws:sns/topic:Topics in pulumi-aws"),
+            ("random:index/randomId:RandomId", {}, "there is no random:index/randomId:RandomId"),
+            ("aws:sns/topic:Topic", {"nmae": "a"}, "aws:sns/topic:Topic has no input nmae"),
+            ("aws:sqs/queuePolicy:QueuePolicy", {"policy": "{}"}, "requires queueUrl"),
+            (
+                "aws:cloudwatch/eventTarget:EventTarget",
+                {"arn": "a", "rule": "a", "deadLetterConfig": {"urn": "a"}},
+                "EventTarget's deadLetterConfig has no input urn",
+            ),
+            (
+                "aws:cloudwatch/eventTarget:EventTarget",
+                {"arn": "a", "rule": "a", "ecsTarget": {"taskCount": 1}},
+                "EventTarget's ecsTarget requires taskDefinitionArn",
+            ),
+            (
+                "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+                {"bucket": "a", "rules": [{"id": "a", "status": "Enabled", "colour": "red"}]},
+                "BucketLifecycleConfiguration's rules has no input colour",
+            ),
+        ],
+    )
+    def test_of_other_types_the_inputs_are_checked(
+        self, aws: EmbeddedAws, kind: str, inputs: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(InputError, match=said):
+            aws.new_resource(MockResourceArgs(kind, "a", inputs))
+
+    def test_what_the_provider_takes_is_taken(self, aws: EmbeddedAws) -> None:
+        kind = "aws:lambda/function:Function"
+        name, outputs = aws.new_resource(MockResourceArgs(kind, "a", {"role": "r"}))
+        assert (name, outputs["role"]) == ("a", "r")
 
     def test_an_invoke(self, aws: EmbeddedAws) -> None:
         with pytest.raises(NotEmbeddedError, match="getZones"):
@@ -142,27 +174,11 @@ class TestWhatItDoesNotKnow:
         with pytest.raises(NotEmbeddedError, match="forceDelete of aws:ecr"):
             aws.new_resource(repository(forceDelete=True))
 
-    @pytest.mark.parametrize(
-        ("missing", "inputs"),
-        [("arn", {"deadLetterConfig": {}}), ("deadLetterConfig", {}), ("targetId", None)],
-    )
-    def test_an_input_that_is_missing(
-        self, aws: EmbeddedAws, missing: str, inputs: dict[str, Any] | None
-    ) -> None:
-        target = {
-            "rule": "a",
-            "arn": "a",
-            **({} if inputs is None else {"targetId": "a", **inputs}),
-        }
-        kind = "aws:cloudwatch/eventTarget:EventTarget"
-        with pytest.raises(NotEmbeddedError, match=f"no default for the {missing} of {kind}"):
-            aws.new_resource(MockResourceArgs(kind, "a", target))
-
-    def test_a_key_that_aws_does_not_know(self, aws: EmbeddedAws) -> None:
-        inputs = {"bucket": "logs", "rules": [{"id": "a", "status": "Enabled", "colour": "red"}]}
-        kind = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-        with pytest.raises(ParamValidationError, match="Colour"):
-            aws.new_resource(MockResourceArgs(kind, "a", inputs))
+    def test_an_input_that_is_missing(self, aws: EmbeddedAws) -> None:
+        args = repository()
+        del args.inputs["imageTagMutability"]
+        with pytest.raises(NotEmbeddedError, match="no default for the imageTagMutability of aws"):
+            aws.new_resource(args)
 
     def test_a_name_that_is_taken(self, aws: EmbeddedAws) -> None:
         aws.new_resource(repository())

@@ -79,7 +79,7 @@ class TestForMachines:
         components = children.pop(None)  # type: ignore[call-overload]
         assert sorted(components) == ["ImageRepository"] * 5 + ["PipelineRole", "TagAudit"]
         audit = children.pop("tag-audit")
-        assert audit.count("EventRule") == audit.count("EventTarget") == 11
+        assert audit.count("EventRule") == audit.count("EventTarget") == 12
         assert sorted(map(sorted, children.values())) == [
             *([["LifecyclePolicy", "Repository", "RepositoryPolicy"]] * 5),
             ["Role", "RolePolicy"],
@@ -87,7 +87,7 @@ class TestForMachines:
 
     def test_everything_holds(self, prod_told: Told) -> None:
         it = prod_told.json
-        assert len(it["acts"]) == 14
+        assert len(it["acts"]) == 13
         assert all(act["ok"] for act in it["acts"])
         assert len(it["proofs"]) == 7
         assert all(proof["proved"] for proof in it["proofs"])
@@ -102,7 +102,7 @@ class TestForMachines:
         done = command(ROOT, "--stack", "prod", "--json", "--plan-only")
         assert (done.exit_code, done.stderr) == (0, "")
         it = json.loads(done.stdout)
-        assert len(it["resources"]) == 56
+        assert len(it["resources"]) == 54
         assert it["acts"] == it["proofs"] == it["access"] == []
         assert "year" not in it
 
@@ -186,13 +186,13 @@ class TestForPullRequests:
 
     def test_so_is_whatever_else_fails(self, project: Path) -> None:
         program = project / "__main__.py"
-        program.write_text(program.read_text() + "\naws.cloudwatch.LogGroup('group')\n")
+        program.write_text(program.read_text() + "\naws.Provider('other')\n")
         done = command(project, "--stack", "prod", "--markdown")
         assert (done.exit_code, done.stderr) == (1, "")
         heading, failures, *rest = read_comment(done.stdout)
         assert (heading, rest) == ("Who can do what in the stack prod", [])
         assert failures[0].startswith("FAILED register: ")
-        assert "there is no aws:cloudwatch/logGroup:LogGroup" in failures[0]
+        assert "there is no pulumi:providers:aws in pulumi-aws" in failures[0]
 
     @pytest.mark.parametrize("options", [["--json"], ["--plan-only"], ["--json", "--plan-only"]])
     def test_it_goes_with_no_other_form(self, options: list[str]) -> None:
@@ -238,14 +238,14 @@ class TestExitStatus:
         ("added", "said", "by", "options"),
         [
             (
-                "aws.cloudwatch.LogGroup('group')",
-                "there is no aws:cloudwatch/logGroup:LogGroup",
+                "aws.Provider('other')",
+                "there is no pulumi:providers:aws in pulumi-aws",
                 "simulated",
                 [],
             ),
             (
                 "aws.ecr.Repository('a', name='-a')",
-                "no default for the imageTagMutability of",
+                "no default for the encryptionConfigurations of",
                 "simulated",
                 [],
             ),
