@@ -13,6 +13,7 @@ ifdef CI
 NO_QUESTIONS := --non-interactive --color never
 YES := --yes
 endif
+EXAMPLES := examples/ci
 POLICIES := $(if $(wildcard policypack/PulumiPolicy.yaml),--policy-pack policypack)
 
 # The local cloud: moto's server as AWS, and a folder for Pulumi's state. Real credentials stay out.
@@ -55,8 +56,10 @@ test: $(INSTALLED) ## run the tests
 lint: $(INSTALLED) ## check format and style, and the CI workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/zizmor --offline --no-progress --quiet .github
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --no-progress --quiet .github action.yml $(EXAMPLES)/promote.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml $(EXAMPLES)/promote.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci $(EXAMPLES)/gitlab-promote.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 types: $(INSTALLED) ## check types

@@ -3,9 +3,11 @@
 import sys
 from pathlib import Path
 
+from pulumi_policy import PolicyPack
+
 # The engine starts this in its own folder; the package is in the folder beside it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from container_images.policypack.pack import serve
+from container_images.policypack.pack import NAME, policies
 
-serve()
+PolicyPack(name=NAME, policies=policies())

@@ -61,6 +61,7 @@ _BAD_CREDENTIALS: Final = frozenset(
 _SERVICES: Final[Mapping[str, str]] = {
     "AssumeRole": "sts",
     "AssumeRoleWithWebIdentity": "sts",
+    "DescribeRegions": "ec2",
     "GetAccountAuthorizationDetails": "iam",
     "GetCallerIdentity": "sts",
     "GetRoleCredentials": "sso",

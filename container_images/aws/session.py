@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 5
 """Of each call, where the environment (AWS_MAX_ATTEMPTS) says no other number."""
 
-Service = Literal["ecr", "cloudtrail", "iam", "sts"]
+Service = Literal["ecr", "cloudtrail", "iam", "sts", "ec2"]
 """Those that the commands call."""
 
 CONNECT_SECONDS: Final = 5
@@ -49,9 +49,9 @@ class Aws:
         region: str | None = self._core.get_config_variable("region")
         return region
 
-    def ecr(self) -> "ECRClient":
-        """A client of ECR."""
-        client: ECRClient = self._client("ecr")
+    def ecr(self, region: str | None = None, attempts: int | None = None) -> "ECRClient":
+        """A client of ECR, in this Region or another, that tries each call so often."""
+        client: ECRClient = self._client("ecr", region, attempts)
         return client
 
     def cloudtrail(self) -> "CloudTrailClient":
@@ -63,6 +63,11 @@ class Aws:
         """Account and ARN of whoever calls. It needs no permission."""
         identity = self._client("sts").get_caller_identity()
         return identity["Account"], identity["Arn"]
+
+    def enabled_regions(self) -> list[str]:
+        """The Regions that the account has enabled, by one call of EC2."""
+        regions = self._client("ec2").describe_regions()["Regions"]
+        return [region["RegionName"] for region in regions]
 
     def authorization_details(self) -> dict[str, Any]:
         """The account's roles, users, groups and policies, all pages of them in one."""
@@ -84,7 +89,9 @@ class Aws:
         partition: str = self._core.get_partition_for_region(self.region or "")
         return partition
 
-    def _client(self, service: Service) -> Any:
+    def _client(
+        self, service: Service, region: str | None = None, attempts: int | None = None
+    ) -> Any:
         """A client with credentials. Raises AwsError where the environment's are of no use.
 
         botocore has exceptions of its own for most of what can be wrong, and leaves the rest to
@@ -95,7 +102,7 @@ class Aws:
 
         try:
             # Throttling and 5xx: adaptive backs off, and slows down for what comes after.
-            attempts = self._core.get_config_variable("max_attempts") or ATTEMPTS
+            attempts = attempts or self._core.get_config_variable("max_attempts") or ATTEMPTS
             config = Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
@@ -103,7 +110,7 @@ class Aws:
             )
             if credentials := self._core.get_credentials():
                 credentials.get_frozen_credentials()
-            return self._core.create_client(service, config=config)
+            return self._core.create_client(service, region_name=region, config=config)
         except BotoCoreError:
             raise
         except (OSError, ValueError, EOFError) as error:
@@ -126,7 +133,7 @@ def _refuse_other_answers(**event: Any) -> None:
     shape = operation.output_shape
     if answer["status_code"] >= _FIRST_ERROR or not (shape and shape.members):
         return
-    if not _has_output(answer["body"], shape):
+    if not _has_output(answer["body"], operation):
         from botocore.parsers import ResponseParserError  # noqa: PLC0415 as above
 
         raise ResponseParserError(f"no answer to {operation.name}")
@@ -136,7 +143,10 @@ _FIRST_ERROR: Final = 301
 """From this HTTP status on, botocore reads an answer as an error."""
 
 
-def _has_output(body: bytes, shape: Any) -> bool:
+def _has_output(body: bytes, operation: Any) -> bool:
+    shape = operation.output_shape
+    if operation.metadata["protocol"] == "ec2":
+        return f"<{operation.name}Response".encode() in body
     if wrapper := shape.serialization.get("resultWrapper"):  # of the query protocol, in XML
         return f"<{wrapper}".encode() in body
     try:

@@ -1,53 +1,39 @@
 """The commands about a stack's repositories in AWS: adopt, verify."""
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import click
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from container_images.aws.errors import RefusedError, explain, is_denied
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli.command import (
-    REPOSITORY_HELP,
-    json_option,
-    print_object,
-    reported,
-    repositories_argument,
-)
+from container_images.cli.command import json_option, note, print_object, reported
+from container_images.cli.targets import Targets, read_each, reads_repositories
 from container_images.cli.terminal import working
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
     from container_images.lifecycle.files import Listing
-    from container_images.stack.declared import DeclaredStack
-    from container_images.stack.probe import Probed
+    from container_images.stack.adopt import Adoption
     from container_images.stack.state import State
-
-    _Found = tuple[Repository, State, str]
-    """A repository, its state, and the ARN of whoever calls."""
-    _SignedIn = tuple[ECRClient, str, str]
-    """A client, and the account and the ARN of whoever calls."""
 
 app = click.Group()
 
+_SignIn = Callable[[str | None, str | None], "tuple[Aws, ECRClient]"]
+"""AWS by Region and account, as far as they are known."""
+
 
 @app.command("adopt")
-@repositories_argument(help=f"{REPOSITORY_HELP}.")
+@reads_repositories(optional=True, undeclared=True)
 @click.option(
-    "--stack", metavar="NAME", help="Compare the repositories with what this stack would declare."
-)
-@click.option(
-    "--all",
-    "everything",
-    is_flag=True,
-    help="All repositories of the account and Region.",
+    "--all", "everything", is_flag=True, help="All repositories of the account and Region."
 )
 @click.option(
     "--filter",
@@ -57,153 +43,150 @@ app = click.Group()
 )
 @json_option
 def adopt_command(
-    repositories: Sequence[Reference],
-    *,
-    stack: str | None,
-    everything: bool,
-    pattern: str | None,
-    as_json: bool,
+    *, targets: Targets, everything: bool, pattern: str | None, as_json: bool
 ) -> None:
     """Print the settings that adopt existing repositories.
 
     With --stack also what its first update would change. Nothing is changed now. Exit 1 if a
     repository cannot be adopted: its entry is left out.
     """
-    if bool(repositories) is everything:
+    named = click.get_current_context().params["repositories"]
+    if (everything and named) or not (everything or targets.references):
         raise click.UsageError("give either REPOSITORY, one or more, or --all")
     if pattern is not None and not everything:
         raise click.UsageError("--filter goes with --all")
     # Here, and not above: no other command needs the settings.
     from container_images.cli import stack_output as output  # noqa: PLC0415
-    from container_images.stack import adopt  # noqa: PLC0415
-    from container_images.stack.declared import declared  # noqa: PLC0415
+    from container_images.stack.adopt import adoption, to_yaml  # noqa: PLC0415
 
-    of_stack = declared(stack) if stack is not None else None
-    adoptions = []
-    there = _found(repositories, of_stack, pattern or "*")
-    with working("Reading the images") as counted:
-        for it, found, _ in counted(there):
-            images = _images(it) if of_stack else None
-            adoptions.append(adopt.adoption(found, of_stack, images, datetime.now(UTC)))
-    if not adoptions:
-        raise RefusedError(
-            f"no repository matches {pattern or '*'}; list their names with aws ecr "
-            "describe-repositories"
-        )
+    sign_in, prefixes_of = cache(partial(_sign_in, targets)), cache(_cache_prefixes)
+    references = _all(sign_in, pattern or "*") if everything else targets.references
+
+    def adopt(reference: Reference) -> "Adoption":
+        aws, repository, state = _read(reference, sign_in)
+        images = _images(repository) if targets.stack else None
+        return adoption(state, targets.stack, images, datetime.now(UTC), prefixes_of(aws))
+
+    with working("Reading the repositories") as counted:
+        results = read_each([*counted(references)], adopt)
+    stack = targets.stack.name if targets.stack else None
     if as_json:
-        told = [it.to_json() for it in adoptions]
-        yaml = adopt.to_yaml(adoptions)
-        print_object({"stack": stack, "yaml": yaml, "repositories": told}, "", as_json=True)
+        repositories = results.to_json(lambda adopted: adopted.to_json())
+        adopted = {"stack": stack, "yaml": to_yaml(results.values), "repositories": repositories}
+        print_object(adopted, "", as_json=True)
     else:
-        output.print_adoptions(adoptions, stack)
-    if blocked := [it for it in adoptions if it.blocks]:
-        reasons = (f"{it.found.name} ({'; '.join(it.blocks)})" for it in blocked)
+        output.print_adoptions(results.values, stack)
+    if blocked := [it for it in results.values if it.blocks]:
+        reasons = (f"{it.live.name} ({'; '.join(it.blocks)})" for it in blocked)
         raise RefusedError(f"cannot be adopted: {', '.join(reasons)}")
+    results.refuse_unread()
 
 
 @app.command("verify")
-@repositories_argument(help=f"{REPOSITORY_HELP}.")
-@click.option(
-    "--stack", metavar="NAME", required=True, help="The stack that declares the repositories."
-)
-@click.option(
-    "--probe",
-    is_flag=True,
-    help="Also make the guarded calls, in forms that change nothing, and print which are "
-    "denied to you. CloudTrail records them.",
-)
+@reads_repositories()
 @json_option
-def verify_command(
-    repositories: Sequence[Reference], *, stack: str, probe: bool, as_json: bool
-) -> None:
-    """Prove a stack's guard in AWS, and compare AWS with its file.
+def verify_command(*, targets: Targets, as_json: bool) -> None:
+    """Check a stack's guard in AWS, and compare AWS with its file.
 
-    Without REPOSITORY, all repositories of the stack. Exit 1 if a claim is not proved, something is
-    not as declared, or a probe has another result than the guard intends.
+    Without REPOSITORY, all repositories of the stack. Exit 1 if a claim does not hold or something
+    is not as declared.
     """
+    if targets.stack is None:
+        raise click.UsageError("give --stack: verify compares AWS with its file")
     from container_images.cli import stack_output as output  # noqa: PLC0415 as above
-    from container_images.stack import probe as probing  # noqa: PLC0415
-    from container_images.stack import verify  # noqa: PLC0415
-    from container_images.stack.declared import declared  # noqa: PLC0415
+    from container_images.stack.registry import registry_warnings  # noqa: PLC0415
+    from container_images.stack.verify import checklist, verify  # noqa: PLC0415
 
-    of_stack = declared(stack)
-    asked = repositories or of_stack.repositories()
-    of_stack.refuse_others(asked)
-    there = _found(asked, of_stack)
-    probes: dict[str, Sequence[Probed]] = {}
-    caller = None
-    if probe:
-        with working("Probing") as counted:
-            for it, found, caller_arn in counted(there):
-                caller = probing.caller_in(verify.access_of(of_stack, found.name), caller_arn)
-                with reported(str(it)):
-                    probes[found.name] = [*probing.probe(it, found.arn, caller)]
-    with working("Proving"):
-        verified = verify.verify([found for _, found, _ in there], of_stack, probes)
-    left = [*verify.checklist(of_stack, verified)]
-    failing = [it.found.name for it in verified if not it.ok]
+    stack, sign_in = targets.stack, cache(partial(_sign_in, targets))
+    with reported("the registry"):
+        aws, _ = sign_in(stack.account.region, stack.account.id)
+    with working("Reading the repositories") as counted:
+        results = read_each(
+            [*counted(targets.references)],
+            lambda reference: verify(_read(reference, sign_in)[2], stack),
+        )
+    with working("Reading the registry"), reported("the registry"):
+        warnings = [*registry_warnings(aws, stack.account, [*stack.settings.repositories])]
+    left = [*checklist(stack, results.values)]
+    failed = [
+        reference.name
+        for reference, verified in results.of
+        if isinstance(verified, RefusedError) or not verified.ok
+    ]
     if as_json:
-        told = [it.to_json() for it in verified]
-        object_ = {"stack": stack, "ok": not failing, "caller": caller, "repositories": told}
-        print_object({**object_, "checklist": left}, "", as_json=True)
+        repositories = results.to_json(lambda verified: verified.to_json())
+        verified = {"stack": stack.name, "ok": not failed, "repositories": repositories}
+        print_object({**verified, "warnings": warnings, "checklist": left}, "", as_json=True)
     else:
-        output.print_verifications(verified, stack, caller, left)
-    if failing:
+        output.print_verifications(results.of, stack.name, warnings, left)
+    if failed:
         raise RefusedError(
-            f"verify failed for {', '.join(failing)}; make up STACK={stack} corrects what differs"
+            f"verify failed for {', '.join(failed)}; make up STACK={stack.name} corrects what "
+            "differs"
         )
 
 
-def _found(
-    asked: Sequence[Reference], stack: "DeclaredStack | None", pattern: str = "*"
-) -> "list[_Found]":
-    """The repositories as they are in AWS; of none in particular, those whose names match."""
-    from container_images.stack.live import every  # noqa: PLC0415 as above
+def _all(sign_in: _SignIn, pattern: str) -> list[Reference]:
+    """The repositories whose names match. Raises RefusedError where there are none."""
+    from container_images.stack.live import repository_names  # noqa: PLC0415 as above
 
-    signed_in = cache(partial(_signed_in, stack))
-    with working("Reading the repositories") as counted:
-        if asked:
-            return [_one(it, signed_in) for it in counted(asked)]
-        with reported("the registry"):
-            ecr, _, caller = signed_in(None)
-            states = [*every(ecr, lambda name: fnmatch.fnmatchcase(name, pattern))]
-    return [(Repository(ecr, Reference(name=it.name)), it, caller) for it in states]
+    with reported("the registry"):
+        _, ecr = sign_in(None, None)
+        names = fnmatch.filter(repository_names(ecr), pattern)
+    if not names:
+        raise RefusedError(
+            f"no repository matches {pattern}; list their names with aws ecr describe-repositories"
+        )
+    return [Reference(name=name) for name in names]
 
 
-def _one(reference: Reference, signed_in: "Callable[[str | None], _SignedIn]") -> "_Found":
+def _read(reference: Reference, sign_in: _SignIn) -> "tuple[Aws, Repository, State]":
     from container_images.stack.live import live  # noqa: PLC0415 as above
 
     with reported(str(reference)):
-        ecr, account_id, caller = signed_in(reference.region)
-        holder = reference.registry_id or account_id
-        if holder != account_id:
-            raise RefusedError(
-                f"{reference.name} is in account {holder}, and you call as {caller}; "
-                "sign in to the account that holds it"
-            )
+        aws, ecr = sign_in(reference.region, reference.registry_id)
     repository = Repository(ecr, reference)
     with reported(repository.in_region):
-        return repository, live(repository), caller
+        return aws, repository, live(repository)
 
 
-def _signed_in(stack: "DeclaredStack | None", region: str | None) -> "_SignedIn":
-    """ECR in a Region, for whoever calls.
+def _sign_in(
+    targets: Targets, region: str | None, registry_id: str | None
+) -> "tuple[Aws, ECRClient]":
+    """AWS where a repository is, as a caller of the account that holds it.
 
-    Raises RefusedError where that is not the stack's account or Region.
+    Raises RefusedError for another account or Region than the stack's, and where the caller is of
+    another account: ECR answers most of what is asked here only to its own.
     """
-    if stack and region and region != stack.account.region:
-        raise RefusedError(
-            f"stack {stack.name} is in {stack.account.region}, and the repository in {region}; "
-            "name a repository in the stack's Region"
-        )
-    aws = Aws(stack.account.region if stack else region)
+    place = targets.stack.account if targets.stack else None
+    for what, declared, named in (
+        ("Region", place and place.region, region),
+        ("account", place and place.id, registry_id),
+    ):
+        if declared and named and declared != named:
+            raise RefusedError(
+                f"the stack is in {what} {declared}, and the repository in {named}; name a "
+                f"repository in the stack's {what}"
+            )
+    aws = targets.session(region or (place.region if place else None))
     account_id, caller = aws.caller()
-    if stack and account_id != stack.account.id:
+    holder = registry_id or (place.id if place else account_id)
+    if holder != account_id:
         raise RefusedError(
-            f"stack {stack.name} is in account {stack.account.id}, and you call as {caller}; sign "
-            "in to the stack's account"
+            f"the repository is in account {holder}, and you call as {caller}; sign in to the "
+            "account that holds it"
         )
-    return aws.ecr(), account_id, caller
+    return aws, aws.ecr()
+
+
+def _cache_prefixes(aws: Aws) -> list[str]:
+    from container_images.stack.registry import ATTEMPTS, cache_prefixes  # noqa: PLC0415 as above
+
+    try:
+        return cache_prefixes(aws.ecr(attempts=ATTEMPTS))
+    except (ClientError, BotoCoreError) as error:
+        note(f"pull-through caches are recognized by name alone: {explain(error, 'the registry')}")
+        return []
 
 
 def _images(repository: Repository) -> "Listing | str":

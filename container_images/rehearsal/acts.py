@@ -104,10 +104,10 @@ def _scene(ecr: "ECRClient", repository: State, settings: StackSettings) -> "_Sc
 
 def verified(stack: DeclaredStack, aws: EmbeddedAws) -> Act:
     """`registry verify` finds one of the repositories as the stack declares it, and guarded."""
-    [it] = verify([next(aws.repositories())], stack, {})
+    it = verify(next(aws.repositories()), stack)
     faults = [proof.claim for proof in it.proofs if not proof.proved]
     faults += map(str, it.differences)
-    told = f"{it.found.name}: {len(it.proofs)} claims are proved, and nothing differs"
+    told = f"{it.live.name}: {len(it.proofs)} claims are proved, and nothing differs"
     return Act(act="verify", ok=it.ok, detail="; ".join(faults) or told, by="moto")
 
 

@@ -22,7 +22,6 @@ from container_images.rehearsal.year import figures, history, live
 from container_images.settings.stack_file import StackFile
 from container_images.stack.declared import DeclaredStack, declared_in
 from container_images.stack.state import State
-from container_images.stack.verify import access_of
 
 
 @dataclass(kw_only=True)
@@ -136,7 +135,7 @@ def _prove(
 ) -> None:
     configured = declared.settings
     groups = alike(
-        (it.arn, it.policy, access_of(declared, it.name))
+        (it.arn, it.policy, declared.settings.access(it.name, declared.account))
         for it in found
         if it.name in configured.repositories
     )

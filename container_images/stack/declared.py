@@ -1,8 +1,10 @@
 """What a stack declares, read from its file: `--stack NAME`."""
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from container_images import settings
 from container_images.aws.errors import RefusedError
@@ -19,8 +21,12 @@ class DeclaredStack:
     account: settings.Account
     """Where it is, as far as the file tells."""
     settings: settings.StackSettings
-    default_tags: Mapping[str, str]
-    """What the AWS provider puts on every resource of it."""
+    file: StackFile
+
+    @property
+    def default_tags(self) -> Mapping[str, str]:
+        """What the AWS provider puts on every resource of it."""
+        return self.file.default_tags
 
     def repositories(self) -> list[Reference]:
         """Its repositories, by name."""
@@ -29,10 +35,16 @@ class DeclaredStack:
             for name in self.settings.repositories
         ]
 
-    def refuse_others(self, asked: Iterable[Reference]) -> None:
+    def with_only(self, name: str, entry: Mapping[str, Any] | None) -> "DeclaredStack":
+        """The stack with this entry alone for its repositories. Raises InvalidInputError."""
+        entries = {f"{settings.NAMESPACE}:repositories": json.dumps({name: entry})}
+        file = replace(self.file, config={**self.file.config, **entries})
+        return declared_in(file, self.account)
+
+    def refuse_others(self, references: Iterable[Reference]) -> None:
         """Raise RefusedError for repositories that the stack does not declare."""
         known = self.settings.repositories
-        if unknown := [it.name for it in asked if it.name not in known]:
+        if unknown := [it.name for it in references if it.name not in known]:
             raise RefusedError(
                 f"Pulumi.{self.name}.yaml has no repository {', '.join(unknown)}; it has "
                 f"{', '.join(known)}"
@@ -40,7 +52,7 @@ class DeclaredStack:
 
 
 def declared(name: str) -> DeclaredStack:
-    """The stack NAME of the project in this directory. Raises RefusedError with every fault."""
+    """The stack NAME of the project in this directory. Raises RefusedError with every error."""
     if "/" in name:
         raise RefusedError(
             f"{name} has a /, and no name of a stack file has; write the last part alone, such as "
@@ -57,7 +69,5 @@ def declared(name: str) -> DeclaredStack:
 
 def declared_in(file: StackFile, account: settings.Account) -> DeclaredStack:
     """What a stack's file declares, in this account. Raises InvalidInputError."""
-    found = settings.parse(file.config_in(settings.NAMESPACE), account)
-    return DeclaredStack(
-        name=file.stack, account=account, settings=found, default_tags=file.default_tags
-    )
+    parsed = settings.parse(file.config_in(settings.NAMESPACE), account)
+    return DeclaredStack(name=file.stack, account=account, settings=parsed, file=file)

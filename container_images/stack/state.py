@@ -1,24 +1,23 @@
-"""Pure: what a stack declares of a repository, what is found in AWS, and what differs.
+"""Pure: a repository as a stack declares it and as it is in AWS, and what differs.
 
-What is compared is what the documents mean, not how they are written: ECR may hand a policy back
-with a list of one entry as a text, or an account's root as its id.
+Policies are compared by what they mean, not by how they are written.
 """
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.alias_generators import to_camel
 
-from container_images.lifecycle.document import Rule
-from container_images.lifecycle.files import read_policy
-from container_images.policies import retention
-from container_images.policies.document import listed, statements_in, to_json
-from container_images.policies.invalid_input import InvalidInputError
-from container_images.policies.repository_policy import repository_policy
+from container_images.policies.document import arn, to_json
 from container_images.policies.tag_mutability import exclusion_filters
+from container_images.settings.planned import (
+    planned_lifecycle_policy,
+    planned_repository_policy,
+)
+from container_images.stack.statements import statements_by_meaning
 
 if TYPE_CHECKING:
     from container_images.stack.declared import DeclaredStack
@@ -45,13 +44,13 @@ class State:
 
     def to_json(self) -> dict[str, Any]:
         """For machines, in the words of the settings; the policies as objects."""
-        told = asdict(self)
-        told |= {
+        fields = asdict(self)
+        fields |= {
             "exclusion_filters": list(self.exclusion_filters),
             "lifecycle_policy": _parsed(self.lifecycle_policy),
-            "repository_policy": _parsed(told.pop("policy")),
+            "repository_policy": _parsed(fields.pop("policy")),
         }
-        return {to_camel(key): it for key, it in told.items()}
+        return {to_camel(key): value for key, value in fields.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,18 +58,41 @@ class Difference:
     """One setting of a repository that is not as declared."""
 
     setting: str
-    found: Any
+    live: Any
     declared: Any
-    detail: str = ""
-    """What of a policy differs."""
+    missing: Sequence[str] = ()
+    """Of a policy: the statements or rules that AWS does not have."""
+    undeclared: Sequence[str] = ()
+    """Of a policy: those that the stack does not declare, so that an update takes them away."""
 
     def __str__(self) -> str:
-        """`tagMutability: IMMUTABLE -> MUTABLE`."""
-        return f"{self.setting}: {self.detail or f'{_told(self.found)} -> {_told(self.declared)}'}"
+        """`tagMutability: IMMUTABLE -> MUTABLE`; of a policy, the names of what differs."""
+        if self.setting not in _POLICIES:
+            return f"{self.setting}: {_as_text(self.live)} -> {_as_text(self.declared)}"
+        parts = {"missing": self.missing, "not declared": self.undeclared}
+        names = (
+            f"{what}: {', '.join(part.partition(': {')[0] for part in those)}"
+            for what, those in parts.items()
+            if those
+        )
+        return f"{self.setting}: {'; '.join(names) or 'the rules are in another order'}"
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
-        return asdict(self)
+        return {
+            "setting": self.setting,
+            "found": self.live,
+            "declared": self.declared,
+            "missing": list(self.missing),
+            "undeclared": list(self.undeclared),
+        }
+
+
+REPLACING: Final = frozenset({"encryption", "kmsKey"})
+"""The settings that no update changes: another value means another repository."""
+
+REPOSITORY_POLICY: Final = "repository policy"
+LIFECYCLE_POLICY: Final = "lifecycle policy"
 
 
 def intended(stack: "DeclaredStack", name: str) -> State:
@@ -78,38 +100,39 @@ def intended(stack: "DeclaredStack", name: str) -> State:
 
     Raises InvalidInputError where AWS would refuse its policy for its length.
     """
-    account, repository = stack.account, stack.settings.repositories[name]
-    args = stack.settings.repository_args(name, account)
-    filters = exclusion_filters(
-        args["tag_mutability"], args["movable_tags"], args.get("immutable_tags", [])
-    )
-    rules = retention.lifecycle_policy(args["movable_tags"], args.get("retention", []))
+    account, settings = stack.account, stack.settings
+    repository = settings.repositories[name]
     return State(
-        arn=f"arn:{account.partition}:ecr:{account.region}:{account.id}:repository/{name}",
+        arn=arn(settings.access(name, account), "ecr", f"repository/{name}"),
         name=name,
-        tag_mutability=args["tag_mutability"],
-        exclusion_filters=tuple(filters),
+        tag_mutability=repository.tag_mutability,
+        exclusion_filters=tuple(
+            exclusion_filters(
+                repository.tag_mutability, settings.movable_tags, repository.immutable_tags
+            )
+        ),
         scan_on_push=repository.scan_on_push,
         encryption="KMS" if repository.kms_key else "AES256",
         kms_key=repository.kms_key or None,
         tags={**stack.default_tags, **repository.tags},
-        lifecycle_policy=to_json(rules),
-        policy=to_json(repository_policy(args["access"])),
+        lifecycle_policy=to_json(planned_lifecycle_policy(settings, name)),
+        policy=to_json(planned_repository_policy(settings, name, account)),
     )
 
 
-def differences(found: State, declared: State) -> list[Difference]:
+def differences(live: State, declared: State) -> list[Difference]:
     """What is not as declared. Tags that AWS's services have set do not count."""
-    there, wanted = _plain(found), _plain(declared)
+    there, wanted = _plain(live), _plain(declared)
+    plain = [
+        Difference(setting=setting, live=there.get(setting), declared=wanted.get(setting))
+        # The settings in their order, then the tags by their keys.
+        for setting in sorted({**there, **wanted}, key=lambda it: it if it.startswith(_TAG) else "")
+        if there.get(setting) != wanted.get(setting)
+    ]
     return [
-        *(
-            Difference(setting=it, found=there.get(it), declared=wanted.get(it))
-            # The settings in their order, and behind them the tags by their keys.
-            for it in sorted({**there, **wanted}, key=lambda it: it if it.startswith(_TAG) else "")
-            if there.get(it) != wanted.get(it)
-        ),
-        *_apart(REPOSITORY_POLICY, found.policy, declared.policy, _statements_named),
-        *_apart(LIFECYCLE_POLICY, found.lifecycle_policy, declared.lifecycle_policy, _rules_named),
+        *plain,
+        *_policy_differences(REPOSITORY_POLICY, live.policy, declared.policy),
+        *_policy_differences(LIFECYCLE_POLICY, live.lifecycle_policy, declared.lifecycle_policy),
     ]
 
 
@@ -121,123 +144,56 @@ def _plain(state: State) -> dict[str, Any]:
         "tagMutability": state.tag_mutability,
         "scanOnPush": state.scan_on_push,
         "tagMutability's exclusion filters": sorted(state.exclusion_filters),
-        **{_TAG + key: it for key, it in state.tags.items() if not key.startswith(AWS_TAGS)},
+        **{_TAG + key: value for key, value in state.tags.items() if not key.startswith(AWS_TAGS)},
     }
 
 
 _TAG: Final = "resource tag "
 
-REPLACING: Final = frozenset({"encryption", "kmsKey"})
-"""The settings that no update changes: another value means another repository."""
 
-REPOSITORY_POLICY: Final = "repository policy"
-LIFECYCLE_POLICY: Final = "lifecycle policy"
-
-
-_ROOT: Final = re.compile(r"arn:[a-z-]+:iam::(\d{12}):root")
-
-
-def statements(text: str | None) -> list[dict[str, Any]]:
-    """The statements of a repository policy; none where there is no policy."""
-    return statements_in(_parsed(text))
-
-
-def spoken_of(statement: Mapping[str, Any], number: int) -> str:
-    """How a statement is named in a message."""
-    return f"statement {statement.get('Sid') or number}"
-
-
-def principals(written: Any) -> set[tuple[str, str]]:
-    """Whom a Principal element names, by kind and name. An account is named by its id.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
-    """
-    by_kind = written if isinstance(written, dict) else {"AWS": written}
-    return {
-        (kind, _ROOT.sub(r"\1", name)) for kind, names in by_kind.items() for name in listed(names)
-    }
-
-
-def canonical(statement: Mapping[str, Any]) -> str:
-    """A statement as text, the same for all ways to write it."""
-    plain = {
-        key: sorted(principals(it)) if key in {"Principal", "NotPrincipal"} else _sorted(it)
-        for key, it in statement.items()
-    }
-    return json.dumps(plain, sort_keys=True)
-
-
-def lost_rules(found: str | None, declared: str | None) -> list[str]:
-    """The rules of a lifecycle policy that another does not have, whatever their numbers.
-
-    Of a policy that cannot be read here, only that it is one.
-    """
-    try:
-        there, kept = (() if text is None else read_policy(text) for text in (found, declared))
-    except InvalidInputError as error:
-        return [f"its whole lifecycle policy, which cannot be compared: {error.problems[0]}"]
-    still = {replace(it, priority=0) for it in kept}
-    return [f"lifecycle {_does(it)}" for it in there if replace(it, priority=0) not in still]
-
-
-def _does(rule: Rule) -> str:
-    number = f"{rule.number:,}"
-    if rule.count_type == "imageCountMoreThan":
-        return f"{rule}: {rule.action} all but the newest {number}"
-    since = {"sinceImagePulled": "the last pull", "sinceImageTransitioned": "archiving"}
-    return f"{rule}: {rule.action} {number} days after {since.get(rule.count_type, 'the push')}"
-
-
-def _apart(
-    setting: str,
-    found: str | None,
-    declared: str | None,
-    named: Callable[[Any], Mapping[str, str]],
+def _policy_differences(
+    setting: str, live: str | None, declared: str | None
 ) -> Iterator[Difference]:
-    """The parts in which two documents differ; `named` gives them by what they mean."""
-    documents = _parsed(found), _parsed(declared)
-    there, wanted = ({} if it is None else named(it) for it in documents)
-    if there.keys() == wanted.keys():
-        return
-    missing = ", ".join(name for key, name in wanted.items() if key not in there)
-    additional = ", ".join(name for key, name in there.items() if key not in wanted)
-    parts = {"not there": missing, "not declared": additional}
-    told = "; ".join(f"{what}: {names}" for what, names in parts.items() if names)
-    yield Difference(
-        setting=setting,
-        found=documents[0],
-        declared=documents[1],
-        detail=f"none -> {missing}" if found is None else told,
-    )
+    """The statements or rules in which two policies differ, if they do."""
+    parts_by_meaning = _POLICIES[setting]
+    there, wanted = parts_by_meaning(live), parts_by_meaning(declared)
+    if list(there) != list(wanted):
+        yield Difference(
+            setting=setting,
+            live=_parsed(live),
+            declared=_parsed(declared),
+            missing=[part for meaning, part in wanted.items() if meaning not in there],
+            undeclared=[part for meaning, part in there.items() if meaning not in wanted],
+        )
 
 
-def _statements_named(policy: Any) -> dict[str, str]:
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
-    version = f"version {policy.get('Version', '2008-10-17')}"
-    stated = enumerate(statements_in(policy), start=1)
-    return {version: version} | {canonical(it): spoken_of(it, number) for number, it in stated}
+def _rules_by_meaning(policy: str | None) -> dict[str, str]:
+    """Each rule of a lifecycle policy in the order of their numbers, which alone does not count."""
+    rules = sorted((_parsed(policy) or {"rules": []})["rules"], key=itemgetter("rulePriority"))
+    return {
+        json.dumps([rule["selection"], rule["action"]], sort_keys=True): (
+            f"{_rule_name(rule)}: {json.dumps(rule)}"
+        )
+        for rule in rules
+    }
 
 
-def _rules_named(policy: Any) -> dict[str, str]:
-    named = {}
-    for rule in sorted(policy["rules"], key=lambda it: it["rulePriority"]):
-        described = f" ({rule['description']})" if rule.get("description") else ""
-        named[json.dumps(rule, sort_keys=True)] = f"rule {rule['rulePriority']}{described}"
-    return named
+def _rule_name(rule: Mapping[str, Any]) -> str:
+    described = f" ({rule['description']})" if rule.get("description") else ""
+    return f"rule {rule['rulePriority']}{described}"
 
 
-def _parsed(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+_POLICIES: Final[Mapping[str, Callable[[str | None], dict[str, str]]]] = {
+    REPOSITORY_POLICY: statements_by_meaning,
+    LIFECYCLE_POLICY: _rules_by_meaning,
+}
 
 
-def _sorted(value: Any) -> Any:
-    """Lists as sets, a single value as a list of it."""
-    if isinstance(value, dict):
-        return {key: _sorted(it) for key, it in value.items()}
-    return sorted({it if isinstance(it, str) else json.dumps(it) for it in listed(value)})
+def _parsed(policy: str | None) -> Any:
+    return None if policy is None else json.loads(policy)
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if value is None or value == []:
         return "none"
     if isinstance(value, list):

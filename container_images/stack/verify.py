@@ -1,12 +1,10 @@
 """Whether a repository in AWS is as its stack declares it, and holds what ADR040 asks of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from container_images.policies.repository_policy import Access
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.probe import Probed
 from container_images.stack.state import (
     REPLACING,
     REPOSITORY_POLICY,
@@ -22,60 +20,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What is found out about one repository."""
+    """What is true of one repository."""
 
-    found: State
+    live: State
     proofs: "Sequence[Proof]"
     """Each claim about access, on the policy as it is in AWS."""
     differences: Sequence[Difference]
-    """What is not as the stack declares it."""
-    probes: Sequence[Probed] = ()
-    """Empty where nothing is probed."""
 
     @property
     def ok(self) -> bool:
-        """Whether all is proved and as declared, and no probe says otherwise or nothing."""
-        return (
-            all(it.proved for it in self.proofs)
-            and not self.differences
-            and all(it.ok is not False for it in self.probes)
-        )
+        """Whether every claim holds, and nothing differs from what the stack declares."""
+        return all(it.proved for it in self.proofs) and not self.differences
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
         return {
-            "repository": self.found.name,
+            "repository": self.live.name,
             "ok": self.ok,
-            "proofs": [it.to_json() for it in self.proofs],
-            "differences": [it.to_json() for it in self.differences],
-            "probes": [it.to_json() for it in self.probes],
+            "proofs": [proof.to_json() for proof in self.proofs],
+            "differences": [difference.to_json() for difference in self.differences],
         }
 
 
-def access_of(stack: DeclaredStack, name: str) -> Access:
-    """Who is meant to have access to a repository of the stack."""
-    return stack.settings.repository_args(name, stack.account)["access"]
+def verify(live: State, stack: DeclaredStack) -> Verification:
+    """Hold a repository, which is one of the stack's, against what it declares."""
+    from container_images.access.proofs import Claim, alike, prove  # noqa: PLC0415 needs the solver
 
-
-def verify(
-    found: Sequence[State], stack: DeclaredStack, probes: Mapping[str, Sequence[Probed]]
-) -> list[Verification]:
-    """Hold repositories, all of them the stack's, against what it declares; `probes` by name."""
-    from container_images.access.proofs import Claim, Proof, alike, prove  # noqa: PLC0415 needs the solver
-
-    # What is alike has the same proofs, and is asked about once.
-    proofs: dict[str, list[Proof]] = {}
-    for group in alike((it.arn, it.policy, access_of(stack, it.name)) for it in found):
-        proofs |= dict.fromkeys(group.arns, prove([group], Claim))
-    return [
-        Verification(
-            found=it,
-            proofs=proofs[it.arn],
-            differences=differences(it, intended(stack, it.name)),
-            probes=probes.get(it.name, ()),
-        )
-        for it in found
-    ]
+    access = stack.settings.access(live.name, stack.account)
+    return Verification(
+        live=live,
+        proofs=prove(alike([(live.arn, live.policy, access)]), Claim),
+        differences=differences(live, intended(stack, live.name)),
+    )
 
 
 def fix_of(difference: Difference, stack: str) -> str:
@@ -86,15 +62,11 @@ def fix_of(difference: Difference, stack: str) -> str:
 
 
 def checklist(stack: DeclaredStack, verified: Sequence[Verification]) -> Iterator[str]:
-    """What is left to see of the first update in an account: docs/adoption.md says how."""
-    if any(one.setting == REPOSITORY_POLICY for it in verified for one in it.differences):
+    """What no command can check after the first update in an account: docs/adoption.md says how."""
+    if any(it.setting == REPOSITORY_POLICY for each in verified for it in each.differences):
         yield "ECR has accepted every action that the Denies name: the policies are as declared"
-    if not any(one.action == "PutImage" and one.by_guard for it in verified for one in it.probes):
-        yield (
-            "a push is denied by the repository policy: verify with --probe, as a role that is no "
-            "pipeline role and has ecr:PutImage by its own policies"
-        )
+    yield "the repository policy denies a push to a role that is no pipeline role"
     pullers = ["ECS (or EKS, or whatever runs the images)", "the scanner"]
     if any(it.lambda_pull for it in stack.settings.repositories.values()):
         pullers.append("Lambda")
-    yield from (f"{it} pulls from the guarded repositories" for it in pullers)
+    yield from (f"{puller} pulls from the guarded repositories" for puller in pullers)

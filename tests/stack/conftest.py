@@ -6,34 +6,45 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import moto.ecr.models
+import botocore.session
 import pytest
 from moto import mock_aws
-from moto.ecr.exceptions import InvalidParameterException
 
 from container_images.stack.declared import DeclaredStack, declared
 from container_images.stack.state import State, intended
-from tests.conftest import ROOT
+from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 NAME = "forms-admin-deploy"
-PIPELINE = "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
 ADMINISTRATOR = "arn:aws:iam::111122223333:role/platform/forms-registry-deploy"
-ANYBODY = "arn:aws:iam::111122223333:role/anybody"
+
+BARE = State(
+    arn="arn:aws:ecr:eu-west-2:111122223333:repository/old-repository",
+    name="old-repository",
+    tag_mutability="IMMUTABLE",
+    exclusion_filters=(),
+    scan_on_push=True,
+    encryption="AES256",
+    kms_key=None,
+    tags={},
+    lifecycle_policy=None,
+    policy=None,
+)
+"""A repository as the console makes it."""
 
 
 @pytest.fixture(scope="session")
 def stack() -> DeclaredStack:
-    with contextlib.chdir(ROOT):
+    with contextlib.chdir(FIXTURES):
         return declared("prod")
 
 
 @pytest.fixture
 def sign_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Let the commands call as a role: in moto, whoever assumes it is in its account."""
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(FIXTURES)
     with mock_aws():
 
         def as_role(arn: str) -> None:
@@ -49,21 +60,47 @@ def sign_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
         yield as_role
 
 
+Answers = dict[tuple[str, str], tuple[str, str] | dict[str, Any]]
+
+
 @pytest.fixture
-def ecr(sign_in: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> "ECRClient":
-    """Moto's ECR, which lets everybody do everything, with its answer to no manifest put right."""
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """What AWS answers to an operation in a Region: an error's code and message, or a result.
+
+    Moto answers everything else. What it does not know is empty, and there are three Regions.
+    """
+    regions = [{"RegionName": region} for region in ("eu-west-1", "eu-west-2", "us-east-1")]
+    prepared: Answers = {
+        ("DescribePullThroughCacheRules", "eu-west-2"): {"pullThroughCacheRules": []},
+        ("DescribeRepositoryCreationTemplates", "eu-west-2"): {"repositoryCreationTemplates": []},
+        ("DescribeRegions", "eu-west-2"): {"Regions": regions},
+    }
+    create_client = botocore.session.Session.create_client
+
+    def creating(self: Any, service_name: str, *arguments: Any, **named: Any) -> Any:
+        client = create_client(self, service_name, *arguments, **named)
+
+        def answer(model: Any, **_: Any) -> Any:
+            prepared_answer = prepared.get((model.name, client.meta.region_name))
+            if prepared_answer is None:
+                return None
+            if isinstance(prepared_answer, dict):
+                return type("Response", (), {"status_code": 200})(), prepared_answer
+            code, message = prepared_answer
+            error = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
+            return type("Response", (), {"status_code": 400})(), error
+
+        client.meta.events.register("before-call", answer)
+        return client
+
+    monkeypatch.setattr(botocore.session.Session, "create_client", creating)
+    return prepared
+
+
+@pytest.fixture
+def ecr(sign_in: Callable[[str], None]) -> "ECRClient":
+    """Moto's ECR, in which everybody may do everything."""
     sign_in(ADMINISTRATOR)
-    put_image = moto.ecr.models.ECRBackend.put_image
-
-    def refusing(*arguments: Any, **named: Any) -> Any:
-        try:
-            return put_image(*arguments, **named)
-        except Exception as error:
-            if "Invalid JSON syntax" in str(error):
-                raise InvalidParameterException(str(error)) from None
-            raise
-
-    monkeypatch.setattr(moto.ecr.models.ECRBackend, "put_image", refusing)
     return boto3.Session().client("ecr")
 
 
@@ -109,5 +146,5 @@ def policy(*statements: dict[str, Any]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _aws(moto_listens: None) -> None:
+def _aws(moto_listens: None, answers: Answers) -> None:
     """These tests call AWS's own endpoints, where moto answers."""

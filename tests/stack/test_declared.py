@@ -4,11 +4,11 @@ import pytest
 
 from container_images.aws.errors import RefusedError
 from container_images.stack.declared import declared
-from tests.conftest import ROOT
+from tests.conftest import FIXTURES
 
 
 def test_a_stacks_repositories_are_those_of_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT / "docs")
+    monkeypatch.chdir(FIXTURES)
     found = declared("prod")
     assert [it.name for it in found.repositories()] == sorted(found.settings.repositories)
     assert {(it.registry_id, it.region) for it in found.repositories()} == {
@@ -22,8 +22,8 @@ def test_a_stacks_repositories_are_those_of_its_file(monkeypatch: pytest.MonkeyP
 def test_what_is_wrong_with_it_is_told(
     stack: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
-    prod = (ROOT / "Pulumi.prod.yaml").read_text()
+    (tmp_path / "Pulumi.yaml").write_text((FIXTURES / "Pulumi.yaml").read_text())
+    prod = (FIXTURES / "Pulumi.prod.yaml").read_text()
     (tmp_path / "Pulumi.broken.yaml").write_text(
         prod.replace("tagMutability: MUTABLE_WITH_EXCLUSION", "tagMutability: IMMUTABLE")
     )

@@ -1,0 +1,153 @@
+"""What goes round the guards of a stack's repositories, because it is set for the registry."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from container_images.aws import registry
+from container_images.aws.errors import explain
+from container_images.aws.session import Aws
+from container_images.policies.document import statements_in
+from container_images.settings import Account
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+Rule = Mapping[str, Any]
+"""A rule, a template or a statement, as AWS writes it."""
+
+CONSOLE_PREFIXES: Final = (
+    *("docker-hub", "ecr-public", "quay", "kubernetes"),
+    *("github", "gitlab", "azure", "chainguard"),
+)
+"""The prefixes that AWS's console and documentation give to pull-through cache rules."""
+ATTEMPTS: Final = 2
+"""Of a call that only a warning depends on."""
+_REGIONS_AT_ONCE: Final = 8
+
+
+def registry_warnings(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[str]:
+    """What could change the tags of these repositories without their policies having a say.
+
+    `aws` is in the stack's Region. What the caller may not read is a warning too.
+    """
+    ecr = aws.ecr(attempts=ATTEMPTS)
+    reads: list[tuple[Callable[[], Iterable[Any]], Callable[[Any], str]]] = [
+        (partial(_allows, ecr), _policy_warning),
+        (partial(registry.pull_through_rules, ecr), partial(_cache_warning, names)),
+        (partial(registry.creation_templates, ecr), _template_warning),
+    ]
+    for read, warning in reads:
+        try:
+            yield from map(warning, read())
+        except (ClientError, BotoCoreError) as error:
+            yield f"not checked: {explain(error, 'the registry')}"
+    yield from _replication(aws, account, names)
+
+
+def _allows(ecr: "ECRClient") -> list[dict[str, Any]]:
+    policy = registry.registry_policy(ecr)
+    return statements_in(json.loads(policy), "Allow") if policy else []
+
+
+def _policy_warning(statement: Rule) -> str:
+    """A registry policy can only allow: what replicates into it, and what creates repositories.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry-permissions.html
+    """
+    return (
+        f"the registry policy allows calls besides the repository policies: {json.dumps(statement)}"
+    )
+
+
+def _cache_warning(names: Iterable[str], rule: Rule) -> str:
+    prefix = rule["ecrRepositoryPrefix"]
+    cached = [name for name in names if is_cached(name, prefix)]
+    effect = (
+        f"a pull by a pipeline role may move tags of {', '.join(cached)}"
+        if cached
+        else "its pulls create repositories that no stack guards"
+    )
+    return f"pull-through cache rule {prefix} of {rule.get('upstreamRegistryUrl')}: {effect}"
+
+
+def cache_prefixes(ecr: "ECRClient") -> list[str]:
+    """The prefixes of the pull-through cache rules."""
+    return [rule["ecrRepositoryPrefix"] for rule in registry.pull_through_rules(ecr)]
+
+
+def is_cached(name: str, prefix: str) -> bool:
+    """Whether a pull-through cache rule with this prefix is about a repository.
+
+    ROOT stands for no prefix at all:
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache-creating-rule.html
+    """
+    return prefix == "ROOT" or name.startswith(f"{prefix}/")
+
+
+def _template_warning(template: Rule) -> str:
+    causes = ", ".join(template.get("appliedFor", []))
+    return (
+        f"repository creation template {template['prefix']}: ECR creates repositories ({causes}) "
+        "that no stack guards"
+    )
+
+
+# --- Replication ----------------------------------------------------------------------------------
+
+
+def _replication(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[str]:
+    """Rules of every enabled Region: another Region's may have this one as their destination."""
+    regions = [account.region]
+    try:
+        regions += sorted({*aws.enabled_regions()} - {*regions})
+    except (ClientError, BotoCoreError) as error:
+        yield f"replication of other Regions is not checked: {explain(error, 'the account')}"
+    clients = [aws.ecr(region, attempts=ATTEMPTS) for region in regions]
+    with ThreadPoolExecutor(_REGIONS_AT_ONCE) as threads:
+        answers = [*threads.map(_rules_or_error, clients)]
+    unread: dict[str, list[str]] = {}
+    for region, answer in zip(regions, answers, strict=True):
+        if isinstance(answer, str):
+            unread.setdefault(answer, []).append(region)
+        else:
+            yield from replication_warnings(region, answer, account, names)
+    for reason, those in unread.items():
+        yield f"replication is not checked in {', '.join(those)}: {reason}"
+
+
+def _rules_or_error(ecr: "ECRClient") -> "Sequence[Rule] | str":
+    try:
+        return registry.replication_rules(ecr)
+    except (ClientError, BotoCoreError) as error:
+        return explain(error, "the registry")
+
+
+def replication_warnings(
+    region: str, rules: Iterable[Rule], account: Account, names: Iterable[str]
+) -> Iterator[str]:
+    """What the rules of a Region copy into these repositories, or from them to elsewhere.
+
+    Without a filter a rule is about all repositories; a filter is a prefix of their names.
+    https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_RepositoryFilter.html
+    """
+    here = account.region, account.id
+    for rule in rules:
+        prefixes = tuple(it["filter"] for it in rule.get("repositoryFilters") or []) or ("",)
+        copied = ", ".join(name for name in names if name.startswith(prefixes))
+        for destination in rule["destinations"] if copied else ():
+            there = destination["region"], destination["registryId"]
+            if region == account.region:
+                yield (
+                    f"ECR replicates {copied} to {' of account '.join(there)}: this stack's guard "
+                    "does not protect the copies"
+                )
+            elif there == here:
+                yield (
+                    f"ECR in {region} replicates {copied} to {account.region}: who may push there "
+                    "moves tags here, whatever the repository policies say"
+                )
