@@ -15,6 +15,7 @@ from container_images.aws import trail
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
+from container_images.settings.stack_file import read
 from tests.builds import NAME, REGION
 from tests.conftest import ROOT
 
@@ -99,6 +100,6 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> Bars:
 @pytest.fixture(scope="session")
 def prod_plan() -> str:
     """What the rehearsal prints of the production stack's plan."""
-    from tests.rehearsal.conftest import told  # noqa: PLC0415 this loads Pulumi
+    from container_images.rehearsal.rehearse import rehearse  # noqa: PLC0415 this loads Pulumi
 
-    return json.dumps(told(ROOT, "prod", plan_only=True).json)
+    return json.dumps(rehearse(read(ROOT, "prod"), plan_only=True).to_json())

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from container_images.cli.command import FAILED, Commands, json_option
+from container_images.cli.command import FAILED, Commands, json_option, say
+from container_images.cli.terminal import working
 
 BAD_SETTINGS = 2
 
@@ -24,36 +25,40 @@ def app() -> None:
     is_flag=True,
     help="Print the claims and the access table as Markdown, and nothing else.",
 )
-@click.option("--plan-only", is_flag=True, help="Run the program only: no acts and no proofs.")
-def rehearse(*, stack: str, as_json: bool, as_markdown: bool, plan_only: bool) -> None:
+@click.option("--verbose", is_flag=True, help="Show each act and each resource.")
+@click.option("--plan-only", is_flag=True, help="Run the program only: no acts and no claims.")
+def rehearse(
+    *, stack: str, as_json: bool, as_markdown: bool, verbose: bool, plan_only: bool
+) -> None:
     """Run a stack and ADR040's workflow on an embedded AWS.
 
-    Exit status: 0 if every act is ok and every claim is proved, 1 if not, 2 if the settings or
-    the command line are wrong.
+    Exit status: 0 if every act is ok and every claim holds, 1 if not, 2 if the settings or the
+    command line are wrong.
     """
-    if as_markdown and (as_json or plan_only):
-        raise click.BadParameter("--markdown cannot be used with --json or --plan-only")
+    if as_markdown + as_json + verbose > 1:
+        raise click.UsageError("give one of --json, --markdown and --verbose")
     if Path(stack).name != stack:
         raise click.BadParameter(
             f"--stack {stack} is not the name of a stack; give NAME of a file Pulumi.NAME.yaml"
         )
-    # Pulumi and moto, for this command alone: the list of commands needs neither.
+    # These take a second, which no other command should wait for.
     from pulumi import RunError  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
 
     from container_images.rehearsal.rehearse import rehearse as rehearsed  # noqa: PLC0415
-    from container_images.rehearsal.report import Report  # noqa: PLC0415
+    from container_images.rehearsal.report import markdown, print_rehearsal  # noqa: PLC0415
     from container_images.settings.stack_file import StackFileError, read  # noqa: PLC0415
 
-    report = Report(Console(quiet=as_json or as_markdown))
     try:
-        rehearsal = rehearsed(read(Path.cwd(), stack), report, plan_only=plan_only)
+        with working("Rehearsing"):
+            rehearsal = rehearsed(read(Path.cwd(), stack), plan_only=plan_only)
     except (StackFileError, RunError) as error:
-        click.echo(f"Pulumi.{stack}.yaml: {error}", err=True)
+        say(f"Pulumi.{stack}.yaml: {error}")
         raise click.exceptions.Exit(BAD_SETTINGS) from None
     if as_json:
         click.echo(json.dumps(rehearsal.to_json(), indent=2))
-    if as_markdown:
-        click.echo(rehearsal.to_markdown())
+    elif as_markdown:
+        click.echo(markdown(rehearsal))
+    else:
+        print_rehearsal(rehearsal, verbose=verbose)
     if not rehearsal.ok:
         raise click.exceptions.Exit(FAILED)

@@ -1,203 +1,162 @@
-"""The rehearsal for people: a tree, the acts as they happen, the proofs, the access table.
-
-And what it proves in Markdown, as a comment on a pull request.
-"""
+"""The rehearsal for people: what decides first. And its evidence in Markdown, for pull requests."""
 
 import re
+import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from shutil import get_terminal_size
 from typing import Final
 
-from rich.console import Console, RenderableType
-from rich.table import Table
-from rich.text import Text
-from rich.tree import Tree
+import click
 
-from container_images.access.proofs import Proof, Row
-from container_images.rehearsal.acts import Act
-from container_images.rehearsal.program import Resource, Update
-from container_images.rehearsal.year import Year, picture
+from container_images.cli.terminal import print_table, printable
+from container_images.rehearsal.embedded_aws import EMBEDDED
+from container_images.rehearsal.evidence import Proof, Row
+from container_images.rehearsal.program import Resource
+from container_images.rehearsal.rehearse import Rehearsal
 
-_MOST_COMPONENTS: Final = 10
-"""In the tree: nobody reads a thousand of them."""
-_MOST_CHILDREN: Final = 8
-"""That are named. Of more, there is the number of each type."""
-
-SIMULATED: Final = (
-    "(simulated): ECR's exclusion filters and Pulumi's import are this project's own code; the "
-    "rest is moto's."
-)
 ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
 HOW_THEY_COUNT: Final = (
     "The account's own principals count with every permission, others with what the repositories "
     "allow them."
 )
+SIMULATED: Final = (
+    "(simulated): ECR's exclusion filters, its lifecycle policies and Pulumi's import are this "
+    "project's own code; the rest is moto's."
+)
 
 
-def verdict(proof: Proof, quote: Callable[[str], str] = str) -> tuple[str, str]:
-    """Whether a claim is proved, in a word; and why it is not, in a sentence."""
-    if proof.proved:
-        return "proved", ""
-    if found := proof.counterexample:
-        action, resource, principal = map(quote, (found.action, found.resource, found.principal))
-        return "FALSE", f"counterexample: {action} on {resource} by {principal}"
-    return "FALSE", f"not known: the evaluator cannot read a policy's {quote(proof.not_modelled)}"
+def print_rehearsal(rehearsal: Rehearsal, *, verbose: bool) -> None:
+    """On standard output: the verdict, what failed, the evidence, and what comes next."""
+    stack, ok = rehearsal.stack, rehearsal.ok
+    if ok:
+        _marked("ok", f"the stack {stack} does what ADR040 asks ({rehearsal.seconds:.1f} s)")
+    else:
+        _marked("FAILED", f"the stack {stack} does not do what ADR040 asks")
+    for failure in _failures(rehearsal):
+        _marked("FAILED", failure)
+    for warning in rehearsal.warnings:
+        _marked("warning", warning)
+    if rehearsal.access:
+        _heading("Who can do what, in any repository")
+        # Without "arn:aws:iam::", which is the same in every line and takes the room.
+        rows = [
+            (it.principal.split(":", maxsplit=4)[-1], *_abilities(it)) for it in rehearsal.access
+        ]
+        print_table(("principal", *ABILITIES), rows, folds=("principal",))
+        if verbose:
+            _marked("", HOW_THEY_COUNT)
+    if rehearsal.proofs:
+        _heading("Claims over every principal, in every repository")
+    for proof in rehearsal.proofs:
+        _marked("holds" if proof.proved else "FALSE", proof.claim)
+    _print_acts(rehearsal, verbose=verbose)
+    _print_resources(rehearsal.update.resources, verbose=verbose)
+    if ok:
+        more = "" if verbose else "; --verbose shows each act and resource"
+        click.echo(f"\nNext: with an AWS account, make preview STACK={stack}{more}.")
 
 
-def abilities(row: Row) -> list[str]:
-    """What somebody can do, in the order of ABILITIES."""
+def _failures(rehearsal: Rehearsal) -> list[str]:
+    """Everything for which the rehearsal fails."""
+    return [
+        *(f"{act.act}: {act.detail}" for act in rehearsal.acts if not act.ok),
+        *(f"{it.claim}: {reason_of(it)}" for it in rehearsal.proofs if not it.proved),
+    ]
+
+
+def reason_of(proof: Proof) -> str:
+    """Why a claim does not hold."""
+    if call := proof.counterexample:
+        return f"counterexample: {call.action} on {call.resource} by {call.principal}"
+    return f"not known: the evaluator cannot read a policy's {proof.not_modelled}"
+
+
+def _abilities(row: Row) -> list[str]:
     can = (row.pull, row.move_tags, row.delete_images, row.change_guard)
     return ["yes" if it else "-" for it in can]
 
 
-class Report:
-    """Writes to a console: plain text where it is no terminal, nothing where it is quiet."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def registered(self, stack: str, update: Update) -> None:
-        """Everything that the program has declared."""
-        tree = Tree(Text(f"Stack {stack}", style="bold"))
-        components: list[list[Resource]] = []
-        for it in update.resources:
-            if it.parent is None:  # a component, behind which come its children
-                components.append([])
-            components[-1].append(it)
-        for component, *children in components[:_MOST_COMPONENTS]:
-            branch = tree.add(_line(component))
-            shown = [_line(it) for it in children]
-            if len(children) > _MOST_CHILDREN:
-                kinds = Counter(" ".join(_marks(it)) for it in children)
-                counted = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-                shown = [Text(counted, style="dim")]
-            for line in shown:
-                branch.add(line)
-        if len(components) > _MOST_COMPONENTS:
-            tree.add(f"… and {len(components) - _MOST_COMPONENTS} more")
-        self._console.print(tree)
-
-    def acted(self, act: Act) -> None:
-        """An act, right after it is over."""
-        note = " (simulated)" if act.by == "simulated" else ""
-        text = f"{act.act}: {act.detail}{note}"
-        self._verdict("ok" if act.ok else "FAILED", text, good=act.ok)
-
-    def explain(self, acts: Sequence[Act]) -> None:
-        """What the marks of the acts mean, if there are any."""
-        if any(act.by == "simulated" for act in acts):
-            self._console.print(SIMULATED, style="dim")
-
-    def warned(self, warnings: Sequence[str]) -> None:
-        """What the settings allow and ADR040 would rather not."""
-        for it in warnings:
-            self._console.print()
-            self._verdict("warning", it, style="yellow")
-
-    def proved(self, proofs: Sequence[Proof]) -> None:
-        """Each claim; where it does not hold, the request that breaks it."""
-        self.heading("Claims, proved over every principal in every repository")
-        for proof in proofs:
-            word, reason = verdict(proof)
-            self._verdict(word, f"{proof.claim}\n{reason}", good=proof.proved)
-
-    def accessible(self, rows: Sequence[Row]) -> None:
-        """Who can do what."""
-        self.heading("Who can do what, in any repository")
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        table.add_column("principal", overflow="fold")
-        for column in ABILITIES:
-            table.add_column(column, max_width=6)
-        for row in rows:
-            # Without "arn:aws:iam::", which is the same in every line and takes the room.
-            principal = row.principal.split(":", maxsplit=4)[-1]
-            table.add_row(Text(principal), *abilities(row))
-        self._console.print(table)
-        self._console.print(HOW_THEY_COUNT, style="dim")
-
-    def lived(self, repository: str, year: Year) -> None:
-        """What a year leaves of the images of a repository."""
-        self.heading(f"{repository} after a year under its lifecycle policy (simulated)")
-        for line in picture(year):
-            self._console.print(Text(line), soft_wrap=True)
-
-    def over(self, stack: str, *, ok: bool, seconds: float) -> None:
-        """How it went, and what comes next."""
-        self._console.print()
-        if ok:
-            self._verdict("ok", f"the stack {stack} was rehearsed in {seconds:.1f} s", good=ok)
-            self._console.print(
-                f"Next: change Pulumi.{stack}.yaml and rehearse again; with an AWS account,\n"
-                f"make preview STACK={stack}."
-            )
-        else:
-            self._verdict("FAILED", f"the stack {stack} does not do what ADR040 asks", good=ok)
-
-    def heading(self, text: str) -> None:
-        """What comes next is about this."""
-        self._console.print()
-        self._console.print(Text(text, style="bold"))
-
-    def _verdict(self, word: str, text: str, *, good: bool = False, style: str = "") -> None:
-        indent = " " * 9
-        lines = [
-            line
-            for paragraph in text.splitlines()
-            for line in textwrap.wrap(
-                paragraph,
-                self._console.width - len(indent),
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        ]
-        style = style or ("green" if good else "bold red")
-        mark = Text(word.ljust(len(indent)), style=style)
-        self._console.print(mark + Text(f"\n{indent}".join(lines)), soft_wrap=True)
+def _print_acts(rehearsal: Rehearsal, *, verbose: bool) -> None:
+    done = [act for act in rehearsal.acts if act.ok]
+    if not done:
+        return
+    _heading("ADR040's workflow")
+    if not verbose:
+        brief = [act for act in done if act.act != "year"]
+        _marked("ok", ", ".join(act.act for act in brief))
+        done = [act for act in done if act.act == "year"]
+    for act in done:
+        mark = " (simulated)" if act.by == "simulated" else ""
+        _marked("ok", f"{act.act}: {act.detail}{mark}")
+    if verbose:
+        _marked("", SIMULATED)
 
 
-def _line(resource: Resource) -> RenderableType:
-    return Text(f"{resource.name}  ") + Text(", ".join(_marks(resource)), style="dim")
+def _print_resources(resources: Sequence[Resource], *, verbose: bool) -> None:
+    if not resources:
+        return
+    _heading("Resources")
+    if verbose:
+        for it in resources:
+            options = {"protected": it.protect, "retained": it.retain_on_delete}
+            options["imported"] = bool(it.import_id)
+            marks = ", ".join([_kind(it), *(mark for mark, on in options.items() if on)])
+            _marked("", f"{'  ' if it.parent else ''}{it.name}  {marks}")
+    created = Counter(_kind(it) for it in resources if it.type in EMBEDDED)
+    others = [it for it in resources if it.type.startswith("aws:") and it.type not in EMBEDDED]
+    _marked("created", _counted(created))
+    if others:
+        _marked(
+            "checked",
+            f"{_counted(Counter(map(_kind, others)))}: inputs only, nothing is created of these",
+        )
 
 
-def _marks(resource: Resource) -> list[str]:
-    """Its type, and the options that keep it from being deleted."""
-    options = {
-        "protected": resource.protect,
-        "retained": resource.retain_on_delete,
-        "imported": resource.import_id,
-    }
-    return [resource.type.rpartition(":")[2], *(mark for mark, on in options.items() if on)]
+def _kind(resource: Resource) -> str:
+    return resource.type.rpartition(":")[2]
+
+
+def _counted(kinds: Counter[str]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+
+
+def _heading(text: str) -> None:
+    click.echo(f"\n{click.style(text, bold=True)}")
+
+
+_STYLES: Final = {"ok": "green", "holds": "green", "warning": "yellow"}
+_MARK: Final = 9
+"""Characters of the column that says how it is."""
+
+
+def _marked(mark: str, text: str) -> None:
+    """A line with its mark; on a terminal within its width."""
+    lines = [printable(text)]
+    if sys.stdout.isatty():
+        width = max(get_terminal_size().columns, 4 * _MARK) - _MARK
+        lines = textwrap.wrap(lines[0], width, break_on_hyphens=False)
+    styled = click.style(mark, fg=_STYLES.get(mark, "red"), bold=mark.isupper())
+    click.echo(styled + " " * (_MARK - len(mark)) + f"\n{' ' * _MARK}".join(lines))
 
 
 # --- A comment on a pull request ------------------------------------------------------------------
 
 
-def comment(
-    stack: str,
-    proofs: Sequence[Proof],
-    access: Sequence[Row],
-    failures: Sequence[str],
-    warnings: Sequence[str] = (),
-) -> str:
-    """The claims and the table of who can do what. `failures` are what else makes it fail."""
+def markdown(rehearsal: Rehearsal) -> str:
+    """What failed, the warnings, the claims, and the table of who can do what."""
     blocks = [
-        [f"## Who can do what in the stack {_text(stack)}"],
+        [f"## Who can do what in the stack {_text(rehearsal.stack)}"],
         [
-            *(f"- **FAILED** {_text(it)}" for it in failures),
-            *(f"- **warning** {_text(it)}" for it in warnings),
-            *(line for proof in proofs for line in _claim(proof)),
+            *(f"- **FAILED** {_text(failure)}" for failure in _failures(rehearsal)),
+            *(f"- **warning** {_text(warning)}" for warning in rehearsal.warnings),
+            *(f"- **holds** {_text(it.claim)}" for it in rehearsal.proofs if it.proved),
         ],
-        list(_table(access)),
+        list(_table(rehearsal.access)),
+        [HOW_THEY_COUNT] if rehearsal.access else [],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
-
-
-def _claim(proof: Proof) -> Iterator[str]:
-    word, reason = verdict(proof, _code)
-    yield f"- **{word}** {_text(proof.claim)}"
-    if reason:
-        yield f"  {reason}"
 
 
 def _table(access: Sequence[Row]) -> Iterator[str]:
@@ -205,25 +164,25 @@ def _table(access: Sequence[Row]) -> Iterator[str]:
         return
     yield _row("principal", *ABILITIES)
     yield _row(*["---"] * (1 + len(ABILITIES)))
-    for it in access:
-        named = _code(it.principal) if it.principal.startswith("arn:") else _text(it.principal)
-        yield _row(named, *abilities(it))
-    yield ""
-    yield HOW_THEY_COUNT
+    for row in access:
+        is_arn = row.principal.startswith("arn:")
+        named = _code(row.principal) if is_arn else _text(row.principal)
+        yield _row(named, *_abilities(row))
 
 
 def _row(*cells: str) -> str:
     # A cell ends at a bar, even within code.
-    return " | ".join(["", *(it.replace("|", r"\|") for it in cells), ""]).strip()
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _text(text: str) -> str:
-    """On one line, with whatever Markdown would interpret escaped."""
-    return re.sub(r"([\\`*_\[\]<>~&])", r"\\\1", " ".join(text.split()))
+    """On one line, printable, with whatever Markdown would interpret escaped."""
+    return re.sub(r"([\\`*_\[\]<>~&])", r"\\\1", printable(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
-    """As code: between more backticks than it has in a row."""
+    """As code, in which GitHub sees no names of people: between more backticks than it has."""
+    text = printable(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     space = " " if "`" in text else ""
     return f"{fence}{space}{text}{space}{fence}"

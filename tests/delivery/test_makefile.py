@@ -7,11 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from ruamel.yaml import YAML
 
 from container_images.rehearsal.rehearse import rehearse
-from container_images.rehearsal.report import Report
 from container_images.settings.stack_file import read
 from tests.conftest import ROOT
 
@@ -135,7 +133,7 @@ def test_nobody_is_seen_without_a_plan(tmp_path: Path, status: int, calls: list[
 
 def test_the_movers_are_those_that_the_plan_lets_push() -> None:
     script = runpy.run_path(str(ROOT / ".ci" / "pipeline_roles.py"))
-    plan = rehearse(read(ROOT, "prod"), Report(Console(quiet=True)), plan_only=True).to_json()
+    plan = rehearse(read(ROOT, "prod"), plan_only=True).to_json()
     role = "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
     assert script["pipeline_roles"](plan) == [role]
     others = [it for it in plan["resources"] if "repositoryPolicy" not in it["type"]]
@@ -144,7 +142,7 @@ def test_the_movers_are_those_that_the_plan_lets_push() -> None:
 
 
 def test_the_starter_is_rehearsed() -> None:
-    rehearsal = rehearse(read(ROOT, "starter"), Report(Console(quiet=True)))
+    rehearsal = rehearse(read(ROOT, "starter"))
     assert rehearsal.ok
     assert rehearsal.acts
     assert rehearsal.proofs

@@ -11,7 +11,6 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import AnalyzeDiagnostic, analyzer_pb2, analyzer_pb2_grpc
-from rich.console import Console
 from ruamel.yaml import YAML
 
 from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
@@ -19,7 +18,6 @@ from container_images.policypack.pack import NAME
 from container_images.policypack.registries import REGISTRY_POLICY, WAYS_ROUND
 from container_images.rehearsal.program import Resource
 from container_images.rehearsal.rehearse import rehearse
-from container_images.rehearsal.report import Report
 from container_images.settings.stack_file import read
 from tests.conftest import ROOT
 from tests.policypack.analysis import POLICIES, UNKNOWN, urn
@@ -31,8 +29,7 @@ LATEST = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy:latest
 @pytest.fixture(scope="module")
 def resources() -> list[Resource]:
     """What the production stack registers."""
-    report = Report(Console(quiet=True))
-    return rehearse(read(ROOT, "prod"), report, plan_only=True).update.resources
+    return rehearse(read(ROOT, "prod"), plan_only=True).update.resources
 
 
 @pytest.fixture(scope="module")

@@ -5,22 +5,22 @@ import io
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
 from moto.ecr.models import ECRBackend
-from rich.console import Console
 from ruamel.yaml import YAML
 
 from container_images.cli import rehearse as cli
 from container_images.rehearsal.moto_fixes import TAG_CHECK
 from container_images.rehearsal.rehearse import Rehearsal, rehearse
-from container_images.rehearsal.report import Report
-from container_images.settings.stack_file import read
+from container_images.rehearsal.report import print_rehearsal
+from container_images.settings.stack_file import StackFile, read
 from container_images.tags import moves
-from tests.conftest import ROOT
+from tests.conftest import FIXTURES, ROOT
 
 _TAG_CHECK_OF_MOTO: Final = getattr(ECRBackend, TAG_CHECK)
 
@@ -37,28 +37,34 @@ def _nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moves, "sleep", lambda _: None)
 
 
-@dataclass(frozen=True)
-class Told:
-    """A rehearsal, and what it says to people."""
+@dataclass
+class Rehearsed:
+    """A rehearsal, and what is printed of it."""
 
     rehearsal: Rehearsal
-    text: str
 
-    @property
+    @cached_property
+    def text(self) -> str:
+        return self.printed(verbose=False)
+
+    def printed(self, *, verbose: bool) -> str:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            print_rehearsal(self.rehearsal, verbose=verbose)
+        return out.getvalue()
+
+    @cached_property
     def json(self) -> dict[str, Any]:
         return self.rehearsal.to_json()
 
 
-def told(project: Path, stack: str, *, plan_only: bool = False) -> Told:
-    """Rehearse a stack, as the command does, in 80 columns and without colour."""
-    out = io.StringIO()
-    report = Report(Console(file=out, width=80))
-    return Told(rehearse(read(project, stack), report, plan_only=plan_only), out.getvalue())
+def rehearsed(project: Path, stack: str) -> Rehearsed:
+    return Rehearsed(rehearse(read(project, stack)))
 
 
 @pytest.fixture(scope="session")
-def prod_told() -> Told:
-    return told(ROOT, "prod")
+def prod_rehearsed(prod: StackFile) -> Rehearsed:
+    return Rehearsed(rehearse(prod))
 
 
 def command(project: Path, *args: str) -> Result:
@@ -70,8 +76,8 @@ def command(project: Path, *args: str) -> Result:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The project's own program and settings, in a place where stack files can be written."""
-    for name in ("Pulumi.yaml", "Pulumi.prod.yaml", "__main__.py"):
-        shutil.copy(ROOT / name, tmp_path)
+    for file in (ROOT / "Pulumi.yaml", FIXTURES / "Pulumi.prod.yaml", ROOT / "__main__.py"):
+        shutil.copy(file, tmp_path)
     return tmp_path
 
 
@@ -86,7 +92,7 @@ def write(project: Path) -> Write:
     """
 
     def write(stack: str, **changes: Any) -> None:
-        contents = YAML(typ="safe", pure=True).load((ROOT / "Pulumi.prod.yaml").read_text())
+        contents = YAML(typ="safe", pure=True).load((FIXTURES / "Pulumi.prod.yaml").read_text())
         for key, value in {"audit": None, **changes}.items():
             contents["config"].pop(f"container-images:{key}", None)
             if value is not None:

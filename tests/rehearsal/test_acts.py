@@ -2,8 +2,9 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import moto.ecr.models
@@ -11,17 +12,20 @@ import pytest
 from moto.ecr.exceptions import RepositoryNotFoundException
 
 from components import image_repository
+from container_images.aws.errors import RefusedError
 from container_images.policies.tag_mutability import exclusion_filters
-from container_images.rehearsal import acts as acts_module
+from container_images.rehearsal import pipeline as pipeline_module
 from container_images.rehearsal.acts import Act, adopt, perform
 from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from container_images.rehearsal.moto_fixes import TAG_CHECK
-from container_images.rehearsal.program import Resource, Update, run
+from container_images.rehearsal.program import Update, run
 from container_images.settings import Account, StackSettings
 from container_images.settings.stack_file import StackFile
 from container_images.stack.declared import DeclaredStack, declared_in
 from container_images.stack.state import State
-from container_images.tags.moves import move
+from container_images.tags.moves import Promotion, move, promote
+from container_images.tags.resolve import Resolved, resolve
+from container_images.tags.rollback import Rollback, rollback
 
 MOVABLE = ["latest", "stable"]
 ALL = [
@@ -30,12 +34,12 @@ ALL = [
     "move-latest",
     "keep-unique-tag",
     "refuse-overwriting",
-    "overwrite-other-tag",
     "move-latest-back",
     "promote",
     "refuse-backwards",
     "roll-back",
     "resolve",
+    "verify",
 ]
 OPEN_POLICY = {
     "Version": "2012-10-17",
@@ -62,8 +66,7 @@ class Up:
         return ecr.describe_images(repositoryName=repository)["imageDetails"]
 
     def play(self) -> dict[str, Act]:
-        found = list(self.aws.repositories())
-        acts = perform(self.aws, self.update, found, self.declared)
+        acts = perform(self.aws, self.update, self.declared)
         return {act.act: act for act in acts}
 
     def failed(self) -> set[str]:
@@ -81,12 +84,6 @@ def with_setting(stack: StackFile, key: str, value: Any) -> StackFile:
 
 def settings_of(stack: StackFile) -> StackSettings:
     return declared_by(stack).settings
-
-
-def only_mutable(stack: StackFile) -> StackFile:
-    stack = with_setting(stack, "repositories", {"app": {"tagMutability": "MUTABLE"}})
-    stack = with_setting(stack, "tagMutability", "MUTABLE")
-    return with_setting(stack, "immutableTags", [])
 
 
 def of_every_kind(stack: StackFile) -> StackFile:
@@ -109,6 +106,8 @@ def stack(prod: StackFile) -> StackFile:
 
 @pytest.fixture
 def up(stack: StackFile) -> Iterator[Up]:
+    """With one repository, for tests that break an act."""
+    stack = with_setting(stack, "repositories", {"app": {}})
     with embedded_aws(stack) as aws:
         yield brought_up(stack, aws)
 
@@ -158,85 +157,43 @@ def test_each_movable_tag_ends_on_the_first_build(played: Played) -> None:
 
 
 def test_where_an_act_is_not_played_is_said_beside_where_it_is(played: Played) -> None:
-    acts = played.acts
-    movable = " and ".join(MOVABLE)
-    done, unplayed = acts["refuse-overwriting"].detail.split("; ")
+    done, unplayed = played.acts["refuse-overwriting"].detail.split("; ")
     assert done.startswith("refused for ")
     assert unplayed == "not played for mutable: with MUTABLE no tag is immutable"
-    assert acts["overwrite-other-tag"].detail == (
-        "scratch, which no pattern names, went from one build to the other; "
-        f"not played for immutable: every tag but {movable} is immutable"
-    )
-    assert "not played" not in acts["promote"].detail
+    assert "not played" not in played.acts["promote"].detail
 
 
 def test_an_act_says_whether_moto_alone_has_decided(played: Played) -> None:
-    simulated = {
-        *("move-latest", "refuse-overwriting", "overwrite-other-tag", "move-latest-back"),
-        *("promote", "roll-back"),
-    }
-    assert {name: act.by for name, act in played.acts.items()} == {
-        it: "simulated" if it in simulated else "moto" for it in ALL
-    }
+    simulated = {"move-latest", "refuse-overwriting", "move-latest-back", "promote", "roll-back"}
+    assert {name for name, act in played.acts.items() if act.by == "simulated"} == simulated
 
 
 def test_of_many_that_an_act_is_not_played_on_some_are_named(stack: StackFile) -> None:
     many = {f"app-{number}": {"tagMutability": "MUTABLE"} for number in range(1, 8)}
     with embedded_aws(with_setting(stack, "repositories", many)) as aws:
-        told = brought_up(with_setting(stack, "repositories", many), aws).play()
-    assert told["refuse-overwriting"].detail == (
+        acts = brought_up(with_setting(stack, "repositories", many), aws).play()
+    assert acts["refuse-overwriting"].detail == (
         "not played for app-1, app-2, app-3, app-4, app-5 and 2 more: "
         "with MUTABLE no tag is immutable"
     )
-
-
-@pytest.mark.parametrize(
-    ("mode", "act", "why"),
-    [
-        ("MUTABLE", "refuse-overwriting", "with MUTABLE no tag is immutable"),
-        ("IMMUTABLE_WITH_EXCLUSION", "overwrite-other-tag", "every tag but latest is immutable"),
-    ],
-)
-def test_what_there_is_nothing_to_play_for_is_said(
-    stack: StackFile, mode: str, act: str, why: str
-) -> None:
-    stack = with_setting(stack, "repositories", {"app": {"tagMutability": mode}})
-    stack = with_setting(stack, "movableTags", ["latest"])
-    with embedded_aws(stack) as aws:
-        acts = brought_up(stack, aws).play()
-    assert list(acts) == ALL
-    assert {it.act: it.detail for it in acts.values() if it.detail.startswith("not played")} == {
-        act: f"not played for app: {why}"
-    }
-    assert all(it.ok for it in acts.values())
-
-
-@dataclass(frozen=True)
-class Read:
-    """What there is once a stack has come up: the first act compares it."""
-
-    aws: EmbeddedAws
-    update: Update
-    found: list[State]
-    stack: DeclaredStack
-
-    def declared(self, **changes: Any) -> Act:
-        it = replace(self, **changes)
-        return next(perform(it.aws, it.update, it.found, it.stack))
+    assert {act.by for act in acts.values()} == {"moto"}, "without exclusion filters"
 
 
 @pytest.fixture(scope="module")
-def read_back(stack: StackFile) -> Read:
+def unplayed(stack: StackFile) -> Up:
+    """What there is once a stack has come up, read before its AWS ends."""
     with embedded_aws(stack) as aws:
         up = brought_up(stack, aws)
-        return Read(aws, up.update, list(aws.repositories()), up.declared)
+        states = list(aws.repositories())
+    read: Any = SimpleNamespace(repositories=lambda: states, tag_rule=aws.tag_rule)
+    return replace(up, aws=read)
 
 
 class TestDeclared:
-    def test_is_ok_where_all_is_as_the_settings_say(self, read_back: Read) -> None:
-        assert read_back.declared().ok
+    def declared(self, up: Up, live: list[State], update: Update | None = None) -> Act:
+        aws: Any = SimpleNamespace(repositories=lambda: live, tag_rule=up.aws.tag_rule)
+        return next(perform(aws, update or up.update, up.declared))
 
-    @pytest.mark.parametrize("name", ["excluded", "immutable", "mutable"])
     @pytest.mark.parametrize(
         "change",
         [
@@ -250,19 +207,22 @@ class TestDeclared:
             {"tags": {}},
             {"arn": "arn:aws:ecr:eu-west-1:111122223333:repository/other"},
         ],
+        ids=lambda change: next(iter(change)),
     )
-    def test_sees_what_is_otherwise(
-        self, read_back: Read, name: str, change: dict[str, Any]
-    ) -> None:
-        found = [replace(it, **change) if it.name == name else it for it in read_back.found]
-        act = read_back.declared(found=found)
-        assert not act.ok
-        assert act.detail.startswith(f"{name} is ")
+    def test_sees_what_is_otherwise(self, unplayed: Up, change: dict[str, Any]) -> None:
+        live = list(unplayed.aws.repositories())
+        assert self.declared(unplayed, live).ok
+        for number, state in enumerate(live):
+            changed = [*live]
+            changed[number] = replace(state, **change)
+            act = self.declared(unplayed, changed)
+            assert not act.ok
+            assert act.detail.startswith(f"{state.name} is ")
 
-    def test_sees_a_repository_too_few_and_one_too_many(self, read_back: Read) -> None:
-        first, *rest = read_back.found
-        assert not read_back.declared(found=rest).ok
-        assert not read_back.declared(found=[*read_back.found, replace(first, name="another")]).ok
+    def test_sees_a_repository_too_few_and_one_too_many(self, unplayed: Up) -> None:
+        first, *rest = live = list(unplayed.aws.repositories())
+        assert not self.declared(unplayed, rest).ok
+        assert not self.declared(unplayed, [*live, replace(first, name="another")]).ok
 
     def test_sees_a_component_that_declares_something_else(
         self, stack: StackFile, monkeypatch: pytest.MonkeyPatch
@@ -276,25 +236,19 @@ class TestDeclared:
         monkeypatch.setattr(image_repository, "exclusion_filters", one_too_few)
         with embedded_aws(stack) as aws:
             failed = brought_up(stack, aws).failed()
-        assert {"declared", "refuse-overwriting"} <= failed
+        assert {"declared", "refuse-overwriting", "verify"} <= failed
 
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda it: replace(it, protect=not it.protect),
-            lambda it: replace(it, retain_on_delete=False),
-        ],
-    )
+    @pytest.mark.parametrize("option", ["protect", "retain_on_delete"])
     @pytest.mark.parametrize("name", ["mutable", "mutable-lifecycle", "mutable-policy"])
-    def test_sees_what_could_be_deleted(
-        self, read_back: Read, change: Callable[[Resource], Resource], name: str
-    ) -> None:
+    def test_sees_what_could_be_deleted(self, unplayed: Up, option: str, name: str) -> None:
         resources = [
-            change(it) if it.name == name and it.retain_on_delete else it
-            for it in read_back.update.resources
+            replace(it, **{option: not getattr(it, option)})  # type: ignore[arg-type]
+            if it.name == name and it.retain_on_delete
+            else it
+            for it in unplayed.update.resources
         ]
-        assert resources != read_back.update.resources
-        act = read_back.declared(update=replace(read_back.update, resources=resources))
+        update = replace(unplayed.update, resources=resources)
+        act = self.declared(unplayed, list(unplayed.aws.repositories()), update)
         assert not act.ok
         assert "is not protected and retained" in act.detail
 
@@ -309,8 +263,8 @@ class TestAdoption:
             ok=True,
             by="simulated",
             detail="excluded, which existed as IMMUTABLE without policies, is now "
-            "MUTABLE_WITH_EXCLUSION and has both, as `registry adopt` said before; its 2 images "
-            "are kept, and latest moves",
+            "MUTABLE_WITH_EXCLUSION and has both, as `container-images adopt` said before; its 2 "
+            "images are kept, and latest moves",
         )
 
     def test_its_aws_is_gone_when_it_is_over(self, stack: StackFile) -> None:
@@ -387,12 +341,6 @@ class TestAdoption:
         assert 'unable to replace resource "excluded": its encryptionConfiguration' in act.detail
 
 
-def test_without_exclusion_filters_moto_decides_alone(stack: StackFile) -> None:
-    stack = only_mutable(stack)
-    with embedded_aws(stack) as aws:
-        assert {act.by for act in brought_up(stack, aws).play().values()} == {"moto"}
-
-
 def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
     stack = with_setting(stack, "immutableTags", ["a*b*", "a0b0"])
     stack = with_setting(stack, "repositories", {"app": {}})
@@ -400,49 +348,47 @@ def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
         assert brought_up(stack, aws).failed() == set()
 
 
+def never_latest(*args: Any, movable: Any = ()) -> Promotion:
+    assert isinstance(movable, Sequence)
+    return promote(*args)
+
+
+def any_way(*args: Any) -> None:
+    move(*args, allow_older=True)
+
+
+def refuse_after_moving(*args: Any) -> None:
+    any_way(*args)
+    raise RefusedError("too late")
+
+
+def only_plan(*args: Any) -> Rollback:
+    return rollback(*args, dry_run=True)
+
+
+def another_commit(*args: Any) -> Resolved:
+    return replace(resolve(*args), commit="0" * 40)
+
+
 @pytest.mark.parametrize(
-    ("patterns", "built"),
+    ("act", "name", "broken"),
     [
-        (["v*"], "v1."),
-        (["build-*-*"], "build-"),
-        (["prod-*"], "prod-"),
-        (["candidate-*", "release-v*"], "candidate-"),
-        (["fixed"], "merged-"),
+        ("promote", "promote", never_latest),
+        ("refuse-backwards", "move", any_way),
+        ("refuse-backwards", "move", refuse_after_moving),
+        ("roll-back", "rollback", only_plan),
+        ("resolve", "resolve", another_commit),
     ],
 )
-def test_without_a_convention_the_patterns_suggest_the_tags(
-    stack: StackFile, patterns: list[str], built: str
+def test_an_act_fails_where_the_command_does_other_than_it_says(
+    up: Up, monkeypatch: pytest.MonkeyPatch, act: str, name: str, broken: Callable[..., Any]
 ) -> None:
-    stack = with_setting(stack, "immutableTags", patterns)
-    stack = with_setting(stack, "repositories", {"app": {}})
-    with embedded_aws(stack) as aws:
-        up = brought_up(stack, aws)
-        acts = up.play()
-        pages = up.images("app")
-    assert list(acts) == ALL
-    assert [it.detail for it in acts.values() if not it.ok] == []
-    for image in pages:
-        assert any(tag.startswith(built) for tag in image["imageTags"])
-
-
-def test_where_another_movable_tag_goes_to_an_older_build_it_is_seen(
-    up: Up, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def lets_stable(there: Any, source: str, tag: str) -> Any:
-        return move(there, source, tag, allow_older=tag == "stable")
-
-    monkeypatch.setattr(acts_module, "move", lets_stable)
-    acts = up.play()
-    assert not acts["refuse-backwards"].ok
-    assert "stable went to an older build" in acts["refuse-backwards"].detail
+    monkeypatch.setattr(pipeline_module, name, broken)
+    assert act in up.failed()
 
 
 class TestTheOthers:
     """What `up` has put into moto is not patched beyond it, or it would come back for good."""
-
-    @pytest.fixture
-    def stack(self, stack: StackFile) -> StackFile:
-        return with_setting(stack, "repositories", {"app": {}})
 
     def test_an_overwritten_tag_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
         def lets_everything_pass(_: Any, repository: Any, tag: str) -> list[Any]:
@@ -458,7 +404,7 @@ class TestTheOthers:
         right: Any = getattr(ECR, TAG_CHECK)
 
         def moves_nothing(_: Any, repository: Any, tag: str) -> Any:
-            if tag in {*MOVABLE, "scratch"}:
+            if tag in MOVABLE:
                 repository = replace_mode(repository)
             return right(repository, tag)
 
@@ -475,8 +421,7 @@ class TestTheOthers:
             before_up_ends.setattr(ECR, TAG_CHECK, moves_nothing)
             failed = up.failed()
         assert failed == {
-            *("move-latest", "overwrite-other-tag", "move-latest-back"),
-            *("promote", "refuse-backwards", "roll-back"),
+            *("move-latest", "move-latest-back", "promote", "refuse-backwards", "roll-back"),
         }
 
     def test_a_put_that_does_nothing_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:

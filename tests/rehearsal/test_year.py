@@ -1,6 +1,5 @@
 """A year of one repository: what happens in it, and what a policy leaves."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -9,17 +8,17 @@ import pytest
 
 from container_images.lifecycle.document import rules_in
 from container_images.policies.retention import RetentionRule, lifecycle_policy
-from container_images.rehearsal.year import Event, Year, figures, history, live, picture
-from tests.lifecycle.documents import (
-    ANY,
-    ARCHIVE,
-    count,
-    image,
-    older,
-    policy,
-    rule,
-    tagged,
+from container_images.policies.tag_convention import ADR040, Stage, TagConvention
+from container_images.rehearsal.year import (
+    Event,
+    Year,
+    broken_claims,
+    claims,
+    history,
+    live,
+    unclaimed,
 )
+from tests.lifecycle.documents import ANY, ARCHIVE, count, image, older, policy, rule, tagged
 
 RETENTION = [
     RetentionRule(tags="prod-*", keep_newest=50),
@@ -29,215 +28,194 @@ RETENTION = [
     RetentionRule(tags="pr-*", expire_after_days=14),
     RetentionRule(untagged=True, expire_after_days=7),
 ]
-
-
-HISTORY = history()
+LATEST = ["latest"]
+HISTORY = history(ADR040, LATEST)
 LATE = [event for event in HISTORY if event.at > HISTORY[-1].at - timedelta(days=90)]
 """Three months, which end with a bad release and the way back: enough for the claims."""
 
 
-def year_under(
-    movable: Sequence[str], rules: Sequence[RetentionRule], events: Sequence[Event] = LATE
-) -> Year:
-    return live(rules_in(lifecycle_policy(movable, rules)), events)
+def year_under(movable: Sequence[str], rules: Sequence[RetentionRule]) -> Year:
+    return live(rules_in(lifecycle_policy(movable, rules)), LATE)
 
 
-@pytest.fixture(scope="module")
-def untouched() -> Year:
-    """A year without any policy."""
-    return live((), HISTORY)
+def broken(year: Year, movable: Sequence[str] = LATEST) -> list[str]:
+    return broken_claims(year, ADR040, movable)
 
 
-@pytest.fixture(scope="module")
-def year() -> Year:
-    return year_under(["latest"], RETENTION, HISTORY)
+def claimed(year: Year) -> list[str]:
+    return [claim for claim, _ in claims(year, ADR040, LATEST)]
 
 
-def failing(year: Year) -> list[str]:
-    return [it["claim"] for it in figures(year)["claims"] if not it["holds"]]
+def pushed_and_tagged(*images: str, tag: str = "latest") -> list[Event]:
+    """Images of different age, the oldest first; the tag goes from each to the next."""
+    events = []
+    for number, name in enumerate(images):
+        one = image(name, f"prod-{name}", days=9 - number)
+        events.append(Event(at=one.pushed_at, digest=name, pushed=one))
+        events.append(Event(at=one.pushed_at, digest=name, tag=tag))
+    return events
 
 
-def test_the_history_is_always_the_same() -> None:
-    assert history() == history()
+# --- The history ----------------------------------------------------------------------------------
 
 
-def test_the_history_follows_the_convention() -> None:
-    events = history()
-    assert events == sorted(events, key=lambda event: event.at)
-    for event in events:
-        tags = event.pushed.tags if event.pushed else (event.tag or "",)
-        for tag in tags:
-            if tag == "latest":
-                continue
-            stage, *rest = tag.split("-")
-            assert stage in {"merged", "stg", "prod", "dev", "pr"}
-            assert len(rest[-2]) == 40
-            assert abs(int(rest[-1]) - event.at.timestamp()) < 60
-            assert len(rest) == (3 if stage == "pr" else 2)
+def test_the_history_is_always_the_same_and_follows_the_convention() -> None:
+    assert history(ADR040, LATEST) == HISTORY
+    assert sorted(HISTORY, key=lambda event: event.at) == HISTORY
+    stages = {
+        tag.stage
+        for event in HISTORY
+        for tag in ADR040.unique_tags(event.pushed.tags if event.pushed else [event.tag or ""])
+    }
+    assert stages == set(ADR040.stages)
 
 
-def test_not_every_merge_reaches_production_and_every_release_came_through_staging(
-    untouched: Year,
-) -> None:
-    images = untouched.pushed.values()
-    stages = [[tag.partition("-")[0] for tag in it.tags] for it in images]
-    number = {stage: sum(stage in it for it in stages) for stage in ("merged", "stg", "prod")}
+def test_some_merges_reach_production_through_staging_and_each_is_for_two_architectures() -> None:
+    year = live((), LATE)
+    assert len(year.kept) == len(year.pushed), "without a policy"
+    tags = [[tag.partition("-")[0] for tag in it.tags] for it in year.pushed.values()]
+    number = {stage: sum(stage in it for it in tags) for stage in ("merged", "stg", "prod")}
     assert 0 < number["prod"] < number["stg"] < number["merged"]
-    assert all("prod" not in it or {"merged", "stg"} < {*it} for it in stages)
+    assert all("prod" not in it or {"merged", "stg"} < {*it} for it in tags)
+    children = [it.children for it in year.pushed.values() if it.children]
+    assert {len(them) for them in children} == {2}
+    places = year.tagged["latest"]
+    assert places[-1] == places[-3], "the last release was bad"
 
 
-def test_a_merge_is_built_for_two_architectures() -> None:
-    images = [event.pushed for event in history() if event.pushed]
-    lists = [it.children for it in images if it.children]
-    assert {len(children) for children in lists} == {2}
-    listed = {child for children in lists for child in children}
-    assert {it.digest for it in images if not it.tags} == listed
+CONVENTIONS = [
+    [Stage(name="release", template="v{semver}")],
+    [Stage(name="build", template="{date}.{number}")],
+    [Stage(name="candidate", template="rc-{semver}"), Stage(name="release", template="v{semver}")],
+    [
+        *(Stage(name=it, template=it + "-{number}") for it in ("pull", "try", "play")),
+        *(Stage(name=it, template=it + "-{sha}-{epoch}") for it in ("build", "test", "ship")),
+    ],
+]
 
 
-def test_latest_is_on_one_image_and_was_rolled_back(year: Year) -> None:
-    [carrier] = [it for it in year.pushed.values() if "latest" in it.tags]
-    assert carrier.digest == year.latest[-1]
-    assert year.latest[-1] == year.latest[-3]
-    told = figures(year)
-    assert told["latest"]["place"] == 2
-    assert told["predecessor"]["place"] == 1
+@pytest.mark.parametrize("stages", CONVENTIONS, ids=lambda it: it[-1].template)
+def test_a_year_is_lived_with_the_teams_own_tags(stages: Sequence[Stage]) -> None:
+    convention, movable = TagConvention(stages), ["stable", "latest"]
+    events = history(convention, movable)
+    given = [tag for it in events for tag in (it.pushed.tags if it.pushed else [str(it.tag)])]
+    unique = [tag for tag in given if tag not in movable]
+    assert len(unique) == len(set(unique)), "a unique tag is given once"
+    read = {tag.stage for tag in map(convention.read, unique) if tag}
+    assert read == set(convention.stages)
+    rules = [
+        RetentionRule(untagged=True, expire_after_days=7),
+        RetentionRule(any=True, keep_newest=400),
+    ]
+    year = live(rules_in(lifecycle_policy(movable, rules)), events)
+    assert broken_claims(year, convention, movable) == []
+    said = [claim for claim, _ in claims(year, convention, movable)]
+    assert said == ["the image of stable", "the image of latest"]
 
 
-def test_without_a_policy_all_is_kept(untouched: Year) -> None:
-    assert len(untouched.kept) == len(untouched.pushed)
-    assert untouched.gone == {}
-    assert failing(untouched) == []
+# --- The claims -----------------------------------------------------------------------------------
 
 
-def test_the_figures_add_up(year: Year) -> None:
-    told = figures(year)
-    json.dumps(told)
-    for of in ("pushed", "kept"):
-        assert told[of] == sum(stage[of] for stage in told["stages"].values())
-    assert told["pushed"] - told["kept"] == sum(told["goneByRule"].values())
-    assert 0 < told["bytesKept"] < told["bytesPushed"]
+def test_the_production_stacks_retention_keeps_what_it_should() -> None:
+    year = live(rules_in(lifecycle_policy(LATEST, RETENTION)), HISTORY)
+    assert broken(year) == []
+    assert claimed(year) == [
+        "the image of latest",
+        "the image that latest was on before",
+        "the newest 10 releases",
+    ]
+    assert len(year.kept) < len(year.pushed) / 4
+    kept = [tag.stage for it in year.kept.values() if (tag := ADR040.unique_tag(it.tags))]
+    assert kept.count("prod") == 50
 
 
-def test_the_stack_s_retention_keeps_what_it_should(year: Year) -> None:
-    told = figures(year)
-    assert failing(year) == []
-    assert told["stages"]["prod"]["newestKept"] == 50
-    assert told["stages"]["prod"]["kept"] == 50
-    assert told["kept"] < told["pushed"] / 4
-    # A repository that is cleaned stays bounded: two images for each index.
-    assert told["stages"]["untagged"]["kept"] == 2 * sum(
-        told["stages"][stage]["kept"] for stage in ("prod", "stg", "merged")
-    )
-
-
-def test_a_policy_that_keeps_one_release_loses_latest_without_a_protective_rule() -> None:
+def test_without_its_protective_rule_latest_is_lost() -> None:
     rules = [RetentionRule(tags="prod-*", keep_newest=1)]
-    assert failing(year_under([], rules)) == ["latest can be pulled"]
-    assert failing(year_under(["latest"], rules)) == []
+    [sentence] = broken(year_under([], rules))
+    assert sentence.startswith("cannot be pulled any more: the image of latest (rule 1 (tags prod-")
+    assert "put the rule that keeps releases before this one, or let it keep more" in sentence
+    assert broken(year_under(LATEST, rules)) == []
+
+
+def test_a_rule_before_that_of_the_releases_takes_them() -> None:
+    """What breaks the claim is named, with the fix."""
+    rules = [
+        RetentionRule(tags="merged-*", expire_after_days=3),
+        RetentionRule(tags="prod-*", keep_newest=50),
+    ]
+    *_, sentence = broken(year_under(LATEST, rules))
+    assert sentence.startswith("cannot be pulled any more: the newest 10 releases (rule 2 (tags me")
 
 
 @pytest.mark.parametrize(
-    ("rules", "claimed"),
+    ("rules", "last"),
     [
-        ([RetentionRule(tags="prod-*", keep_newest=1)], "so can the newest release"),
-        ([RetentionRule(tags="prod-*", keep_newest=3)], "so can the newest 3 releases"),
-        ([RetentionRule(tags="prod-*", keep_newest=50)], "so can the newest 10 releases"),
-        ([RetentionRule(tags="dev-*", keep_newest=1)], "so can the newest 10 releases"),
-        ([RetentionRule(tags="p*", expire_after_days=30)], "latest can be pulled"),
-        ([RetentionRule(any=True, keep_newest=5)], "latest can be pulled"),
+        ([RetentionRule(tags="prod-*", keep_newest=1)], "the newest release"),
+        ([RetentionRule(tags="prod-*", keep_newest=3)], "the newest 3 releases"),
+        ([RetentionRule(tags="dev-*", keep_newest=1)], "the newest 10 releases"),
+        ([RetentionRule(tags="p*", expire_after_days=30)], "the image of latest"),
+        ([RetentionRule(any=True, keep_newest=5)], "the image of latest"),
     ],
 )
 def test_as_many_releases_are_claimed_as_the_policy_wants(
-    rules: list[RetentionRule], claimed: str
+    rules: list[RetentionRule], last: str
 ) -> None:
     """A team that wants to keep three is not told that it loses seven."""
-    found = year_under(["latest"], rules)
-    assert figures(found)["claims"][-1] == {"claim": claimed, "holds": True}
+    year = year_under(LATEST, rules)
+    assert claimed(year)[-1] == last
+    assert broken(year) == []
 
 
 @pytest.mark.parametrize(
     ("last", "why"),
     [
-        (RetentionRule(any=True, keep_newest=5), "counts images of all kinds together"),
-        (RetentionRule(tags="p*", expire_after_days=30), "goes by the age of images"),
-        (RetentionRule(tags="prod-*", keep_newest=3), None),
-        (RetentionRule(tags="dev-*", keep_newest=3), None),
+        (RetentionRule(any=True, keep_newest=5), "(any image) counts images of all kinds together"),
+        (RetentionRule(tags="p*", expire_after_days=30), "(tags p*) goes by the age of images"),
+        (RetentionRule(tags="prod-*", keep_newest=3), ""),
+        (RetentionRule(tags="dev-*", keep_newest=3), ""),
     ],
 )
-def test_what_is_not_claimed_is_said_with_the_reason(last: RetentionRule, why: str | None) -> None:
-    found = year_under(["latest"], [RetentionRule(untagged=True, expire_after_days=7), last])
-    told = figures(found)
-    text = " ".join(" ".join(picture(found)).split())
-    assert ("so can the newest" in text) is (why is None)
-    if why is None:
-        assert told["notClaimed"] == []
-        assert "not claimed" not in text
-    else:
-        number = max(it.priority for it in found.rules)
-        sentence = (
-            "it is not claimed that the image before latest and the newest releases can be pulled: "
-            f"rule {number}, which they come under, {why}"
-        )
-        assert told["notClaimed"] == [sentence]
-        assert f"note {sentence} ok" in text
+def test_what_is_not_claimed_is_said_with_the_reason(last: RetentionRule, why: str) -> None:
+    year = year_under(LATEST, [RetentionRule(untagged=True, expire_after_days=7), last])
+    sentence = unclaimed(year, ADR040, LATEST)
+    assert sentence.endswith(why)
+    assert bool(sentence) == bool(why)
 
 
 def test_each_movable_tag_is_followed() -> None:
     """The second stays on an image that the policy takes, while the first moves on."""
-    one, two = image("1", "prod-1", days=9), image("2", "prod-2", days=1)
-    events = [
-        Event(at=one.pushed_at, digest="1", pushed=one),
-        *(Event(at=one.pushed_at, digest="1", tag=tag) for tag in ("latest", "stable")),
-        Event(at=two.pushed_at, digest="2", pushed=two),
-        Event(at=two.pushed_at, digest="2", tag="latest"),
-    ]
+    events = pushed_and_tagged("1", "2")
+    events.insert(2, Event(at=events[0].at, digest="1", tag="stable"))
+    movable = ["latest", "stable"]
     rules = rules_in(policy(tagged("latest") | count(1), tagged("prod-*") | count(1)))
-    assert "stable can be pulled" in failing(live(rules, events, movable=["latest", "stable"]))
-    assert "stable can be pulled" not in failing(live((), events, movable=["latest", "stable"]))
+    assert "the image of stable" in broken(live(rules, events), movable)[0]
+    assert "stable" not in broken(live((), events), movable)[0]
 
 
-def test_a_rule_before_that_of_the_releases_takes_them() -> None:
-    rules = [
-        RetentionRule(tags="merged-*", expire_after_days=3),
-        RetentionRule(tags="prod-*", keep_newest=50),
-    ]
-    assert failing(year_under(["latest"], rules)) == ["so can the newest 10 releases"]
-
-
-def test_a_policy_may_take_what_is_still_to_be_tagged() -> None:
-    found = live(
-        rules_in(policy(ANY | count(1))),
-        [
-            Event(at=image("1").pushed_at, digest="1", pushed=image("1", "a", days=9)),
-            Event(at=image("2").pushed_at, digest="2", pushed=image("2", "b", days=1)),
-            Event(at=image("1").pushed_at + timedelta(days=1), digest="1", tag="latest"),
-        ],
-    )
-    assert (found.missed, found.gone) == (["1"], {"1": 1})
-    assert figures(found)["missed"] == 1
-    assert "note    images that went before the pipeline had tagged them: 1" in picture(found)
+def test_an_image_that_expires_before_it_is_tagged() -> None:
+    first, _, second, _ = pushed_and_tagged("1", "2")
+    late = Event(at=first.at + timedelta(days=2), digest="1", tag="latest")
+    year = live(rules_in(policy(ANY | count(1))), [first, second, late])
+    assert broken(year)[0].startswith("cannot be pulled: the image of latest (all expired before")
 
 
 def test_an_index_without_its_images_cannot_be_pulled() -> None:
     index = image("index", "prod-1", children=("1",))
     events = [Event(at=index.pushed_at, digest="index", pushed=index)]
     events.append(Event(at=index.pushed_at, digest="index", tag="latest"))
-    assert "latest can be pulled" in failing(live((), events))
+    assert "an image that it lists was never pushed" in broken(live((), events))[0]
     part = image("1")
     events.insert(0, Event(at=part.pushed_at, digest="1", pushed=part))
-    assert "latest can be pulled" not in failing(live((), events))
+    assert "the image of latest" not in broken(live((), events))[0]
 
 
 def test_what_is_archived_cannot_be_pulled() -> None:
-    one = image("1", "prod-1", days=9)
-    events = [
-        Event(at=one.pushed_at, digest="1", pushed=one),
-        Event(at=one.pushed_at, digest="1", tag="latest"),
-        Event(at=one.pushed_at + timedelta(days=5), digest="2", pushed=image("2", days=4)),
-    ]
-    found = live(rules_in({"rules": [rule(1, ANY | older(2), ARCHIVE)]}), events)
-    assert [it.digest for it in found.kept.values() if it.archived] == ["1"]
-    assert "latest can be pulled" in failing(found)
+    events = pushed_and_tagged("1")
+    later = image("2", days=4)
+    events.append(Event(at=later.pushed_at, digest="2", pushed=later))
+    year = live(rules_in({"rules": [rule(1, ANY | older(2), ARCHIVE)]}), events)
+    assert [it.digest for it in year.kept.values() if it.archived] == ["1"]
+    assert "the image of latest (rule 1 (any image) took it" in broken(year)[0]
 
 
 def test_an_image_goes_on_its_day_not_at_the_end_of_the_year() -> None:
@@ -249,32 +227,8 @@ def test_an_image_goes_on_its_day_not_at_the_end_of_the_year() -> None:
         Event(at=two.pushed_at, digest="2", tag="latest"),
         Event(at=two.pushed_at + timedelta(days=3), digest="1", tag="latest"),
     ]
-    found = live(rules_in(policy(tagged("latest") | count(1), ANY | older(2))), events)
-    assert (found.gone, found.missed) == ({"1": 2}, ["1"])
-    assert [(it.digest, it.tags) for it in found.kept.values()] == [("2", ("latest",))]
+    rules = rules_in(policy(tagged("latest") | count(1), ANY | older(2)))
+    year = live(rules, events)
+    assert (year.taken_by, list(year.kept)) == ({"1": 2}, ["2"])
     early = [replace(event, at=min(event.at, two.pushed_at)) for event in events]
-    assert live(rules_in(policy(tagged("latest") | count(1), ANY | older(2))), early).missed == []
-
-
-def test_the_picture_fits_a_terminal_and_needs_no_colour(year: Year) -> None:
-    lines = picture(year)
-    assert all(line.isascii() and len(line) <= 80 for line in lines)
-    assert (
-        lines[0]
-        == f"A year of one repository: {len(year.pushed):,} images pushed, {len(year.kept):,} kept"
-    )
-    rows = {line[:9].strip(): line for line in lines}
-    prod = rows["prod"][9:62]
-    assert prod.index("#") > prod.rindex(".")
-    assert rows["prod"].split()[-2:] == ["130", "50"]
-    # Each mark of latest stands below a week whose releases are there.
-    for name in ("latest", "before it"):
-        assert rows[name].endswith("^")
-        assert rows["prod"][len(rows[name]) - 1] in "#+"
-    assert [line.split()[0] for line in lines[-4:]] == ["furthest", *["ok"] * 3]
-
-
-def test_the_picture_says_what_fails() -> None:
-    lines = picture(year_under([], [RetentionRule(tags="prod-*", keep_newest=1)]))
-    assert "FAILED  latest can be pulled" in lines
-    assert all(len(line) <= 80 for line in lines)
+    assert live(rules, early).taken_by == {}
