@@ -3,11 +3,9 @@
 import sys
 from pathlib import Path
 
-from pulumi_policy import PolicyPack
-
 # The engine starts this in its own folder; the package is in the folder beside it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from container_images.policypack.pack import NAME, policies
+from container_images.policypack.pack import serve
 
-PolicyPack(name=NAME, policies=policies())
+serve()

@@ -1,6 +1,6 @@
 """What CI needs in AWS: declared once, by an administrator of the account. See docs/ci.md."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,66 +8,39 @@ import pulumi
 import pulumi_aws as aws
 
 from container_images.bootstrap.permissions import (
-    MAX_MANAGED_POLICY,
-    Place,
+    Delivery,
     audit_boundary,
     bucket_policy,
     deploy_policy,
     pipeline_boundary,
     preview_policy,
 )
-from container_images.policies.document import allow, document_of, to_json
-from container_images.policies.event_patterns import IAM_REGIONS
-from container_images.policies.trust_policy import Trust, trust_policy
+from container_images.policies.document import allow, arn, document_of, to_json
+from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.trust_policy import (
+    CODEBUILD_PROJECT_ARN,
+    CODEBUILD_PROJECT_ARN_RULE,
+    GITHUB_SUBJECT,
+    GITHUB_SUBJECT_RULE,
+    ROLE_ARN,
+    Trust,
+    trust_policy,
+)
 
 ALIAS: Final = "alias/container-images-state"
 """Of the key: the stack's secrets provider names it."""
 
 KEPT: Final = pulumi.ResourceOptions(protect=True, retain_on_delete=True)
-"""Without its state or its key, a stack knows nothing of what it has made."""
+"""Without its state or its key, a stack knows nothing of what it has made. All parts of the bucket
+are kept with it: it would lose its privacy, its policy and its versions before it."""
 
 
 def main() -> None:
-    """Declare it all."""
+    """Declare it all. Raises pulumi.RunError with all errors of the configuration."""
     config = pulumi.Config()
-    caller = aws.get_caller_identity()
-    partition, account = caller.arn.split(":")[1], caller.account_id
-    iam = f"arn:{partition}:iam::{account}"
-    preview, deploy = config.require("previewRole"), config.require("deployRole")
-    pipeline = config.get("pipelineRole")
-    audited = config.get_bool("audit") is not False
-    bucket_name, artifacts = config.require("stateBucket"), config.get("artifactBucket")
-    trusts = {
-        kind: Trust(
-            partition=partition,
-            account_id=account,
-            codebuild_projects=config.get_object(f"codeBuild{kind}Projects") or [],
-            github_subjects=config.get_object(f"github{kind}Subjects") or [],
-            roles=[],
-        )
-        for kind in ("Preview", "Deploy")
-    }
-    place = Place(
-        partition=partition,
-        account_id=account,
-        region=aws.get_region().region,
-        preview_role=f"{iam}:role{preview}",
-        deploy_role=f"{iam}:role{deploy}",
-        pipeline_role=f"{iam}:role{pipeline}" if pipeline else "",
-        pipeline_boundary=f"{iam}:policy{deploy}-pipeline-boundary",
-        audit_boundary=f"{iam}:policy{deploy}-audit-boundary" if audited else "",
-        audit_trail=config.get_bool("auditTrail") is True,
-        deploy_boundary=f"{iam}:policy{deploy}",
-        repository_keys=config.get_object("repositoryKeys") or [],
-        state_bucket=f"arn:{partition}:s3:::{bucket_name}",
-        preview_projects=trusts["Preview"]["codebuild_projects"],
-        deploy_projects=trusts["Deploy"]["codebuild_projects"],
-        artifact_bucket=f"arn:{partition}:s3:::{artifacts}" if artifacts else "",
-        artifact_key=config.get("artifactKey") or "",
-    )
-    roles = {"previewRole": preview, "deployRole": deploy, "pipelineRole": pipeline}
-    if faults := [*_faults(place, roles, trusts)]:
-        raise pulumi.RunError("\n".join(faults))
+    delivery = _read(config)
+    if problems := list(problems_in(delivery)):
+        raise pulumi.RunError(str(InvalidInputError(problems)))
 
     provider = None
     if config.get_bool("githubProvider") is not False:
@@ -76,14 +49,16 @@ def main() -> None:
             url="https://token.actions.githubusercontent.com",
             client_id_lists=["sts.amazonaws.com"],
         )
-    key = _state_key(iam)
-    _state_bucket(bucket_name, place["state_bucket"], key)
-    boundary = _policy(f"{deploy}-pipeline-boundary", to_json(pipeline_boundary()))
-    if audited:
-        auditing = _policy(f"{deploy}-audit-boundary", to_json(audit_boundary(place)))
+    key = _state_key(delivery)
+    _state_bucket(delivery, key)
+    boundary = _policy(delivery.pipeline_boundary, to_json(pipeline_boundary()))
+    if delivery.audit:
+        auditing = _policy(delivery.audit_boundary, to_json(audit_boundary(delivery.location)))
         pulumi.export("auditBoundaryArn", auditing.arn)
     # The key's ARN is only known once it is there.
-    bound = _policy(deploy, key.arn.apply(lambda arn: to_json(deploy_policy(place, arn))))
+    bound = _policy(
+        delivery.deploy_role, key.arn.apply(lambda arn: to_json(deploy_policy(delivery, arn)))
+    )
 
     def role(path_and_name: str, trust: Trust, **arguments: Any) -> aws.iam.Role:
         path, _, name = path_and_name.rpartition("/")
@@ -97,68 +72,113 @@ def main() -> None:
         )
 
     deploying = role(
-        deploy,
-        trusts["Deploy"],
+        delivery.deploy_role,
+        delivery.deploy,
         description="Updates the container-images stack",
         permissions_boundary=bound.arn,
     )
     aws.iam.RolePolicyAttachment("deploy", role=deploying.name, policy_arn=bound.arn)
-    previewing = role(preview, trusts["Preview"], description="Previews the container-images stack")
+    previewing = role(
+        delivery.preview_role,
+        delivery.preview,
+        description="Previews the container-images stack",
+    )
     aws.iam.RolePolicy(
         "preview",
         role=previewing.name,
-        policy=key.arn.apply(lambda arn: to_json(preview_policy(place, arn))),
+        policy=key.arn.apply(lambda arn: to_json(preview_policy(delivery, arn))),
     )
 
+    region = delivery.location["region"]
     pulumi.export("previewRoleArn", previewing.arn)
     pulumi.export("deployRoleArn", deploying.arn)
     pulumi.export("pipelineBoundaryArn", boundary.arn)
-    pulumi.export("backendUrl", f"s3://{bucket_name}?region={place['region']}&awssdk=v2")
-    pulumi.export("secretsProvider", f"awskms://{ALIAS}?region={place['region']}")
+    pulumi.export("backendUrl", f"s3://{delivery.state_bucket}?region={region}&awssdk=v2")
+    pulumi.export("secretsProvider", f"awskms://{ALIAS}?region={region}")
 
 
-def _faults(
-    place: Place, roles: Mapping[str, str | None], trusts: Mapping[str, Trust]
-) -> Iterator[str]:
-    """All that is wrong, before anything is declared."""
-    for name, value in roles.items():
-        if value and not (value.startswith("/") and not value.endswith("/")):
-            yield f"{name} is {value!r}; write its path and name, such as /platform/{name.lower()}"
-    names = [it.rpartition("/")[2] for it in roles.values() if it]
-    if len(set(names)) < len(names):
-        yield "previewRole, deployRole and pipelineRole need names that differ"
-    for what, trust in trusts.items():
-        if not (trust["github_subjects"] or trust["codebuild_projects"]):
-            yield (
-                f"nobody may assume the {what.lower()} role: "
-                f"give github{what}Subjects or codeBuild{what}Projects"
-            )
-        yield from (
-            f"{subject!r} has a wildcard; a sub claim is compared as it is, so write it whole"
-            for subject in trust["github_subjects"]
-            if "*" in subject or "?" in subject
-        )
-    trusted = ({*it["github_subjects"], *it["codebuild_projects"]} for it in trusts.values())
-    yield from (
-        f"{it} may assume both roles; a job that previews a pull request must not deploy"
-        for it in sorted(set.intersection(*trusted))
+def _read(config: pulumi.Config) -> Delivery:
+    caller = aws.get_caller_identity()
+    partition, account = caller.arn.split(":")[1], caller.account_id
+
+    def trust(kind: str) -> Trust:
+        return {
+            "partition": partition,
+            "account_id": account,
+            "codebuild_projects": config.get_object(f"codeBuild{kind}Projects") or [],
+            "github_subjects": config.get_object(f"github{kind}Subjects") or [],
+            "roles": [],
+        }
+
+    return Delivery(
+        location={
+            "partition": partition,
+            "account_id": account,
+            "region": aws.get_region().region,
+        },
+        preview=trust("Preview"),
+        deploy=trust("Deploy"),
+        preview_role=config.require("previewRole"),
+        deploy_role=config.require("deployRole"),
+        pipeline_role=config.get("pipelineRole") or "",
+        audit=config.get_bool("audit") is not False,
+        repository_keys=config.get_object("repositoryKeys") or [],
+        state_bucket=config.require("stateBucket"),
+        artifact_bucket=config.get("artifactBucket") or "",
+        artifact_key=config.get("artifactKey") or "",
     )
-    if place["audit_boundary"] and place["partition"] not in IAM_REGIONS:
-        yield (
-            f"in the partition {place['partition']} it is not known where IAM's events arrive, so "
-            "the stack can have no audit: set audit: false"
-        )
-        return
+
+
+def problems_in(delivery: Delivery) -> Iterator[Problem]:
+    """Everything that is wrong with the configuration, under its keys."""
+    roles = {
+        "previewRole": delivery.preview_role,
+        "deployRole": delivery.deploy_role,
+        "pipelineRole": delivery.pipeline_role,
+    }
+    for key, name in roles.items():
+        if name and not ROLE_ARN.fullmatch(delivery.iam_arn("role", name)):
+            rule = "must be the path and name of one role, without wildcards"
+            fix = f"write one such as /platform/{key.lower()}"
+            yield Problem(where=(key,), value=name, rule=rule, fix=fix)
+    names = [name.rpartition("/")[2] for name in roles.values() if name]
+    if len({name.lower() for name in names}) < len(names):
+        rule = "two of these roles have one name, and the path does not tell them apart"
+        yield Problem(where=(), value=names, rule=rule, fix="give each role a name of its own")
+    yield from _trust_problems("Preview", delivery.preview)
+    yield from _trust_problems("Deploy", delivery.deploy)
+    both = _trusted(delivery.preview) & _trusted(delivery.deploy)
+    for name in sorted(both):
+        rule = "may assume both roles, and a job that previews a pull request must not deploy"
+        yield Problem(where=(), value=name, rule=rule, fix="trust it for one of the two")
     # A key's id is a UUID: the document is as long with any other.
-    key = f"arn:{place['partition']}:kms:{place['region']}:{place['account_id']}:key/{UUID(int=0)}"
-    length = len(to_json(deploy_policy(place, key)))
-    if length > MAX_MANAGED_POLICY:
-        yield (
-            f"the deploy role's policy would have {length:,} characters, and IAM takes "
-            f"{MAX_MANAGED_POLICY:,}: name fewer repositoryKeys or codeBuildDeployProjects, or "
-            "let an administrator create the trail (auditTrail: false) or the whole audit "
-            "(audit: false)"
-        )
+    key_arn = arn(delivery.location, "kms", f"key/{UUID(int=0)}")
+    try:
+        deploy_policy(delivery, key_arn)
+    except InvalidInputError as too_long:
+        yield from too_long.problems
+
+
+def _trust_problems(kind: str, trust: Trust) -> Iterator[Problem]:
+    subjects, projects = f"github{kind}Subjects", f"codeBuild{kind}Projects"
+    if not _trusted(trust):
+        rule = f"nobody may assume the {kind.lower()} role"
+        yield Problem(where=(), rule=rule, fix=f"give {subjects} or {projects}")
+    for position, subject in enumerate(trust["github_subjects"]):
+        # Whoever can push a branch may preview: that is what the preview role is for.
+        previews = kind == "Preview" and subject.endswith(":pull_request")
+        exact = subject.replace(":pull_request", ":environment:any") if previews else subject
+        if not GITHUB_SUBJECT.fullmatch(exact):
+            where, fix = (subjects, position), "write one such as repo:OWNER/NAME:environment:live"
+            yield Problem(where=where, value=subject, rule=GITHUB_SUBJECT_RULE, fix=fix)
+    for position, project in enumerate(trust["codebuild_projects"]):
+        if not CODEBUILD_PROJECT_ARN.fullmatch(project):
+            where, fix = (projects, position), "copy the project's ARN"
+            yield Problem(where=where, value=project, rule=CODEBUILD_PROJECT_ARN_RULE, fix=fix)
+
+
+def _trusted(trust: Trust) -> set[str]:
+    return {*trust["github_subjects"], *trust["codebuild_projects"]}
 
 
 def _policy(path_and_name: str, document: pulumi.Input[str]) -> aws.iam.Policy:
@@ -166,29 +186,33 @@ def _policy(path_and_name: str, document: pulumi.Input[str]) -> aws.iam.Policy:
     return aws.iam.Policy(name, name=name, path=f"{path}/", policy=document)
 
 
-def _state_key(iam: str) -> aws.kms.Key:
+def _state_key(delivery: Delivery) -> aws.kms.Key:
     """The key that encrypts the stack's secrets and its state.
 
     Who may use it stands in IAM policies: the account's root, as principal, delegates to them.
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     """
-    administered = allow("IamPoliciesDecide", {"AWS": f"{iam}:root"}, ["kms:*"])
+    root = delivery.iam_arn("root")
+    administered = allow("IamPoliciesDecide", {"AWS": root}, ["kms:*"], Resource="*")
     key = aws.kms.Key(
         "state",
         description="Secrets and state of the container-images stack",
         enable_key_rotation=True,
-        policy=to_json(document_of([administered | {"Resource": "*"}])),
+        policy=to_json(document_of([administered])),
         opts=KEPT,
     )
-    aws.kms.Alias("state", name=ALIAS, target_key_id=key.key_id)
+    aws.kms.Alias("state", name=ALIAS, target_key_id=key.key_id, opts=KEPT)
     return key
 
 
-def _state_bucket(name: str, arn: str, key: aws.kms.Key) -> None:
+def _state_bucket(delivery: Delivery, key: aws.kms.Key) -> None:
     """A bucket for Pulumi's state: versioned, encrypted, private, by TLS alone."""
-    bucket = aws.s3.Bucket("state", bucket=name, opts=KEPT)
+    bucket = aws.s3.Bucket("state", bucket=delivery.state_bucket, opts=KEPT)
     aws.s3.BucketVersioning(
-        "state", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}
+        "state",
+        bucket=bucket.bucket,
+        versioning_configuration={"status": "Enabled"},
+        opts=KEPT,
     )
     aws.s3.BucketServerSideEncryptionConfiguration(
         "state",
@@ -202,6 +226,7 @@ def _state_bucket(name: str, arn: str, key: aws.kms.Key) -> None:
                 "bucket_key_enabled": True,
             }
         ],
+        opts=KEPT,
     )
     private = aws.s3.BucketPublicAccessBlock(
         "state",
@@ -210,10 +235,11 @@ def _state_bucket(name: str, arn: str, key: aws.kms.Key) -> None:
         block_public_policy=True,
         ignore_public_acls=True,
         restrict_public_buckets=True,
+        opts=KEPT,
     )
     aws.s3.BucketPolicy(
         "state",
         bucket=bucket.bucket,
-        policy=to_json(bucket_policy(arn)),
-        opts=pulumi.ResourceOptions(depends_on=private),
+        policy=to_json(bucket_policy(delivery.bucket_arn(delivery.state_bucket))),
+        opts=pulumi.ResourceOptions.merge(KEPT, pulumi.ResourceOptions(depends_on=private)),
     )

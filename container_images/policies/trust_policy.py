@@ -1,8 +1,38 @@
 """Pure: the trust policy of a pipeline role, and its own permissions."""
 
+import re
 from typing import Any, Final, TypedDict
 
 from container_images.policies.document import allow, document_of, refuse_longer_than
+
+PARTITION: Final = r"aws[a-z-]*"
+PATH: Final = r"([!-#%-)+-.0->@-~]+/)*"
+"""Of a role or policy: what IAM takes, save * and ?, which are wildcards in a condition, and $,
+which begins a policy variable there."""
+
+ROLE_ARN: Final = re.compile(
+    rf"arn:{PARTITION}:iam::\d{{12}}:role/{PATH}[\w+=,.@-]{{1,64}}", re.ASCII
+)
+ROLE_ARN_RULE: Final = (
+    "must be the exact ARN of one IAM role, never of its session, without wildcards or $"
+)
+
+CODEBUILD_PROJECT_ARN: Final = re.compile(
+    rf"arn:{PARTITION}:codebuild:[a-z0-9-]+:\d{{12}}:project/[A-Za-z0-9][\w-]{{1,254}}", re.ASCII
+)
+CODEBUILD_PROJECT_ARN_RULE: Final = (
+    "must be the exact ARN of one CodeBuild project, without wildcards"
+)
+
+GITHUB_SUBJECT: Final = re.compile(
+    r"repo:[^:*?/\s]+/[^:*?/\s]+:(environment:[^*?$\s]+|ref:refs/(heads|tags)/[^*?$\s]+)", re.ASCII
+)
+"""Any branch, tag or pull request of the repository can send another `sub` than these, and a trust
+policy that lets it in lets everybody in who can push a branch.
+https://docs.github.com/en/actions/reference/security/oidc"""
+GITHUB_SUBJECT_RULE: Final = (
+    "must name one environment, branch or tag: others let in all who can push a branch"
+)
 
 MAX_TRUST_POLICY: Final = 2_048
 """Characters of a trust policy, white space aside, unless AWS raised the account's quota:

@@ -1,46 +1,43 @@
 """The policies as Pulumi takes them. They report violations, and values that are not known yet."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final, cast
 
+from pulumi.runtime import get_config_env
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
     PolicyConfigSchema,
+    PolicyPack,
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
     StackValidationArgs,
     StackValidationPolicy,
+    policy,
 )
 from pulumi_policy.policy import PolicyResource
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.patterns import tag_glob
+from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.policypack import guard, images, registries
-from container_images.policypack.findings import UNKNOWN, Finding, Resource, Unknown
 
 NAME: Final = "container-images"
 """The pack's name: it stands in every message of it, and in its configuration."""
 
-MOVABLE_TAGS: Final[Sequence[str]] = ("latest",)
 PRODUCTION_STACKS: Final[Sequence[str]] = (
     "prod", "production", "prod-*", "production-*", "*-prod", "*-production",
 )  # fmt: skip
 
 
-class NotKnownYetError(UnknownValueError):
-    """Values that decide and that no preview knows.
-
-    The SDK reports it as advisory, whatever the policy's own level: `pulumi up` knows the values,
-    and judges them before the resource is made.
-    """
-
-    def __init__(self, unknown: Iterable[str]) -> None:
-        super().__init__(UNKNOWN_STRING_VALUE, [])
-        self.message = (
-            f"{', '.join(dict.fromkeys(unknown))}: not known yet; `pulumi up` will judge it"
-        )
+def serve() -> None:
+    """Serve the policies until the engine ends."""
+    # The SDK offers no other place for it.
+    policy._PolicyAnalyzerServicer = _StrictServicer  # type: ignore[misc] # noqa: SLF001
+    PolicyPack(name=NAME, policies=policies())
 
 
 def policies() -> list[Policy]:
@@ -48,12 +45,15 @@ def policies() -> list[Policy]:
     exempt = {"exempt": _texts("Names of repositories that are exempt", ())}
     decided = exempt | {
         "movableTags": _texts(
-            "Movable tags: they must be able to move, and never expire", MOVABLE_TAGS
+            "Movable tags: they must be able to move, and never expire", DEFAULT_MOVABLE_TAGS
         ),
-        "immutableTags": _texts("Patterns of tags that must stay on their image", ()),
+        "immutableTags": _texts(
+            "Patterns of tags that must be immutable", immutable_tags(get_config_env())
+        ),
     }
-    movable = {
-        "movableTags": _texts("Patterns of tags that move from image to image", MOVABLE_TAGS)
+    pinned = {
+        "movableTags": _texts("Patterns of tags that move", DEFAULT_MOVABLE_TAGS),
+        "allowedImages": _texts("Patterns of images that are exempt", images.ALLOWED_IMAGES),
     }
     stacks = {"productionStacks": _texts("Patterns of stack names", PRODUCTION_STACKS)}
     allowed = {"allowed": _texts("Resources that are exempt, as PROJECT/STACK/NAME", ())}
@@ -63,7 +63,7 @@ def policies() -> list[Policy]:
             "An ECR repository has the decided tag mutability, a policy with both "
             "Denies, and a lifecycle policy that never expires what a movable tag names.",
             decided,
-            lambda it, config: guard.findings_in(it, _decided(config)),
+            _guarded,
         ),
         StackValidationPolicy(
             name="complete-repository",
@@ -75,13 +75,13 @@ def policies() -> list[Policy]:
         _of_resources(
             "pinned-production-image",
             "A production stack runs images by a unique tag or a digest.",
-            movable | stacks,
+            pinned | stacks,
             _pinned_in_production,
         ),
         _of_resources(
             "pinned-image",
             "A stack runs images by a unique tag or a digest.",
-            movable,
+            pinned,
             _pinned,
             EnforcementLevel.ADVISORY,
         ),
@@ -89,9 +89,22 @@ def policies() -> list[Policy]:
             "no-way-round-the-guard",
             "No resource changes images where no repository's guard applies.",
             allowed,
-            lambda it, config: registries.findings_in(it, config.get("allowed", ())),
+            _no_way_round,
         ),
     ]
+
+
+def immutable_tags(config: Mapping[str, str]) -> list[str]:
+    """The immutable tags that the running stack declares for all of its repositories.
+
+    `config` is the stack's configuration. A stack of this project has them there; one in which a
+    repository has its own, or one of another program, has none.
+    """
+    prefix = f"{NAME}:"
+    own = json.loads(config.get(f"{prefix}repositories", "{}"))
+    if any(overrides.keys() & {"immutableTags", "tagMutability"} for overrides in own.values()):
+        return []
+    return cast("list[str]", json.loads(config.get(f"{prefix}immutableTags", "[]")))
 
 
 def _texts(description: str, default: Sequence[str]) -> dict[str, Any]:
@@ -103,18 +116,27 @@ def _texts(description: str, default: Sequence[str]) -> dict[str, Any]:
     }
 
 
+Check = Callable[[ResourceValidationArgs, Mapping[str, Any]], Iterable[Problem]]
+"""What is wrong with a resource, given the configuration of the policy with all its keys."""
+
+
 def _of_resources(
     name: str,
     description: str,
     schema: dict[str, Any],
-    find: Callable[[Resource, Mapping[str, Any]], Iterable[Finding]],
+    check: Check,
     level: EnforcementLevel = EnforcementLevel.MANDATORY,
 ) -> Policy:
-    """A policy about one resource at a time: what is found in it, given the configuration."""
+    """A policy about one resource at a time."""
+    defaults = {key: declared["default"] for key, declared in schema.items()}
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        resource = _resource(args)
-        _tell(((resource, it) for it in find(resource, args.get_config())), report)
+        try:
+            for problem in check(args, {**defaults, **args.get_config()}):
+                report(_message(args, problem), args.urn)
+        except InvalidInputError as error:
+            for problem in error.problems:
+                report(_message(args, problem.under("policy")), args.urn)
 
     return ResourceValidationPolicy(
         name=name,
@@ -125,64 +147,76 @@ def _of_resources(
     )
 
 
-def _decided(config: Mapping[str, Any]) -> guard.Decided:
-    return guard.Decided(
-        movable_tags=config.get("movableTags", MOVABLE_TAGS),
-        immutable_tags=config.get("immutableTags", ()),
-        exempt=config.get("exempt", ()),
+def _message(resource: ResourceValidationArgs | PolicyResource, problem: Problem) -> str:
+    name = f"{resource.resource_type.rpartition(':')[2]} {resource.name}"
+    return f"{name} {problem}" if problem.where else f"{name}: {problem}"
+
+
+def _guarded(args: ResourceValidationArgs, config: Mapping[str, Any]) -> Iterable[Problem]:
+    decided = guard.Decided(
+        movable_tags=config["movableTags"],
+        immutable_tags=config["immutableTags"],
+        exempt=config["exempt"],
     )
+    return guard.problems_in(args.resource_type, args.props, decided)
 
 
 def _complete(args: StackValidationArgs, report: ReportViolation) -> None:
-    resources = [_resource(it) for it in args.resources if it.resource_type.startswith("aws:ecr/")]
-    _tell(guard.incomplete(resources, _decided(args.get_config())), report)
+    for resource, problem in guard.incomplete(args.resources, args.get_config().get("exempt", ())):
+        report(_message(resource, problem), resource.urn)
 
 
-def _pinned(resource: Resource, config: Mapping[str, Any]) -> Iterable[Finding]:
-    return images.findings_in(resource, config.get("movableTags", MOVABLE_TAGS))
+def _pinned(args: ResourceValidationArgs, config: Mapping[str, Any]) -> Iterable[Problem]:
+    tags, allowed = config["movableTags"], config["allowedImages"]
+    return images.problems_in(args.resource_type, args.props, tags, allowed)
 
 
-def _pinned_in_production(resource: Resource, config: Mapping[str, Any]) -> Iterable[Finding]:
-    stacks = config.get("productionStacks", PRODUCTION_STACKS)
-    return _pinned(resource, config) if any(tag_glob(it, resource.stack) for it in stacks) else ()
+def _pinned_in_production(
+    args: ResourceValidationArgs, config: Mapping[str, Any]
+) -> Iterable[Problem]:
+    _, stack = _project_and_stack(args.urn)
+    production = any(tag_glob(pattern, stack) for pattern in config["productionStacks"])
+    return _pinned(args, config) if production else ()
 
 
-def _tell(found: Iterable[tuple[Resource, Finding]], report: ReportViolation) -> None:
-    """Report every fault first, and only then what could not be judged, which ends the policy."""
-    unknown = []
-    for resource, it in found:
-        if isinstance(it, Unknown):
-            unknown.append(f"{it} of {resource}")
-        else:
-            report(f"{resource} {it}" if it.where else f"{resource}: {it}", resource.urn)
-    if unknown:
-        raise NotKnownYetError(unknown)
+def _no_way_round(args: ResourceValidationArgs, config: Mapping[str, Any]) -> Iterable[Problem]:
+    address = "/".join((*_project_and_stack(args.urn), args.name))
+    allowed = address in config["allowed"]
+    return () if allowed else registries.problems_in(args.resource_type, args.props, address)
 
 
-def _resource(args: ResourceValidationArgs | PolicyResource) -> Resource:
-    origins = args.property_dependencies if isinstance(args, PolicyResource) else {}
-    return Resource(
-        urn=args.urn,
-        type=args.resource_type,
-        name=args.name,
-        props=cast("dict[str, Any]", _plain(args.props)),
-        provider=args.provider.urn if args.provider else "",
-        origins={key: tuple(it.urn for it in found) for key, found in origins.items()},
-    )
+def _project_and_stack(urn: str) -> tuple[str, str]:
+    stack, project, *_ = urn.removeprefix("urn:pulumi:").split("::")
+    return project, stack
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it, with UNKNOWN where the SDK's proxy would raise."""
-    if isinstance(value, Mapping):
-        return {key: _at(value, key) for key in value}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_at(value, position) for position in range(len(value))]
-    # The protocol has no whole numbers.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+class _StrictServicer(policy._PolicyAnalyzerServicer):  # noqa: SLF001 as above
+    """The SDK's server, which besides refuses a misspelt name in the configuration.
+
+    The engine accepts a name for which no policy has a schema: a misspelt key would be ignored, and
+    its default would apply.
+    """
+
+    def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802 the protocol's name
+        """Raise ValueError, which ends the preview, with every name that is not known."""
+        schemas = {it.name: it.config_schema for it in policies()}
+        errors = []
+        for name, config in request.policyConfig.items():
+            schema = schemas.get(name)
+            if schema:
+                keys = schema.properties.keys()
+                errors += [
+                    _misspelt(f"{name}.{key}", key, keys) for key in {*config.properties} - keys
+                ]
+            elif name != "all":
+                errors.append(_misspelt(name, name, schemas))
+        if errors:
+            raise ValueError(
+                "; ".join(["the policy pack's configuration is wrong", *sorted(errors)])
+            )
+        return super().Configure(request, context)  # type: ignore[no-untyped-call]
 
 
-def _at(container: Any, key: str | int) -> Any:
-    try:
-        return _plain(container[key])
-    except UnknownValueError:
-        return UNKNOWN
+def _misspelt(where: str, name: str, names: Iterable[str]) -> str:
+    [nearest] = get_close_matches(name, names, n=1, cutoff=0)
+    return f"{where} is not known, did you mean {nearest}?"

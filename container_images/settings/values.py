@@ -17,6 +17,16 @@ from container_images.policies.tag_mutability import (
     TAG_MUTABILITIES,
     TagMutability,
 )
+from container_images.policies.trust_policy import (
+    CODEBUILD_PROJECT_ARN,
+    CODEBUILD_PROJECT_ARN_RULE,
+    GITHUB_SUBJECT,
+    GITHUB_SUBJECT_RULE,
+    PARTITION,
+    PATH,
+    ROLE_ARN,
+    ROLE_ARN_RULE,
+)
 
 
 def _broken(rule: str, fix: str) -> PydanticCustomError:
@@ -63,11 +73,6 @@ def _text(example: str, *rules: tuple[str, str]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-_PARTITION: Final = r"aws[a-z-]*"
-_PATH: Final = r"([!-#%-)+-.0->@-~]+/)*"
-"""Of a role or policy: what IAM takes, save * and ?, which are wildcards in a condition, and $,
-which begins a policy variable there."""
-
 Flag = Annotated[bool, like(example=True)]
 Count = Annotated[int, like(20)]
 RepositoryName = Annotated[
@@ -83,23 +88,13 @@ RepositoryName = Annotated[
     ),
 ]
 RoleArn = Annotated[
-    str,
-    _text(
-        "arn:aws:iam::111122223333:role/platform/deploy",
-        (
-            rf"arn:{_PARTITION}:iam::\d{{12}}:role/{_PATH}[\w+=,.@-]{{1,64}}",
-            "must be the exact ARN of one IAM role, never of its session, without wildcards or $",
-        ),
-    ),
+    str, _text("arn:aws:iam::111122223333:role/platform/deploy", (ROLE_ARN.pattern, ROLE_ARN_RULE))
 ]
 CodeBuildProjectArn = Annotated[
     str,
     _text(
         "arn:aws:codebuild:eu-west-2:111122223333:project/deploy",
-        (
-            rf"arn:{_PARTITION}:codebuild:[a-z0-9-]+:\d{{12}}:project/[A-Za-z0-9][\w-]{{1,254}}",
-            "must be the exact ARN of one CodeBuild project, without wildcards",
-        ),
+        (CODEBUILD_PROJECT_ARN.pattern, CODEBUILD_PROJECT_ARN_RULE),
     ),
 ]
 PolicyArn = Annotated[
@@ -107,7 +102,7 @@ PolicyArn = Annotated[
     _text(
         "arn:aws:iam::111122223333:policy/boundary",
         (
-            rf"arn:{_PARTITION}:iam::(\d{{12}}|aws):policy/{_PATH}[\w+=,.@-]{{1,128}}",
+            rf"arn:{PARTITION}:iam::(\d{{12}}|aws):policy/{PATH}[\w+=,.@-]{{1,128}}",
             "must be the ARN of a managed policy",
         ),
     ),
@@ -117,7 +112,7 @@ KmsKeyArn = Annotated[
     _text(
         "arn:aws:kms:eu-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         (
-            rf"arn:{_PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]+",
+            rf"arn:{PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]+",
             "must be the ARN of a KMS key: ECR stores the key itself, never an alias",
         ),
     ),
@@ -134,15 +129,9 @@ OrganizationId = Annotated[
 ]
 GitHubSubject = Annotated[
     str,
-    # Any branch, tag or pull request of the repository can send another `sub` than these two, and
-    # a trust policy that lets them in lets everybody in who can push a branch.
-    # https://docs.github.com/en/actions/reference/security/oidc
     _text(
         "repo:OWNER/REPOSITORY:environment:production",
-        (
-            r"repo:[^:*?/\s]+/[^:*?/\s]+:(environment:[^*?$\s]+|ref:refs/(heads|tags)/[^*?$\s]+)",
-            "must name one environment, branch or tag: others let in all who can push a branch",
-        ),
+        (GITHUB_SUBJECT.pattern, GITHUB_SUBJECT_RULE),
     ),
 ]
 RoleName = Annotated[
@@ -156,7 +145,7 @@ RolePath = Annotated[
     str,
     _text(
         "/pipeline/",
-        (rf"/{_PATH}", "a path is / or starts and ends with one, without wildcards"),
+        (rf"/{PATH}", "a path is / or starts and ends with one, without wildcards"),
         (r".{1,512}", "must have 1 to 512 characters"),
     ),
 ]

@@ -34,6 +34,11 @@ Verdict = tuple[list[str], str | None]
 """The violations, and what could not be judged in this preview."""
 
 
+def later(where: str) -> str:
+    """What the SDK says of a string that is not known in a preview."""
+    return f"string value at .{where} can't be known during preview"
+
+
 def urn(type_: str, name: str, stack: str = "prod") -> str:
     return f"urn:pulumi:{stack}::shop::{type_}::{name}"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from container_images.policypack.registries import REGISTRY_POLICY, WAYS_ROUND
-from tests.policypack.analysis import UNKNOWN, judge
+from tests.policypack.analysis import UNKNOWN, judge, later
 
 POLICY = "no-way-round-the-guard"
 
@@ -68,8 +68,7 @@ def test_a_registry_policy_that_is_no_json_fails() -> None:
 
 
 def test_a_registry_policy_that_is_not_known_yet_is_judged_later() -> None:
-    later = "policy of RegistryPolicy it: not known yet; `pulumi up` will judge it"
-    assert judge(POLICY, REGISTRY_POLICY, {"policy": UNKNOWN}) == ([], later)
+    assert judge(POLICY, REGISTRY_POLICY, {"policy": UNKNOWN}) == ([], later("policy"))
 
 
 def test_another_resource_passes() -> None:

@@ -1,6 +1,8 @@
 """What the roles of CI could do to a registry, by the project's own evidence: `registry movers`."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from container_images.bootstrap.permissions import (
-    Place,
     audit_boundary,
     deploy_policy,
     pipeline_boundary,
@@ -16,22 +17,20 @@ from container_images.bootstrap.permissions import (
 )
 from container_images.cli.app import app
 from container_images.policies.repository_policy import repository_policy
-from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
-from tests.delivery.test_permissions import KEY, PLACE
+from container_images.policies.trust_policy import pipeline_role_policy, trust_policy
+from tests.bootstrap.test_permissions import DELIVERY, KEY, trust
 
 REPOSITORY = "arn:aws:ecr:eu-west-2:111122223333:repository/app"
 NONE: dict[str, Any] = {"Version": "2012-10-17", "Statement": []}
 
 
-def trusting(**who: list[str]) -> dict[str, Any]:
-    trust = Trust(
-        partition="aws",
-        account_id="111122223333",
-        codebuild_projects=[],
-        github_subjects=[],
-        roles=[],
-    )
-    return trust_policy({**trust, **who})  # type: ignore[typeddict-item]
+DEPLOY, PREVIEW = DELIVERY.ci_roles
+PIPELINE = DELIVERY.iam_arn("role", DELIVERY.pipeline_role)
+BOUNDARY = DELIVERY.iam_arn("policy", DELIVERY.deploy_role)
+
+
+def trusting(*, subjects: Sequence[str] = (), roles: Sequence[str] = ()) -> dict[str, Any]:
+    return trust_policy({**trust(), "github_subjects": list(subjects), "roles": list(roles)})
 
 
 def role(
@@ -53,14 +52,14 @@ def role(
 
 def abilities(tmp_path: Path, deploying: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
     """What each role could do, in an account with the three roles and the deploy role's policy."""
-    boundary = PLACE["deploy_boundary"]
+    boundary = BOUNDARY
     guard = repository_policy(
         {
             "partition": "aws",
             "account_id": "111122223333",
             "region": "eu-west-2",
-            "pipeline_roles": [PLACE["pipeline_role"]],
-            "administrator_roles": [PLACE["deploy_role"]],
+            "pipeline_roles": [PIPELINE],
+            "administrator_roles": [DEPLOY],
             "pull_accounts": [],
             "pull_organization": "",
             "lambda_pull": False,
@@ -71,23 +70,23 @@ def abilities(tmp_path: Path, deploying: dict[str, Any], *more: dict[str, Any]) 
         "GroupDetailList": [],
         "RoleDetailList": [
             role(
-                PLACE["deploy_role"],
-                trusting(github_subjects=["repo:example-org/registry:environment:registry"]),
+                DEPLOY,
+                trusting(subjects=["repo:example-org/registry:environment:registry"]),
                 *more,
                 AttachedManagedPolicies=[{"PolicyArn": boundary}],
                 PermissionsBoundary={"PermissionsBoundaryArn": boundary},
             ),
             role(
-                PLACE["preview_role"],
-                trusting(github_subjects=["repo:example-org/registry:pull_request"]),
-                preview_policy(PLACE, KEY),
+                PREVIEW,
+                trusting(subjects=["repo:example-org/registry:pull_request"]),
+                preview_policy(DELIVERY, KEY),
             ),
             role(
-                PLACE["pipeline_role"],
+                PIPELINE,
                 # The pipeline role itself trusts the deploy role: the Deny has to hold alone.
-                trusting(roles=[PLACE["deploy_role"]]),
+                trusting(roles=[DEPLOY]),
                 pipeline_role_policy(),
-                PermissionsBoundary={"PermissionsBoundaryArn": PLACE["pipeline_boundary"]},
+                PermissionsBoundary={"PermissionsBoundaryArn": f"{BOUNDARY}-pipeline-boundary"},
             ),
         ],
         "Policies": [
@@ -98,8 +97,8 @@ def abilities(tmp_path: Path, deploying: dict[str, Any], *more: dict[str, Any]) 
             }
             for arn, document in (
                 (boundary, deploying),
-                (PLACE["pipeline_boundary"], pipeline_boundary()),
-                (PLACE["audit_boundary"], audit_boundary(PLACE)),
+                (f"{BOUNDARY}-pipeline-boundary", pipeline_boundary()),
+                (f"{BOUNDARY}-audit-boundary", audit_boundary(DELIVERY.location)),
             )
         ],
     }
@@ -125,7 +124,7 @@ def abilities(tmp_path: Path, deploying: dict[str, Any], *more: dict[str, Any]) 
 
 
 EVERYTHING = {**NONE, "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-ELSEWHERE: Place = {**PLACE, "pipeline_role": ""}
+ELSEWHERE = replace(DELIVERY, pipeline_role="")
 """Where the stack names a pipeline role that it does not create."""
 
 
@@ -134,27 +133,27 @@ def test_the_deploy_role_changes_the_guard_and_nothing_else(
     tmp_path: Path, more: list[dict[str, Any]]
 ) -> None:
     could = abilities(tmp_path, deploy_policy(ELSEWHERE, KEY), *more)
-    assert could[PLACE["deploy_role"]] == {
+    assert could[DEPLOY] == {
         "moveTags": False,
         "deleteImages": False,
         "changeGuard": True,
     }
-    assert not any(could[PLACE["preview_role"]].values())
+    assert not any(could[PREVIEW].values())
 
 
 def test_without_its_denies_it_could_become_the_pipeline(tmp_path: Path) -> None:
     whole = deploy_policy(ELSEWHERE, KEY)
     allows = [it for it in whole["Statement"] if it["Effect"] == "Allow"]
     could = abilities(tmp_path, {**whole, "Statement": [*allows, *EVERYTHING["Statement"]]})
-    assert could[PLACE["deploy_role"]]["moveTags"]
+    assert could[DEPLOY]["moveTags"]
 
 
 def test_where_the_stack_creates_the_pipeline_role_it_may_also_say_who_becomes_it(
     tmp_path: Path,
 ) -> None:
     """Which docs/ci.md says. But it makes no more of that role than a pipeline."""
-    could = abilities(tmp_path, deploy_policy(PLACE, KEY))
-    assert could[PLACE["deploy_role"]] == {
+    could = abilities(tmp_path, deploy_policy(DELIVERY, KEY))
+    assert could[DEPLOY] == {
         "moveTags": True,
         "deleteImages": False,
         "changeGuard": True,
@@ -162,12 +161,12 @@ def test_where_the_stack_creates_the_pipeline_role_it_may_also_say_who_becomes_i
 
 
 def test_a_pipeline_role_without_the_boundary_would_be_noticed(tmp_path: Path) -> None:
-    whole = deploy_policy(PLACE, KEY)
+    whole = deploy_policy(DELIVERY, KEY)
     unbounded = [
         {key: value for key, value in it.items() if key != "Condition"} for it in whole["Statement"]
     ]
     could = abilities(tmp_path, {**whole, "Statement": unbounded})
-    assert could[PLACE["deploy_role"]]["deleteImages"]
+    assert could[DEPLOY]["deleteImages"]
 
 
 def test_a_role_of_the_audit_without_the_boundary_would_be_noticed(tmp_path: Path) -> None:
@@ -176,4 +175,4 @@ def test_a_role_of_the_audit_without_the_boundary_would_be_noticed(tmp_path: Pat
     [bounded] = [it for it in whole["Statement"] if it["Sid"] == "ForwardingRole"]
     del bounded["Condition"]
     could = abilities(tmp_path, whole)
-    assert could[PLACE["deploy_role"]]["deleteImages"]
+    assert could[DEPLOY]["deleteImages"]

@@ -1,0 +1,341 @@
+"""The program that declares what CI needs in AWS."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import MockCallArgs, MockResourceArgs
+from ruamel.yaml import YAML
+
+from container_images.bootstrap import delivery
+from container_images.bootstrap.permissions import (
+    Delivery,
+    audit_boundary,
+    deploy_policy,
+    pipeline_boundary,
+    preview_policy,
+)
+from container_images.rehearsal.program import Update, execute
+from container_images.settings.stack_file import StackFile
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "bootstrap"
+NAMESPACE = "container-images-delivery"
+IAM = "arn:aws:iam::111122223333"
+KEY = "arn:aws:kms:eu-west-2:111122223333:key/state"
+PROJECT = "arn:aws:codebuild:eu-west-2:111122223333:project/registry-deploy"
+
+SETTINGS: dict[str, Any] = {
+    "stateBucket": "example-org-registry-state",
+    "previewRole": "/platform/registry-preview",
+    "deployRole": "/platform/registry-deploy",
+    "pipelineRole": "/pipeline/image-pipeline",
+    "githubPreviewSubjects": ["repo:example-org/registry:pull_request"],
+    "githubDeploySubjects": ["repo:example-org/registry:environment:registry"],
+}
+
+
+class Cloud(pulumi.runtime.Mocks):
+    """Answers as AWS would. Whatever it does not know, it refuses."""
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        path, name = args.inputs.get("path"), args.inputs.get("name")
+        computed = {
+            "openIdConnectProvider": {},
+            "policy": {"arn": f"{IAM}:policy{path}{name}"},
+            "role": {"arn": f"{IAM}:role{path}{name}"},
+            "rolePolicy": {},
+            "rolePolicyAttachment": {},
+            "alias": {},
+            "key": {"arn": KEY, "keyId": "state"},
+            "bucket": {},
+            "bucketPolicy": {},
+            "bucketPublicAccessBlock": {},
+            "bucketServerSideEncryptionConfiguration": {},
+            "bucketVersioning": {},
+        }[args.typ.split("/")[1].split(":")[0]]
+        return args.name, {**args.inputs, **computed}
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        caller = "arn:aws:sts::111122223333:assumed-role/administrator/mary"
+        answers: dict[str, dict[str, Any]] = {
+            "aws:index/getCallerIdentity:getCallerIdentity": {
+                "accountId": "111122223333",
+                "arn": caller,
+            },
+            "aws:index/getRegion:getRegion": {"region": "eu-west-2"},
+        }
+        return answers[args.token], []
+
+
+def load(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+def stack_file(**changes: Any) -> StackFile:
+    """A stack as the CLI hands it over: with the defaults of Pulumi.yaml."""
+    project = load(FOLDER / "Pulumi.yaml")
+    assert project["name"] == NAMESPACE
+    declared = project["config"]
+    values = {key: declared[key]["default"] for key in declared if "default" in declared[key]}
+    values |= SETTINGS | changes
+    assert values.keys() == declared.keys()
+    config = {
+        f"{NAMESPACE}:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in values.items()
+    }
+    return StackFile(directory=FOLDER, project=NAMESPACE, stack="prod", config=config)
+
+
+def declared(**changes: Any) -> Update:
+    return execute(delivery.main, stack_file(**changes), Cloud())
+
+
+@pytest.fixture(scope="module")
+def built() -> Update:
+    return declared()
+
+
+def inputs(update: Update, kind: str, name: str) -> dict[str, Any]:
+    [resource] = [
+        resource
+        for resource in update.resources
+        if resource.type.endswith(f":{kind}") and resource.name == name
+    ]
+    return {
+        key: json.loads(value) if key in {"policy", "assumeRolePolicy"} else value
+        for key, value in resource.inputs.items()
+    }
+
+
+def test_everything_and_nothing_else(built: Update) -> None:
+    """Types and names are part of the URNs."""
+    assert sorted((it.type.rpartition(":")[2], it.name) for it in built.resources) == [
+        ("Alias", "state"),
+        ("Bucket", "state"),
+        ("BucketPolicy", "state"),
+        ("BucketPublicAccessBlock", "state"),
+        ("BucketServerSideEncryptionConfiguration", "state"),
+        ("BucketVersioning", "state"),
+        ("Key", "state"),
+        ("OpenIdConnectProvider", "github"),
+        ("Policy", "registry-deploy"),
+        ("Policy", "registry-deploy-audit-boundary"),
+        ("Policy", "registry-deploy-pipeline-boundary"),
+        ("Role", "registry-deploy"),
+        ("Role", "registry-preview"),
+        ("RolePolicy", "preview"),
+        ("RolePolicyAttachment", "deploy"),
+    ]
+
+
+def test_the_deploy_role_is_for_the_approved_job_alone_and_bound_by_its_policy(
+    built: Update,
+) -> None:
+    provider = f"{IAM}:oidc-provider/token.actions.githubusercontent.com"
+    claims = {
+        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+        "token.actions.githubusercontent.com:sub": SETTINGS["githubDeploySubjects"],
+    }
+    assert inputs(built, "Role", "registry-deploy") == {
+        "name": "registry-deploy",
+        "path": "/platform/",
+        "description": "Updates the container-images stack",
+        "permissionsBoundary": f"{IAM}:policy/platform/registry-deploy",
+        "assumeRolePolicy": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "GitHubActions",
+                    "Effect": "Allow",
+                    "Principal": {"Federated": provider},
+                    "Action": ["sts:AssumeRoleWithWebIdentity"],
+                    "Condition": {"StringEquals": claims},
+                }
+            ],
+        },
+    }
+    assert inputs(built, "RolePolicyAttachment", "deploy") == {
+        "role": "registry-deploy",
+        "policyArn": f"{IAM}:policy/platform/registry-deploy",
+    }
+
+
+def test_the_roles_have_their_policies(built: Update) -> None:
+    def trust(*subjects: str) -> Any:
+        return {
+            "partition": "aws",
+            "account_id": "111122223333",
+            "codebuild_projects": [],
+            "github_subjects": list(subjects),
+            "roles": [],
+        }
+
+    ours = Delivery(
+        location={"partition": "aws", "account_id": "111122223333", "region": "eu-west-2"},
+        preview=trust(*SETTINGS["githubPreviewSubjects"]),
+        deploy=trust(*SETTINGS["githubDeploySubjects"]),
+        preview_role="/platform/registry-preview",
+        deploy_role="/platform/registry-deploy",
+        pipeline_role="/pipeline/image-pipeline",
+        state_bucket="example-org-registry-state",
+    )
+    documents = {
+        ("Policy", "registry-deploy"): deploy_policy(ours, KEY),
+        ("RolePolicy", "preview"): preview_policy(ours, KEY),
+        ("Policy", "registry-deploy-pipeline-boundary"): pipeline_boundary(),
+        ("Policy", "registry-deploy-audit-boundary"): audit_boundary(ours.location),
+    }
+    for (kind, name), document in documents.items():
+        assert inputs(built, kind, name)["policy"] == document
+    assert inputs(built, "Policy", "registry-deploy")["path"] == "/platform/"
+
+
+def test_without_an_audit_there_is_no_boundary_for_it() -> None:
+    update = declared(audit=False)
+    assert "auditBoundaryArn" not in update.outputs
+    assert not [resource for resource in update.resources if "audit" in resource.name]
+
+
+def test_an_account_that_has_the_provider_gets_no_second_one() -> None:
+    types = {resource.type for resource in declared(githubProvider=False).resources}
+    assert not any("openIdConnectProvider" in type_ for type_ in types)
+
+
+def test_codebuild_instead_of_github() -> None:
+    update = declared(githubDeploySubjects=[], codeBuildDeployProjects=[PROJECT])
+    [statement] = inputs(update, "Role", "registry-deploy")["assumeRolePolicy"]["Statement"]
+    assert statement["Principal"] == {"Service": "codebuild.amazonaws.com"}
+    assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": [PROJECT]}
+
+
+def test_the_state_is_versioned_encrypted_and_private(built: Update) -> None:
+    assert inputs(built, "Bucket", "state") == {"bucket": "example-org-registry-state"}
+    versioning = inputs(built, "BucketVersioning", "state")
+    assert versioning["versioningConfiguration"] == {"status": "Enabled"}
+    [rule] = inputs(built, "BucketServerSideEncryptionConfiguration", "state")["rules"]
+    by_key = {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": KEY}
+    assert rule == {"applyServerSideEncryptionByDefault": by_key, "bucketKeyEnabled": True}
+    private = inputs(built, "BucketPublicAccessBlock", "state")
+    names = {"blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"}
+    assert {key for key, value in private.items() if value is True} == names
+    assert inputs(built, "BucketPolicy", "state")["policy"]["Statement"][0]["Sid"] == "TlsOnly"
+    key = inputs(built, "Key", "state")
+    assert key["enableKeyRotation"] is True
+    [statement] = key["policy"]["Statement"]
+    assert statement["Principal"] == {"AWS": f"{IAM}:root"}
+
+
+def test_every_part_of_the_bucket_and_the_key_is_kept(built: Update) -> None:
+    """A bucket that stays without its policy and its privacy would not be the one that was."""
+    for resource in built.resources:
+        of_the_state = resource.type.startswith(("aws:s3/", "aws:kms/"))
+        assert (resource.protect, resource.retain_on_delete) == (of_the_state, of_the_state)
+
+
+def test_what_it_tells_the_workflows(built: Update) -> None:
+    assert built.outputs == {
+        "previewRoleArn": f"{IAM}:role/platform/registry-preview",
+        "deployRoleArn": f"{IAM}:role/platform/registry-deploy",
+        "pipelineBoundaryArn": f"{IAM}:policy/platform/registry-deploy-pipeline-boundary",
+        "auditBoundaryArn": f"{IAM}:policy/platform/registry-deploy-audit-boundary",
+        "backendUrl": "s3://example-org-registry-state?region=eu-west-2&awssdk=v2",
+        "secretsProvider": "awskms://alias/container-images-state?region=eu-west-2",
+    }
+
+
+def test_the_program_finds_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pulumi starts it in its own folder, from which there is no path to the rest."""
+    monkeypatch.setattr(sys, "path", [it for it in sys.path if Path(it or ".").resolve() != ROOT])
+
+    def program() -> None:
+        runpy.run_path(str(FOLDER / "__main__.py"), run_name="__main__")
+
+    assert execute(program, stack_file(), Cloud()).resources
+    assert sys.path[0] == str(ROOT)
+
+
+# --- What is refused ------------------------------------------------------------------------------
+
+
+def refusal(**changes: Any) -> list[str]:
+    with pytest.raises(pulumi.RunError) as refused:
+        declared(**changes)
+    return str(refused.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"deployRole": "registry-deploy"}, 'deployRole = "registry-deploy": must be the path and'),
+        ({"deployRole": "/platform/*"}, 'deployRole = "/platform/*": must be the path and'),
+        ({"deployRole": "/platform/"}, 'deployRole = "/platform/": must be the path and'),
+        ({"deployRole": "/x/Image-Pipeline"}, "two of these roles have one name"),
+        ({"githubDeploySubjects": []}, "nobody may assume the deploy role; give githubDeploySub"),
+        ({"codeBuildDeployProjects": [PROJECT[:-3] + "*"]}, "must be the exact ARN of one CodeB"),
+    ],
+)
+def test_what_would_let_in_the_wrong_ones_is_refused(changes: dict[str, Any], error: str) -> None:
+    [message] = refusal(**changes)
+    assert error in message
+
+
+@pytest.mark.parametrize(
+    ("subject", "preview", "deploy"),
+    [
+        ("repo:o/r:environment:live", True, True),
+        ("repo:o@1/r@2:environment:live", True, True),
+        ("repo:o/r:ref:refs/heads/main", True, True),
+        ("repo:o/r:ref:refs/tags/v1", True, True),
+        ("repo:o/r:pull_request", True, False),
+        ("repo:o/r", False, False),
+        ("repo:o/r:*", False, False),
+        ("repo:o/*:environment:live", False, False),
+        ("repo:o/r:ref:refs/heads/feature/*", False, False),
+        ("repo:o/r:ref:refs/pull/1/merge", False, False),
+        ("repo:o/r:environment:", False, False),
+        ("o/r:pull_request", False, False),
+    ],
+)
+def test_which_github_subjects_each_role_takes(
+    subject: str, *, preview: bool, deploy: bool
+) -> None:
+    """For the deploy role the same as the settings take for the pipeline role."""
+    for key, takes in (("githubPreviewSubjects", preview), ("githubDeploySubjects", deploy)):
+        if takes:
+            assert declared(**{key: [subject]}).resources
+        else:
+            [message] = refusal(**{key: [subject]})
+            assert message.startswith(f'{key}[0] = "{subject}": must name one environment, branch')
+
+
+def test_no_job_may_have_both_roles() -> None:
+    [message] = refusal(githubPreviewSubjects=SETTINGS["githubDeploySubjects"])
+    assert "may assume both roles" in message
+
+
+def test_all_errors_are_told_at_once() -> None:
+    messages = refusal(
+        deployRole="deploy", githubDeploySubjects=["repo:o/r"], previewRole="preview"
+    )
+    assert len(messages) == 3
+
+
+def test_a_policy_that_iam_would_not_take_is_refused_before_anything_is_declared() -> None:
+    keys = [f"arn:aws:kms:eu-west-2:111122223333:key/{number:036}" for number in range(40)]
+    [message] = refusal(repositoryKeys=keys)
+    assert "AWS takes a managed policy of at most 6,144 characters" in message
+    assert "the longest list is that of the 40 repositoryKeys" in message
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("Pulumi.*.yaml")), ids=lambda file: file.name)
+def test_a_stack_file_has_keys_that_the_project_declares(file: Path) -> None:
+    prefix = f"{NAMESPACE}:"
+    keys = {key for key in load(file)["config"] if key.startswith(prefix)}
+    assert {key.removeprefix(prefix) for key in keys} <= load(FOLDER / "Pulumi.yaml")[
+        "config"
+    ].keys()
