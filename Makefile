@@ -80,7 +80,7 @@ movers: $(PROGRAM) ## with an AWS account: fail if anybody but the pipeline role
 	  && $(BIN)/python -m container_images movers --plan "$$plan" $$only $(MOVERS)
 
 moves: $(PROGRAM) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
-	@$(BIN)/python -m container_images moves --stack $(STACK) --since $(SINCE) --fail-on-unexpected
+	@$(BIN)/python -m container_images history --stack $(STACK) --since $(SINCE) --fail-on-unexpected
 
 new: export NAME = $(STACK)
 new: ## copy Pulumi.starter.yaml to Pulumi.STACK.yaml

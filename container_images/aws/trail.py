@@ -76,13 +76,6 @@ class Trail:
         self._sleep = sleep
         self._next = clock()
 
-    def records(self, repository_arn: str, events: Sequence[str], since: datetime) -> list[Record]:
-        """What happened to a repository's images, the oldest first.
-
-        See `records_of_all`.
-        """
-        return self.records_of_all([repository_arn], events, since)[repository_arn]
-
     def records_of_all(
         self, repository_arns: Sequence[str], events: Sequence[str], since: datetime
     ) -> dict[str | None, list[Record]]:

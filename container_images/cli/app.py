@@ -8,8 +8,8 @@ import click
 from container_images.cli.command import Commands
 
 COMMAND_MODULES: Final = {
-    "container_images.cli.tags": ("move", "promote", "rollback", "resolve", "history"),
-    "container_images.cli.moves": ("moves",),
+    "container_images.cli.tags": ("move", "promote", "rollback", "resolve"),
+    "container_images.cli.history": ("history",),
     "container_images.cli.lifecycle": ("expiring", "images"),
     "container_images.cli.access": ("movers", "seen", "organization"),
     "container_images.cli.stack": ("adopt", "verify"),
@@ -30,9 +30,8 @@ class _ByName(Commands):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None."""
-        for module in [
-            it for it, names in COMMAND_MODULES.items() if cmd_name in names
-        ] or COMMAND_MODULES:
+        modules = [module for module, names in COMMAND_MODULES.items() if cmd_name in names]
+        for module in modules or COMMAND_MODULES:
             self.commands |= import_module(module).app.commands
         return super().get_command(ctx, cmd_name)
 

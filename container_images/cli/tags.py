@@ -1,18 +1,17 @@
-"""The commands about tags: move, promote, rollback, resolve, history."""
+"""The commands that move tags, and the one that resolves them: move, promote, rollback, resolve."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from container_images.aws import reference
-from container_images.aws.errors import RefusedError, explain
+from container_images.aws.errors import explain
+from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.aws.trail import DELETE, EXPIRE, PUT, NoTrailError, Record, earliest
+from container_images.aws.trail import PUT, NoTrailError, earliest
 from container_images.cli import tags_output as output
 from container_images.cli.command import json_option, note, print_object, trail_of
 from container_images.cli.targets import (
@@ -23,10 +22,12 @@ from container_images.cli.targets import (
     writes_repository,
 )
 from container_images.cli.terminal import working
-from container_images.tags.history import changes as changes_of
-from container_images.tags.history import pipeline_roles, places
+from container_images.tags.history import pipeline_roles
 from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve
+
+if TYPE_CHECKING:
+    from container_images.tags.rollback import Puts
 
 app = click.Group()
 
@@ -184,21 +185,24 @@ def rollback_command(
 ) -> None:
     """Move a tag back to the image that it was on before.
 
-    CloudTrail has which image that was. If it cannot be read, the image with the next older unique
-    tag of the same stage is taken. Run the command again to go back one further.
+    CloudTrail has which image that was; an image on which another principal than the pipeline put
+    the tag is skipped. If CloudTrail cannot be read, the image with the next older unique tag of
+    the same stage is taken. Run the command again to go back one further.
     """
-    from container_images.tags.rollback import rollback  # noqa: PLC0415 as in _note_expiry
+    # Here, and not above: no other command waits for the simulation of lifecycle policies.
+    from container_images.tags.rollback import rollback  # noqa: PLC0415
 
     moving = tag or target.default_tag
     target.refuse_immovable("--tag", moving)
-    [named] = target.references
-    with target.open(named) as (aws, repository):
+    with target.open(target.references[0]) as (aws, repository):
         account, caller = aws.caller()
-
-        def read_places() -> list[str]:
-            return places(_records(aws, account, named, (PUT,), earliest()), moving)
-
-        rolled_back = rollback(repository, moving, read_places, to=to, dry_run=dry_run)
+        rolled_back = rollback(
+            repository,
+            moving,
+            lambda: _puts(target, aws, account, repository),
+            to=to,
+            dry_run=dry_run,
+        )
     for text in rolled_back.notes:
         note(text)
     object_ = output.move_json(rolled_back.move, caller, reason) | {"basis": rolled_back.basis}
@@ -233,58 +237,24 @@ def resolve_command(*, targets: Targets, as_json: bool) -> None:
     )
 
 
-@app.command("history")
-@reads_repositories()
-@_tag_option
-@json_option
-def history_command(*, targets: Targets, tag: str | None, as_json: bool) -> None:
-    """List who moved a tag, tried to, or removed it, newest first.
+def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "Puts":
+    """What CloudTrail has of the repository, and whose puts count.
 
-    CloudTrail keeps 90 days of events, which arrive up to 15 minutes late. Principals other than
-    the pipeline roles are marked with an exclamation mark.
+    Raises NoTrailError where either cannot be read.
     """
-    moving = tag or targets.default_tag
+    from container_images.tags.rollback import Puts  # noqa: PLC0415 as above
 
-    def traced(named: Reference) -> output.History:
-        with targets.open(named) as (aws, repository):
-            account, _ = aws.caller()
-            since = earliest()
-            try:
-                records = _records(aws, account, named, (PUT, DELETE, EXPIRE), since)
-            except NoTrailError as error:
-                raise RefusedError(str(error)) from None
-            roles = pipeline_roles(repository.policy())
-            if not roles:
-                note(
-                    f"the policy of {repository} does not say which roles may move tags, so nobody "
-                    "counts as the pipeline"
-                )
-            tags = {image.digest: image.tags for image in repository.images()}
-        return output.History(
-            title=f"{moving} of {repository}",
-            tag=moving,
-            since=since,
-            changes=changes_of(records, moving)[::-1],
-            pipeline=roles,
-            name=partial(output.short_name, repository.convention, tags),
-        )
-
-    print_results(
-        read_each(targets.references, traced),
-        output.history_json,
-        output.print_history,
-        as_json=as_json,
-    )
-
-
-def _records(
-    aws: Aws, account: str, repository: Reference, events: Sequence[str], since: datetime
-) -> list[Record]:
-    """What CloudTrail has of the repository. Raises NoTrailError where it cannot be asked."""
-    holder = repository.registry_id or account
+    named = target.references[0]
+    holder = named.registry_id or account
     trail = trail_of(aws, account, holder)
     try:
+        if target.stack:
+            roles = frozenset(target.stack.settings.pipeline_roles_in(target.stack.account))
+        else:
+            roles = pipeline_roles(repository.policy())
         with working("Reading CloudTrail"):
-            return trail.records(aws.repository_arn(repository.name, holder), events, since)
+            arn = aws.repository_arn(named.name, holder)
+            records = trail.records_of_all([arn], (PUT,), earliest())[arn]
     except (ClientError, BotoCoreError) as error:
         raise NoTrailError(explain(error, str(repository))) from None
+    return Puts(records=records, pipeline_roles=roles)

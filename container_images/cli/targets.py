@@ -237,13 +237,12 @@ class Results(Generic[_Value]):
 
     def refuse_unread(self) -> None:
         """Raise RefusedError with the reasons if any could not be read. To be called at the end."""
-        unread = [
-            f"{reference.name}: {value}"
-            for reference, value in self.of
-            if isinstance(value, RefusedError)
-        ]
-        if unread:
-            raise RefusedError(" | ".join(unread))
+        names: dict[str, list[str]] = {}
+        for reference, value in self.of:
+            if isinstance(value, RefusedError):
+                names.setdefault(str(value), []).append(reference.name)
+        if names:
+            raise RefusedError(" | ".join(f"{', '.join(of)}: {why}" for why, of in names.items()))
 
 
 def read_each(
@@ -251,17 +250,20 @@ def read_each(
 ) -> Results[_Value]:
     """Read each repository. One that cannot be read does not stop the others.
 
-    Raises RefusedError for the only one.
+    Raises RefusedError where none can be read.
     """
-    results: list[tuple[Reference, _Value | RefusedError]] = []
+    read: list[tuple[Reference, _Value | RefusedError]] = []
     for reference in references:
         try:
-            results.append((reference, read_one(reference)))
+            read.append((reference, read_one(reference)))
         except RefusedError as error:
             if len(references) == 1:
                 raise
-            results.append((reference, error))
-    return Results(of=results)
+            read.append((reference, error))
+    results = Results(of=read)
+    if references and not results.values:
+        results.refuse_unread()
+    return results
 
 
 def print_results(

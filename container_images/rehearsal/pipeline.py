@@ -14,7 +14,7 @@ from container_images.policies.tag_convention import Stage, TagConvention
 from container_images.rehearsal.tags import tag_of, way_of
 from container_images.tags.moves import Promotion, move, promote
 from container_images.tags.resolve import resolve
-from container_images.tags.rollback import rollback
+from container_images.tags.rollback import Puts, rollback
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -187,7 +187,7 @@ class Pipeline:
                 raise FailedError(f"{self.name}: {tag} is not on {build.tag}")
 
 
-def _no_trail() -> Sequence[str]:
+def _no_trail() -> Puts:
     raise NoTrailError("the embedded AWS has no CloudTrail")
 
 

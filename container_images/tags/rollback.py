@@ -7,14 +7,14 @@ from typing import Any, Final, Literal
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import NoSuchImageError, Repository
-from container_images.aws.trail import NoTrailError
+from container_images.aws.trail import PUT, NoTrailError, Record
 from container_images.lifecycle.fate import UnknownFateError, fate
 from container_images.policies.tag_convention import TagConvention
 from container_images.tags.moves import Move, move
 
 Basis = Literal["cloudtrail", "tags", "given"]
 """What says where a tag goes back to: its places in CloudTrail, the unique tags in the repository,
-or whoever asks."""
+or the caller."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,29 +27,60 @@ class Rollback:
     """What whoever relies on it should know."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Puts:
+    """The images that CloudTrail saw put in a repository."""
+
+    records: Sequence[Record]
+    """The oldest first."""
+    pipeline_roles: frozenset[str] = frozenset()
+    """Their ARNs. Empty where no guard names them: then whoever put an image counts."""
+
+    def of(self, tag: str) -> list[Record]:
+        """Where a tag was put, as far as CloudTrail has the digest and the tag."""
+        return [record for record in self._done if tag in (record.tags or ())]
+
+    def by_others(self) -> dict[str | None, Record]:
+        """The last put of each image, by its digest, where no pipeline role put the image."""
+        pipelines = {record.put for record in self._done if not self.is_by_other(record)}
+        return {record.put: record for record in self._done if record.put not in pipelines}
+
+    def is_by_other(self, record: Record) -> bool:
+        """Whether somebody else than the pipeline put it."""
+        return bool(self.pipeline_roles) and record.principal not in self.pipeline_roles
+
+    @property
+    def _done(self) -> list[Record]:
+        return [
+            record
+            for record in self.records
+            if record.event == PUT and record.put and not record.error
+        ]
+
+
 def rollback(
     repository: Repository,
     tag: str,
-    read_places: Callable[[], Sequence[str]],
+    read_puts: Callable[[], Puts],
     *,
     to: str | None = None,
     dry_run: bool = False,
 ) -> Rollback:
     """Move the tag to where it was before, however old, or to the image `to`, a tag or a digest.
 
-    `read_places` gives the digests of the images that CloudTrail saw the tag put on, the oldest
-    first, or raises NoTrailError. Raises RefusedError where nothing says where the tag was before,
-    where that image is gone, archived or about to expire, and where the tag is
-    moved by somebody else meanwhile.
+    `read_puts` reads CloudTrail, or raises NoTrailError. A place where somebody else than the
+    pipeline put the tag is skipped. Raises RefusedError where nothing says where the tag was
+    before, where that image is gone, archived or about to expire, and where the tag is moved by
+    somebody else meanwhile.
     """
     if to is None:
         current = repository.image(tag)
-        target, basis, notes = _target(repository, tag, current, read_places)
+        target, basis, notes = _target(repository, tag, current, read_puts)
     else:
         image, current = repository.image_and_place(to, tag)
         target, basis, notes = image.digest, "given", ()
     if current is None or current.digest != target:
-        notes = (*notes, *_refuse_going(repository, tag, target))
+        notes = (*notes, *_refuse_expiring(repository, tag, target))
     try:
         moved = move(
             repository,
@@ -67,49 +98,74 @@ def rollback(
     return Rollback(move=moved, basis=basis, notes=notes)
 
 
-def _refuse_going(repository: Repository, tag: str, target: str) -> tuple[str, ...]:
-    """Notes where it is not known. Raises RefusedError for an image that ECR is about to take.
+def _refuse_expiring(repository: Repository, tag: str, target: str) -> tuple[str, ...]:
+    """Notes where it is not known. Raises RefusedError for an image that is about to expire.
 
     Even where the tag would shield it: ECR may have chosen it for this day already.
     """
     try:
-        going = fate(repository, target)
+        expiry = fate(repository, target)
     except UnknownFateError as error:
         return (f"it is not known whether the lifecycle policy would keep {target}: {error}",)
-    if going is None:
+    if expiry is None:
         return ()
     raise RefusedError(
-        f"{target}, which {tag} of {repository} would go back to, will not be kept: {going}; "
+        f"{target}, which {tag} of {repository} would go back to, will not be kept: {expiry}; "
         "name another image with --to, or move the tag anyway with move --allow-older"
     )
 
 
 def _target(
-    repository: Repository,
-    tag: str,
-    current: Image | None,
-    read_places: Callable[[], Sequence[str]],
+    repository: Repository, tag: str, current: Image | None, read_puts: Callable[[], Puts]
 ) -> tuple[str, Basis, tuple[str, ...]]:
+    """Digest of the image to go back to, what says so, and notes."""
     why, or_else = f"CloudTrail has no image that {tag} was on before the present one", ";"
     try:
-        places = list(read_places())
+        puts = read_puts()
     except NoTrailError as error:
-        places, why, or_else = [], str(error), ", or"  # the error says what to do itself
+        puts, why, or_else = Puts(records=()), str(error), ", or"  # the error has a fix itself
     here = current.digest if current else _NOWHERE
-    if before := place_before([*places, here]):
-        late = (
-            f"CloudTrail has {tag} on {places[-1]} last, and it is on {here} now: its events come "
-            "some minutes late, so a move in between may be missing"
-        )
-        return before, "cloudtrail", () if places[-1] == here else (late,)
+    before, notes = _before(tag, here, puts)
+    if before:
+        return before, "cloudtrail", notes
+    others = puts.by_others()
     convention = repository.convention
-    older = next_older(convention, current, repository.images()) if current else None
+    images = list(repository.images()) if current else []
+    older = current and next_older(
+        convention, current, (image for image in images if image.digest not in others)
+    )
     if older is None:
         raise RefusedError(
             f"it is not known where {tag} of {repository} was before: no image has an older unique "
             f"tag of the same stage, and {why}{or_else} name the image with --to"
+            + "".join(f" ({note})" for note in notes)
         )
-    return older.digest, "tags", (f"the unique tags decided: {why}",)
+    return older.digest, "tags", (*notes, f"the unique tags decided: {why}")
+
+
+def _before(tag: str, here: str, puts: Puts) -> tuple[str | None, tuple[str, ...]]:
+    """The place before the present one, without those where others than the pipeline put the tag.
+
+    And notes: who put it there, and what may be missing.
+    """
+    records = puts.of(tag)
+    last_seen = records[-1].put if records else here
+    notes = []
+    while before := place_before([*(record.put or "" for record in records), here]):
+        last = [record for record in records if record.put == before][-1]
+        if not puts.is_by_other(last):
+            break
+        records.remove(last)
+        notes.append(
+            f"skipped {before}: {last.principal or 'somebody unknown'}, which is no pipeline role, "
+            f"put {tag} on it at {last.time:%Y-%m-%d %H:%M:%S} UTC; --to goes there all the same"
+        )
+    if before and last_seen != here:
+        notes.append(
+            f"CloudTrail has {tag} on {last_seen} last, and it is on {here} now: its events come "
+            "some minutes late, so a move in between may be missing"
+        )
+    return before, tuple(notes)
 
 
 _NOWHERE: Final = "no image"
@@ -143,12 +199,14 @@ def next_older(convention: TagConvention, current: Image, images: Iterable[Image
         # Where releases are deployed, pre-releases were not.
         return (tag.stage, "-" in (tag.semver or "")), tag.version or (image.pushed_at,)
 
-    reached = age(current)
-    if reached is None:
+    current_age = age(current)
+    if current_age is None:
         return None
     older = [
-        (found[1], image.digest, image)
+        (image_age[1], image.digest, image)
         for image in images
-        if (found := age(image)) and found[0] == reached[0] and found[1] < reached[1]
+        if (image_age := age(image))
+        and image_age[0] == current_age[0]
+        and image_age[1] < current_age[1]
     ]
-    return max(older, key=lambda it: it[:2])[2] if older else None
+    return max(older, key=lambda ranked: ranked[:2])[2] if older else None

@@ -99,10 +99,12 @@ RULES = lifecycle_policy(
 )
 
 
-def put(time: datetime, number: str, session: str, role: str = PIPELINE) -> dict[str, Any]:
-    """A put of latest, as CloudTrail has it. One by another role than the pipeline's is denied."""
+def put(
+    time: datetime, number: str, session: str, role: str = PIPELINE, tag: str = "latest"
+) -> dict[str, Any]:
+    """A put, as CloudTrail has it. One by another role than the pipeline's is denied."""
     done = role == PIPELINE
-    image = {"imageId": {"imageDigest": digest(number), "imageTag": "latest"}}
+    image = {"imageId": {"imageDigest": digest(number), "imageTag": tag}}
     return event(
         "PutImage",
         time.hour,
@@ -110,7 +112,7 @@ def put(time: datetime, number: str, session: str, role: str = PIPELINE) -> dict
         userIdentity=identity(role, session),
         requestParameters={
             "repositoryName": NAME,
-            "imageTag": "latest",
+            "imageTag": tag,
             "imageManifest": manifest(number),
         },
         responseElements={"image": image} if done else None,
@@ -120,13 +122,16 @@ def put(time: datetime, number: str, session: str, role: str = PIPELINE) -> dict
 
 
 class CloudTrail:
-    """What happened to latest, up to the promotion that the samples begin with."""
+    """What happened to latest and the tags of production, up to the samples' promotion."""
 
     events = (
-        put(at(23, 8), "3", "release-412"),
+        put(at(23, 8, 3), "3", "release-412"),
+        put(at(23, 8, 2), "3", "release-412", tag=f"prod-{COMMITS['3']}-1795420920"),
         put(at(23, 7, 1), "1", "mary", f"{ROLE}developer"),
         put(at(19, 20, 41), "2", "release-411"),
+        put(at(19, 20, 40), "2", "release-411", tag=BUILDS["2"][2]),
         put(at(12, 15, 1), "1", "release-410"),
+        put(at(12, 15), "1", "release-410", tag=BUILDS["1"][2]),
     )
 
     def lookup_events(self, **asked: Any) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_the_policy_pack_is_used_where_there_is_one(tmp_path: Path) -> None:
 
 
 def test_moves_are_looked_for_a_week_back_or_as_far_as_is_said() -> None:
-    command = ".venv/bin/python -m container_images moves --stack"
+    command = ".venv/bin/python -m container_images history --stack"
     assert commands("moves") == [f"{command} prod --since 7d --fail-on-unexpected"]
     assert commands("moves", "STACK=mine", "SINCE=2d") == [
         f"{command} mine --since 2d --fail-on-unexpected"

@@ -18,6 +18,7 @@ from container_images.tags.rollback import rollback
 from tests.builds import NAME, Wire, build, place, tag
 from tests.cli.test_cli import done, refused, run
 from tests.lifecycle.documents import ANY, INDEX, NOW, count, older, policy, tagged
+from tests.tags.test_rollback import seen
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -337,16 +338,16 @@ def test_rollback_refuses_an_image_that_is_about_to_go(
     with pytest.raises(
         RefusedError, match=rf"will not be kept: rule {rule} \(.*\) of.*move --allow-older"
     ):
-        rollback(repository, "latest", lambda: [first, second])
+        rollback(repository, "latest", seen(first, second))
     assert place(ecr, "latest") == second
     with pytest.raises(RefusedError, match="will not be kept"):
-        rollback(repository, "latest", list, to=first)
+        rollback(repository, "latest", seen(), to=first)
 
 
 def test_rollback_goes_to_an_image_that_stays(ecr: "ECRClient", repository: Repository) -> None:
     first, second = build(ecr, OLDER), build(ecr, NEWER, "latest")
     put_policy(ecr, policy(tagged("latest") | count(1), tagged("merged-*") | count(2)))
-    assert rollback(repository, "latest", lambda: [first, second]).notes == ()
+    assert rollback(repository, "latest", seen(first, second)).notes == ()
     assert place(ecr, "latest") == first
 
 
@@ -359,7 +360,7 @@ def test_rollback_says_where_it_cannot_know(
         raise UnknownFateError("nobody may look")
 
     monkeypatch.setattr("container_images.tags.rollback.fate", unknown)
-    [note] = rollback(repository, "latest", lambda: [first, second]).notes
+    [note] = rollback(repository, "latest", seen(first, second)).notes
     assert note == (
         f"it is not known whether the lifecycle policy would keep {first}: nobody may look"
     )

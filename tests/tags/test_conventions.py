@@ -10,7 +10,6 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.cli.tags_output import short_name
 from container_images.policies.tag_convention import ADR040, Stage, TagConvention
 from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve
@@ -186,10 +185,3 @@ def test_where_tags_tell_no_age_the_next_older_was_pushed_before() -> None:
     )
     assert next_older(HASHES, third, [first, second, third]) == second
     assert next_older(HASHES, first, [first, second, third]) is None
-
-
-def test_the_history_names_images_by_the_teams_own_tags() -> None:
-    tags = {"one": ["v1.0.0", "latest"], "two": [sha("a")]}
-    assert short_name(SEMVER, tags, "one") == "v1.0.0"
-    assert short_name(HASHES, tags, "two") == "aaaaaaaa"
-    assert short_name(SEMVER, tags, "two") == "two"

@@ -1,5 +1,6 @@
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -9,20 +10,32 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.aws.trail import NoTrailError
+from container_images.aws.trail import DELETE, PUT, NoTrailError, Record
 from container_images.policies.tag_convention import ADR040
-from container_images.tags.rollback import next_older, place_before, rollback
+from container_images.tags.rollback import Puts, next_older, place_before, rollback
 from tests.builds import NAME, build, place, tag
+from tests.events import PIPELINE
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 
-def seen(*places: str) -> Callable[[], Sequence[str]]:
-    return lambda: list(places)
+MARY = "arn:aws:iam::123456789012:role/mary"
 
 
-def unseen() -> Sequence[str]:
+def record(digest: str, principal: str = PIPELINE, tag: str = "latest", **parts: Any) -> Record:
+    parts = {"event": PUT, "session": None, "error": None} | parts
+    time = datetime(2026, 11, 20, tzinfo=UTC)
+    return Record(time=time, principal=principal, tags=frozenset({tag}), put=digest, **parts)
+
+
+def seen(*places: str | Record) -> Callable[[], Puts]:
+    """CloudTrail with these puts of latest, by the pipeline where it says nobody else."""
+    records = [record(place) if isinstance(place, str) else place for place in places]
+    return lambda: Puts(records=records, pipeline_roles=frozenset({PIPELINE}))
+
+
+def unseen() -> Puts:
     raise NoTrailError("nobody may look")
 
 
@@ -106,6 +119,87 @@ def test_a_tag_that_was_deleted_goes_back_to_its_last_place(
     assert place(ecr, "latest") == second
     assert done.move.before is None
     assert done.notes
+
+
+# --- What others put ------------------------------------------------------------------------------
+
+
+def test_where_somebody_else_put_the_tag_is_no_place_to_go_back_to(
+    ecr: "ECRClient", repository: Repository
+) -> None:
+    good, bad = build(ecr, "a"), build(ecr, "b")
+    build(ecr, "c", "latest")
+    places = seen(good, record(bad, MARY), place(ecr, "latest"))
+    done = rollback(repository, "latest", places, dry_run=True)
+    assert (done.basis, done.move.after.digest) == ("cloudtrail", good)
+    [note] = done.notes
+    assert note == (
+        f"skipped {bad}: {MARY}, which is no pipeline role, put latest on it at "
+        "2026-11-20 00:00:00 UTC; --to goes there all the same"
+    )
+    rollback(repository, "latest", places, to=bad)
+    assert place(ecr, "latest") == bad
+
+
+@pytest.mark.parametrize(
+    ("puts", "target"),
+    [
+        ("a M:b c", "a"),
+        ("a M:b M:c d", "a"),
+        ("a M:b", "a"),  # the present image is the attacker's
+        ("M:a b c", "b"),
+        ("a b M:a c", "b"),  # rolled back by somebody else
+        ("a b M:a a c", "a"),
+        ("M:a b", None),
+        ("?:a b", None),
+    ],
+)
+def test_places_of_others_are_skipped(
+    ecr: "ECRClient", repository: Repository, puts: str, target: str | None
+) -> None:
+    digests = {letter: build(ecr, letter, *["latest"] * (letter == puts[-1])) for letter in "abcd"}
+    records = []
+    for written in puts.split():
+        who, _, letter = written.rpartition(":")
+        principal = {"M": MARY, "?": "444455556666", "": PIPELINE}[who]
+        records.append(record(digests[letter], principal))
+    if target is None:
+        with pytest.raises(RefusedError, match=r"it is not known where latest .*\(skipped sha256"):
+            rollback(repository, "latest", seen(*records))
+    else:
+        done = rollback(repository, "latest", seen(*records))
+        assert done.move.after.digest == digests[target]
+
+
+def test_without_a_guard_everybodys_places_count(ecr: "ECRClient", repository: Repository) -> None:
+    first, second = build(ecr, "a"), build(ecr, "b", "latest")
+    puts = Puts(records=[record(first, MARY), record(second)])
+    done = rollback(repository, "latest", lambda: puts)
+    assert (done.move.after.digest, done.notes) == (first, ())
+
+
+def test_the_tags_do_not_lead_to_an_image_that_only_others_put(
+    ecr: "ECRClient", repository: Repository
+) -> None:
+    good = build(ecr, "a", tag("prod", "a"))
+    bad = build(ecr, "b", tag("prod", "b"))
+    build(ecr, "c", tag("prod", "c"), "latest")
+    puts = seen(record(bad, MARY, tag("prod", "b")), record(good, MARY), record(good, tag="x"))
+    done = rollback(repository, "latest", puts, dry_run=True)
+    assert (done.basis, done.move.after.digest) == ("tags", good)
+
+
+def test_only_puts_that_were_done_count() -> None:
+    puts = Puts(
+        records=[
+            record("a"),
+            record("b", error="AccessDenied"),
+            record("b", tag="prod"),
+            record("c", event=DELETE),
+            record("c"),
+        ]
+    )
+    assert [put.put for put in puts.of("latest")] == ["a", "c"]
 
 
 # --- By the unique tags ---------------------------------------------------------------------------
@@ -212,9 +306,9 @@ def test_a_tag_that_moves_meanwhile_is_left_where_it_is(
     first = build(ecr, "a")
     second = build(ecr, "b", "latest")
 
-    def slow() -> Sequence[str]:
+    def slow() -> Puts:
         build(ecr, "c", "latest")
-        return [first, second]
+        return seen(first, second)()
 
     with pytest.raises(RefusedError, match=f"not on the expected {second}"):
         rollback(repository, "latest", slow)

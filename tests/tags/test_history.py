@@ -1,20 +1,27 @@
-"""What is unexpected: each kind of event, in the shape that CloudTrail has it."""
+"""What became of tags and is unexpected: each kind of event, in the shape of CloudTrail."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from container_images.aws import trail
+from container_images.policies.document import to_json
 from container_images.policies.ecr_actions import Effect
-from container_images.tags import stack_moves
-from container_images.tags.stack_moves import (
+from container_images.policies.repository_policy import repository_policy
+from container_images.tags import history
+from container_images.tags.history import (
     EVENTS,
     Expected,
+    newest_first,
+    pipeline_roles,
+    settled,
     tag_events,
-    unexpected_first,
+    unique_tags,
     unnamed_events,
 )
+from tests.aws.test_trail import access
 from tests.builds import ACCOUNT, NAME, digest_of
 from tests.events import ARN, DIGESTS, PIPELINE, deletion, event, expiry, identity, put
 
@@ -30,6 +37,7 @@ DENIED = "a pipeline role was denied its work"
 EXPIRED = "a lifecycle policy must not take the image of a movable tag"
 CHANGED = "a tag that does not move was put on another image"
 REFUSED = "a tag that does not move was to be put on another image"
+MAYBE = "the tag existed: it is not known whether on this image, as after a job that is run again"
 
 Told = tuple[str | None, str | None, str | None, str | None]
 """Tag, from, to, and why it is unexpected."""
@@ -40,10 +48,15 @@ def read(*raw: dict[str, Any]) -> list[trail.Record]:
     return [record for it in raw if (record := trail.record_of(it, ARN))]
 
 
-def told(*raw: dict[str, Any], only: tuple[str, ...] = ()) -> list[Told]:
-    found = tag_events(NAME, read(*raw), EXPECTED, only)
-    assert {it.repository for it in found} <= {NAME}
-    return [(it.tag, it.before, it.after, it.unexpected) for it in found]
+def told(*raw: dict[str, Any], only: str | None = None) -> list[Told]:
+    """The events, without the pipeline's work on tags that do not move."""
+    events = tag_events(NAME, read(*raw), EXPECTED, only)
+    assert all((event.expected is True) is (event.reason is None) for event in events)
+    return [
+        (event.tag, event.before, event.after, event.reason)
+        for event in events
+        if event.movable or event.reason or event.tag is None
+    ]
 
 
 def failed(made: dict[str, Any], code: str = "AccessDenied", **parts: Any) -> dict[str, Any]:
@@ -222,7 +235,11 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[Told]]] = {
     ),
     "ECR refuses to, and where the tag was is not known": (
         [failed(put(2, "b", "prod-1"), "ImageTagAlreadyExistsException")],
-        [("prod-1", None, ASKED, REFUSED)],
+        [("prod-1", None, ASKED, MAYBE)],
+    ),
+    "somebody else is refused, and where the tag was is not known": (
+        [failed(put(2, "b", "prod-1", **BY_STRANGER), "ImageTagAlreadyExistsException")],
+        [("prod-1", None, ASKED, NO_PIPELINE)],
     ),
     # Elsewhere.
     "in another repository": (
@@ -248,20 +265,16 @@ def wrong() -> set[str]:
     ("name", "weakened", "noticed"),
     [
         ("_who", lambda *_: (), "somebody moves latest"),
-        ("_changed", lambda *_: (), "a build's tag moves"),
-        ("_REFUSED", "", "ECR refuses to move a build's tag"),
+        ("_TAG_EXISTS", "", "ECR refuses to move a build's tag"),
         ("EXPIRE", "", "latest expires"),
         ("ARCHIVE", "", "latest is archived, and stays where it is"),
         ("DELETE", "", "the pipeline deletes latest"),
-        ("_why", lambda *_: None, "somebody pushes a build"),
-        ("_why", lambda *_: "x", "the pipeline pushes a build"),
     ],
 )
-def test_a_weaker_classification_is_noticed(
+def test_each_rule_decides_a_case(
     monkeypatch: pytest.MonkeyPatch, name: str, weakened: Any, noticed: str
 ) -> None:
-    assert wrong() == set()
-    monkeypatch.setattr(stack_moves, name, weakened)
+    monkeypatch.setattr(history, name, weakened)
     assert noticed in wrong()
 
 
@@ -280,7 +293,17 @@ def test_the_events_are_those_of_the_actions() -> None:
     assert "BatchGetImage" not in EVENTS
 
 
-def test_some_tags_alone() -> None:
+def test_all_tags_that_are_added_are_listed() -> None:
+    untagged = put(3, "b", requestParameters={"repositoryName": NAME})
+    raw = [PUT_LATEST, put(2, "a", "prod-1"), untagged, expiry(4, "b", "prod-0")]
+    events = tag_events(NAME, read(*raw), EXPECTED)
+    assert [(event.tag, event.movable, event.expected) for event in events] == [
+        ("latest", True, True),
+        ("prod-1", False, True),
+    ]
+
+
+def test_one_tag_alone() -> None:
     raw = [
         PUT_LATEST,
         put(2, "a", "prod-1"),
@@ -288,29 +311,40 @@ def test_some_tags_alone() -> None:
         put(4, "b", requestParameters={"repositoryName": NAME}),
         event("PutImage", 5),
         deletion(6, [{"imageDigest": B}], [{"imageDigest": B}]),
+        expiry(7, "a", "prod-1"),
     ]
-    assert [it[0] for it in told(*raw, only=("prod-1",))] == ["prod-1", None, None]
-    assert [it[0] for it in told(*raw, only=("latest", "dev-1"))] == ["latest", "dev-1", None, None]
+    events = tag_events(NAME, read(*raw), EXPECTED, "prod-1")
+    assert [(event.tag, event.record.time.hour) for event in events] == [
+        ("prod-1", 2),
+        (None, 5),
+        (None, 6),
+        ("prod-1", 7),
+    ]
 
 
-def test_the_pipelines_calls_are_marked() -> None:
-    found = tag_events(NAME, read(PUT_LATEST, put(2, "b", **BY_STRANGER)), EXPECTED)
-    assert [it.pipeline for it in found] == [True, False]
+def test_a_refused_put_is_judged_by_where_the_tag_is() -> None:
+    """A job that is run again puts its tag on the image that has it."""
+    refusal = failed(put(2, "b", "prod-1"), "ImageTagAlreadyExists")
+    [event] = tag_events(NAME, read(refusal), EXPECTED)
+    assert event.expected is None
+    again, overwrite = settled(event, ASKED), settled(event, A)
+    assert (again.expected, again.reason) == (True, None)
+    assert (overwrite.expected, overwrite.reason) == (False, REFUSED)
 
 
 def test_without_pipeline_roles_everything_is_unexpected() -> None:
     nobody = replace(EXPECTED, pipeline_roles=frozenset())
-    [found] = tag_events(NAME, read(PUT_LATEST), nobody)
-    assert found.unexpected == NO_PIPELINE
+    [event] = tag_events(NAME, read(PUT_LATEST), nobody)
+    assert (event.expected, event.reason) == (False, NO_PIPELINE)
 
 
 def test_what_names_no_repository_may_have_been_one_of_them() -> None:
     nowhere = failed(event("PutImage", 1, resources=None, **BY_STRANGER))
     assert trail.is_unnamed(nowhere)
     records = [replace(read(PUT_LATEST)[0], principal=STRANGER, tags=None, put=None)]
-    [found] = unnamed_events(records, {PIPELINE})
-    assert (found.repository, found.tag, found.pipeline) == (None, None, False)
-    assert found.unexpected == "CloudTrail does not say in which repository"
+    [unnamed] = unnamed_events(records, {PIPELINE})
+    assert (unnamed.repository, unnamed.tag, unnamed.expected) == (None, None, False)
+    assert unnamed.reason == "CloudTrail does not say in which repository"
     assert unnamed_events(records, {STRANGER}) == []
 
 
@@ -337,8 +371,11 @@ def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
         put(4, "a", **BY_STRANGER),
         put(5, "b"),
     )
-    found = unexpected_first(tag_events(NAME, records, EXPECTED))
-    assert [(it.record.time.hour, it.after) for it in found] == [
+    events = tag_events(NAME, records, EXPECTED)
+    newest = newest_first(events, unexpected_first=False)
+    assert [event.record.time.hour for event in newest] == [5, 4, 3, 3, 2, 1]
+    ordered = newest_first(events, unexpected_first=True)
+    assert [(event.record.time.hour, event.after) for event in ordered] == [
         (4, A),
         (2, B),
         (5, B),
@@ -355,4 +392,32 @@ def test_an_image_is_called_by_the_last_tag_that_stays() -> None:
         PUT_LATEST,
         failed(put(3, "b", "prod-2")),
     )
-    assert stack_moves.names(records, {"latest"}) == {A: "prod-1"}
+    assert unique_tags(records, {"latest"}) == {A: "prod-1"}
+
+
+# --- Which roles are the pipeline -----------------------------------------------------------------
+
+
+def test_the_guard_says_which_roles_are_the_pipeline() -> None:
+    other = "arn:aws:iam::111122223333:role/pipeline"
+    policy = to_json(repository_policy(access(PIPELINE, other)))
+    assert pipeline_roles(policy) == {PIPELINE, other}
+
+
+def test_one_value_stands_for_a_list_of_one() -> None:
+    condition = {"ArnNotEquals": {"aws:PrincipalArn": PIPELINE}}
+    statement = {"Effect": "Deny", "Action": "ecr:PutImage", "Condition": condition}
+    assert pipeline_roles(json.dumps({"Statement": [statement]})) == {PIPELINE}
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        None,
+        '{"Statement": []}',
+        '{"Statement": [{"Effect": "Allow", "Action": ["ecr:PutImage"]}]}',
+        '{"Statement": [{"Effect": "Deny", "Action": ["ecr:PutImage"]}]}',
+    ],
+)
+def test_no_other_policy_says_so(policy: str | None) -> None:
+    assert pipeline_roles(policy) == frozenset()

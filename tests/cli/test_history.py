@@ -1,4 +1,4 @@
-"""`moves`: which repositories and time span it is about, what it prints, and how it ends."""
+"""`history`: which repositories and time span it is about, what it prints, and how it ends."""
 
 import json
 import re
@@ -12,16 +12,15 @@ from botocore.exceptions import ClientError
 
 from container_images.aws.session import Aws
 from container_images.aws.trail import earliest
-from container_images.cli import moves as stack_moves_cli
-from container_images.cli.app import app
-from container_images.cli.moves import since_of
+from container_images.cli import history as cli
+from container_images.cli.history import MOST_ROWS, since_of
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.retention import lifecycle_policy
-from container_images.tags.stack_moves import EVENTS
+from container_images.tags.history import EVENTS
 from tests.aws.test_trail import access, page
 from tests.aws_fixtures import Bars
-from tests.builds import NAME, REGION
+from tests.builds import NAME, REGION, build
 from tests.cli.test_cli import done, refused, run
 from tests.conftest import ROOT
 from tests.events import DIGESTS, PIPELINE, event, identity, put
@@ -80,41 +79,41 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("stack")
 def test_all_repositories_of_a_stack_are_read_in_one_pass(holds: Callable[..., None]) -> None:
     holds(*WEEK)
-    told = done("moves", "--stack", "prod", "--since", "36h")
-    since, until = (datetime.fromisoformat(told.pop(key)) for key in ("since", "until"))
-    assert (until - since).total_seconds() == 36 * 3600
-    assert told["stack"] == "prod"
-    events = told["events"]
-    assert events[1] == {
-        "repository": "forms-runner-deploy",
-        "tag": "latest",
-        "time": "2026-11-20T03:00:00Z",
-        "event": "PutImage",
-        "principal": STRANGER,
-        "session": "mary",
-        "pipeline": False,
-        "from": None,
-        "to": B,
-        "error": "AccessDenied",
-        "unexpected": "not by a pipeline role",
-    }
-    assert [(it["repository"], it["time"][11:13], it["from"], it["to"]) for it in events] == [
-        (None, "07", None, None),
-        ("forms-runner-deploy", "03", None, B),
-        ("forms-admin-deploy", "04", A, B),
-        ("forms-admin-deploy", "02", None, A),
+    repositories = done("history", "--stack", "prod", "--since", "36h")["repositories"]
+    since = datetime.fromisoformat(repositories[0]["since"])
+    assert 35.9 * 3600 < (datetime.now(UTC) - since).total_seconds() < 36.1 * 3600
+    assert repositories[-1]["repository"] is None  # what CloudTrail does not say it of
+    events = {repository["repository"]: repository["events"] for repository in repositories}
+    assert events["forms-runner-deploy"] == [
+        {
+            "time": "2026-11-20T03:00:00Z",
+            "event": "PutImage",
+            "tag": "latest",
+            "principal": STRANGER,
+            "session": "mary",
+            "expected": False,
+            "from": None,
+            "to": B,
+            "error": "AccessDenied",
+        }
     ]
-    assert [bool(it["unexpected"]) for it in events] == [True, True, False, False]
-    assert [it["pipeline"] for it in events] == [False, False, True, True]
+    admin = events["forms-admin-deploy"]
+    assert [(it["tag"], it["from"], it["to"], it["expected"]) for it in admin] == [
+        ("latest", A, B, True),
+        ("latest", None, A, True),
+        ("prod-aaaaaaaaaaaaaaaaaaaa-1", None, A, True),
+    ]
+    assert [(it["tag"], it["expected"]) for it in events[None]] == [(None, False)]
 
 
 @pytest.mark.usefixtures("stack")
 def test_a_table_has_the_unexpected_first_and_marked(holds: Callable[..., None]) -> None:
     holds(*WEEK)
-    result = run("moves", "--stack", "prod")
+    result = run("history", "--stack", "prod")
     assert (result.exit_code, result.stderr) == (0, "")
-    title, head, *lines = (line.rstrip() for line in result.stdout.splitlines())
-    assert re.fullmatch(r"the stack prod, \S+Z to \S+Z: 4 events, 2 unexpected", title)
+    title, head, *lines, rest = (line.rstrip() for line in result.stdout.splitlines())
+    assert re.fullmatch(r"the stack prod, since \S+Z: 5 events, 2 unexpected", title)
+    assert rest == "1 expected events of other tags are not listed; --json has all"
     # No terminal: a line for each event, so that grep finds it whole.
     assert [re.split(" {2,}", line) for line in (head, *lines)] == [
         ["time", "repository, tag", "who", "what"],
@@ -150,70 +149,120 @@ def test_other_events_in_words(holds: Callable[..., None]) -> None:
     asked = {"requestParameters": {"imageIds": [{"imageTag": "latest"}]}}
     holds(put(1, "a", **ADMIN, **by()), event("BatchDeleteImage", 2, **asked, **ADMIN, **by()))
     assert "  deleted from sha256:aaaaaaaa (a pipeline role neither" in (
-        run("moves", "--stack", "prod").stdout
+        run("history", "--stack", "prod").stdout
     )
     holds(event("ReplicateImage", 2, **ADMIN, userIdentity={"invokedBy": "AWS Internal"}))
-    assert "! AWS Internal  ReplicateImage (not by" in run("moves", "--stack", "prod").stdout
+    assert "! AWS Internal  ReplicateImage (not by" in run("history", "--stack", "prod").stdout
 
 
 @pytest.mark.usefixtures("stack")
-def test_some_tags_alone(holds: Callable[..., None]) -> None:
+def test_one_tag_alone(holds: Callable[..., None]) -> None:
     holds(*WEEK)
-    told = done("moves", "--stack", "prod", "--tag", "prod-aaaaaaaaaaaaaaaaaaaa-1")
-    assert [it["time"][11:13] for it in told["events"]] == ["07", "01"]
+    asked = ("history", "--stack", "prod", "forms-admin-deploy", "--tag")
+    tag = "prod-aaaaaaaaaaaaaaaaaaaa-1"
+    [admin, unnamed] = done(*asked, tag)["repositories"]
+    assert [event["tag"] for event in admin["events"]] == [tag]
+    assert [event["tag"] for event in unnamed["events"]] == [None]
+    holds(*WEEK)
+    assert f"{tag}  forms-image-pipeline" in run(*asked, tag).stdout
+
+
+@pytest.mark.usefixtures("ecr")
+def test_a_job_that_ran_again_is_no_alarm(ecr: "ECRClient", holds: Callable[..., None]) -> None:
+    guard(ecr, NAME, PIPELINE)
+    same = build(ecr, "a", "prod-1")
+
+    def refusal(tag: str, digest: str) -> dict[str, Any]:
+        request = {"repositoryName": NAME, "imageTag": tag, "imageDigest": digest}
+        failed = put(1, "a", requestParameters=request, responseElements=None)
+        return failed | {"errorCode": "ImageTagAlreadyExistsException"}
+
+    for tried, expected, status, mark in (
+        (refusal("prod-1", same), True, 0, ""),
+        (refusal("prod-1", B), False, 1, "! "),
+        (refusal("prod-0", B), None, 0, "? "),
+    ):
+        holds(tried)
+        asked = ("history", NAME, "--fail-on-unexpected")
+        result = run(*asked, "--json")
+        assert result.exit_code == status
+        [repository] = json.loads(result.stdout)["repositories"]
+        assert [event["expected"] for event in repository["events"]] == [expected]
+        holds(tried)
+        assert (f"{mark}forms-image-pipeline" in run(*asked).stdout) is (expected is not True)
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_long_table_has_the_unexpected_first_and_ends(holds: Callable[..., None]) -> None:
+    """Whoever is denied many calls must not push the alarm out of an issue's 65,536 characters."""
+    noise = [put(1, "a", f"x{number}", **RUNNER, **by()) for number in range(3)]
+    tries = [
+        put(2, "b", **RUNNER, **by(f"{IAM}{'m' * 64}", "s" * 64), errorCode="AccessDenied")
+        for _ in range(MOST_ROWS + 50)
+    ]
+    holds(*tries, put(3, "a", **RUNNER, **by(STRANGER, "mary")), *noise)
+    result = run("history", "--stack", "prod", "forms-runner-deploy", "--fail-on-unexpected")
+    assert result.exit_code == 1
+    assert len(result.stdout) < 65_536
+    lines = result.stdout.splitlines()
+    assert len(lines) == MOST_ROWS + 4
+    assert "! mary" in lines[2]
+    assert lines[-2] == "51 more are not listed; --json has all"
+
+
+@pytest.mark.usefixtures("stack")
+def test_what_people_see_has_no_control_characters(holds: Callable[..., None]) -> None:
+    erasing = "\x1b[2K\x9b\u202e"
+    denied = put(3, "b", **RUNNER, **by(STRANGER, erasing), errorCode=f"Denied{erasing}")
+    holds(denied)
+    printed = run("history", "--stack", "prod").stdout
+    assert printed.count(r"\x1b[2K\x9b\u202e") == 2
+    assert not set(printed) & set(erasing[:1] + erasing[-2:])
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_repository_that_is_missing_does_not_stop_the_others(
+    ecr: "ECRClient", holds: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Aws, "caller", lambda _: ("123456789012", f"{IAM}reader"))
+    guard(ecr, NAME, PIPELINE)
+    holds(put(1, "a"))
+    result = run("history", "missing", NAME, "--json")
+    assert result.exit_code == 1
+    first, second = json.loads(result.stdout)["repositories"]
+    assert first["error"]["code"] == "RepositoryNotFoundException"
+    assert [event["to"] for event in second["events"]] == [A]
+    assert json.loads(result.stderr)["error"].startswith("missing: ")
+    error = refused("history", "missing", "nothing")
+    assert error.startswith("missing: ecr:GetRepositoryPolicy on missing")
+    assert " | nothing: ecr:GetRepositoryPolicy on nothing" in error
 
 
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize(
-    ("seen", "events", "status"), [(WEEK[:2], 1, 0), (WEEK[:3], 2, 1), (WEEK[4:6], 0, 0)]
+    ("seen", "events", "status"), [(WEEK[:2], 2, 0), (WEEK[:3], 3, 1), (WEEK[4:6], 0, 0)]
 )
 def test_a_scheduled_job_fails_where_something_is_unexpected(
     holds: Callable[..., None], seen: list[dict[str, Any]], events: int, status: int
 ) -> None:
     for mode in ((), ("--json",)):
         holds(*seen)
-        result = run("moves", "--stack", "prod", "--fail-on-unexpected", *mode)
+        result = run("history", "--stack", "prod", "--fail-on-unexpected", *mode)
         assert result.exit_code == status
         assert result.stdout
         assert ("the stack prod: 1 unexpected" in result.stderr) is bool(status)
         if mode:
-            assert len(json.loads(result.stdout)["events"]) == events
+            repositories = json.loads(result.stdout)["repositories"]
+            assert sum(len(repository["events"]) for repository in repositories) == events
             assert (json.loads(result.stderr or "{}").get("kind") == "refused") is bool(status)
 
 
 @pytest.mark.usefixtures("stack")
 def test_nothing_happened(holds: Callable[..., None]) -> None:
     holds()
-    result = run("moves", "--stack", "prod", "--fail-on-unexpected")
+    result = run("history", "--stack", "prod", "--fail-on-unexpected")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.endswith(": no events, none unexpected\n")
-
-
-@pytest.mark.usefixtures("stack")
-def test_the_page_shows_what_people_are_told(
-    holds: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    older = "prod-356a192b7913b04c54574d18c28d46e6395428ab-1795003600"
-    newer = "prod-da4b9237bacccdf19c0760cab7aec4a8359010b0-1795420880"
-    first, second = by(session="release-411"), by(session="release-412")
-    times = ("22T09:12:40", "22T09:12:41", "23T07:01:22", "23T07:58:20", "23T07:58:22")
-    denied = put(3, "c", **RUNNER, **by(f"{IAM}developer", "mary"), errorCode="AccessDenied")
-    made = [
-        put(1, "a", older, **ADMIN, **first),
-        put(2, "a", **ADMIN, **first),
-        denied | {"responseElements": {"image": {"imageId": {"imageDigest": DIGESTS["c"]}}}},
-        put(4, "b", newer, **ADMIN, **second),
-        put(5, "b", **ADMIN, **second),
-    ]
-    holds(*(it | {"eventTime": f"2026-11-{at}Z"} for it, at in zip(made, times, strict=True)))
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    arguments = ["moves", "--stack", "prod", "--fail-on-unexpected"]
-    assert app(arguments, standalone_mode=False) == 1
-    printed = re.sub(r"\x1b\[[0-9;]*m", "", "".join(capsys.readouterr()))
-    _, head, *lines = (line.rstrip() for line in printed.splitlines())
-    page = (ROOT / "docs" / "audit.md").read_text()
-    assert "\n".join([head, *lines]) in page
 
 
 # --- Repositories that are named ------------------------------------------------------------------
@@ -234,20 +283,17 @@ def test_the_policy_of_each_repository_says_who_is_its_pipeline(
     nowhere = event("PutImage", 4, resources=None, errorCode="AccessDenied", **by(other))
     there = on("other", "123456789012")
     holds(put(1, "a", **by(other)), put(2, "a"), put(3, "a", **there, **by(other)), nowhere)
-    told = done("moves", NAME, "other")
-    assert told["stack"] is None
-    assert [(it["repository"], it["unexpected"]) for it in told["events"]] == [
-        (None, "CloudTrail does not say in which repository"),
-        (NAME, "not by a pipeline role"),
-        ("other", None),
-        (NAME, None),
-    ]
+    repositories = done("history", NAME, "other")["repositories"]
+    assert [
+        (repository["repository"], [event["expected"] for event in repository["events"]])
+        for repository in repositories
+    ] == [(NAME, [False, True]), ("other", [True]), (None, [False])]
 
 
 @pytest.mark.usefixtures("ecr")
 def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> None:
     holds(put(1, "a"))
-    result = run("moves", NAME, NAME, "--fail-on-unexpected")  # as if it were named once
+    result = run("history", NAME, NAME, "--fail-on-unexpected")  # as if it were named once
     assert result.exit_code == 1
     note, failed = result.stderr.splitlines()
     assert note.startswith("note: the policy of forms-admin-deploy does not say which roles")
@@ -275,8 +321,10 @@ def test_what_may_not_be_read_leaves_the_movable_tags_to_the_rest(
     ):
         monkeypatch.setattr(ecr, method, denied(operation))
         holds(put(1, "a", "stable"), put(2, "a", "latest"))
-        result = run("moves", NAME, "--json")
-        assert [it["tag"] for it in json.loads(result.stdout)["events"]] == [tag]
+        result = run("history", NAME, "--json")
+        [repository] = json.loads(result.stdout)["repositories"]
+        tags = [event["tag"] for event in repository["events"]]
+        assert sorted(tags) == ["latest", "stable"]
         assert result.stderr.startswith(
             f"note: the movable tags are taken to be {tag}: no permission for ecr:{operation}"
         )
@@ -288,26 +336,25 @@ def test_what_may_not_be_read_leaves_the_movable_tags_to_the_rest(
 @pytest.mark.usefixtures("ecr")
 def test_cloudtrail_of_another_account_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert f"has no events of account {ACCOUNT}" in refused("moves", "--stack", "prod")
+    assert f"has no events of account {ACCOUNT}" in refused("history", "--stack", "prod")
 
 
 @pytest.mark.usefixtures("stack")
 def test_a_stack_that_there_is_not() -> None:
-    assert "Pulumi.nobody.yaml: there is no such stack" in refused("moves", "--stack", "nobody")
+    assert "Pulumi.nobody.yaml: there is no such stack" in refused("history", "--stack", "nobody")
 
 
 @pytest.mark.usefixtures("stack")
 def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
     lookups("AccessDeniedException", "AccessDeniedException")
-    told = refused("moves", "--stack", "prod")
+    told = refused("history", "--stack", "prod")
     assert "no permission for cloudtrail:LookupEvents on the stack prod: no luck; grant" in told
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "give either REPOSITORY, one or more, or --stack"),
-        ([NAME, "--stack", "prod"], "give either REPOSITORY, one or more, or --stack"),
+        ([], "give REPOSITORY, or --stack for all repositories of a stack"),
         ([f"{NAME}:latest"], "names an image"),
         ([NAME, "--tag", "-x"], "is not a tag"),
         ([NAME, "--since", "soon"], "--since soon is not a date such as"),
@@ -318,17 +365,17 @@ def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
     ],
 )
 def test_wrong_usage(arguments: list[str], told: str) -> None:
-    result = run("moves", *arguments, "--json")
+    result = run("history", *arguments, "--json")
     assert (result.exit_code, result.stdout) == (2, "")
     assert told in json.loads(result.stderr)["error"]
 
 
 def test_help_fits_eighty_columns() -> None:
-    result = run("moves", "--help")
+    result = run("history", "--help")
     assert result.exit_code == 0
     assert "--fail-on-unexpected" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
-    assert "  moves " in run("--help").stdout
+    assert "  history " in run("--help").stdout
 
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -374,7 +421,7 @@ def test_no_time_span_begins_there(text: str, told: str) -> None:
 
 @pytest.mark.usefixtures("stack")
 def test_it_says_that_it_reads_cloudtrail(holds: Callable[..., None], bars: Bars) -> None:
-    shown = bars(stack_moves_cli)
+    shown = bars(cli)
     holds(*WEEK)
-    assert done("moves", "--stack", "prod")["events"]
+    assert done("history", "--stack", "prod")["repositories"]
     assert shown == [("Reading CloudTrail", [])]
