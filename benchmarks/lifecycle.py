@@ -1,7 +1,6 @@
-"""The time and memory of simulating a lifecycle policy, by the number of images."""
+"""The time of a lifecycle report by the number of images, with one image in ten in use."""
 
 import time
-import tracemalloc
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -10,49 +9,51 @@ from rich.console import Console
 
 from container_images.aws.image import Image
 from container_images.lifecycle.document import rules_in
-from container_images.lifecycle.simulation import simulate
+from container_images.lifecycle.in_use import read_in_use
+from container_images.lifecycle.listing import RepositoryImages
+from container_images.lifecycle.report import examine
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _TEAMS = 12
+_URI = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/app"
 
 
 def main(console: Console) -> None:
-    """Print a line for each size. Memory is measured in a run of its own: measuring takes time."""
+    """Print a line for each size."""
     rules = rules_in(fifty_rules())
     for number in (1_000, 10_000, 100_000):
-        images = some_images(number)
+        images = RepositoryImages(images=tuple(map(_image, range(number))), name="app")
+        text = "\n".join(f"{_URI}@{image.digest}" for image in images.images[::10])
         start = time.perf_counter()
-        simulate(rules, images, _NOW)
+        report = examine(rules, images, _NOW, read_in_use(text))
         seconds = time.perf_counter() - start
-        tracemalloc.start()
-        simulate(rules, some_images(number), _NOW)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
         console.print(
-            f"{number:>7,} images under {len(rules)} rules: {seconds:6.3f} s, "
-            f"{peak / 1_000_000:6.1f} MB with the images"
+            f"{number:>7,} images, {number // 10:,} in use, {len(rules)} rules: {seconds:6.3f} s, "
+            f"{report.totals()['expire']:,} expire"
         )
 
 
 def fifty_rules() -> dict[str, Any]:
     """As many rules as AWS allows, of each kind, with wildcards wherever they cost time."""
-    selections: list[dict[str, Any]] = [
-        {"tagStatus": "tagged", "tagPatternList": ["latest"], **_count(1)}
-    ]
+    selections: list[dict[str, Any]] = [_tagged("latest") | _count(1)]
     for team in range(_TEAMS):
         selections += [
-            {"tagStatus": "tagged", "tagPatternList": [f"prod-{team}-*"], **_count(50)},
-            {"tagStatus": "tagged", "tagPatternList": [f"*-{team}-*", "*a*b*"], **_count(100)},
-            {"tagStatus": "tagged", "tagPatternList": [f"stg-{team}*f*"], **_days(90)},
-            {"tagStatus": "tagged", "tagPrefixList": [f"pr-{team}", "pr-"], **_days(14)},
+            _tagged(f"prod-{team}-*") | _count(50),
+            _tagged(f"*-{team}-*", "*a*b*") | _count(100),
+            _tagged(f"stg-{team}*f*") | _days(90),
+            {"tagStatus": "tagged", "tagPrefixList": [f"pr-{team}", "pr-"]} | _days(14),
         ]
-    selections.append({"tagStatus": "any", **_count(1_000)})
+    selections.append({"tagStatus": "any"} | _count(1_000))
     return {
         "rules": [
             {"rulePriority": priority, "selection": selection, "action": {"type": "expire"}}
             for priority, selection in enumerate(selections, start=1)
         ]
     }
+
+
+def _tagged(*patterns: str) -> dict[str, Any]:
+    return {"tagStatus": "tagged", "tagPatternList": list(patterns)}
 
 
 def _count(number: int) -> dict[str, Any]:
@@ -63,25 +64,15 @@ def _days(number: int) -> dict[str, Any]:
     return {"countType": "sinceImagePushed", "countUnit": "days", "countNumber": number}
 
 
-def some_images(number: int) -> list[Image]:
-    """A year's pushes, three tags to an image, every tenth without one."""
-    images = []
-    for serial in range(number):
-        digest = sha256(str(serial).encode()).hexdigest()
-        team = int(digest[:2], 16) % _TEAMS
-        stages = ("merged", "stg", "prod") if serial % 3 else ("pr", "dev", "pr")
-        tags = tuple(
-            f"{stage}-{team}-{digest[:40]}-{serial}{at}" for at, stage in enumerate(stages)
-        )
-        images.append(
-            Image(
-                digest=f"sha256:{digest}",
-                pushed_at=_NOW - timedelta(days=365 * int(digest[:8], 16) / 0xFFFFFFFF),
-                tags=tags if serial % 10 else (),
-                size=100_000_000,
-            )
-        )
-    return images
+def _image(serial: int) -> Image:
+    """One of a year's pushes, three tags to an image, every tenth without one."""
+    digits = sha256(str(serial).encode()).hexdigest()
+    team = int(digits[:2], 16) % _TEAMS
+    stages = ("merged", "stg", "prod") if serial % 3 else ("pr", "dev", "pr")
+    tags = [f"{stage}-{team}-{digits[:40]}-{serial}{at}" for at, stage in enumerate(stages)]
+    pushed_at = _NOW - timedelta(days=365 * int(digits[:8], 16) / 0xFFFFFFFF)
+    tagged = tuple(tags) if serial % 10 else ()
+    return Image(digest=f"sha256:{digits}", pushed_at=pushed_at, tags=tagged, size=100_000_000)
 
 
 if __name__ == "__main__":

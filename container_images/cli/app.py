@@ -10,7 +10,7 @@ from container_images.cli.command import Commands
 COMMAND_MODULES: Final = {
     "container_images.cli.tags": ("move", "promote", "rollback", "resolve"),
     "container_images.cli.history": ("history",),
-    "container_images.cli.lifecycle": ("expiring", "images"),
+    "container_images.cli.images": ("images",),
     "container_images.cli.access": ("movers", "seen", "organization"),
     "container_images.cli.stack": ("adopt", "verify"),
     "container_images.cli.rehearse": ("rehearse",),

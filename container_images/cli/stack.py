@@ -20,7 +20,7 @@ from container_images.cli.terminal import working
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
-    from container_images.lifecycle.files import Listing
+    from container_images.lifecycle.listing import RepositoryImages
     from container_images.stack.adopt import Adoption
     from container_images.stack.state import State
 
@@ -189,16 +189,14 @@ def _cache_prefixes(aws: Aws) -> list[str]:
         return []
 
 
-def _images(repository: Repository) -> "Listing | str":
-    """A repository's images, or why they are not known. Without indexes where those are denied."""
-    from container_images.lifecycle.live import live_listing  # noqa: PLC0415 as above
+def _images(repository: Repository) -> "RepositoryImages | str":
+    """A repository's images, or why they are not known."""
+    from container_images.lifecycle.live import live_images  # noqa: PLC0415 as above
 
     with reported(str(repository)):
-        for lists in (True, False):
-            try:
-                return live_listing(repository, lists=lists)
-            except ClientError as error:
-                if not is_denied(error):
-                    raise
-                reason = explain(error, str(repository))
-        return reason
+        try:
+            return live_images(repository)
+        except ClientError as error:
+            if not is_denied(error):
+                raise
+            return explain(error, str(repository))

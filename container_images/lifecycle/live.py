@@ -1,19 +1,20 @@
-"""Read from ECR what a report needs, and AWS's own preview to compare it with."""
+"""Read from ECR what a report needs, and ask what is about to become of one image."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.aws.errors import explain, faults_refused, is_denied
+from container_images.aws.errors import RefusedError, explain, faults_refused, is_denied
 from container_images.aws.image import INDEX_MEDIA_TYPES
 from container_images.aws.images import Repository
-from container_images.lifecycle.document import Rule
-from container_images.lifecycle.files import Listing, read_policy
+from container_images.lifecycle.document import Rule, read_policy
+from container_images.lifecycle.listing import RepositoryImages
 from container_images.lifecycle.report import movable_tags_of
-from container_images.lifecycle.simulation import Verdict
+from container_images.lifecycle.simulation import Verdict, simulate
 
 _MOST_AT_ONCE: Final = 100
 """Of the images that one BatchGetImage names."""
@@ -22,7 +23,7 @@ _MOST_AT_ONCE: Final = 100
 def live_rules(repository: Repository) -> tuple[Rule, ...]:
     """The rules of the repository's policy; none if it has no policy. One call.
 
-    Raises RefusedError for a policy that breaks AWS's rules as they are known here.
+    Raises RefusedError for a policy that the simulation cannot read.
     """
     ecr = repository.client
     try:
@@ -48,10 +49,10 @@ def live_movable_tags(
     except ClientError as error:
         if not is_denied(error):
             raise
-        found = movable_tags_of(known)
+        tags = movable_tags_of(known)
         reason = explain(error, str(repository))
-        note(f"the movable tags are taken to be {', '.join(found)}: {reason}")
-        return found
+        note(f"the movable tags are taken to be {', '.join(tags)}: {reason}")
+        return tags
 
 
 def _movable_tags(repository: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
@@ -60,75 +61,132 @@ def _movable_tags(repository: Repository, rules: Sequence[Rule]) -> tuple[str, .
         answer = ecr.describe_repositories(repositoryNames=names, registryId=place["registryId"])
     else:
         answer = ecr.describe_repositories(repositoryNames=names)
-    [found] = answer["repositories"]
-    filters = [it["filter"] for it in found.get("imageTagMutabilityExclusionFilters", [])]
-    return movable_tags_of(rules, found["imageTagMutability"], filters)
+    [described] = answer["repositories"]
+    filters = [
+        exclusion["filter"] for exclusion in described.get("imageTagMutabilityExclusionFilters", [])
+    ]
+    return movable_tags_of(rules, described["imageTagMutability"], filters)
 
 
-def live_listing(repository: Repository, *, lists: bool = True) -> Listing:
-    """The images of the repository, archived ones too, with what its indexes list if asked for.
+# --- Images ---------------------------------------------------------------------------------------
 
-    To read an index is to pull it, as ECR sees it, and sets back the time without a pull that a
-    rule may measure; unless the reader's role is excluded from that:
+
+def live_images(
+    repository: Repository, rules: Sequence[Rule] | None = None, now: datetime | None = None
+) -> RepositoryImages:
+    """The images of the repository, archived ones too, with what its indexes list.
+
+    Where rules are given, with that only if it decides whether an image goes by them: to read an
+    index is to pull it, as ECR sees it, and sets back the time without a pull that a rule may
+    measure; unless the reader's role is excluded from that:
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-time-update-exclusions.html
-    So indexes are read only where there are untagged images that they could list. One in the
-    archive cannot be read, and holds nothing.
     """
-    images = list(repository.images())
-    if lists and any(not it.tags and not it.is_index for it in images):
-        indexes = [it.digest for it in images if it.is_index and not it.archived]
-        children = dict(_lists(repository, indexes))
-        images = [replace(it, children=children.get(it.digest)) for it in images]
-    return Listing(images=tuple(images), repository=repository.name)
+    images = _described(repository)
+    if rules is not None:
+        verdicts = simulate(rules, images.images, now or datetime.now(UTC))
+        if all(verdict.action == "keep" for verdict in verdicts):
+            return images
+    return _with_children(repository, images)
 
 
-def _lists(repository: Repository, indexes: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _with_children(repository: Repository, images: RepositoryImages) -> RepositoryImages:
+    """The same images, with what their indexes list, or why that may not be read.
+
+    An index in the archive cannot be read, and holds nothing.
+    """
+    indexes = [image.digest for image in images.images if image.is_index and not image.archived]
+    try:
+        children = dict(_children(repository, indexes))
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        return replace(images, unread=explain(error, str(repository)))
+    listed = [replace(image, children=children.get(image.digest)) for image in images.images]
+    return replace(images, images=tuple(listed))
+
+
+def _described(repository: Repository) -> RepositoryImages:
+    images = tuple(repository.images())
+    return RepositoryImages(
+        images=images,
+        name=repository.name,
+        registry_id=images[0].registry_id if images else "",
+        region=repository.client.meta.region_name,
+    )
+
+
+def _children(
+    repository: Repository, indexes: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What each index lists. One that has gone in the meantime is left out."""
     for start in range(0, len(indexes), _MOST_AT_ONCE):
-        response = repository.client.batch_get_image(
+        answer = repository.client.batch_get_image(
             **repository.place,
             imageIds=[{"imageDigest": it} for it in indexes[start : start + _MOST_AT_ONCE]],
             acceptedMediaTypes=list(INDEX_MEDIA_TYPES),
         )
-        for image in response["images"]:
+        for image in answer["images"]:
             manifest = json.loads(image["imageManifest"])
             children = tuple(part["digest"] for part in manifest.get("manifests", []))
             yield image["imageId"]["imageDigest"], children
 
 
-def aws_preview(repository: Repository) -> dict[str, tuple[str, int]]:
-    """The images that go, as AWS's preview of the repository's policy has it: action and rule.
+# --- One image ------------------------------------------------------------------------------------
 
-    It takes AWS some seconds, some minutes for a large repository. Raises botocore's WaiterError
-    where it fails or takes longer, and LifecyclePolicyPreviewInProgressException where somebody
-    else's is under way: that may be of another policy.
+
+class UnknownExpiryError(Exception):
+    """It is not known whether an image will be kept, and why."""
+
+    def __init__(self, reason: str, *, denied: bool = False) -> None:
+        super().__init__(reason)
+        self.denied = denied
+        """For want of a permission: whoever may pull need not be allowed to read the policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingExpiry:
+    """An image that the lifecycle policy is about to expire or archive. As text, why."""
+
+    rule: int
+    why: str
+
+    def __str__(self) -> str:
+        """Why, for a message."""
+        return self.why
+
+
+def expiry_of(repository: Repository, digest: str) -> PendingExpiry | None:
+    """What is about to become of the image as it is now, with the tags that it has.
+
+    None if it stays. One call without a policy; otherwise one more for each thousand images.
+    Raises UnknownExpiryError where the caller may not know, or AWS does not say.
     """
-    ecr, place = repository.client, repository.place
-    ecr.start_lifecycle_policy_preview(**place)
-    ecr.get_waiter("lifecycle_policy_preview_complete").wait(**place)
-    pages = ecr.get_paginator("get_lifecycle_policy_preview").paginate(**place)
-    return {
-        result["imageDigest"]: (
-            "expire" if result["action"]["type"] == "EXPIRE" else "archive",
-            result["appliedRulePriority"],
-        )
-        for page in pages
-        for result in page["previewResults"]
-    }
+    try:
+        verdict = _verdict(repository, digest)
+    except (ClientError, BotoCoreError) as error:
+        raise UnknownExpiryError(explain(error, str(repository)), denied=is_denied(error)) from None
+    except RefusedError as error:
+        raise UnknownExpiryError(str(error)) from None
+    if verdict is None or verdict.rule is None:
+        return None
+    why = f"{verdict.decided_by} of the lifecycle policy would {verdict.action} it within a day"
+    return PendingExpiry(rule=verdict.rule, why=why)
 
 
-def differences(
-    verdicts: Iterable[Verdict], preview: Mapping[str, tuple[str, int]]
-) -> list[dict[str, str]]:
-    """Where AWS's preview says something else: `digest`, `ours`, `aws`. Ours first."""
-    ours = {it.image.digest: _said(it.action, it.rule) for it in verdicts}
-    theirs = dict.fromkeys(ours, "keep") | {key: _said(*said) for key, said in preview.items()}
-    return [
-        {"digest": digest, "ours": ours.get(digest, "not there"), "aws": aws}
-        for digest, aws in theirs.items()
-        if ours.get(digest) != aws
-    ]
+def _verdict(repository: Repository, digest: str) -> Verdict | None:
+    """None without a policy. Indexes are read only where they may save the image."""
+    rules, now = live_rules(repository), datetime.now(UTC)
+    if not rules:
+        return None
+    images = _described(repository)
+    verdict = _verdict_on(digest, simulate(rules, images.images, now))
+    if verdict is None or verdict.action == "keep":
+        return verdict
+    images = _with_children(repository, images)
+    if images.unread:
+        raise UnknownExpiryError(images.unread, denied=True)
+    return _verdict_on(digest, simulate(rules, images.images, now))
 
 
-def _said(action: str, rule: int | None) -> str:
-    return action if rule is None else f"{action} by rule {rule}"
+def _verdict_on(digest: str, verdicts: Sequence[Verdict]) -> Verdict | None:
+    return next((verdict for verdict in verdicts if verdict.image.digest == digest), None)

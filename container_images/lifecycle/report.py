@@ -1,22 +1,27 @@
 """Pure: what a lifecycle policy is about to do to a repository, and what it warns of."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from container_images.aws.image import Image
 from container_images.aws.reference import Reference
+from container_images.lifecycle.attachments import subject_of
 from container_images.lifecycle.document import Rule
-from container_images.lifecycle.files import Listing, image_in_use
-from container_images.lifecycle.simulation import Verdict, selections, simulate
+from container_images.lifecycle.in_use import InUse
+from container_images.lifecycle.listing import RepositoryImages
+from container_images.lifecycle.simulation import Verdict, by_age, judge, selections, taker
 from container_images.policies.patterns import compiled
 from container_images.policies.retention import MAX_IMAGES
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
 Kind = Literal[
     "in-use-going",
+    "in-use-unknown",
     "movable-tag-going",
+    "signature-going",
     "movable-tag-unshielded",
     "kept-by-movable-tag-alone",
     "in-use-missing",
@@ -26,7 +31,12 @@ Kind = Literal[
     "children-unknown",
 ]
 
-_LOSSES: Final = ("in-use-going", "movable-tag-going")
+LOSSES: Final = frozenset[Kind](
+    ("in-use-going", "in-use-unknown", "movable-tag-going", "signature-going")
+)
+"""What was not read may be in use: it counts as a loss, too."""
+
+_Selected = Sequence[tuple[Rule, Sequence[Image]]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,15 @@ class PolicyWarning:
     digests: tuple[str, ...] = ()
     """Of the images that it is about."""
 
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "warning": self.kind,
+            "text": self.text,
+            "rule": self.rule and self.rule.priority,
+            "digests": list(self.digests),
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -50,78 +69,53 @@ class Report:
     warnings: Sequence[PolicyWarning] = ()
 
     @property
-    def loses(self) -> bool:
-        """Whether a movable tag's image, or one in use, would go."""
-        return any(it.kind in _LOSSES for it in self.warnings)
+    def losses(self) -> list[PolicyWarning]:
+        """The warnings for which nobody should apply the policy."""
+        return [warning for warning in self.warnings if warning.kind in LOSSES]
 
-    def totals(self) -> dict[str, int]:
-        """Numbers of images and bytes.
+    def totals(self) -> dict[str, Any]:
+        """Numbers of images and bytes. What is attached to an image is counted apart.
 
         Images share layers, so that at most this many bytes are freed. An index counts for nothing:
         its size, as ECR gives it, is that of its largest image.
         """
-        images, sizes = Counter[str](), Counter[str]()
-        for it in self.verdicts:
-            images[it.action] += 1
-            sizes[it.action] += 0 if it.image.is_index else it.image.size
+        images, attached, sizes = Counter[str](), Counter[str](), Counter[str]()
+        for verdict in self.verdicts:
+            number = attached if subject_of(verdict.image) else images
+            number[verdict.action] += 1
+            sizes[verdict.action] += 0 if verdict.image.is_index else verdict.image.size
+        actions = ("keep", "expire", "archive")
         return {
             "images": images.total(),
-            "keep": images["keep"],
-            "expire": images["expire"],
-            "archive": images["archive"],
+            **{action: images[action] for action in actions},
+            "attachments": {action: attached[action] for action in actions},
             "bytes": sizes.total(),
             "bytesFreed": sizes["expire"],
             "bytesArchived": sizes["archive"],
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {
-            "images": [
-                {"digest": it.image.digest, "tags": list(it.image.tags), **outcome_json(it)}
-                for it in self.verdicts
-            ],
-            "warnings": [
-                {
-                    "warning": it.kind,
-                    "text": it.text,
-                    "rule": it.rule and it.rule.priority,
-                    "digests": list(it.digests),
-                }
-                for it in self.warnings
-            ],
-            "totals": self.totals(),
-        }
-
-
-def outcome_json(verdict: Verdict) -> dict[str, Any]:
-    """What becomes of one image, for machines."""
-    return {
-        "action": verdict.action,
-        "rule": verdict.rule,
-        "shieldedBy": verdict.shielded_by,
-    }
-
 
 def examine(
     rules: Sequence[Rule],
-    listing: Listing,
+    repository: RepositoryImages,
     now: datetime,
-    in_use: Iterable[str] = (),
+    in_use: InUse | None = None,
     movable_tags: Sequence[str] = DEFAULT_MOVABLE_TAGS,
 ) -> Report:
-    """What rules do to the images of a repository. No rules are a repository without a policy.
-
-    `in_use` has digests and image references. Raises InvalidReferenceError for what is neither.
-    """
-    verdicts = simulate(rules, listing.images, now)
+    """What rules do to the images of a repository. No rules are a repository without a policy."""
+    ordered = by_age(repository.images)
+    selected = list(selections(rules, ordered))
+    verdicts = judge(selected, ordered, now)
     warnings = [
-        *_about_use(verdicts, listing, in_use),
-        *_about_movable_tags(rules, verdicts, movable_tags, now),
-        *_about_rules(rules, verdicts),
+        *_about_use(verdicts, repository, in_use or InUse()),
+        *_about_movable_tags(selected, verdicts, movable_tags, now),
+        *_about_attachments(verdicts),
+        *_about_rules(selected, verdicts),
         *_about_growth(rules, verdicts),
-        *_about_indexes(verdicts),
+        *_about_indexes(verdicts, repository.unread),
     ]
+    # Stable: the losses come first, and the others stay as they are.
+    warnings.sort(key=lambda warning: warning.kind not in LOSSES)
     return Report(verdicts=verdicts, warnings=warnings)
 
 
@@ -146,15 +140,15 @@ def movable_tags_of(
     one. And, where all other tags are immutable, those that the exclusion filters name. Where
     neither names any, DEFAULT_MOVABLE_TAGS.
     """
-    named = {rule.tags[0][0] for rule in rules if _is_protective(rule)}
+    tags = {rule.tags[0][0] for rule in rules if _is_protective(rule)}
     if tag_mutability == "IMMUTABLE_WITH_EXCLUSION":
-        named |= {it for it in exclusion_filters if "*" not in it}
-    return tuple(sorted(named)) or DEFAULT_MOVABLE_TAGS
+        tags |= {pattern for pattern in exclusion_filters if "*" not in pattern}
+    return tuple(sorted(tags)) or DEFAULT_MOVABLE_TAGS
 
 
 def _is_protective(rule: Rule) -> bool:
-    one_tag = len(rule.tags) == 1 and len(rule.tags[0]) == 1
-    return one_tag and (rule.count_type, rule.number, rule.action) == (
+    names_one_tag = len(rule.tags) == 1 and len(rule.tags[0]) == 1
+    return names_one_tag and (rule.count_type, rule.number, rule.action) == (
         "imageCountMoreThan",
         1,
         "expire",
@@ -170,71 +164,113 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
         if rule.archived or rule.tag_status == "untagged":
             continue
         # A pattern without a wildcard is one tag, and a tag is on one image.
-        alone = any(len(entry) == 1 for entry in rule.tags)
-        if not (alone and rule.count_type == "imageCountMoreThan"):
+        selects_one = any(len(entry) == 1 for entry in rule.tags)
+        if not (selects_one and rule.count_type == "imageCountMoreThan"):
             return rule
         if all(compiled(entry).fullmatch(tag) for entry in rule.tags):
             return None
     return None
 
 
-# --- Warnings -------------------------------------------------------------------------------------
+def _about_movable_tags(
+    selected: _Selected, verdicts: Sequence[Verdict], movable_tags: Sequence[str], now: datetime
+) -> Iterator[PolicyWarning]:
+    for tag in movable_tags:
+        if unshielded := taker_of(tag, (rule for rule, _ in selected)):
+            text = (
+                f"{unshielded} may take the image that {tag} names; before it, write a protective "
+                f'rule, with "tagPatternList": ["{tag}"] and "imageCountMoreThan" 1'
+            )
+            yield PolicyWarning("movable-tag-unshielded", text, unshielded)
+    listed = {
+        child
+        for verdict in verdicts
+        if verdict.action == "keep" and not verdict.image.archived
+        for child in verdict.image.children or ()
+    }
+    for verdict in verdicts:
+        image = verdict.image
+        own = [tag for tag in image.tags if tag in movable_tags]
+        if not own:
+            continue
+        names, digests = " and ".join(own), (image.digest,)
+        if verdict.action != "keep":
+            text = f"{names} is on an image that {verdict.decided_by} would {verdict.action}"
+            yield PolicyWarning("movable-tag-going", text, verdict.decided_by, digests)
+            continue
+        others = tuple(tag for tag in image.tags if tag not in own)
+        rule = taker(selected, replace(image, tags=others), now)
+        if rule and image.digest not in listed:
+            text = (
+                f"{rule} would {rule.action} the image that {names} names as soon as the tag "
+                "moves on; then no rollback to it is possible"
+            )
+            yield PolicyWarning("kept-by-movable-tag-alone", text, rule, digests)
+
+
+# --- Other warnings -------------------------------------------------------------------------------
 
 
 def _about_use(
-    verdicts: Sequence[Verdict], listing: Listing, in_use: Iterable[str]
+    verdicts: Sequence[Verdict], repository: RepositoryImages, in_use: InUse
 ) -> Iterator[PolicyWarning]:
-    by_digest = {it.image.digest: it for it in verdicts}
-    by_tag = {tag: it for it in verdicts for tag in it.image.tags}
-    for written in sorted(set(in_use)):
-        used = Reference(name="", image=written) if written in by_tag else image_in_use(written)
-        if used.name and listing.repository and used.name != listing.repository:
+    for reason in in_use.unknown:
+        yield PolicyWarning("in-use-unknown", f"it is not known what else is in use: {reason}")
+    by_digest = {verdict.image.digest: verdict for verdict in verdicts}
+    by_tag = {tag: verdict for verdict in verdicts for tag in verdict.image.tags}
+    users = defaultdict[str, list[str]](list)
+    references = {}
+    for use in in_use.uses:
+        users[use.written].append(use.by)
+        # A tag by itself may look like the name of a repository.
+        is_tag = use.written in by_tag
+        references[use.written] = Reference(name="", image=use.written) if is_tag else use.reference
+    for written, reference in sorted(references.items()):
+        if not repository.is_named_by(reference):
             continue
         # Without tag and digest, it is the tag that Docker takes.
-        image = used.image or "latest"
-        found = by_digest.get(image) or by_tag.get(image)
-        if found is None and used.name and used.name == listing.repository:
-            text = f"{written} is in use, but there is no such image"
+        image = reference.image or "latest"
+        verdict = by_digest.get(image) or by_tag.get(image)
+        by = _users(users[written])
+        if verdict is None and reference.name and reference.name == repository.name:
+            text = f"{written} is in use{by}, but there is no such image"
             yield PolicyWarning("in-use-missing", text)
-        if found is not None and found.action != "keep":
-            text = f"{written} is in use, and {found.decided_by} would {found.action} it"
-            yield PolicyWarning("in-use-going", text, found.decided_by, (found.image.digest,))
+        if verdict is not None and verdict.action != "keep":
+            text = f"{written} is in use{by}, and {verdict.decided_by} would {verdict.action} it"
+            digests = (verdict.image.digest,)
+            yield PolicyWarning("in-use-going", text, verdict.decided_by, digests)
 
 
-def _about_movable_tags(
-    rules: Sequence[Rule], verdicts: Sequence[Verdict], movable_tags: Sequence[str], now: datetime
-) -> Iterator[PolicyWarning]:
-    for tag in movable_tags:
-        if taker := taker_of(tag, rules):
-            text = (
-                f"{taker} may take the image that {tag} names; before it, write a protective rule, "
-                f'with "tagPatternList": ["{tag}"] and "imageCountMoreThan" 1'
-            )
-            yield PolicyWarning("movable-tag-unshielded", text, taker)
-    images = [it.image for it in verdicts]
-    for it in verdicts:
-        own = [tag for tag in it.image.tags if tag in movable_tags]
-        if not own:
-            continue
-        names, digests = " and ".join(own), (it.image.digest,)
-        if it.action != "keep":
-            text = f"{names} is on an image that {it.decided_by} would {it.action}"
-            yield PolicyWarning("movable-tag-going", text, it.decided_by, digests)
-            continue
-        bare = replace(it.image, tags=tuple(tag for tag in it.image.tags if tag not in own))
-        others = [image for image in images if image is not it.image]
-        [after] = [one for one in simulate(rules, [*others, bare], now) if one.image is bare]
-        if after.action != "keep":
-            text = (
-                f"{after.decided_by} would {after.action} the image that {names} names as soon as "
-                "the tag moves on; then no rollback to it is possible"
-            )
-            yield PolicyWarning("kept-by-movable-tag-alone", text, after.decided_by, digests)
+def _users(names: Sequence[str]) -> str:
+    known = sorted({name for name in names if name})
+    more = f" and {len(known) - 1:,} more" if len(known) > 1 else ""
+    return f" by {known[0]}{more}" if known else ""
 
 
-def _about_rules(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
-    deciding = {it.decided_by.priority for it in verdicts if it.decided_by}
-    for rule, images in selections(rules, [it.image for it in verdicts]):
+def _about_attachments(verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+    """Of each image that stays and would lose a signature, an attestation or an SBOM."""
+    going = defaultdict[str, list[Verdict]](list)
+    for verdict in verdicts:
+        if verdict.action != "keep" and (subject := subject_of(verdict.image)):
+            going[subject].append(verdict)
+    for verdict in verdicts:
+        lost = going.get(verdict.image.digest, ()) if verdict.action == "keep" else ()
+        if lost:
+            image = " ".join((verdict.image.digest, *verdict.image.tags))
+            attached = ", ".join(_expiry_of_attachment(attachment) for attachment in lost)
+            text = f"{image} stays, and would lose what is attached to it: {attached}"
+            digests = (verdict.image.digest, *(attachment.image.digest for attachment in lost))
+            yield PolicyWarning("signature-going", text, lost[0].decided_by, digests)
+
+
+def _expiry_of_attachment(verdict: Verdict) -> str:
+    name = verdict.image.tags[0] if verdict.image.tags else verdict.image.digest
+    return f"{name} ({verdict.decided_by} would {verdict.action} it)"
+
+
+def _about_rules(selected: _Selected, verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+    deciding = {verdict.decided_by.priority for verdict in verdicts if verdict.decided_by}
+    for rule, images in selected:
         if not images:
             yield PolicyWarning("rule-without-images", f"{rule} matches no image", rule)
         elif rule.priority not in deciding:
@@ -250,11 +286,15 @@ def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterato
     if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
         text = "no rule matches untagged images: an image that loses its last tag stays"
         yield PolicyWarning(kind, text)
-    stay = [it.image for it in verdicts if it.decided_by is None and it.image.tags]
-    if stay:
-        number = "one tagged image" if len(stay) == 1 else f"{len(stay):,} tagged images"
-        text = f"no rule matches {number}, such as {stay[0].tags[0]}: they stay"
-        yield PolicyWarning(kind, text, digests=tuple(image.digest for image in stay))
+    unmatched = [
+        verdict.image for verdict in verdicts if verdict.decided_by is None and verdict.image.tags
+    ]
+    for attached, noun in ((False, "tagged image"), (True, "attachment")):
+        stay = [image for image in unmatched if (subject_of(image) is not None) is attached]
+        if stay:
+            number = f"one {noun}" if len(stay) == 1 else f"{len(stay):,} {noun}s"
+            text = f"no rule matches {number}, such as {stay[0].tags[0]}: they stay"
+            yield PolicyWarning(kind, text, digests=tuple(image.digest for image in stay))
     for rule in rules:
         if rule.count_type == "imageCountMoreThan" and rule.number >= MAX_IMAGES:
             yield PolicyWarning(kind, f"{rule} keeps as many images as a repository can hold", rule)
@@ -264,15 +304,17 @@ def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterato
         yield PolicyWarning(kind, text, archiving[0])
 
 
-def _about_indexes(verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
-    unknown = [it for it in verdicts if it.image.is_index and it.image.children is None]
-    untagged = [it for it in verdicts if not it.image.tags and not it.image.is_index]
-    going = sum(it.action != "keep" for it in untagged)
-    lists = "the index lists" if len(unknown) == 1 else f"{len(unknown):,} indexes list"
-    if unknown and untagged:
+def _about_indexes(verdicts: Sequence[Verdict], unread: str) -> Iterator[PolicyWarning]:
+    indexes = [
+        verdict.image
+        for verdict in verdicts
+        if verdict.image.is_index and verdict.image.children is None and not verdict.image.archived
+    ]
+    going = [verdict.image.digest for verdict in verdicts if verdict.action != "keep"]
+    if indexes and going:
+        lists = "the index lists" if len(indexes) == 1 else f"{len(indexes):,} indexes list"
         text = (
-            f"it is not known here what {lists}: of the {len(untagged):,} untagged images, of "
-            f"which {going:,} are shown as going, those that an index lists stay"
+            f"it is not known what {lists}: of the {len(going):,} images shown as going, those "
+            f"that an index lists stay{unread and f' ({unread})'}"
         )
-        digests = tuple(it.image.digest for it in untagged)
-        yield PolicyWarning("children-unknown", text, digests=digests)
+        yield PolicyWarning("children-unknown", text, digests=tuple(going))

@@ -8,13 +8,15 @@ Where the documentation is silent, this is what is assumed here:
 - Of two images that are equally old, the one with the lower digest goes first.
 - Images that an index holds, and referrers, take a place in a count like any other image.
 - A referrer (a signature, a list of contents) is subject to the rules like any other image, and
-  besides goes with its subject.
+  besides goes with its subject, unless an index that stays lists it.
 - An index that goes lets go of its images at the same time, not a day later.
+- The age of an image that came back from the archive counts from then on, for sinceImagePushed too.
+  AWS says so of the order of images and of sinceImagePulled only.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import accumulate, pairwise
@@ -52,18 +54,30 @@ class Verdict(NamedTuple):
 
 def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> list[Verdict]:
     """What becomes of each image, the youngest first. Each digest may occur once."""
-    ordered = sorted(images, key=lambda image: (image.since, image.digest), reverse=True)
+    ordered = by_age(images)
+    return judge(selections(rules, ordered), ordered, now)
+
+
+def by_age(images: Iterable[Image]) -> list[Image]:
+    """The youngest first."""
+    return sorted(images, key=lambda image: (image.since, image.digest), reverse=True)
+
+
+def judge(
+    selected: Iterable[tuple[Rule, Sequence[Image]]], images: Sequence[Image], now: datetime
+) -> list[Verdict]:
+    """What becomes of each image, given what each rule selects. Both have the youngest first."""
     selecting: dict[str, Rule] = {}
     taking: dict[str, Rule] = {}
-    for rule, selected in selections(rules, ordered):
-        for younger, image in enumerate(selected):
+    for rule, candidates in selected:
+        for younger, image in enumerate(candidates):
             # What an earlier rule has selected keeps its place in the count all the same.
             if image.digest not in selecting:
                 selecting[image.digest] = rule
                 if _due(rule, image, younger, now):
                     taking[image.digest] = rule
-    holding = _hold(ordered, taking)
-    following = _follow(ordered, taking, holding)
+    holding, listed = _hold(images, taking)
+    following = _follow(images, taking, listed)
     return [
         Verdict(
             image=image,
@@ -72,8 +86,33 @@ def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> l
             held_by=holding.get(digest),
             goes_with=following.get(digest),
         )
-        for image in ordered
+        for image in images
     ]
+
+
+def taker(
+    selected: Iterable[tuple[Rule, Sequence[Image]]], image: Image, now: datetime
+) -> Rule | None:
+    """The rule that would take one image, if it were as it is given here: with fewer tags, say.
+
+    `selected` is what each rule selects, the image itself left out or not. Indexes are not looked
+    at.
+    """
+    for rule, candidates in selected:
+        if selects(rule, image):
+            age = image.since, image.digest
+            younger = sum((other.since, other.digest) > age for other in candidates)
+            return rule if _due(rule, image, younger, now) else None
+    return None
+
+
+def selects(rule: Rule, image: Image) -> bool:
+    """Whether a rule is about an image."""
+    if rule.archived is not image.archived:
+        return False
+    if rule.tag_status != "tagged":
+        return rule.tag_status == "any" or not image.tags
+    return all(any(map(compiled(entry).fullmatch, image.tags)) for entry in rule.tags)
 
 
 def _due(rule: Rule, image: Image, younger: int, now: datetime) -> bool:
@@ -122,9 +161,10 @@ class _StorageClass:
     def select(self, rule: Rule) -> Sequence[Image]:
         """The images that the rule is about."""
         if rule.tag_status != "tagged":
-            return [it for it in self._images if rule.tag_status == "any" or not it.tags]
-        found = set.intersection(*map(self._matching, rule.tags))
-        return [self._images[place] for place in sorted(found)]
+            untagged = rule.tag_status == "untagged"
+            return [image for image in self._images if not (untagged and image.tags)]
+        places = set.intersection(*map(self._matching, rule.tags))
+        return [self._images[place] for place in sorted(places)]
 
     def _search(self, entry: tuple[str, ...]) -> set[int]:
         """The places of the images with a tag that matches."""
@@ -144,28 +184,33 @@ def _side_by_side(tags: Sequence[str]) -> list[str]:
     return [text[start:end] for start, end in pairwise([0, *ends])]
 
 
-def _hold(images: Sequence[Image], taking: dict[str, Rule]) -> dict[str, str]:
+def _hold(
+    images: Sequence[Image], taking: dict[str, Rule]
+) -> tuple[dict[str, str], frozenset[str]]:
     """Take back what an index that stays lists: it goes with the index, or after it, never before.
 
-    An index in the archive holds nothing any more.
+    An index in the archive holds nothing any more. Returns what is taken back, each with its index,
+    and everything that an index that stays lists.
     """
     indexes = {image.digest: image for image in images if image.children and not image.archived}
     staying = deque(index for index in indexes.values() if index.digest not in taking)
     holding: dict[str, str] = {}
+    listed = set[str]()
     while staying:
         index = staying.popleft()
+        listed.update(index.children or ())
         for digest in index.children or ():
             if taking.pop(digest, None):
                 holding[digest] = index.digest
                 if digest in indexes:
                     staying.append(indexes[digest])
-    return holding
+    return holding, frozenset(listed)
 
 
 def _follow(
-    images: Sequence[Image], taking: dict[str, Rule], holding: Mapping[str, str]
+    images: Sequence[Image], taking: dict[str, Rule], listed: Container[str]
 ) -> dict[str, str]:
-    """Let referrers go with their subjects, and those that refer to them."""
+    """Let referrers go with their subjects, and those that refer to them; but no listed ones."""
     referrers = defaultdict[str, list[Image]](list)
     for image in images:
         if image.subject is not None:
@@ -176,7 +221,7 @@ def _follow(
         subject = going.popleft()
         rule = taking[subject]
         for image in referrers.get(subject, ()):
-            stays = image.digest in holding or (image.archived and rule.action == "archive")
+            stays = image.digest in listed or (image.archived and rule.action == "archive")
             if not stays and image.digest not in taking:
                 taking[image.digest] = rule
                 following[image.digest] = subject

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from container_images.lifecycle.files import Listing, read_policy
+from container_images.lifecycle.document import read_policy
+from container_images.lifecycle.listing import RepositoryImages
 from container_images.lifecycle.simulation import simulate
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.settings.model import RepositorySettings
@@ -76,7 +77,7 @@ class Adoption:
 def adoption(
     live: State,
     stack: "DeclaredStack | None",
-    images: Listing | str | None = None,
+    images: RepositoryImages | str | None = None,
     now: datetime | None = None,
     cache_prefixes: Iterable[str] = (),
 ) -> Adoption:
@@ -193,7 +194,7 @@ def _managed_elsewhere(live: State, cache_prefixes: Iterable[str]) -> Iterable[s
         )
 
 
-def _expiring(declared: State, images: Listing | str, now: datetime) -> Iterable[str]:
+def _expiring(declared: State, images: RepositoryImages | str, now: datetime) -> Iterable[str]:
     if isinstance(images, str):
         yield f"not known how many images the lifecycle policy would expire: {images}"
         return

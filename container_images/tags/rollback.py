@@ -8,7 +8,7 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import NoSuchImageError, Repository
 from container_images.aws.trail import PUT, NoTrailError, Record
-from container_images.lifecycle.fate import UnknownFateError, fate
+from container_images.lifecycle.live import UnknownExpiryError, expiry_of
 from container_images.policies.tag_convention import TagConvention
 from container_images.tags.moves import Move, move
 
@@ -104,8 +104,8 @@ def _refuse_expiring(repository: Repository, tag: str, target: str) -> tuple[str
     Even where the tag would shield it: ECR may have chosen it for this day already.
     """
     try:
-        expiry = fate(repository, target)
-    except UnknownFateError as error:
+        expiry = expiry_of(repository, target)
+    except UnknownExpiryError as error:
         return (f"it is not known whether the lifecycle policy would keep {target}: {error}",)
     if expiry is None:
         return ()

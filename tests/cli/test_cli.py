@@ -344,7 +344,7 @@ def test_a_repository_that_is_not_there_is_told_with_account_and_region(ecr: "EC
     assert told.startswith(f"ecr:DescribeImages on other in {REGION} failed (RepositoryNotFound")
     assert f"'other' does not exist in the registry with id '{ACCOUNT}'" in told
     assert "check the name and the Region" in told
-    for command in ("expiring", "movers", "history", "adopt"):
+    for command in ("images", "movers", "history", "adopt"):
         told = run(command, "other").stderr
         assert f"on other in {REGION} failed (RepositoryNotFound" in told
 
@@ -454,7 +454,7 @@ def test_credentials_that_are_of_no_use(
         ["promote", NAME, "latest", "--stage", "stg"],
         ["rollback", NAME],
         ["history", NAME],
-        ["expiring", NAME],
+        ["images", NAME],
         ["movers", NAME],
     ],
     ids=lambda it: it[0],
@@ -602,7 +602,6 @@ def test_a_name_that_no_command_has_is_told_with_those_that_it_resembles() -> No
         (["move", NAME, "sha256:0"], "is a malformed digest"),
         (["history", f"{NAME}:a"], "names an image: leave a out"),
         (["rollback", f"{NAME}:a", "--tag", "b"], "names an image: leave a out"),
-        (["expiring", f"{NAME}:latest"], "names an image: leave latest out"),
         (["images", f"{NAME}:latest"], "names an image: leave latest out"),
         (["move", NAME, "latest", "--tag", tag("prod", "a")], "is a unique tag, which stays"),
         (["rollback", NAME, "--tag", tag("prod", "a")], "is a unique tag, which stays"),

@@ -21,7 +21,6 @@ from container_images.policies.repository_policy import repository_policy
 from tests.aws.test_trail import access, page
 from tests.builds import ACCOUNT, NAME, REGION, build, place, sha, tag
 from tests.events import DIGESTS, PIPELINE, deletion, expiry, put
-from tests.lifecycle.documents import count, policy, tagged
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -139,35 +138,6 @@ def test_a_build_goes_to_production_and_back(ecr: "ECRClient") -> None:
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr.count("\n") == 1
     assert place(ecr, "latest") == second
-
-
-def test_what_is_expiring(ecr: "ECRClient", tmp_path: Path) -> None:
-    # Pushed within a second: then the image with the lower digest is the one that goes.
-    first, second = build(ecr, "b"), build(ecr, "a", "latest")
-    text = json.dumps(policy(tagged("latest") | count(1), tagged("merged-*") | count(1)))
-    assert done("expiring", NAME)["warnings"][0]["warning"] == "growth-without-bound"
-    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=text)
-    live = done("expiring", NAME, "--fail-on-loss")
-    assert live.keys() == {"images", "warnings", "totals"}
-    fates = {it["digest"]: (it["action"], it["rule"], it["shieldedBy"]) for it in live["images"]}
-    assert fates == {second: ("keep", None, 1), first: ("expire", 2, None)}
-
-    in_use = tmp_path / "in-use.txt"
-    in_use.write_text(f"{first}\n")
-    lost = run("expiring", NAME, "--in-use", str(in_use), "--fail-on-loss")
-    assert lost.exit_code == 1
-    assert (
-        f"warning: {first[:15]} is in use, and rule 2 (tags merged-*) would expire it"
-        in lost.stdout
-    )
-    assert lost.stderr.count("\n") == 1
-
-    files = {"policy": text, "images": ecr.describe_images(repositoryName=NAME)}
-    for name, content in files.items():
-        written = content if isinstance(content, str) else json.dumps(content, default=str)
-        (tmp_path / name).write_text(written)
-    offline = ("--policy", str(tmp_path / "policy"), "--images", str(tmp_path / "images"))
-    assert done("expiring", *offline)["images"] == live["images"]
 
 
 def test_an_image_reference_is_all_that_resolve_prints(ecr: "ECRClient") -> None:

@@ -1,10 +1,11 @@
-"""What is there, and what will become of it: the command `images`."""
+"""Which images there are, and what a lifecycle policy does with each: the command `images`."""
 
 import json
 import re
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -12,17 +13,17 @@ import pytest
 from botocore.stub import Stubber
 
 from container_images.aws.image import Image
-from container_images.aws.images import Repository
-from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli import lifecycle_output as output
+from container_images.cli.images_output import Listing, print_listing
 from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.report import Report
 from container_images.lifecycle.simulation import simulate
-from tests.builds import ACCOUNT, NAME, REGION, build, tag
+from container_images.policies.tag_convention import ADR040
+from tests.builds import ACCOUNT, NAME, OCI_INDEX, OCI_MANIFEST, REGION, build, push, tag
 from tests.cli.test_cli import refused, run
 from tests.cli.test_terminal import Terminal
-from tests.lifecycle.documents import INDEX, NOW, UNTAGGED, count, older, policy, tagged
+from tests.conftest import FIXTURES
+from tests.lifecycle.documents import ANY, INDEX, NOW, UNTAGGED, count, older, policy, tagged
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -31,7 +32,7 @@ DOCUMENT = policy(tagged("latest") | count(1), tagged("merged-*") | count(1), UN
 RELEASED, MERGED = [tag("merged", "a"), tag("prod", "a", 3), "latest"], [tag("merged", "b")]
 
 
-def detail(digest: str, days: int, *tags: str, **more: Any) -> dict[str, Any]:
+def detail(digest: str, days: float, *tags: str, **more: Any) -> dict[str, Any]:
     pushed = NOW - timedelta(days=days)
     return {"imageDigest": digest, "imagePushedAt": pushed, "imageTags": list(tags), **more}
 
@@ -45,22 +46,48 @@ DETAILS = [
 ]
 
 
+def only(*arguments: str, status: int = 0) -> dict[str, Any]:
+    """The object of the only repository."""
+    result = run("images", *arguments, "--json")
+    assert result.exit_code == status, result.stderr
+    [repository] = json.loads(result.stdout)["repositories"]
+    return dict(repository)
+
+
+def actions(listing: dict[str, Any]) -> dict[str, str]:
+    return {image["digest"]: image["action"] for image in listing["images"]}
+
+
+def kinds(listing: dict[str, Any]) -> list[str]:
+    return [warning["warning"] for warning in listing["warnings"]]
+
+
+# --- Live -----------------------------------------------------------------------------------------
+
+
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """ECR with those images, and this lifecycle policy, or this error instead of it."""
 
-    def stubbed(document: dict[str, Any] | str) -> None:
+    def stubbed(document: dict[str, Any] | str | None, indexes: str | None = None) -> None:
         client = boto3.client("ecr")
         stub = Stubber(client)
         if isinstance(document, str):
             stub.add_client_error("get_lifecycle_policy", document)
-        else:
+        elif document:
             text = json.dumps(document).ljust(100)
             stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
         stub.add_response("describe_images", {"imageDetails": DETAILS})
         manifest = json.dumps({"manifests": [{"digest": "sha256:part"}]})
         images = [{"imageId": {"imageDigest": "sha256:index"}, "imageManifest": manifest}]
-        stub.add_response("batch_get_image", {"images": images})
+        judged = isinstance(document, dict) or document is None
+        if indexes:
+            stub.add_client_error("batch_get_image", indexes)
+        elif judged:
+            stub.add_response("batch_get_image", {"images": images})
+        if judged or document == "LifecyclePolicyNotFoundException":
+            described = {"repositoryName": NAME, "imageTagMutability": "MUTABLE"}
+            stub.add_response("describe_repositories", {"repositories": [described]})
         stub.activate()
         monkeypatch.setattr(Aws, "ecr", lambda _: client)
 
@@ -69,35 +96,60 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_the_images_in_json(answer: Callable[..., None]) -> None:
     answer(DOCUMENT)
-    result = run("images", NAME, "--json")
-    assert (result.exit_code, result.stderr) == (0, "")
-    [told] = json.loads(result.stdout)["repositories"]
-    assert told["repository"] == NAME
-    assert told["images"][0] == {
+    listing = only(NAME)
+    assert listing["repository"] == NAME
+    assert listing["images"][0] == {
         "digest": "sha256:new",
         "tags": MERGED,
+        "subject": None,
         "builtAt": "2026-03-02T16:00:00Z",
         "pushedAt": "2026-05-31T12:00:00Z",
-        "sizeBytes": 7_000_000,
         "lastPulledAt": "2026-06-01T12:00:00Z",
+        "size": 7_000_000,
         "action": "keep",
         "rule": None,
         "shieldedBy": 2,
     }
-    fates = [(it["digest"], it["action"], it["rule"], it["shieldedBy"]) for it in told["images"]]
-    assert fates[1:] == [
+    outcomes = [
+        (it["digest"], it["action"], it["rule"], it["shieldedBy"]) for it in listing["images"]
+    ]
+    assert outcomes[1:] == [
         ("sha256:lost", "expire", 3, None),
         ("sha256:part", "keep", None, None),  # the index holds it
         ("sha256:index", "keep", None, 1),
         ("sha256:old", "expire", 2, None),
     ]
-    assert told["images"][1]["builtAt"] is told["images"][1]["lastPulledAt"] is None
+    assert listing["images"][1]["builtAt"] is listing["images"][1]["lastPulledAt"] is None
+    assert listing["warnings"] == [
+        {
+            "warning": "kept-by-movable-tag-alone",
+            "text": "rule 2 (tags merged-*) would expire the image that latest names as soon as "
+            "the tag moves on; then no rollback to it is possible",
+            "rule": 2,
+            "digests": ["sha256:index"],
+        }
+    ]
+    assert listing["totals"] == {
+        "images": 5,
+        "keep": 3,
+        "expire": 2,
+        "archive": 0,
+        "attachments": {"keep": 0, "expire": 0, "archive": 0},
+        "bytes": 8_000_000,
+        "bytesFreed": 1_000_000,
+        "bytesArchived": 0,
+    }
 
 
-def test_one_line_a_row_where_there_is_no_terminal(answer: Callable[..., None]) -> None:
+def test_what_decides_comes_first_and_each_image_has_a_line(answer: Callable[..., None]) -> None:
     answer(DOCUMENT)
-    heading, *rows, empty, totals = run("images", NAME).stdout.splitlines()
-    assert heading.split() == ["image", "tags", "built", "pushed", "size", "pulled", "what", "why"]
+    totals, warning, empty, heading, *rows = run("images", NAME).stdout.splitlines()
+    assert totals == f"{NAME}: 2 of 5 images expire; at most 1 MB of 8 MB are freed"
+    assert warning.startswith("warning: rule 2 (tags merged-*) would expire the image that latest")
+    assert empty == ""
+    assert heading.split() == [
+        *("image", "tags", "built", "pushed", "size", "pulled", "action", "why")
+    ]
     assert [row.split()[0].removeprefix("sha256:") for row in rows] == [
         *("new", "lost", "index", "part", "old")
     ]
@@ -108,60 +160,63 @@ def test_one_line_a_row_where_there_is_no_terminal(answer: Callable[..., None]) 
     assert " ".join(RELEASED) in rows[2]
     assert "(in sha256:index)" in rows[3]
     assert "keep    the index sha256:index lists it" in rows[3]
-    assert (empty, totals) == (
-        "",
-        f"{NAME}: of 5 images 2 go and 3 stay; at most 1 MB of 8 MB are freed",
-    )
+
+
+def test_only_what_will_not_be_kept(answer: Callable[..., None]) -> None:
+    answer(DOCUMENT)
+    listing = only(NAME, "--expiring")
+    assert actions(listing) == {"sha256:lost": "expire", "sha256:old": "expire"}
+    assert listing["totals"]["images"] == 5
+
+
+def test_another_policy_than_the_live_one(answer: Callable[..., None], tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(policy(ANY | count(4))))
+    answer(None)
+    assert actions(only(NAME, "--policy", str(file), "--expiring")) == {"sha256:old": "expire"}
+
+
+def test_the_policy_that_the_settings_declare(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = boto3.client("ecr")
+    details = [detail(f"sha256:{number}", 300 + number, f"pr-{number}") for number in range(40)]
+    with Stubber(client) as stub:
+        stub.add_response("describe_images", {"imageDetails": details})
+        monkeypatch.setattr(Aws, "ecr", lambda _: client)
+        monkeypatch.chdir(FIXTURES)
+        listing = only(NAME, "--stack", "prod", "--planned", "--expiring")
+        stub.assert_no_pending_responses()
+    assert listing["totals"]["expire"] == 40
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "LifecyclePolicyNotFoundException"])
 def test_without_a_policy_or_the_permission_to_read_it(
     answer: Callable[..., None], code: str
 ) -> None:
-    there = code == "AccessDeniedException"
+    denied = code == "AccessDeniedException"
     answer(code)
     result = run("images", NAME, "--json")
     assert result.exit_code == 0
-    actions = {it["action"] for it in json.loads(result.stdout)["repositories"][0]["images"]}
-    assert actions == ({None} if there else {"keep"})
-    assert result.stderr.startswith(
-        "note: it is not known what the lifecycle policy will do: no permission for"
-        if there
-        else f"note: {NAME} has no lifecycle policy: all images stay"
-    )
-    assert result.stderr.count("\n") == 1
+    [listing] = json.loads(result.stdout)["repositories"]
+    assert {*actions(listing).values()} == ({None} if denied else {"keep"})
+    assert kinds(listing) == ([] if denied else ["growth-without-bound"])
+    said = "note: it is not known what the lifecycle policy will do: no permission for"
+    assert result.stderr.startswith(said) is denied
     answer(code)
-    [*_, totals] = run("images", NAME).stdout.splitlines()
-    assert (totals == f"{NAME}: 5 images, 8 MB") is there
+    totals = run("images", NAME).stdout.splitlines()[0]
+    assert (totals == f"{NAME}: 5 images, 8 MB") is denied
+    answer(code)
+    assert run("images", NAME, "--fail-on-loss").exit_code == (1 if denied else 0)
 
 
-@pytest.mark.parametrize(
-    ("operation", "code", "status"),
-    [
-        ("batch_get_image", "AccessDeniedException", 0),
-        ("batch_get_image", "ServerException", 1),
-        ("describe_images", "AccessDeniedException", 1),
-    ],
-)
-def test_without_the_permission_to_read_indexes_nothing_is_folded(
-    monkeypatch: pytest.MonkeyPatch, operation: str, code: str, status: int
+@pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 0), ("ServerException", 1)])
+def test_without_the_permission_to_read_indexes_that_is_said(
+    answer: Callable[..., None], code: str, status: int
 ) -> None:
-    client = boto3.client("ecr")
-    with Stubber(client) as stub:
-        text = json.dumps(DOCUMENT)
-        stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
-        if operation == "batch_get_image":
-            stub.add_response("describe_images", {"imageDetails": DETAILS})
-        stub.add_client_error(operation, code)
-        if status == 0:
-            stub.add_response("describe_images", {"imageDetails": DETAILS})
-        monkeypatch.setattr(Aws, "ecr", lambda _: client)
-        result = run("images", NAME)
-        stub.assert_no_pending_responses()
-    assert (result.exit_code, result.stderr.count("\n")) == (status, 1)
-    said = "note: it is not known which untagged images an index lists, and so keeps: no permission"
-    assert result.stderr.startswith(said) is (status == 0)
-    assert "(in sha256:index)" not in result.stdout
+    answer(DOCUMENT, code)
+    result = run("images", NAME)
+    assert result.exit_code == status
+    warning = "what the index lists: of the 3 images shown as going, those that an index lists stay"
+    assert (f"{warning} (no permission for ecr:BatchGetImage" in result.stdout) is (status == 0)
 
 
 def test_a_policy_that_cannot_be_read_is_not_known(answer: Callable[..., None]) -> None:
@@ -169,7 +224,7 @@ def test_a_policy_that_cannot_be_read_is_not_known(answer: Callable[..., None]) 
     result = run("images", NAME)
     assert result.exit_code == 0
     assert f"what the lifecycle policy will do: the lifecycle policy of {NAME}" in result.stderr
-    assert result.stdout.splitlines()[1].split()[-2:] == ["?", "?"]
+    assert result.stdout.splitlines()[-1].split()[-2:] == ["?", "?"]
 
 
 @pytest.mark.usefixtures("ecr")
@@ -179,35 +234,286 @@ def test_another_failure_fails(answer: Callable[..., None]) -> None:
     assert run("images", NAME).exit_code == 1
 
 
-def test_the_images_of_moto(ecr: "ECRClient") -> None:
+def test_the_images_of_several_repositories(ecr: "ECRClient") -> None:
+    ecr.create_repository(repositoryName="empty")
     digest = build(ecr, "a", "latest")
     arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
-    [repository] = json.loads(run("images", arn, "--json").stdout)["repositories"]
-    [told] = repository["images"]
-    assert (told["digest"], told["action"]) == (digest, "keep")
-    assert (told["builtAt"], told["rule"]) == ("2026-03-01T16:00:00Z", None)
+    result = run("images", arn, "empty", "--json")
+    first, second = json.loads(result.stdout)["repositories"]
+    assert actions(first) == {digest: "keep"}
+    assert second["images"] == []
+    assert run("images", "empty").stdout.startswith("empty: 0 of 0 images expire")
 
 
-@pytest.mark.usefixtures("ecr")
-def test_an_empty_repository_has_no_table() -> None:
-    assert run("images", NAME).stdout.startswith(f"{NAME}: of 0 images 0 go")
+def test_files_say_the_same_as_the_registry(ecr: "ECRClient", tmp_path: Path) -> None:
+    build(ecr, "b")
+    build(ecr, "a", "latest")
+    (tmp_path / "policy").write_text(json.dumps(DOCUMENT))
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(DOCUMENT))
+    described = ecr.describe_images(repositoryName=NAME)
+    (tmp_path / "images").write_text(json.dumps(described, default=str))
+    files = ("--from", str(tmp_path / "images"), "--policy", str(tmp_path / "policy"))
+    assert only(*files) == only(NAME)
 
 
-@pytest.mark.parametrize("width", [60, 80, 140])
-def test_a_terminal_has_short_lines(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """Digests are brief, tags and reasons are folded, and columns that do not fit are left out."""
-    image = Image(
-        digest=f"sha256:{'1' * 64}", tags=("latest", tag("merged", "a")), pushed_at=NOW, size=1
+@pytest.mark.parametrize("untagged", [False, True])
+def test_a_staying_index_keeps_the_tagged_images_that_it_lists(
+    ecr: "ECRClient", *, untagged: bool
+) -> None:
+    for number in (1, 2, 3):
+        parts = [
+            {"digest": push(ecr, f'{{"{number}": "{arch}"}}', f"1.{number}.0-{arch}")}
+            for arch in ("amd64", "arm64")
+        ]
+        push(ecr, json.dumps({"manifests": parts}), f"v1.{number}.0", media_type=OCI_INDEX)
+    if untagged:
+        ecr.put_image(
+            repositoryName=NAME,
+            imageManifest="{}",
+            imageManifestMediaType=OCI_MANIFEST,
+            imageDigest=f"sha256:{'1' * 64}",
+        )
+    document = policy(tagged("v*") | count(50), tagged("1.*") | count(1))
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(document))
+    listing = only(NAME, "--fail-on-loss")
+    assert {*actions(listing).values()} == {"keep"}
+    assert "children-unknown" not in kinds(listing)
+
+
+def test_a_movable_tag_of_the_exclusion_filters_needs_a_protective_rule(ecr: "ECRClient") -> None:
+    filters = [{"filterType": "WILDCARD", "filter": "stable"}]
+    ecr.put_image_tag_mutability(
+        repositoryName=NAME,
+        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=filters,  # type: ignore[arg-type]
     )
+    # Pushed within a second: then the image with the lower digest is the one that goes.
+    build(ecr, "b", "stable")
+    build(ecr, "a")
+    text = json.dumps(policy(tagged("latest") | count(1), tagged("merged-*") | count(1)))
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=text)
+    listing = only(NAME, "--fail-on-loss", status=1)
+    assert kinds(listing)[:2] == ["movable-tag-going", "movable-tag-unshielded"]
+
+
+def test_without_the_permission_to_read_the_mutability_it_says_what_it_goes_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = boto3.client("ecr")
+    text = json.dumps(policy(tagged("stable") | count(1), ANY | count(9)))
+    with Stubber(client) as stub:
+        for options in ([], ["--movable-tag", "stable"]):
+            stub.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text})
+            stub.add_response("describe_images", {"imageDetails": []})
+            if not options:
+                stub.add_client_error("describe_repositories", "AccessDeniedException")
+            monkeypatch.setattr(Aws, "ecr", lambda _: client)
+            result = run("images", NAME, "--json", *options)
+            assert result.exit_code == 0
+            said = result.stderr.startswith("note: the movable tags are taken to be stable: no ")
+            assert said is not bool(options)
+        stub.assert_no_pending_responses()
+
+
+# --- From files -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[..., list[str]]:
+    """The arguments for a policy, images, and what is in use."""
+
+    def written(
+        document: Any, *details: dict[str, Any], in_use: str = "", **more: Any
+    ) -> list[str]:
+        contents = {
+            "policy": json.dumps(document),
+            "images": json.dumps({"imageDetails": details, **more}, default=str),
+            "in-use": in_use,
+        }
+        for name, content in contents.items():
+            (tmp_path / name).write_text(content)
+        arguments = ["--policy", str(tmp_path / "policy"), "--from", str(tmp_path / "images")]
+        return [*arguments, *(["--in-use", str(tmp_path / "in-use")] if in_use else [])]
+
+    return written
+
+
+KEEP_ONE = policy(tagged("latest") | count(1), tagged("merged-*") | count(1))
+ARN = f"arn:aws:ecr:eu-west-2:111122223333:repository/{NAME}"
+OLDER, NEWER = (
+    detail(
+        f"sha256:{letter * 64}",
+        days,
+        tag("merged", letter),
+        repositoryName=NAME,
+        registryId="111122223333",
+        imageSizeInBytes=1_500_000,
+    )
+    for days, letter in ((2, "a"), (1, "b"))
+)
+
+
+def test_a_listing_from_files(files: Callable[..., list[str]]) -> None:
+    result = run("images", *files(KEEP_ONE, OLDER, NEWER))
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"{NAME}: 1 of 2 images expire; at most 1.5 MB of 3 MB are freed"
+    assert lines[1] == "warning: rule 1 (tags latest) matches no image"
+    assert [line.split()[-6:-3] for line in lines[-2:]] == [
+        ["-", "keep", "rule"],
+        ["-", "expire", "rule"],
+    ]
+
+
+def test_the_time_counts(files: Callable[..., list[str]]) -> None:
+    arguments = files(policy(ANY | older(30)), OLDER, NEWER)
+    for days, going in ((20, 0), (29, 1), (40, 2)):
+        now = (NOW + timedelta(days=days)).isoformat()
+        assert only(*arguments, "--now", now)["totals"]["expire"] == going
+
+
+def test_a_loss_fails_where_it_is_asked_to(files: Callable[..., list[str]]) -> None:
+    arguments = files(KEEP_ONE, OLDER, NEWER, in_use=f"{NAME}:{tag('merged', 'a')}")
+    result = run("images", *arguments)
+    assert result.exit_code == 0
+    assert "is in use, and rule 2 (tags merged-*) would expire it" in result.stdout
+    failed = run("images", *arguments, "--fail-on-loss", "--json")
+    assert failed.exit_code == 1
+    [listing] = json.loads(failed.stdout)["repositories"]
+    assert kinds(listing)[0] == "in-use-going"
+    assert json.loads(failed.stderr)["kind"] == "refused"
+    assert run("images", *files(KEEP_ONE, OLDER, NEWER), "--fail-on-loss").exit_code == 0
+
+
+def test_images_of_other_registries_are_not_ours(files: Callable[..., list[str]]) -> None:
+    references = [
+        f"444455556666.dkr.ecr.eu-west-2.amazonaws.com/{NAME}:{tag('merged', 'a')}",
+        f"111122223333.dkr.ecr.us-east-1.amazonaws.com/{NAME}@sha256:{'a' * 64}",
+        f"444455556666.dkr.ecr.eu-west-2.amazonaws.com/{NAME}:v9.9.9",
+        f"public.ecr.aws/forms/{NAME}:{tag('merged', 'a')}",
+    ]
+    arguments = files(KEEP_ONE, OLDER, NEWER, in_use="\n".join(references))
+    listing = only(*arguments, "--repository-arn", ARN, "--fail-on-loss")
+    assert [kind for kind in kinds(listing) if kind.startswith("in-use")] == []
+
+
+@pytest.mark.parametrize(
+    ("document", "options", "lost"),
+    [
+        # The protective rule comes too late.
+        (policy(tagged("merged-*") | count(1), tagged("stable") | count(1)), [], True),
+        (policy(ANY | count(1)), ["--movable-tag", "stable"], True),
+        (policy(ANY | count(1)), ["--movable-tag", "latest", "--movable-tag", "stable"], True),
+        (policy(ANY | count(1)), [], False),  # stable is not known to be movable
+        (policy(tagged("stable") | count(1), tagged("merged-*") | count(1)), [], False),
+    ],
+)
+def test_the_movable_tags_are_those_of_the_policy_or_given(
+    files: Callable[..., list[str]], document: dict[str, Any], options: list[str], *, lost: bool
+) -> None:
+    older_image = {**OLDER, "imageTags": [*OLDER["imageTags"], "stable"]}
+    arguments = files(document, older_image, NEWER)
+    listing = only(*arguments, *options, "--fail-on-loss", status=int(lost))
+    assert ("movable-tag-going" in kinds(listing)) is lost
+
+
+def test_an_index_in_a_file_may_list_what_is_shown_as_going(
+    files: Callable[..., list[str]],
+) -> None:
+    index = detail("sha256:c", 3, "v1", imageManifestMediaType=INDEX)
+    assert "children-unknown" in kinds(only(*files(KEEP_ONE, OLDER, NEWER, index)))
+
+
+RELEASES = [f"sha256:{number * 64}" for number in "123"]
+SIGNED = [
+    image
+    for age, digest in enumerate(RELEASES)
+    for image in (
+        detail(digest, 60 - age, f"prod-{age}"),
+        detail(f"sha256:{digest[7:9]}sig", 60 - age, f"{digest.replace(':', '-')}.sig"),
+        detail(f"sha256:{digest[7:9]}att", 60 - age, f"{digest.replace(':', '-')}.att"),
+    )
+]
+REFERRING = [
+    {**it, "imageTags": [], "subjectManifestDigest": f"sha256:{it['imageTags'][0][7:71]}"}
+    if it["imageTags"][0].startswith("sha256-")
+    else it
+    for it in SIGNED
+]
+
+
+@pytest.mark.parametrize("images", [SIGNED, REFERRING])
+def test_a_release_that_would_lose_its_signature(
+    files: Callable[..., list[str]], images: list[dict[str, Any]]
+) -> None:
+    document = policy(tagged("latest") | count(1), tagged("prod-*") | count(50), ANY | count(12))
+    builds = [detail(f"sha256:pr{number}", number, f"pr-{number}") for number in range(9)]
+    arguments = files(document, *images, *builds, in_use="\n".join(RELEASES))
+    listing = only(*arguments, "--fail-on-loss", status=1)
+    losing = [it["digests"][0] for it in listing["warnings"] if it["warning"] == "signature-going"]
+    assert sorted(losing) == RELEASES[:2]
+    assert listing["totals"]["images"] == 12
+    assert listing["totals"]["attachments"] == {"keep": 2, "expire": 4, "archive": 0}
+    lines = run("images", *arguments).stdout.splitlines()
+    assert "4 of 6 signatures and attestations are not kept" in lines[0]
+    where = [line.split()[0] for line in lines if line]
+    assert where.index(RELEASES[0]) + 1 == where.index("sha256:11sig")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--policy", "p", "--from", "i", "--movable-tag", "a*"], "'a*' is not a tag"),
+        ([], "give REPOSITORY, --stack for all"),
+        (["--policy", "p"], "give REPOSITORY, --stack for all"),
+        (["--from", "i"], "--from needs --policy"),
+        ([NAME, "--policy", "p", "--from", "i"], "leave REPOSITORY and --stack out"),
+        ([NAME, "--planned"], "--planned needs --stack"),
+        ([NAME, "--now", "2026-01-01T00:00:00Z"], "go with --from"),
+        ([NAME, "--repository-arn", ARN], "go with --from"),
+        (["--policy", "p", "--from", "i", "--now", "soon"], "'soon' is not a time such as"),
+        (["--policy", "p", "--from", "i", "--now", "2026-01-01"], "offset from UTC"),
+        (["--policy", "p", "--from", "i", "--repository-arn", "?"], "'?' is not a repository"),
+    ],
+)
+def test_wrong_combinations_are_wrong_usage(arguments: list[str], said: str) -> None:
+    result = run("images", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in " ".join(result.stderr.split())
+
+
+def test_a_file_that_cannot_be_used_is_refused(files: Callable[..., list[str]]) -> None:
+    arguments = files(policy({"tagStatus": "tagged"}, {}), OLDER)
+    error = refused("images", *arguments)
+    assert error.startswith(f"{arguments[1]}: rules[0]")
+    assert " | rules[1]" in error
+    error = refused("images", *files(KEEP_ONE, OLDER, NextToken="eyJuZXh0"))
+    assert 'NextToken = "eyJuZXh0": the listing is not whole' in error
+    other = ARN.replace("111122223333", "444455556666")
+    arguments = files(KEEP_ONE, OLDER)
+    error = refused("images", *arguments, "--repository-arn", other)
+    assert "these are not the images of" in error
+    Path(arguments[1]).unlink()
+    assert "cannot be read" in refused("images", *arguments)
+
+
+# --- On a terminal --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_a_terminal_has_short_lines(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Digests are brief, reasons are folded, and columns that do not fit are left out."""
+    tags = ("latest", tag("merged", "a"), "release-candidate-of-may")
+    image = Image(digest=f"sha256:{'1' * 64}", tags=tags, pushed_at=NOW, size=1)
     report = Report(verdicts=simulate(rules_in(DOCUMENT), [image], NOW))
     out = Terminal()
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(sys, "stdout", out)
-    repository = Repository(boto3.client("ecr"), Reference(name=NAME))
-    output.print_images(repository, report, judged=True)
+    print_listing(Listing(name=NAME, report=report, convention=ADR040))
     lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
+    [first] = [line for line in lines if line.startswith("sha256:11111111  latest ")]
     assert max(map(len, lines)) <= width
-    assert lines[1].startswith("sha256:11111111  latest ")
-    assert ("2026-06-01" in lines[1]) is (width > 60)
-    assert ("built" in lines[0]) is (width == 140)
-    assert "1 stay" in " ".join(lines[-2:])
+    assert "2026-06-01" in first
+    assert ("built" in " ".join(lines)) is (width == 140)
+    for whole in (f"merged-{'a' * 8}-{tag('merged', 'a')[-10:]}", tags[2]):
+        assert whole in " ".join(lines)

@@ -1,7 +1,9 @@
 """Arbitrary repositories, policies and retention settings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 from hypothesis import strategies as st
@@ -168,3 +170,33 @@ def spoilt_policies(draw: st.DrawFn) -> Any:
         part = draw(st.sampled_from(("selection", "action")))
         rules[at][part] = {**rules[at][part], draw(_keys): draw(anything)}
     return document
+
+
+@st.composite
+def signed_histories(draw: st.DrawFn) -> list[Image]:
+    """The same, and for some images a signature by tag, as cosign makes it."""
+    images = [replace(it, digest=_long(it.digest)) for it in draw(histories())]
+    images = [
+        replace(
+            it,
+            children=it.children and tuple(map(_long, it.children)),
+            subject=it.subject and _long(it.subject),
+        )
+        for it in images
+    ]
+    signed = draw(st.lists(st.sampled_from(images), unique=True, max_size=4)) if images else []
+    return [
+        *images,
+        *(
+            Image(
+                digest=_long(f"signature {number}"),
+                tags=(f"{it.digest.replace(':', '-')}.sig",),
+                pushed_at=draw(_times),
+            )
+            for number, it in enumerate(signed)
+        ),
+    ]
+
+
+def _long(digest: str) -> str:
+    return f"sha256:{sha256(digest.encode()).hexdigest()}"

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import WaiterError
 from botocore.stub import Stubber
 
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.lifecycle.live import aws_preview, differences, live_listing, live_rules
+from container_images.lifecycle.document import rules_in
+from container_images.lifecycle.live import live_images, live_rules
 from tests.lifecycle.documents import (
     ANY,
     INDEX,
     NOW,
     UNTAGGED,
     count,
-    image,
+    days_ago,
     older,
     policy,
-    verdicts,
+    tagged,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 REFERENCE = Reference(name="forms-admin-deploy", registry_id="111122223333")
 PLACE = {"repositoryName": "forms-admin-deploy", "registryId": "111122223333"}
 TEXT = json.dumps(policy(UNTAGGED | older(7), ANY | count(9)))
+TAKE_ALL = rules_in(policy(ANY | older(7)))
+OLD = days_ago(9)
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def detail(digest: str, *tags: str, media_type: str = "", **more: Any) -> dict[s
     return {
         "imageDigest": digest,
         "imageTags": list(tags),
-        "imagePushedAt": NOW,
+        "imagePushedAt": OLD,
         "imageManifestMediaType": media_type,
         **more,
     }
@@ -120,9 +122,9 @@ def test_all_pages_and_what_the_indexes_list(there: Repository, aws: Stubber) ->
             ],
         },
     )
-    listing = live_listing(there)
-    assert listing.repository == "forms-admin-deploy"
-    assert {it.digest: it.children for it in listing.images} == {
+    repository = live_images(there, TAKE_ALL, NOW)
+    assert (repository.name, repository.region) == ("forms-admin-deploy", "eu-west-2")
+    assert {it.digest: it.children for it in repository.images} == {
         "sha256:index": ("sha256:1", "sha256:2"),
         "sha256:archived": None,
         "sha256:gone": None,
@@ -131,91 +133,44 @@ def test_all_pages_and_what_the_indexes_list(there: Repository, aws: Stubber) ->
     }
 
 
-def test_no_index_is_pulled_where_nothing_can_be_listed(there: Repository, aws: Stubber) -> None:
-    details = [detail("sha256:1", "a", media_type=INDEX), detail("sha256:2", "b")]
+def test_no_index_is_pulled_where_nothing_goes(there: Repository, aws: Stubber) -> None:
+    details = [detail("sha256:1", "a", media_type=INDEX), detail("sha256:2")]
     aws.add_response("describe_images", {"imageDetails": details})
-    assert len(live_listing(there).images) == 2
+    assert len(live_images(there, rules_in(policy(ANY | older(10))), NOW).images) == 2
+
+
+def test_an_index_is_read_where_a_tagged_image_goes(there: Repository, aws: Stubber) -> None:
+    """`docker manifest create` lists images that have tags of their own."""
+    details = [detail("sha256:1", "v1", media_type=INDEX), detail("sha256:2", "1-amd64")]
+    aws.add_response("describe_images", {"imageDetails": details})
+    manifest = json.dumps({"manifests": [{"digest": "sha256:2"}]})
+    images = [{"imageId": {"imageDigest": "sha256:1"}, "imageManifest": manifest}]
+    aws.add_response("batch_get_image", {"images": images})
+    [index, _] = live_images(there, rules_in(policy(tagged("1-*") | older(7))), NOW).images
+    assert index.children == ("sha256:2",)
+
+
+def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
+    details = [detail("sha256:1", "a", media_type=INDEX)]
+    for code in ("AccessDeniedException", "ServerException"):
+        aws.add_response("describe_images", {"imageDetails": details})
+        aws.add_client_error("batch_get_image", code)
+    repository = live_images(there, TAKE_ALL, NOW)
+    assert repository.unread.startswith("no permission for ecr:BatchGetImage")
+    assert repository.images[0].children is None
+    with pytest.raises(there.client.exceptions.ServerException):
+        live_images(there, TAKE_ALL, NOW)
 
 
 def test_a_hundred_indexes_at_once(there: Repository, aws: Stubber) -> None:
     indexes = [detail(f"sha256:{number}", "a", media_type=INDEX) for number in range(101)]
-    aws.add_response("describe_images", {"imageDetails": [*indexes, detail("sha256:part")]})
+    aws.add_response("describe_images", {"imageDetails": indexes})
     for digests in (range(100), [100]):
         ids = [{"imageDigest": f"sha256:{number}"} for number in digests]
         images = [{"imageId": one, "imageManifest": "{}"} for one in ids]
         asked = {**PLACE, "imageIds": ids, "acceptedMediaTypes": [INDEX, *OTHER]}
         aws.add_response("batch_get_image", {"images": images}, asked)
-    lists = [it.children for it in live_listing(there).images]
-    assert lists == [()] * 101 + [None]
+    assert [it.children for it in live_images(there, TAKE_ALL, NOW).images] == [()] * 101
 
 
 OTHER = ["application/vnd.docker.distribution.manifest.list.v2+json"]
-
-
-# --- AWS's own preview ----------------------------------------------------------------------------
-
-RESULT = {
-    "imageDigest": "sha256:1",
-    "action": {"type": "EXPIRE"},
-    "appliedRulePriority": 3,
-}
-ARCHIVED = {
-    "imageDigest": "sha256:2",
-    "action": {"type": "TRANSITION", "targetStorageClass": "ARCHIVE"},
-    "appliedRulePriority": 4,
-}
-
-
-def previewed(aws: Stubber) -> None:
-    complete = {"status": "COMPLETE", "previewResults": [RESULT]}
-    aws.add_response("get_lifecycle_policy_preview", complete, PLACE)
-    aws.add_response("get_lifecycle_policy_preview", {**complete, "nextToken": "more"}, PLACE)
-    aws.add_response(
-        "get_lifecycle_policy_preview",
-        {"status": "COMPLETE", "previewResults": [ARCHIVED]},
-        {**PLACE, "nextToken": "more"},
-    )
-
-
-def test_the_preview_of_aws(there: Repository, aws: Stubber) -> None:
-    aws.add_response("start_lifecycle_policy_preview", {"status": "IN_PROGRESS"}, PLACE)
-    previewed(aws)
-    assert aws_preview(there) == {"sha256:1": ("expire", 3), "sha256:2": ("archive", 4)}
-
-
-def test_somebody_else_s_preview_may_be_of_another_policy(there: Repository, aws: Stubber) -> None:
-    aws.add_client_error(
-        "start_lifecycle_policy_preview", "LifecyclePolicyPreviewInProgressException"
-    )
-    with pytest.raises(there.client.exceptions.LifecyclePolicyPreviewInProgressException):
-        aws_preview(there)
-
-
-def test_a_preview_that_fails(there: Repository, aws: Stubber) -> None:
-    aws.add_response("start_lifecycle_policy_preview", {"status": "IN_PROGRESS"}, PLACE)
-    aws.add_response("get_lifecycle_policy_preview", {"status": "FAILED"}, PLACE)
-    with pytest.raises(WaiterError):
-        aws_preview(there)
-
-
-def test_where_aws_and_the_simulator_agree() -> None:
-    told = verdicts(policy(UNTAGGED | older(7)), [image("1", days=9), image("2")])
-    assert differences(told.values(), {"1": ("expire", 1)}) == []
-
-
-@pytest.mark.parametrize(
-    ("preview", "said"),
-    [
-        ({}, [("1", "expire by rule 1", "keep")]),
-        ({"1": ("expire", 2)}, [("1", "expire by rule 1", "expire by rule 2")]),
-        ({"1": ("archive", 1)}, [("1", "expire by rule 1", "archive by rule 1")]),
-        ({"1": ("expire", 1), "2": ("expire", 1)}, [("2", "keep", "expire by rule 1")]),
-        ({"1": ("expire", 1), "3": ("expire", 1)}, [("3", "not there", "expire by rule 1")]),
-    ],
-)
-def test_where_they_differ(
-    preview: dict[str, tuple[str, int]], said: list[tuple[str, str, str]]
-) -> None:
-    told = verdicts(policy(UNTAGGED | older(7)), [image("1", days=9), image("2")])
-    found = differences(told.values(), preview)
-    assert [(it["digest"], it["ours"], it["aws"]) for it in found] == said

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from container_images.aws.image import Image
+from container_images.aws.reference import Reference
 from container_images.lifecycle import simulation
-from container_images.lifecycle.document import faults_in, rules_in
+from container_images.lifecycle.attachments import subject_of
+from container_images.lifecycle.document import problems_in, rules_in
+from container_images.lifecycle.in_use import InUse, Use
+from container_images.lifecycle.listing import RepositoryImages
+from container_images.lifecycle.report import examine
 from container_images.lifecycle.simulation import Verdict, simulate
 from container_images.policies.patterns import tag_glob
 from container_images.policies.retention import RetentionRule, lifecycle_policy
 from tests.lifecycle.documents import NOW, days_ago, image, verdicts
-from tests.lifecycle.strategies import histories, policies, retentions, spoilt_policies
+from tests.lifecycle.strategies import (
+    TAGS,
+    histories,
+    policies,
+    retentions,
+    signed_histories,
+    spoilt_policies,
+)
 
 # --- Any policy -----------------------------------------------------------------------------------
 
@@ -52,7 +65,7 @@ def test_each_image_is_told_once_and_goes_by_one_rule_that_exists(
 def test_whatever_stands_in_a_document_is_refused_in_words_or_simulated(
     document: Any, images: list[Image]
 ) -> None:
-    if found := list(faults_in(document)):
+    if found := list(problems_in(document)):
         assert all(str(fault) for fault in found)
     else:
         assert len(simulate(rules_in(document), images, NOW)) == len(images)
@@ -127,7 +140,7 @@ def evaluate(document: dict[str, Any], images: list[Image]) -> dict[str, tuple[s
 
 
 def hold(images: list[Image], result: dict[str, tuple[str, int | None]]) -> set[str]:
-    held: set[str] = set()
+    held: set[str] = set()  # whatever an index that stays lists
     changed = True
     while changed:
         changed = False
@@ -141,9 +154,10 @@ def hold(images: list[Image], result: dict[str, tuple[str, int | None]]) -> set[
                 and not index.archived
                 and result[index.digest][0] == "keep"
             ]
+            if parents:
+                held.add(it.digest)
             if result[it.digest][0] != "keep" and parents:
                 result[it.digest] = ("keep", None)
-                held.add(it.digest)
                 changed = True
     return held
 
@@ -220,7 +234,7 @@ def decided(document: dict[str, Any], images: list[Image]) -> dict[str, tuple[st
 @given(policies(), histories())
 @settings(max_examples=2 * settings().max_examples)  # of the profile's
 def test_a_second_evaluator_agrees(document: dict[str, Any], images: list[Image]) -> None:
-    assert list(faults_in(document)) == []
+    assert list(problems_in(document)) == []
     assert decided(document, images) == evaluate(document, images)
 
 
@@ -263,7 +277,7 @@ def test_the_second_evaluator_notices_a_mistake(
         case "ages":
             monkeypatch.setattr(Image, "since", property(lambda it: it.pushed_at))
         case "holds":
-            monkeypatch.setattr(simulation, "_hold", lambda *_: {})
+            monkeypatch.setattr(simulation, "_hold", lambda *_: ({}, ()))
         case "shields":
             due = simulation._due
             monkeypatch.setattr(
@@ -334,7 +348,7 @@ def test_the_stack_s_policy_keeps_what_it_promises(
     movable, rules = settings_
     document = lifecycle_policy(movable, rules)
     if document["rules"]:
-        assert list(faults_in(document)) == []
+        assert list(problems_in(document)) == []
     told = simulate(rules_in(document) if document["rules"] else (), images, NOW)
     assert broken_promises(movable, rules, told) == []
     for it in told:
@@ -376,3 +390,69 @@ def test_a_policy_that_breaks_the_promise_is_noticed(weakness: str) -> None:
                 countNumber=1,
             )
     assert broken_promises(movable, rules, simulate(rules_in(document), images, NOW))
+
+
+# --- What belongs together, and what is in use ----------------------------------------------------
+
+
+@given(policies(), signed_histories())
+def test_what_stays_keeps_what_belongs_to_it_or_there_is_a_warning(
+    document: dict[str, Any], images: list[Image]
+) -> None:
+    rules, repository = rules_in(document), RepositoryImages(images=tuple(images))
+    report = examine(rules, repository, NOW)
+    stays = {it.image.digest for it in report.verdicts if it.action == "keep"}
+    warned = {
+        (warning.digests[0], digest)
+        for warning in report.losses
+        if warning.kind == "signature-going"
+        for digest in warning.digests[1:]
+    }
+    for it in report.verdicts:
+        kept = it.image.digest in stays
+        if kept and not it.image.archived:
+            assert {*(it.image.children or ())} & {one.digest for one in images} <= stays
+        subject = subject_of(it.image)
+        lost = it.action != "keep" and subject in stays
+        assert ((subject, it.image.digest) in warned) is lost
+
+
+@given(policies(), histories(), st.data())
+def test_what_is_in_use_and_would_go_is_in_the_warnings(
+    document: dict[str, Any], images: list[Image], data: st.DataObject
+) -> None:
+    names = [(it.digest, name) for it in images for name in (it.digest, *it.tags)]
+    some = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
+    uses = [
+        Use(
+            written=f"app:{name}",
+            reference=Reference(name="app", image=name, registry_id="1", region="eu-west-2"),
+        )
+        for _, name in some
+    ]
+    unknown = data.draw(st.lists(st.just("no permission"), max_size=1))
+    for account in ("1", "2"):
+        repository = RepositoryImages(images=tuple(images), name="app", registry_id=account)
+        in_use = InUse(uses=uses, unknown=unknown)
+        report = examine(rules_in(document), repository, NOW, in_use, ())
+        goes = {it.image.digest for it in report.verdicts if it.action != "keep"}
+        lost = {digest for digest, _ in some if digest in goes} if account == "1" else set()
+        going = [it for it in report.warnings if it.kind == "in-use-going"]
+        assert {digest for it in going for digest in it.digests} == lost
+        assert bool(report.losses) >= bool(lost or unknown)
+
+
+@given(policies(), histories(referrers=False), st.lists(st.sampled_from(TAGS), unique=True))
+def test_an_image_that_its_movable_tag_alone_keeps_goes_without_it(
+    document: dict[str, Any], images: list[Image], movable: list[str]
+) -> None:
+    """The warning simulates one image; here the whole repository is simulated again."""
+    rules = rules_in(document)
+    report = examine(rules, RepositoryImages(images=tuple(images)), NOW, movable_tags=movable)
+    warned = {it.digests[0] for it in report.warnings if it.kind == "kept-by-movable-tag-alone"}
+    for it in report.verdicts:
+        bare = replace(it.image, tags=tuple(tag for tag in it.image.tags if tag not in movable))
+        others = [one for one in images if one.digest != bare.digest]
+        [after] = [one for one in simulate(rules, [*others, bare], NOW) if one.image is bare]
+        alone = bare.tags != it.image.tags and it.action == "keep" and after.action != "keep"
+        assert (bare.digest in warned) is alone

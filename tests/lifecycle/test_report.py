@@ -1,6 +1,7 @@
 """What the report says, and what it warns of."""
 
-import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given
 
 from container_images.aws.image import Image
+from container_images.lifecycle.attachments import subject_of
 from container_images.lifecycle.document import rules_in
-from container_images.lifecycle.files import Listing, read_images, read_policy
+from container_images.lifecycle.in_use import InUse, read_in_use
+from container_images.lifecycle.listing import RepositoryImages
 from container_images.lifecycle.report import (
     PolicyWarning,
     Report,
@@ -18,7 +21,6 @@ from container_images.lifecycle.report import (
     taker_of,
     why,
 )
-from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.retention import MAX_IMAGES, RetentionRule, lifecycle_policy
 from tests.lifecycle.documents import (
     ANY,
@@ -28,7 +30,6 @@ from tests.lifecycle.documents import (
     NOW,
     UNTAGGED,
     count,
-    days_ago,
     image,
     older,
     policy,
@@ -42,13 +43,21 @@ from tests.lifecycle.strategies import TAGS, histories, policies, retentions
 LATEST = tagged("latest") | count(1)
 
 
-def examined(document: dict[str, Any], *images: Image, **more: Any) -> Report:
-    listing = Listing(images=images, repository="forms-admin-deploy")
-    return examine(rules_in(document), listing, NOW, **more)
+def examined(
+    document: dict[str, Any], *images: Image, in_use: Sequence[str] = (), **more: Any
+) -> Report:
+    repository = RepositoryImages(
+        images=images,
+        name="forms-admin-deploy",
+        registry_id="111122223333",
+        region="eu-west-2",
+    )
+    used = read_in_use("\n".join(in_use)) if in_use else InUse()
+    return examine(rules_in(document), repository, NOW, used, **more)
 
 
-def found(told: Report, kind: str) -> list[PolicyWarning]:
-    return [it for it in told.warnings if it.kind == kind]
+def warnings(report: Report, kind: str) -> list[PolicyWarning]:
+    return [warning for warning in report.warnings if warning.kind == kind]
 
 
 def number(warning: PolicyWarning) -> int | None:
@@ -56,102 +65,20 @@ def number(warning: PolicyWarning) -> int | None:
     return warning.rule.priority if warning.rule else None
 
 
-# --- The contract ---------------------------------------------------------------------------------
-
-POLICY = json.dumps(policy(LATEST, tagged("prod-*") | count(1), UNTAGGED | older(7)))
-IMAGES = json.dumps(
-    {
-        "imageDetails": [
-            {
-                "repositoryName": "forms-admin-deploy",
-                "imageDigest": f"sha256:{number}",
-                "imageSizeInBytes": 1000 + number,
-                "imagePushedAt": days_ago(number).isoformat(),
-                **({"imageTags": tags} if tags else {}),
-            }
-            for number, tags in (
-                (1, ["prod-1"]),
-                (2, ["prod-2", "latest"]),
-                (3, ["prod-3"]),
-                (8, []),
-            )
-        ]
-    }
-)
-
-
-def test_the_report_in_json() -> None:
-    assert examine(read_policy(POLICY), read_images(IMAGES), NOW).to_json() == {
-        "images": [
-            {
-                "digest": "sha256:1",
-                "tags": ["prod-1"],
-                "action": "keep",
-                "rule": None,
-                "shieldedBy": 2,
-            },
-            {
-                "digest": "sha256:2",
-                "tags": ["prod-2", "latest"],
-                "action": "keep",
-                "rule": None,
-                "shieldedBy": 1,
-            },
-            {
-                "digest": "sha256:3",
-                "tags": ["prod-3"],
-                "action": "expire",
-                "rule": 2,
-                "shieldedBy": None,
-            },
-            {"digest": "sha256:8", "tags": [], "action": "expire", "rule": 3, "shieldedBy": None},
-        ],
-        "warnings": [
-            {
-                "warning": "kept-by-movable-tag-alone",
-                "text": "rule 2 (tags prod-*) would expire the image that latest names as soon as "
-                "the tag moves on; then no rollback to it is possible",
-                "rule": 2,
-                "digests": ["sha256:2"],
-            }
-        ],
-        "totals": {
-            "images": 4,
-            "keep": 2,
-            "expire": 2,
-            "archive": 0,
-            "bytes": 4014,
-            "bytesFreed": 2011,
-            "bytesArchived": 0,
-        },
-    }
-
-
-def test_a_policy_that_aws_refuses_gives_no_report() -> None:
-    with pytest.raises(InvalidInputError, match="rule 1: a number of images has no unit"):
-        read_policy(json.dumps(policy(ANY | count(1) | {"countUnit": "days"})))
-
-
-def test_the_report_takes_references_and_movable_tags() -> None:
-    in_use, movable = ["forms-admin-deploy:prod-3"], ["prod-1"]
-    told = examine(read_policy(POLICY), read_images(IMAGES), NOW, in_use, movable)
-    assert [it.kind for it in told.warnings] == ["in-use-going", "movable-tag-unshielded"]
-
-
 def test_an_index_has_no_bytes_of_its_own() -> None:
-    told = examined(
+    report = examined(
         policy(UNTAGGED | older(1)),
         image("index", days=9, media_type=INDEX, size=70, children=("1",)),
         image("1", days=9, size=70),
     )
-    assert (told.totals()["expire"], told.totals()["bytesFreed"]) == (2, 70)
+    assert (report.totals()["expire"], report.totals()["bytesFreed"]) == (2, 70)
 
 
 def test_archived_bytes_are_not_freed() -> None:
-    told = examined({"rules": [rule(1, ANY | older(1), ARCHIVE)]}, image("1", days=9, size=5))
-    assert told.totals()["bytesFreed"] == 0
-    assert told.totals()["bytesArchived"] == 5
-    assert told.totals()["archive"] == 1
+    report = examined({"rules": [rule(1, ANY | older(1), ARCHIVE)]}, image("1", days=9, size=5))
+    assert report.totals()["bytesFreed"] == 0
+    assert report.totals()["bytesArchived"] == 5
+    assert report.totals()["archive"] == 1
 
 
 def test_the_reasons() -> None:
@@ -162,10 +89,10 @@ def test_the_reasons() -> None:
         image("3", subject="2"),
         image("4", "c"),
     ]
-    told = verdicts(
+    report = verdicts(
         policy(tagged("b") | older(1), UNTAGGED | older(1), tagged("a") | count(1)), images
     )
-    assert {digest: why(it) for digest, it in told.items()} == {
+    assert {digest: why(it) for digest, it in report.items()} == {
         "index": "rule 3 (tags a)",
         "1": "the index index lists it",
         "2": "rule 1 (tags b)",
@@ -190,14 +117,15 @@ USED = image(OLD, "prod-1", days=9)
         f"forms-admin-deploy:other@{OLD}",
         "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy:prod-1",
         f"111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy@{OLD}",
+        f"docker-pullable://111122223333.dkr-ecr.eu-west-2.on.aws/forms-admin-deploy@{OLD}",
     ],
 )
 def test_an_image_in_use_that_would_go(written: str) -> None:
-    told = examined(policy(tagged("*") | older(7)), USED, in_use=[written, written])
-    [warning] = found(told, "in-use-going")
+    report = examined(policy(tagged("*") | older(7)), USED, in_use=[written, written])
+    [warning] = warnings(report, "in-use-going")
     assert (number(warning), warning.digests) == (1, (OLD,))
     assert warning.text == f"{written} is in use, and rule 1 (tags *) would expire it"
-    assert told.loses
+    assert report.losses
 
 
 @pytest.mark.parametrize(
@@ -206,50 +134,75 @@ def test_an_image_in_use_that_would_go(written: str) -> None:
         "forms-runner-deploy:prod-1",
         f"111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-runner-deploy@{OLD}",
         "team/forms-admin-deploy:prod-1",
+        "444455556666.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy:prod-1",
+        "111122223333.dkr.ecr.us-east-1.amazonaws.com/forms-admin-deploy:prod-1",
+        f"111122223333.dkr.ecr.us-east-1.amazonaws.com/forms-admin-deploy@{OLD}",
+        "444455556666.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy:gone",
         ANOTHER,
     ],
 )
 def test_an_image_in_use_elsewhere(written: str) -> None:
-    told = examined(policy(tagged("*") | older(7)), USED, in_use=[written])
-    assert not told.loses
-    assert not found(told, "in-use-missing")
+    report = examined(policy(tagged("*") | older(7)), USED, in_use=[written])
+    assert not report.losses
+    assert not warnings(report, "in-use-missing")
 
 
 @pytest.mark.parametrize(
     "written", ["forms-admin-deploy", "forms-admin-deploy:gone", f"forms-admin-deploy@{ANOTHER}"]
 )
 def test_an_image_in_use_that_is_gone(written: str) -> None:
-    [warning] = found(examined(policy(LATEST), USED, in_use=[written]), "in-use-missing")
+    [warning] = warnings(examined(policy(LATEST), USED, in_use=[written]), "in-use-missing")
     assert warning.text == f"{written} is in use, but there is no such image"
 
 
 def test_an_image_in_use_that_stays() -> None:
-    told = examined(policy(tagged("*") | count(9)), USED, in_use=[OLD])
-    assert not found(told, "in-use-going")
+    report = examined(policy(tagged("*") | count(9)), USED, in_use=[OLD])
+    assert not warnings(report, "in-use-going")
 
 
 def test_references_are_taken_as_they_are_where_the_repository_has_no_name() -> None:
-    listing = Listing(images=(USED,))
+    repository = RepositoryImages(images=(USED,))
     rules = rules_in(policy(tagged("*") | older(7)))
-    told = examine(rules, listing, NOW, ["a/b:prod-1", "a/b:gone"])
-    assert [it.kind for it in told.warnings if "in-use" in it.kind] == ["in-use-going"]
+    report = examine(rules, repository, NOW, read_in_use("a/b:prod-1\na/b:gone"))
+    assert [it.kind for it in report.warnings if "in-use" in it.kind] == ["in-use-going"]
+
+
+def test_who_uses_an_image() -> None:
+    [use] = read_in_use(OLD).uses
+    uses = [replace(use, by=by) for by in ("service/b", "service/a", "service/c", "service/a")]
+    rules, repository = rules_in(policy(ANY | older(7))), RepositoryImages(images=(USED,))
+    report = examine(rules, repository, NOW, InUse(uses=uses))
+    [warning] = warnings(report, "in-use-going")
+    assert warning.text == (
+        f"{OLD} is in use by service/a and 2 more, and rule 1 (any image) would expire it"
+    )
+
+
+def test_what_is_not_known_is_not_called_unused() -> None:
+    in_use = InUse(unknown=["no permission for ecs:ListClusters"])
+    report = examine((), RepositoryImages(images=()), NOW, in_use)
+    [warning] = report.losses
+    assert (warning.kind, warning.text) == (
+        "in-use-unknown",
+        "it is not known what else is in use: no permission for ecs:ListClusters",
+    )
 
 
 # --- Movable tags ---------------------------------------------------------------------------------
 
 
 def test_a_movable_tag_s_image_that_would_go() -> None:
-    told = examined(policy(ANY | older(7)), image("1", "latest", days=9))
-    [warning] = found(told, "movable-tag-going")
+    report = examined(policy(ANY | older(7)), image("1", "latest", days=9))
+    [warning] = warnings(report, "movable-tag-going")
     assert (number(warning), warning.digests) == (1, ("1",))
     assert warning.text == "latest is on an image that rule 1 (any image) would expire"
-    assert told.loses
-    assert not examined(policy(ANY | older(7)), image("1", "late", days=9)).loses
+    assert report.losses
+    assert not examined(policy(ANY | older(7)), image("1", "late", days=9)).losses
 
 
 def test_archiving_a_movable_tag_s_image_is_a_loss() -> None:
-    told = examined({"rules": [rule(1, ANY | older(7), ARCHIVE)]}, image("1", "latest", days=9))
-    assert told.loses
+    report = examined({"rules": [rule(1, ANY | older(7), ARCHIVE)]}, image("1", "latest", days=9))
+    assert report.losses
 
 
 @pytest.mark.parametrize(
@@ -274,11 +227,11 @@ def test_archiving_a_movable_tag_s_image_is_a_loss() -> None:
     ],
 )
 def test_a_movable_tag_without_a_shield(document: dict[str, Any], taker: int | None) -> None:
-    warnings = found(examined(document), "movable-tag-unshielded")
-    assert [number(it) for it in warnings] == ([] if taker is None else [taker])
+    unshielded = warnings(examined(document), "movable-tag-unshielded")
+    assert [number(it) for it in unshielded] == ([] if taker is None else [taker])
     if taker is not None:
-        assert warnings[0].text == (
-            f"{warnings[0].rule} may take the image that latest names; before it, write a "
+        assert unshielded[0].text == (
+            f"{unshielded[0].rule} may take the image that latest names; before it, write a "
             'protective rule, with "tagPatternList": ["latest"] and "imageCountMoreThan" 1'
         )
 
@@ -306,21 +259,23 @@ def test_the_stack_shields_its_movable_tags(
 
 def test_an_image_that_only_its_movable_tag_keeps() -> None:
     document = policy(LATEST, UNTAGGED | older(7))
-    told = examined(document, image("1", "latest", days=9))
-    [warning] = found(told, "kept-by-movable-tag-alone")
+    report = examined(document, image("1", "latest", days=9))
+    [warning] = warnings(report, "kept-by-movable-tag-alone")
     assert (number(warning), warning.digests) == (2, ("1",))
-    assert not told.loses
-    assert not found(examined(document, image("1", "latest", days=6)), "kept-by-movable-tag-alone")
+    assert not report.losses
+    assert not warnings(
+        examined(document, image("1", "latest", days=6)), "kept-by-movable-tag-alone"
+    )
     other = image("1", "latest", "prod-1", days=9)
-    assert not found(examined(document, other), "kept-by-movable-tag-alone")
+    assert not warnings(examined(document, other), "kept-by-movable-tag-alone")
 
 
 def test_it_takes_all_movable_tags_of_an_image_to_move_on() -> None:
     document = policy(LATEST, tagged("stable") | count(1), UNTAGGED | older(7))
-    told = examined(
+    report = examined(
         document, image("1", "latest", "stable", days=9), movable_tags=["latest", "stable"]
     )
-    [warning] = found(told, "kept-by-movable-tag-alone")
+    [warning] = warnings(report, "kept-by-movable-tag-alone")
     assert "that latest and stable names" in warning.text
 
 
@@ -362,26 +317,26 @@ def test_the_stack_s_policy_names_its_movable_tags(
 
 
 def test_a_rule_that_matches_nothing() -> None:
-    told = examined(policy(LATEST, tagged("prod-*") | count(1)), image("1", "prod-1"))
-    [warning] = found(told, "rule-without-images")
+    report = examined(policy(LATEST, tagged("prod-*") | count(1)), image("1", "prod-1"))
+    [warning] = warnings(report, "rule-without-images")
     assert (number(warning), warning.text) == (1, "rule 1 (tags latest) matches no image")
 
 
 def test_a_rule_that_decides_nothing() -> None:
     document = policy(tagged("prod-*") | count(9), tagged("prod-1*") | older(1))
-    told = examined(document, image("1", "prod-1"), image("2", "prod-10"))
-    [warning] = found(told, "rule-without-effect")
-    assert (number(warning), found(told, "rule-without-images")) == (2, [])
+    report = examined(document, image("1", "prod-1"), image("2", "prod-10"))
+    [warning] = warnings(report, "rule-without-effect")
+    assert (number(warning), warnings(report, "rule-without-images")) == (2, [])
     assert "earlier rules match all its images" in warning.text
 
 
 def test_a_rule_all_of_whose_images_an_index_holds_decides() -> None:
-    told = examined(
+    report = examined(
         policy(UNTAGGED | older(1), tagged("a") | count(1)),
         image("index", "a", children=("1",)),
         image("1", days=9),
     )
-    assert not found(told, "rule-without-effect")
+    assert not warnings(report, "rule-without-effect")
 
 
 @pytest.mark.parametrize(
@@ -432,15 +387,15 @@ def test_a_rule_all_of_whose_images_an_index_holds_decides() -> None:
 def test_growth_without_bound(
     document: dict[str, Any], images: tuple[Image, ...], texts: list[str]
 ) -> None:
-    warnings = found(examined(document, *images), "growth-without-bound")
-    assert len(warnings) == len(texts)
-    for warning, text in zip(warnings, texts, strict=True):
+    growing = warnings(examined(document, *images), "growth-without-bound")
+    assert len(growing) == len(texts)
+    for warning, text in zip(growing, texts, strict=True):
         assert warning.text.startswith(text)
 
 
 def test_a_repository_without_a_policy_only_grows() -> None:
-    told = examine((), Listing(images=(image("1", "latest"),)), NOW)
-    assert [(it.kind, it.text) for it in told.warnings] == [
+    report = examine((), RepositoryImages(images=(image("1", "latest"),)), NOW)
+    assert [(it.kind, it.text) for it in report.warnings] == [
         ("growth-without-bound", "there is no lifecycle policy: all images stay")
     ]
 
@@ -448,20 +403,25 @@ def test_a_repository_without_a_policy_only_grows() -> None:
 # --- Indexes --------------------------------------------------------------------------------------
 
 
-def test_untagged_images_beside_an_index_whose_list_is_not_known() -> None:
-    index = image("index", "a", media_type=INDEX)
-    images = [index, image("1", days=9), image("2")]
-    [warning] = found(examined(policy(UNTAGGED | older(7)), *images), "children-unknown")
-    assert warning.digests == ("2", "1")
+def test_images_that_go_beside_an_index_whose_list_is_not_known() -> None:
+    """Tagged or not: an index lists either."""
+    document = policy(UNTAGGED | older(7), tagged("1-*") | count(1))
+    images = [
+        *(image("index", "a", media_type=INDEX), image("1", days=9), image("2")),
+        *(image("amd64", "1-amd64", days=1), image("arm64", "1-arm64")),
+    ]
+    [warning] = warnings(examined(document, *images), "children-unknown")
+    assert warning.digests == ("amd64", "1")
     assert warning.text == (
-        "it is not known here what the index lists: of the 2 untagged images, of which 1 are "
-        "shown as going, those that an index lists stay"
+        "it is not known what the index lists: of the 2 images shown as going, those that an index "
+        "lists stay"
     )
-    [warning] = found(
-        examined(policy(UNTAGGED | older(7)), image("another", "b", media_type=INDEX), *images),
-        "children-unknown",
-    )
-    assert "what 2 indexes list: of the 2 untagged images" in warning.text
+    another = image("another", "b", media_type=INDEX)
+    [warning] = warnings(examined(document, another, *images), "children-unknown")
+    assert "what 2 indexes list: of the 2 images" in warning.text
+    denied = RepositoryImages(images=tuple(images), unread="no permission")
+    [warning] = warnings(examine(rules_in(document), denied, NOW), "children-unknown")
+    assert warning.text.endswith("stay (no permission)")
 
 
 @pytest.mark.parametrize(
@@ -469,12 +429,76 @@ def test_untagged_images_beside_an_index_whose_list_is_not_known() -> None:
     [
         (image("index", "a", media_type=INDEX, children=("1",)), image("1", days=9)),
         (image("index", "a", media_type=INDEX), image("1", "b")),
-        (image("index", media_type=INDEX),),
-        (image("1", "a"), image("2")),
+        (image("index", media_type=INDEX, archived=True), image("1", days=9)),
+        (image("1", "a"), image("2", days=9)),
     ],
 )
 def test_no_index_is_unknown(images: tuple[Image, ...]) -> None:
-    assert not found(examined(policy(UNTAGGED | older(7)), *images), "children-unknown")
+    assert not warnings(examined(policy(UNTAGGED | older(7)), *images), "children-unknown")
+
+
+# --- Signatures and attestations ------------------------------------------------------------------
+
+SIGNATURE, ATTESTATION = (f"sha256-{'a' * 64}.{kind}" for kind in ("sig", "att"))
+
+
+@pytest.mark.parametrize(
+    ("attached", "subject"),
+    [
+        (image("1", SIGNATURE), OLD),
+        (image("1", SIGNATURE, f"sha256-{'b' * 64}.att"), OLD),
+        (image("1", f"sha256-{'a' * 64}.sbom"), OLD),
+        (image("1", f"sha256-{'a' * 64}"), OLD),
+        (image("1", subject=OLD), OLD),
+        (image("1"), None),
+        (image("1", "prod-1"), None),
+        (image("1", "prod-1", SIGNATURE), None),
+        (image("1", f"sha256-{'a' * 63}.sig"), None),
+        (image("1", f"sha256-{'a' * 64}.exe"), None),
+        (image("1", f"{SIGNATURE}-1"), None),
+    ],
+)
+def test_what_belongs_to_another_image(attached: Image, subject: str | None) -> None:
+    assert subject_of(attached) == subject
+
+
+@pytest.mark.parametrize(
+    "attached",
+    [
+        (image("sig", SIGNATURE, days=9), image("att", ATTESTATION, days=8)),
+        (image("sig", subject=OLD, days=9), image("att", subject=OLD, days=8)),
+    ],
+)
+def test_an_image_that_stays_and_loses_its_signature(attached: tuple[Image, ...]) -> None:
+    document = policy(tagged("prod-*") | count(50), ANY | count(2))
+    report = examined(document, USED, *attached, image("new", "pr-1"))
+    [warning] = report.losses
+    assert (warning.kind, number(warning)) == ("signature-going", 2)
+    assert warning.digests == (OLD, "sig")
+    name = attached[0].tags[0] if attached[0].tags else "sig"
+    assert warning.text == (
+        f"{OLD} prod-1 stays, and would lose what is attached to it: {name} (rule 2 (any image) "
+        "would expire it)"
+    )
+    totals = report.totals()
+    assert (totals["images"], totals["expire"]) == (2, 0)
+    assert totals["attachments"] == {"keep": 1, "expire": 1, "archive": 0}
+
+
+@pytest.mark.parametrize(
+    "signature", [image("sig", SIGNATURE, days=9), image("sig", subject=OLD, days=9)]
+)
+def test_a_signature_that_goes_with_its_image_is_no_loss(signature: Image) -> None:
+    assert not examined(policy(ANY | older(7)), USED, signature).losses
+
+
+def test_signatures_that_no_rule_matches_only_grow() -> None:
+    report = examined(policy(UNTAGGED | older(9)), image("sig", SIGNATURE), image("1", "a"))
+    texts = [warning.text for warning in warnings(report, "growth-without-bound")]
+    assert texts == [
+        "no rule matches one tagged image, such as a: they stay",
+        f"no rule matches one attachment, such as {SIGNATURE}: they stay",
+    ]
 
 
 # --- The stack's own policy -----------------------------------------------------------------------
@@ -494,11 +518,11 @@ def test_the_stack_s_policy_on_a_repository_that_follows_the_convention() -> Non
         for number in range(1, 5)
     ]
     releases[0] = image("release 1", "merged-1", "prod-1", "latest", days=1)
-    told = examined(document, *releases, image("merged", "merged-9"))
-    assert [it.image.digest for it in told.verdicts if it.action == "expire"] == [
+    report = examined(document, *releases, image("merged", "merged-9"))
+    assert [it.image.digest for it in report.verdicts if it.action == "expire"] == [
         "release 3",
         "release 4",
     ]
-    assert [it.kind for it in told.warnings] == ["rule-without-images"]
-    later = examine(rules_in(document), Listing(images=()), NOW + timedelta(days=9))
+    assert [it.kind for it in report.warnings] == ["rule-without-images"]
+    later = examine(rules_in(document), RepositoryImages(images=()), NOW + timedelta(days=9))
     assert later.totals()["images"] == 0

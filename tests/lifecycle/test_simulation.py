@@ -362,6 +362,15 @@ def test_a_referrer_that_an_index_holds_stays() -> None:
     assert found["signature"].held_by == "index"
 
 
+def test_a_referrer_that_an_index_lists_does_not_go_with_its_subject() -> None:
+    images = [
+        image("1", "a", days=9),
+        image("index", "b", children=("signature",)),
+        image("signature", subject="1"),
+    ]
+    assert outcome(policy(tagged("a") | older(7)), images) == {"1": 1}
+
+
 def test_a_referrer_is_archived_with_its_subject_once() -> None:
     document = {"rules": [rule(1, tagged("a") | older(7), ARCHIVE)]}
     images = [

@@ -306,9 +306,9 @@ def test_one_that_may_expire_a_movable_tag_fails() -> None:
     )
 
 
-def test_one_that_aws_would_refuse_fails() -> None:
+def test_one_that_cannot_be_read_fails() -> None:
     [message], _ = kept({"rules": []})
-    assert message.startswith("LifecyclePolicy it policy.rules = []: ")
+    assert message.startswith('LifecyclePolicy it policy = {"rules": []}: ')
 
 
 # --- Exempt repositories --------------------------------------------------------------------------

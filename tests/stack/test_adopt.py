@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from container_images import settings
 from container_images.aws.image import Image
 from container_images.cli.stack_output import print_adoptions
-from container_images.lifecycle.files import Listing
+from container_images.lifecycle.listing import RepositoryImages
 from container_images.settings.stack_file import read
 from container_images.stack.adopt import adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
@@ -168,12 +168,12 @@ def test_images_that_would_expire_at_once_are_counted(stack: DeclaredStack) -> N
         Image(digest=f"sha256:{it}", tags=(f"dev-{it}",), pushed_at=NOW - timedelta(days=30 * it))
         for it in range(1, 5)
     ]
-    [warning] = adoption(BARE, stack, Listing(images=tuple(months)), NOW).warnings
+    [warning] = adoption(BARE, stack, RepositoryImages(images=tuple(months)), NOW).warnings
     assert "would expire 3 of 4 images" in warning
-    assert adoption(BARE, stack, Listing(images=tuple(months[:1])), NOW).warnings == []
+    assert adoption(BARE, stack, RepositoryImages(images=tuple(months[:1])), NOW).warnings == []
     media_type = "application/vnd.oci.image.index.v1+json"
     index = Image(digest="sha256:i", tags=("latest",), media_type=media_type, pushed_at=NOW)
-    [warning] = adoption(BARE, stack, Listing(images=(*months, index)), NOW).warnings
+    [warning] = adoption(BARE, stack, RepositoryImages(images=(*months, index)), NOW).warnings
     assert "up to 3 of 5" in warning
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from container_images.aws.image import moment
-from container_images.lifecycle.files import image_in_use, read_images, read_in_use, read_policy
+from container_images.aws.reference import parse
+from container_images.lifecycle.listing import read_images
 from container_images.policies.invalid_input import InvalidInputError
-from tests.lifecycle.documents import ANY, count, policy
 
 DETAIL: dict[str, Any] = {
     "registryId": "111122223333",
@@ -31,10 +31,10 @@ def listed(*details: Any) -> str:
     return json.dumps({"imageDetails": details})
 
 
-def faults(text: str) -> list[str]:
+def errors(text: str, arn: str | None = None) -> list[str]:
     with pytest.raises(InvalidInputError) as caught:
-        read_images(text)
-    return [str(fault) for fault in caught.value.problems]
+        read_images(text, parse(arn) if arn else None)
+    return [str(problem) for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def faults(text: str) -> list[str]:
     ],
 )
 def test_times(written: Any) -> None:
-    found = moment(written)
-    assert found == datetime(2026, 1, 31, 12, tzinfo=UTC)
-    assert found.tzinfo is UTC
+    time = moment(written)
+    assert time == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert time.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_no_times(written: Any) -> None:
 def test_an_image_has_all_that_the_evaluator_asks_for() -> None:
     listing = read_images(listed(DETAIL))
     [image] = listing.images
-    assert listing.repository == "forms-admin-deploy"
+    assert listing.name == "forms-admin-deploy"
     assert image.digest == "sha256:1"
     assert image.tags == ("latest", "prod-1")
     assert image.size == 42
@@ -92,7 +92,7 @@ def test_an_image_may_have_little_more_than_a_digest() -> None:
     [image] = listing.images
     assert (image.tags, image.size, image.media_type, image.archived) == ((), 0, "", False)
     assert (image.pulled_at, image.archived_at, image.activated_at, image.subject) == (None,) * 4
-    assert listing.repository == ""
+    assert listing.name == ""
 
 
 def test_a_query_may_leave_the_list_alone() -> None:
@@ -145,82 +145,61 @@ def test_tags_may_be_null() -> None:
         (listed(DETAIL, DETAIL), "imageDetails[1].imageDigest = "),
         (
             listed(DETAIL, {**DETAIL, "imageDigest": "sha256:2", "repositoryName": "other"}),
-            'imageDetails = ["forms-admin-deploy", "other"]: these are the images of several',
+            'imageDetails.repositoryName = ["forms-admin-deploy", "other"]: these are the images',
         ),
     ],
 )
 def test_refused_images(text: str, says: str) -> None:
-    [fault] = faults(text)
-    assert says in fault
+    [error] = errors(text)
+    assert says in error
 
 
-def test_all_that_cannot_be_read_is_said_at_once() -> None:
+def test_all_errors_are_in_one_exception() -> None:
     bad = {"imageDigest": 1, "imagePushedAt": "?", "lastRecordedPullTime": "?"}
-    assert len(faults(listed(bad, DETAIL, DETAIL, 3))) == 5
+    assert len(errors(listed(bad, DETAIL, DETAIL, 3))) == 5
 
 
-def test_the_policy_by_itself_or_as_the_cli_prints_it() -> None:
-    text = json.dumps(policy(ANY | count(3)))
-    [rule] = read_policy(text)
-    assert rule.number == 3
-    printed = {"registryId": "111122223333", "lifecyclePolicyText": text}
-    assert read_policy(json.dumps(printed)) == (rule,)
+ARN = "arn:aws:ecr:eu-west-2:111122223333:repository/forms-admin-deploy"
 
 
-def test_a_policy_that_is_no_json() -> None:
-    with pytest.raises(InvalidInputError, match="the policy is not JSON"):
-        read_policy("rules:")
+def test_the_repository_of_the_images() -> None:
+    """The AWS CLI prints no Region."""
+    named = read_images(listed(DETAIL))
+    assert (named.name, named.registry_id, named.region) == (
+        "forms-admin-deploy",
+        "111122223333",
+        "",
+    )
+    located = read_images(listed(), parse(ARN))
+    assert (located.name, located.registry_id, located.region) == (
+        "forms-admin-deploy",
+        "111122223333",
+        "eu-west-2",
+    )
 
 
-DIGEST = f"sha256:{'1' * 64}"
-URI = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/team/repo"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"{DIGEST}\n\n  repo:tag  \n docker.io/library/nginx:1",
-        f'["{DIGEST}", "repo:tag", "localhost:5000/repo"]',
-        f'\n ["{DIGEST}","repo:tag"]',
-    ],
-)
-def test_images_in_use(text: str) -> None:
-    """Without those of other registries, where a repository may have the same name."""
-    assert read_in_use(text) == [DIGEST, "repo:tag"]
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", "^no image in use is named in it; write one digest or .*, or leave out --in-use$"),
-        (" \n", "no image in use is named in it"),
-        ("[]", "no image in use is named in it"),
-        ("null\n", "^null: images in use are digests and image references; write each as text"),
-        ("repo:tag\nnull", "^null: images in use are digests and image references"),
-        ("[null]", "^null: images in use are digests and image references"),
-        ("[[]]", "^\\[\\]: images in use are digests and image references"),
-        ("[1]", "^1: images in use are digests and image references; write each as text"),
-        ("[", "in use is not JSON"),
-        ("sha256:1", "'sha256:1' is a malformed digest"),
-        (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
-        ("repo:tag\nthis is no image", "'this is no image' is not a repository"),
-    ],
-)
-def test_refused_images_in_use(text: str, says: str) -> None:
-    with pytest.raises(InvalidInputError, match=says):
-        read_in_use(text)
+@pytest.mark.parametrize("key", ["nextToken", "NextToken"])
+def test_a_listing_that_is_not_whole_is_refused(key: str) -> None:
+    """As `--max-items` and `--no-paginate` print it."""
+    [error] = errors(json.dumps({"imageDetails": [DETAIL], key: "eyJuZXh0"}))
+    assert error.startswith(f'{key} = "eyJuZXh0": the listing is not whole; print it with aws ecr')
+    whole = {"imageDetails": [DETAIL], key: None}
+    assert len(read_images(json.dumps(whole)).images) == 1
 
 
 @pytest.mark.parametrize(
-    ("written", "name", "image"),
+    ("arn", "key"),
     [
-        (DIGEST, "", DIGEST),
-        ("Release_1", "", "Release_1"),
-        ("repo", "repo", None),
-        ("repo:tag", "repo", "tag"),
-        (f"{URI}:tag@{DIGEST}", "team/repo", DIGEST),
+        (ARN.replace("admin", "runner"), "repositoryName"),
+        (ARN.replace("111122223333", "444455556666"), "registryId"),
     ],
 )
-def test_what_names_an_image(written: str, name: str, image: str | None) -> None:
-    found = image_in_use(written)
-    assert (found.name, found.image) == (name, image)
+def test_the_images_of_another_repository_are_refused(arn: str, key: str) -> None:
+    [error] = errors(listed(DETAIL), arn)
+    assert error.startswith(f'imageDetails.{key} = "{DETAIL[key]}": these are not the images of')
+
+
+def test_the_images_of_two_accounts_are_refused() -> None:
+    other = {**DETAIL, "imageDigest": "sha256:2", "registryId": "444455556666"}
+    [error] = errors(listed(DETAIL, other))
+    assert "imageDetails.registryId" in error

@@ -1,0 +1,208 @@
+"""The command `images`: which images there are, and what a lifecycle policy does with each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from botocore.exceptions import ClientError
+
+from container_images.aws import reference
+from container_images.aws.errors import RefusedError, explain, is_denied
+from container_images.aws.image import moment
+from container_images.aws.images import Repository
+from container_images.aws.reference import Reference
+from container_images.cli.command import file_option, json_option, note, read, repository_of
+from container_images.cli.images_output import Listing, listing_json, print_listing
+from container_images.cli.targets import (
+    Results,
+    Targets,
+    print_results,
+    read_each,
+    reads_repositories,
+)
+from container_images.cli.terminal import working
+from container_images.lifecycle.document import Rule, read_policy, rules_in
+from container_images.lifecycle.in_use import InUse, read_in_use
+from container_images.lifecycle.listing import read_images
+from container_images.lifecycle.live import live_images, live_movable_tags, live_rules
+from container_images.lifecycle.report import Report, examine, movable_tags_of
+from container_images.lifecycle.simulation import simulate
+
+app = click.Group()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    """What the command was given besides its repositories."""
+
+    listing: Path | None
+    policy: Path | None
+    planned: bool
+    repository_arn: Reference | None
+    now: datetime | None
+    in_use: Path | None
+    movable_tag: Sequence[str]
+    expiring: bool
+    fail_on_loss: bool
+
+    def refuse_wrong_usage(self, targets: Targets) -> None:
+        """Raise UsageError for options that contradict each other."""
+        wrong = {
+            "give REPOSITORY, --stack for all repositories of a stack, or --from with --policy": (
+                not targets.references and not self.listing
+            ),
+            "--from has the images: leave REPOSITORY and --stack out": (
+                targets.references and self.listing
+            ),
+            "--from needs --policy": self.listing and not self.policy,
+            "--repository-arn and --now go with --from": (
+                (self.repository_arn or self.now) and not self.listing
+            ),
+            "--planned needs --stack": self.planned and not targets.stack,
+            "--policy and --planned are two policies: give one": self.planned and self.policy,
+        }
+        for sentence, applies in wrong.items():
+            if applies:
+                raise click.UsageError(sentence)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a time such as 2026-01-31T12:00:00Z: {error}") from None
+
+
+@app.command("images")
+@reads_repositories(optional=True)
+@file_option("--policy", help="Simulate this lifecycle policy. Default: the live one.")
+@click.option(
+    "--planned", is_flag=True, help="Simulate the policy that the settings declare. With --stack."
+)
+@file_option(
+    "--in-use",
+    help="What is deployed: digests or image references, one a line or as a JSON list.",
+)
+@click.option(
+    "--movable-tag",
+    type=reference.tag,
+    metavar="TAG",
+    multiple=True,
+    help="A tag that the pipeline moves. May be repeated. Default: those of the stack; or those in "
+    "the protective rules of the policy, and in the exclusion filters of a repository whose other "
+    "tags are immutable; or else latest.",
+)
+@click.option("--expiring", is_flag=True, help="List only the images that will not be kept.")
+@click.option(
+    "--fail-on-loss",
+    is_flag=True,
+    help="Exit 1 if the image of a movable tag, an image in use, or what is attached to an image "
+    "that is kept, would not be kept.",
+)
+@file_option(
+    "--from",
+    "listing",
+    help="Without AWS: the images, as aws ecr describe-images prints them. With --policy.",
+)
+@click.option(
+    "--repository-arn",
+    type=repository_of,
+    metavar="ARN",
+    help="With --from: the repository that the images are of.",
+)
+@click.option(
+    "--now", type=_moment, metavar="ISO", help="With --from: the time to simulate. Default: now."
+)
+@json_option
+def images_command(*, targets: Targets, as_json: bool, **given: object) -> None:
+    """List the images, and what the lifecycle policy does with each.
+
+    The newest push comes first. What an index lists, and what is attached to an image, follows it.
+    "built" is the earliest time in an image's unique tags. ECR counts the reading of an index as a
+    pull; it is read only if something would expire. A narrow terminal shows fewer columns.
+    """
+    options = _Options(**given)  # type: ignore[arg-type]
+    options.refuse_wrong_usage(targets)
+    in_use = read(options.in_use, read_in_use) if options.in_use else InUse()
+    if options.listing:
+        results = Results(of=[_from_files(options, options.listing, targets, in_use)])
+    else:
+        results = read_each(
+            targets.references, lambda named: _live(named, options, targets, in_use)
+        )
+    print_results(results, listing_json, print_listing, as_json=as_json)
+    if options.fail_on_loss:
+        _refuse_losses(results.values)
+
+
+def _from_files(
+    options: _Options, file: Path, targets: Targets, in_use: InUse
+) -> tuple[Reference, Listing]:
+    rules = read(options.policy, read_policy) if options.policy else ()
+    images = read(file, lambda text: read_images(text, options.repository_arn))
+    movable_tags = options.movable_tag or movable_tags_of(rules)
+    report = examine(rules, images, options.now or datetime.now(UTC), in_use, movable_tags)
+    listing = Listing(
+        name=images.name or str(file),
+        report=report,
+        convention=targets.convention,
+        expiring=options.expiring,
+    )
+    return Reference(name=listing.name), listing
+
+
+def _live(named: Reference, options: _Options, targets: Targets, in_use: InUse) -> Listing:
+    now = datetime.now(UTC)
+    with targets.open(named) as (_, repository), working(f"Reading {repository}"):
+        rules = _rules(repository, options, targets)
+        images = live_images(repository, rules or (), now)
+        if rules is None:
+            report = Report(verdicts=simulate((), images.images, now))
+        else:
+            movable_tags = (
+                options.movable_tag
+                or targets.movable_tags
+                or live_movable_tags(
+                    repository, lambda text: note(f"{text}; or name them with --movable-tag"), rules
+                )
+            )
+            report = examine(rules, images, now, in_use, movable_tags)
+    return Listing(
+        name=repository.name,
+        report=report,
+        convention=targets.convention,
+        judged=rules is not None,
+        expiring=options.expiring,
+    )
+
+
+def _rules(repository: Repository, options: _Options, targets: Targets) -> Sequence[Rule] | None:
+    """The rules to simulate. None, and a note, where the live ones cannot be read."""
+    if options.policy:
+        return read(options.policy, read_policy)
+    if options.planned and targets.stack:
+        from container_images.settings.planned import planned_lifecycle_policy  # noqa: PLC0415
+
+        return rules_in(planned_lifecycle_policy(targets.stack.settings, repository.name))
+    try:
+        return live_rules(repository)
+    except RefusedError as error:
+        reason = str(error)
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        reason = explain(error, str(repository))
+    note(f"it is not known what the lifecycle policy will do: {reason}")
+    return None
+
+
+def _refuse_losses(listings: Sequence[Listing]) -> None:
+    if unknown := [listing.name for listing in listings if not listing.judged]:
+        raise RefusedError(
+            f"it is not known what will be kept in {', '.join(unknown)}; let the caller read the "
+            "lifecycle policy, or give one with --policy"
+        )
+    if losing := [listing.name for listing in listings if listing.report.losses]:
+        raise RefusedError(f"{', '.join(losing)} would lose images; see the warnings")

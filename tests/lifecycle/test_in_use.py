@@ -1,0 +1,63 @@
+"""The images that something runs, as files name them."""
+
+import pytest
+
+from container_images.lifecycle.in_use import read_in_use
+from container_images.policies.invalid_input import InvalidInputError
+
+DIGEST = f"sha256:{'1' * 64}"
+URI = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/team/repo"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{DIGEST}\n\n  repo:tag  \n docker.io/library/nginx:1",
+        f'["{DIGEST}", "repo:tag", "localhost:5000/repo"]',  # as ecrm scan prints it
+        f'\n ["{DIGEST}","repo:tag"]',
+    ],
+)
+def test_images_in_use(text: str) -> None:
+    """Without those of other registries, where a repository may have the same name."""
+    assert [use.written for use in read_in_use(text).uses] == [DIGEST, "repo:tag"]
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "image"),
+    [
+        (DIGEST, "", DIGEST),
+        ("Release_1", "", "Release_1"),
+        ("repo", "repo", None),
+        ("repo:tag", "repo", "tag"),
+        (f"{URI}:tag@{DIGEST}", "team/repo", DIGEST),
+        (f"docker-pullable://{URI}@{DIGEST}", "team/repo", DIGEST),
+    ],
+)
+def test_what_names_an_image(written: str, name: str, image: str | None) -> None:
+    [use] = read_in_use(written).uses
+    assert (use.written, use.reference.name, use.reference.image) == (written, name, image)
+    assert use.reference.registry_id == ("111122223333" if URI in written else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "^no image in use is named in it; write one digest or .*, or leave out --in-use$"),
+        (" \n", "no image in use is named in it"),
+        ("[]", "no image in use is named in it"),
+        ("null\n", "^null: images in use are digests and image references; write each as text"),
+        ("repo:tag\nnull", "^null: images in use are digests and image references"),
+        ("[null]", "^null: images in use are digests and image references"),
+        ("[[]]", "^\\[\\]: images in use are digests and image references"),
+        ("[1]", "^1: images in use are digests and image references; write each as text"),
+        ("[", "in use is not JSON"),
+        ("sha256:1", "'sha256:1' is a malformed digest"),
+        (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
+        # Docker's own number of an image, which no registry knows.
+        (f"docker://{DIGEST}", "is not a repository"),
+        ("repo:tag\nthis is no image", "'this is no image' is not a repository"),
+    ],
+)
+def test_refused_images_in_use(text: str, says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        read_in_use(text)
