@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+STEPS_WITH_THE_VERSION = ("venv.outputs.pulumi", "pulumi.outputs.version")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 
 
@@ -62,4 +63,4 @@ def test_pulumi_has_one_version() -> None:
         assert "==" not in (ROOT / name / "requirements.txt").read_text()
     workflows = "".join(file.read_text() for file in (ROOT / ".github/workflows").glob("*.yml"))
     versions = set(re.findall(r"pulumi-version: (.+?)(?: #|$)", workflows, re.MULTILINE))
-    assert versions == {"${{ steps.venv.outputs.pulumi }}"}
+    assert versions == {f"${{{{ steps.{step} }}}}" for step in STEPS_WITH_THE_VERSION}

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from container_images.cli.app import COMMAND_MODULES
 from tests.conftest import ROOT
 
-COMMANDS = {name for names in COMMAND_MODULES.values() for name in names}
+COMMANDS = {name for names in COMMAND_MODULES.values() for name in names} | {"policy-pack"}
 WORKFLOWS = {
     file.name: file.read_text() for file in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 }
@@ -76,6 +76,18 @@ def test_a_job_that_runs_code_cannot_write_to_the_repository(name: str) -> None:
         assert "aws-actions/configure-aws-credentials" not in uses
 
 
+def test_the_engine_is_told_what_it_lacks() -> None:
+    done = subprocess.run(
+        [str(ROOT / ".ci" / "engine")],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert ".ci/engine needs pulumi on PATH" in done.stderr
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_nobody_deploys_or_publishes_without_approval(name: str) -> None:
     job = JOBS[name]
@@ -97,6 +109,28 @@ def test_a_pull_request_never_gets_the_deploy_role() -> None:
     for name, job in jobs.items():
         privileged = {it for it, level in job["permissions"].items() if level == "write"}
         assert (same in job.get("if", "")) == bool(privileged), name
+
+
+@pytest.mark.parametrize(
+    ("file", "target"),
+    [("preview.yml", "preview"), ("deploy.yml", "up"), ("deploy.yml", "drift")],
+)
+def test_pulumi_is_run_as_by_make(file: str, target: str) -> None:
+    """A team's own repository has no Makefile, so the workflows name the command itself."""
+    make = [shutil.which("make") or "make", "--dry-run", "--no-print-directory", "PROGRAM=", target]
+    printed = subprocess.run(
+        [*make, "CI=true", "STACK=any"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    expected = " ".join(printed.split()).replace("--stack any", '--stack "$STACK"')
+    assert expected in " ".join(WORKFLOWS[file].replace("\\\n", " ").split())
+
+
+@pytest.mark.parametrize("file", ["preview.yml", "deploy.yml"])
+def test_a_team_calls_the_workflow_in_its_own_repository(file: str) -> None:
+    called = load(WORKFLOWS[file])["on"]["workflow_call"]
+    assert called["inputs"].keys() == {"stack", "requirements"}
+    assert "make " not in WORKFLOWS[file]
+    assert "runs-on: ubuntu-latest" in WORKFLOWS[file]
 
 
 def test_the_check_covers_each_python_from_the_oldest_on() -> None:

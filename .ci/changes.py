@@ -1,0 +1,41 @@
+"""What an update from an earlier release's state would change, against what is expected.
+
+    pulumi preview --json | python .ci/changes.py tests/upgrade/0.1.0.json
+
+Beside the state, `0.1.0.changes` names the changes that CHANGELOG.md announces, one a line, such as
+`update aws:ecr/repository:Repository app`. Without that file there must be none.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def changes(preview: dict[str, Any]) -> Iterator[str]:
+    """Operation, type and name of each step that changes inputs, or what is there at all.
+
+    An update that only changes what the provider computes is none of ours, nor is the provider.
+    """
+    for step in preview["steps"]:
+        _, _, kind, name = step["urn"].split("::", 3)
+        kind = kind.rpartition("$")[2]
+        old, new = step.get("oldState") or {}, step.get("newState") or {}
+        computed = step["op"] == "update" and old.get("inputs") == new.get("inputs")
+        if step["op"] != "same" and not computed and not kind.startswith("pulumi:"):
+            yield f"{step['op']} {kind} {name}"
+
+
+def main() -> int:
+    """Print the difference, and whether there is one."""
+    expected_file = Path(sys.argv[1]).with_suffix(".changes")
+    expected = set(expected_file.read_text().splitlines()) if expected_file.exists() else set()
+    actual = set(changes(json.load(sys.stdin)))
+    for line in sorted(actual ^ expected):
+        sys.stdout.write(f"{'unexpected' if line in actual else 'missing'}: {line}\n")
+    return 1 if actual != expected else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
