@@ -169,12 +169,13 @@ def _trust_problems(kind: str, trust: Trust) -> Iterator[Problem]:
         previews = kind == "Preview" and subject.endswith(":pull_request")
         exact = subject.replace(":pull_request", ":environment:any") if previews else subject
         if not GITHUB_SUBJECT.fullmatch(exact):
-            where, fix = (subjects, position), "write one such as repo:OWNER/NAME:environment:live"
+            fix = "write one such as repo:OWNER/NAME:environment:live"
+            where = (subjects, position)
             yield Problem(where=where, value=subject, rule=GITHUB_SUBJECT_RULE, fix=fix)
     for position, project in enumerate(trust["codebuild_projects"]):
         if not CODEBUILD_PROJECT_ARN.fullmatch(project):
-            where, fix = (projects, position), "copy the project's ARN"
-            yield Problem(where=where, value=project, rule=CODEBUILD_PROJECT_ARN_RULE, fix=fix)
+            where, rule = (projects, position), CODEBUILD_PROJECT_ARN_RULE
+            yield Problem(where=where, value=project, rule=rule, fix="copy the project's ARN")
 
 
 def _trusted(trust: Trust) -> set[str]:
@@ -208,38 +209,20 @@ def _state_key(delivery: Delivery) -> aws.kms.Key:
 def _state_bucket(delivery: Delivery, key: aws.kms.Key) -> None:
     """A bucket for Pulumi's state: versioned, encrypted, private, by TLS alone."""
     bucket = aws.s3.Bucket("state", bucket=delivery.state_bucket, opts=KEPT)
-    aws.s3.BucketVersioning(
-        "state",
-        bucket=bucket.bucket,
-        versioning_configuration={"status": "Enabled"},
-        opts=KEPT,
-    )
-    aws.s3.BucketServerSideEncryptionConfiguration(
-        "state",
-        bucket=bucket.bucket,
-        rules=[
-            {
-                "apply_server_side_encryption_by_default": {
-                    "sse_algorithm": "aws:kms",
-                    "kms_master_key_id": key.arn,
-                },
-                "bucket_key_enabled": True,
-            }
-        ],
-        opts=KEPT,
-    )
+    of_bucket: dict[str, Any] = {"bucket": bucket.bucket, "opts": KEPT}
+    aws.s3.BucketVersioning("state", versioning_configuration={"status": "Enabled"}, **of_bucket)
+    by_key = {"sse_algorithm": "aws:kms", "kms_master_key_id": key.arn}
+    rule: Any = {"apply_server_side_encryption_by_default": by_key, "bucket_key_enabled": True}
+    aws.s3.BucketServerSideEncryptionConfiguration("state", rules=[rule], **of_bucket)
     private = aws.s3.BucketPublicAccessBlock(
         "state",
-        bucket=bucket.bucket,
         block_public_acls=True,
         block_public_policy=True,
         ignore_public_acls=True,
         restrict_public_buckets=True,
-        opts=KEPT,
+        **of_bucket,
     )
-    aws.s3.BucketPolicy(
-        "state",
-        bucket=bucket.bucket,
-        policy=to_json(bucket_policy(delivery.bucket_arn(delivery.state_bucket))),
-        opts=pulumi.ResourceOptions.merge(KEPT, pulumi.ResourceOptions(depends_on=private)),
-    )
+    by_tls = to_json(bucket_policy(delivery.bucket_arn(delivery.state_bucket)))
+    # S3 refuses two changes to a bucket's access at once.
+    after = pulumi.ResourceOptions.merge(KEPT, pulumi.ResourceOptions(depends_on=private))
+    aws.s3.BucketPolicy("state", bucket=bucket.bucket, policy=by_tls, opts=after)

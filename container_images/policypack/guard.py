@@ -5,9 +5,9 @@ raises the SDK's UnknownValueError, which is reported as advisory and judged by 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from pulumi_policy import ResourceValidationArgs
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UnknownValueError
 
@@ -27,31 +27,28 @@ LIFECYCLE_POLICY: Final = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
 _DECLARE_IT: Final = "declare the repository with ImageRepository, which writes it"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decided:
-    """What was decided for every repository."""
-
-    movable_tags: Sequence[str]
-    """Exact names: they can move, and their images never expire."""
-    immutable_tags: Sequence[str]
-    """Patterns: no tag that matches one can be put on another image."""
-    exempt: Sequence[str]
-    """Names of repositories to which the rules do not apply."""
+Config = Mapping[str, Sequence[str]]
+"""The configuration of a policy, with all its keys. docs/policy-pack.md says what they mean."""
 
 
-def problems_in(type_: str, props: Mapping[str, Any], decided: Decided) -> Iterator[Problem]:
+def check(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
     """Everything in which a repository, or a policy of one, is not as it was decided.
 
     Raises InvalidInputError for a policy that cannot be read.
     """
-    judges = {
+    checks = {
         REPOSITORY: _in_repository,
         REPOSITORY_POLICY: _in_repository_policy,
         LIFECYCLE_POLICY: _in_lifecycle_policy,
     }
-    name = "name" if type_ == REPOSITORY else "repository"
-    exempt = type_ not in judges or (decided.exempt and props.get(name) in decided.exempt)
-    return iter(()) if exempt else judges[type_](props, decided)
+    name = "name" if args.resource_type == REPOSITORY else "repository"
+    if args.resource_type in checks and not _is_exempt(args.props, name, config):
+        yield from checks[args.resource_type](args.props, config)
+
+
+def _is_exempt(props: Mapping[str, Any], name: str, config: Config) -> bool:
+    # Where none is exempt, the name need not be known.
+    return bool(config["exempt"]) and props.get(name) in config["exempt"]
 
 
 def document_in(props: Mapping[str, Any]) -> Any:
@@ -69,7 +66,7 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _in_repository(props: Mapping[str, Any], decided: Decided) -> Iterator[Problem]:
+def _in_repository(props: Mapping[str, Any], config: Config) -> Iterator[Problem]:
     mode = props.get("imageTagMutability") or "MUTABLE"  # AWS's default
 
     def broken(rule: str, fix: str) -> Problem:
@@ -82,12 +79,12 @@ def _in_repository(props: Mapping[str, Any], decided: Decided) -> Iterator[Probl
     written = () if mode == "MUTABLE" else props.get("imageTagMutabilityExclusionFilters") or ()
     filters = [element["filter"] for element in written]
     which = f"with the exclusion filters {filters},"
-    for tag in decided.movable_tags:
+    for tag in config["movableTags"]:
         if is_immutable(tag, mode, filters):
             yield broken(
                 f"{which} the tag {tag} cannot move", f"leave {tag} out of the immutable tags"
             )
-    for pattern in decided.immutable_tags:
+    for pattern in config["immutableTags"]:
         if not _all_immutable(pattern, mode, filters):
             fix = f"write MUTABLE_WITH_EXCLUSION and the filter {pattern}"
             yield broken(f"{which} tags that match {pattern} can move", fix)
@@ -101,9 +98,9 @@ def _all_immutable(pattern: str, mode: str, filters: Sequence[str]) -> bool:
     return mode == "MUTABLE_WITH_EXCLUSION" and any(tag_glob(it, pattern) for it in filters)
 
 
-def _in_lifecycle_policy(props: Mapping[str, Any], decided: Decided) -> Iterator[Problem]:
+def _in_lifecycle_policy(props: Mapping[str, Any], config: Config) -> Iterator[Problem]:
     rules = rules_in(document_in(props))
-    for tag in decided.movable_tags:
+    for tag in config["movableTags"]:
         if taker := taker_of(tag, rules):
             rule = f"rule {taker.priority} may expire the image that {tag} names"
             shield = f'"tagPatternList": ["{tag}"] and "imageCountMoreThan" 1'
@@ -117,7 +114,7 @@ _GUARDED: Final = {
 """What each Deny of the guard denies to everybody but these."""
 
 
-def _in_repository_policy(props: Mapping[str, Any], _: Decided) -> Iterator[Problem]:
+def _in_repository_policy(props: Mapping[str, Any], _: Config) -> Iterator[Problem]:
     exempted: dict[str, frozenset[str]] = {}
     weak = []
     for position, deny in enumerate(statements_in(document_in(props), "Deny")):
@@ -153,7 +150,7 @@ _MISSING: Final[Mapping[str, str]] = {
 
 
 def incomplete(
-    resources: Sequence[PolicyResource], exempt: Sequence[str]
+    resources: Sequence[PolicyResource], config: Config
 ) -> Iterator[tuple[PolicyResource, Problem]]:
     """Each repository that lacks one of its policies, and which.
 
@@ -170,7 +167,7 @@ def incomplete(
             try:
                 complete = (
                     repository.urn in with_policy
-                    or (exempt and repository.props.get("name") in exempt)
+                    or _is_exempt(repository.props, "name", config)
                     or any(_belongs(policy, repository) for policy in by_name)
                 )
             except UnknownValueError as error:

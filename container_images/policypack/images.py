@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pulumi_policy import ResourceValidationArgs
 from pulumi_policy.proxy import UnknownValueError
 
 from container_images.policies.invalid_input import Problem
 from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import TAG
+from container_images.policypack.guard import Config
 
 IMAGES: Final[Mapping[str, Sequence[str]]] = tomllib.loads(
     Path(__file__).with_name("images.toml").read_text(encoding="utf-8")
@@ -28,27 +30,29 @@ _Path = tuple[str | int, ...]
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def problems_in(
-    type_: str,
-    props: Mapping[str, Any],
-    movable_tags: Sequence[str],
-    allowed_images: Sequence[str],
-) -> Iterator[Problem]:
+def check_in_production(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
+    """What `check` finds, in a stack whose name is that of a production stack."""
+    stack = args.urn.split("::")[0].rpartition(":")[2]
+    if any(tag_glob(pattern, stack) for pattern in config["productionStacks"]):
+        yield from check(args, config)
+
+
+def check(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
     """Each image that a resource names in a way that can come to mean another image.
 
-    `movable_tags` and `allowed_images` are patterns. What cannot be read is a problem too: nobody
-    could tell what runs. Raises UnknownValueError after that where an image is not known yet.
+    What cannot be read is a problem too: nobody could tell what runs. Raises UnknownValueError
+    after that where an image is not known yet.
     """
     unknown = None
-    for place in IMAGES.get(type_, ()):
-        for where, image in _values(props, place.split("."), ()):
+    for place in IMAGES.get(args.resource_type, ()):
+        for where, image in _values(args.props, place.split("."), ()):
             if isinstance(image, UnknownValueError):
                 unknown = image
             elif isinstance(image, Problem):
                 yield image
-            elif any(tag_glob(pattern, str(image)) for pattern in allowed_images):
+            elif any(tag_glob(pattern, str(image)) for pattern in config["allowedImages"]):
                 continue
-            elif rule := _broken_rule(image, movable_tags):
+            elif rule := _broken_rule(image, config["movableTags"]):
                 yield Problem(where=where, value=image, rule=rule, fix=_fix(image))
     if unknown:
         raise unknown

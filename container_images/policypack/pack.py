@@ -1,9 +1,9 @@
 """The policies as Pulumi takes them. They report violations, and values that are not known yet."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pulumi.runtime import get_config_env
 from pulumi_policy import (
@@ -21,7 +21,6 @@ from pulumi_policy import (
 from pulumi_policy.policy import PolicyResource
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
-from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.policypack import guard, images, registries
 
@@ -63,7 +62,7 @@ def policies() -> list[Policy]:
             "An ECR repository has the decided tag mutability, a policy with both "
             "Denies, and a lifecycle policy that never expires what a movable tag names.",
             decided,
-            _guarded,
+            guard.check,
         ),
         StackValidationPolicy(
             name="complete-repository",
@@ -76,35 +75,38 @@ def policies() -> list[Policy]:
             "pinned-production-image",
             "A production stack runs images by a unique tag or a digest.",
             pinned | stacks,
-            _pinned_in_production,
+            images.check_in_production,
         ),
         _of_resources(
             "pinned-image",
             "A stack runs images by a unique tag or a digest.",
             pinned,
-            _pinned,
+            images.check,
             EnforcementLevel.ADVISORY,
         ),
         _of_resources(
             "no-way-round-the-guard",
             "No resource changes images where no repository's guard applies.",
             allowed,
-            _no_way_round,
+            registries.check,
         ),
     ]
 
 
 def immutable_tags(config: Mapping[str, str]) -> list[str]:
-    """The immutable tags that the running stack declares for all of its repositories.
+    """The immutable tags that a stack of this project declares for all of its repositories.
 
-    `config` is the stack's configuration. A stack of this project has them there; one in which a
-    repository has its own, or one of another program, has none.
+    `config` is the running stack's configuration, by NAMESPACE:KEY. A stack of another program has
+    none there, and none hold for all where a repository has its own.
     """
-    prefix = f"{NAME}:"
-    own = json.loads(config.get(f"{prefix}repositories", "{}"))
-    if any(overrides.keys() & {"immutableTags", "tagMutability"} for overrides in own.values()):
-        return []
-    return cast("list[str]", json.loads(config.get(f"{prefix}immutableTags", "[]")))
+    keys = {key.rpartition(":")[2]: value for key, value in config.items()}
+    try:
+        repositories = json.loads(keys.get("repositories", "{}"))
+        tags = json.loads(keys.get("immutableTags", "[]"))
+        own = {key for overrides in repositories.values() for key in overrides or ()}
+    except (ValueError, AttributeError, TypeError):
+        return []  # another program's keys of these names
+    return tags if isinstance(tags, list) and not own & {"immutableTags", "tagMutability"} else []
 
 
 def _texts(description: str, default: Sequence[str]) -> dict[str, Any]:
@@ -116,18 +118,14 @@ def _texts(description: str, default: Sequence[str]) -> dict[str, Any]:
     }
 
 
-Check = Callable[[ResourceValidationArgs, Mapping[str, Any]], Iterable[Problem]]
-"""What is wrong with a resource, given the configuration of the policy with all its keys."""
-
-
 def _of_resources(
     name: str,
     description: str,
     schema: dict[str, Any],
-    check: Check,
+    check: Callable[[ResourceValidationArgs, guard.Config], Iterator[Problem]],
     level: EnforcementLevel = EnforcementLevel.MANDATORY,
 ) -> Policy:
-    """A policy about one resource at a time."""
+    """A policy that checks one resource at a time."""
     defaults = {key: declared["default"] for key, declared in schema.items()}
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
@@ -152,42 +150,10 @@ def _message(resource: ResourceValidationArgs | PolicyResource, problem: Problem
     return f"{name} {problem}" if problem.where else f"{name}: {problem}"
 
 
-def _guarded(args: ResourceValidationArgs, config: Mapping[str, Any]) -> Iterable[Problem]:
-    decided = guard.Decided(
-        movable_tags=config["movableTags"],
-        immutable_tags=config["immutableTags"],
-        exempt=config["exempt"],
-    )
-    return guard.problems_in(args.resource_type, args.props, decided)
-
-
 def _complete(args: StackValidationArgs, report: ReportViolation) -> None:
-    for resource, problem in guard.incomplete(args.resources, args.get_config().get("exempt", ())):
+    config = {"exempt": (), **args.get_config()}
+    for resource, problem in guard.incomplete(args.resources, config):
         report(_message(resource, problem), resource.urn)
-
-
-def _pinned(args: ResourceValidationArgs, config: Mapping[str, Any]) -> Iterable[Problem]:
-    tags, allowed = config["movableTags"], config["allowedImages"]
-    return images.problems_in(args.resource_type, args.props, tags, allowed)
-
-
-def _pinned_in_production(
-    args: ResourceValidationArgs, config: Mapping[str, Any]
-) -> Iterable[Problem]:
-    _, stack = _project_and_stack(args.urn)
-    production = any(tag_glob(pattern, stack) for pattern in config["productionStacks"])
-    return _pinned(args, config) if production else ()
-
-
-def _no_way_round(args: ResourceValidationArgs, config: Mapping[str, Any]) -> Iterable[Problem]:
-    address = "/".join((*_project_and_stack(args.urn), args.name))
-    allowed = address in config["allowed"]
-    return () if allowed else registries.problems_in(args.resource_type, args.props, address)
-
-
-def _project_and_stack(urn: str) -> tuple[str, str]:
-    stack, project, *_ = urn.removeprefix("urn:pulumi:").split("::")
-    return project, stack
 
 
 class _StrictServicer(policy._PolicyAnalyzerServicer):  # noqa: SLF001 as above

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from pulumi_policy import ResourceValidationArgs
+
 from container_images.policies.document import names_action, statements_in
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.invalid_input import Problem
-from container_images.policypack.guard import document_in
+from container_images.policypack.guard import Config, document_in
 
 _GUIDE: Final = "https://docs.aws.amazon.com/AmazonECR/latest/userguide"
 
@@ -36,18 +38,22 @@ _READING: Final = {Effect.PULL, Effect.READ, Effect.READ_REGISTRY, Effect.HARMLE
 _WRITING: Final = actions(*{*Effect} - _READING)
 
 
-def problems_in(type_: str, props: Mapping[str, Any], address: str) -> Iterator[Problem]:
-    """What in the resource goes round the guard. `address` is how the configuration names it.
+def check(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
+    """What in the resource goes round the guard, unless the configuration allows it by its address.
 
     Raises InvalidInputError for a policy that cannot be read.
     """
+    stack, project, *_ = args.urn.removeprefix("urn:pulumi:").split("::")
+    address = f"{project}/{stack}/{args.name}"
+    if address in config["allowed"]:
+        return
     fix = (
         f"leave it out, or have {address} added to `allowed` in the policy pack's "
         "configuration, by whoever answers for the registry"
     )
-    if type_ in WAYS_ROUND:
-        yield Problem(where=(), rule=WAYS_ROUND[type_], fix=fix)
-    elif type_ == REGISTRY_POLICY and (granted := _granted(document_in(props))):
+    if args.resource_type in WAYS_ROUND:
+        yield Problem(where=(), rule=WAYS_ROUND[args.resource_type], fix=fix)
+    elif args.resource_type == REGISTRY_POLICY and (granted := _granted(document_in(args.props))):
         rule = (
             "a registry policy that allows this lets others put or change what no repository's "
             f"guard sees: {_GUIDE}/registry-permissions.html"

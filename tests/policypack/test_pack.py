@@ -148,6 +148,7 @@ def test_a_misspelt_name_in_the_configuration_is_an_error(
         ({}, []),
         ({"immutableTags": ["prod-*"], "repositories": {"a": {}}}, ["prod-*"]),
         ({"immutableTags": ["prod-*"], "repositories": {"a": {"tagMutability": "MUTABLE"}}}, []),
+        ({"immutableTags": "prod", "repositories": ["a"]}, []),  # another program's
     ],
 )
 def test_the_immutable_tags_of_a_stack_of_this_project(
