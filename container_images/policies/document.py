@@ -63,21 +63,6 @@ def allow(
     return named | elements
 
 
-def only_with_tls(sid: str, bucket_arn: str) -> dict[str, Any]:
-    """A Deny of a bucket's policy: nobody reaches the bucket but by TLS.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html
-    """
-    return {
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [bucket_arn, f"{bucket_arn}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-
-
 def listed(value: Any) -> list[Any]:
     """What IAM takes as a list or as its one element."""
     return value if isinstance(value, list) else [] if value is None else [value]
