@@ -4,6 +4,7 @@ It is in a folder of its own because Pulumi refuses a PulumiPlugin.yaml beside a
 """
 
 import sys
+import tomllib
 from pathlib import Path
 
 from pulumi.provider.experimental import component_provider_host
@@ -14,5 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
 
-# No version: Pulumi takes that of the Git tag that the plugin is installed from.
-component_provider_host(name="container-images", components=[ImageRepository, PipelineRole])
+# Without a version, Pulumi takes the newest commit of the repository, whatever tag was asked for.
+project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+version = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+
+component_provider_host(
+    name="container-images", components=[ImageRepository, PipelineRole], version=version
+)
