@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # where the package is
+sys.path.insert(0, str(Path(__file__).parents[1]))  # in a clone, the package is there
 
 from container_images.bootstrap.delivery import main
 

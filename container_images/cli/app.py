@@ -14,6 +14,7 @@ COMMAND_MODULES: Final = {
     "container_images.cli.access": ("movers", "seen", "organization"),
     "container_images.cli.stack": ("adopt", "verify"),
     "container_images.cli.rehearse": ("rehearse",),
+    "container_images.cli.policy_pack": ("policy-pack",),
 }
 """The modules that have the commands, in the order of the help."""
 

@@ -1,0 +1,86 @@
+"""`container-images policy-pack`: the folder that Pulumi's --policy-pack takes."""
+
+import json
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import click
+
+from container_images.aws.errors import RefusedError
+from container_images.cli.command import Commands, json_option
+
+WRITTEN: Final = "# Written by `container-images policy-pack`.\n"
+"""The first line of each file: one that begins otherwise is somebody else's."""
+
+PROGRAM: Final = "from container_images.policypack.pack import serve\n\nserve()\n"
+
+
+@click.group(cls=Commands)
+def app() -> None:
+    """Use Pulumi's policies without a clone."""
+
+
+@app.command("policy-pack")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@json_option
+def policy_pack(*, folder: Path, as_json: bool) -> None:
+    """Write the folder that `pulumi preview --policy-pack DIR` takes.
+
+    It runs in the virtual environment that runs this command, and is written again after an
+    upgrade.
+    """
+    if find_spec("pulumi_policy") is None:
+        raise ModuleNotFoundError("pulumi_policy", name="pulumi_policy")
+    try:
+        installed = version("container-images")
+    except PackageNotFoundError:
+        raise RefusedError(
+            "container-images is not installed here: in a clone, give --policy-pack policypack"
+        ) from None
+    files = {
+        "PulumiPolicy.yaml": WRITTEN + _manifest(folder, installed),
+        "__main__.py": WRITTEN + PROGRAM,
+        "requirements.txt": f"{WRITTEN}container-images[policy-pack]=={installed}\n",
+    }
+    others = [
+        name
+        for name in files
+        if (file := folder / name).exists() and not file.read_text("utf-8").startswith(WRITTEN)
+    ]
+    if others:
+        raise RefusedError(
+            f"{folder} has another {' and '.join(others)}: name a folder for this pack alone"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RefusedError(f"{folder} cannot be written: {error.strerror}") from None
+    if as_json:
+        click.echo(json.dumps({"folder": str(folder), "version": installed, "files": [*files]}))
+    else:
+        click.echo(f"Wrote {folder}. Next: pulumi preview --policy-pack {folder}")
+
+
+def _manifest(folder: Path, installed: str) -> str:
+    """PulumiPolicy.yaml: with a virtual environment that is not there, the CLI would hang."""
+    lines = [
+        "description: Guarded ECR repositories and pinned production images (ADR040)",
+        f"version: {installed}",
+        "runtime:",
+        "  name: python",
+        "  options:",
+        "    toolchain: pip",
+    ]
+    if sys.prefix != sys.base_prefix:
+        environment = Path(sys.prefix)
+        # Beside the folder, such as a project's .venv, it has the same place in another checkout.
+        if environment.is_relative_to(folder.resolve().parent):
+            environment = Path(os.path.relpath(environment, folder.resolve()))
+        lines.append(f"    virtualenv: {json.dumps(str(environment))}")
+    return "\n".join(lines) + "\n"
