@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -243,20 +242,3 @@ def test_the_pack_runs_in_the_virtual_environment_that_make_sets_up() -> None:
     virtualenv = os.path.normpath(PACK / project["runtime"]["options"]["virtualenv"])
     assert virtualenv == str(ROOT / ".venv")
     assert "VENV := .venv\n" in (ROOT / "Makefile").read_text()
-
-
-def test_the_packs_requirements_are_among_those_that_make_installs() -> None:
-    """Their versions are those of requirements.txt: constraints.txt has the rest."""
-    own = requirements(PACK / "requirements.txt")
-    pinned = {
-        line.partition("==")[0]
-        for name in ("requirements.txt", "requirements-dev.txt")
-        for line in requirements(ROOT / name)
-        if "==" in line
-    }
-    assert own
-    assert own <= pinned
-
-
-def requirements(file: Path) -> set[str]:
-    return {line for line in file.read_text().splitlines() if line and line[0] not in "#-"}
