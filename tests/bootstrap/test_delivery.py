@@ -14,7 +14,6 @@ from ruamel.yaml import YAML
 
 from container_images.bootstrap import delivery
 from container_images.bootstrap.permissions import (
-    Delivery,
     audit_boundary,
     deploy_policy,
     pipeline_boundary,
@@ -22,16 +21,16 @@ from container_images.bootstrap.permissions import (
 )
 from container_images.rehearsal.program import Update, execute
 from container_images.settings.stack_file import StackFile
+from tests.bootstrap.test_permissions import DELIVERY, IAM, KEY
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "bootstrap"
 NAMESPACE = "container-images-delivery"
-IAM = "arn:aws:iam::111122223333"
-KEY = "arn:aws:kms:eu-west-2:111122223333:key/state"
 PROJECT = "arn:aws:codebuild:eu-west-2:111122223333:project/registry-deploy"
 
 SETTINGS: dict[str, Any] = {
-    "stateBucket": "example-org-registry-state",
+    "stateBucket": "registry-state",
+    "repositoryKeys": DELIVERY.repository_keys,
     "previewRole": "/platform/registry-preview",
     "deployRole": "/platform/registry-deploy",
     "pipelineRole": "/pipeline/image-pipeline",
@@ -137,59 +136,29 @@ def test_everything_and_nothing_else(built: Update) -> None:
 def test_the_deploy_role_is_for_the_approved_job_alone_and_bound_by_its_policy(
     built: Update,
 ) -> None:
-    provider = f"{IAM}:oidc-provider/token.actions.githubusercontent.com"
-    claims = {
+    role = inputs(built, "Role", "registry-deploy")
+    [statement] = role.pop("assumeRolePolicy")["Statement"]
+    assert statement["Condition"]["StringEquals"] == {
         "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
         "token.actions.githubusercontent.com:sub": SETTINGS["githubDeploySubjects"],
     }
-    assert inputs(built, "Role", "registry-deploy") == {
+    boundary = f"{IAM}:policy/platform/registry-deploy"
+    assert role == {
         "name": "registry-deploy",
         "path": "/platform/",
         "description": "Updates the container-images stack",
-        "permissionsBoundary": f"{IAM}:policy/platform/registry-deploy",
-        "assumeRolePolicy": {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "GitHubActions",
-                    "Effect": "Allow",
-                    "Principal": {"Federated": provider},
-                    "Action": ["sts:AssumeRoleWithWebIdentity"],
-                    "Condition": {"StringEquals": claims},
-                }
-            ],
-        },
+        "permissionsBoundary": boundary,
     }
-    assert inputs(built, "RolePolicyAttachment", "deploy") == {
-        "role": "registry-deploy",
-        "policyArn": f"{IAM}:policy/platform/registry-deploy",
-    }
+    attached = inputs(built, "RolePolicyAttachment", "deploy")
+    assert attached == {"role": "registry-deploy", "policyArn": boundary}
 
 
 def test_the_roles_have_their_policies(built: Update) -> None:
-    def trust(*subjects: str) -> Any:
-        return {
-            "partition": "aws",
-            "account_id": "111122223333",
-            "codebuild_projects": [],
-            "github_subjects": list(subjects),
-            "roles": [],
-        }
-
-    ours = Delivery(
-        location={"partition": "aws", "account_id": "111122223333", "region": "eu-west-2"},
-        preview=trust(*SETTINGS["githubPreviewSubjects"]),
-        deploy=trust(*SETTINGS["githubDeploySubjects"]),
-        preview_role="/platform/registry-preview",
-        deploy_role="/platform/registry-deploy",
-        pipeline_role="/pipeline/image-pipeline",
-        state_bucket="example-org-registry-state",
-    )
     documents = {
-        ("Policy", "registry-deploy"): deploy_policy(ours, KEY),
-        ("RolePolicy", "preview"): preview_policy(ours, KEY),
+        ("Policy", "registry-deploy"): deploy_policy(DELIVERY, KEY),
+        ("RolePolicy", "preview"): preview_policy(DELIVERY, KEY),
         ("Policy", "registry-deploy-pipeline-boundary"): pipeline_boundary(),
-        ("Policy", "registry-deploy-audit-boundary"): audit_boundary(ours.location),
+        ("Policy", "registry-deploy-audit-boundary"): audit_boundary(DELIVERY.location),
     }
     for (kind, name), document in documents.items():
         assert inputs(built, kind, name)["policy"] == document
@@ -215,7 +184,7 @@ def test_codebuild_instead_of_github() -> None:
 
 
 def test_the_state_is_versioned_encrypted_and_private(built: Update) -> None:
-    assert inputs(built, "Bucket", "state") == {"bucket": "example-org-registry-state"}
+    assert inputs(built, "Bucket", "state") == {"bucket": "registry-state"}
     versioning = inputs(built, "BucketVersioning", "state")
     assert versioning["versioningConfiguration"] == {"status": "Enabled"}
     [rule] = inputs(built, "BucketServerSideEncryptionConfiguration", "state")["rules"]
@@ -244,7 +213,7 @@ def test_what_it_tells_the_workflows(built: Update) -> None:
         "deployRoleArn": f"{IAM}:role/platform/registry-deploy",
         "pipelineBoundaryArn": f"{IAM}:policy/platform/registry-deploy-pipeline-boundary",
         "auditBoundaryArn": f"{IAM}:policy/platform/registry-deploy-audit-boundary",
-        "backendUrl": "s3://example-org-registry-state?region=eu-west-2&awssdk=v2",
+        "backendUrl": "s3://registry-state?region=eu-west-2&awssdk=v2",
         "secretsProvider": "awskms://alias/container-images-state?region=eu-west-2",
     }
 
