@@ -103,9 +103,7 @@ drift: $(PROGRAM) ## with the Pulumi CLI and an AWS account: fail if AWS differs
 
 local: $(INSTALLED) local-down ## with the Pulumi CLI: update the stack local on moto's server, and move a tag
 	@mkdir -p $(LOCAL)
-	@MOTO_ACCOUNT_ID=111122223333 nohup $(BIN)/moto_server --port 5005 > $(LOCAL)/moto.log 2>&1 \
-	  & echo $$! > $(LOCAL)/moto.pid
-	$(BIN)/python -m container_images.rehearsal.local prepare
+	$(BIN)/python -m container_images.rehearsal.local start $(LOCAL)
 	pulumi stack select --create local
 	$(MAKE) up STACK=local CI=true
 	$(BIN)/python -m container_images.rehearsal.local push
@@ -115,7 +113,8 @@ local: $(INSTALLED) local-down ## with the Pulumi CLI: update the stack local on
 	@echo "It runs until make local-down. Meanwhile: make preview STACK=local, make drift STACK=local"
 
 local-down: ## stop moto's server and remove the stack local
-	@if [ -f $(LOCAL)/moto.pid ]; then kill "$$(cat $(LOCAL)/moto.pid)" 2> /dev/null || true; fi
+	@if [ -f $(LOCAL)/moto.pid ]; then pid=$$(cat $(LOCAL)/moto.pid); \
+	  case "$$(ps -p "$$pid" -o command=)" in *moto.server*) kill "$$pid" ;; esac; fi
 	@rm -rf $(LOCAL)
 
 constraints: ## resolve all dependencies again

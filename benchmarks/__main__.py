@@ -1,11 +1,11 @@
 """`make bench`: every benchmark, one after the other."""
 
-from rich.console import Console
+from benchmarks import lifecycle, move, program
 
-from benchmarks import lifecycle, movers, program, registry
+if __name__ == "__main__":
+    from rich.console import Console
 
-console = Console()
-program.main(console)
-registry.main(console)
-lifecycle.main(console)
-movers.main(console)
+    console = Console()
+    program.main(console)
+    move.main(console)
+    lifecycle.main(console)

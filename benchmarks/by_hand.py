@@ -1,58 +1,26 @@
-"""The resources of the production stack, written by hand: what `benchmarks/program.py` beats.
+"""The resources of the production stack, registered by hand: what `benchmarks/program.py` compares.
 
 Each repository stands in a bare component. The documents are made once, and nothing is checked.
 """
 
+from pathlib import Path
+
 import pulumi
 import pulumi_aws as aws
 
-from container_images.policies import retention
 from container_images.policies.document import to_json
-from container_images.policies.repository_policy import repository_policy
 from container_images.policies.trust_policy import pipeline_role_policy, trust_policy
+from container_images.settings.planned import planned_lifecycle_policy, planned_repository_policy
+from container_images.settings.stack_file import read
+from container_images.stack.declared import declared_in
 
-IAM = "arn:aws:iam::111122223333:role"
-POLICY = to_json(
-    repository_policy(
-        {
-            "partition": "aws",
-            "account_id": "111122223333",
-            "region": "eu-west-2",
-            "pipeline_roles": [f"{IAM}/pipeline/forms-image-pipeline"],
-            "administrator_roles": [f"{IAM}/platform/forms-registry-deploy", f"{IAM}/break-glass"],
-            "pull_accounts": ["444455556666", "123456789012", "777788889999", "999999999999"],
-            "pull_organization": "",
-            "lambda_pull": False,
-        }
-    )
-)
-LIFECYCLE_POLICY = to_json(
-    retention.lifecycle_policy(
-        ["latest"],
-        [
-            {"tags": "prod-*", "keep_newest": 50},
-            {"tags": "stg-*", "keep_newest": 50},
-            {"tags": "merged-*", "keep_newest": 100},
-            {"tags": "dev-*", "expire_after_days": 30},
-            {"tags": "pr-*", "expire_after_days": 14},
-            {"untagged": True, "expire_after_days": 7},
-        ],
-    )
-)
-TRUST_POLICY = to_json(
-    trust_policy(
-        {
-            "partition": "aws",
-            "account_id": "111122223333",
-            "codebuild_projects": [
-                "arn:aws:codebuild:eu-west-2:111122223333:project/forms-image-pipeline"
-            ],
-            "github_subjects": ["repo:example-org/forms-deploy:environment:production"],
-            "roles": [],
-        }
-    )
-)
-IMMUTABLE_TAGS = ["merged-*", "stg-*", "prod-*", "dev-*", "pr-*"]
+_FILE = read(Path.cwd(), "prod")
+_STACK = declared_in(_FILE, _FILE.account)
+_NAME = next(iter(_STACK.settings.repositories))
+_ROLE = _STACK.settings.pipeline_role
+POLICY = to_json(planned_repository_policy(_STACK.settings, _NAME, _STACK.account))
+LIFECYCLE_POLICY = to_json(planned_lifecycle_policy(_STACK.settings, _NAME) or {})
+TRUST_POLICY = to_json(trust_policy(_ROLE.to_args(_STACK.account)["trust"]))
 
 
 def main() -> None:
@@ -64,8 +32,8 @@ def main() -> None:
     child = pulumi.ResourceOptions(parent=pipeline)
     role = aws.iam.Role(
         "pipeline",
-        name="forms-image-pipeline",
-        path="/pipeline/",
+        name=_ROLE.name,
+        path=_ROLE.path,
         description="Pushes images to ECR and moves their tags",
         assume_role_policy=TRUST_POLICY,
         opts=child,
@@ -78,7 +46,7 @@ def main() -> None:
         opts=child,
     )
     names = pulumi.Config().require_object("repositories")
-    repositories = {name: repository(name, pipeline) for name in names}
+    repositories = {name: register(name, pipeline) for name in names}
 
     pulumi.export("urls", {name: it.repository_url for name, it in repositories.items()})
     pulumi.export("arns", {name: it.arn for name, it in repositories.items()})
@@ -86,12 +54,12 @@ def main() -> None:
     pulumi.export("role", role.arn)
 
 
-def repository(name: str, pipeline: pulumi.Resource) -> aws.ecr.Repository:
+def register(name: str, pipeline: pulumi.Resource) -> aws.ecr.Repository:
     """One repository with its policies."""
     component = pulumi.ComponentResource(
         "bench:index:Repository", name, {}, pulumi.ResourceOptions(depends_on=pipeline)
     )
-    it = aws.ecr.Repository(
+    repository = aws.ecr.Repository(
         name,
         name=name,
         image_tag_mutability="MUTABLE_WITH_EXCLUSION",
@@ -99,7 +67,7 @@ def repository(name: str, pipeline: pulumi.Resource) -> aws.ecr.Repository:
             aws.ecr.RepositoryImageTagMutabilityExclusionFilterArgs(
                 filter=pattern, filter_type="WILDCARD"
             )
-            for pattern in IMMUTABLE_TAGS
+            for pattern in _STACK.settings.immutable_tags
         ],
         image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(
             scan_on_push=True
@@ -111,21 +79,17 @@ def repository(name: str, pipeline: pulumi.Resource) -> aws.ecr.Repository:
     )
     aws.ecr.LifecyclePolicy(
         f"{name}-lifecycle",
-        repository=it.name,
+        repository=repository.name,
         policy=LIFECYCLE_POLICY,
         opts=pulumi.ResourceOptions(parent=component, retain_on_delete=True),
     )
     aws.ecr.RepositoryPolicy(
         f"{name}-policy",
-        repository=it.name,
+        repository=repository.name,
         policy=POLICY,
         opts=pulumi.ResourceOptions(parent=component, retain_on_delete=True, depends_on=pipeline),
     )
     component.register_outputs(
-        {"url": it.repository_url, "arn": it.arn, "mode": it.image_tag_mutability}
+        {"url": repository.repository_url, "arn": repository.arn, "name": repository.name}
     )
-    return it
-
-
-if __name__ == "__main__":
-    main()
+    return repository

@@ -2,8 +2,14 @@
 
 import inspect
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -55,18 +61,60 @@ def resolved(reference: str) -> Any:
     return image
 
 
-@pytest.mark.usefixtures("server")
-def test_the_role_is_there_that_the_update_runs_as(monkeypatch: pytest.MonkeyPatch) -> None:
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def at_port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The environment of make local, with a port at which nobody listens."""
+    port = free_port()
     monkeypatch.chdir(ROOT)
-    run("prepare")
-    [assumed] = LOCAL.of_provider("assumeRoles")
-    sts = boto3.client("sts")
-    session = sts.assume_role(RoleArn=assumed["roleArn"], RoleSessionName=assumed["sessionName"])
-    assert session["AssumedRoleUser"]["Arn"].endswith(":assumed-role/registry-deploy/local")
-    # What the provider asks for the program, which refuses to update as anybody else.
-    role = boto3.client("iam").get_role(RoleName="registry-deploy")["Role"]
-    assert role["Path"] == "/"
-    assert assumed["roleArn"] in LOCAL.config["container-images:administratorRoles"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    return port
+
+
+@pytest.mark.usefixtures("at_port")
+def test_the_server_starts_with_the_role_that_the_update_runs_as(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "container_images.rehearsal.local", "start", str(tmp_path)]
+    subprocess.run(command, check=True)
+    try:
+        [assumed] = LOCAL.of_provider("assumeRoles")
+        name = assumed["sessionName"]
+        session = boto3.client("sts").assume_role(RoleArn=assumed["roleArn"], RoleSessionName=name)
+        arn = session["AssumedRoleUser"]["Arn"]
+        assert arn == "arn:aws:sts::111122223333:assumed-role/registry-deploy/local"
+        # What the provider asks for the program, which refuses to update as anybody else.
+        assert boto3.client("iam").get_role(RoleName="registry-deploy")["Role"]["Path"] == "/"
+        assert assumed["roleArn"] in LOCAL.config["container-images:administratorRoles"]
+    finally:
+        os.kill(int((tmp_path / "moto.pid").read_text()), signal.SIGTERM)
+
+
+def test_another_program_at_the_port_is_refused(
+    at_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update would go to it, whatever it is."""
+    monkeypatch.setattr(local, "SECONDS_TO_END", 0)
+    with socket.create_server(("127.0.0.1", at_port)):
+        done = CliRunner().invoke(local.app, ["start", str(tmp_path)])
+    assert done.exit_code == 1
+    assert f"another program listens on port {at_port}; stop it" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("at_port")
+def test_a_server_that_ends_at_once_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    done = CliRunner().invoke(local.app, ["start", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "moto's server does not answer" in done.output
 
 
 @pytest.mark.usefixtures("server")
@@ -96,25 +144,6 @@ def test_nothing_is_done_without_a_server_of_this_machine(monkeypatch: pytest.Mo
         assert "make local" in done.output
 
 
-def test_a_server_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    monkeypatch.setattr(local, "SECONDS_TO_START", 0)
-    done = CliRunner().invoke(local.app, ["prepare"])
-    assert done.exit_code == 1
-    assert ".local/moto.log says why" in done.output
-
-
-@pytest.mark.usefixtures("server")
-def test_a_server_that_was_there_before_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    run("prepare")
-    done = CliRunner().invoke(local.app, ["prepare"])
-    assert done.exit_code == 1
-    assert "somebody else has the port; stop it" in done.output
-
-
 def arguments(of: type) -> set[str]:
     return set(inspect.signature(of.__init__).parameters)  # type: ignore[misc]
 
@@ -137,4 +166,3 @@ def test_every_service_of_the_stack_is_the_servers() -> None:
     assert endpoints.keys() == {"ecr", "iam", "sts"}
     assert f"AWS_ENDPOINT_URL := {endpoints['ecr']}\n" in makefile
     assert len(set(endpoints.values())) == 1
-    assert f"--port {endpoints['ecr'].rpartition(':')[2]} " in makefile
