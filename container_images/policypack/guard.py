@@ -93,9 +93,9 @@ def _in_repository(props: Mapping[str, Any], config: Config) -> Iterator[Problem
 def _all_immutable(pattern: str, mode: str, filters: Sequence[str]) -> bool:
     """Whether every tag that matches the pattern is immutable; False where that is unclear."""
     if mode == "IMMUTABLE_WITH_EXCLUSION":
-        return not any("*" in it or tag_glob(pattern, it) for it in filters)
+        return not any("*" in other or tag_glob(pattern, other) for other in filters)
     # A filter that matches the pattern's own text, `*` included, matches whatever the pattern does.
-    return mode == "MUTABLE_WITH_EXCLUSION" and any(tag_glob(it, pattern) for it in filters)
+    return mode == "MUTABLE_WITH_EXCLUSION" and any(tag_glob(other, pattern) for other in filters)
 
 
 def _in_lifecycle_policy(props: Mapping[str, Any], config: Config) -> Iterator[Problem]:
@@ -158,12 +158,16 @@ def incomplete(
     out, to the one of that name, Region and provider.
     """
     unknown = None
+    repositories = [resource for resource in resources if resource.resource_type == REPOSITORY]
     for policy_type, missing in _MISSING.items():
-        policies = [it for it in resources if it.resource_type == policy_type]
-        sources = {id(it): it.property_dependencies.get("repository") or [] for it in policies}
-        with_policy = {source.urn for found in sources.values() for source in found}
-        by_name = [it for it in policies if not sources[id(it)]]
-        for repository in (it for it in resources if it.resource_type == REPOSITORY):
+        with_policy = set[str]()
+        by_name = []
+        for policy in resources:
+            if policy.resource_type == policy_type:
+                sources = policy.property_dependencies.get("repository")
+                with_policy |= {source.urn for source in sources or ()}
+                by_name += [] if sources else [policy]
+        for repository in repositories:
             try:
                 complete = (
                     repository.urn in with_policy
@@ -183,8 +187,9 @@ def incomplete(
 
 def _belongs(policy: PolicyResource, repository: PolicyResource) -> bool:
     """Whether a policy names a repository, in its account and Region as far as they are written."""
-    regions = {it.props.get("region") for it in (policy, repository)} - {None}
-    providers = {it.provider.urn if it.provider else "" for it in (policy, repository)}
+    both = (policy, repository)
+    regions = {resource.props.get("region") for resource in both} - {None}
+    providers = {resource.provider.urn if resource.provider else "" for resource in both}
     return (
         policy.props.get("repository") == repository.props.get("name")
         and len(regions) <= 1

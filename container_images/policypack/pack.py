@@ -165,7 +165,7 @@ class _StrictServicer(policy._PolicyAnalyzerServicer):  # noqa: SLF001 as above
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802 the protocol's name
         """Raise ValueError, which ends the preview, with every name that is not known."""
-        schemas = {it.name: it.config_schema for it in policies()}
+        schemas = {check.name: check.config_schema for check in policies()}
         errors = []
         for name, config in request.policyConfig.items():
             schema = schemas.get(name)

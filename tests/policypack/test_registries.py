@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
 from container_images.policypack.registries import REGISTRY_POLICY, WAYS_ROUND
 from tests.policypack.analysis import UNKNOWN, judge, later
+from tests.policypack.test_images import registered
 
 POLICY = "no-way-round-the-guard"
 
@@ -73,3 +75,14 @@ def test_a_registry_policy_that_is_not_known_yet_is_judged_later() -> None:
 
 def test_another_resource_passes() -> None:
     assert judge(POLICY, "aws:ecr/repository:Repository", {}) == ([], None)
+
+
+def test_every_type_of_ecr_is_classified() -> None:
+    """A new version of pulumi-aws may bring another way round the guard."""
+    harmless = {
+        "aws:ecr/pullTimeUpdateExclusion:PullTimeUpdateExclusion",
+        "aws:ecr/registryScanningConfiguration:RegistryScanningConfiguration",
+    }
+    guarded = {REPOSITORY, REPOSITORY_POLICY, LIFECYCLE_POLICY, REGISTRY_POLICY}
+    types = {type_ for type_, _ in registered()["pulumi_aws.ecr"]}
+    assert types == guarded | WAYS_ROUND.keys() | harmless
