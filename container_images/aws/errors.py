@@ -66,6 +66,14 @@ _SERVICES: Final[Mapping[str, str]] = {
     "GetCallerIdentity": "sts",
     "GetRoleCredentials": "sso",
     "LookupEvents": "cloudtrail",
+    **dict.fromkeys(
+        (
+            *("ListClusters", "ListServices", "DescribeServices", "ListTasks", "DescribeTasks"),
+            *("ListTaskDefinitionFamilies", "DescribeTaskDefinition"),
+        ),
+        "ecs",
+    ),
+    **dict.fromkeys(("ListFunctions", "ListAliases", "GetFunction"), "lambda"),
 }
 """Of the operations that are not ECR's. botocore makes some of them itself, for credentials."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 5
 """Of each call, where the environment (AWS_MAX_ATTEMPTS) says no other number."""
 
-Service = Literal["ecr", "cloudtrail", "iam", "sts", "ec2"]
+Service = Literal["ecr", "cloudtrail", "iam", "sts", "ec2", "ecs", "lambda"]
 """Those that the commands call."""
 
 CONNECT_SECONDS: Final = 5
@@ -25,8 +25,11 @@ READ_SECONDS: Final = 30
 class Aws:
     """One Region of AWS, as one caller. A client is made when it is first needed."""
 
-    def __init__(self, region: str | None = None) -> None:
+    def __init__(self, region: str | None = None, profile: str | None = None) -> None:
         """Without a Region: AWS_DEFAULT_REGION, then AWS_REGION, then the profile's.
+
+        With a profile: its own Region, then the given one; and no credentials of the environment.
+        Raises ProfileNotFound.
 
         botocore knows the first and the last. AWS_REGION is what the AWS CLI and the other SDKs
         read, and all that AWS Lambda and some CI systems set:
@@ -36,9 +39,11 @@ class Aws:
         # boto3, which would load S3's transfers besides.
         import botocore.session  # noqa: PLC0415
 
-        self._core = botocore.session.get_session()
+        self._core = botocore.session.Session(profile=profile)
         for service in get_args(Service):
             self._core.register(f"before-parse.{service}", _refuse_other_answers)
+        if profile:
+            region = self._core.get_scoped_config().get("region") or region
         region = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
         if region:
             self._core.set_config_variable("region", region)
@@ -58,6 +63,10 @@ class Aws:
         """A client of CloudTrail."""
         client: CloudTrailClient = self._client("cloudtrail")
         return client
+
+    def workloads(self, service: Literal["ecs", "lambda"]) -> Any:
+        """A client of a service that runs images."""
+        return self._client(service)
 
     def caller(self) -> tuple[str, str]:
         """Account and ARN of whoever calls. It needs no permission."""

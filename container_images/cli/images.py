@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
+from typing import Final
 
 import click
 from botocore.exceptions import ClientError
@@ -13,7 +15,14 @@ from container_images.aws.errors import RefusedError, explain, is_denied
 from container_images.aws.image import moment
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.cli.command import file_option, json_option, note, read, repository_of
+from container_images.cli.command import (
+    file_option,
+    json_option,
+    note,
+    read,
+    reported,
+    repository_of,
+)
 from container_images.cli.images_output import Listing, listing_json, print_listing
 from container_images.cli.targets import (
     Results,
@@ -24,13 +33,16 @@ from container_images.cli.targets import (
 )
 from container_images.cli.terminal import working
 from container_images.lifecycle.document import Rule, read_policy, rules_in
-from container_images.lifecycle.in_use import InUse, read_in_use
+from container_images.lifecycle.in_use import InUse, as_in_use, read_in_use
 from container_images.lifecycle.listing import read_images
 from container_images.lifecycle.live import live_images, live_movable_tags, live_rules
 from container_images.lifecycle.report import Report, examine, movable_tags_of
 from container_images.lifecycle.simulation import simulate
 
 app = click.Group()
+
+_LIVE: Final = "live"
+"""The --in-use that is no file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +54,16 @@ class _Options:
     planned: bool
     repository_arn: Reference | None
     now: datetime | None
-    in_use: Path | None
+    in_use: Sequence[str]
+    profile: Sequence[str]
     movable_tag: Sequence[str]
     expiring: bool
     fail_on_loss: bool
+
+    @property
+    def live_use(self) -> bool:
+        """Whether what runs is read from AWS."""
+        return _LIVE in self.in_use
 
     def refuse_wrong_usage(self, targets: Targets) -> None:
         """Raise UsageError for options that contradict each other."""
@@ -60,6 +78,8 @@ class _Options:
             "--repository-arn and --now go with --from": (
                 (self.repository_arn or self.now) and not self.listing
             ),
+            "--in-use live reads AWS, and --from is without": self.live_use and self.listing,
+            "--profile goes with --in-use live": self.profile and not self.live_use,
             "--planned needs --stack": self.planned and not targets.stack,
             "--policy and --planned are two policies: give one": self.planned and self.policy,
         }
@@ -81,9 +101,18 @@ def _moment(text: str) -> datetime:
 @click.option(
     "--planned", is_flag=True, help="Simulate the policy that the settings declare. With --stack."
 )
-@file_option(
+@click.option(
     "--in-use",
-    help="What is deployed: digests or image references, one a line or as a JSON list.",
+    metavar="FILE|live",
+    multiple=True,
+    help="What is deployed. live: what ECS and Lambda run in the account. FILE: digests or image "
+    "references, one a line or as a JSON list. May be repeated.",
+)
+@click.option(
+    "--profile",
+    metavar="NAME",
+    multiple=True,
+    help="With --in-use live: another account that runs images, by its profile. May be repeated.",
 )
 @click.option(
     "--movable-tag",
@@ -125,7 +154,9 @@ def images_command(*, targets: Targets, as_json: bool, **given: object) -> None:
     """
     options = _Options(**given)  # type: ignore[arg-type]
     options.refuse_wrong_usage(targets)
-    in_use = read(options.in_use, read_in_use) if options.in_use else InUse()
+    in_use = InUse()
+    for file in options.in_use:
+        in_use += _running(targets, options.profile) if file == _LIVE else _used_by(Path(file))
     if options.listing:
         results = Results(of=[_from_files(options, options.listing, targets, in_use)])
     else:
@@ -135,6 +166,31 @@ def images_command(*, targets: Targets, as_json: bool, **given: object) -> None:
     print_results(results, listing_json, print_listing, as_json=as_json)
     if options.fail_on_loss:
         _refuse_losses(results.values)
+
+
+def _used_by(file: Path) -> InUse:
+    return read(file, read_in_use)
+
+
+def _running(targets: Targets, profiles: Sequence[str]) -> InUse:
+    """What runs in the caller's account, and in those of the profiles.
+
+    In the Regions of the repositories; with a profile that has a Region of its own, in that one.
+    """
+    from container_images.aws.in_use import running_images  # noqa: PLC0415 most do not ask
+    from container_images.aws.session import Aws  # noqa: PLC0415
+
+    in_use, read_already = InUse(), set[tuple[str, str | None]]()
+    regions = dict.fromkeys(named.region for named in targets.references)
+    for profile, region in product((None, *profiles), regions):
+        with reported(f"profile {profile}" if profile else "what is in use"):
+            aws = Aws(region, profile)
+            place = aws.caller()[0], aws.region
+            if place not in read_already:
+                read_already.add(place)
+                with working(f"Reading what runs in {' '.join(filter(None, place))}") as counted:
+                    in_use += as_in_use(running_images(aws, counted))
+    return in_use
 
 
 def _from_files(

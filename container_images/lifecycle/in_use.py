@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from container_images.aws.in_use import Running
 from container_images.aws.reference import (
     InvalidReferenceError,
     OtherRegistryError,
@@ -37,6 +38,10 @@ class InUse:
     unknown: Sequence[str] = ()
     """Why it is not known of some what they run, each in a sentence: they may run any image."""
 
+    def __add__(self, other: "InUse") -> "InUse":
+        """What either of the two has."""
+        return InUse(uses=[*self.uses, *other.uses], unknown=[*self.unknown, *other.unknown])
+
 
 def read_in_use(text: str) -> InUse:
     """Digests and image references, one to a line or as a JSON list, which `ecrm scan` prints.
@@ -58,6 +63,25 @@ def read_in_use(text: str) -> InUse:
     if problems:
         raise InvalidInputError(problems)
     return InUse(uses=uses)
+
+
+def as_in_use(running: Running) -> InUse:
+    """What runs, as far as it comes from ECR."""
+    uses = [
+        Use(written=running_image.image, reference=reference, by=running_image.by)
+        for running_image in running.images
+        if (reference := _in_ecr(running_image.image))
+    ]
+    return InUse(uses=uses, unknown=list(running.unread.values()))
+
+
+def _in_ecr(image: str) -> Reference | None:
+    """None for an image of another registry; a name without a host is Docker Hub's."""
+    try:
+        reference = parse(image)
+    except InvalidReferenceError:
+        return None
+    return reference if reference.registry_id else None
 
 
 def _uses(written: Iterable[Any], problems: list[Problem]) -> Iterator[Use]:

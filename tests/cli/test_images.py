@@ -12,7 +12,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from container_images.aws import in_use
 from container_images.aws.image import Image
+from container_images.aws.in_use import Running, RunningImage
 from container_images.aws.session import Aws
 from container_images.cli.images_output import Listing, print_listing
 from container_images.lifecycle.document import rules_in
@@ -322,18 +324,16 @@ def test_without_the_permission_to_read_the_mutability_it_says_what_it_goes_by(
 def files(tmp_path: Path) -> Callable[..., list[str]]:
     """The arguments for a policy, images, and what is in use."""
 
-    def written(
-        document: Any, *details: dict[str, Any], in_use: str = "", **more: Any
-    ) -> list[str]:
+    def written(document: Any, *details: dict[str, Any], used: str = "", **more: Any) -> list[str]:
         contents = {
             "policy": json.dumps(document),
             "images": json.dumps({"imageDetails": details, **more}, default=str),
-            "in-use": in_use,
+            "in-use": used,
         }
         for name, content in contents.items():
             (tmp_path / name).write_text(content)
         arguments = ["--policy", str(tmp_path / "policy"), "--from", str(tmp_path / "images")]
-        return [*arguments, *(["--in-use", str(tmp_path / "in-use")] if in_use else [])]
+        return [*arguments, *(["--in-use", str(tmp_path / "in-use")] if used else [])]
 
     return written
 
@@ -373,7 +373,7 @@ def test_the_time_counts(files: Callable[..., list[str]]) -> None:
 
 
 def test_a_loss_fails_where_it_is_asked_to(files: Callable[..., list[str]]) -> None:
-    arguments = files(KEEP_ONE, OLDER, NEWER, in_use=f"{NAME}:{tag('merged', 'a')}")
+    arguments = files(KEEP_ONE, OLDER, NEWER, used=f"{NAME}:{tag('merged', 'a')}")
     result = run("images", *arguments)
     assert result.exit_code == 0
     assert "is in use, and rule 2 (tags merged-*) would expire it" in result.stdout
@@ -392,7 +392,7 @@ def test_images_of_other_registries_are_not_ours(files: Callable[..., list[str]]
         f"444455556666.dkr.ecr.eu-west-2.amazonaws.com/{NAME}:v9.9.9",
         f"public.ecr.aws/forms/{NAME}:{tag('merged', 'a')}",
     ]
-    arguments = files(KEEP_ONE, OLDER, NEWER, in_use="\n".join(references))
+    arguments = files(KEEP_ONE, OLDER, NEWER, used="\n".join(references))
     listing = only(*arguments, "--repository-arn", ARN, "--fail-on-loss")
     assert [kind for kind in kinds(listing) if kind.startswith("in-use")] == []
 
@@ -448,7 +448,7 @@ def test_a_release_that_would_lose_its_signature(
 ) -> None:
     document = policy(tagged("latest") | count(1), tagged("prod-*") | count(50), ANY | count(12))
     builds = [detail(f"sha256:pr{number}", number, f"pr-{number}") for number in range(9)]
-    arguments = files(document, *images, *builds, in_use="\n".join(RELEASES))
+    arguments = files(document, *images, *builds, used="\n".join(RELEASES))
     listing = only(*arguments, "--fail-on-loss", status=1)
     losing = [it["digests"][0] for it in listing["warnings"] if it["warning"] == "signature-going"]
     assert sorted(losing) == RELEASES[:2]
@@ -469,6 +469,8 @@ def test_a_release_that_would_lose_its_signature(
         (["--from", "i"], "--from needs --policy"),
         ([NAME, "--policy", "p", "--from", "i"], "leave REPOSITORY and --stack out"),
         ([NAME, "--planned"], "--planned needs --stack"),
+        ([NAME, "--profile", "a"], "--profile goes with --in-use live"),
+        (["--policy", "p", "--from", "i", "--in-use", "live"], "--from is without"),
         ([NAME, "--now", "2026-01-01T00:00:00Z"], "go with --from"),
         ([NAME, "--repository-arn", ARN], "go with --from"),
         (["--policy", "p", "--from", "i", "--now", "soon"], "'soon' is not a time such as"),
@@ -517,3 +519,79 @@ def test_a_terminal_has_short_lines(monkeypatch: pytest.MonkeyPatch, width: int)
     assert ("built" in " ".join(lines)) is (width == 140)
     for whole in (f"merged-{'a' * 8}-{tag('merged', 'a')[-10:]}", tags[2]):
         assert whole in " ".join(lines)
+
+
+# --- What runs ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, Running]]:
+    """What runs by Region, in place of ECS and Lambda, each time it is asked for."""
+    answers: list[tuple[str | None, Running]] = []
+
+    def scanned(aws: Aws, _: Any) -> Running:
+        return next(running for region, running in answers if region == aws.region)
+
+    monkeypatch.setattr(in_use, "running_images", scanned)
+    return answers
+
+
+def test_what_runs_and_would_go_is_a_loss(
+    ecr: "ECRClient", scans: list[tuple[str | None, Running]]
+) -> None:
+    digest = build(ecr, "b")
+    build(ecr, "a", "latest")
+    document = policy(tagged("latest") | count(1), tagged("merged-*") | count(1))
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(document))
+    host = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+    elsewhere = [
+        f"444455556666.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest}",
+        f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/{NAME}@{digest}",
+        f"{NAME}:{tag('merged', 'b')}",  # of Docker Hub
+        "not an image",
+    ]
+    running = Running(images=[RunningImage(image=it, by="service/web") for it in elsewhere])
+    scans.append((REGION, running))
+    only(NAME, "--in-use", "live", "--fail-on-loss")
+    # By its tag, which the registry resolves.
+    name = f"{host}/{NAME}:{tag('merged', 'b')}"
+    running.images.append(RunningImage(image=name, by="service/web"))
+    listing = only(NAME, "--in-use", "live", "--fail-on-loss", status=1)
+    [warning, *_] = listing["warnings"]
+    assert (warning["warning"], warning["digests"]) == ("in-use-going", [digest])
+    assert warning["text"].startswith(f"{name} is in use by service/web, and rule 2")
+
+
+def test_what_may_not_be_read_fails_where_losses_do(
+    ecr: "ECRClient", scans: list[tuple[str | None, Running]]
+) -> None:
+    build(ecr, "a", "latest")
+    scans.append((REGION, Running(unread={"ListClusters": "no permission for ecs:ListClusters"})))
+    assert kinds(only(NAME, "--in-use", "live"))[0] == "in-use-unknown"
+    only(NAME, "--in-use", "live", "--fail-on-loss", status=1)
+
+
+def test_what_runs_in_the_accounts_of_profiles_and_in_files(
+    ecr: "ECRClient",
+    scans: list[tuple[str | None, Running]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    text = "\n".join(
+        f"[profile {name}]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n"
+        f"aws_secret_access_key = x\nregion = {region}\n"
+        for name, region in (("review", "us-east-1"), ("again", "us-east-1"))
+    )
+    (tmp_path / "config").write_text(text)
+    (tmp_path / "pods").write_text(f"docker-pullable://{NAME}@sha256:{'0' * 64}")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    build(ecr, "a")
+    scans += [(REGION, Running()), ("us-east-1", Running(unread={"a": "asked twice"}))]
+    files = ("--in-use", str(tmp_path / "pods"), "--in-use", "live")
+    listing = only(NAME, *files, "--profile", "review", "--profile", "again")
+    assert sorted(kind for kind in kinds(listing) if "in-use" in kind) == [
+        *("in-use-missing", "in-use-unknown")
+    ]
+    assert "no_such_profile" in refused(
+        "images", NAME, "--in-use", "live", "--profile", "no_such_profile"
+    )

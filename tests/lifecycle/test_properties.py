@@ -448,6 +448,11 @@ def test_an_image_that_its_movable_tag_alone_keeps_goes_without_it(
 ) -> None:
     """The warning simulates one image; here the whole repository is simulated again."""
     rules = rules_in(document)
+    # No index lists itself, or one that lists it: its digest is made of those that it lists.
+    images = [
+        replace(it, children=tuple(child for child in it.children or () if child < it.digest))
+        for it in images
+    ]
     report = examine(rules, RepositoryImages(images=tuple(images)), NOW, movable_tags=movable)
     warned = {it.digests[0] for it in report.warnings if it.kind == "kept-by-movable-tag-alone"}
     for it in report.verdicts:
