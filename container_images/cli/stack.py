@@ -155,19 +155,10 @@ def _sign_in(
 ) -> "tuple[Aws, ECRClient]":
     """AWS where a repository is, as a caller of the account that holds it.
 
-    Raises RefusedError for another account or Region than the stack's, and where the caller is of
-    another account: ECR answers most of what is asked here only to its own.
+    Raises RefusedError where the caller is of another account: ECR answers most of what is asked
+    here only to its own.
     """
     place = targets.stack.account if targets.stack else None
-    for what, declared, named in (
-        ("Region", place and place.region, region),
-        ("account", place and place.id, registry_id),
-    ):
-        if declared and named and declared != named:
-            raise RefusedError(
-                f"the stack is in {what} {declared}, and the repository in {named}; name a "
-                f"repository in the stack's {what}"
-            )
     aws = targets.session(region or (place.region if place else None))
     account_id, caller = aws.caller()
     holder = registry_id or (place.id if place else account_id)

@@ -170,6 +170,7 @@ def _targets_of(
     declared = _declared(stack)
     references = list(dict.fromkeys(repositories))
     if declared:
+        declared.refuse_elsewhere(references)
         if not undeclared:
             declared.refuse_others(references)
         known = {reference.name: reference for reference in declared.repositories()}

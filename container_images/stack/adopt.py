@@ -66,7 +66,6 @@ class Adoption:
         return {
             "repository": self.live.name,
             "entry": self.entry,
-            "found": self.live.to_json(),
             "changes": None if changes is None else [change.to_json() for change in changes],
             "loses": self.loses,
             "blocks": list(self.blocks),

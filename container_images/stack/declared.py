@@ -41,6 +41,19 @@ class DeclaredStack:
         file = replace(self.file, config={**self.file.config, **entries})
         return declared_in(file, self.account)
 
+    def refuse_elsewhere(self, references: Iterable[Reference]) -> None:
+        """Raise RefusedError for repositories of another account or Region than the stack's."""
+        account = self.account
+        for reference in references:
+            if reference.registry_id not in {None, account.id} or reference.region not in {
+                None,
+                account.region,
+            }:
+                raise RefusedError(
+                    f"{reference} is elsewhere: stack {self.name} is in account {account.id}, "
+                    f"Region {account.region}"
+                )
+
     def refuse_others(self, references: Iterable[Reference]) -> None:
         """Raise RefusedError for repositories that the stack does not declare."""
         known = self.settings.repositories

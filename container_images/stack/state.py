@@ -5,11 +5,9 @@ Policies are compared by what they mean, not by how they are written.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
-
-from pydantic.alias_generators import to_camel
 
 from container_images.policies.document import arn, to_json
 from container_images.policies.tag_mutability import exclusion_filters
@@ -41,16 +39,6 @@ class State:
     tags: Mapping[str, str]
     lifecycle_policy: str | None
     policy: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines, in the words of the settings; the policies as objects."""
-        fields = asdict(self)
-        fields |= {
-            "exclusion_filters": list(self.exclusion_filters),
-            "lifecycle_policy": _parsed(self.lifecycle_policy),
-            "repository_policy": _parsed(fields.pop("policy")),
-        }
-        return {to_camel(key): value for key, value in fields.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

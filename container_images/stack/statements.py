@@ -26,17 +26,9 @@ def statements_by_meaning(policy: str | None) -> dict[str, str]:
     version = f"version {json.loads(policy).get('Version', '2008-10-17')}"
     parts = {version: version}
     for number, statement in enumerate(_statements(policy), start=1):
-        name = f"statement {statement.get('Sid') or number}{_writer(statement)}"
+        name = f"statement {statement.get('Sid') or number}"
         parts[_meaning(statement)] = f"{name}: {json.dumps(statement)}"
     return dict(sorted(parts.items()))
-
-
-def _writer(statement: Statement) -> str:
-    """The service that the statement is known by, after the statement's name."""
-    if str(statement.get("Sid")).startswith("LambdaECRImage"):
-        return " (written by Lambda)"
-    is_codebuilds = _CODEBUILD in _principals(statement.get("Principal", {}))
-    return " (for CodeBuild)" if is_codebuilds else ""
 
 
 def _statements(policy: str | None) -> list[dict[str, Any]]:
@@ -98,6 +90,7 @@ def lambda_accounts(policy: str | None, repository_arn: str) -> list[str]:
     )
 
 
+_LAMBDAS_OWN: Final = "LambdaECRImageRetrievalPolicy"
 _LAMBDA: Final = ("Service", "lambda.amazonaws.com")
 _CODEBUILD: Final = ("Service", "codebuild.amazonaws.com")
 
@@ -132,20 +125,23 @@ def _is_met(operator: str, key: str, values: list[str], account: str, function: 
 
 
 def service_remarks(policy: str | None, repository_arn: str) -> Iterator[str]:
-    """What to know of statements that AWS's services have written.
+    """What to know of a policy whose statements AWS's services have written or left behind.
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/sample-ecr.html
     """
+    own = repository_arn.split(":")[4]
     granting = [it for it in _statements(policy) if it.get("Effect") == "Allow"]
     principals = {name for it in granting for name in _principals(it.get("Principal", {}))}
     accounts = lambda_accounts(policy, repository_arn)
-    if others := [it for it in accounts if it != repository_arn.split(":")[4]]:
-        yield f"functions of other accounts pull: lambdaPullAccounts: {others}"
+    if own in accounts and any(it.get("Sid") == _LAMBDAS_OWN for it in granting):
+        yield f"Lambda wrote statement {_LAMBDAS_OWN} itself; lambdaPull replaces it"
     if _LAMBDA in principals and not accounts:
         yield (
-            "Lambda may pull, but its conditions name no accounts of functions; see what "
-            "is lost, and set lambdaPull if functions of this account need the images"
+            "Lambda may pull, but not for functions that are known to be this account's, so "
+            "lambdaPull is not proposed; see the conditions of what is lost"
         )
+    if others := [account for account in accounts if account != own]:
+        yield f"Lambda functions of other accounts may pull: {', '.join(others)}"
     if _CODEBUILD in principals:
         yield (
             "CodeBuild pulls by its own credentials, which no setting grants; let the projects use "

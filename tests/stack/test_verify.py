@@ -90,9 +90,13 @@ def test_what_cannot_be_verified_is_refused(sign_in: Callable[[str], None]) -> N
     assert "RepositoryNotFoundException" in refused("verify", NAME, "--stack", "prod")
     assert "has no repository nobodys" in refused("verify", "nobodys", "--stack", "prod")
     arn = f"arn:aws:ecr:eu-west-1:111122223333:repository/{NAME}"
-    assert "the stack is in Region eu-west-2" in refused("verify", arn, "--stack", "prod")
+    assert "is elsewhere: stack prod is in account 111122223333, Region eu-west-2" in refused(
+        "verify", arn, "--stack", "prod"
+    )
     arn = f"arn:aws:ecr:eu-west-2:444455556666:repository/{NAME}"
-    assert "the stack is in account 111122223333" in refused("verify", arn, "--stack", "prod")
+    assert "is elsewhere: stack prod is in account 111122223333" in refused(
+        "verify", arn, "--stack", "prod"
+    )
     assert "there is no such stack" in refused("verify", NAME, "--stack", "nobodys")
     sign_in("arn:aws:iam::444455556666:role/anybody")
     assert "is in account 111122223333, and you" in refused("verify", NAME, "--stack", "prod")
