@@ -76,8 +76,8 @@ def adopt_command(
         print_object(adopted, "", as_json=True)
     else:
         output.print_adoptions(results.values, stack)
-    if blocked := [it for it in results.values if it.blocks]:
-        reasons = (f"{it.live.name} ({'; '.join(it.blocks)})" for it in blocked)
+    if blocked := [adopted for adopted in results.values if adopted.blocks]:
+        reasons = (f"{each.live.name} ({'; '.join(each.blocks)})" for each in blocked)
         raise RefusedError(f"cannot be adopted: {', '.join(reasons)}")
     results.refuse_unread()
 
@@ -181,12 +181,15 @@ def _cache_prefixes(aws: Aws) -> list[str]:
 
 
 def _images(repository: Repository) -> "RepositoryImages | str":
-    """A repository's images, or why they are not known."""
+    """A repository's images, or why they are not known.
+
+    Without rules, no index is read: to ECR that would be a pull.
+    """
     from container_images.lifecycle.live import live_images  # noqa: PLC0415 as above
 
     with reported(str(repository)):
         try:
-            return live_images(repository)
+            return live_images(repository, rules=())
         except ClientError as error:
             if not is_denied(error):
                 raise

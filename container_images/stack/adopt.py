@@ -103,15 +103,15 @@ def adoption(
         try:
             declared = intended(stack if own else stack.with_only(live.name, entry), live.name)
             differing = differences(live, declared)
-            changes = [it for it in differing if it.setting not in REPLACING]
+            changes = [change for change in differing if change.setting not in REPLACING]
             blocks = [
-                f"{it}: its encryption cannot be changed, and Pulumi refuses to replace it; "
+                f"{change}: its encryption cannot be changed, and Pulumi refuses to replace it; "
                 f"correct kmsKey in Pulumi.{stack.name}.yaml"
-                for it in differing
-                if it.setting in REPLACING
+                for change in differing
+                if change.setting in REPLACING
             ]
             if images is not None and now is not None:
-                warnings += _expiring(declared, images, now)
+                warnings += _expiring(declared, stack.name, images, now)
         except InvalidInputError as error:
             blocks = [*map(str, error.problems)]
     return Adoption(live=live, entry=entry, warnings=warnings, blocks=blocks, changes=changes)
@@ -139,7 +139,7 @@ def entry_of(live: State, stack: "DeclaredStack | None") -> dict[str, Any]:
 
 def to_yaml(adoptions: Iterable[Adoption]) -> str:
     """The new entries of those that nothing blocks, as they stand under the settings' key."""
-    entries = {it.live.name: it.entry for it in adoptions if it.entry and not it.blocks}
+    entries = {each.live.name: each.entry for each in adoptions if each.entry and not each.blocks}
     if not entries:
         return ""
     yaml, written = YAML(), StringIO()
@@ -185,7 +185,7 @@ def _managed_elsewhere(live: State, cache_prefixes: Iterable[str]) -> Iterable[s
             "there first, with DeletionPolicy: Retain"
         )
     prefixes = [*cache_prefixes, *CONSOLE_PREFIXES]
-    if prefix := next((it for it in prefixes if is_cached(live.name, it)), None):
+    if prefix := next((prefix for prefix in prefixes if is_cached(live.name, prefix)), None):
         yield (
             f"it looks like a repository of the pull-through cache {prefix}: pulls would no longer "
             "update it, since the guard lets only the pipeline roles put images; leave it out, or "
@@ -193,17 +193,19 @@ def _managed_elsewhere(live: State, cache_prefixes: Iterable[str]) -> Iterable[s
         )
 
 
-def _expiring(declared: State, images: RepositoryImages | str, now: datetime) -> Iterable[str]:
+def _expiring(
+    declared: State, stack: str, images: RepositoryImages | str, now: datetime
+) -> Iterable[str]:
     if isinstance(images, str):
         yield f"not known how many images the lifecycle policy would expire: {images}"
         return
     rules = read_policy(declared.lifecycle_policy or "")
     verdicts = simulate(rules, images.images, now)
-    expiring = sum(it.action != "keep" for it in verdicts)
+    expiring = sum(verdict.action != "keep" for verdict in verdicts)
     if expiring:
-        unknown = any(it.image.is_index and it.image.children is None for it in verdicts)
+        unknown = any(verdict.image.is_index for verdict in verdicts)
         yield (
             f"the first update's lifecycle policy would expire {'up to ' if unknown else ''}"
-            f"{expiring:,} of {len(verdicts):,} images; list them first: container-images images "
-            f"{declared.name} --expiring"
+            f"{expiring:,} of {len(verdicts):,} images; once the entry is in the stack file, list "
+            f"them: container-images images {declared.name} --stack {stack} --planned --expiring"
         )

@@ -57,7 +57,7 @@ class DeclaredStack:
     def refuse_others(self, references: Iterable[Reference]) -> None:
         """Raise RefusedError for repositories that the stack does not declare."""
         known = self.settings.repositories
-        if unknown := [it.name for it in references if it.name not in known]:
+        if unknown := [each.name for each in references if each.name not in known]:
             raise RefusedError(
                 f"Pulumi.{self.name}.yaml has no repository {', '.join(unknown)}; it has "
                 f"{', '.join(known)}"

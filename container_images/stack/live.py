@@ -26,7 +26,7 @@ def live(repository: Repository) -> State:
         arn=description["repositoryArn"],
         name=description["repositoryName"],
         tag_mutability=description["imageTagMutability"],
-        exclusion_filters=tuple(it["filter"] for it in filters),
+        exclusion_filters=tuple(exclusion["filter"] for exclusion in filters),
         scan_on_push=(description.get("imageScanningConfiguration") or {}).get("scanOnPush", False),
         encryption=encryption["encryptionType"],
         kms_key=encryption.get("kmsKey"),
@@ -39,7 +39,7 @@ def live(repository: Repository) -> State:
 def repository_names(ecr: "ECRClient") -> list[str]:
     """Those of the caller's registry in the client's Region, in alphabetical order."""
     pages = ecr.get_paginator("describe_repositories").paginate()
-    return sorted(it["repositoryName"] for page in pages for it in page["repositories"])
+    return sorted(each["repositoryName"] for page in pages for each in page["repositories"])
 
 
 def every(ecr: "ECRClient") -> Iterator[State]:

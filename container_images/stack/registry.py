@@ -137,7 +137,7 @@ def replication_warnings(
     """
     here = account.region, account.id
     for rule in rules:
-        prefixes = tuple(it["filter"] for it in rule.get("repositoryFilters") or []) or ("",)
+        prefixes = tuple(each["filter"] for each in rule.get("repositoryFilters") or []) or ("",)
         copied = ", ".join(name for name in names if name.startswith(prefixes))
         for destination in rule["destinations"] if copied else ():
             there = destination["region"], destination["registryId"]

@@ -113,8 +113,7 @@ def differences(live: State, declared: State) -> list[Difference]:
     there, wanted = _plain(live), _plain(declared)
     plain = [
         Difference(setting=setting, live=there.get(setting), declared=wanted.get(setting))
-        # The settings in their order, then the tags by their keys.
-        for setting in sorted({**there, **wanted}, key=lambda it: it if it.startswith(_TAG) else "")
+        for setting in {**wanted, **there}
         if there.get(setting) != wanted.get(setting)
     ]
     return [

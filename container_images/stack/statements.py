@@ -130,10 +130,10 @@ def service_remarks(policy: str | None, repository_arn: str) -> Iterator[str]:
     https://docs.aws.amazon.com/codebuild/latest/userguide/sample-ecr.html
     """
     own = repository_arn.split(":")[4]
-    granting = [it for it in _statements(policy) if it.get("Effect") == "Allow"]
-    principals = {name for it in granting for name in _principals(it.get("Principal", {}))}
+    granting = [each for each in _statements(policy) if each.get("Effect") == "Allow"]
+    principals = {who for each in granting for who in _principals(each.get("Principal", {}))}
     accounts = lambda_accounts(policy, repository_arn)
-    if own in accounts and any(it.get("Sid") == _LAMBDAS_OWN for it in granting):
+    if own in accounts and any(each.get("Sid") == _LAMBDAS_OWN for each in granting):
         yield f"Lambda wrote statement {_LAMBDAS_OWN} itself; lambdaPull replaces it"
     if _LAMBDA in principals and not accounts:
         yield (

@@ -30,7 +30,7 @@ class Verification:
     @property
     def ok(self) -> bool:
         """Whether every claim holds, and nothing differs from what the stack declares."""
-        return all(it.proved for it in self.proofs) and not self.differences
+        return all(proof.proved for proof in self.proofs) and not self.differences
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -63,10 +63,14 @@ def fix_of(difference: Difference, stack: str) -> str:
 
 def checklist(stack: DeclaredStack, verified: Sequence[Verification]) -> Iterator[str]:
     """What no command can check after the first update in an account: docs/adoption.md says how."""
-    if any(it.setting == REPOSITORY_POLICY for each in verified for it in each.differences):
+    if any(
+        difference.setting == REPOSITORY_POLICY
+        for each in verified
+        for difference in each.differences
+    ):
         yield "ECR has accepted every action that the Denies name: the policies are as declared"
     yield "the repository policy denies a push to a role that is no pipeline role"
     pullers = ["ECS (or EKS, or whatever runs the images)", "the scanner"]
-    if any(it.lambda_pull for it in stack.settings.repositories.values()):
+    if any(repository.lambda_pull for repository in stack.settings.repositories.values()):
         pullers.append("Lambda")
     yield from (f"{puller} pulls from the guarded repositories" for puller in pullers)

@@ -3,8 +3,12 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from botocore.parsers import ResponseParserError
+from moto import mock_aws
 
+from container_images.aws.session import Aws, _refuse_other_answers
 from container_images.settings import Account
 from container_images.stack.registry import is_cached, replication_warnings
 from tests.cli.test_cli import run
@@ -63,6 +67,16 @@ def warnings() -> list[str]:
         "warnings"
     ]
     return texts
+
+
+def test_the_enabled_regions_are_asked_of_ec2(answers: Answers) -> None:
+    del answers["DescribeRegions", "eu-west-2"]  # moto answers, in EC2's XML
+    with mock_aws():
+        assert {"eu-west-2", "us-east-1"} <= {*Aws("eu-west-2").enabled_regions()}
+    describe_regions = boto3.client("ec2").meta.service_model.operation_model("DescribeRegions")
+    page = {"status_code": 200, "body": b"<html>Sign in</html>"}
+    with pytest.raises(ResponseParserError):
+        _refuse_other_answers(response_dict=page, operation_model=describe_regions)
 
 
 @pytest.mark.usefixtures("guarded")
