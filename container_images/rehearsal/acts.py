@@ -16,7 +16,6 @@ from container_images.rehearsal.evidence import verification
 from container_images.rehearsal.moto_fixes import TagRule
 from container_images.rehearsal.pipeline import FailedError, NotPlayedError, Pipeline
 from container_images.rehearsal.program import Update, run
-from container_images.settings import NAMESPACE
 from container_images.settings.stack_file import StackFile
 from container_images.stack.adopt import adoption
 from container_images.stack.declared import DeclaredStack
@@ -50,8 +49,8 @@ def perform(aws: EmbeddedAws, update: Update, stack: DeclaredStack) -> Iterator[
         if state.name in there:
             kind = (state.tag_mutability, state.exclusion_filters)
             alike.setdefault(kind, []).append(state.name)
-    ecr = aws.ecr_as(update.outputs["pipelineRoleArn"])
     settings = stack.settings
+    ecr = aws.ecr_as(settings.pipeline_roles_in(aws.account)[0])
     kinds = [
         (names, Pipeline(ecr, names[0], *kind, settings.movable_tags, settings.convention))
         for kind, names in alike.items()
@@ -168,7 +167,7 @@ def adopt(file: StackFile, stack: DeclaredStack) -> Act:
     of the stack's file imports it. Where a failure is the settings', `perform` has found it.
     """
     name = next(iter(stack.settings.repositories))
-    entries, audit = f"{NAMESPACE}:repositories", f"{NAMESPACE}:audit"
+    entries, audit = f"{file.project}:repositories", f"{file.project}:audit"
     entry = json.loads(file.config[entries])[name] or {}
     only = {entries: json.dumps({name: entry | {"import": True}})}
     # The audit is no part of an adoption.

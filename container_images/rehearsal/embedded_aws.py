@@ -36,18 +36,19 @@ _REPOSITORY_POLICY: Final = "aws:ecr/repositoryPolicy:RepositoryPolicy"
 _ROLE: Final = "aws:iam/role:Role"
 _ROLE_POLICY: Final = "aws:iam/rolePolicy:RolePolicy"
 
-EMBEDDED: Final[Mapping[str, tuple[set[str], set[str]]]] = {
+_INPUTS: Final[Mapping[str, tuple[set[str], set[str]]]] = {
     _REPOSITORY: (
         {"name", "imageTagMutability", "imageScanningConfiguration", "encryptionConfigurations"},
         {"imageTagMutabilityExclusionFilters", "tags"},
     ),
     _LIFECYCLE_POLICY: ({"repository", "policy"}, set()),
     _REPOSITORY_POLICY: ({"repository", "policy"}, set()),
-    _ROLE: ({"name", "path", "description", "assumeRolePolicy"}, {"permissionsBoundary"}),
-    _ROLE_POLICY: ({"name", "role", "policy"}, set()),
 }
-"""The types that are created: the inputs that each has to have, as there are no defaults here, and
-those that it may have. Any other would have no effect."""
+"""Of ECR: the inputs that a type has to have, as there are no defaults here, and those that it may
+have. Any other would have no effect."""
+
+EMBEDDED: Final = frozenset({*_INPUTS, _ROLE, _ROLE_POLICY})
+"""The types that are created."""
 
 
 class NotEmbeddedError(Exception):
@@ -106,53 +107,54 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         kind, inputs = args.typ, args.inputs
         if kind.startswith("container-images:index:"):  # the components
             return "", {}
-        if kind not in EMBEDDED:
+        if kind in _INPUTS:
+            self._refuse_others(args, *_INPUTS[kind])
+        else:
             check_inputs(kind, inputs)
-            return args.name, {**inputs, "arn": self._made_up_arn(kind, args.name)}
-        required, optional = EMBEDDED[kind]
-        if missing := sorted(required - inputs.keys()):
-            raise NotEmbeddedError(
-                f"{args.name}: the embedded AWS has no default for the {missing[0]} of {kind}"
-            )
-        if unknown := sorted(inputs.keys() - required - optional):
-            raise NotEmbeddedError(
-                f"{args.name}: {', '.join(unknown)} of {kind} would have no effect in the embedded "
-                "AWS"
-            )
-        if args.resource_id and kind != _REPOSITORY:
-            raise NotEmbeddedError(f"{args.name}: there is no import of {kind} in the embedded AWS")
-        resource_id, computed = self._create(kind, inputs, args.resource_id)
+        resource_id, computed = self._create(args)
         return resource_id, {**inputs, **computed}
 
-    def _made_up_arn(self, kind: str, name: str) -> str:
-        place, service = self.account, kind.split(":")[1].partition("/")[0]
-        return f"arn:{place.partition}:{service}:{place.region}:{place.id}:{name}"
+    @staticmethod
+    def _refuse_others(args: MockResourceArgs, required: set[str], optional: set[str]) -> None:
+        of_kind, there = f"of {args.typ}", "in the embedded AWS"
+        if args.resource_id and args.typ != _REPOSITORY:
+            raise NotEmbeddedError(f"{args.name}: there is no import {of_kind} {there}")
+        if missing := sorted(required - args.inputs.keys()):
+            raise NotEmbeddedError(f"{args.name}: {missing[0]} {of_kind} has no default {there}")
+        if unknown := sorted(args.inputs.keys() - required - optional):
+            names = ", ".join(unknown)
+            raise NotEmbeddedError(f"{args.name}: {names} {of_kind} would have no effect {there}")
 
-    def _create(self, kind: str, inputs: Mapping[str, Any], import_id: str | None) -> _Created:
+    def _create(self, args: MockResourceArgs) -> _Created:
+        kind, inputs, name = args.typ, args.inputs, args.inputs.get("name", args.name)
         if kind == _REPOSITORY:
-            return self._repository(import_id, inputs)
+            return self._repository(args.resource_id, inputs)
         if kind == _ROLE:
-            bounded = {"PermissionsBoundary": inputs.get("permissionsBoundary")}
+            boundary = inputs.get("permissionsBoundary")
             role = self._iam.create_role(
-                RoleName=inputs["name"],
-                Path=inputs["path"],
-                Description=inputs["description"],
+                RoleName=name,
+                Path=inputs.get("path", "/"),
                 AssumeRolePolicyDocument=inputs["assumeRolePolicy"],
-                **{key: arn for key, arn in bounded.items() if arn},
+                **({"PermissionsBoundary": boundary} if boundary else {}),
             )["Role"]
-            return role["RoleName"], {"arn": role["Arn"], "uniqueId": role["RoleId"]}
+            return name, {"name": name, "arn": role["Arn"], "uniqueId": role["RoleId"]}
         if kind == _ROLE_POLICY:
-            role_name, name = inputs["role"], inputs["name"]
-            self._iam.put_role_policy(
-                RoleName=role_name, PolicyName=name, PolicyDocument=inputs["policy"]
-            )
+            role_name, policy = inputs["role"], inputs["policy"]
+            self._iam.put_role_policy(RoleName=role_name, PolicyName=name, PolicyDocument=policy)
             return f"{role_name}:{name}", {}
-        repository, policy = inputs["repository"], inputs["policy"]
         if kind == _LIFECYCLE_POLICY:
-            self._ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=policy)
-        else:
-            self._ecr.set_repository_policy(repositoryName=repository, policyText=policy)
-        return repository, {"registryId": self.account.id}
+            name = inputs["repository"]
+            self._ecr.put_lifecycle_policy(
+                repositoryName=name, lifecyclePolicyText=inputs["policy"]
+            )
+            return name, {"registryId": self.account.id}
+        if kind == _REPOSITORY_POLICY:
+            name = inputs["repository"]
+            self._ecr.set_repository_policy(repositoryName=name, policyText=inputs["policy"])
+            return name, {"registryId": self.account.id}
+        here, service = self.account, kind.split(":")[1].partition("/")[0]
+        arn = f"arn:{here.partition}:{service}:{here.region}:{here.id}:{name}"  # made up
+        return args.name, {"arn": arn}
 
     def call(self, args: MockCallArgs) -> _Answer:
         """Answer an invoke, or say why AWS would not."""
@@ -169,10 +171,10 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     def _session_context(self, arn: str) -> _Answer:
         role, session = arn.split(":assumed-role/")[1].split("/")
         try:
-            found = self._iam.get_role(RoleName=role)["Role"]
+            issuer = self._iam.get_role(RoleName=role)["Role"]["Arn"]
         except ClientError as error:
             return {}, [("arn", str(error))]
-        return {"id": arn, "arn": arn, "issuerArn": found["Arn"], "sessionName": session}, []
+        return {"id": arn, "arn": arn, "issuerArn": issuer, "sessionName": session}, []
 
     def _repository(self, import_id: str | None, inputs: Mapping[str, Any]) -> _Created:
         """Create a repository, or import the one of this name."""
@@ -187,13 +189,13 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
         }
         if import_id:
-            found = self._imported(import_id, declared)
+            repository = self._imported(import_id, declared)
         else:
-            found = self._ecr.create_repository(**declared)["repository"]
-        return found["repositoryName"], {
-            "arn": found["repositoryArn"],
-            "registryId": found["registryId"],
-            "repositoryUrl": found["repositoryUri"],
+            repository = self._ecr.create_repository(**declared)["repository"]
+        return repository["repositoryName"], {
+            "arn": repository["repositoryArn"],
+            "registryId": repository["registryId"],
+            "repositoryUrl": repository["repositoryUri"],
         }
 
     def _imported(self, import_id: str, declared: dict[str, Any]) -> "RepositoryTypeDef":
@@ -205,15 +207,15 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         fixed = {key: declared.pop(key) for key in ("repositoryName", "encryptionConfiguration")}
         with suppress(self._ecr.exceptions.RepositoryAlreadyExistsException):
             self._ecr.create_repository(**{**fixed, "repositoryName": import_id})
-        [found] = self._ecr.describe_repositories(repositoryNames=[import_id])["repositories"]
+        [live] = self._ecr.describe_repositories(repositoryNames=[import_id])["repositories"]
         for key, value in fixed.items():
-            if found.get(key) != value:
+            if live.get(key) != value:
                 raise ReplacementError(
-                    f'unable to replace resource "{import_id}": its {key} is {found.get(key)}, and '
+                    f'unable to replace resource "{import_id}": its {key} is {live.get(key)}, and '
                     f"{value} is declared; previously-imported resources that still specify an ID "
                     "may not be replaced"
                 )
-        arn, tags = found["repositoryArn"], declared.pop("tags")
+        arn, tags = live["repositoryArn"], declared.pop("tags")
         scanning = {"imageScanningConfiguration": declared.pop("imageScanningConfiguration")}
         self._ecr.put_image_scanning_configuration(repositoryName=import_id, **scanning)
         self._ecr.put_image_tag_mutability(repositoryName=import_id, **declared)
@@ -222,7 +224,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             resourceArn=arn, tagKeys=sorted(existing - {it["Key"] for it in tags})
         )
         self._ecr.tag_resource(resourceArn=arn, tags=tags)
-        return found
+        return live
 
 
 def _administrator(stack: StackFile, session: boto3.Session) -> str:
@@ -231,8 +233,8 @@ def _administrator(stack: StackFile, session: boto3.Session) -> str:
     Where there is none any role will do: the program says what is wrong with the settings.
     """
     account, roles = stack.account, stack.config.get(f"{stack.project}:administratorRoles", "")
-    if found := re.search(rf'"(arn:[a-z-]+:iam::{account.id}:role/[^"*?$\s]+)"', roles):
-        return found[1]
+    if exact := re.search(rf'"(arn:[a-z-]+:iam::{account.id}:role/[^"*?$\s]+)"', roles):
+        return exact[1]
     partition = session.get_partition_for_region(account.region)
     return f"arn:{partition}:iam::{account.id}:role/rehearsal"
 

@@ -3,12 +3,14 @@
 import asyncio
 import contextvars
 import runpy
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 from pulumi.runtime import MockCallArgs, MockResourceArgs
@@ -46,9 +48,12 @@ class Update:
 
 
 def run(stack: StackFile, cloud: pulumi.runtime.Mocks, *, preview: bool = False) -> Update:
-    """Run the stack's program, as `execute` does."""
+    """Run the stack's program, as `execute` does, with the modules that are beside it."""
     path = str(stack.directory / "__main__.py")
-    return execute(lambda: runpy.run_path(path, run_name="__main__"), stack, cloud, preview=preview)
+    with patch.object(sys, "path", [str(stack.directory), *sys.path]):
+        return execute(
+            lambda: runpy.run_path(path, run_name="__main__"), stack, cloud, preview=preview
+        )
 
 
 def execute(

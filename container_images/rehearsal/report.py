@@ -55,7 +55,7 @@ def print_rehearsal(rehearsal: Rehearsal, *, verbose: bool) -> None:
     _print_resources(rehearsal.update.resources, verbose=verbose)
     if ok:
         more = "" if verbose else "; --verbose shows each act and resource"
-        click.echo(f"\nNext: with an AWS account, make preview STACK={stack}{more}.")
+        click.echo(f"\nNext: with an AWS account, pulumi preview --stack {stack}{more}.")
 
 
 def _failures(rehearsal: Rehearsal) -> list[str]:

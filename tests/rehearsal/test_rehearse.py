@@ -281,7 +281,7 @@ class TestExitStatus:
         ("added", "said", "by"),
         [
             ("aws.Provider('other')", "there is no pulumi:providers:aws in", "simulated"),
-            ("aws.ecr.Repository('a', name='a')", "no default for the encryption", "simulated"),
+            ("aws.ecr.Repository('a', name='a')", "encryptionConfigurations of aws", "simulated"),
             ("aws.iam.RolePolicy('a', name='a', role='no', policy='{}')", "NoSuchEntity", "moto"),
         ],
     )
