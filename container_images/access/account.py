@@ -21,8 +21,6 @@ class Identity:
 
     arn: str
     """A pattern, where the name may be chosen."""
-    but: frozenset[str] = frozenset()
-    """ARNs that fit the pattern and are others'."""
     policies: tuple[Policy, ...] = ()
     """Inline and managed ones, and those of its groups."""
     boundary_arn: str | None = None
@@ -35,11 +33,6 @@ class Identity:
     """ARNs of the managed policies among its own and its groups'."""
     groups: frozenset[str] = frozenset()
     """ARNs of the groups of a user."""
-    has_inline: bool = False
-    has_attached: bool = False
-    """Whether it has inline policies, managed ones, of its own: IAM deletes none that has."""
-    has_profile: bool = False
-    """Whether a role is in an instance profile."""
 
     @property
     def account(self) -> str:
@@ -120,7 +113,7 @@ def account_of(details: Any) -> Listing:
     try:
         listing = _Details.model_validate(details)
     except ValidationError as error:
-        raise InvalidInputError([one for it in error.errors() for one in _faults(it)]) from None
+        raise InvalidInputError([one for it in error.errors() for one in _problems(it)]) from None
     managed = {
         it.arn: one.policy
         for it in listing.policies
@@ -128,8 +121,8 @@ def account_of(details: Any) -> Listing:
         if one.version == it.default
     }
     groups = {it.name: it for it in listing.groups}
-    if faults := list(_missing(listing, managed, groups)):
-        raise InvalidInputError(faults)
+    if problems := list(_missing(listing, managed, groups)):
+        raise InvalidInputError(problems)
     return Listing(
         identities=tuple(
             _identity(it, [it, *(groups[name] for name in it.group_names)], managed)
@@ -149,7 +142,7 @@ _HAVE: Final = {
 """What stands where pydantic finds an error of this type."""
 
 
-def _faults(error: ErrorDetails) -> Iterator[Problem]:
+def _problems(error: ErrorDetails) -> Iterator[Problem]:
     """An error of pydantic's. Of a policy, those that its own reader found."""
     where, problem = error["loc"], error.get("ctx", {}).get("error")
     if isinstance(problem, InvalidInputError):
@@ -200,7 +193,6 @@ class _Holder(BaseModel):
     attached: tuple[_Reference, ...] = Field(default=(), alias="AttachedManagedPolicies")
     boundary: _Reference | None = Field(default=None, alias="PermissionsBoundary")
     trust: Any = NO_POLICY
-    profiles: tuple[Any, ...] = Field(default=(), alias="InstanceProfileList")
     group_names: tuple[str, ...] = Field(default=(), alias="GroupList")
 
 
@@ -260,7 +252,4 @@ def _identity(it: _Holder, holders: list[_Holder], policies: Mapping[str, Policy
         trust=it.trust,
         managed=frozenset(managed),
         groups=frozenset(group.arn for group in holders[1:]),
-        has_inline=bool(it.inline),
-        has_attached=bool(it.attached),
-        has_profile=bool(it.profiles),
     )

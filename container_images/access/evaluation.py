@@ -1,34 +1,36 @@
-"""Whether IAM allows a call. What is known of a request is filled in; the solver finds the rest.
+"""Pure: whether IAM allows a call: no, yes, or under conditions, which are named.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 
-Nothing that is unknown hides an ability. An unknown condition key may have any value and may be
-absent. A Deny that cannot be read with certainty denies nothing, and an Allow allows. Claims are
-proved of policies alone that leave nothing to widen: see `certain` in proofs.py.
+Who calls is known, and what a call says by itself. Any other condition is open: an open Allow
+counts, and an open Deny does not deny, so that nothing unknown hides an ability.
+
+A name may be a pattern: it stands for all names that fit it and that no narrower pattern of the
+policies fits. Whoever asks about a pattern therefore asks about the narrower ones as well.
 """
 
 import operator
 import re
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Final, Literal
+from functools import cached_property, partial
+from itertools import chain
+from typing import Final, NamedTuple
 
+from container_images.access.patterns import covers, is_pattern
 from container_images.access.policy import (
+    COLONS_IN_ARN,
     NO_POLICY,
-    PARTS_OF_ARN,
     PRINCIPAL_ARN,
+    USER_NAME,
     Condition,
     Policy,
     Statement,
     about,
-    is_pattern,
 )
-from container_images.access.solver import Clause, Layer, Question, meet, possible
-from container_images.policies.patterns import ANY, iam_glob
+from container_images.policies.patterns import ANY
 
-# --- Principals -----------------------------------------------------------------------------------
+# --- Principals and calls -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,28 +38,21 @@ class Principal:
     """Somebody who makes calls, in one state of its policies."""
 
     arn: str
-    """What aws:PrincipalArn says of it: of a role's session, the role. A pattern where its creator
-    may choose the name. Empty where the key is absent."""
+    """What aws:PrincipalArn says: of a role's session, the role. A pattern for whoever fits it.
+    Empty where the key is absent."""
     account: str
     """Empty for a service and for a federated identity, which are of no account; `*` for any."""
     named: str
-    """How a Principal element names it. Empty for a role that was created anew: AWS keeps a role's
+    """How a Principal element names it. Empty for a role that was created again: AWS keeps a role's
     name there as the unique id that the role had."""
     policies: tuple[Policy, ...] = ()
-    """What is attached to it, inline and managed, its groups' policies too."""
+    """What is attached to it, inline and managed, and to its groups."""
     boundary: Policy | None = None
     """Its permissions boundary."""
     scps: tuple[Policy, ...] = ()
     """Service control policies, one for each level of the organization."""
-    is_not: frozenset[str] = frozenset()
-    """ARNs, and patterns of ARNs, that fit the pattern and are others'."""
-    where: tuple[Condition, ...] = ()
-    """What else is certain of its requests."""
-
-    @property
-    def is_pattern(self) -> bool:
-        """Whether its name may be chosen."""
-        return is_pattern(self.arn)
+    context: tuple[tuple[str, str | None], ...] = ()
+    """Condition keys, in lower case, and their values in its requests. None for absent ones."""
 
     @property
     def is_role(self) -> bool:
@@ -69,52 +64,25 @@ class Principal:
         """Its name for people."""
         return self.arn or self.named.partition(":")[2]
 
-    def kind(self, *others: Policy) -> Hashable:
-        """The same for principals that neither these policies nor their own tell apart."""
-        own = (*self.policies, *self.scps, self.boundary or NO_POLICY)
-        names = [it.names for it in (*own, *others)]
-        # Up to "role", "user" or "root"; a pattern is as a whole what is known of a name.
-        who: Hashable = self.arn if self.is_pattern else self.arn.partition("/")[0]
-        if any(it is None or self.arn.lower() in it or (it and self.is_pattern) for it in names):
-            who = (self.arn, self.is_not, self.named)
-        elif any(self.named in it.admitted for it in others):
-            who = (self.arn, self.named)
-        return self.account, who, self.policies, self.scps, self.boundary, self.where
-
     @cached_property
     def keys(self) -> Mapping[str, str | None]:
-        """The condition keys whose value is certain, in lower case. None for absent ones.
+        """The condition keys whose value is known, in lower case. None for absent ones.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
         """
-        found: dict[str, str | None] = {}
-        if not self.is_pattern:
-            found[PRINCIPAL_ARN] = self.arn or None
+        keys: dict[str, str | None] = {PRINCIPAL_ARN: self.arn or None}
+        if self.named.startswith("service:"):
+            keys["aws:principalisawsservice"] = "true"
         if self.account:
-            found["aws:principalisawsservice"] = "false"
+            keys["aws:principalisawsservice"] = "false"
             if self.account != ANY:
-                found["aws:principalaccount"] = self.account
-            if self.is_role or not self.is_pattern:
-                is_user = ":user/" in self.arn
-                found["aws:username"] = self.arn.rpartition("/")[2] if is_user else None
-        return found
-
-    @cached_property
-    def certain(self) -> tuple[Condition, ...]:
-        """What is certain of its requests' keys that are not known, in terms of conditions."""
-        if not self.is_pattern:
-            return self.where
-        found = (
-            ("StringLike", [self.arn] if self.arn != ANY else []),
-            ("StringNotLike", [it for it in self.is_not if is_pattern(it)]),
-            ("StringNotEquals", [it for it in self.is_not if not is_pattern(it)]),
-        )
-        conditions = [
-            Condition(name, PRINCIPAL_ARN, tuple(sorted(values)))
-            for name, values in found
-            if values
-        ]
-        return (*conditions, *self.where)
+                keys["aws:principalaccount"] = self.account
+            kind = self.arn.partition("/")[0].rpartition(":")[2]
+            if kind in ("role", "root"):
+                keys[USER_NAME] = None
+            elif kind == "user":
+                keys[USER_NAME] = self.arn.rpartition("/")[2]
+        return keys | dict(self.context)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,174 +91,201 @@ class Request:
 
     action: str
     resource: str
-    """An ARN, or a pattern for any resource that fits it."""
-    but: frozenset[str] = frozenset()
-    """ARNs that fit the pattern and are not meant."""
     account: str
     """The account that holds the resource."""
     policy: Policy = NO_POLICY
     """The resource's own policy."""
     is_trust: bool = False
     """Whether that is a role's trust policy: it has to allow the call in any case."""
-    context: tuple[tuple[str, str], ...] = ()
-    """Condition keys of this request, in lower case, and their values. Empty for absent ones."""
+    is_any: bool = False
+    """Whether action and resource are patterns, and any call that fits both will do."""
+    context: tuple[tuple[str, str | None], ...] = ()
+    """Condition keys of this request, in lower case, and their values. None for absent ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request as it is told: who makes it, with which action, on what."""
+    """A request as it is shown: who makes it, with which action, on what."""
 
     principal: str
     action: str
     resource: str
 
 
-# --- Evaluation -----------------------------------------------------------------------------------
+class Assumption(NamedTuple):
+    """Something that would have to be so, and is not known."""
+
+    text: str
+    statement: str = ""
+    """The label of a statement whose patterns overlap others: what no case decides."""
 
 
-def may(principal: Principal, request: Request) -> bool:
-    """Whether there are circumstances in which AWS allows the principal this request."""
-    return possible(question(principal, request))
+Answer = tuple[Assumption, ...] | None
+"""None: no. Empty: yes. Otherwise yes as far as all of this is so."""
 
 
-def question(principal: Principal, request: Request) -> Question:
-    """What has to be so for the request to be allowed."""
+def decide(principal: Principal, request: Request) -> Answer:
+    """Whether AWS allows the principal this request."""
     keys = principal.keys
     if request.context:
-        keys = {**keys, **{key: value or None for key, value in request.context}}
-    denies: list[Clause] = []
-
-    def layer(statements: Iterable[Statement]) -> Layer:
-        """The Allows of which one has to hold. What denies is put aside."""
-        found: list[Clause] = []
-        for one in statements:
-            clause = _clause(one, request, keys)
-            if clause is not None:
-                (found if clause.allows else denies).append(clause)
-        return tuple(found)
-
-    own = layer(it for one in principal.policies for it in about(one, request.action))
-    meant: dict[_Meant, list[Statement]] = defaultdict(list)
-    for statement in about(request.policy, request.action):
-        meant[_meant(statement, principal)].append(statement)
-    by_name, to_all = layer(meant["by name"]), layer(meant["with all"])
-    levels = tuple(layer(about(it, request.action)) for it in principal.scps)
+        keys = {**keys, **dict(request.context)}
+    effect = partial(_effect, request=request, keys=keys)
+    action = request.action
+    own = [it for policy in principal.policies for it in about(policy, action)]
+    by_own = _granted(own, effect)
+    resource = [(_relation(it, principal), it) for it in about(request.policy, action)]
+    if by_own is None and not resource:
+        return None
     # A boundary's Deny counts for every grant, also for those that its limits do not reach.
-    bounds = (principal.boundary,) if principal.boundary else ()
-    limits = (*(layer(about(it, request.action)) for it in bounds), *levels)
-    by_own = (own, *limits)
+    bounds = [about(principal.boundary, action)] if principal.boundary else []
+    levels = [about(it, action) for it in principal.scps]
+    meant = [it for relation, it in resource if relation]
+    denied = _denied(chain(own, meant, *bounds, *levels), effect)
+    if denied is None:
+        return None
+
+    def granted(relation: str) -> Answer:
+        return _granted((it for named, it in resource if named == relation), effect)
+
+    on_levels = _all(*(_granted(it, effect) for it in levels))
+    within = _all(on_levels, *(_granted(it, effect) for it in bounds))
+    by_own = _all(by_own, within)
+    by_account = _all(granted("account"), on_levels)
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
-    by_policy = [(to_all, *levels), (by_name, *(limits if principal.is_role else levels))]
-    by_account = (layer(meant["by account"]), *levels)
+    by_name = _all(granted("itself"), within if principal.is_role else on_levels)
+    ways = [_all(granted("everybody"), on_levels), by_name]
     if principal.arn and principal.account != request.account:
-        paths = [by_own + it for it in (*by_policy, by_account)]
+        ways = [_all(by_own, way) for way in (*ways, by_account)]
     else:
-        paths = [*by_policy, by_own + by_account if request.is_trust else by_own]
-    # What is certain is left out of the question.
-    is_denied = any(it.is_certain for it in denies)
-    left = [
-        tuple(tuple(dict.fromkeys(it)) for it in path if not any(one.is_certain for one in it))
-        for path in paths
-        if all(path) and not is_denied
-    ]
-    whole = ((),) if () in left else tuple(dict.fromkeys(left))
-    return Question(
-        paths=whole,
-        denies=tuple(dict.fromkeys(denies)) if whole else (),
-        where=principal.certain,
-        resource=request.resource if is_pattern(request.resource) else "",
-    )
+        ways.append(_all(by_own, by_account) if request.is_trust else by_own)
+    allowed = min((way for way in ways if way is not None), key=len, default=None)
+    return _all(allowed, denied)
 
 
-_Meant = Literal["by name", "with all", "by account", "not"]
-"""How a Principal element means somebody: by its name; as one of everybody, or by one of its
-sessions; as far as its own policies allow it; or not at all."""
+def _relation(statement: Statement, principal: Principal) -> str:
+    """How a Principal element means somebody: by name, as one of everybody or of its account.
 
-
-def _meant(statement: Statement, principal: Principal) -> _Meant:
+    The last is as far as its own policies allow it. Empty where it does not mean the principal.
+    """
     root = f":iam::{principal.account}:root"
-    by_account = any(it == principal.account or it.endswith(root) for it in statement.principals)
+    by_account = any(
+        name == principal.account or name.endswith(root) for name in statement.principals
+    )
     if statement.all_but_principals:
         # Who is listed without its account or its sessions, or the other way round, may be meant or
         # not: by an Allow it counts as meant.
-        listed = by_account or principal.named in statement.principals
-        return "not" if listed and not statement.allows else "with all"
+        listed = by_account or {principal.named, ANY} & {*statement.principals}
+        return "" if listed and not statement.allows else "everybody"
     if ANY in statement.principals or (
         statement.allows and any(_is_session(name, principal) for name in statement.principals)
     ):
-        return "with all"
+        return "everybody"
     if principal.named in statement.principals:
-        return "by name"
-    return "by account" if principal.arn and by_account else "not"
+        return "itself"
+    return "account" if principal.arn and by_account else ""
 
 
 def _is_session(name: str, principal: Principal) -> bool:
     """Whether the name is that of a role's session, in which a role's path is left out."""
     if f":sts::{principal.account}:assumed-role/" not in name:
         return False
-    return principal.is_pattern or (
+    return is_pattern(principal.arn) or (
         principal.is_role and name.split("/")[1] == principal.arn.rpartition("/")[2]
     )
 
 
-# --- What is left of a statement for a request ----------------------------------------------------
+def _all(*answers: Answer) -> Answer:
+    """All of it has to be so."""
+    if None in answers:
+        return None
+    return tuple(dict.fromkeys(it for answer in answers for it in answer or ()))
+
+
+def _granted(statements: Iterable[Statement], effect: Callable[[Statement], Answer]) -> Answer:
+    """The Allow that asks for least."""
+    answers = (effect(it) for it in statements if it.allows)
+    best: Answer = None
+    for answer in answers:
+        if answer == ():
+            return answer
+        if answer is not None and (best is None or len(answer) < len(best)):
+            best = answer
+    return best
+
+
+def _denied(statements: Iterable[Statement], effect: Callable[[Statement], Answer]) -> Answer:
+    """What must not be so, for no Deny to apply. None where one applies."""
+    assumptions = []
+    for statement in statements:
+        if statement.allows:
+            continue
+        answer = effect(statement)
+        if answer == ():
+            return None
+        if answer:
+            text = " and ".join(it.text for it in answer)
+            unsure = next((it.statement for it in answer if it.statement), "")
+            assumptions.append(Assumption(f"not ({text})", unsure))
+    return tuple(assumptions)
+
+
+# --- Statements -----------------------------------------------------------------------------------
 
 _Keys = Mapping[str, str | None]
 """Condition keys of a request. None for those that it certainly does not have."""
 
 
-def _clause(statement: Statement, request: Request, keys: _Keys) -> Clause | None:
-    """What a statement about the action leaves open. None where it has no effect on the request."""
-    resources = _patterns(statement, keys)
-    if is_pattern(request.resource):
-        resources = tuple(it for it in resources if it not in request.but)
-        meets = any(meet(it, request.resource) for it in resources)
-        if not meets and not statement.all_but_resources:
-            return None
-    else:
-        is_listed = any(iam_glob(it, request.resource) for it in resources)
-        if is_listed is statement.all_but_resources:
-            return None
-        resources = ()
-    conditions = []
+def _effect(statement: Statement, *, request: Request, keys: _Keys) -> Answer:
+    """Whether a statement about the action has its effect on the request."""
+    assumptions = []
+    matches = _any(_covers_resource(it, request, keys) for it in statement.resources)
+    if matches is None:
+        patterns = ", ".join(statement.resources)
+        assumptions.append(Assumption(f"the resource is one of {patterns}", statement.label))
+    elif matches is statement.all_but_resources:
+        return None
     for condition in statement.conditions:
         holds = _holds(condition, keys)
-        if holds is None and _takes_absence_for_a_value(condition):
-            holds = statement.allows
         if holds is False:
             return None
         if holds is None:
-            conditions.append(condition)
-    return Clause(
-        allows=statement.allows,
-        resources=resources or ("*",),
-        all_but_resources=statement.all_but_resources and bool(resources),
-        conditions=tuple(conditions),
-    )
+            unsure = statement.label if _is_unsure(condition, keys) else ""
+            assumptions.append(Assumption(str(condition), unsure))
+    return tuple(assumptions)
 
 
-def _patterns(statement: Statement, keys: _Keys) -> tuple[str, ...]:
-    """The statement's resources, with the values of the policy variables in them.
+def _any(matches: Iterable[bool | None]) -> bool | None:
+    """Whether any is: None where one may be, and none certainly is."""
+    answers = set(matches)
+    return True if True in answers else None if None in answers else False
+
+
+def _covers_resource(pattern: str, request: Request, keys: _Keys) -> bool | None:
+    """Whether a Resource element matches.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
-
-    A variable that is not known may stand for anything: an Allow is about that much, and a Deny
-    for certain about nothing.
+    A variable that is not known may stand for anything; one without a value matches nothing.
     """
-    patterns = []
-    for pattern in statement.resources:
-        plain = _filled_in(pattern, keys)
-        if plain is not None and "${" in plain:
-            widest = statement.allows is not statement.all_but_resources
-            plain = _VARIABLE.sub("*", plain) if widest else None
-        if plain is not None:
-            patterns.append(plain)
-    return tuple(patterns)
+    plain = _filled_in(pattern, keys)
+    if plain is None:
+        return False
+    if "${" not in plain:
+        return covers(plain, request.resource)
+    return covers(_VARIABLE.sub("*", plain), request.resource) and None
+
+
+def widened(pattern: str, keys: _Keys) -> str | None:
+    """A Resource element's pattern with its variables: what is not known may be anything.
+
+    None if one of them has no value: then the pattern matches nothing.
+    """
+    plain = _filled_in(pattern, keys)
+    return plain and _VARIABLE.sub("*", plain)
 
 
 def _filled_in(text: str, keys: _Keys) -> str | None:
-    """The text with the variables that are known. None if one has no value: then nothing fits."""
+    """The text with the variables that are known. None if one of them has no value."""
     if "${" not in text:
         return text
     for variable in _VARIABLE.findall(text):
@@ -305,9 +300,11 @@ def _filled_in(text: str, keys: _Keys) -> str | None:
 
 _VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
+# --- Conditions -----------------------------------------------------------------------------------
+
 
 def _holds(condition: Condition, keys: _Keys) -> bool | None:
-    """Whether the condition is met, for a key that is known. None where that cannot be told.
+    """Whether the condition is met. None where that is not known.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
     """
@@ -322,47 +319,52 @@ def _holds(condition: Condition, keys: _Keys) -> bool | None:
         return None
     if value is None:
         return base in _NEGATED or base != name
-    wanted = [_filled_in(it, keys) for it in values]
-    of_arns = base.startswith("Arn")
-    if any(it and ("${" in it or (of_arns and _is_no_arn_pattern(it))) for it in wanted):
+    matches = _any(_matches(base, it, value) for it in (_filled_in(it, keys) for it in values))
+    return matches if matches is None else matches is not (base in _NEGATED)
+
+
+def _matches(base: str, wanted: str | None, value: str) -> bool | None:
+    if wanted is None:
+        return False
+    # A pattern without all parts of an ARN: IAM compares ARNs part by part.
+    no_arn = wanted != ANY and is_pattern(wanted) and wanted.count(":") < COLONS_IN_ARN
+    if "${" in wanted or (base.startswith("Arn") and no_arn):
         return None
-    compare = _COMPARISONS[base]
-    return any(it is not None and compare(it, value) for it in wanted) is not (base in _NEGATED)
+    return _COMPARISONS[base](_within_account(wanted, value), value)
 
 
-def _is_no_arn_pattern(text: str) -> bool:
-    """Whether it is a pattern without all the parts of an ARN, which are compared one by one."""
-    return text != ANY and is_pattern(text) and text.count(":") < PARTS_OF_ARN
+def _within_account(wanted: str, value: str) -> str:
+    """A pattern of principals, as far as it is about the account of the one that is meant."""
+    parts = wanted.split(":", COLONS_IN_ARN)
+    mine = value.split(":", COLONS_IN_ARN)
+    if not is_pattern(value) or len(parts) <= COLONS_IN_ARN or len(mine) <= COLONS_IN_ARN:
+        return wanted
+    pairs = zip(parts[:COLONS_IN_ARN], mine, strict=False)
+    return ":".join([own if covers(part, own) else part for part, own in pairs] + parts[-1:])
 
 
-def _is_equal_in_any_case(wanted: str, value: str) -> bool:
+def _is_unsure(condition: Condition, keys: _Keys) -> bool:
+    """Whether the values leave the condition open, and not a key or a variable that is unknown."""
+    return condition.key in keys and "${" not in "".join(condition.values)
+
+
+def _equal(wanted: str, value: str) -> bool:
     return wanted.lower() == value.lower()
 
 
-_COMPARISONS: Final[Mapping[str, Callable[[str, str], bool]]] = {
+_COMPARISONS: Final[Mapping[str, Callable[[str, str], bool | None]]] = {
     "StringEquals": operator.eq,
     "StringNotEquals": operator.eq,
-    "StringEqualsIgnoreCase": _is_equal_in_any_case,
-    "StringNotEqualsIgnoreCase": _is_equal_in_any_case,
-    "Bool": _is_equal_in_any_case,
-    "StringLike": iam_glob,
-    "StringNotLike": iam_glob,
+    "StringEqualsIgnoreCase": _equal,
+    "StringNotEqualsIgnoreCase": _equal,
+    "Bool": _equal,
+    "StringLike": covers,
+    "StringNotLike": covers,
     # IAM makes no difference between these two and ArnLike, ArnNotLike.
-    "ArnEquals": iam_glob,
-    "ArnNotEquals": iam_glob,
-    "ArnLike": iam_glob,
-    "ArnNotLike": iam_glob,
+    "ArnEquals": covers,
+    "ArnNotEquals": covers,
+    "ArnLike": covers,
+    "ArnNotLike": covers,
 }
 
 _NEGATED: Final = frozenset(it for it in _COMPARISONS if "Not" in it)
-
-
-def _takes_absence_for_a_value(condition: Condition) -> bool:
-    """Whether the solver could not tell that the key is absent.
-
-    It knows no absent key: an empty value stands for it. So it goes wrong where that would fit, as
-    it fits `*`; and for addresses, which are numbers to it.
-    """
-    if condition.operator in ("IpAddress", "NotIpAddress"):
-        return True
-    return condition.operator in _COMPARISONS and not all(it.strip("*") for it in condition.values)

@@ -5,9 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from container_images.access.account import Identity, Listing
-from container_images.access.escalations import Escalations
+from container_images.access.claims import (
+    CHANGE_GUARD,
+    DELETE_IMAGES,
+    MOVE_TAGS,
+    Claim,
+    Proof,
+    Subject,
+    prove,
+)
 from container_images.access.evaluation import Principal
-from container_images.access.paths import EscalationPath, EscalationPaths, Network, Target
+from container_images.access.paths import Network, Path, PathSearch
 from container_images.access.policy import (
     EVERYTHING,
     FEDERATED,
@@ -17,15 +25,7 @@ from container_images.access.policy import (
     account_in,
     is_exact,
 )
-from container_images.access.proofs import (
-    CHANGE_GUARD,
-    DELETE_IMAGES,
-    MOVE_TAGS,
-    Asked,
-    Claim,
-    Proof,
-    prove,
-)
+from container_images.access.steps import Steps
 from container_images.policies.patterns import ANY, iam_glob
 
 ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -41,8 +41,8 @@ class Mover:
     """What a principal can do, by itself or by a privilege-escalation path."""
 
     principal: str
-    paths: Mapping[str, EscalationPath | None]
-    """The shortest way to each ability, by its name; None where there is none."""
+    paths: Mapping[str, Path | None]
+    """The shortest path to each ability, by its name; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,8 @@ class Findings:
 
     repository: str
     like: str
-    """ARN of the repository that was evaluated. What was found is told of all that are like it."""
+    """ARN of the repository that was evaluated, which the last call of each path names. The same is
+    true of all repositories that are like it."""
     movers: tuple[Mover, ...]
     """Every role and user, and those of other accounts that have or are given a say."""
     root: Mover
@@ -73,11 +74,11 @@ class Findings:
     """Into the roles that could do something."""
 
 
-def proofs(repository: Asked) -> list[Proof]:
+def proofs(repository: Subject) -> list[Proof]:
     """What holds of everybody, whether listed or not: nobody but those whom the policy exempts."""
     access = repository.access
     claims = [Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH]
-    # Of nobody everything is true.
+    # A claim about roles of which there are none says nothing.
     claims += [Claim.PUSHED] if access["pipeline_roles"] else []
     claims += [Claim.LOCKED_OUT] if access["administrator_roles"] else []
     return prove([repository], claims)
@@ -85,9 +86,9 @@ def proofs(repository: Asked) -> list[Proof]:
 
 def findings(
     account: Listing,
-    repositories: Sequence[Asked],
+    repositories: Sequence[Subject],
     scps: tuple[Policy, ...] = (),
-    counted: Callable[[Sequence[Asked]], Iterable[Asked]] = iter,
+    counted: Callable[[Sequence[Subject]], Iterable[Subject]] = iter,
 ) -> list[Findings]:
     """Who could do what to each repository, and how.
 
@@ -95,8 +96,10 @@ def findings(
     the organization. Repositories for which no policy makes a difference are evaluated once.
     """
     listed = frozenset[str]().union(*(_listed(it.policy) for it in repositories))
-    ways = Escalations(account, listed, scps, {it.access["account_id"] for it in repositories})
-    network = Network(ways.all)
+    steps = Steps(account, listed, scps, {it.account for it in repositories})
+    outsiders = list(_outsiders(account, repositories))
+    roots = [_root(it, scps) for it in {it.account: it for it in repositories}.values()]
+    network = Network(steps.all, [*steps.principals.values(), *outsiders, *roots])
     policies = (*account.policies, *account.managed.values(), *scps)
     patterns = {
         pattern for policy in policies for it in policy.statements for pattern in it.resources
@@ -106,8 +109,8 @@ def findings(
     for repository in counted(repositories):
         key = _likeness(repository, patterns)
         if key not in evaluated:
-            evaluated[key] = _findings(account, ways, network, repository, scps)
-        found.append(_of(repository.arn, evaluated[key]))
+            evaluated[key] = _Evaluation(account, steps, network, outsiders, roots).of(repository)
+        found.append(replace(evaluated[key], repository=repository.arn))
     return found
 
 
@@ -122,7 +125,7 @@ def _listed(policy: Policy) -> frozenset[str]:
     return frozenset(policy.compared(PRINCIPAL_ARN))
 
 
-def _likeness(repository: Asked, patterns: Collection[str]) -> Any:
+def _likeness(repository: Subject, patterns: Collection[str]) -> Any:
     """The same for repositories of which everything said of one can be said of the other."""
     own = {pattern for it in repository.policy.statements for pattern in it.resources}
     patterns = own.union(patterns)
@@ -132,93 +135,96 @@ def _likeness(repository: Asked, patterns: Collection[str]) -> Any:
     return account_in(repository.arn), repository.policy, fitting
 
 
-def _of(arn: str, found: Findings) -> Findings:
-    """The same findings, said of another repository."""
-
-    def said(mover: Mover) -> Mover:
-        paths = mover.paths.items()
-        last = {it: path and (*path[:-1], replace(path[-1], resource=arn)) for it, path in paths}
-        return replace(mover, paths=last)
-
-    movers = tuple(map(said, found.movers))
-    return replace(found, repository=arn, movers=movers, root=said(found.root))
-
-
-def _findings(
-    account: Listing,
-    ways: Escalations,
-    network: Network,
-    repository: Asked,
-    scps: tuple[Policy, ...],
-) -> Findings:
-    own, listed = account_in(repository.arn), _listed(repository.policy)
-    root = f"{repository.iam}{own}:root"
-    the_root = Principal(arn=root, account=own, named=root, policies=(EVERYTHING,), scps=scps)
-    target = Target(repository.arn, repository.policy, ABILITIES)
-    outsiders = list(_outsiders(account, repository))
-    paths = EscalationPaths(network, target, [*ways.principals.values(), *outsiders, the_root])
-    movers = []
-    for it in account.identities:
-        principal = ways.principals[it.arn]
-        # Only its service assumes a service-linked role, and does with it what it is for.
-        of = paths.directly_of if it.is_service_linked else paths.of
-        movers.append(Mover(principal=it.arn, paths=of(principal)))
-    able = {it.principal for it in movers if any(it.paths.values())}
-    for outsider in outsiders:
-        mover = Mover(principal=outsider.shown, paths=paths.of(outsider))
-        # Others' roles that are let in nowhere near are not worth a line.
-        if any(mover.paths.values()) or outsider.arn in listed:
-            movers.append(mover)
-    homes = {it.account for it in account.identities}
-    exact = [it for it in sorted(listed) if is_exact(it) and account_in(it) in homes]
-    return Findings(
-        repository=repository.arn,
-        like=repository.arn,
-        movers=tuple(movers),
-        root=Mover(principal=root, paths=paths.of(the_root)),
-        is_home=own in homes,
-        missing=tuple(it for it in exact if it not in ways.principals),
-        entrances=tuple(
-            entrance for it in account.identities if it.arn in able for entrance in _entrances(it)
-        ),
+def _root(repository: Subject, scps: tuple[Policy, ...]) -> Principal:
+    arn = f"{repository.iam(repository.account)}root"
+    return Principal(
+        arn=arn, account=repository.account, named=arn, policies=(EVERYTHING,), scps=scps
     )
 
 
-def _outsiders(account: Listing, repository: Asked) -> Iterator[Principal]:
+@dataclass(frozen=True)
+class _Evaluation:
+    """What is the same for every repository."""
+
+    account: Listing
+    steps: Steps
+    network: Network
+    outsiders: Sequence[Principal]
+    roots: Sequence[Principal]
+
+    def of(self, repository: Subject) -> Findings:
+        identities, listed = self.account.identities, _listed(repository.policy)
+        [root] = [it for it in self.roots if it.account == repository.account]
+        searches = {
+            ability: PathSearch(
+                self.network,
+                [repository.request(it) for it in actions],
+                [*self.steps.principals.values(), *self.outsiders, root],
+            )
+            for ability, actions in ABILITIES.items()
+        }
+        movers = []
+        for identity in identities:
+            principal = self.steps.principals[identity.arn]
+            # Only its service assumes a service-linked role, and does with it what it is for.
+            direct = identity.is_service_linked
+            paths = {
+                name: it.direct(principal) if direct else it.path(principal)
+                for name, it in searches.items()
+            }
+            movers.append(Mover(principal=identity.arn, paths=paths))
+        able = {it.principal for it in movers if any(it.paths.values())}
+        for outsider in self.outsiders:
+            paths = {name: it.path(outsider) for name, it in searches.items()}
+            # Others' roles that are let in nowhere near are not worth a line.
+            if any(paths.values()) or outsider.arn in listed:
+                movers.append(Mover(principal=outsider.shown, paths=paths))
+        homes = {it.account for it in identities}
+        exact = [it for it in sorted(listed) if is_exact(it) and account_in(it) in homes]
+        return Findings(
+            repository=repository.arn,
+            like=repository.arn,
+            movers=tuple(movers),
+            root=Mover(
+                principal=root.arn, paths={name: it.path(root) for name, it in searches.items()}
+            ),
+            is_home=repository.account in homes,
+            missing=tuple(it for it in exact if it not in self.steps.principals),
+            entrances=tuple(
+                entrance for it in identities if it.arn in able for entrance in _entrances(it)
+            ),
+        )
+
+
+def _outsiders(account: Listing, repositories: Sequence[Subject]) -> Iterator[Principal]:
     """Whom a policy lets in from outside: other accounts, services, anybody of a federation.
 
     What their own accounts allow them is not known: so it is everything.
     """
     homes = {it.account for it in account.identities}
-    named = _listed(repository.policy).union(
-        repository.policy.admitted, *(it.trust.admitted for it in account.identities)
-    )
+    policies = {it.policy for it in repositories}
+    admitted = {name for policy in policies for name in policy.admitted}
+    named = {name for policy in policies for name in _listed(policy)}
+    named = named.union(admitted, *(it.trust.admitted for it in account.identities))
     exact = sorted(it for it in named if is_exact(it) and account_in(it) not in homes)
     for arn in exact:
         yield Principal(arn=arn, account=account_in(arn), named=arn, policies=(EVERYTHING,))
     foreign = {it for it in named if it.isdigit()} | {account_in(it) for it in exact}
-    own = {f"{repository.iam}{home}:*" for home in homes}
-    for one in sorted((foreign | ({ANY} & named)) - homes):
-        yield Principal(
-            arn=f"{repository.iam}{one}:*",
-            account=one,
-            named="",
-            policies=(EVERYTHING,),
-            is_not=frozenset({*exact, *own}),
-        )
+    partition = repositories[0].access["partition"]
+    for number in sorted((foreign | ({ANY} & named)) - homes):
+        arn = f"arn:{partition}:iam::{number}:*"
+        yield Principal(arn=arn, account=number, named="", policies=(EVERYTHING,))
     for name in sorted(named):
-        if name.startswith(FEDERATED) or (
-            name.startswith(SERVICE) and name in repository.policy.admitted
-        ):
+        if name.startswith(FEDERATED) or (name.startswith(SERVICE) and name in admitted):
             yield Principal(arn="", account="", named=name)
 
 
-def _entrances(it: Identity) -> Iterator[Entrance]:
-    for statement in it.trust.statements:
+def _entrances(identity: Identity) -> Iterator[Entrance]:
+    for statement in identity.trust.statements:
         for name in statement.principals:
             if statement.allows and name.startswith((SERVICE, FEDERATED)):
                 yield Entrance(
-                    role=it.arn,
+                    role=identity.arn,
                     trusts=name.partition(":")[2],
                     conditions=tuple(
                         f"{key}: {', '.join(values)}" for _, key, values in statement.conditions

@@ -1,256 +1,433 @@
 """The shortest privilege-escalation paths from principals to what they could do."""
 
-import heapq
+import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
-from typing import Any, Final
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
-from container_images.access.escalations import Escalation
-from container_images.access.evaluation import Call, Principal, Request, may
-from container_images.access.policy import ASSUME_ROLE, Policy, account_in, is_pattern, reach
-from container_images.policies.patterns import ANY
+from container_images.access.compute import is_harmless
+from container_images.access.evaluation import (
+    Assumption,
+    Call,
+    Principal,
+    Request,
+    decide,
+    widened,
+)
+from container_images.access.patterns import covers, is_pattern, overlap
+from container_images.access.policy import NO_POLICY, Policy, about
+from container_images.access.steps import Need, Step
+from container_images.policies.patterns import ANY, expression
 
-EscalationPath = tuple[Call, ...]
-"""Calls, one after the other."""
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """Calls, one after the other, and what is assumed about them."""
+
+    calls: tuple[Call, ...] = ()
+    assuming: tuple[Assumption, ...] = ()
+
+    def __add__(self, other: "Path") -> "Path":
+        """Both, one after the other; nothing twice."""
+        return Path(
+            calls=tuple(dict.fromkeys((*self.calls, *other.calls))),
+            assuming=tuple(dict.fromkeys((*self.assuming, *other.assuming))),
+        )
 
 
-class Target:
-    """A resource, and what it takes to be able to do something to it."""
+# --- Who makes a call -----------------------------------------------------------------------------
 
-    def __init__(self, arn: str, policy: Policy, abilities: Mapping[str, Sequence[str]]) -> None:
-        """`abilities` are the calls of which any one is enough, by the ability's name."""
-        self.arn = arn
-        self.policy = policy
-        self.abilities = {
-            ability: [
-                Request(action=action, resource=arn, account=account_in(arn), policy=policy)
-                for action in actions
-            ]
-            for ability, actions in abilities.items()
+
+class Attempt(NamedTuple):
+    """A request that is allowed, as far as the assumptions are so."""
+
+    action: str
+    resource: str
+    assuming: tuple[Assumption, ...]
+
+    def by(self, principal: Principal) -> Path:
+        """The request as a step of a path."""
+        call = Call(principal=principal.shown, action=self.action, resource=self.resource)
+        return Path(calls=(call,), assuming=self.assuming)
+
+
+def attempt(principal: Principal, request: Request) -> Attempt | None:
+    """The request, if the principal may make it; of any call of a pattern, the likeliest."""
+    if not request.is_any:
+        answer = decide(principal, request)
+        return None if answer is None else Attempt(request.action, request.resource, answer)
+    best: Attempt | None = None
+    for action, resource in _narrowed(principal, request):
+        call = Request(action=action, resource=resource, account=request.account)
+        answer = decide(principal, call)
+        if answer is not None and (best is None or len(answer) < len(best.assuming)):
+            best = Attempt(action, resource, answer)
+    return best
+
+
+def _narrowed(principal: Principal, request: Request) -> Iterator[tuple[str, str]]:
+    """The request, and what it is in the narrower patterns of the principal's policies.
+
+    They tell no more requests apart than these: see evaluation.py.
+    """
+    policies = (*principal.policies, principal.boundary or NO_POLICY, *principal.scps)
+    prefix, _, name = request.action.partition(":")
+    narrower = (
+        it for policy in policies for it in (_actions(policy, prefix) if name == ANY else ())
+    )
+    for action in dict.fromkeys((request.action, *narrower)):
+        if name == ANY and is_harmless(action):
+            continue
+        resources = {
+            widened(resource, principal.keys)
+            for policy in policies
+            for statement in about(policy, action)
+            for resource in statement.resources
         }
-        self._actions: dict[Hashable, dict[str, str]] = {}
-        """By ability the action of the call, for each kind of principal."""
+        within = sorted(
+            it for it in resources if it and covers(request.resource, it) and _belongs(it, action)
+        )
+        for resource in dict.fromkeys((request.resource, *within)):
+            yield action, resource
 
-    def calls(self, principal: Principal) -> dict[str, Call]:
-        """By ability, the call by which the principal, as it is, has it."""
-        kind = principal.kind(self.policy)
-        if kind not in self._actions:
-            self._actions[kind] = {
-                ability: request.action
-                for ability, requests in self.abilities.items()
-                if (request := next((it for it in requests if may(principal, it)), None))
-            }
-        return {
-            ability: Call(principal=principal.shown, action=action, resource=self.arn)
-            for ability, action in self._actions[kind].items()
-        }
+
+def _belongs(resource: str, action: str) -> bool:
+    """Whether an action may be about a resource: not about one of another service's."""
+    service = resource.split(":")[2] if resource.startswith("arn:") else ANY
+    prefix = action.partition(":")[0]
+    return prefix in ("iam", "ssm") or bool(covers(service, prefix)) or prefix.startswith(service)
+
+
+@cache
+def _actions(policy: Policy, prefix: str) -> tuple[str, ...]:
+    """The patterns of a policy that are within all actions of a service."""
+    return tuple(
+        f"{prefix}:{name.partition(':')[2]}"
+        for statement in policy.statements
+        for name in statement.actions_of(prefix)
+        if ":" in name and covers(name.lower().partition(":")[0], prefix)
+    )
+
+
+# --- Who may go which step ------------------------------------------------------------------------
+
+Members = int
+"""A set of principals: the bits whose positions are their numbers."""
 
 
 class Network:
-    """Escalations, by the calls that they need and the principals that they lead to."""
+    """Principals, the steps between them, and who makes the calls that these take."""
 
-    def __init__(self, ways: Iterable[Escalation]) -> None:
-        self.into: dict[Principal, list[Escalation]] = defaultdict(list)
-        self._after: dict[Principal, list[Escalation]] = defaultdict(list)
-        """Those that need a principal that is held already."""
-        self._with: dict[Request, list[Escalation]] = defaultdict(list)
-        self._by_action: dict[str, list[Request]] = defaultdict(list)
-        """The calls; without those to assume a role."""
-        self._by_name: dict[str, list[Request]] = defaultdict(list)
-        """The calls to assume a role, by whom its trust policy names."""
-        self._made: dict[Principal, dict[Request, None]] = {}
-        self._usual: dict[Any, list[Request]] = {}
-        """What principals with the same policies may do, whoever they are."""
-        for way in ways:
-            self.into[way.to].append(way)
-            if way.held is not None:
-                self._after[way.held].append(way)
-            for call in way.calls:
-                if call not in self._with:
-                    self._file(call)
-                self._with[call].append(way)
+    def __init__(self, steps: Iterable[Step], principals: Iterable[Principal]) -> None:
+        """`principals` are all that will be asked about, besides those that the steps lead to."""
+        self.steps = list(steps)
+        self.principals = list(dict.fromkeys((*principals, *(step.to for step in self.steps))))
+        self.number = {principal: number for number, principal in enumerate(self.principals)}
+        self.into: dict[int, list[Step]] = defaultdict(list)
+        for step in self.steps:
+            self.into[self.number[step.to]].append(step)
+        self._called: dict[str, set[int]] = defaultdict(set)
+        """Principals by their ARN, and by their name in a Principal element."""
+        groups: dict[Hashable, Members] = defaultdict(int)
+        for number, principal in enumerate(self.principals):
+            groups[_likeness(principal)] |= 1 << number
+            self._called[principal.arn].add(number)
+            self._called[principal.named].add(number)
+        self.everybody: Members = (1 << len(self.principals)) - 1
+        self._groups = list(groups.values())
+        """Principals whom no policy of their own tells apart."""
+        self._able: dict[str, list[tuple[Members, str, re.Pattern[str]]]] = {}
+        self._asked: dict[Request, tuple[Members, Members]] = {}
+        """For each request those who have been asked about, and who of them may make it."""
 
-    def _file(self, call: Request) -> None:
-        if not call.is_trust:
-            self._by_action[call.action].append(call)
+    def makers(self, need: Need, among: Members) -> Members:
+        """Who of some principals may make one of some requests."""
+        makers = 0
+        for request in need:
+            asked, able = self._asked.get(request, (0, 0))
+            if among & ~asked:
+                able |= self._evaluated(request, among & ~asked)
+                self._asked[request] = (asked | among, able)
+            makers |= able
+        return makers & among
+
+    def _evaluated(self, request: Request, among: Members) -> Members:
+        told_apart = request.policy.distinguished_arns
+        names = request.policy.admitted.union(told_apart or ())
+        apart = {number for name in names for number in self._called.get(name, ())}
+        alone: Members = sum(1 << number for number in apart)
+        parts = [it for it in self._candidates(request, among & ~alone) if it]
+        if told_apart is None:
+            parts = [1 << number for part in parts for number in numbers_in(part)]
+        makers: Members = 0
+        for part in (*parts, *(1 << number for number in numbers_in(alone & among))):
+            if attempt(self._one_of(part), request):
+                makers |= part
+        return makers
+
+    def _candidates(self, request: Request, among: Members) -> Iterator[Members]:
+        """Groups that may be able to make a request, whoever they are, as far as they are meant."""
+        admitted, action, resource = request.policy.admitted, request.action, request.resource
+        if ANY in admitted:
+            yield from (group & among for group in self._groups)
             return
-        for name in {ANY} if call.policy.names != frozenset() else call.policy.admitted:
-            self._by_name[name].append(call)
-
-    def made_by(self, principal: Principal) -> Mapping[Request, None]:
-        """The calls that a principal may make, as it is."""
-        if principal not in self._made:
-            named = [*self._by_name[principal.named], *self._by_name[ANY]]
-            usual = self._usually_made_by(principal)
-            self._made[principal] = dict.fromkeys(
-                (*usual, *(it for it in named if may(principal, it)))
-            )
-        return self._made[principal]
-
-    def _usually_made_by(self, principal: Principal) -> list[Request]:
-        """Those of the calls that go by what somebody may do, and not by who it is."""
-        kind = principal.kind()
-        if kind not in self._usual:
-            actions = {ASSUME_ROLE: self._by_name[principal.account]} | self._by_action
-            self._usual[kind] = [
-                call
-                for action, calls in actions.items()
-                if (reaches := [it for one in principal.policies if (it := reach(one, action))])
-                for call in calls
-                if is_pattern(call.resource) or any(it.fullmatch(call.resource) for it in reaches)
-                if (call.is_trust or call.account == principal.account) and may(principal, call)
+        if action not in self._able:
+            self._able[action] = [
+                (group, one.account, reach)
+                for group, one in ((it, self._one_of(it)) for it in self._groups)
+                if (reach := _reach(one.policies, action))
             ]
-        return self._usual[kind]
+        for group, account, reach in self._able[action]:
+            part = group & among
+            is_meant = part and (not request.is_trust or account in admitted)
+            if is_meant and (is_pattern(resource) or reach.fullmatch(resource)):
+                yield part
 
-    def opened_by(self, one: Principal, team: "_Team") -> Iterator[Escalation]:
-        """The ways that a team can go now that this principal has joined it, and no sooner."""
-        new = [call for call in self.made_by(one) if call not in team.makers]
-        team.makers |= dict.fromkeys(new, one)
-        ways = (*self._after[one], *(way for call in new for way in self._with[call]))
-        for way in ways:
-            is_open = way.held is None or way.held in team.held
-            if is_open and all(call in team.makers for call in way.calls):
-                yield way
+    def _one_of(self, group: Members) -> Principal:
+        return self.principals[group.bit_length() - 1]
+
+    def movers(self, step: Step, among: Members) -> Members:
+        """Who of some principals makes all calls of a step."""
+        for need in step.needs:
+            if among:
+                among = self.makers(need, among)
+        return among
+
+    def way(self, step: Step, maker: int) -> Path:
+        """A step as a maker of all its calls goes it."""
+        return self.team_way(step, [maker] * len(step.needs))
+
+    def team_way(self, step: Step, makers: Sequence[int]) -> Path:
+        """A step as several go it, of whom each makes a call."""
+        path = Path()
+        for need, maker in zip(step.needs, makers, strict=True):
+            request = next(it for it in need if self.makers((it,), 1 << maker))
+            principal = self.principals[maker]
+            tried = attempt(principal, request)
+            path += tried.by(principal) if tried else Path()
+        if step.then:
+            last = self.principals[makers[-1]].shown
+            call = Call(principal=last, action=step.then, resource=step.to.shown)
+            path += Path(calls=(call,))
+        return path
 
 
-class _Team:
-    """Whom one has come to be, all at once. Each call of a way is made by whoever may make it."""
+@cache
+def _reach(policies: tuple[Policy, ...], action: str) -> re.Pattern[str] | None:
+    """The resources on which policies may allow an action, or one of a pattern. None: none."""
+    prefix, pattern = action.partition(":")[0], action.lower()
+    allows = [
+        it
+        for policy in policies
+        for it in policy.statements
+        if it.allows
+        and (
+            any(overlap(name.lower(), pattern) for name in it.actions_of(prefix))
+            if is_pattern(action) and not it.all_but_actions
+            else it.is_about(action)
+        )
+    ]
+    patterns = {pattern for it in allows for pattern in it.resources}
+    if any(it.all_but_resources for it in allows) or any("${" in it for it in patterns):
+        patterns = {ANY}
+    regular = "|".join(expression(it).pattern for it in sorted(patterns))
+    return re.compile(regular, re.DOTALL) if patterns else None
 
-    def __init__(self) -> None:
-        self.held: dict[Principal, EscalationPath] = {}
-        """How one came to be each."""
-        self.makers: dict[Request, Principal] = {}
-        """Who makes a call: the first of them that may."""
 
-    def path(self, way: Escalation) -> EscalationPath:
-        """All the calls that it takes to go this way, each of them once."""
-        steps: dict[Call, None] = dict.fromkeys(self.held[way.held] if way.held else ())
-        for call in way.calls:
-            maker = self.makers[call]
-            steps |= dict.fromkeys(self.held[maker])
-            steps[Call(principal=maker.shown, action=call.action, resource=call.resource)] = None
-        if way.then:
-            maker = self.makers[way.calls[-1]]
-            steps[Call(principal=maker.shown, action=way.then, resource=way.to.shown)] = None
-        return tuple(steps)
+def numbers_in(members: Members) -> Iterator[int]:
+    """The numbers of the principals in a set."""
+    while members:
+        lowest = members & -members
+        yield lowest.bit_length() - 1
+        members ^= lowest
 
 
-class EscalationPaths:
-    """The shortest paths from principals to the abilities on one target."""
+def _likeness(principal: Principal) -> Hashable:
+    """The same for principals that their own policies do not tell apart."""
+    policies = (*principal.policies, *principal.scps, principal.boundary or NO_POLICY)
+    names = [it.distinguished_arns for it in policies]
+    who = principal.arn.partition("/")[0]
+    if any(it is None or principal.arn in it for it in names):
+        who = principal.arn
+    return principal.account, who, principal.policies, principal.scps, principal.boundary
 
-    def __init__(self, network: Network, target: Target, principals: Sequence[Principal]) -> None:
-        """`principals` are all that will be asked about."""
+
+# --- The search -----------------------------------------------------------------------------------
+
+
+class Leg(NamedTuple):
+    """How a principal gets on."""
+
+    path: Path | None
+    """The calls, where several make them or where they are the last."""
+    steps: tuple[Step, ...] = ()
+    """The steps, where the principal goes them alone."""
+    to: int | None = None
+    """The number of whom they lead to. None where there is nowhere to get to."""
+
+
+class PathSearch:
+    """The shortest paths to one ability, which any of some requests is enough for.
+
+    From the principals that have it back to those that can become one of them. So nobody is looked
+    at twice, and nobody at all who leads nowhere.
+    """
+
+    def __init__(
+        self, network: Network, requests: Sequence[Request], starts: Iterable[Principal]
+    ) -> None:
+        """`starts` are the principals that will be asked about."""
         self._network = network
-        self._target = target
-        self._short: dict[Principal, dict[str, EscalationPath]] = {}
-        everybody = dict.fromkeys((*principals, *network.into))
-        self._able = {
-            ability: [it for it in everybody if ability in target.calls(it)]
-            for ability in target.abilities
-        }
-        self._open = [ability for ability, able in self._able.items() if able]
-        self._worthwhile = self._leading_on(principals)
+        self._legs: dict[int, Leg] = {}
+        self._able: Members = 0
+        """Those that have the ability, or a path to it."""
+        self._waiting: dict[int, list[tuple[Members, Leg]]] = defaultdict(list)
+        """By length of the path: those that may have one."""
+        self._lengths: dict[int, int] = {}
+        self._seen: set[Need] = set()
+        self._requests = requests
+        self._waiting[1].append((network.makers(tuple(requests), network.everybody), Leg(None)))
+        self._run()
+        self._together(sum(1 << network.number[it] for it in starts) & ~self._able)
 
-    def of(self, start: Principal) -> dict[str, EscalationPath | None]:
-        """The shortest path to each ability, with its last call on the target, or else None.
+    def path(self, start: Principal) -> Path | None:
+        """The path from a principal, with the last call; None if there is none."""
+        at: int | None = self._network.number[start]
+        if at not in self._legs:
+            return None
+        path = Path()
+        while at is not None:
+            leg = self._legs[at]
+            path += leg.path or self._alone(at, leg)
+            at = leg.to
+        return path
 
-        Dijkstra's algorithm, but for the ways that lead on from several principals at once: whoever
-        one is by then makes the calls.
-        """
-        found: dict[str, EscalationPath] = {}
-        wanted = set(self._open) if start in self._worthwhile else set[str]()
-        team, serial = _Team(), count()
-        queue: list[tuple[int, int, Principal | str, EscalationPath]] = [
-            (0, next(serial), start, ())
-        ]
-        while queue and not found.keys() >= wanted:
-            _, _, one, path = heapq.heappop(queue)
-            if isinstance(one, str):
-                found.setdefault(one, path)
+    def direct(self, principal: Principal) -> Path | None:
+        """The call of a principal that has the ability itself."""
+        number = self._network.number[principal]
+        leg = self._legs.get(number)
+        return None if leg is None or leg.to is not None else self._alone(number, leg)
+
+    def _alone(self, number: int, leg: Leg) -> Path:
+        if leg.to is None:
+            principal = self._network.principals[number]
+            tries = (attempt(principal, it) for it in self._requests)
+            return next(it for it in tries if it).by(principal)
+        path = Path()
+        for step in leg.steps:
+            path += self._network.way(step, number)
+        return path
+
+    def _run(self) -> None:
+        """Dijkstra's algorithm, from the end, with all that have paths of one length at once."""
+        while self._waiting:
+            length = min(self._waiting)
+            for members, leg in self._waiting.pop(length):
+                for number in numbers_in(members & ~self._able):
+                    self._legs[number] = leg
+                    self._lengths[number] = length
+                    self._able |= 1 << number
+                    self._look_behind(number, length)
+
+    def _look_behind(self, number: int, length: int) -> None:
+        """Who can become a principal that has a path."""
+        for step in self._network.into.get(number, ()):
+            # Whoever makes a call that is enough for several has been found by the first.
+            if len(step.needs) == 1 and step.held is None:
+                if step.needs[0] in self._seen:
+                    continue
+                self._seen.add(step.needs[0])
+            unable = self._network.everybody & ~self._able
+            movers = self._network.movers(step, unable)
+            if not movers:
                 continue
-            if one in team.held:
+            cost = length + _cost(step)
+            if step.held is None:
+                self._waiting[cost].append((movers, Leg(None, (step,), number)))
                 continue
-            team.held[one] = path
-            short = self._shortly(one)
-            for ability, rest in short.items():
-                whole = (*path, *rest)
-                heapq.heappush(queue, (len(whole), next(serial), ability, whole))
-            if not short.keys() >= wanted:
-                for way in self._network.opened_by(one, team):
-                    if way.to in self._worthwhile and way.to not in team.held:
-                        longer = team.path(way)
-                        heapq.heappush(queue, (len(longer), next(serial), way.to, longer))
-        return {ability: found.get(ability) for ability in self._target.abilities}
+            held = self._network.number[step.held]
+            self._waiting[cost].append((movers & 1 << held, Leg(None, (step,), number)))
+            for entry in self._network.into.get(held, ()):
+                if entry.held is None:
+                    both = self._network.movers(entry, movers)
+                    leg = Leg(None, (entry, step), number)
+                    self._waiting[cost + _cost(entry)].append((both, leg))
 
-    def directly_of(self, principal: Principal) -> dict[str, EscalationPath | None]:
-        """What the principal can do as it is, without any escalation."""
-        calls = self._target.calls(principal)
-        return {it: (calls[it],) if it in calls else None for it in self._target.abilities}
+    # --- What several principals can do for one that can be all of them ---------------------------
 
-    def _shortly(self, principal: Principal) -> dict[str, EscalationPath]:
-        """What it can do as it is, or as a principal that it reaches with a call or two.
+    def _together(self, starts: Members) -> None:
+        while starts:
+            helpful = self._helpful()
+            before = self._able
+            for start in numbers_in(starts & helpful):
+                self._forward(start, helpful)
+            self._run()
+            starts &= ~self._able
+            if self._able == before:
+                return
 
-        By way of somebody else that takes two at the least, so none is shorter. An administrator,
-        who reaches everybody, is done with here.
-        """
-        if principal not in self._short:
-            paths: dict[str, EscalationPath] = {
-                ability: (step,) for ability, step in self._target.calls(principal).items()
-            }
-            for ability in self._open:
-                if ability not in paths:
-                    found = [
-                        (*steps, self._target.calls(to)[ability])
-                        for to in self._able[ability]
-                        for steps in self._jumps(principal, to)
-                    ]
-                    if found:
-                        paths[ability] = min(found, key=len)
-            self._short[principal] = paths
-        return self._short[principal]
-
-    def _jumps(self, principal: Principal, to: Principal) -> Iterator[EscalationPath]:
-        """The short ways from the one to the other."""
-        for way in self._network.into[to]:
-            is_short = len(way.calls) + bool(way.then) <= _SHORT and way.held in (None, principal)
-            if is_short and all(may(principal, call) for call in way.calls):
-                team = _Team()
-                team.held[principal] = ()
-                team.makers = dict.fromkeys(way.calls, principal)
-                yield team.path(way)
-
-    def _leading_on(self, principals: Sequence[Principal]) -> set[Principal]:
-        """Whom it may help to be.
-
-        Found with all of the principals as one team, which can do whatever any of them can: what
-        does not help that team helps none of them.
-        """
-        team = _Team()
-        ways: dict[Principal, list[Escalation]] = defaultdict(list)
-        makers: dict[Request, list[Principal]] = defaultdict(list)
-        joining = list(principals)
-        while joining:
-            one = joining.pop()
-            if one in team.held:
-                continue
-            team.held[one] = ()
-            if len(self._shortly(one)) < len(self._open):
-                for call in self._network.made_by(one):
-                    makers[call].append(one)
-                for way in self._network.opened_by(one, team):
-                    ways[way.to].append(way)
-                    joining.append(way.to)
-        found = {one for one in team.held if self._shortly(one)}
-        rest = list(found)
+    def _helpful(self) -> Members:
+        """Those that lead to a step that only several can go, to somebody who leads on."""
+        helpful: Members = 0
+        rest: Members = 0
+        for step in self._network.steps:
+            if self._able >> self._network.number[step.to] & 1:
+                groups = self._unable(step)
+                if all(groups):
+                    for group in groups:
+                        rest |= group
         while rest:
-            for way in ways.pop(rest.pop(), ()):
-                before = {one for call in way.calls for one in makers.pop(call, ())}
-                before |= {way.held} if way.held else set()
-                rest += before - found
-                found |= before
-        return found
+            helpful |= rest
+            new: Members = 0
+            for number in numbers_in(rest):
+                for step in self._network.into.get(number, ()):
+                    for group in self._unable(step):
+                        new |= group
+            rest = new & ~helpful
+        return helpful
+
+    def _unable(self, step: Step) -> list[Members]:
+        """For each need of a step, those that could meet it and have no path by themselves."""
+        unable = self._network.everybody & ~self._able
+        groups = [] if step.held is None else [unable & 1 << self._network.number[step.held]]
+        if groups == [0]:
+            return groups
+        return [*groups, *(self._network.makers(need, unable) for need in step.needs)]
+
+    def _forward(self, start: int, helpful: Members) -> None:
+        """Look for a way from a principal to somebody who leads on, as all whom it can be."""
+        reached: dict[int, Path] = {start: Path()}
+        members: Members = 1 << start
+        steps = [
+            step
+            for step in self._network.steps
+            if (self._able | helpful) >> self._network.number[step.to] & 1
+        ]
+        grown = True
+        while grown:
+            grown = False
+            for step in steps:
+                to = self._network.number[step.to]
+                held = members if step.held is None else 1 << self._network.number[step.held]
+                makers = [self._network.makers(need, members) for need in step.needs]
+                if members >> to & 1 or not (held & members and all(makers)):
+                    continue
+                chosen = [(it & -it).bit_length() - 1 for it in makers]
+                path = Path() if step.held is None else reached[self._network.number[step.held]]
+                for maker in chosen:
+                    path += reached[maker]
+                path += self._network.team_way(step, chosen)
+                if self._able >> to & 1:
+                    length = self._lengths[to] + len(path.calls)
+                    self._waiting[length].append((1 << start, Leg(path, (), to)))
+                    return
+                reached[to] = path
+                members |= 1 << to
+                grown = True
 
 
-_SHORT: Final = 2
-"""Calls. See where it is used."""
+def _cost(step: Step) -> int:
+    """The number of its calls."""
+    return len(step.needs) + bool(step.then)

@@ -1,39 +1,40 @@
 """Pure: IAM policies as they are written: one model and one parser for all that reads them."""
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
+from container_images.access.patterns import covers, is_pattern
 from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
-from container_images.policies.patterns import ANY, expression, iam_glob
+from container_images.policies.patterns import ANY
 
 ASSUME_ROLE: Final = "sts:AssumeRole"
 
 SERVICE: Final = "service:"
 FEDERATED: Final = "federated:"
-"""Before the names of a Principal element that are no names of AWS's principals."""
+"""Before the names in a Principal element that are not names of AWS's own principals."""
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
-_USER_NAME: Final = "aws:username"
+USER_NAME: Final = "aws:username"
 """Condition keys that say who a principal is."""
 
 
-class NotModelledError(Exception):
-    """Something cannot be told with certainty of a policy: nothing is proved about it."""
-
-
 class Condition(NamedTuple):
-    """One key of a Condition element. Several conditions have to be met all."""
+    """One key of a Condition element. All conditions of a statement have to be met."""
 
     operator: str
     key: str
     """In lower case."""
     values: tuple[str, ...]
-    """Of which one has to fit; with a negated operator, none may."""
+    """Of which one has to match; with a negated operator, none may."""
+
+    def __str__(self) -> str:
+        """For people: the key, the operator and the values."""
+        return f"{self.key} {self.operator} {', '.join(self.values)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,71 +43,100 @@ class Statement:
 
     allows: bool
     actions: tuple[str, ...]
-    """In lower case."""
     all_but_actions: bool
     """Whether the actions are those of a NotAction."""
     resources: tuple[str, ...]
     all_but_resources: bool
     principals: tuple[str, ...]
-    """`*`, ARNs and account ids; services and federations with that before their names. Empty in a
-    policy that belongs to its principal."""
+    """`*`, ARNs and account ids; services and federations with their prefix. Empty in a policy that
+    belongs to its principal."""
     all_but_principals: bool
     conditions: tuple[Condition, ...]
-    elements: frozenset[str]
-    """Names of what it is made of, without Sid."""
+    label: str = field(compare=False)
+    """How people find it: its Sid, or its place in the policy."""
+
+    @cached_property
+    def _by_service(self) -> Mapping[str, Sequence[str]]:
+        """The actions by their services, in lower case; `*` has those of several."""
+        names: dict[str, list[str]] = defaultdict(list)
+        for name in self.actions:
+            service, colon, _ = name.lower().partition(":")
+            names[service if colon and not is_pattern(service) else ANY].append(name)
+        return names
+
+    def actions_of(self, service: str) -> Iterator[str]:
+        """The actions that are, or may be, a service's."""
+        yield from self._by_service.get(service, ())
+        yield from self._by_service.get(ANY, ())
+
+    def is_about(self, action: str) -> bool:
+        """Whether the statement is about an action, or about all actions of a pattern.
+
+        An Allow counts if it may be about one of them that no narrower pattern names.
+        """
+        action = action.lower()
+        names = self.actions_of(action.partition(":")[0])
+        matches = [covers(name.lower(), action) for name in names]
+        if self.all_but_actions:
+            return True not in matches and (self.allows or None not in matches)
+        return True in matches or (self.allows and None in matches)
 
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """A policy, of whatever kind. There is one object for all documents that say the same."""
+    """A policy of any kind. There is one object for all documents that say the same."""
 
     statements: tuple[Statement, ...]
 
     @cached_property
-    def names(self) -> frozenset[str] | None:
-        """The ARNs, in lower case, of those whom it tells from others of their account.
+    def distinguished_arns(self) -> frozenset[str] | None:
+        """The ARNs of the principals whom it treats differently from the rest of their account.
 
-        None where it may tell any two apart. Whom its Allows name exactly is in `admitted`.
+        None if it could tell any two apart. Those that an Allow names are in `admitted`.
         """
-        found = set[str]()
-        for it in self.statements:
-            found.update(
-                name for name in it.principals if not it.allows or ":assumed-role/" in name
+        arns = set[str]()
+        for statement in self.statements:
+            arns.update(
+                name
+                for name in statement.principals
+                if not statement.allows or ":assumed-role/" in name
             )
-            for _, key, values in it.conditions:
-                found.update(values if key == PRINCIPAL_ARN else ())
-                if key == _USER_NAME or "${" in "".join(values):
+            for _, key, values in statement.conditions:
+                arns.update(values if key == PRINCIPAL_ARN else ())
+                if key == USER_NAME or "${" in "".join(values):
                     return None
-            if it.all_but_principals or "${" in "".join(it.resources):
+            if statement.all_but_principals or "${" in "".join(statement.resources):
                 return None
-        found.discard(ANY)
-        if any(is_pattern(it) or ":assumed-role/" in it for it in found):
-            return None
-        return frozenset(it.lower() for it in found)
+        arns.discard(ANY)
+        return (
+            None
+            if any(is_pattern(arn) or ":assumed-role/" in arn for arn in arns)
+            else (frozenset(arns))
+        )
 
     def compared(self, key: str) -> list[str]:
-        """What its conditions compare a condition key with."""
-        conditions = (one for it in self.statements for one in it.conditions)
-        return [value for one in conditions if one.key == key for value in one.values]
+        """The values that its conditions compare a condition key with."""
+        conditions = (it for statement in self.statements for it in statement.conditions)
+        return [value for it in conditions if it.key == key for value in it.values]
 
     @cached_property
     def admitted(self) -> frozenset[str]:
         """Whom it may allow something: ARNs, account ids, services, federations; `*`: anybody."""
         return frozenset(
             name
-            for it in self.statements
-            if it.allows
-            for names in (it.principals, (ANY,) if it.all_but_principals else ())
+            for statement in self.statements
+            if statement.allows
+            for names in (statement.principals, (ANY,) if statement.all_but_principals else ())
             for named in names
-            for name in _plainly(named)
+            for name in _accounts_of(named)
         )
 
 
-def _plainly(name: str) -> tuple[str, ...]:
+def _accounts_of(name: str) -> tuple[str, ...]:
     if name.endswith(":root"):
         return (account_in(name),)
     if ":assumed-role/" in name:
-        # It does not say the path of the session's role: somebody's of the account.
+        # It does not say the path of the session's role: a role of that account.
         return (ANY, account_in(name))
     return (name,)
 
@@ -123,12 +153,11 @@ def is_exact(arn: str) -> bool:
 def account_in(arn: str) -> str:
     """The account in an ARN. Empty in anything else."""
     parts = arn.split(":")
-    return parts[4] if arn.startswith("arn:") and len(parts) > PARTS_OF_ARN else ""
+    return parts[4] if arn.startswith("arn:") and len(parts) > COLONS_IN_ARN else ""
 
 
-PARTS_OF_ARN: Final = 5
-"""Colons in an ARN, at the least."""
-
+COLONS_IN_ARN: Final = 5
+"""At least."""
 
 AS_IAM_TAKES_IT: Final = "write it as IAM takes it"
 
@@ -138,9 +167,9 @@ def parse(
 ) -> Policy:
     """The policy in a document: an object, or its text, percent-encoded or not.
 
-    `has_principal` says that each statement needs a Principal, as those of a repository policy do.
-    Raises InvalidInputError with all that is wrong: `what` names the document there, and `fix` is
-    where to have it from.
+    `has_principal` says that each statement needs a Principal, as in a repository policy. Raises
+    InvalidInputError with all errors: `what` names the document there, and `fix` says where to get
+    a right one.
     """
     if isinstance(document, str):
         document = parse_json(
@@ -154,14 +183,14 @@ def parse(
         # What would be a variable is plain text there, and no resource has that in its name.
         written = json.loads(json.dumps(written).replace("${", "$ {"))
     optional = {"Condition"} if has_principal else {"Condition", "Principal"}
-    faults = [
-        fault.under("Statement", position)
-        for position, it in enumerate(_listed(written))
-        for fault in _faults(it, optional)
+    problems = [
+        problem.under("Statement", position)
+        for position, raw in enumerate(_listed(written))
+        for problem in _problems(raw, optional)
     ]
-    if faults:
-        raise InvalidInputError(faults)
-    return policy_of(tuple(map(_statement, _listed(written))))
+    if problems:
+        raise InvalidInputError(problems)
+    return policy_of(tuple(_statement(*raw) for raw in enumerate(_listed(written))))
 
 
 _WITH_VARIABLES: Final = "2012-10-17"
@@ -174,7 +203,7 @@ def policy_of(statements: tuple[Statement, ...]) -> Policy:
     return Policy(statements)
 
 
-def _faults(raw: Any, optional: set[str]) -> Iterator[Problem]:
+def _problems(raw: Any, optional: set[str]) -> Iterator[Problem]:
     """What is not as IAM takes it in a statement."""
     written = raw if isinstance(raw, dict) else {}
     for element, (is_right, rule) in _ELEMENTS.items():
@@ -190,16 +219,18 @@ def _are_texts(value: Any) -> bool:
 
 
 _ELEMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "Effect": (lambda it: it in ("Allow", "Deny"), "the effect is Allow or Deny"),
+    "Effect": (lambda value: value in ("Allow", "Deny"), "the effect is Allow or Deny"),
     "Principal": (
-        lambda it: it == ANY or (isinstance(it, dict) and all(map(_are_texts, it.values()))),
+        lambda value: (
+            value == ANY or (isinstance(value, dict) and all(map(_are_texts, value.values())))
+        ),
         'the principal is "*" or an object of names',
     ),
     "Action": (_are_texts, "the actions are a text or a list of texts"),
     "Condition": (
-        lambda it: (
-            it is None
-            or (isinstance(it, dict) and all(isinstance(keys, dict) for keys in it.values()))
+        lambda value: (
+            value is None
+            or (isinstance(value, dict) and all(isinstance(keys, dict) for keys in value.values()))
         ),
         "a condition is an object of objects, by its operators",
     ),
@@ -209,29 +240,14 @@ _ELEMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 
 @cache
 def about(policy: Policy, action: str) -> tuple[Statement, ...]:
-    """The statements of a policy that are about an action."""
-    return tuple(
-        it
-        for it in policy.statements
-        if any(iam_glob(one, action.lower()) for one in it.actions) is not it.all_but_actions
-    )
+    """The statements of a policy that are about an action, or a pattern of actions."""
+    return tuple(it for it in policy.statements if it.is_about(action))
 
 
-@cache
-def reach(policy: Policy, action: str) -> re.Pattern[str] | None:
-    """The resources on which a policy may allow an action, whatever is denied. None: none."""
-    allowed = [it for it in about(policy, action) if it.allows]
-    patterns = {pattern for it in allowed for pattern in it.resources}
-    if any(it.all_but_resources for it in allowed) or any("${" in it for it in patterns):
-        patterns = {ANY}
-    regular = "|".join(expression(it).pattern for it in sorted(patterns))
-    return re.compile(regular, re.DOTALL) if patterns else None
-
-
-def _statement(raw: Mapping[str, Any]) -> Statement:
+def _statement(position: int, raw: Mapping[str, Any]) -> Statement:
     return Statement(
         allows=raw["Effect"] == "Allow",
-        actions=tuple(it.lower() for it in _texts(raw.get("Action", raw.get("NotAction")))),
+        actions=_texts(raw.get("Action", raw.get("NotAction"))),
         all_but_actions="Action" not in raw,
         # Trust policies and repository policies are about what they belong to.
         resources=_texts(raw.get("Resource", raw.get("NotResource", "*"))),
@@ -243,7 +259,7 @@ def _statement(raw: Mapping[str, Any]) -> Statement:
             for operator, keys in (raw.get("Condition") or {}).items()
             for key, values in keys.items()
         ),
-        elements=frozenset(raw) - {"Sid"},
+        label=str(raw.get("Sid") or f"statement {position + 1}"),
     )
 
 
@@ -264,11 +280,3 @@ def _listed(value: Any) -> list[Any]:
 
 NO_POLICY: Final = parse({"Statement": []})
 EVERYTHING: Final = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
-
-
-# --- Patterns -------------------------------------------------------------------------------------
-
-
-def is_pattern(text: str) -> bool:
-    """Whether a text is a pattern of IAM's, and no ARN."""
-    return "*" in text or "?" in text

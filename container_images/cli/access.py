@@ -1,18 +1,23 @@
-"""The commands about who may do what: movers, seen, organization."""
+"""The commands about who may do what: movers, seen."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
+from container_images.access import policy_files
+from container_images.access.claims import guarded
+from container_images.access.policy_files import Plan, read_plan, read_repository_policy
+from container_images.access.seen import EVENTS, denied
 from container_images.aws import reference
 from container_images.aws.errors import RefusedError, faults_refused
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.aws.trail import NoTrailError, earliest
+from container_images.cli import seen_output
 from container_images.cli.command import (
     file_option,
     json_option,
@@ -20,15 +25,10 @@ from container_images.cli.command import (
     read,
     reported,
     repository_of,
-    say,
     trail_of,
     work,
 )
 from container_images.cli.terminal import working
-from container_images.policies.document import to_json
-
-if TYPE_CHECKING:
-    from container_images.access.policy_files import Plan
 
 app = click.Group()
 
@@ -124,9 +124,8 @@ def movers_command(
         raise click.UsageError(
             "--repository-arn needs --repository-policy and --authorization-details"
         )
-    # Here, and not above: no other command needs the solver.
-    from container_images.access import account, movers, policy_files  # noqa: PLC0415
-    from container_images.access.proofs import guarded  # noqa: PLC0415
+    # Here, and not above: pydantic, which reads the account, takes its time to load.
+    from container_images.access import account, movers  # noqa: PLC0415
     from container_images.cli import movers_output  # noqa: PLC0415
 
     with reported(str(repository or repository_arn or plan)):
@@ -160,10 +159,8 @@ def movers_command(
 
 def _asked(
     repository: Reference | None, plan: Path | None, arn: str | None, policy: Path | None
-) -> "tuple[Plan, Aws]":
+) -> tuple[Plan, Aws]:
     """The repositories that are asked about, with their policies; and the AWS that they are in."""
-    from container_images.access.policy_files import Plan, read_plan, read_repository_policy  # noqa: PLC0415
-
     if plan is not None:
         planned = read(plan, read_plan)
         return planned, Aws(planned.region)
@@ -205,53 +202,18 @@ def seen_command(
         repository_policy is None
     ):
         raise click.UsageError("give --plan, or REPOSITORY and --repository-policy")
-    from container_images.access.policy import NotModelledError  # noqa: PLC0415
-    from container_images.access.seen import EVENTS, denied  # noqa: PLC0415
-    from container_images.cli import seen_output  # noqa: PLC0415
-
     since = earliest()
     with reported(str(repository or "the plan's repositories")):
         planned, aws = _asked(repository, plan, None, repository_policy)
-        account, _ = aws.caller()
+        account_id, _ = aws.caller()
         try:
-            trail = trail_of(aws, account, planned.account_id)
+            trail = trail_of(aws, account_id, planned.account_id)
             with working("Reading CloudTrail") as counted:
                 events = (raw for it in counted(EVENTS) for raw in trail.events(it, since))
                 found = denied(planned, events)
-        except (NoTrailError, NotModelledError) as error:
+        except NoTrailError as error:
             raise RefusedError(str(error)) from None
     if as_json:
         print_object(seen_output.seen_json(planned, since, found), "", as_json=True)
     else:
         seen_output.print_seen(planned, since, found)
-
-
-@app.command("organization")
-@_plan_option(required=True)
-@json_option
-def organization_command(*, plan: Path, as_json: bool) -> None:
-    """Print two policies for AWS Organizations.
-
-    They are a service control policy and a resource control policy, which stop what no repository
-    policy can stop. Each is on one line, in the form to send to AWS Organizations; behind them come
-    the proofs about them. Nothing is attached.
-    """
-    from container_images.access.organization import policies_for  # noqa: PLC0415
-    from container_images.access.policy_files import read_plan  # noqa: PLC0415
-
-    with reported("the plan"):
-        planned = read(plan, read_plan)
-        with faults_refused():
-            found = policies_for(planned)
-    told = {
-        "serviceControlPolicy": found.service_control_policy,
-        "resourceControlPolicy": found.resource_control_policy,
-        "proofs": [it.to_json() for it in found.proofs],
-    }
-    lines = [to_json(found.service_control_policy), to_json(found.resource_control_policy)]
-    print_object(told, "\n".join(lines), as_json=as_json)
-    for it in found.proofs:
-        if it.proved and not as_json:
-            say(str(it))
-    if unproved := [str(it) for it in found.proofs if not it.proved]:
-        raise RefusedError("; ".join(unproved))

@@ -8,10 +8,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from container_images.access.claims import Proof
+from container_images.access.evaluation import Call
 from container_images.access.movers import Findings, Mover
-from container_images.access.paths import EscalationPath
 from container_images.access.policy import account_in
-from container_images.access.proofs import Proof
 from container_images.cli.terminal import print_table
 
 NOT_MODELLED: Final = (
@@ -24,20 +24,21 @@ NOT_MODELLED: Final = (
     "the registry's own policy, which may allow others what no Deny stops",
     "pull-through caches, which fill repositories by themselves",
     (
-        "people who can change what runs as a role without a call to AWS: the source of a build, "
-        "the workflow of a trusted repository, the image of a task, processes on an instance"
+        "whoever can change what is built or run where it is kept: code in CodeCommit, objects in "
+        "S3, images in ECR, the revisions of a pipeline, the workflow of a trusted repository"
     ),
     (
         "whether anything runs as a role now: every principal that could take over such a build, "
         "function or instance counts"
     ),
-    "what already runs as a role, in services that this command does not know",
     "policies of other resources, such as a function's, and Amazon Cognito",
     "federated users of sts:GetFederationToken that a policy names",
     "the organization's management account, and IAM Identity Center",
     "other accounts' own policies: their principals count with every permission",
 )
 """What could add an ability or take one away, and is not looked at."""
+
+Calls = tuple[Call, ...]
 
 _VERBS: Final = {
     "moveTags": "move tags",
@@ -50,23 +51,28 @@ def movers_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
     """Everything that was found."""
     return {
         "repository": found.repository,
-        "principals": [_mover_json(it) for it in found.movers],
+        "principals": [_mover_json(it, found.repository) for it in found.movers],
         "proofs": [it.to_json() for it in proofs],
-        "root": _mover_json(found.root),
+        "root": _mover_json(found.root, found.repository),
         "missing": found.missing,
         "entrances": [asdict(it) for it in found.entrances],
         "notModelled": NOT_MODELLED,
     }
 
 
-def _mover_json(mover: Mover) -> dict[str, Any]:
-    return {
-        "principal": mover.principal,
-        **{
-            ability: {"can": path is not None, "steps": [asdict(it) for it in path or ()]}
-            for ability, path in mover.paths.items()
-        },
+def _mover_json(mover: Mover, repository: str) -> dict[str, Any]:
+    abilities = {
+        ability: {
+            "can": path is not None,
+            "steps": [asdict(call) for call in path.calls] if path else [],
+            "assuming": [assumption.text for assumption in path.assuming] if path else [],
+        }
+        for ability, path in mover.paths.items()
     }
+    for steps in (it["steps"] for it in abilities.values()):
+        if isinstance(steps, list) and steps:
+            steps[-1]["resource"] = repository
+    return {"principal": mover.principal, **abilities}
 
 
 def print_movers(
@@ -130,20 +136,20 @@ def _rows(able: Iterable[Mover], account: str) -> Iterator[tuple[str, ...]]:
     """A row for each principal; of several that differ in nothing but the name, one for all."""
     alike: dict[Any, list[Mover]] = {}
     for mover in able:
-        told = [tuple(_lines(mover.paths[it] or (), mover.principal, account)) for it in _VERBS]
+        told = [tuple(_lines(_calls(mover, it), mover.principal, account)) for it in _VERBS]
         alike.setdefault(tuple(told), []).append(mover)
     for some in alike.values():
         names = [_short(it.principal, account) for it in some]
         if len(names) > _MOST_NAMES:
             names = [f"{names[0]} and {len(names) - 1:,} others"]
         for name in names:
-            lengths = [len(some[0].paths[it] or ()) for it in _VERBS]
+            lengths = [len(_calls(some[0], it)) for it in _VERBS]
             yield name, *({0: "-", 1: "itself"}.get(it, f"in {it}") for it in lengths)
 
 
 def _print_root(console: Console, root: Mover) -> None:
     can = [verb for ability, verb in _VERBS.items() if root.paths[ability]]
-    through = any(len(path) > 1 for path in root.paths.values() if path)
+    through = any(len(_calls(root, ability)) > 1 for ability in _VERBS)
     said = f"can {_listing(can) or 'do none of it'}{', by way of IAM' if through else ''}"
     _say(console, f"The account's root {said}. Only a service control policy binds it.")
 
@@ -152,13 +158,14 @@ def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None
     """The paths that take more than a call, once for all principals that go alike."""
     told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for mover in able:
-        ends: dict[EscalationPath, dict[str, Any]] = {}
-        for ability, path in mover.paths.items():
-            if path and len(path) > 1:
-                ends.setdefault(path[:-1], {})[ability] = path[-1]
-        for way, last in ends.items():
-            calls = _listing([it.action for it in last.values()], "or")
-            end = replace(next(iter(last.values())), action=calls)
+        ends: dict[tuple[Calls, str], dict[str, Call]] = {}
+        for ability in _VERBS:
+            calls = _calls(mover, ability)
+            if len(calls) > 1:
+                ends.setdefault((calls[:-1], calls[-1].principal), {})[ability] = calls[-1]
+        for (way, _), last in ends.items():
+            actions = _listing([it.action for it in last.values()], "or")
+            end = replace(next(iter(last.values())), action=actions)
             lines = tuple(_lines((*way, end), mover.principal, account))
             abilities = _listing([_VERBS[it] for it in last])
             told.setdefault((abilities, lines), []).append(_short(mover.principal, account))
@@ -170,7 +177,12 @@ def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None
             _say(console, line, indent="    ")
 
 
-def _lines(path: EscalationPath, beginner: str, account: str) -> Iterator[str]:
+def _calls(mover: Mover, ability: str) -> Calls:
+    path = mover.paths[ability]
+    return path.calls if path else ()
+
+
+def _lines(path: Calls, beginner: str, account: str) -> Iterator[str]:
     at = beginner
     for number, step in enumerate(path, start=1):
         who = "" if step.principal == at else f"as {_short(step.principal, account)}, "

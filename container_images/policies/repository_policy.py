@@ -1,8 +1,7 @@
 """Pure: the repository policy: which principals may do what to the images.
 
 It is made from names alone, so that the first preview shows it whole, and in a fixed order, so that
-no update only reorders it. What no repository policy can deny is denied for the organization:
-policies/organization.py.
+no update only reorders it. What no repository policy can deny is on docs/organization.md.
 """
 
 from collections.abc import Iterable

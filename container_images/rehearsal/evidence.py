@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from container_images.access.proofs import Proof, Row, alike, prove, table
+from container_images.access.claims import Proof, Row, alike, prove, table
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import State
 from container_images.stack.verify import verify

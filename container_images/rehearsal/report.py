@@ -70,7 +70,7 @@ def reason_of(proof: Proof) -> str:
     """Why a claim does not hold."""
     if call := proof.counterexample:
         return f"counterexample: {call.action} on {call.resource} by {call.principal}"
-    return f"not known: the evaluator cannot read a policy's {proof.not_modelled}"
+    return f"not decided: {proof.undecided}"
 
 
 def _abilities(row: Row) -> list[str]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from container_images.access.claims import Claim, Proof, alike, prove
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import (
     REPLACING,
@@ -14,16 +15,13 @@ from container_images.stack.state import (
     intended,
 )
 
-if TYPE_CHECKING:
-    from container_images.access.proofs import Proof
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
     """What is true of one repository."""
 
     live: State
-    proofs: "Sequence[Proof]"
+    proofs: Sequence[Proof]
     """Each claim about access, on the policy as it is in AWS."""
     differences: Sequence[Difference]
 
@@ -44,8 +42,6 @@ class Verification:
 
 def verify(live: State, stack: DeclaredStack) -> Verification:
     """Hold a repository, which is one of the stack's, against what it declares."""
-    from container_images.access.proofs import Claim, alike, prove  # noqa: PLC0415 needs the solver
-
     access = stack.settings.access(live.name, stack.account)
     return Verification(
         live=live,

@@ -2,6 +2,11 @@
 
 from typing import Any
 
+from container_images.access.account import account_of
+from container_images.access.claims import guarded
+from container_images.access.evaluation import Principal, Request, decide
+from container_images.access.movers import findings
+from container_images.access.policy import parse
 from container_images.policies.repository_policy import Access, repository_policy
 
 ACCOUNT = "111122223333"
@@ -138,3 +143,13 @@ def access(**more: Any) -> Access:
 
 
 GUARD = repository_policy(access())
+
+
+def is_allowed(principal: Principal, request: Request) -> bool:
+    return decide(principal, request) is not None
+
+
+def able(account: Document, guard: Document = GUARD) -> list[str]:
+    """Who could move a tag, without what the ARNs of the account begin with."""
+    [found] = findings(account_of(account), [guarded(REPOSITORY, parse(guard))])
+    return [it.principal.replace(IAM, "") for it in found.movers if it.paths["moveTags"]]

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from container_images.access.account import account_of, merged, read_account
-from container_images.access.evaluation import Principal, Request, may
+from container_images.access.evaluation import Principal, Request
 from container_images.policies.invalid_input import InvalidInputError
 from tests.access.accounts import (
     ACCOUNT,
@@ -17,6 +17,7 @@ from tests.access.accounts import (
     allow,
     details,
     group,
+    is_allowed,
     managed,
     policy,
     role,
@@ -33,7 +34,7 @@ def faults(written: Any) -> list[str]:
 def can(written: Document, action: str) -> bool:
     [it] = account_of(written).identities
     principal = Principal(arn=it.arn, account=it.account, named=it.arn, policies=it.policies)
-    return may(principal, Request(action=action, resource="*", account=ACCOUNT))
+    return is_allowed(principal, Request(action=action, resource="*", account=ACCOUNT))
 
 
 class TestPolicies:

@@ -1,355 +1,404 @@
-"""The table of ways through compute: as it says, and as AWS's service models know the calls."""
+"""Which calls take a role over: AWS's models, AWS's own policies, published paths."""
 
-import functools
-import re
-import tomllib
+import json
+import sys
+import textwrap
 from collections.abc import Mapping
-from itertools import permutations
-from typing import Annotated, Any, Final, Self
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
-from botocore.loaders import create_loader
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from container_images.access.compute import TABLE, Compute, ways_through_compute
-
-COMPUTE: Final = ways_through_compute()
-
-CallText = Annotated[str, Field(pattern=r"^[a-z0-9-]+:[A-Z][A-Za-z0-9]+ [^ ]+$")]
-CALLED: Final = {action for way in COMPUTE for action, _ in way.calls}
-PASSING: Final = {action for way in COMPUTE if way.passes for action, _ in way.calls}
-
-MODELS: Final[Mapping[str, tuple[str, ...]]] = {
-    "airflow": ("mwaa",),
-    "bedrock-agentcore": ("bedrock-agentcore", "bedrock-agentcore-control"),
-    "cloudformation": ("cloudformation", "cloudcontrol"),
-    "elasticmapreduce": ("emr",),
-    "events": ("events", "eventbridgev2"),
-    "kinesisanalytics": ("kinesisanalyticsv2",),
-    "lambda": ("lambda", "lambda-core", "lambda-microvms", "lambda-web"),
-    "states": ("stepfunctions",),
-}
-"""botocore's models of the services whose actions have another prefix, or whose models are many."""
-
-WITHOUT_OPERATION: Final = {
-    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html
-    "apigateway:PATCH",
-    "apigateway:POST",
-    "apigateway:PUT",
-    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonemrserverless.html
-    "emr-serverless:AccessInteractiveEndpoints",
-    "emr-serverless:AccessLivyEndpoints",
-}
-
-PASSING_UNNAMED: Final = {
-    # In a launch template.
-    "autoscaling:StartInstanceRefresh",
-    "ec2:ModifySpotFleetRequest",
-    # In text or a field of any name.
-    "batch:SubmitServiceJob",
-    "config:PutRemediationConfigurations",
-    "datapipeline:PutPipelineDefinition",
-    "elasticbeanstalk:UpdateEnvironment",
-    "ssm:UpdateServiceSetting",
-    # In what exists already.
-    "rolesanywhere:EnableProfile",
-}
-
-PASSING_NOTHING_TO_RUN: Final[Mapping[str, str]] = {
-    # The service writes logs, makes network interfaces, launches instances or reads artifacts.
-    "amplify": "CreateDomainAssociation UpdateDomainAssociation",
-    "appsync": "CreateApi CreateGraphqlApi UpdateApi UpdateGraphqlApi",
-    "codebuild": "CreateFleet UpdateFleet UpdateProjectVisibility",
-    "gamelift": "CreateBuild CreateGameServerGroup CreateScript UpdateGameServerGroup UpdateScript",
-    "kinesisanalytics": "DiscoverInputSchema ExportSnapshot ImportSnapshot",
-    "lambda": "CreateCapacityProvider CreateNetworkConnector UpdateNetworkConnector",
-    # Events are replicated.
-    "events": "CreateEndpoint UpdateEndpoint",
-    # Extensions of CloudFormation trust resources.cloudformation.amazonaws.com.
-    "cloudformation": "ActivateType RegisterType",
-    # Load balancers, volumes and gateways, for ecs.amazonaws.com.
-    "ecs": "CreateGateway CreateService CreateTaskSet UpdateGateway UpdateService",
-    # Kept in the catalog, or used by Glue's own code.
-    "glue": "CreateCatalog CreateColumnStatisticsTaskSettings CreateIntegrationResourceProperty "
-    "CreateMLTransform CreateTableOptimizer PutDataCatalogEncryptionSettings "
-    "StartColumnStatisticsTaskRun UpdateCatalog UpdateColumnStatisticsTaskSettings "
-    "UpdateIntegrationResourceProperty UpdateMLTransform UpdateTableOptimizer",
-    # SageMaker's own code, or AWS's own pipelines and partners' applications.
-    "sagemaker": "CreateCompilationJob CreateDeviceFleet CreateEdgePackagingJob "
-    "CreateFeatureGroup CreateFlowDefinition CreateImage CreateInferenceExperiment "
-    "CreateLabelingJob CreateMlflowApp CreateMlflowTrackingServer CreatePartnerApp "
-    "CreateTrainingSession RenderUiTemplate StartPipelineExecution UpdateDeviceFleet UpdateImage "
-    "UpdatePartnerApp",
-    # Notifications, another cloud, a preview; and what needs ssm:UpdateServiceSetting besides.
-    "ssm": "CreateCloudConnector RegisterDefaultHostManagementConfiguration SendCommand "
-    "StartExecutionPreview",
-    # Memories, evaluations, payments and records.
-    "bedrock-agentcore": "CreateABTest CreateConsentPortal CreateMemory "
-    "CreateOnlineEvaluationConfig CreatePaymentManager CreateRegistryRecord UpdateABTest "
-    "UpdateConsentPortal UpdateMemory UpdateOnlineEvaluationConfig UpdatePaymentManager "
-    "UpdateRegistryRecord",
-    # A launch template launches nothing by itself, nor does a launch configuration; the rest is for
-    # other services of EC2's.
-    "autoscaling": "CreateLaunchConfiguration PutLifecycleHook",
-    "ec2": "AssociateEnclaveCertificateIamRole CreateFlowLogs CreateLaunchTemplate "
-    "CreateLaunchTemplateVersion ExportImage ImportImage ImportSnapshot",
-} | dict.fromkeys(
-    (
-        "airflow",
-        "apprunner",
-        "athena",
-        "batch",
-        "braket",
-        "codepipeline",
-        "datapipeline",
-        "emr-serverless",
-        "kafkaconnect",
-        "pipes",
-        "rolesanywhere",
-        "scheduler",
-        "states",
-        "synthetics",
-    ),
-    "",
+from container_images.access.compute import TABLE, is_harmless, passed_to, service_of
+from container_images.access.evaluation import Principal
+from container_images.access.paths import Network
+from container_images.access.policy import parse
+from container_images.access.steps import any_call
+from tests.access.accounts import (
+    ACCOUNT,
+    GUARD,
+    IAM,
+    Document,
+    able,
+    allow,
+    details,
+    role,
+    trust,
+    user,
 )
-"""What else takes a role in the services that are here for what they run. Not looked through are
-those whose other roles are many and trust services that are not here: rds, iot and the like."""
+from tests.access.botocore_models import operations, secrets_in
 
-
-@functools.cache
-def operations(prefix: str) -> Mapping[str, frozenset[str]]:
-    """Actions of a service, each with the members of its request that name a role."""
-    loader = create_loader()
-    found = {}
-    for name in MODELS.get(prefix, (prefix,)):
-        model = loader.load_service_model(name, "service-2")
-        for operation, spec in model["operations"].items():
-            shape = spec.get("input", {}).get("shape")
-            found[f"{prefix}:{operation}"] = frozenset(roles(model["shapes"], shape, set()))
-    return found
-
-
-def roles(shapes: Mapping[str, Any], name: str | None, seen: set[str]) -> set[str]:
-    """Members of a shape, at any depth, that name a role or an instance profile."""
-    if name is None or name in seen:
-        return set()
-    seen.add(name)
-    shape = shapes[name]
-    members: dict[str, Any] = shape.get("members", {})
-    found = {it for it in members if re.search(r"role|instance_?profile", it, re.IGNORECASE)}
-    inner = [*members.values(), *(shape[it] for it in ("member", "value") if it in shape)]
-    return found.union(*(roles(shapes, it["shape"], seen) for it in inner))
-
-
-def prefix_of(action: str) -> str:
-    return action.partition(":")[0]
-
-
-def ways(service: str, *, passes: bool, calls: str) -> list[Compute]:
-    """The ways open to whoever may make these calls alone."""
-    return [
-        way
-        for way in COMPUTE
-        if (way.service, way.passes) == (service, passes)
-        and {action for action, _ in way.calls} <= set(calls.split())
-    ]
+SERVICES: Final = {name: service_of(f"{name}.amazonaws.com") for name in TABLE["services"]}
+CALLS: Final = {name: {*service.calls, *service.elsewhere} for name, service in SERVICES.items()}
+PREFIXES: Final = sorted(
+    {action[:-2] for calls in CALLS.values() for action, _ in calls if action.endswith(":*")}
+)
+SNAPSHOT: Final = Path(__file__).with_name("harmless.txt")
 
 
 # --- What AWS knows -------------------------------------------------------------------------------
 
 
-def test_every_action_is_an_operation() -> None:
-    known = {action for prefix in map(prefix_of, CALLED) for action in operations(prefix)}
-    assert CALLED - known == WITHOUT_OPERATION
+def snapshot() -> str:
+    """Every operation of the services that is harmless by the table."""
+    paragraphs = []
+    for prefix in PREFIXES:
+        names = sorted(name for name, *_ in operations(prefix) if is_harmless(f"{prefix}:{name}"))
+        text = f"{prefix}: {' '.join(names)}"
+        paragraphs.append(textwrap.fill(text, 120, subsequent_indent="  "))
+    return "\n".join(paragraphs) + "\n"
 
 
-def test_what_passes_a_role_takes_one() -> None:
-    unnamed = {
-        action
-        for way in COMPUTE
-        if way.passes and not any(operations(prefix_of(it)).get(it) for it, _ in way.calls)
-        for action, _ in way.calls
+def test_somebody_has_decided_about_every_call_that_is_harmless() -> None:
+    """Look at each new one, then: python -m tests.access.test_compute >tests/access/harmless.txt"""
+    pinned = SNAPSHOT.read_text(encoding="utf-8")
+    assert [it for it in snapshot().split() if it not in set(pinned.split())] == []
+    assert snapshot() == pinned
+
+
+NO_SECRETS: Final[Mapping[str, str]] = {
+    "apigateway": "the ARN of a role",
+    "bedrock:GetDocumentContent": "a document of a knowledge base",
+    "bedrock-agentcore": "a secret's ARN, and the id of a payment",
+    "codebuild": "the name of a secret",
+    "codepipeline": "what approves a stage, and what a source signs its webhooks with",
+    "eks": "what installs a cluster elsewhere",
+    "elasticbeanstalk": "where an application answers",
+    "emr-containers": "an address, where GetManagedEndpointSessionCredentials lets one in",
+    "events": "where events go to",
+    "gamelift": "logs",
+    "glue": "of a repository of code, and where a stream is",
+    "iot": "the key in a secret, and settings",
+    "pipes:DescribePipe": "the ARNs of secrets",
+    "rolesanywhere:GetSubject": "certificates",
+}
+"""What is in answers that have a member of such a name, by service or by call."""
+
+
+def test_nothing_harmless_hands_out_credentials_a_token_or_a_session() -> None:
+    handing_out = {
+        f"{prefix}:{name}"
+        for prefix in PREFIXES
+        for name, operation, shapes in operations(prefix)
+        if is_harmless(f"{prefix}:{name}") and secrets_in(operation, shapes)
     }
-    assert unnamed == PASSING_UNNAMED | WITHOUT_OPERATION
+    known = {it for it in handing_out if {it, it.partition(":")[0]} & NO_SECRETS.keys()}
+    assert handing_out - known == set()
+    assert {
+        it for it in NO_SECRETS if not any(f"{one}:".startswith(f"{it}:") for one in known)
+    } == (set())
 
 
-@pytest.mark.parametrize("prefix", PASSING_NOTHING_TO_RUN)
-def test_whatever_takes_a_role_passes_it_or_runs_nothing(prefix: str) -> None:
-    """When AWS adds a call that does, this fails until somebody has decided about it."""
-    taking = {
-        action.partition(":")[2]
-        for action, members in operations(prefix).items()
-        # Roles of conversations and of reviewers are no roles of IAM's, and a policy is none.
-        if members - {"role", "approverRoles", "ExecutionRoleSessionPolicy"}
-        and action not in PASSING
-    }
-    reading = {
-        it for it in taking if re.match("BatchGet|Delete|Describe|Disassociate|Get|List", it)
-    }
-    assert taking - reading == set(PASSING_NOTHING_TO_RUN[prefix].split())
-
-
-# --- The table itself -----------------------------------------------------------------------------
-
-
-class Entry(BaseModel):
-    """An entry of the table: one of `any` and `all`, and no key that nobody reads."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    service: str = Field(pattern=r"^([a-z0-9-]+\.)+amazonaws\.com$")
-    passes: bool
-    source: bool = False
-    note: str = Field(default="", min_length=1)
-    pages: list[Annotated[str, Field(pattern=r"^https://docs\.aws\.amazon\.com/")]] = []
-    any: list[CallText] = Field(default=[], min_length=1)
-    all: list[CallText] = Field(default=[], min_length=2)
-
-    @model_validator(mode="after")
-    def one_of_both(self) -> Self:
-        assert bool(self.any) is not bool(self.all), "one of any and all"
-        return self
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    ways: list[Entry]
-
-
-def test_every_entry_is_as_the_table_says() -> None:
-    table = Table.model_validate(tomllib.loads(TABLE.read_text(encoding="utf-8")))
-    assert sum(len(it.any) or 1 for it in table.ways) == len(COMPUTE)
+@pytest.mark.parametrize("prefix", TABLE["hand-out"])
+def test_what_hands_something_out_is_an_operation(prefix: str) -> None:
+    names = {name for name, *_ in operations(prefix)}
+    for name in TABLE["hand-out"][prefix].split():
+        assert any(it.startswith(name.rstrip("*")) for it in names), name
+        assert not is_harmless(f"{prefix}:{name}")
+    assert not is_harmless(f"{prefix}:Get*")
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("action", "harmless"),
     [
-        {"sources": True},
-        {"service": "codebuild"},
-        {"any": []},
-        {"any": ["codebuild:StartBuild"]},
-        {"any": ["codebuild:StartBuild project/* project/*"]},
-        {"all": ["codebuild:StartBuild project/*", "codebuild:CreateProject project/*"]},
+        ("lambda:Get*", True),
+        ("lambda:GetFunction", True),
+        ("LAMBDA:getfunction", True),
+        ("lambda:*", False),
+        ("lambda:G*", False),
+        ("lambda:*Function", False),
+        ("lambda:InvokeFunction", True),
+        ("lambda:Invoke*", False),
+        ("lambda:BrandNewCall", False),
+        ("glue:Get*", False),
+        ("glue:GetTable*", True),
+        ("glue:GetS*", False),
+        ("unheard-of:DescribeIt", True),
+        ("unheard-of:DoIt", False),
     ],
 )
-def test_a_wrong_entry_is_noticed(wrong: dict[str, Any]) -> None:
-    right = {"service": "codebuild.amazonaws.com", "passes": True, "any": ["codebuild:Start *"]}
-    Entry.model_validate(right)
-    with pytest.raises(ValidationError):
-        Entry.model_validate(right | wrong)
+def test_a_pattern_is_harmless_if_all_that_fits_it_is(action: str, *, harmless: bool) -> None:
+    assert is_harmless(action) is harmless
 
 
-def test_actions_and_resources_are_well_formed() -> None:
-    patterns = {pattern for way in COMPUTE for _, pattern in way.calls} - {"*"}
-    arn = r"arn:\{partition\}:[a-z0-9-]+:\*:(\{account\}|\*|):[A-Za-z0-9*:/-]+"
-    assert not [it for it in CALLED if not re.fullmatch(r"[a-z0-9-]+:[A-Z][A-Za-z0-9]+", it)]
-    assert not [it for it in patterns if not re.fullmatch(arn, it)]
+# --- AWS's own policies ---------------------------------------------------------------------------
 
 
-def test_the_source_is_a_resource() -> None:
-    assert all(way.calls[0][1] != "*" for way in COMPUTE if way.source)
+@cache
+def managed_policies() -> Mapping[str, Document]:
+    return {
+        name: policy["Document"] for name, policy in json.loads(aws_managed_policies_data).items()
+    }
 
 
-def test_no_way_demands_what_another_does_without() -> None:
-    assert not [
-        (longer, shorter)
-        for longer, shorter in permutations(COMPUTE, 2)
-        if (longer.service, longer.passes) == (shorter.service, shorter.passes)
-        and set(longer.calls) >= set(shorter.calls)
+def taken_over(names: list[str]) -> dict[str, set[str]]:
+    """The services whose roles the holder of each policy could act as, without passing one."""
+    holders = {
+        name: Principal(
+            arn=f"{IAM}role/{name}",
+            account=ACCOUNT,
+            named=f"{IAM}role/{name}",
+            policies=(parse(managed_policies()[name]),),
+        )
+        for name in names
+    }
+    network = Network([], holders.values())
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for service, calls in CALLS.items():
+        need = tuple(any_call(action, resource, ACCOUNT) for action, resource in sorted(calls))
+        makers = network.makers(need, network.everybody)
+        for name, holder in holders.items():
+            if makers >> network.number[holder] & 1:
+                found[name].add(service)
+    return found
+
+
+def test_no_read_only_policy_of_awss_takes_over_a_role() -> None:
+    names = [name for name in managed_policies() if "ReadOnly" in name]
+    assert len(names) > 230
+    found = {name: services for name, services in taken_over(names).items() if services}
+    tokens = {"ec2", "ssm"}  # ssm:GetAccessToken
+    assert found == {
+        "AmazonSSMReadOnlyAccess": tokens,
+        # athena:GetSessionEndpoint, codepipeline:GetJobDetails, gamelift:GetComputeAccess
+        "ReadOnlyAccess": {*tokens, "athena", "codepipeline", "gamelift"},
+    }
+
+
+def test_full_access_takes_over_the_roles_of_its_services() -> None:
+    names = [name for name in managed_policies() if name.endswith("FullAccess")]
+    found = taken_over([*names, "AdministratorAccess", "PowerUserAccess"])
+    assert found["AdministratorAccess"] == found["PowerUserAccess"] == SERVICES.keys()
+    for name in names:
+        written = json.dumps(managed_policies()[name])
+        whole = {
+            service
+            for service, calls in CALLS.items()
+            for action, _ in calls
+            if f'"{action}"' in written
+        }
+        assert whole <= found[name], name
+    assert {"lambda", "codebuild", "ecs-tasks", "ec2"} <= set().union(*found.values())
+
+
+def test_the_full_access_to_iam_passes_any_role() -> None:
+    statements = managed_policies()["IAMFullAccess"]["Statement"]
+    for service in SERVICES:
+        assert "role/dev" in reaching(service, *statements), service
+
+
+# --- Accounts -------------------------------------------------------------------------------------
+
+
+def reaching(service: str, *statements: Document, **more: Any) -> list[str]:
+    """Who could move a tag, where the pipeline role trusts a service and dev has these."""
+    pipeline = role("pipeline/push", trusts=trust({"Service": f"{service}.amazonaws.com"}))
+    return able(details(pipeline, role("dev", *statements, **more)), GUARD)
+
+
+EVERYDAY: Final[Mapping[str, tuple[str, str]]] = {
+    "airflow": ("UpdateEnvironment", "PublishMetrics"),
+    "airflow-env": ("airflow:CreateWebLoginToken", "airflow:GetEnvironment"),
+    "amplify": ("UpdateApp", "StartJob"),
+    "apigateway": ("PATCH", "GET"),
+    "athena": ("StartSession", "StartQueryExecution"),
+    "batch": ("SubmitJob", "DescribeJobs"),
+    "bedrock": ("UpdateAgent", "InvokeModel"),
+    "bedrock-agentcore": ("InvokeCodeInterpreter", "RetrieveMemoryRecords"),
+    "cloudformation": ("UpdateStack", "ExecuteChangeSet"),
+    "codebuild": ("StartBuild", "RetryBuild"),
+    "codedeploy": ("CreateDeployment", "BatchGetDeployments"),
+    "codepipeline": ("UpdatePipeline", "PutApprovalResult"),
+    "credentials.iot": ("iot:UpdateRoleAlias", "iot:Publish"),
+    "ec2": ("ssm:SendCommand", "ec2:StartInstances"),
+    "ecs-tasks": ("ecs:ExecuteCommand", "ecs:UpdateService"),
+    "edgelambda": ("lambda:UpdateFunctionCode", "lambda:InvokeFunction"),
+    "elasticbeanstalk": ("UpdateEnvironment", "RequestEnvironmentInfo"),
+    "elasticmapreduce": ("AddJobFlowSteps", "DescribeCluster"),
+    "emr-containers": ("StartJobRun", "DescribeJobRun"),
+    "emr-serverless": ("GetSessionEndpoint", "StartApplication"),
+    "events": ("UpdateConnection", "PutEvents"),
+    "gamelift": ("GetComputeAccess", "CreateGameSession"),
+    "glue": ("StartJobRun", "UpdateTable"),
+    "imagebuilder": ("CreateImage", "GetImage"),
+    "kafkaconnect": ("UpdateConnector", "RestartConnector"),
+    "kinesisanalytics": ("UpdateApplication", "StartApplication"),
+    "lambda": ("UpdateFunctionConfiguration", "InvokeFunction"),
+    "pipes": ("BrandNewCall", "StartPipe"),
+    "pods.eks": ("eks-auth:AssumeRoleForPodIdentity", "eks:AccessKubernetesApi"),
+    "rolesanywhere": ("CreateTrustAnchor", "ListProfiles"),
+    "sagemaker": ("CreatePresignedDomainUrl", "InvokeEndpoint"),
+    "scheduler": ("BrandNewCall", "CreateSchedule"),
+    "ssm": ("StartSession", "PutParameter"),
+    "states": ("UpdateStateMachine", "StartExecution"),
+    "tasks.apprunner": ("apprunner:UpdateService", "apprunner:StartDeployment"),
+}
+"""For each service a takeover, and what somebody does every day."""
+
+
+def test_every_service_has_both() -> None:
+    assert EVERYDAY.keys() == SERVICES.keys()
+
+
+@pytest.mark.parametrize("service", EVERYDAY)
+def test_a_takeover_is_found_and_an_everyday_permission_is_none(service: str) -> None:
+    takeover, everyday = (
+        action if ":" in action else f"{service}:{action}" for action in EVERYDAY[service]
+    )
+    assert reaching(service, allow(takeover)) == ["role/pipeline/push", "role/dev"]
+    assert reaching(service, allow(everyday)) == ["role/pipeline/push"]
+    assert reaching(service, allow("iam:PassRole")) == ["role/pipeline/push", "role/dev"]
+
+
+def test_a_service_that_the_table_does_not_have_acts_by_its_own_calls() -> None:
+    assert "role/dev" in reaching("brand-new", allow("brand-new:DoIt"))
+    assert "role/dev" in reaching("brand-new", allow("iam:PassRole"))
+    assert "role/dev" not in reaching("brand-new", allow("brand-new:DescribeIt", "other:DoIt"))
+    assert "role/dev" in reaching("brand-new.eu-west-2", allow("brand-new:DoIt"))
+
+
+@pytest.mark.parametrize(
+    ("service", "value", "found"),
+    [
+        ("codebuild", "codebuild.amazonaws.com", True),
+        ("codebuild", "lambda.amazonaws.com", False),
+        ("codebuild", "elasticbeanstalk.amazonaws.com", True),
+        ("states", "brand-new.amazonaws.com", False),
+        ("ec2", "eks.amazonaws.com", True),
+        ("ec2", "eks-nodegroup.amazonaws.com", True),
+        ("ec2", "elasticmapreduce.amazonaws.com", True),
+        ("ec2", "lambda.amazonaws.com", False),
+        ("lambda", "synthetics.amazonaws.com", True),
+        ("ecs-tasks", "batch.amazonaws.com", True),
+        ("pods.eks", "eks.amazonaws.com", True),
+        ("tasks.apprunner", "apprunner.amazonaws.com", True),
+        ("ec2", "*.amazonaws.com", True),
+    ],
+)
+def test_the_service_that_a_role_is_passed_to(service: str, value: str, *, found: bool) -> None:
+    """It need not be the one that assumes it, and what it is called then is not documented."""
+    condition = {"StringLike": {"iam:PassedToService": value}}
+    assert ("role/dev" in reaching(service, allow("iam:PassRole", Condition=condition))) is found
+
+
+def test_what_may_be_passed_is_known_where_nobody_else_passes_it() -> None:
+    assert list(passed_to("scheduler.amazonaws.com", {"ec2.amazonaws.com"})) == [
+        "scheduler.amazonaws.com"
     ]
 
 
-def test_no_service_is_only_taken_over() -> None:
-    """A service that is here is not asked whether the role could be passed to it some other way."""
-    assert {way.service for way in COMPUTE if not way.passes} <= {
-        way.service for way in COMPUTE if way.passes
+# --- Published paths ------------------------------------------------------------------------------
+# Facts from https://pathfinding.cloud, which has those of Rhino Security Labs and of others: the
+# service that the role trusts, and the permissions that are enough.
+
+PUBLISHED: Final = """
+apprunner: iam:PassRole apprunner:CreateService
+tasks.apprunner: apprunner:UpdateService
+batch: batch:SubmitJob
+ecs-tasks: batch:SubmitJob
+bedrock-agentcore: iam:PassRole bedrock-agentcore:CreateCodeInterpreter
+bedrock-agentcore: bedrock-agentcore:StartCodeInterpreterSession
+bedrock-agentcore: bedrock-agentcore:InvokeCodeInterpreter
+bedrock-agentcore: bedrock-agentcore:InvokeAgentRuntimeCommand
+cloudformation: iam:PassRole cloudformation:CreateStack
+cloudformation: cloudformation:UpdateStack
+cloudformation: iam:PassRole cloudformation:CreateStackSet cloudformation:CreateStackInstances
+cloudformation: cloudformation:CreateChangeSet cloudformation:ExecuteChangeSet
+codebuild: iam:PassRole codebuild:CreateProject codebuild:StartBuild
+codebuild: codebuild:StartBuildBatch
+codebuild: codebuild:UpdateProject
+codedeploy: codedeploy:CreateDeployment
+datapipeline: iam:PassRole datapipeline:CreatePipeline datapipeline:PutPipelineDefinition
+ec2: ec2-instance-connect:SendSSHPublicKey
+ec2: ec2:ModifyInstanceAttribute ec2:StopInstances ec2:StartInstances
+ec2: ec2:CreateLaunchTemplateVersion ec2:ModifyLaunchTemplate
+ec2: iam:PassRole ec2:RequestSpotInstances
+ec2: iam:PassRole iam:AddRoleToInstanceProfile iam:RemoveRoleFromInstanceProfile
+ec2: ssm:StartSession
+ec2: iam:PassRole imagebuilder:CreateInfrastructureConfiguration
+ec2: elasticmapreduce:AddJobFlowSteps
+ecs-tasks: iam:PassRole ecs:RegisterTaskDefinition ecs:RunTask
+ecs-tasks: iam:PassRole ecs:StartTask ecs:RegisterContainerInstance
+ecs-tasks: ecs:ExecuteCommand
+ecs-tasks: ecs:Poll ecs:DiscoverPollEndpoint
+emr-serverless: iam:PassRole emr-serverless:StartJobRun
+gamelift: iam:PassRole gamelift:CreateBuild gamelift:CreateFleet
+glue: iam:PassRole glue:CreateDevEndpoint
+glue: glue:UpdateDevEndpoint
+glue: glue:UpdateJob glue:StartJobRun
+glue: iam:PassRole glue:CreateJob glue:CreateTrigger
+kinesisanalytics: kinesisanalytics:UpdateApplication
+lambda: lambda:UpdateFunctionCode lambda:AddPermission
+lambda: iam:PassRole lambda:CreateFunction lambda:CreateEventSourceMapping
+lambda: lambda:UpdateFunctionConfiguration
+omics: iam:PassRole omics:StartRun
+sagemaker: sagemaker:CreatePresignedNotebookInstanceUrl
+sagemaker: sagemaker:CreateNotebookInstanceLifecycleConfig sagemaker:UpdateNotebookInstance
+sagemaker: iam:PassRole sagemaker:CreateProcessingJob
+ssm: ssm:StartSession
+ssm: iam:PassRole ssm:StartAutomationExecution
+scheduler: iam:PassRole scheduler:CreateSchedule
+states: iam:PassRole states:CreateStateMachine
+apigateway: apigateway:PATCH
+appsync: appsync:UpdateResolver
+braket: iam:PassRole braket:CreateJob
+unused: iam:UpdateAssumeRolePolicy
+"""
+
+
+@pytest.mark.parametrize("path", PUBLISHED.strip().splitlines())
+def test_a_published_path_through_a_service_is_found(path: str) -> None:
+    service, _, actions = path.partition(": ")
+    assert "role/dev" in reaching(service, allow(*actions.split()))
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        "iam:CreatePolicyVersion",
+        "iam:SetDefaultPolicyVersion",
+        "iam:PutRolePolicy",
+        "iam:AttachRolePolicy",
+        "iam:PutUserPolicy",
+        "iam:AttachUserPolicy",
+        "iam:PutGroupPolicy",
+        "iam:AttachGroupPolicy",
+        "iam:AddUserToGroup",
+        "iam:CreateAccessKey",
+        "iam:CreateLoginProfile",
+        "iam:UpdateLoginProfile",
+        "sts:AssumeRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:AttachUserPolicy iam:CreateAccessKey",
+        "iam:PutRolePolicy iam:UpdateAssumeRolePolicy",
+    ],
+)
+def test_a_published_path_through_iam_is_found(actions: str) -> None:
+    own = {
+        "Arn": f"{IAM}policy/own",
+        "DefaultVersionId": "v1",
+        "PolicyVersionList": [
+            {"VersionId": "v1", "Document": {"Version": "2012-10-17", "Statement": []}}
+        ],
     }
+    statements = [allow(*actions.split())]
+    administrator = trust({"AWS": f"{IAM}role/somebody-else"})
+    account = details(
+        role("pipeline/push"),
+        role("dev", *statements, managed=[f"{IAM}policy/own"]),
+        user("amy", *statements, groups=["staff"]),
+        user("admin", allow("*")),
+        role("admin", allow("*"), trusts=trust({"AWS": f"{IAM}root"})),
+        role("other", allow("*"), trusts=administrator),
+        {"Arn": f"{IAM}group/staff", "GroupName": "staff"},
+        own,
+    )
+    found = able(account, GUARD)
+    is_users = any(kind in actions for kind in ("User", "Group"))
+    assert ("user/amy" if is_users else "role/dev") in found
 
 
-# --- Ways that are known --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("service", "calls"),
-    [
-        ("codebuild", "codebuild:CreateProject"),
-        ("codebuild", "codebuild:UpdateProject"),
-        ("codebuild", "codebuild:StartBuild"),
-        ("lambda", "lambda:CreateFunction lambda:InvokeFunction"),
-        ("lambda", "lambda:UpdateFunctionConfiguration"),
-        ("ecs-tasks", "ecs:RegisterTaskDefinition ecs:RunTask"),
-        ("ecs-tasks", "ecs:RegisterTaskDefinition ecs:UpdateService"),
-        ("ecs-tasks", "ecs:RunTask"),
-        ("ecs-tasks", "ecs:StartTask"),
-        ("ec2", "ec2:RunInstances"),
-        ("ec2", "ec2:AssociateIamInstanceProfile"),
-        ("cloudformation", "cloudformation:CreateStack"),
-        ("cloudformation", "cloudformation:CreateChangeSet cloudformation:ExecuteChangeSet"),
-        ("cloudformation", "cloudformation:CreateStackSet cloudformation:CreateStackInstances"),
-        ("glue", "glue:CreateJob glue:StartJobRun"),
-        ("glue", "glue:CreateDevEndpoint"),
-        ("sagemaker", "sagemaker:CreateNotebookInstance"),
-        ("sagemaker", "sagemaker:CreateTrainingJob"),
-        ("states", "states:CreateStateMachine states:StartExecution"),
-        ("scheduler", "scheduler:CreateSchedule"),
-        ("ssm", "ssm:StartAutomationExecution"),
-        ("ssm", "ssm:CreateActivation"),
-        ("pods.eks", "eks:CreatePodIdentityAssociation"),
-        ("rolesanywhere", "rolesanywhere:CreateProfile"),
-    ],
-)
-def test_a_passed_role_is_run_as(service: str, calls: str) -> None:
-    assert ways(f"{service}.amazonaws.com", passes=True, calls=calls)
-
-
-@pytest.mark.parametrize(
-    ("service", "calls"),
-    [
-        ("codebuild", "codebuild:StartBuild"),
-        ("codebuild", "codebuild:StartBuildBatch"),
-        ("codebuild", "codebuild:UpdateProject"),
-        ("lambda", "lambda:UpdateFunctionCode"),
-        ("ecs-tasks", "ecs:ExecuteCommand"),
-        ("ec2", "ssm:SendCommand"),
-        ("ec2", "ssm:StartSession"),
-        ("cloudformation", "cloudformation:UpdateStack"),
-        ("cloudformation", "cloudformation:CreateChangeSet"),
-        ("glue", "glue:UpdateJob"),
-        ("glue", "glue:UpdateDevEndpoint"),
-        ("sagemaker", "sagemaker:CreatePresignedNotebookInstanceUrl"),
-        ("states", "states:UpdateStateMachine"),
-    ],
-)
-def test_what_runs_as_the_role_is_taken_over(service: str, calls: str) -> None:
-    assert ways(f"{service}.amazonaws.com", passes=False, calls=calls)
-
-
-@pytest.mark.parametrize(
-    ("service", "calls"),
-    [
-        # What is started as it is does what it did before.
-        ("codebuild", "codebuild:RetryBuild codebuild:BatchGetProjects"),
-        ("lambda", "lambda:InvokeFunction lambda:CreateFunction"),
-        ("cloudformation", "cloudformation:ExecuteChangeSet"),
-        ("states", "states:StartExecution states:RedriveExecution"),
-        # Whoever runs a task definition passes its role.
-        ("ecs-tasks", "ecs:RegisterTaskDefinition ecs:RunTask ecs:StartTask ecs:UpdateService"),
-        # A schedule's role is passed with every update.
-        ("scheduler", "scheduler:CreateSchedule scheduler:UpdateSchedule"),
-    ],
-)
-def test_what_takes_nothing_over(service: str, calls: str) -> None:
-    assert not ways(f"{service}.amazonaws.com", passes=False, calls=calls)
-
-
-def test_the_trust_of_a_role_for_codebuild_sees_the_project() -> None:
-    sources = {
-        (action, way.source)
-        for way in COMPUTE
-        if way.service == "codebuild.amazonaws.com"
-        for action, pattern in way.calls
-        if pattern == "arn:{partition}:codebuild:*:{account}:project/*"
-    }
-    assert {"codebuild:CreateProject", "codebuild:StartBuild"} <= {action for action, _ in sources}
-    assert all(source for _, source in sources)
+if __name__ == "__main__":
+    sys.stdout.write(snapshot())

@@ -6,10 +6,21 @@ from urllib.parse import quote
 
 import pytest
 
-from container_images.access.evaluation import Principal, Request, may
+from container_images.access.evaluation import Principal, Request, decide
+from container_images.access.paths import attempt
+from container_images.access.patterns import covers
 from container_images.access.policy import EVERYTHING, NO_POLICY, Policy, parse
 from container_images.policies.invalid_input import InvalidInputError
-from tests.access.accounts import ACCOUNT, IAM, OTHER, REPOSITORY, allow, deny, policy
+from tests.access.accounts import (
+    ACCOUNT,
+    IAM,
+    OTHER,
+    REPOSITORY,
+    allow,
+    deny,
+    is_allowed,
+    policy,
+)
 
 ROLE = f"{IAM}role/team/amy"
 USER = f"{IAM}user/amy"
@@ -45,7 +56,7 @@ class TestPolicies:
         text = '{"Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}}'
         encoded = quote(text)
         for document in (text, encoded, policy(allow("ecr:*"))):
-            assert may(principal(policies=(parse(document),)), request())
+            assert is_allowed(principal(policies=(parse(document),)), request())
 
     def test_that_are_the_same_are_one_object(self) -> None:
         assert parse(policy(allow("ecr:*"))) is parse(policy(allow("ecr:*")))
@@ -68,7 +79,7 @@ class TestPolicies:
 
 class TestEvaluation:
     def test_nothing_is_allowed_by_itself(self) -> None:
-        assert not may(principal(), request())
+        assert not is_allowed(principal(), request())
 
     @pytest.mark.parametrize(
         ("statement", "allowed"),
@@ -89,38 +100,38 @@ class TestEvaluation:
         ],
     )
     def test_what_a_statement_is_about(self, statement: Any, *, allowed: bool) -> None:
-        assert may(principal(statement), request()) is allowed
+        assert is_allowed(principal(statement), request()) is allowed
         # And a Deny of the same.
         everything = allow("*")
         denied = statement | {"Effect": "Deny"}
-        assert may(principal(everything, denied), request()) is not allowed
+        assert is_allowed(principal(everything, denied), request()) is not allowed
 
     def test_in_one_account_either_side_is_enough(self) -> None:
-        assert may(principal(allow(PUSH)), request())
-        assert may(principal(), request(granting("Allow", {"AWS": ROLE})))
+        assert is_allowed(principal(allow(PUSH)), request())
+        assert is_allowed(principal(), request(granting("Allow", {"AWS": ROLE})))
 
     def test_across_accounts_it_takes_both_sides(self) -> None:
         """The evaluator by itself knows no accounts."""
         foreign = f"arn:aws:iam::{OTHER}:role/amy"
         lets_in = request(granting("Allow", {"AWS": f"arn:aws:iam::{OTHER}:root"}))
-        assert may(principal(allow(PUSH), arn=foreign), lets_in)
-        assert not may(principal(arn=foreign), lets_in)
-        assert not may(principal(allow("*"), arn=foreign), request())
+        assert is_allowed(principal(allow(PUSH), arn=foreign), lets_in)
+        assert not is_allowed(principal(arn=foreign), lets_in)
+        assert not is_allowed(principal(allow("*"), arn=foreign), request())
         by_name = request(granting("Allow", {"AWS": foreign}))
-        assert may(principal(allow(PUSH), arn=foreign), by_name)
-        assert not may(principal(arn=foreign), by_name)
+        assert is_allowed(principal(allow(PUSH), arn=foreign), by_name)
+        assert not is_allowed(principal(arn=foreign), by_name)
 
     @pytest.mark.parametrize("name", [f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT])
     def test_a_grant_to_the_account_is_for_its_policies_to_pass_on(self, name: str) -> None:
         """The evaluator takes a root's ARN for the root alone, and knows no bare account ids."""
-        assert not may(principal(), request(granting("Allow", {"AWS": name})))
-        assert not may(principal(allow("*")), request(granting("Deny", {"AWS": name})))
+        assert not is_allowed(principal(), request(granting("Allow", {"AWS": name})))
+        assert not is_allowed(principal(allow("*")), request(granting("Deny", {"AWS": name})))
 
     def test_a_deny_of_either_side_wins(self) -> None:
-        assert not may(principal(allow("*"), deny(PUSH)), request(granting("Allow", "*")))
-        assert not may(principal(allow("*")), request(granting("Deny", "*")))
-        assert not may(principal(allow("*")), request(granting("Deny", {"AWS": ROLE})))
-        assert may(principal(allow("*")), request(granting("Deny", {"AWS": USER})))
+        assert not is_allowed(principal(allow("*"), deny(PUSH)), request(granting("Allow", "*")))
+        assert not is_allowed(principal(allow("*")), request(granting("Deny", "*")))
+        assert not is_allowed(principal(allow("*")), request(granting("Deny", {"AWS": ROLE})))
+        assert is_allowed(principal(allow("*")), request(granting("Deny", {"AWS": USER})))
 
     def test_a_grant_to_a_roles_arn_stays_within_its_boundary(self) -> None:
         """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
@@ -134,19 +145,19 @@ class TestEvaluation:
             ("*", ROLE, True),
         ):
             caller = principal(arn=arn, boundary=narrow)
-            assert may(caller, request(granting("Allow", name))) is allowed
+            assert is_allowed(caller, request(granting("Allow", name))) is allowed
         denying = parse(policy(allow("*"), deny("ecr:*")))
-        assert not may(principal(boundary=denying), request(granting("Allow", "*")))
+        assert not is_allowed(principal(boundary=denying), request(granting("Allow", "*")))
 
     def test_a_boundary_grants_nothing(self) -> None:
-        assert not may(principal(boundary=EVERYTHING), request())
-        assert may(principal(allow(PUSH), boundary=EVERYTHING), request())
+        assert not is_allowed(principal(boundary=EVERYTHING), request())
+        assert is_allowed(principal(allow(PUSH), boundary=EVERYTHING), request())
 
     def test_every_level_of_the_organization_has_to_allow_it(self) -> None:
         ecr, s3 = parse(policy(allow("ecr:*"))), parse(policy(allow("s3:*")))
-        assert may(principal(allow("*"), scps=(ecr, EVERYTHING)), request())
-        assert not may(principal(allow("*"), scps=(ecr, s3)), request())
-        assert not may(principal(scps=(s3,)), request(granting("Allow", "*")))
+        assert is_allowed(principal(allow("*"), scps=(ecr, EVERYTHING)), request())
+        assert not is_allowed(principal(allow("*"), scps=(ecr, s3)), request())
+        assert not is_allowed(principal(scps=(s3,)), request(granting("Allow", "*")))
 
     def test_a_trust_policy_has_to_allow_it_in_any_case(self) -> None:
         def assume(name: Any) -> Request:
@@ -154,38 +165,46 @@ class TestEvaluation:
             return request(statement, action="sts:AssumeRole", on=f"{IAM}role/push", is_trust=True)
 
         root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
-        assert not may(principal(allow("*")), assume({"AWS": USER}))
-        assert may(principal(allow("*")), assume(root))
-        assert not may(principal(), assume(root))
-        assert may(principal(), assume({"AWS": ROLE}))
+        assert not is_allowed(principal(allow("*")), assume({"AWS": USER}))
+        assert is_allowed(principal(allow("*")), assume(root))
+        assert not is_allowed(principal(), assume(root))
+        assert is_allowed(principal(), assume({"AWS": ROLE}))
 
 
 class TestThePrincipalsArn:
     def test_is_the_roles_with_its_path(self) -> None:
-        assert not may(principal(allow("*")), request(GUARDED))
-        assert may(principal(allow("*"), arn=f"{IAM}role/push"), request(GUARDED))
-        assert not may(principal(allow("*"), arn=f"{IAM}role/other/push"), request(GUARDED))
+        assert not is_allowed(principal(allow("*")), request(GUARDED))
+        assert is_allowed(principal(allow("*"), arn=f"{IAM}role/push"), request(GUARDED))
+        assert not is_allowed(principal(allow("*"), arn=f"{IAM}role/other/push"), request(GUARDED))
 
     def test_that_is_absent_is_denied(self) -> None:
         service = Principal(arn="", account="", named="service:codebuild.amazonaws.com")
         by_service = granting("Allow", {"Service": "codebuild.amazonaws.com"})
-        assert may(service, request(by_service))
-        assert not may(service, request(by_service, GUARDED))
+        assert is_allowed(service, request(by_service))
+        assert not is_allowed(service, request(by_service, GUARDED))
 
-    def test_that_may_be_chosen_is_whatever_it_takes_save_the_others(self) -> None:
+    def test_that_is_a_pattern_is_whoever_no_narrower_pattern_fits(self) -> None:
         new = principal(allow("*"), arn=f"{IAM}role/*", named="")
-        assert may(new, request(GUARDED))
-        taken = principal(
-            allow("*"), arn=f"{IAM}role/*", named="", is_not=frozenset({f"{IAM}role/push"})
-        )
-        assert not may(taken, request(GUARDED))
-        users = principal(allow("*"), arn=f"{IAM}user/*", named="")
-        assert not may(users, request(GUARDED))
+        assert decide(new, request(GUARDED)) is None
+        exempting = {"ArnNotLike": {"aws:PrincipalArn": [f"{IAM}role/ci-*", f"{IAM}role/*-prod"]}}
+        guarded = request(granting("Deny", "*", Condition=exempting))
+        assert decide(new, guarded) is None
+        assert decide(replace(new, arn=f"{IAM}role/ci-*"), guarded) == ()
+        assert decide(replace(new, arn=f"{IAM}role/ci-1*"), guarded) == ()
+        users = replace(new, arn=f"{IAM}user/*")
+        assert decide(users, guarded) is None
+
+    def test_two_patterns_that_overlap_are_not_decided(self) -> None:
+        exempting = {"ArnNotLike": {"aws:PrincipalArn": f"{IAM}role/*-prod"}}
+        guarded = request(granting("Deny", "*", Sid="Guard", Condition=exempting))
+        answer = decide(principal(allow("*"), arn=f"{IAM}role/ci-*", named=""), guarded)
+        assert answer
+        assert [it.statement for it in answer] == ["Guard"]
 
     def test_of_a_role_made_anew_is_not_named_by_a_principal_element(self) -> None:
         granted = request(granting("Allow", {"AWS": ROLE}))
-        assert may(principal(), granted)
-        assert not may(principal(named=""), granted)
+        assert is_allowed(principal(), granted)
+        assert not is_allowed(principal(named=""), granted)
 
 
 UNKNOWN = "aws:PrincipalTag/team"
@@ -219,27 +238,33 @@ class TestUnknownKeysHideNothing:
         ],
     )
     def test_of_an_allow(self, condition: Any) -> None:
-        assert may(principal(allow(PUSH, **condition)), request())
+        assert is_allowed(principal(allow(PUSH, **condition)), request())
         # Nor does the same condition on a Deny; whoever meets the one may not meet the other.
-        assert may(principal(allow(PUSH), deny(PUSH, **condition)), request())
+        assert is_allowed(principal(allow(PUSH), deny(PUSH, **condition)), request())
 
-    def test_but_what_contradicts_itself_is_no_ability(self) -> None:
-        """This is why there is a solver."""
+    def test_what_would_have_to_be_so_is_named(self) -> None:
         office = where("StringEquals", "aws:SourceVpc", "vpc-a")
-        elsewhere = where("StringNotEquals", "aws:SourceVpc", "vpc-a")
-        assert not may(principal(allow(PUSH, **office), deny(PUSH, **office)), request())
-        assert not may(
-            principal(allow(PUSH), deny(PUSH, **office), deny(PUSH, **elsewhere)), request()
-        )
-        assert may(principal(allow(PUSH, **office), deny(PUSH, **elsewhere)), request())
+        elsewhere = where("StringNotEquals", "aws:SourceVpc", "vpc-b")
+        answer = decide(principal(allow(PUSH, **office), deny(PUSH, **elsewhere)), request())
+        assert [it.text for it in answer or ()] == [
+            "aws:sourcevpc StringEquals vpc-a",
+            "not (aws:sourcevpc StringNotEquals vpc-b)",
+        ]
+        certain = decide(principal(allow(PUSH, **office), allow("ecr:*")), request())
+        assert certain == ()
+
+    def test_conditions_are_not_held_against_each_other(self) -> None:
+        """So this may be a false alarm."""
+        office = where("StringEquals", "aws:SourceVpc", "vpc-a")
+        assert decide(principal(allow(PUSH, **office), deny(PUSH, **office)), request())
 
     def test_a_known_key_is_not_free(self) -> None:
         own = where("StringEquals", "aws:PrincipalAccount", OTHER)
-        assert not may(principal(allow(PUSH, **own)), request())
+        assert not is_allowed(principal(allow(PUSH, **own)), request())
         passed = where("StringEquals", "iam:PassedToService", "ec2.amazonaws.com")
         for service, allowed in (("ec2.amazonaws.com", True), ("lambda.amazonaws.com", False)):
             call = request(action="iam:PassRole", context=(("iam:passedtoservice", service),))
-            assert may(principal(allow("iam:*", **passed)), call) is allowed
+            assert is_allowed(principal(allow("iam:*", **passed)), call) is allowed
 
     @pytest.mark.parametrize(
         ("operator", "values", "met"),
@@ -259,20 +284,20 @@ class TestUnknownKeysHideNothing:
     )
     def test_comparisons_of_a_known_key(self, operator: str, values: Any, *, met: bool) -> None:
         condition = where(operator, "AWS:principalARN", *values)
-        assert may(principal(allow(PUSH, **condition), arn=USER), request()) is met
+        assert is_allowed(principal(allow(PUSH, **condition), arn=USER), request()) is met
         absent = Principal(arn="", account="", named="service:x")
         granted = granting("Allow", {"Service": "x"}, **condition)
         negated = (
             "Not" in operator or "IfExists" in operator or (operator, values) == ("Null", [True])
         )
-        assert may(absent, request(granted)) is negated
+        assert is_allowed(absent, request(granted)) is negated
 
 
 class TestVariables:
     OWN = f"{IAM}user/${{aws:username}}"
 
     def calls(self, caller: Principal, on: str) -> bool:
-        return may(caller, request(action="iam:CreateAccessKey", on=on))
+        return is_allowed(caller, request(action="iam:CreateAccessKey", on=on))
 
     def test_that_are_known_are_filled_in(self) -> None:
         amy = principal(allow("iam:*", on=self.OWN), arn=USER)
@@ -292,43 +317,79 @@ class TestVariables:
         assert self.calls(principal(allow("*"), but_tagged | {"Effect": "Deny"}), USER)
 
 
-class TestResourcesThatMayBeChosen:
-    def call(self, **more: Any) -> Request:
-        return request(action="iam:CreateRole", on=f"{IAM}role/*", **more)
+class TestPatterns:
+    @pytest.mark.parametrize(
+        ("pattern", "subject", "covered"),
+        [
+            ("role/*", "role/a", True),
+            ("role/*", "role/app-*", True),
+            ("role/app-*", "role/*", False),  # the narrower one is asked about by itself
+            ("role/app-*", "role/ci-*", False),
+            ("role/app-*", "role/*-prod", None),
+            ("role/?", "role/*", False),
+            ("role/??", "role/a?", True),
+            ("role/?", "role/ab", False),
+            ("role/a?*", "role/ab*", True),
+            ("*", "**", True),
+            ("a*c", "*b*", None),
+            ("a*c", "b*", False),
+            ("a", "b?", False),
+        ],
+    )
+    def test_cover_or_overlap(self, pattern: str, subject: str, *, covered: bool | None) -> None:
+        assert covers(pattern, subject) is covered
 
-    def test_one_that_fits_both_patterns_is_enough(self) -> None:
-        assert may(principal(allow("iam:*", on=f"{IAM}role/app-*")), self.call())
-        assert not may(principal(allow("iam:*", on=f"{IAM}user/*")), self.call())
+    def test_a_resource_is_covered_whole(self) -> None:
+        def call(name: str) -> Request:
+            return request(action="iam:CreateRole", on=f"{IAM}role/{name}")
 
-    def test_unless_every_such_one_is_denied(self) -> None:
         apps = allow("iam:*", on=f"{IAM}role/app-*")
-        assert not may(principal(apps, deny("iam:*", on=f"{IAM}role/a*")), self.call())
-        assert may(principal(apps, deny("iam:*", on=f"{IAM}role/app-1*")), self.call())
+        assert is_allowed(principal(apps), call("app-*"))
+        assert not is_allowed(principal(apps, deny("iam:*", on=f"{IAM}role/a*")), call("app-*"))
+        assert is_allowed(principal(apps, deny("iam:*", on=f"{IAM}role/app-1*")), call("app-*"))
         but_apps = {"Effect": "Deny", "Action": "iam:*", "NotResource": f"{IAM}role/b*"}
-        assert not may(principal(apps, but_apps), self.call())
+        assert not is_allowed(principal(apps, but_apps), call("app-*"))
 
-    def test_those_that_are_not_meant_do_not_count(self) -> None:
-        taken = frozenset({f"{IAM}role/push"})
-        assert may(principal(allow("iam:*", on=f"{IAM}role/push")), self.call())
-        assert not may(principal(allow("iam:*", on=f"{IAM}role/push")), self.call(but=taken))
+    def test_any_call_that_fits_is_looked_for_in_all_policies(self) -> None:
+        def tried(*statements: Any, **more: Any) -> Any:
+            return attempt(
+                principal(*statements, **more),
+                request(action="lambda:*", on="*", is_any=True),
+            )
+
+        assert tried(allow("lambda:UpdateFunctionCode", on="arn:aws:lambda:*:*:function:a")) == (
+            "lambda:UpdateFunctionCode",
+            "arn:aws:lambda:*:*:function:a",
+            (),
+        )
+        assert tried(allow("lambda:Get*", "lambda:InvokeFunction")) is None
+        reading = parse(policy(allow("lambda:Get*", "s3:*")))
+        assert tried(allow("*"), boundary=reading) is None
+        assert tried(allow("*"), deny("lambda:*")) is None
+        assert tried(allow("*"), deny("lambda:Update*")).action == "lambda:*"
+        but_code = {"Effect": "Deny", "NotAction": "lambda:UpdateFunctionCode", "Resource": "*"}
+        assert tried(allow("*"), but_code).action == "lambda:UpdateFunctionCode"
+        powers = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}
+        assert tried(powers).action == "lambda:*"
+        assert tried(allow("lambda:*", on="arn:aws:s3:::bucket")) is None
 
 
 class TestWhatIsNamed:
     def test_everybody_but_some(self) -> None:
         """AWS: a Deny is about all that are not listed."""
         statement = {"Effect": "Deny", "NotPrincipal": {"AWS": USER}, "Action": PUSH}
-        assert not may(principal(allow("*")), request(statement))
-        assert may(principal(allow("*"), arn=USER), request(statement))
-        assert may(principal(), request(statement | {"Effect": "Allow"}))
+        assert not is_allowed(principal(allow("*")), request(statement))
+        assert is_allowed(principal(allow("*"), arn=USER), request(statement))
+        assert is_allowed(principal(), request(statement | {"Effect": "Allow"}))
 
     def test_a_session_of_a_role(self) -> None:
         session = {"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/amy/laptop"}
-        assert may(principal(), request(granting("Allow", session)))
-        assert may(principal(allow("*")), request(granting("Deny", session)))
-        assert not may(principal(arn=f"{IAM}role/bob"), request(granting("Allow", session)))
+        assert is_allowed(principal(), request(granting("Allow", session)))
+        assert is_allowed(principal(allow("*")), request(granting("Deny", session)))
+        assert not is_allowed(principal(arn=f"{IAM}role/bob"), request(granting("Allow", session)))
 
 
 def test_a_policy_of_denies_alone_denies_as_an_scp_everything() -> None:
     """So a file of a policy that only denies is read with an Allow beside it."""
     only_denies = Policy(parse(policy(deny("s3:*"))).statements)
-    assert not may(principal(allow("*"), scps=(only_denies,)), request())
+    assert not is_allowed(principal(allow("*"), scps=(only_denies,)), request())

@@ -1,16 +1,22 @@
 """The search for paths: held against one that leaves nothing out and knows no short cuts."""
 
-from itertools import chain as joined
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from container_images.access.account import account_of
-from container_images.access.escalations import Escalation, Escalations
-from container_images.access.evaluation import Principal, Request, may
+from container_images.access.claims import guarded
+from container_images.access.evaluation import Principal
 from container_images.access.movers import ABILITIES
-from container_images.access.paths import EscalationPath, EscalationPaths, Network, Target
+from container_images.access.paths import (
+    Members,
+    Network,
+    Path,
+    PathSearch,
+    attempt,
+    numbers_in,
+)
 from container_images.access.policy import parse
+from container_images.access.steps import Need, Steps
 from tests.access.accounts import (
     CODEBUILD,
     DEPLOY,
@@ -93,67 +99,60 @@ def accounts(draw: st.DrawFn) -> Document:
     return details(*roles, user("u", *draw(statements())), limits)
 
 
-def everything_within_reach(ways: list[Escalation], start: Principal) -> set[Principal]:
-    """All whom one can become: every way is tried with everybody, again and again."""
-    held = {start}
+def everybody_within_reach(network: Network, start: Principal) -> Members:
+    """All whom one can become: every step is tried with everybody, again and again."""
+    reached: Members = 1 << network.number[start]
     while True:
-        more = {
-            way.to
-            for way in ways
-            if (way.held is None or way.held in held)
-            and all(any(may(one, call) for one in held) for call in way.calls)
-        }
-        if more <= held:
-            return held
-        held |= more
+        before = reached
+        for step in network.steps:
+            held = reached if step.held is None else 1 << network.number[step.held]
+            needs = [network.makers(need, network.everybody) for need in step.needs]
+            if held & reached and all(makers & reached for makers in needs):
+                reached |= 1 << network.number[step.to]
+        if reached == before:
+            return reached
 
 
-def replayed(
-    path: EscalationPath, start: Principal, ways: list[Escalation], target: Target
-) -> bool:
-    """Whether each step of a path is a call that its maker may make, as whom one is by then."""
-    held = {start}
+def replayed(path: Path, start: Principal, network: Network, able: Need) -> bool:
+    """Whether each call of a path is made by somebody who is reached by then, and may make it."""
+    reached: Members = 1 << network.number[start]
     made: set[tuple[str, str]] = set()
-    by_name: dict[tuple[str, str], list[Request]] = {}
-    for call in joined.from_iterable(way.calls for way in ways):
-        by_name.setdefault((call.action, call.resource), []).append(call)
-    for step in path[:-1]:
-        calls = by_name.get((step.action, step.resource), [])
-        makers = [one for one in held if one.shown == step.principal]
-        allowed = any(may(one, call) for one in makers for call in calls)
-        follows = any(
-            way.then == step.action and way.to.shown == step.resource
-            and all((it.action, it.resource) in made for it in way.calls)
-            for way in ways
-        )  # fmt: skip
-        if not (makers and (allowed or follows)):
+    calls = [it for step in network.steps for need in step.needs for it in need]
+    for call in path.calls:
+        makers = [
+            it for it in numbers_in(reached) if network.principals[it].shown == call.principal
+        ]
+        tries = [
+            it for it in (*calls, *able) if (it.action, it.resource) == (call.action, call.resource)
+        ]
+        allowed = any(attempt(network.principals[it], one) for it in makers for one in tries)
+        follows = any(step.then == call.action for step in network.steps)
+        if not makers or not (allowed or follows or not tries):
             return False
-        made.add((step.action, step.resource))
-        held |= {
-            way.to
-            for way in ways
-            if (way.held is None or way.held in held)
-            and all((it.action, it.resource) in made for it in way.calls)
-        }
-    last = path[-1]
-    requests = joined.from_iterable(target.abilities.values())
-    calls = [it for it in requests if it.action == last.action]
-    return last.resource == REPOSITORY and any(
-        may(one, call) for one in held if one.shown == last.principal for call in calls
-    )
+        made.add((call.action, call.resource))
+        for step in network.steps:
+            held = reached if step.held is None else 1 << network.number[step.held]
+            if held & reached and all(
+                any(network.makers((it,), reached) for it in need) for need in step.needs
+            ):
+                reached |= 1 << network.number[step.to]
+    return True
 
 
 @given(accounts())
 def test_it_finds_what_can_be_found_and_nothing_else(details: Document) -> None:
-    ways = Escalations(account_of(details), {PIPELINE, DEPLOY}, ())
-    target = Target(REPOSITORY, parse(GUARD), ABILITIES)
-    principals = list(ways.principals.values())
-    paths = EscalationPaths(Network(ways.all), target, principals)
-    for principal in principals:
-        reach = everything_within_reach(ways.all, principal)
-        for ability, path in paths.of(principal).items():
-            calls = target.abilities[ability]
-            able = any(may(one, call) for one in reach for call in calls)
-            assert (path is not None) == able, (principal.arn, ability)
+    steps = Steps(account_of(details), {PIPELINE, DEPLOY})
+    principals = list(steps.principals.values())
+    network = Network(steps.all, principals)
+    repository = guarded(REPOSITORY, parse(GUARD))
+    for actions in ABILITIES.values():
+        wanted = tuple(map(repository.request, actions))
+        search = PathSearch(Network(steps.all, principals), wanted, principals)
+        able = network.makers(wanted, network.everybody)
+        for principal in principals:
+            reach = everybody_within_reach(network, principal)
+            path = search.path(principal)
+            assert (path is not None) == bool(reach & able), principal.arn
             if path is not None:
-                assert replayed(path, principal, ways.all, target), path
+                assert replayed(path, principal, network, wanted), path
+                assert path.calls[-1].resource == REPOSITORY

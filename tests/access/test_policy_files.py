@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from container_images.access.evaluation import Principal, Request, may
+from container_images.access.evaluation import Principal, Request
 from container_images.access.policy import parse
 from container_images.access.policy_files import (
     Plan,
@@ -124,7 +124,9 @@ class TestServiceControlPolicies:
             policies=(read_service_control_policy(json.dumps(everything)),),
             scps=(level,),
         )
-        return may(somebody, Request(action=action, resource="*", account=accounts.ACCOUNT))
+        return accounts.is_allowed(
+            somebody, Request(action=action, resource="*", account=accounts.ACCOUNT)
+        )
 
     def test_one_that_only_denies_has_full_access_beside_it(self) -> None:
         text = json.dumps(self.DENIES)

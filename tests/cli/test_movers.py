@@ -118,9 +118,10 @@ class TestFromFiles:
                     },
                     {"principal": PIPELINE, "action": "ecr:PutImage", "resource": REPOSITORY},
                 ],
+                "assuming": [],
             },
-            "deleteImages": {"can": False, "steps": []},
-            "changeGuard": {"can": False, "steps": []},
+            "deleteImages": {"can": False, "steps": [], "assuming": []},
+            "changeGuard": {"can": False, "steps": [], "assuming": []},
         }
         assert len(found["proofs"]) == 5
         assert all(it["proved"] and it["counterexample"] is None for it in found["proofs"])

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from container_images import settings
-from container_images.access.proofs import alike, prove
+from container_images.access.claims import alike, prove
 from container_images.policies import retention
 from container_images.policies.document import to_json
 from container_images.policies.invalid_input import InvalidInputError, Problem

@@ -1,0 +1,444 @@
+"""Pure: what holds of every principal, whether it exists or not, checked by cases.
+
+A policy tells apart only those whom it names: roles, users, accounts, services, and whoever fits
+its patterns. One of each, and one of everybody else, stands for all. Nothing is claimed where a
+policy could tell apart more than these, such as by two patterns that overlap.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from itertools import product
+from typing import Any, Final, NamedTuple
+
+from container_images.access.evaluation import Assumption, Call, Principal, Request, decide
+from container_images.access.patterns import covers, is_pattern, within
+from container_images.access.policy import (
+    COLONS_IN_ARN,
+    EVERYTHING,
+    NO_POLICY,
+    PRINCIPAL_ARN,
+    SERVICE,
+    USER_NAME,
+    Policy,
+    Statement,
+    about,
+    account_in,
+    is_exact,
+    parse,
+)
+from container_images.policies.ecr_actions import ACTIONS
+from container_images.policies.invalid_input import InvalidInputError
+from container_images.policies.patterns import ANY
+from container_images.policies.repository_policy import Access
+
+# What the claims are about is written out here, and not taken from policies/ecr_actions.py: the
+# policies are made from that, and would be held against themselves.
+PULL: Final = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+"""What it takes to have an image: its manifest and its layers."""
+MAY_PULL: Final = (*PULL, "ecr:BatchCheckLayerAvailability", "ecr:DescribeImages")
+"""All that is granted to those who are to pull."""
+MOVE_TAGS: Final = ("ecr:PutImage", "ecr:BatchImportUpstreamImage")
+PUSH: Final = (
+    *MOVE_TAGS,
+    "ecr:InitiateLayerUpload",
+    "ecr:UploadLayerPart",
+    "ecr:CompleteLayerUpload",
+)
+DELETE_IMAGES: Final = ("ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass")
+CHANGE_GUARD: Final = (
+    "ecr:SetRepositoryPolicy",
+    "ecr:DeleteRepositoryPolicy",
+    "ecr:PutImageTagMutability",
+    "ecr:PutLifecyclePolicy",
+    "ecr:DeleteLifecyclePolicy",
+    "ecr:DeleteRepository",
+    "ecr:PutImageScanningConfiguration",
+    "ecr:TagResource",
+    "ecr:UntagResource",
+)
+ADMINISTER: Final = (*DELETE_IMAGES, *CHANGE_GUARD)
+ANYTHING: Final = tuple(f"ecr:{action}" for action in ACTIONS)
+
+
+class Claim(StrEnum):
+    """What is checked of repositories, in the words in which it is printed."""
+
+    MOVED = (
+        "Nobody but the pipeline roles can move a tag, by ECR calls on a repository (replication "
+        "is not covered)"
+    )
+    ADMINISTERED = (
+        "Nobody but the administrator roles can delete an image or change the guard, by ECR calls "
+        "on a repository (lifecycle expiry is not covered)"
+    )
+    BOTH = "No principal can do both, in one state of the guard"
+    PUSHED = "Every pipeline role can push, pull and move tags"
+    LOCKED_OUT = (
+        "Every administrator role whose own policies permit it can delete images and change the "
+        "guard (no lock-out)"
+    )
+    STRANGERS = (
+        "Accounts, organizations and services that are not listed can make no call on a "
+        "repository, and those that are listed none but a pull"
+    )
+    LISTED = (
+        "Accounts, organizations and services that are listed can pull, as far as they allow their "
+        "own principals"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Whether a claim holds in every repository."""
+
+    claim: str
+    proved: bool
+    counterexample: Call | None
+    """A request that breaks the claim. None where it is proved or cannot be decided."""
+    undecided: str = ""
+    """What keeps it from being decided: a statement, or what is wrong with a policy."""
+
+    def __str__(self) -> str:
+        """For people. The claim begins at the tenth character."""
+        if call := self.counterexample:
+            return f"FALSE    {self.claim} - counterexample: {call.action} by {call.principal}"
+        if self.undecided:
+            return f"FALSE    {self.claim} - not decided: {self.undecided}"
+        return f"proved   {self.claim}"
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "claim": self.claim,
+            "proved": self.proved,
+            "counterexample": self.counterexample and asdict(self.counterexample),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a principal can do, in any of the repositories."""
+
+    principal: str
+    pull: bool
+    move_tags: bool
+    delete_images: bool
+    change_guard: bool
+
+
+# --- Repositories and callers ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Repositories of which the same is claimed."""
+
+    arns: tuple[str, ...]
+    """The first stands for all."""
+    access: Access
+    """Who is meant to have access: the policy is held against this."""
+    policy: Policy = NO_POLICY
+    errors: str = ""
+    """What keeps the policy from being read: then nothing is claimed."""
+
+    @property
+    def arn(self) -> str:
+        """The repository that stands for all."""
+        return self.arns[0]
+
+    @property
+    def account(self) -> str:
+        """The account that holds the repositories."""
+        return self.access["account_id"]
+
+    def iam(self, account_id: str) -> str:
+        """What ARNs of an account's roles and users begin with."""
+        return f"arn:{self.access['partition']}:iam::{account_id}:"
+
+    def caller(self, arn: str, named: str | None = None) -> Principal:
+        """Whoever has this ARN or fits it, with every permission that an account can give.
+
+        That is what counts of another account's too: the repository's policy has to allow them what
+        they do, whatever their own allow. So only what that says is asked.
+        """
+        named = named if named is not None else "" if is_pattern(arn) else arn
+        return Principal(arn=arn, account=account_in(arn), named=named, policies=(EVERYTHING,))
+
+    def request(self, action: str) -> Request:
+        """A call about the repository."""
+        return Request(action=action, resource=self.arn, account=self.account, policy=self.policy)
+
+    def everybody(self) -> Iterator[Principal]:
+        """One of each that the policy tells apart, and of everybody else."""
+        statements = self.policy.statements
+        names = {name for it in statements for name in it.principals} - {ANY}
+        arns = {*names, *self.policy.compared(PRINCIPAL_ARN), *self.access["pipeline_roles"]}
+        accounts = {*names, *map(account_in, arns), *self.access["pull_accounts"], self.account}
+        accounts |= {*self.policy.compared("aws:principalaccount")}
+        accounts = {it for it in accounts if it.isdigit()}
+        accounts.add(next(it for it in _FRESH_ACCOUNTS if it not in accounts))
+        for account in sorted(accounts, key=lambda it: (it != self.account, it)):
+            iam = self.iam(account)
+            arns |= {f"{iam}user/{name}" for name in self.policy.compared(USER_NAME)}
+            for kind in (f"{iam}role/*", f"{iam}user/*"):
+                narrower = {it for arn in arns if (it := within(arn, kind))}
+                yield from map(self.caller, (kind, *sorted(narrower - {kind})))
+            yield self.caller(f"{iam}root")
+            # Whoever is of the account without an ARN of IAM's, such as a federated user.
+            yield self.caller(f"arn:{self.access['partition']}:sts::{account}:*")
+        for name in sorted(names):
+            if not name.startswith("arn:") and not name.isdigit():
+                yield Principal(arn="", account="", named=name)
+        yield Principal(arn="", account="", named="")
+
+    def pipeline(self) -> Iterator[Principal]:
+        """The pipeline roles: those of the repository's account without policies of their own.
+
+        To them the repository's policy alone allows what they do.
+        """
+        for caller in map(self.caller, self.access["pipeline_roles"]):
+            yield replace(caller, policies=()) if caller.account == self.account else caller
+
+    def breach(self, caller: Principal, *actions: Sequence[str]) -> "Breach | None":
+        """Requests by the caller, one for an action of each of these, that may be allowed."""
+        calls = []
+        for group in actions:
+            answers = ((it, decide(caller, self.request(it))) for it in group)
+            allowed = [(it, answer) for it, answer in answers if answer is not None]
+            if not allowed:
+                return None
+            calls.append(min(allowed, key=lambda it: len(it[1])))
+        action, _ = calls[-1]
+        return self._breach(caller, action, [it for _, answer in calls for it in answer])
+
+    def denial(self, caller: Principal, actions: Sequence[str]) -> "Breach | None":
+        """A request by the caller that may be denied."""
+        for action in actions:
+            answer = decide(caller, self.request(action))
+            if answer != ():
+                return self._breach(caller, action, answer or ())
+        return None
+
+    def _breach(self, caller: Principal, action: str, assuming: Iterable[Assumption]) -> "Breach":
+        name = caller.named or caller.arn.replace("*", "anybody") or "a caller without an ARN"
+        unsure = [f"{it.statement}: {it.text}" for it in assuming if it.statement]
+        return Breach(Call(principal=name, action=action, resource=self.arn), *unsure[:1])
+
+
+_FRESH_ACCOUNTS: Final = [digit * 12 for digit in "9876543210"]
+
+
+class Breach(NamedTuple):
+    """A request that breaks a claim."""
+
+    call: Call
+    unsure: str = ""
+    """The statement that would have to be read so, which no case decides."""
+
+
+def root(account_id: str, access: Access) -> str:
+    """The ARN of an account's root."""
+    return f"arn:{access['partition']}:iam::{account_id}:root"
+
+
+def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Subject]:
+    """Repositories by ARN, policy text and intended access, grouped by the last two."""
+    groups: dict[tuple[Any, ...], tuple[str, ...]] = {}
+    for arn, text, access in repositories:
+        # A policy that names resources, or has variables, may tell repositories apart.
+        apart = any(it in (text or "") for it in ('"Resource"', '"NotResource"', "${"))
+        key = (text, json.dumps(access), arn if apart else "")
+        groups[key] = (*groups.get(key, ()), arn)
+    return [
+        subject(arns, text or NO_POLICY, json.loads(access))
+        for (text, access, _), arns in groups.items()
+    ]
+
+
+def subject(arns: tuple[str, ...], policy: Policy | str, access: Access) -> Subject:
+    """Repositories with this policy."""
+    try:
+        policy = policy if isinstance(policy, Policy) else parse(policy)
+    except InvalidInputError as error:
+        return Subject(arns=arns, access=access, errors=str(error))
+    unclear = (it for it in policy.statements if it.all_but_principals or _names_session(it))
+    errors = [f"{it.label}: NotPrincipal, or a session as a principal" for it in unclear]
+    return Subject(arns=arns, access=access, policy=policy, errors="; ".join(errors))
+
+
+def _names_session(statement: Statement) -> bool:
+    """Whether it is about some sessions of a role, and not others: a caller here is a role."""
+    return any(":sts:" in name for name in statement.principals)
+
+
+def guarded(arn: str, policy: Policy) -> Subject:
+    """A repository that is meant for those alone whom its policy's Denies exempt."""
+    _, partition, _, region, account_id, _ = arn.split(":", maxsplit=COLONS_IN_ARN)
+    access = Access(
+        partition=partition,
+        account_id=account_id,
+        region=region,
+        pipeline_roles=_exempted(policy, "ecr:PutImage"),
+        administrator_roles=_exempted(policy, "ecr:SetRepositoryPolicy"),
+        pull_accounts=[],
+        pull_organization="",
+        lambda_pull=False,
+    )
+    return subject((arn,), policy, access)
+
+
+def _exempted(policy: Policy, action: str) -> list[str]:
+    """The roles and users that the Denies of an action exempt."""
+    return sorted(
+        {
+            value
+            for statement in about(policy, action)
+            if not statement.allows
+            for operator, key, values in statement.conditions
+            if key == PRINCIPAL_ARN and "Not" in operator
+            for value in values
+            if is_exact(value)
+        }
+    )
+
+
+def does_not_deny(policy: Policy, repository_arn: str, principal: str | None, action: str) -> bool:
+    """Whether a repository policy leaves it to a principal's own policies to allow a call.
+
+    It does where it surely denies no such request and, to a principal of another account, surely
+    allows each. What cannot be read counts as a Deny. `principal` is the caller's aws:PrincipalArn;
+    None is a caller without one, such as a service of AWS, of which only what is denied is known.
+    """
+    repository = guarded(repository_arn, policy)
+    caller = repository.caller(principal or "")
+    return not repository.errors and repository.denial(caller, [action]) is None
+
+
+# --- Claims ---------------------------------------------------------------------------------------
+
+
+Breaches = Iterator[Breach | None]
+"""None where one of the ways to break a claim is none."""
+
+
+def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> list[Proof]:
+    """Hold each claim, or these alone, against every repository."""
+    errors = next((it.errors for it in repositories if it.errors), "")
+    known = [it for it in repositories if not it.errors]
+    return [
+        _proof(claim, [it for one in known for it in _BREACHES[claim](one) if it], errors)
+        for claim in claims
+    ]
+
+
+def _proof(claim: str, breaches: list[Breach], errors: str) -> Proof:
+    """A claim that nothing breaks is proved, as long as every policy can be read."""
+    certain = next((it.call for it in breaches if not it.unsure), None)
+    undecided = "" if certain else next((it.unsure for it in breaches), errors)
+    proved = not (certain or undecided)
+    return Proof(claim=claim, proved=proved, counterexample=certain, undecided=undecided)
+
+
+def _others(repository: Subject, exempt: str, *actions: Sequence[str]) -> Breaches:
+    """Requests by anybody but the roles that the access has for it."""
+    roles = repository.access[exempt] if exempt else ()  # type: ignore[literal-required]
+    callers = (it for it in repository.everybody() if it.arn not in roles)
+    return (repository.breach(it, *actions) for it in callers)
+
+
+def _strangers_let_in(repository: Subject) -> Breaches:
+    """Outsiders that can make a call they are not to make: save the pipeline roles."""
+    access = repository.access
+    more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
+    for outsider in repository.everybody():
+        if outsider.account == repository.account or outsider.arn in access["pipeline_roles"]:
+            continue
+        yield repository.breach(outsider, more_than_pull)
+        if outsider.account not in access["pull_accounts"]:
+            for unlisted in _unlisted(repository, outsider):
+                yield repository.breach(unlisted, ANYTHING)
+
+
+def _unlisted(repository: Subject, outsider: Principal) -> Iterator[Principal]:
+    """The outsider, without the organization and the function that are listed."""
+    access, compared = repository.access, repository.policy.compared
+    keys: list[list[tuple[str, str | None]]] = []
+    if access["pull_organization"]:
+        others = {"o-anybody", *compared(_ORGANIZATION)} - {access["pull_organization"]}
+        keys.append([(_ORGANIZATION, it) for it in (None, *sorted(others))])
+    if access["lambda_pull"] and outsider.named == _LAMBDA:
+        own = _own_functions(access)
+        others = {it for it in (ANY, *compared(_SOURCE)) if covers(own, it) is not True}
+        keys.append([(_SOURCE, it) for it in (None, *sorted(others))])
+    yield from (replace(outsider, context=context) for context in product(*keys))
+
+
+def _listed(repository: Subject) -> Iterator[Principal]:
+    """Those of other accounts, of the organization and of Lambda that are to pull."""
+    access = repository.access
+    for caller in repository.everybody():
+        if caller.account in access["pull_accounts"] and ":iam:" in caller.arn:
+            yield caller
+    if access["pull_organization"]:
+        member = repository.caller(f"{repository.iam(_FRESH_ACCOUNTS[-1])}role/*")
+        yield replace(member, context=((_ORGANIZATION, access["pull_organization"]),))
+    if access["lambda_pull"]:
+        context = ((_SOURCE, _own_functions(access)),)
+        yield Principal(arn="", account="", named=_LAMBDA, context=context)
+
+
+_ORGANIZATION: Final = "aws:principalorgid"
+_SOURCE: Final = "aws:sourcearn"
+_LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
+
+
+def _own_functions(access: Access) -> str:
+    place = f"{access['partition']}:lambda:{access['region']}:{access['account_id']}"
+    return f"arn:{place}:function:*"
+
+
+_BREACHES: Final[dict[Claim, Callable[[Subject], Breaches]]] = {
+    Claim.MOVED: lambda it: _others(it, "pipeline_roles", MOVE_TAGS),
+    Claim.ADMINISTERED: lambda it: _others(it, "administrator_roles", ADMINISTER),
+    Claim.BOTH: lambda it: _others(it, "", MOVE_TAGS, ADMINISTER),
+    Claim.PUSHED: lambda it: (it.denial(one, (*MAY_PULL, *PUSH)) for one in it.pipeline()),
+    Claim.LOCKED_OUT: lambda it: (
+        it.denial(it.caller(arn), ADMINISTER) for arn in it.access["administrator_roles"]
+    ),
+    Claim.STRANGERS: _strangers_let_in,
+    Claim.LISTED: lambda it: (it.denial(one, PULL) for one in _listed(it)),
+}
+"""How each claim is broken: by whom, with which calls, allowed or denied."""
+
+
+# --- The access table -----------------------------------------------------------------------------
+
+
+def table(repositories: Sequence[Subject]) -> list[Row]:
+    """What each principal that the settings name can do, and the root, and anybody else."""
+    known = [it for it in repositories if not it.errors]  # or else no claim is proved
+    if not known:
+        return []
+    access = repositories[0].access
+    own = access["account_id"]
+    listed = (*access["pipeline_roles"], *access["administrator_roles"])
+    named = {arn: arn for arn in (*listed, root(own, access))}
+    named |= {root(it, access): f"{known[0].iam(it)}role/*" for it in access["pull_accounts"]}
+    named["anybody else in the account"] = f"{known[0].iam(own)}role/*"
+
+    def can(name: str, *needed: Sequence[str]) -> bool:
+        return any(it.breach(it.caller(named[name]), *needed) is not None for it in known)
+
+    rows = (*listed, *(root(it, access) for it in access["pull_accounts"]), root(own, access))
+    return [
+        Row(
+            principal=name,
+            pull=can(name, *([action] for action in PULL)),
+            move_tags=can(name, MOVE_TAGS),
+            delete_images=can(name, DELETE_IMAGES),
+            change_guard=can(name, CHANGE_GUARD),
+        )
+        for name in (*rows, "anybody else in the account")
+    ]

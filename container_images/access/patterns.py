@@ -1,0 +1,78 @@
+"""Pure: what one IAM pattern says about a text, or about another pattern."""
+
+import re
+from functools import cache
+
+from container_images.policies.patterns import expression, iam_glob
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text has one of IAM's wildcards."""
+    return "*" in text or "?" in text
+
+
+@cache
+def covers(pattern: str, subject: str) -> bool | None:
+    """Whether a pattern matches a text, or every text that fits another pattern.
+
+    False where nothing fits both, and where the pattern is the narrower one: callers ask about
+    that one by itself. None where the two overlap and neither lies within the other: the one case
+    that cannot be decided by asking about the patterns alone.
+    """
+    if not is_pattern(subject):
+        return iam_glob(pattern, subject)
+    if _contains(pattern, subject):
+        return True
+    return None if not _contains(subject, pattern) and overlap(pattern, subject) else False
+
+
+@cache
+def _contains(outer: str, inner: str) -> bool:
+    """Whether all that fits the inner pattern fits the outer one: its wildcards are characters."""
+    # A `?` is one character, so it cannot stand for an asterisk, which may be many.
+    regular = expression(outer.replace("?", "\0")).pattern.replace("\0", "[^*]")
+    return re.fullmatch(regular, inner, re.DOTALL) is not None
+
+
+@cache
+def overlap(left: str, right: str) -> bool:
+    """Whether a text may fit both patterns."""
+    beginnings = [re.split("[*?]", it, maxsplit=1)[0] for it in (left, right)]
+    if not (beginnings[0].startswith(beginnings[1]) or beginnings[1].startswith(beginnings[0])):
+        return False
+    reached = {0}
+    # Positions in `left` that what has been read of `right` can have led to.
+    for character in right:
+        reached = _after_stars(left, reached)
+        if character == "*":
+            reached = set(range(min(reached, default=len(left) + 1), len(left) + 1))
+            continue
+        reached = {
+            position if left[position] == "*" else position + 1
+            for position in reached
+            if position < len(left)
+            and ("?" in (character, left[position]) or left[position] in ("*", character))
+        }
+    return len(left) in _after_stars(left, reached)
+
+
+def _after_stars(pattern: str, positions: set[int]) -> set[int]:
+    """The positions, and those behind the asterisks that begin there."""
+    reached = set(positions)
+    for position in positions:
+        end = position
+        while end < len(pattern) and pattern[end] == "*":
+            end += 1
+            reached.add(end)
+    return reached
+
+
+def within(name: str, kind: str) -> str | None:
+    """A name, or what of a pattern is about one kind of ARN: `arn:aws:iam::111122223333:role/*`.
+
+    None where it is about none of them, and where it says more than that kind.
+    """
+    wanted, fixed = name.split(":", 5), kind.split(":", 5)
+    if len(wanted) == len(fixed) and all(map(covers, wanted[:5], fixed[:5])):
+        name = ":".join((*fixed[:5], wanted[5]))
+    return name if covers(kind, name) else None
