@@ -1,0 +1,90 @@
+"""The live tier, against a server that denies by the repository's policy, in ECR's words."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto.core.exceptions import JsonRESTError
+from moto.core.responses import ActionResult
+from moto.ecr.models import ecr_backends
+from moto.ecr.responses import ECRResponse
+from moto.server import ThreadedMotoServer
+from moto.sts.models import sts_backends
+
+from tests.builds import ACCOUNT
+from tests.live import __main__ as live
+
+DENIED = (
+    "User: {principal} is not authorized to perform: {action} on resource: {resource} "
+    "with an explicit deny in a resource-based policy"
+)
+
+
+def role_of(access_key: str) -> str | None:
+    """ARN of the role that the credentials are of."""
+    assumed = sts_backends[ACCOUNT]["aws"].assumed_roles
+    return next((it.role_arn for it in assumed if it.access_key_id == access_key), None)
+
+
+def authorize(response: Any, _resource: str) -> None:
+    """What ECR does before each call: the Denies of the repository's policy."""
+    name, region = response._get_param("repositoryName"), response.region
+    repository = ecr_backends[ACCOUNT][region].repositories.get(name)
+    role = role_of(response.get_access_key())
+    action = f"ecr:{response._get_action()}"
+    if repository is None:
+        return
+    policy = json.loads(repository.policy or "{}")
+    for statement in policy.get("Statement", []):
+        exempt = statement.get("Condition", {}).get("ArnNotEquals", {}).get("aws:PrincipalArn", [])
+        if statement["Effect"] == "Deny" and action in statement["Action"] and role not in exempt:
+            values = {"principal": role, "action": action, "resource": repository.arn}
+            raise JsonRESTError("AccessDeniedException", DENIED.format(**values))
+    # moto takes an exclusion filter as a regular expression, in which prod-* has no build.
+    tag = response._get_param("imageTag") or ""
+    if tag.startswith("prod-") and any(tag in image.image_tags for image in repository.images):
+        raise JsonRESTError("ImageTagAlreadyExistsException", f"The image tag {tag} already exists")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(ECRResponse, "_authenticate_and_authorize_normal_action", authorize)
+    for name, answer in {
+        "initiate_layer_upload": {"uploadId": "1", "partSize": 1},
+        "upload_layer_part": {"uploadId": "1"},
+        "complete_layer_upload": {"uploadId": "1"},
+    }.items():
+        method = lambda _, answer=answer: ActionResult(answer)  # noqa: E731
+        monkeypatch.setattr(ECRResponse, name, method, raising=False)
+    moto_server = ThreadedMotoServer(port=0, verbose=False)
+    moto_server.start()
+    host, port = moto_server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    yield
+    moto_server.stop()
+
+
+@pytest.mark.usefixtures("server")
+def test_every_step_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert live.main(ACCOUNT) == 0
+    steps = capsys.readouterr().out.splitlines()
+    assert len(steps) == 12
+    assert not [step for step in steps[:-1] if not step.startswith("ok ")]
+    assert not ecr_backends[ACCOUNT]["eu-west-2"].repositories
+
+
+@pytest.mark.usefixtures("server")
+def test_a_guard_that_is_not_there_is_seen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(live.LiveTier, "take_the_policy", lambda _: None)
+    assert live.main(ACCOUNT) == 1
+    assert capsys.readouterr().out.count("FAILED  denied: ") == 6
+
+
+@pytest.mark.usefixtures("server")
+def test_another_account_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert live.main("111122223333") == 2
+    assert "make live ACCOUNT=" in capsys.readouterr().err
