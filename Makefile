@@ -13,7 +13,7 @@ ifdef CI
 NO_QUESTIONS := --non-interactive --color never
 YES := --yes
 endif
-EXAMPLES := examples/ci
+WORKFLOWS := .github/workflows/*.yml template/.github/workflows/*.yml examples/ci/promote.yml
 POLICIES := $(if $(wildcard policypack/PulumiPolicy.yaml),--policy-pack policypack)
 
 # The local cloud: moto's server as AWS, and a folder for Pulumi's state. Real credentials stay out.
@@ -29,7 +29,7 @@ unexport AWS_PROFILE AWS_SESSION_TOKEN
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse access test lint types bench seen movers moves new preview up drift local local-down \
+.PHONY: help rehearse access test lint types bench seen movers moves live new preview up drift local local-down \
   constraints clean
 
 help: ## list the targets
@@ -56,11 +56,12 @@ test: $(INSTALLED) ## run the tests
 lint: $(INSTALLED) ## check format and style, and the CI workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/zizmor --offline --no-progress --quiet .github action.yml $(EXAMPLES)/promote.yml
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml $(EXAMPLES)/promote.yml
+	$(BIN)/zizmor --offline --no-progress --quiet .github action.yml template examples/ci
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
-	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci $(EXAMPLES)/gitlab-promote.yml
-	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci examples/ci/gitlab-promote.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml \
+	  template/.github/dependabot.yml
 
 types: $(INSTALLED) ## check types
 	$(BIN)/mypy
@@ -81,6 +82,9 @@ movers: $(PROGRAM) ## with an AWS account: fail if anybody but the pipeline role
 
 moves: $(PROGRAM) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
 	@$(BIN)/python -m container_images history --stack $(STACK) --since $(SINCE) --fail-on-unexpected
+
+live: $(INSTALLED) ## with a throw-away AWS account: try the guard in ACCOUNT, and delete everything again
+	$(BIN)/python -m tests.live $(ACCOUNT)
 
 new: export NAME = $(STACK)
 new: ## copy Pulumi.starter.yaml to Pulumi.STACK.yaml

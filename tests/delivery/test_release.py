@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 
@@ -64,3 +65,37 @@ def test_pulumi_has_one_version() -> None:
     workflows = "".join(file.read_text() for file in (ROOT / ".github/workflows").glob("*.yml"))
     versions = set(re.findall(r"pulumi-version: (.+?)(?: #|$)", workflows, re.MULTILINE))
     assert versions == {f"${{{{ steps.{step} }}}}" for step in STEPS_WITH_THE_VERSION}
+
+
+# --- The template ---------------------------------------------------------------------------------
+
+TEMPLATE = ROOT / "template"
+
+
+def test_the_templates_stack_is_the_starter_without_namespaces() -> None:
+    """`pulumi new` would break the lines of a file with keys such as `${PROJECT}:repositories`."""
+    starter = (ROOT / "Pulumi.starter.yaml").read_text().replace("container-images:", "")
+    template = (TEMPLATE / "Pulumi.prod.yaml").read_text()
+    assert template.splitlines()[1:] == starter.splitlines()[1:]
+
+
+def test_the_template_names_one_release() -> None:
+    assert f"]=={VERSION}\n" in (TEMPLATE / "requirements.txt").read_text()
+    callers = "".join(file.read_text() for file in (TEMPLATE / ".github/workflows").glob("*.yml"))
+    [(_, tag)] = set(re.findall(r"uses: \S+@([0-9a-f]{40}) # v(\S+)", callers))
+    assert tag == VERSION
+
+
+def test_the_template_calls_each_workflow_with_what_it_needs() -> None:
+    """A called job cannot have more than its caller's."""
+    for file in sorted((TEMPLATE / ".github" / "workflows").glob("*.yml")):
+        load = YAML(typ="safe", pure=True).load
+        caller, called = load(file), load(ROOT / ".github" / "workflows" / file.name)
+        [job] = caller["jobs"].values()
+        assert "/.github/workflows/" + file.name + "@" in job["uses"]
+        needed = {
+            key: level for it in called["jobs"].values() for key, level in it["permissions"].items()
+        }
+        assert job["permissions"] == needed
+        ours = {event for event in called["on"] if event != "workflow_call"}
+        assert set(caller["on"]) == ours

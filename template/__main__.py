@@ -1,0 +1,5 @@
+"""The registry that Pulumi.STACK.yaml describes."""
+
+from container_images.components import Registry
+
+Registry.from_config()
