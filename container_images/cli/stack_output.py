@@ -8,7 +8,8 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.reference import Reference
 from container_images.cli.terminal import Cell, print_table
 from container_images.stack.adopt import Adoption, to_yaml
-from container_images.stack.verify import Verification, fix_of
+from container_images.stack.state import REPLACING
+from container_images.stack.verify import Verification
 
 _INDENT = "    "
 """Of the entries, below the settings' key in a stack file."""
@@ -40,13 +41,14 @@ def print_verifications(
     warnings: Sequence[str],
     left: Sequence[str],
 ) -> None:
-    """The results, what goes round the guard, and what is left to see."""
+    """The results, first what fails; what goes round the guard, and what is left to see."""
     rows: list[tuple[str, Cell, Cell, Cell]] = []
     for reference, each in verified:
         if isinstance(each, RefusedError):
             rows.append((reference.name, "read", ("FAILED", "bold red"), str(each)))
         else:
             rows += [(reference.name, *row) for row in _verification_rows(each, stack)]
+    rows.sort(key=lambda row: row[2] in _GOOD)
     print_table(("repository", "check", "result", "detail"), rows, folds=("check", "detail"))
     if warnings:
         click.echo("\nThe registry as a whole:")
@@ -56,6 +58,7 @@ def print_verifications(
 
 
 _UNKNOWN = "the policy has an element that the claims do not cover"
+_GOOD: tuple[Cell, Cell] = (("holds", "green"), ("yes", "green"))
 
 
 def _verification_rows(verified: Verification, stack: str) -> Iterator[tuple[Cell, Cell, Cell]]:
@@ -63,11 +66,12 @@ def _verification_rows(verified: Verification, stack: str) -> Iterator[tuple[Cel
     for proof in broken:
         call = proof.counterexample
         detail = f"{call.principal} can break it with {call.action}" if call else _UNKNOWN
-        yield proof.claim, ("DOES NOT HOLD", "bold red"), f"{detail}; make up STACK={stack}"
+        yield proof.claim, ("DOES NOT HOLD", "bold red"), detail
     if not broken:
-        yield "access", ("holds", "green"), f"all {len(verified.proofs)} claims"
+        yield "access", _GOOD[0], f"all {len(verified.proofs)} claims"
     for difference in verified.differences:
-        fix = fix_of(difference, stack)
-        yield "as declared", ("DIFFERS", "bold red"), f"{difference}; {fix}"
+        is_final = difference.setting in REPLACING
+        fix = f"; no update changes it: correct kmsKey in Pulumi.{stack}.yaml" if is_final else ""
+        yield "as declared", ("DIFFERS", "bold red"), f"{difference}{fix}"
     if not verified.differences:
-        yield "as declared", ("yes", "green"), ""
+        yield "as declared", _GOOD[1], ""

@@ -58,6 +58,7 @@ class Adoption:
             f"{change.setting} {part}"
             for change in self.changes or ()
             for part in change.undeclared
+            if ": {" in part  # not the version of the policy language
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from container_images.aws import registry
 from container_images.aws.errors import explain
 from container_images.aws.session import Aws
-from container_images.policies.document import statements_in
+from container_images.policies.document import names_action, statements_in
 from container_images.settings import Account
 
 if TYPE_CHECKING:
@@ -59,8 +59,11 @@ def _policy_warning(statement: Rule) -> str:
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry-permissions.html
     """
+    replicates = names_action(statement.get("Action"), "ecr:ReplicateImage")
+    effect = "replication into this registry" if replicates else "calls"
     return (
-        f"the registry policy allows calls besides the repository policies: {json.dumps(statement)}"
+        f"the registry policy allows {effect}, whatever the repository policies say: "
+        f"{json.dumps(statement)}"
     )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from container_images.access.claims import Claim, Proof, alike, prove
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import (
-    REPLACING,
     REPOSITORY_POLICY,
     Difference,
     State,
@@ -48,13 +47,6 @@ def verify(live: State, stack: DeclaredStack) -> Verification:
         proofs=prove(alike([(live.arn, live.policy, access)]), Claim),
         differences=differences(live, intended(stack, live.name)),
     )
-
-
-def fix_of(difference: Difference, stack: str) -> str:
-    """What puts a difference right."""
-    if difference.setting in REPLACING:
-        return f"no update changes it: correct kmsKey in Pulumi.{stack}.yaml"
-    return f"make up STACK={stack}"
 
 
 def checklist(stack: DeclaredStack, verified: Sequence[Verification]) -> Iterator[str]:

@@ -111,6 +111,7 @@ def test_what_a_registry_puts_into_its_repositories_is_a_warning(
         "replicationConfiguration": {"rules": [{"destinations": [HERE]}]}
     }
     policy, quay, root, template, replication = warnings()
+    assert policy.startswith("the registry policy allows replication into this registry")
     assert '"ecr:ReplicateImage"' in policy
     assert quay.endswith("of quay.io: its pulls create repositories that no stack guards")
     assert "a pull by a pipeline role may move tags of " in root

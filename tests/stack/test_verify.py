@@ -62,15 +62,23 @@ def test_a_policy_that_is_weaker_than_declared_is_seen(case: str, stack: Declare
     assert not all(it.proved for it in verified.proofs)
 
 
-def test_what_fails_ends_in_a_failure(ecr: "ECRClient", stack: DeclaredStack) -> None:
+def test_what_fails_is_printed_first_and_ends_in_a_failure(
+    ecr: "ECRClient", stack: DeclaredStack
+) -> None:
+    create(ecr, as_declared(stack, "end-to-end-tests"))
     declared = as_declared(stack)
-    create(ecr, replace(declared, policy=None, tag_mutability="IMMUTABLE", exclusion_filters=()))
-    done = run("verify", NAME, "--stack", "prod")
+    immutable = replace(declared, tag_mutability="IMMUTABLE", exclusion_filters=())
+    create(ecr, replace(immutable, policy=None, encryption="KMS", kms_key="x"))
+    done = run("verify", "end-to-end-tests", NAME, "--stack", "prod")
     assert done.exit_code == 1
+    assert done.stdout.index("DIFFERS") < done.stdout.index("all 7 claims")
     assert "DOES NOT HOLD" in done.stdout
-    assert "tagMutability: IMMUTABLE -> MUTABLE_WITH_EXCLUSION; make up STACK=prod" in done.stdout
+    assert "tagMutability: IMMUTABLE -> MUTABLE_WITH_EXCLUSION" in done.stdout
+    assert (
+        "kmsKey: x -> none; no update changes it: correct kmsKey in Pulumi.prod.yaml" in done.stdout
+    )
     assert "[ ] ECR has accepted every action" in done.stdout
-    assert f"verify failed for {NAME}" in done.stderr
+    assert f"verify failed for {NAME}; make up STACK=prod corrects" in done.stderr
 
 
 def test_a_repository_that_is_missing_does_not_stop_the_others(
