@@ -132,11 +132,42 @@ def explain(error: ClientError | BotoCoreError, repository: str) -> str:
     code = code_of(error)
     said = reason(error)
     if code in _DENIED:
-        fix = f"grant {action}, or run as a role that has it"
-        return f"no permission for {action} on {repository}: {said}; {fix}"
+        return f"no permission for {action} on {repository}: {said}; {_denial_fix(said, action)}"
     if code in _BAD_CREDENTIALS:
         return f"{repository}: AWS rejects the credentials ({code}: {said}); {_SIGN_IN}"
     return f"{action} on {repository} failed ({code}: {said}); {_ECR_FIXES.get(code, _AGAIN)}"
+
+
+_DENIED_BY_RESOURCE: Final = "explicit deny in a resource-based policy"
+
+_DENIAL_FIXES: Final[Mapping[str, str]] = {
+    _DENIED_BY_RESOURCE: (
+        "the guard, or another Deny in the resource's own policy, refuses this role, and no grant "
+        "helps: run as a role that it exempts"
+    ),
+    "service control policy": "the organization refuses it: ask those who manage its policies",
+    "resource control policy": "the organization refuses it: ask those who manage its policies",
+    "permissions boundary": "the caller's permissions boundary refuses it: run as another role",
+    "session policy": "the session's own policy refuses it: sign in without that policy",
+    "VPC endpoint policy": "the VPC endpoint refuses it: correct the endpoint's policy",
+    "explicit deny": "a Deny refuses it, and no grant helps: run as another role",
+}
+"""Why a call is denied, by the words of AWS's message, the most specific first: "with an explicit
+deny in a …" or "because no … allows the … action".
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
+
+
+def _denial_fix(message: str, action: str) -> str:
+    for words, fix in _DENIAL_FIXES.items():
+        if words in message:
+            return fix
+    # No policy allows it, or AWS does not say which one denies it.
+    return f"grant {action}, or run as a role that has it"
+
+
+def is_denied_by_resource(error: ClientError | BotoCoreError) -> bool:
+    """Whether a Deny in the policy of the resource refused the caller."""
+    return is_denied(error) and _DENIED_BY_RESOURCE in str(error)
 
 
 def reason(error: ClientError) -> str:

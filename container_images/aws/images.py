@@ -1,6 +1,7 @@
 """A repository's images, by as few calls of ECR as there can be."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -141,7 +142,8 @@ class Repository:
                 f"the manifest of {digest} in {self} has the digest {computed}; no tag was moved: "
                 "check the proxy, if there is one, and AWS_ENDPOINT_URL"
             )
-        return Manifest(digest=digest, media_type=image["imageManifestMediaType"], text=text)
+        media_type = image.get("imageManifestMediaType") or _media_type(text)
+        return Manifest(digest=digest, media_type=media_type, text=text)
 
     def put(self, manifest: Manifest, tag: str) -> Put:
         """Put the tag on the image, wherever it was before. One call; the image stays as it is."""
@@ -205,6 +207,16 @@ class Place(TypedDict):
 
     repositoryName: str
     registryId: NotRequired[str]
+
+
+def _media_type(manifest: str) -> str:
+    """What a manifest says that it is, where ECR leaves that out.
+
+    https://github.com/opencontainers/image-spec/blob/main/manifest.md: `mediaType` is optional.
+    """
+    document = json.loads(manifest)
+    kind = "index" if "manifests" in document else "manifest"
+    return str(document.get("mediaType") or f"application/vnd.oci.image.{kind}.v1+json")
 
 
 def _identifier(name: str) -> "ImageIdentifierTypeDef":

@@ -4,7 +4,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
 from container_images.aws.errors import AwsError
 
@@ -18,8 +18,11 @@ ATTEMPTS: Final = 5
 Service = Literal["ecr", "cloudtrail", "iam", "sts", "ec2", "ecs", "lambda"]
 """Those that the commands call."""
 
+SILENT_ATTEMPTS: Final = 2
+"""Of a call that is not answered at all. Others, such as throttled ones, are tried more often."""
+
 CONNECT_SECONDS: Final = 5
-READ_SECONDS: Final = 30
+READ_SECONDS: Final = 10
 
 
 class Aws:
@@ -42,6 +45,7 @@ class Aws:
         self._core = botocore.session.Session(profile=profile)
         for service in get_args(Service):
             self._core.register(f"before-parse.{service}", _refuse_other_answers)
+            self._core.register(f"needs-retry.{service}", _give_up_in_silence)
         if profile:
             region = self._core.get_scoped_config().get("region") or region
         region = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
@@ -130,6 +134,15 @@ class Aws:
                 "files",
                 error,
             ) from None
+
+
+def _give_up_in_silence(**event: Any) -> None:
+    """Raise the timeout of a call that nobody answers: five of them would take minutes."""
+    error = event["caught_exception"]
+    if event["attempts"] >= SILENT_ATTEMPTS and isinstance(
+        error, ConnectTimeoutError | ReadTimeoutError
+    ):
+        raise error
 
 
 def _refuse_other_answers(**event: Any) -> None:

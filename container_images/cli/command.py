@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,13 +11,20 @@ from typing import Any, Final, TypeVar
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.aws.errors import AwsError, RefusedError, explain, faults_refused
+from container_images.aws.errors import (
+    AwsError,
+    RefusedError,
+    explain,
+    faults_refused,
+    is_denied_by_resource,
+)
 from container_images.aws.images import Repository
 from container_images.aws.reference import InvalidReferenceError, Reference, parse
 from container_images.aws.session import Aws
 from container_images.aws.trail import NoTrailError, Trail
 from container_images.cli.terminal import printable
 from container_images.policies.tag_convention import ADR040, TagConvention
+from container_images.tags.history import exempt_roles
 
 FAILED: Final = 1
 
@@ -130,7 +137,21 @@ def work(
         aws = session(repository.region)
         opened = Repository(aws.ecr(), repository, convention)
     with reported(opened.in_region):
-        yield aws, opened
+        try:
+            yield aws, opened
+        except ClientError as error:
+            if is_denied_by_resource(error):
+                raise _denied_by_guard(error, opened) from None
+            raise
+
+
+def _denied_by_guard(error: ClientError, repository: Repository) -> AwsError:
+    """What the guard refused, with the roles that it exempts where its policy can be read."""
+    message = explain(error, repository.in_region)
+    with suppress(ClientError, BotoCoreError):
+        if roles := exempt_roles(repository.policy(), f"ecr:{error.operation_name}"):
+            message += f" ({', '.join(sorted(roles))})"
+    return AwsError(message, error)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Ctrl-C: a command ends at once, with one line and exit status 130."""
+"""Ctrl-C: a command ends at once, with one line or object and exit status 130."""
 
 import os
 import signal
+import sys
 from contextlib import suppress
 from types import FrameType
 from typing import Final
@@ -10,6 +11,7 @@ INTERRUPTED: Final = 128 + signal.SIGINT
 """The exit status that shells give to an interrupted command."""
 
 _STANDARD_ERROR: Final = 2
+_OBJECT: Final = b'{"error": "interrupted", "kind": "interrupted", "code": null}\n'
 _CLEAR_LINE_AND_SHOW_CURSOR: Final = b"\r\x1b[K\x1b[?25h"
 
 
@@ -31,5 +33,5 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
     with suppress(OSError):
         if os.isatty(_STANDARD_ERROR):
             os.write(_STANDARD_ERROR, _CLEAR_LINE_AND_SHOW_CURSOR)
-        os.write(_STANDARD_ERROR, b"interrupted\n")
+        os.write(_STANDARD_ERROR, _OBJECT if "--json" in sys.argv else b"interrupted\n")
     os._exit(INTERRUPTED)

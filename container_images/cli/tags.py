@@ -22,6 +22,7 @@ from container_images.cli.targets import (
     writes_repository,
 )
 from container_images.cli.terminal import working
+from container_images.policies.tag_mutability import exclusion_filters, is_immutable
 from container_images.tags.history import pipeline_roles
 from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve
@@ -91,7 +92,7 @@ def move_command(
         raise click.UsageError(
             f"--expect {tag} names the tag that moves: give a digest, or another tag"
         )
-    with target.open(target.references[0]) as (aws, repository):
+    with target.open(target.references[0]) as (aws, repository), working("Moving the tag"):
         _, caller = aws.caller()
         moved = move(
             repository, source, tag, expect=expect, allow_older=allow_older, dry_run=dry_run
@@ -140,9 +141,9 @@ def promote_command(
     """Give an image a stage's unique tag, and move tags to it.
 
     The unique tag is made by the convention, or given with --as. An image that already has one for
-    this stage gets no other, so the command may be run again. If a tag to move is on a newer image,
-    nothing is changed. What ECR itself refuses, an immutable tag, is known only when the tag is
-    put, after the unique one.
+    this stage gets no other: --stage keeps it, so that the command can be run again, and another
+    one with --as is refused. If a tag to move is on a newer image, nothing is changed. What ECR
+    itself refuses, an immutable tag, is known only when the tag is put, after the unique one.
     """
     if (stage is None) is (tag is None):
         raise click.UsageError("give either --stage or --as: the stage, or the tag itself")
@@ -157,11 +158,30 @@ def promote_command(
             raise click.UsageError(
                 f"--move {name} is a unique tag by --as, which stays on its image"
             )
-    with target.open(target.references[0]) as (aws, repository):
+    if tag is not None:
+        _note_unknown_tag(target, tag)
+    with target.open(target.references[0]) as (aws, repository), working("Promoting"):
         _, caller = aws.caller()
         promotion = promote(repository, source, stage, tag=tag, movable=movable, dry_run=dry_run)
     object_ = output.promotion_json(promotion, caller, reason)
     print_object(object_, output.promotion_text(repository, promotion), as_json=as_json)
+
+
+def _note_unknown_tag(target: Targets, tag: str) -> None:
+    """Note a tag that is given as a unique one and that nothing knows as one."""
+    if target.convention.read(tag):
+        return
+    text = f"--as {tag} does not follow the tag convention ({target.convention})"
+    if target.stack:
+        settings = target.stack.settings
+        repository = settings.repositories[target.references[0].name]
+        mode = repository.tag_mutability
+        filters = exclusion_filters(mode, settings.movable_tags, repository.immutable_tags)
+        if not is_immutable(tag, mode, filters):
+            text += f", and {mode} with {', '.join(filters) or 'no pattern'} lets it move"
+    else:
+        text += "; if the stack has another one, name it with --stack"
+    note(text)
 
 
 @app.command("rollback")
@@ -194,7 +214,7 @@ def rollback_command(
 
     moving = tag or target.default_tag
     target.refuse_immovable("--tag", moving)
-    with target.open(target.references[0]) as (aws, repository):
+    with target.open(target.references[0]) as (aws, repository), working("Reading CloudTrail"):
         account, caller = aws.caller()
         rolled_back = rollback(
             repository,
@@ -222,7 +242,7 @@ def resolve_command(*, targets: Targets, as_json: bool) -> None:
     """
 
     def resolved(named: Reference) -> output.ResolvedReference:
-        with targets.open(named) as (aws, repository):
+        with targets.open(named) as (aws, repository), working(f"Resolving {repository}"):
             image = resolve(repository, named.image or targets.default_tag)
             uri = repository.uri(image.image.registry_id, aws.dns_suffix())
         if image.unknown:
@@ -252,9 +272,8 @@ def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "P
             roles = frozenset(target.stack.settings.pipeline_roles_in(target.stack.account))
         else:
             roles = pipeline_roles(repository.policy())
-        with working("Reading CloudTrail"):
-            arn = aws.repository_arn(named.name, holder)
-            records = trail.records_of_all([arn], (PUT,), earliest())[arn]
+        arn = aws.repository_arn(named.name, holder)
+        records = trail.records_of_all([arn], (PUT,), earliest())[arn]
     except (ClientError, BotoCoreError) as error:
         raise NoTrailError(explain(error, str(repository))) from None
     return Puts(records=records, pipeline_roles=roles)

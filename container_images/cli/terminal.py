@@ -3,7 +3,7 @@
 import re
 import sys
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -17,7 +17,10 @@ Cell = str | tuple[str, str]
 _Step = TypeVar("_Step")
 
 _NARROWEST: Final = 12
-"""Characters that a column which may be folded keeps."""
+"""Characters of a line in a paragraph, at the least."""
+
+_GAP: Final = 2
+"""Spaces between columns."""
 
 _CONTROLS: Final = re.compile(
     # C0, DEL and C1; the marks, embeddings, overrides and isolates that turn the direction of
@@ -47,9 +50,10 @@ def print_table(
 
     Where standard output is no terminal, that holds without exception, so that grep finds whole
     rows: nothing is folded or cut, and a line break in a cell becomes a space. On a terminal cells
-    keep their line breaks, and the columns of `folds` are folded to the terminal's width. All
-    others stay whole, however narrow it is; where they do not fit, those of `spare` are left out,
-    one after the other. The columns of `right` are set to the right.
+    keep their line breaks, and the columns of `folds` are folded to the terminal's width, between
+    words: a tag or a digest is never broken. All else stays whole, however narrow it is; where that
+    does not fit, the columns of `spare` are left out, one after the other. The columns of `right`
+    are set to the right.
     """
     from rich.cells import cell_len  # noqa: PLC0415 no command but those with tables needs rich
     from rich.console import Console  # noqa: PLC0415
@@ -57,27 +61,33 @@ def print_table(
     from rich.text import Text  # noqa: PLC0415
 
     on_terminal = sys.stdout.isatty()
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
     cells = [[_printable_cell(cell, breaks_lines=on_terminal) for cell in row] for row in rows]
-    widths = {}
+    longest, widths = {}, {}
     for number, heading in enumerate(headings):
-        lines = [heading, *(line for row in cells for line in row[number][0].splitlines())]
-        longest = max(map(cell_len, lines))
-        folded = on_terminal and heading in folds
-        widths[heading] = 2 + (min(longest, _NARROWEST) if folded else longest)
+        texts = [heading, *(row[number][0] for row in cells)]
+        longest[heading] = max(cell_len(line) for text in texts for line in text.split("\n"))
+        widths[heading] = longest[heading]
+        if on_terminal and heading in folds:
+            widths[heading] = max(cell_len(word) for text in texts for word in text.split() or [""])
     console = Console(highlight=False)
     for heading in spare:
-        if on_terminal and sum(widths.values()) > console.width:
-            widths.pop(heading, None)
-    for heading in widths:
-        fold = on_terminal and heading in folds
+        if on_terminal and _total(widths) > console.width:
+            del widths[heading]
+    for heading, width in widths.items():  # what is left over goes to the first that need it
+        room = max(console.width - _total(widths), 0)
+        widths[heading] = min(longest[heading], width + room) if on_terminal else width
         side: Literal["left", "right"] = "right" if heading in right else "left"
-        table.add_column(heading, overflow="fold", no_wrap=not fold, justify=side)
+        table.add_column(heading, overflow="fold", width=widths[heading], justify=side)
     for row in cells:
         shown = zip(headings, row, strict=True)
         table.add_row(*(Text(text, style) for name, (text, style) in shown if name in widths))
-    console.width = max(console.width, sum(widths.values()))
+    console.width = max(console.width, _total(widths))
     console.print(table)
+
+
+def _total(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + _GAP * (len(widths) - 1)
 
 
 def _printable_cell(cell: Cell, *, breaks_lines: bool) -> tuple[str, str]:

@@ -144,14 +144,19 @@ def unique_tags(records: Iterable[Record], movable_tags: Collection[str]) -> dic
 
 
 def pipeline_roles(policy: str | None) -> frozenset[str]:
-    """The roles that a repository policy lets move tags: those that its Deny exempts.
+    """The roles that a repository policy lets move tags. Empty where no guard names them."""
+    return exempt_roles(policy, f"ecr:{PUT}")
+
+
+def exempt_roles(policy: str | None, action: str) -> frozenset[str]:
+    """The roles that a repository policy's Deny of an action exempts.
 
     Empty where there is no policy, or none with such a Deny as the guard writes it.
     """
     roles: set[str] = set()
     for statement in json.loads(policy or "{}").get("Statement", []):
         condition = statement.get("Condition", {}).get("ArnNotEquals", {})
-        if statement.get("Effect") == "Deny" and f"ecr:{PUT}" in _listed(statement.get("Action")):
+        if statement.get("Effect") == "Deny" and action in _listed(statement.get("Action")):
             roles.update(_listed(condition.get("aws:PrincipalArn")))
     return frozenset(roles)
 

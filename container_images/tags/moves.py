@@ -119,32 +119,34 @@ def promote(  # noqa: PLR0913 the command's options, each a keyword
     If anything fails later, the next run finds the tag and goes on from there.
     """
     names = [*movable, *([tag] if tag else ())] or [source]
-    found = {it: repository.image_and_place(source, it) for it in names}
-    image, other = found[names[-1]]
+    looked_up = {name: repository.image_and_place(source, name) for name in names}
+    image, holder = looked_up[names[-1]]
     repository.refuse_archived(image)
-    for it in movable:
-        if _digest(found[it][1]) != image.digest:
-            _refuse_older(repository, image, it, found[it][1])
+    for name in movable:
+        if _digest(looked_up[name][1]) != image.digest:
+            _refuse_older(repository, image, name, looked_up[name][1])
     if tag is None:
         tag = _tag_of(repository, image, stage or "")
-        made = repository.convention.read(tag)
-        # With a commit and this second in it, it is nowhere else.
-        other = repository.image(tag) if made and made.epoch is None else None
+        # Even with a commit and this second in it: two images may have been built from one commit.
+        holder = None if tag in image.tags else repository.image(tag)
+    else:
+        _refuse_second_tag(repository, image, tag)
     missing = tag not in image.tags
     if missing:
-        if other:
+        if holder:
             raise RefusedError(
-                f"{tag} of {repository} is {_on(repository, other)} already, and a unique tag "
-                f"stays on its image; give {image.digest} another one with --as"
+                f"{tag} of {repository} is {_on(repository, holder)} already, and a unique tag "
+                f"stays on its image; run the command again if the tag has the time in it, or give "
+                f"{image.digest} another one with --as"
             )
         if not dry_run:
             _put(repository, image, tag, None)
     moves: list[Move] = []
-    for it in movable:
+    for name in movable:
         try:
-            moves.append(move(repository, image.digest, it, dry_run=dry_run))
+            moves.append(move(repository, image.digest, name, dry_run=dry_run))
         except RefusedError as error:
-            done = [tag] * missing + [it.tag for it in moves if it.moved]
+            done = [tag] * missing + [moved.tag for moved in moves if moved.moved]
             if dry_run or not done:
                 raise
             raise RefusedError(f"{', '.join(done)} put on {image.digest}, but {error}") from None
@@ -164,12 +166,29 @@ def _tag_of(repository: Repository, image: Image, stage: str) -> str:
     try:
         if "sha" in convention.stages[stage].placeholders:
             convention.commit(image.tags)
-        there = (it.text for it in convention.unique_tags(image.tags) if it.stage == stage)
-        return next(there, None) or convention.write(stage, image.tags, datetime.now(UTC))
+        present = (tag.text for tag in convention.unique_tags(image.tags) if tag.stage == stage)
+        return next(present, None) or convention.write(stage, image.tags, datetime.now(UTC))
     except ValueError as error:
         raise RefusedError(
-            f"{image.digest} of {repository}: {error}; give the tag itself with --as"
+            f"{image.digest} of {repository}: {error}; {_OTHER_CONVENTION}, or give the tag itself "
+            "with --as"
         ) from None
+
+
+def _refuse_second_tag(repository: Repository, image: Image, tag: str) -> None:
+    """Refuse a unique tag of a stage of which the image has another one."""
+    convention = repository.convention
+    written = convention.read(tag)
+    for other in convention.unique_tags(image.tags):
+        if written and other.stage == written.stage and other.text != tag:
+            raise RefusedError(
+                f"{image.digest} of {repository} has {other} for the stage {other.stage} already, "
+                f"and gets no other; leave --as {tag} out, or promote with --stage {other.stage}"
+            )
+
+
+_OTHER_CONVENTION: Final = "if the stack has another convention, name it with --stack"
+"""The likeliest reason why tags cannot be read, so the first fix."""
 
 
 def _put(
@@ -196,7 +215,7 @@ def _put(
         )
     if found and current and found.digest == current.digest:
         raise RefusedError(
-            f"{tag} of {repository} stays {now}: the repository's tag mutability makes it a "
+            f"{tag} of {repository} stays {now}: the repository's tag mutability makes it an "
             "immutable tag; choose another tag, or let this one move (movableTags, immutableTags)"
         )
     raise RefusedError(
@@ -214,7 +233,7 @@ def _refuse_older(
 ) -> Order | None:
     """Refuse an image unless it is known not to be older than that of the tag. What told it."""
     convention = repository.convention
-    anyway = "move --allow-older moves the tag anyway"
+    anyway = f"{_OTHER_CONVENTION}; otherwise, move --allow-older moves the tag anyway"
     if convention.tells_time and convention.built_at(image.tags) is None:
         raise RefusedError(
             f"the build time of {image.digest} in {repository} is unknown: none of its tags has "
@@ -228,18 +247,25 @@ def _refuse_older(
             f"{tag} of {repository} is {_on(repository, current)}, whose tags have no build "
             f"time, so {image.digest} may be older; {anyway}"
         )
-    found = convention.order(image.tags, current.tags) or _order_of_push(image, current)
-    if found is None:
+    if not (convention.unique_tag(image.tags) or convention.unique_tag(current.tags)):
+        raise RefusedError(
+            f"{image.digest} in {repository} ({', '.join(image.tags) or 'no tag'}) may be older "
+            f"than {current.digest}, which {tag} is on ({', '.join(current.tags)}): neither has a "
+            f"tag of the convention ({convention}); {anyway}"
+        )
+    order = convention.order(image.tags, current.tags) or _order_of_push(image, current)
+    if order is None:
         raise RefusedError(
             f"neither the tags of {image.digest} in {repository} nor the times of the push tell "
             f"whether it is older than {current.digest}, which {tag} is on; {anyway}"
         )
-    by, compared = found
+    by, compared = order
     if compared < 0:
-        one, other = (_age(repository, it, by) for it in (image, current))
+        one, other = (_age(repository, dated, by) for dated in (image, current))
         raise RefusedError(
             f"{image.digest} in {repository} {one}, before the image that {tag} is on, which "
-            f"{other} ({current.digest}); rollback goes back, and {anyway}"
+            f"{other} ({current.digest}); rollback goes back, and move --allow-older moves the tag "
+            "anyway"
         )
     return by
 

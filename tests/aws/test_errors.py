@@ -47,6 +47,36 @@ def test_a_missing_permission_names_the_action_and_the_repository(
     )
 
 
+USER = "User: arn:aws:sts::111122223333:assumed-role/dev/mary is not authorized to perform: "
+
+
+@pytest.mark.parametrize(
+    ("message", "fix"),
+    [
+        (
+            "with an explicit deny in a resource-based policy",
+            "the guard, or another Deny",
+        ),
+        ("with an explicit deny in a service control policy", "the organization refuses it"),
+        ("with an explicit deny in a resource control policy", "the organization refuses it"),
+        ("because no service control policy allows the ecr:PutImage action", "the organization"),
+        ("with an explicit deny in a permissions boundary", "permissions boundary refuses it"),
+        ("because no permissions boundary allows the ecr:PutImage action", "boundary refuses it"),
+        ("with an explicit deny in a session policy", "the session's own policy"),
+        ("because no VPC endpoint policy allows the ecr:PutImage action", "the VPC endpoint"),
+        ("with an explicit deny in an identity-based policy", "a Deny refuses it"),
+        ("with an explicit deny", "a Deny refuses it"),
+        ("because no identity-based policy allows the ecr:PutImage action", "grant ecr:PutImage"),
+        ("because no resource-based policy allows the ecr:PutImage action", "grant ecr:PutImage"),
+    ],
+)
+def test_only_a_missing_allow_is_answered_with_a_grant(message: str, fix: str) -> None:
+    denial = error("AccessDeniedException", message=f"{USER}ecr:PutImage on resource: x {message}")
+    explained = explain(denial, "forms")
+    assert re.search(fix, explained)
+    assert ("; grant" in explained) is fix.startswith("grant")
+
+
 @pytest.mark.parametrize(
     ("problem", "told"),
     [

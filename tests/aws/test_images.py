@@ -127,6 +127,22 @@ def test_a_manifest_is_read_byte_for_byte(ecr: "ECRClient", repository: Reposito
     assert repository.manifest(digest) == Manifest(digest=digest, media_type=OCI_INDEX, text=odd)
 
 
+@pytest.mark.parametrize(
+    ("document", "media_type"),
+    [
+        ({"mediaType": MEDIA_TYPES[0]}, MEDIA_TYPES[0]),
+        ({"schemaVersion": 2, "layers": []}, OCI_MANIFEST),
+        ({"schemaVersion": 2, "manifests": []}, OCI_INDEX),
+    ],
+)
+def test_the_media_type_that_ecr_leaves_out_is_that_of_the_manifest(
+    stub: Stubber, elsewhere: Repository, document: dict[str, object], media_type: str
+) -> None:
+    text = json.dumps(document)
+    stub.add_response("batch_get_image", {"images": [{"imageManifest": text}]})
+    assert elsewhere.manifest(digest_of(text)).media_type == media_type
+
+
 def test_other_bytes_than_the_digest_says_are_refused(stub: Stubber, elsewhere: Repository) -> None:
     other = MANIFEST + " "
     image = {"imageManifest": other, "imageManifestMediaType": OCI_MANIFEST}

@@ -2,8 +2,10 @@
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -13,10 +15,13 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
-from container_images.aws.session import ATTEMPTS, Aws
+from container_images.aws import session
+from container_images.aws.session import ATTEMPTS, SILENT_ATTEMPTS, Aws
 from container_images.cli import tags as cli
 from container_images.cli.app import COMMAND_MODULES, app
-from tests.aws.test_trail import page
+from container_images.policies.document import to_json
+from container_images.policies.repository_policy import repository_policy
+from tests.aws.test_trail import access, page
 from tests.builds import (
     ACCOUNT,
     NAME,
@@ -177,11 +182,31 @@ def test_promote_moves_any_movable_tags_in_their_order(ecr: "ECRClient") -> None
 
 def test_promote_puts_a_tag_that_is_given(ecr: "ECRClient") -> None:
     older, newer = build(ecr, "a"), build(ecr, "b")
-    told = done("promote", NAME, older, "--as", "v1.0.0", "--move", "stable")
-    assert (told["tag"], told["added"], told["moves"][0]["moved"]) == ("v1.0.0", True, True)
-    assert done("promote", NAME, older, "--as", "v1.0.0")["added"] is False
-    assert "v1.0.0 of" in refused("promote", NAME, newer, "--as", "v1.0.0", "--move", "stable")
-    assert place(ecr, "v1.0.0") == place(ecr, "stable") == older
+    given = tag("prod", "a")
+    told = done("promote", NAME, older, "--as", given, "--move", "stable")
+    assert (told["tag"], told["added"], told["moves"][0]["moved"]) == (given, True, True)
+    assert done("promote", NAME, older, "--as", given)["added"] is False
+    assert f"{given} of" in refused("promote", NAME, newer, "--as", given, "--move", "stable")
+    assert place(ecr, given) == place(ecr, "stable") == older
+
+
+def test_a_unique_tag_that_the_convention_does_not_know_is_noted(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    result = run("promote", NAME, digest, "--as", "v1.0.0")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("note: --as v1.0.0 does not follow the tag convention (pr-")
+    assert result.stderr.endswith("name it with --stack\n")
+    assert run("promote", NAME, digest, "--as", tag("prod", "a")).stderr == ""
+
+
+def test_an_image_gets_no_second_tag_of_a_stage(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a", tag("prod", "a"))
+    other = tag("prod", "a", 1)
+    assert f"has {tag('prod', 'a')} for the stage prod already" in refused(
+        "promote", NAME, digest, "--as", other
+    )
+    assert done("promote", NAME, digest, "--as", tag("prod", "a"))["added"] is False
+    assert done("promote", NAME, digest, "--stage", "prod")["tag"] == tag("prod", "a")
 
 
 def test_a_dry_promotion_in_words(ecr: "ECRClient") -> None:
@@ -356,10 +381,11 @@ def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: "ECRCli
         repositoryName=NAME,
         imageTagMutability="IMMUTABLE",
     )
-    result = run("promote", NAME, newer, "--as", "b-1", "--latest")
+    given = tag("prod", "b")
+    result = run("promote", NAME, newer, "--as", given, "--latest")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"b-1 put on {newer}, but latest of {NAME} stays on")
-    assert "b-1" in one("resolve", f"{NAME}@{newer}")["tags"]
+    assert result.stderr.startswith(f"{given} put on {newer}, but latest of {NAME} stays on")
+    assert given in one("resolve", f"{NAME}@{newer}")["tags"]
 
 
 # --- Faults of AWS and of its use -----------------------------------------------------------------
@@ -378,7 +404,7 @@ def test_a_missing_permission_names_the_action_and_the_repository(
 ) -> None:
     def denied(**_: object) -> None:
         raise ClientError(
-            {"Error": {"Code": "AccessDeniedException", "Message": "explicit deny"}},
+            {"Error": {"Code": "AccessDeniedException", "Message": "no policy allows it"}},
             action.removeprefix("ecr:"),
         )
 
@@ -388,9 +414,47 @@ def test_a_missing_permission_names_the_action_and_the_repository(
         patch.setattr(Aws, "ecr", lambda _: Wire(ecr))
         told = refused("move", NAME, newer)
     assert told.startswith(
-        f"no permission for {action} on {NAME} in {REGION}: explicit deny; grant {action}"
+        f"no permission for {action} on {NAME} in {REGION}: no policy allows it; grant {action}"
     )
     assert place(ecr, "latest") == older
+
+
+def test_the_guard_that_refuses_is_named_with_the_roles_that_it_exempts(
+    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = "User: x is not authorized: with an explicit deny in a resource-based policy"
+
+    def denied(**_: object) -> None:
+        raise ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": message}}, "PutImage"
+        )
+
+    policy = to_json(repository_policy(access(PIPELINE)))
+    ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
+    build(ecr, "a", "latest")
+    newer = build(ecr, "b")
+    monkeypatch.setattr(ecr, "put_image", denied)
+    monkeypatch.setattr(Aws, "ecr", lambda _: Wire(ecr))
+    error = refused("move", NAME, newer)
+    assert error.endswith(f"run as a role that it exempts ({PIPELINE})\n")
+    ecr.delete_repository_policy(repositoryName=NAME)
+    assert refused("move", NAME, newer).endswith("run as a role that it exempts\n")
+
+
+def test_a_silent_endpoint_is_given_up_after_two_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "READ_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        assert "Read timeout on endpoint URL" in refused("resolve", NAME)
+        server.settimeout(0)
+        connections = 0
+        with suppress(BlockingIOError):
+            while True:
+                connection, _ = server.accept()
+                connection.close()
+                connections += 1
+    assert connections == 2 * SILENT_ATTEMPTS  # `refused` runs the command twice
 
 
 def test_no_region(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Ctrl-C, whenever it comes: one line, status 130, and the process is over."""
 
+import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +32,18 @@ def test_one_line_and_the_status_that_shells_give(capfd: pytest.CaptureFixture[s
     with pytest.raises(OverError, match="130"):
         signal.raise_signal(signal.SIGINT)
     assert tuple(capfd.readouterr()) == ("", "interrupted\n")
+
+
+@pytest.mark.usefixtures("ends")
+def test_with_json_it_is_an_object(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["container-images", "resolve", "forms", "--json"])
+    interrupt.end_at_once()
+    with pytest.raises(OverError, match="130"):
+        signal.raise_signal(signal.SIGINT)
+    error = {"error": "interrupted", "kind": "interrupted", "code": None}
+    assert json.loads(capfd.readouterr().err) == error
 
 
 @pytest.mark.usefixtures("ends")

@@ -92,6 +92,17 @@ def test_with_a_time_in_every_tag_the_push_orders_nothing(ecr: "ECRClient") -> N
         move(by(ecr, ADR040), later, "latest")
 
 
+@pytest.mark.parametrize("convention", [SEMVER, HASHES])
+def test_where_both_images_are_outside_the_convention_the_push_orders_nothing(
+    ecr: "ECRClient", convention: TagConvention
+) -> None:
+    pushed(ecr, "1.5", "stable", at=1000)
+    later = pushed(ecr, "1.4", at=2000)
+    with pytest.raises(RefusedError, match=r"neither has a tag of the convention .*--stack.*older"):
+        move(by(ecr, convention), later, "stable")
+    assert move(by(ecr, convention), later, "stable", allow_older=True).moved
+
+
 def test_a_first_place_needs_no_order(ecr: "ECRClient") -> None:
     digest = pushed(ecr, sha("a"))
     assert move(by(ecr, HASHES), digest, "latest").order is None
@@ -121,7 +132,7 @@ def test_a_release_that_another_image_has_is_not_made_again(ecr: "ECRClient") ->
 
 def test_a_tag_that_cannot_be_made_is_asked_for(ecr: "ECRClient") -> None:
     digest = pushed(ecr, "rc-1.2.0")
-    with pytest.raises(RefusedError, match="give the tag itself"):
+    with pytest.raises(RefusedError, match="name it with --stack, or give the tag itself"):
         promote(by(ecr, DATED), digest, "build")
     assert promote(by(ecr, DATED), digest, tag="2026-11-24.1").added
     assert promote(by(ecr, DATED), digest, "build").tag == "2026-11-24.1"

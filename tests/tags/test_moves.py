@@ -374,7 +374,7 @@ def test_a_tag_is_never_lost_and_the_next_run_finishes_the_job(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("at", range(1, 9))
+@pytest.mark.parametrize("at", range(1, 10))
 def test_a_promotion_goes_on_where_it_was_interrupted(
     ecr: "ECRClient", at: int, moment: str
 ) -> None:
@@ -390,11 +390,11 @@ def test_a_promotion_goes_on_where_it_was_interrupted(
     assert [one for one in image.tags if one.startswith("prod-")] == [done.tag]
 
 
-def test_a_promotion_has_eight_calls_to_interrupt(ecr: "ECRClient") -> None:
+def test_a_promotion_has_nine_calls_to_interrupt(ecr: "ECRClient") -> None:
     build(ecr, "a", "latest")
     wire = Wire(ecr)
     promote(on(wire), build(ecr, "b"), "prod", movable=["latest"])
-    assert len(wire.calls) == 8
+    assert len(wire.calls) == 9
 
 
 @pytest.mark.parametrize("operation", ["describe_images", "batch_get_image", "put_image"])
@@ -590,6 +590,23 @@ def test_an_image_of_unknown_commit_is_not_promoted(
     with pytest.raises(RefusedError, match="disagree"):
         promote(repository, torn, "stg")
     assert [it.tags for it in repository.images() if it.digest == digest] == [("v1",)]
+
+
+def test_two_builds_of_one_commit_in_one_second_get_no_common_tag(
+    ecr: "ECRClient", repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Second(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return cls(2026, 11, 24, 12, tzinfo=tz)
+
+    monkeypatch.setattr(moves, "datetime", Second)
+    first = build(ecr, "a")
+    second = push(ecr, '{"mediaType": "x"}', f"pr-1-{sha('a')}-1764000000")
+    promoted = promote(repository, first, "prod")
+    with pytest.raises(RefusedError, match=rf"{promoted.tag} of .* already.*run the command again"):
+        promote(repository, second, "prod")
+    assert place(ecr, promoted.tag) == first
 
 
 def test_an_archived_image_is_not_promoted() -> None:
