@@ -28,7 +28,7 @@ def app() -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
 @json_option
 def policy_pack(*, folder: Path, as_json: bool) -> None:
-    """Write the folder that `pulumi preview --policy-pack DIR` takes.
+    """Write the folder that Pulumi's option --policy-pack takes.
 
     It runs in the virtual environment that runs this command, and is written again after an
     upgrade.

@@ -17,7 +17,7 @@ Cell = str | tuple[str, str]
 _Step = TypeVar("_Step")
 
 _NARROWEST: Final = 12
-"""Characters of a line in a paragraph, at the least."""
+"""Characters of a line in a column or a paragraph that is folded, at the least."""
 
 _GAP: Final = 2
 """Spaces between columns."""
@@ -69,7 +69,8 @@ def print_table(
         longest[heading] = max(cell_len(line) for text in texts for line in text.split("\n"))
         widths[heading] = longest[heading]
         if on_terminal and heading in folds:
-            widths[heading] = max(cell_len(word) for text in texts for word in text.split() or [""])
+            word = max(cell_len(word) for text in texts for word in text.split() or [""])
+            widths[heading] = max(word, min(longest[heading], _NARROWEST))
     console = Console(highlight=False)
     for heading in spare:
         if on_terminal and _total(widths) > console.width:
