@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 PROGRAM := $(VENV)/.program
 INSTALLED := $(VENV)/.installed
 
+# One ARN a line; # begins a comment.
+EXPECTED := $(addprefix --only ,$(shell sed 's/#.*//' expected-principals.txt 2> /dev/null))
+
 # A build server answers no questions: CI=true, which GitHub Actions and buildspec.yml set.
 ifdef CI
 NO_QUESTIONS := --non-interactive --color never
@@ -29,7 +32,7 @@ unexport AWS_PROFILE AWS_SESSION_TOKEN
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse access test lint types bench seen movers moves live new preview up drift local local-down \
+.PHONY: help rehearse access test lint types bench would-deny who-can history live new preview up drift local local-down \
   constraints clean
 
 help: ## list the targets
@@ -66,21 +69,16 @@ lint: $(INSTALLED) ## check format and style, and the CI workflows
 types: $(INSTALLED) ## check types
 	$(BIN)/mypy
 
-bench: $(INSTALLED) ## measure the program, a move, the lifecycle simulation and movers
+bench: $(INSTALLED) ## measure the program, a move, the lifecycle simulation and who-can
 	@$(BIN)/python -m benchmarks
 
-seen: $(PROGRAM) ## with an AWS account: list who would be denied what they did in the last 90 days
-	@plan=$$(mktemp) && trap 'rm -f "$$plan"' EXIT \
-	  && $(BIN)/python -m container_images rehearse --stack $(STACK) --plan-only --json > "$$plan" \
-	  && $(BIN)/python -m container_images seen --plan "$$plan"
+would-deny: $(PROGRAM) ## with an AWS account: list who would be denied what they did in the last 90 days
+	@$(BIN)/python -m container_images would-deny --stack $(STACK)
 
-movers: $(PROGRAM) ## with an AWS account: fail if anybody but the pipeline roles of STACK could move a tag
-	@plan=$$(mktemp) && trap 'rm -f "$$plan"' EXIT \
-	  && $(BIN)/python -m container_images rehearse --stack $(STACK) --plan-only --json > "$$plan" \
-	  && only=$$($(BIN)/python .ci/pipeline_roles.py < "$$plan") \
-	  && $(BIN)/python -m container_images movers --plan "$$plan" $$only $(MOVERS)
+who-can: $(PROGRAM) ## with an AWS account: list who could move a tag; fail if expected-principals.txt lacks one
+	@$(BIN)/python -m container_images who-can --stack $(STACK) $(EXPECTED)
 
-moves: $(PROGRAM) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
+history: $(PROGRAM) ## with an AWS account: fail if, by CloudTrail, anybody but the pipeline moved a tag of STACK
 	@$(BIN)/python -m container_images history --stack $(STACK) --since $(SINCE) --fail-on-unexpected
 
 live: $(INSTALLED) ## with a throw-away AWS account: try the guard in ACCOUNT, and delete everything again

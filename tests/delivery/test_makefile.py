@@ -1,7 +1,6 @@
 """What the Makefile runs, and the starter that `make new` copies."""
 
 import re
-import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -62,24 +61,21 @@ def test_a_person_is_asked_and_ci_is_not() -> None:
     ]
 
 
-def test_the_policy_pack_is_used_where_there_is_one(tmp_path: Path) -> None:
-    (tmp_path / "policypack").mkdir()
-    (tmp_path / "policypack" / "PulumiPolicy.yaml").touch()
-    for target in ("preview", "up", "drift"):
-        [command] = commands(target, folder=tmp_path)
-        assert " --policy-pack policypack " in command
-
-
-def test_moves_are_looked_for_a_week_back_or_as_far_as_is_said() -> None:
-    command = ".venv/bin/python -m container_images history --stack"
-    assert commands("moves") == [f"{command} prod --since 7d --fail-on-unexpected"]
-    assert commands("moves", "STACK=mine", "SINCE=2d") == [
-        f"{command} mine --since 2d --fail-on-unexpected"
+def test_a_check_of_aws_is_one_command(tmp_path: Path) -> None:
+    command = ".venv/bin/python -m container_images"
+    assert commands("history", "STACK=mine", "SINCE=2d") == [
+        f"{command} history --stack mine --since 2d --fail-on-unexpected"
+    ]
+    assert commands("would-deny") == [f"{command} would-deny --stack prod"]
+    assert commands("who-can", folder=tmp_path) == [f"{command} who-can --stack prod"]
+    (tmp_path / "expected-principals.txt").write_text("# ours\narn:a # why\n\narn:b\n")
+    assert commands("who-can", folder=tmp_path) == [
+        f"{command} who-can --stack prod --only arn:a --only arn:b"
     ]
 
 
 @pytest.mark.parametrize(
-    "target", ["preview", "up", "drift", "movers", "moves", "rehearse", "lint", "local"]
+    "target", ["preview", "up", "drift", "who-can", "history", "rehearse", "lint", "local"]
 )
 def test_a_target_sets_up_what_it_needs(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
@@ -119,26 +115,6 @@ def test_a_name_that_no_stack_can_have_is_refused(tmp_path: Path, name: str) -> 
     said, _make = refused.stderr.splitlines()
     assert said == (f'STACK is "{name}": a name has letters, digits and . _ -; make new STACK=name')
     assert [it.name for it in tmp_path.iterdir()] == ["Pulumi.starter.yaml"]
-
-
-@pytest.mark.parametrize(("status", "calls"), [(0, ["rehearse", "seen"]), (2, ["rehearse"])])
-def test_nobody_is_seen_without_a_plan(tmp_path: Path, status: int, calls: list[str]) -> None:
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$3" >> {tmp_path}/calls\nexit {status}\n')
-    python.chmod(0o755)
-    done = make("seen", f"BIN={tmp_path}")
-    assert (done.returncode != 0) is (status != 0)
-    assert (tmp_path / "calls").read_text().split() == calls
-
-
-def test_the_movers_are_those_that_the_plan_lets_push() -> None:
-    script = runpy.run_path(str(ROOT / ".ci" / "pipeline_roles.py"))
-    plan = rehearse(read(ROOT, "prod"), plan_only=True).to_json()
-    role = "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
-    assert script["pipeline_roles"](plan) == [role]
-    others = [it for it in plan["resources"] if "repositoryPolicy" not in it["type"]]
-    with pytest.raises(ValueError, match="no repository policy of the plan denies ecr:PutImage"):
-        script["pipeline_roles"]({"resources": others})
 
 
 def test_the_starter_is_rehearsed() -> None:

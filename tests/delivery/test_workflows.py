@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from container_images.cli.app import COMMAND_MODULES
 from tests.conftest import ROOT
 
-COMMANDS = {name for names in COMMAND_MODULES.values() for name in names} | {"policy-pack"}
+COMMANDS = {name for names in COMMAND_MODULES.values() for name in names} | {"who-can"}
 WORKFLOWS = {
     file.name: file.read_text() for file in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 }
@@ -113,7 +113,12 @@ def test_a_pull_request_never_gets_the_deploy_role() -> None:
 
 @pytest.mark.parametrize(
     ("file", "target"),
-    [("preview.yml", "preview"), ("deploy.yml", "up"), ("deploy.yml", "drift")],
+    [
+        ("preview.yml", "preview"),
+        ("deploy.yml", "up"),
+        ("deploy.yml", "drift"),
+        ("drift.yml", "drift"),
+    ],
 )
 def test_pulumi_is_run_as_by_make(file: str, target: str) -> None:
     """A team's own repository has no Makefile, so the workflows name the command itself."""
@@ -125,12 +130,36 @@ def test_pulumi_is_run_as_by_make(file: str, target: str) -> None:
     assert expected in " ".join(WORKFLOWS[file].replace("\\\n", " ").split())
 
 
-@pytest.mark.parametrize("file", ["preview.yml", "deploy.yml"])
+@pytest.mark.parametrize("file", ["preview.yml", "deploy.yml", "drift.yml"])
 def test_a_team_calls_the_workflow_in_its_own_repository(file: str) -> None:
     called = load(WORKFLOWS[file])["on"]["workflow_call"]
     assert called["inputs"].keys() == {"stack", "requirements"}
     assert "make " not in WORKFLOWS[file]
     assert "runs-on: ubuntu-latest" in WORKFLOWS[file]
+
+
+def test_the_nightly_check_expects_the_principals_of_the_file(tmp_path: Path) -> None:
+    steps = load(WORKFLOWS["drift.yml"])["jobs"]["drift"]["steps"]
+    [script] = [step["run"] for step in steps if "who-can" in step.get("run", "")]
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    python.chmod(0o755)
+
+    def arguments() -> str:
+        return subprocess.run(
+            [BASH, "-eo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "STACK": "prod"},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    without = "-m|container_images|who-can|--stack|prod|"
+    assert arguments() == without
+    (tmp_path / "expected-principals.txt").write_text("# ours\narn:a # why\n\narn:b\n")
+    assert arguments() == f"{without}--only|arn:a|--only|arn:b|"
 
 
 def test_the_check_covers_each_python_from_the_oldest_on() -> None:
@@ -311,7 +340,7 @@ def test_the_comment_without_credentials(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "call"),
     [
-        ("", "issue create --title The registry drifted --label registry-drift"),
+        ("", "issue create --title The registry drifted --label registry-drift-prod"),
         ("5\n", "issue edit 5"),
     ],
     ids=["the first", "updated"],
@@ -319,13 +348,13 @@ def test_the_comment_without_credentials(tmp_path: Path) -> None:
 def test_the_issue(tmp_path: Path, there: str, call: str) -> None:
     step = last_step("drift.yml", "issue")
     (tmp_path / "there").write_text(there)
-    (tmp_path / "movers.txt").write_text("role/intruder could move a tag\n``````\n")
-    (tmp_path / "moves.txt").write_text("! intruder\n")
-    calls = run(step["run"], tmp_path, TITLE="The registry drifted")
+    (tmp_path / "who-can.txt").write_text("role/intruder could move a tag\n``````\n")
+    (tmp_path / "history.txt").write_text("! intruder\n")
+    calls = run(step["run"], tmp_path, TITLE="The registry drifted", LABEL="registry-drift-prod")
     assert calls[-1] == f"{call} --body-file issue.md"
     issue = (tmp_path / "issue.md").read_text()
-    sections = re.findall(r"^### make (\w+)$", issue, re.MULTILINE)
-    assert sections == ["moves", "movers"]
+    sections = re.findall(r"^### ([\w-]+)$", issue, re.MULTILINE)
+    assert sections == ["history", "who-can"]
     assert issue.count("``````") == 4, "nothing closes a block before its end"
 
 
@@ -334,12 +363,12 @@ def test_the_issue_keeps_what_comes_first(tmp_path: Path, padding: str) -> None:
     """Anybody whose denied calls are recorded can make it long."""
     step = last_step("drift.yml", "issue")
     (tmp_path / "there").write_text("")
-    for name in ("drift", "movers", "moves"):
+    for name in ("drift", "who-can", "history"):
         (tmp_path / f"{name}.txt").write_text(f"! {name} decides\x1b[2K\n{padding}\n")
-    run(step["run"], tmp_path, TITLE="The registry drifted")
+    run(step["run"], tmp_path, TITLE="The registry drifted", LABEL="registry-drift-prod")
     issue = (tmp_path / "issue.md").read_bytes().decode(errors="replace")
     assert len(issue) < MOST_CHARACTERS
     assert "\x1b" not in issue
-    for name in ("drift", "movers", "moves"):
+    for name in ("drift", "who-can", "history"):
         assert f"! {name} decides" in issue
     assert issue.count("Cut after 18,000 bytes") == (0 if padding[0] == "`" else 3)
