@@ -57,7 +57,6 @@ def print_verifications(
     click.echo("\n".join(f"[ ] {item}" for item in left))
 
 
-_UNKNOWN = "the policy has an element that the claims do not cover"
 _GOOD: tuple[Cell, Cell] = (("holds", "green"), ("yes", "green"))
 
 
@@ -65,7 +64,8 @@ def _verification_rows(verified: Verification, stack: str) -> Iterator[tuple[Cel
     broken = [proof for proof in verified.proofs if not proof.proved]
     for proof in broken:
         call = proof.counterexample
-        detail = f"{call.principal} can break it with {call.action}" if call else _UNKNOWN
+        broken_by = f"{call.principal} can break it with {call.action}" if call else ""
+        detail = broken_by or f"not decided: {proof.undecided}"
         yield proof.claim, ("DOES NOT HOLD", "bold red"), detail
     if not broken:
         yield "access", _GOOD[0], f"all {len(verified.proofs)} claims"

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from container_images.access.claims import Proof
+from container_images.aws.reference import Reference
+from container_images.cli.stack_output import print_verifications
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.verify import verify
+from container_images.stack.verify import Verification, verify
 from tests.cli.test_cli import refused, run
 from tests.stack.conftest import NAME, Answers, as_declared, create
 
@@ -79,6 +82,16 @@ def test_what_fails_is_printed_first_and_ends_in_a_failure(
     )
     assert "[ ] ECR has accepted every action" in done.stdout
     assert f"verify failed for {NAME}; make up STACK=prod corrects" in done.stderr
+
+
+def test_a_claim_that_is_not_decided_says_why(
+    stack: DeclaredStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proof = Proof(claim="Nobody", proved=False, counterexample=None, undecided="statement Two")
+    verified = Verification(live=as_declared(stack), proofs=[proof], differences=[])
+    print_verifications([(Reference(name=NAME), verified)], "prod", [], [])
+    assert "not decided: statement Two" in capsys.readouterr().out
+    assert not verified.ok
 
 
 def test_a_repository_that_is_missing_does_not_stop_the_others(
