@@ -15,9 +15,8 @@ from container_images.aws import trail
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.settings.stack_file import read
 from tests.builds import NAME, REGION
-from tests.conftest import ROOT
+from tests.conftest import fixture_stack
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -102,4 +101,4 @@ def prod_plan() -> str:
     """What the rehearsal prints of the production stack's plan."""
     from container_images.rehearsal.rehearse import rehearse  # noqa: PLC0415 this loads Pulumi
 
-    return json.dumps(rehearse(read(ROOT, "prod"), plan_only=True).to_json())
+    return json.dumps(rehearse(fixture_stack(), plan_only=True).to_json())

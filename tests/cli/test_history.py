@@ -22,7 +22,7 @@ from tests.aws.test_trail import access, page
 from tests.aws_fixtures import Bars
 from tests.builds import NAME, REGION, build
 from tests.cli.test_cli import done, refused, run
-from tests.conftest import ROOT
+from tests.conftest import FIXTURES
 from tests.events import DIGESTS, PIPELINE, event, identity, put
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def holds(lookups: Callable[..., None]) -> Callable[..., None]:
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the project's directory, as a role of the account that prod is in."""
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(FIXTURES)
     monkeypatch.setattr(Aws, "caller", lambda _: (ACCOUNT, f"{IAM}reader"))
 
 
@@ -335,7 +335,7 @@ def test_what_may_not_be_read_leaves_the_movable_tags_to_the_rest(
 
 @pytest.mark.usefixtures("ecr")
 def test_cloudtrail_of_another_account_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(FIXTURES)
     assert f"has no events of account {ACCOUNT}" in refused("history", "--stack", "prod")
 
 
