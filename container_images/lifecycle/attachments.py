@@ -17,7 +17,7 @@ def subject_of(image: Image) -> str | None:
     Attached is a referrer, which names its subject, and what has no other tags than such as cosign
     gives. To ECR the second is an image like any other: it does not go with its subject.
     """
-    if image.subject or not image.tags:
+    if image.subject or not image.tags or not image.tags[0].startswith("sha256-"):
         return image.subject
     tags = [_TAG.fullmatch(tag) for tag in image.tags]
     return f"sha256:{tags[0][1]}" if tags[0] and all(tags) else None

@@ -216,6 +216,8 @@ def _about_use(
 ) -> Iterator[PolicyWarning]:
     for reason in in_use.unknown:
         yield PolicyWarning("in-use-unknown", f"it is not known what else is in use: {reason}")
+    if not in_use.uses:
+        return
     by_digest = {verdict.image.digest: verdict for verdict in verdicts}
     by_tag = {tag: verdict for verdict in verdicts for tag in verdict.image.tags}
     users = defaultdict[str, list[str]](list)

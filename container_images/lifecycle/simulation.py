@@ -59,8 +59,9 @@ def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> l
 
 
 def by_age(images: Iterable[Image]) -> list[Image]:
-    """The youngest first."""
-    return sorted(images, key=lambda image: (image.since, image.digest), reverse=True)
+    """The youngest first; of those that are equally old, the one with the higher digest."""
+    by_digest = sorted(images, key=lambda image: image.digest, reverse=True)
+    return sorted(by_digest, key=lambda image: image.since, reverse=True)
 
 
 def judge(
