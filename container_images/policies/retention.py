@@ -16,8 +16,12 @@ MAX_IMAGES: Final = 100_000
 """Images that one repository can hold: to keep more than that never expires anything."""
 
 
+MIN_DAYS_IN_ARCHIVE: Final = 90
+"""ECR keeps an archived image for so long, and charges for it."""
+
+
 class RetentionRule(TypedDict):
-    """Exactly one of `tags`, `untagged` and `any`, with one of the two numbers."""
+    """Exactly one of `tags`, `untagged`, `any` and `archived`, with one of the numbers."""
 
     tags: NotRequired[str]
     """The images with a tag that matches this pattern."""
@@ -25,22 +29,38 @@ class RetentionRule(TypedDict):
     """The images without a tag."""
     any: NotRequired[bool]
     """All images that no rule before this one matches."""
+    archived: NotRequired[bool]
+    """The images in the archive. No other rule sees them, and this one sees no others."""
     keep_newest: NotRequired[int]
     """Keep this many of them, the last pushed first, and expire the others."""
     expire_after_days: NotRequired[int]
-    """Expire each of them this many days after its push."""
+    """Expire each of them this many days after its push, an archived one after its archiving."""
+    archive_after_days: NotRequired[int]
+    """Archive each of them this many days after its push. An archived image cannot be pulled."""
+    archive_after_days_unpulled: NotRequired[int]
+    """Archive each of them this many days after its last pull, or after its push without one."""
 
 
+_ARCHIVING: Final = ("archive_after_days", "archive_after_days_unpulled")
 _NUMBERS: Final = {
-    "tags": ("keep_newest", "expire_after_days"),
-    "untagged": ("expire_after_days",),
-    "any": ("keep_newest",),
+    "tags": ("keep_newest", "expire_after_days", *_ARCHIVING),
+    "untagged": ("expire_after_days", *_ARCHIVING),
+    "any": ("keep_newest", *_ARCHIVING),
+    "archived": ("expire_after_days",),
 }
 """What each kind of rule may count."""
 
+_LAST: Final = {
+    "any": "the rule about any image comes last",
+    "archived": "the rule about archived images comes last",
+}
+_NOTHING: Final = object()
+
 _SHAPES: Final = (
     "write one of {tags: PATTERN, keepNewest: N}, {tags: PATTERN, expireAfterDays: N}, "
-    "{untagged: true, expireAfterDays: N}, {any: true, keepNewest: N}"
+    "{untagged: true, expireAfterDays: N}, {any: true, keepNewest: N}, "
+    "{archived: true, expireAfterDays: N}; or, but for archived, archiveAfterDays or "
+    "archiveAfterDaysUnpulled as the number"
 )
 
 
@@ -62,19 +82,20 @@ def lifecycle_policy(
     """
     if problems := list(problems_in(movable_tags, rules)):
         raise InvalidInputError(problems)
-    selections = [
-        (f"Keep the image that {tag} names", _tagged(tag) | _count(1)) for tag in movable_tags
+    parts = [
+        (f"Keep the image that {tag} names", _tagged(tag) | _count(1), _EXPIRE)
+        for tag in movable_tags
     ]
-    selections += [(_description(rule), _selection(rule)) for rule in rules]
+    parts += [(_description(rule), _selection(rule), _action(rule)) for rule in rules]
     return {
         "rules": [
             {
                 "rulePriority": priority,
                 "description": description,
                 "selection": selection,
-                "action": {"type": "expire"},
+                "action": dict(action),
             }
-            for priority, (description, selection) in enumerate(selections, start=1)
+            for priority, (description, selection, action) in enumerate(parts, start=1)
         ]
     }
 
@@ -110,7 +131,9 @@ def problems_in(
         whole = partial(Problem, where=(position,), value=_as_written(rule))
         kinds = [kind for kind in _NUMBERS if kind in rule]
         if len(kinds) != 1:
-            yield whole(rule="a rule is about exactly one of tags, untagged and any", fix=_SHAPES)
+            yield whole(
+                rule="a rule is about exactly one of tags, untagged, any and archived", fix=_SHAPES
+            )
             continue
         [kind] = kinds
         numbers = [key for key in _CAMEL if key in rule]
@@ -132,13 +155,15 @@ def problems_in(
         elif (first := first_with.setdefault((kind, subject), position)) != position:
             broken = f"rule [{first}] is about the same images, so this one never applies"
             yield whole(rule=broken, fix="make one rule of the two")
-        if kind == "any" and position != len(rules) - 1:
-            broken = "the rule about any image comes last"
-            yield whole(rule=broken, fix="move it behind the others")
+        # The archive is a class of its own: in AWS's example its rule stands behind the one about
+        # any image.
+        later = (it for it in rules[position + 1 :] if it is None or "archived" not in it)
+        if kind in _LAST and next(later, _NOTHING) is not _NOTHING:
+            yield whole(rule=_LAST[kind], fix="move it behind the others")
 
 
 def _problems_in_values(rule: RetentionRule) -> Iterator[Problem]:
-    for kind in ("untagged", "any"):
+    for kind in ("untagged", "any", "archived"):
         if (written := rule.get(kind, True)) is not True:
             broken = f"{kind} is true where it is written"
             fix = "write true, or leave the rule out"
@@ -149,6 +174,10 @@ def _problems_in_values(rule: RetentionRule) -> Iterator[Problem]:
         if type(number) is not int or not 1 <= number <= MAX_IMAGES:
             broken = f"the number is between 1 and {MAX_IMAGES:,}"
             yield Problem(where=(name,), value=number, rule=broken, fix="write such a number")
+        elif "archived" in rule and key in rule and number < MIN_DAYS_IN_ARCHIVE:
+            broken = f"an image stays in the archive for at least {MIN_DAYS_IN_ARCHIVE} days"
+            fix = f"write {MIN_DAYS_IN_ARCHIVE} or more"
+            yield Problem(where=(name,), value=number, rule=broken, fix=fix)
     pattern = rule.get("tags", "*")
     of_tags = partial(Problem, where=("tags",), value=pattern)
     if not PATTERN.fullmatch(pattern):
@@ -165,7 +194,14 @@ def _as_written(rule: RetentionRule) -> dict[str, Any]:
     return {_CAMEL.get(key, key): value for key, value in rule.items()}
 
 
-_CAMEL: Final = {"keep_newest": "keepNewest", "expire_after_days": "expireAfterDays"}
+_CAMEL: Final = {
+    "keep_newest": "keepNewest",
+    "expire_after_days": "expireAfterDays",
+    "archive_after_days": "archiveAfterDays",
+    "archive_after_days_unpulled": "archiveAfterDaysUnpulled",
+}
+_EXPIRE: Final = {"type": "expire"}
+_ARCHIVE: Final = {"type": "transition", "targetStorageClass": "archive"}
 
 
 def _tagged(pattern: str) -> dict[str, Any]:
@@ -178,7 +214,15 @@ def _count(number: int) -> dict[str, Any]:
     return {"countType": "imageCountMoreThan", "countNumber": number}
 
 
+def _days(count_type: str, number: int) -> dict[str, Any]:
+    return {"countType": count_type, "countUnit": "days", "countNumber": number}
+
+
 def _selection(rule: RetentionRule) -> dict[str, Any]:
+    if "archived" in rule:
+        # Said without a storage class, a rule is about the standard one.
+        archived = {"tagStatus": "any", "storageClass": "archive"}
+        return archived | _days("sinceImageTransitioned", rule["expire_after_days"])
     images = (
         _tagged(rule["tags"])
         if "tags" in rule
@@ -186,16 +230,35 @@ def _selection(rule: RetentionRule) -> dict[str, Any]:
     )
     if "keep_newest" in rule:
         return images | _count(rule["keep_newest"])
-    days = rule["expire_after_days"]
-    return images | {"countType": "sinceImagePushed", "countUnit": "days", "countNumber": days}
+    if "archive_after_days_unpulled" in rule:
+        return images | _days("sinceImagePulled", rule["archive_after_days_unpulled"])
+    return images | _days("sinceImagePushed", _number(rule))
+
+
+def _number(rule: RetentionRule) -> int:
+    """The days of a rule that counts from the push."""
+    return rule["archive_after_days"] if "archive_after_days" in rule else rule["expire_after_days"]
+
+
+def _action(rule: RetentionRule) -> dict[str, str]:
+    return _ARCHIVE if any(key in rule for key in _ARCHIVING) else _EXPIRE
 
 
 def _description(rule: RetentionRule) -> str:
+    if "archived" in rule:
+        return f"Expire archived images {_in_words(rule['expire_after_days'])} after that"
     if "any" in rule:
         images = "all other images"
     else:
         images = f"images tagged {rule['tags']}" if "tags" in rule else "untagged images"
     if "keep_newest" in rule:
         return f"Keep the newest {rule['keep_newest']} of {images}"
-    days = rule["expire_after_days"]
-    return f"Expire {images} {days} {'day' if days == 1 else 'days'} after their push"
+    if "archive_after_days_unpulled" in rule:
+        days = _in_words(rule["archive_after_days_unpulled"])
+        return f"Archive {images} {days} after their last pull"
+    verb = "Archive" if "archive_after_days" in rule else "Expire"
+    return f"{verb} {images} {_in_words(_number(rule))} after their push"
+
+
+def _in_words(days: int) -> str:
+    return f"{days} {'day' if days == 1 else 'days'}"

@@ -6,6 +6,7 @@ AttributeError, and tests/rehearsal/test_moto_fixes.py says which name is gone. 
 """
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,7 +15,9 @@ from unittest.mock import patch
 import moto.ecr.models
 from moto import mock_aws
 from moto.core.exceptions import ServiceException
+from moto.ecr.exceptions import InvalidParameterException
 
+from container_images.lifecycle.document import rules_in
 from container_images.policies.tag_mutability import is_immutable
 
 
@@ -56,6 +59,32 @@ NAME_PATTERN: Final = "ECR_REPOSITORY_NAME_PATTERN"
 """Of moto's ECR: it refuses some names that ECR accepts, such as a--b."""
 
 
+class PolicyCheck:
+    """What ECR takes as a lifecycle policy, in place of moto's check.
+
+    Moto knows no archive: it refuses a transition, a storage class and the times that go with them.
+    What the stack writes was checked by policies/retention.py already.
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def validate(self) -> None:
+        """Raise what ECR answers for a document that nobody can read."""
+        try:
+            rules_in(json.loads(self._text))
+        except ValueError as error:  # InvalidInputError is one
+            raise InvalidParameterException(
+                "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: "
+                f"'Lifecycle policy validation failure: {error}'"
+            ) from None
+
+
+POLICY_CHECK: Final = "EcrLifecyclePolicyValidator"
+"""Of moto's ECR: what it asks before it puts a lifecycle policy."""
+
+
 class _Image(moto.ecr.models.Image):
     """An image with a time of its push of its own: moto knows whole seconds alone, ECR more."""
 
@@ -74,6 +103,7 @@ def moto_put_right(repository_names: str) -> Iterator[TagRule]:
         patch.object(moto.ecr.models.ECRBackend, TAG_CHECK, rule),
         patch.object(moto.ecr.models, NAME_PATTERN, repository_names),
         patch.object(moto.ecr.models, "Image", _Image),
+        patch.object(moto.ecr.models, POLICY_CHECK, PolicyCheck),
         mock_aws(),
     ):
         yield rule

@@ -51,8 +51,11 @@ class RetentionRule(Settings):
     tags: values.RetainedTags = ""
     untagged: values.Flag = False
     any: values.Flag = False
+    archived: values.Flag = False
     keep_newest: values.Count = 0
     expire_after_days: values.Count = 0
+    archive_after_days: values.Count = 0
+    archive_after_days_unpulled: values.Count = 0
 
     def to_args(self) -> retention.RetentionRule:
         """The rule as the component takes it: without what was not written."""

@@ -111,6 +111,19 @@ _retention_rules = st.one_of(
         lambda number: RetentionRule(untagged=True, expire_after_days=number), st.integers(1, 6)
     ),
     st.builds(lambda number: RetentionRule(any=True, keep_newest=number), st.integers(1, 5)),
+    st.builds(
+        lambda tags, number: RetentionRule(tags=tags, archive_after_days=number),
+        st.sampled_from(PATTERNS),
+        st.integers(1, 6),
+    ),
+    st.builds(
+        lambda number: RetentionRule(untagged=True, archive_after_days_unpulled=number),
+        st.integers(1, 6),
+    ),
+    st.builds(
+        lambda number: RetentionRule(archived=True, expire_after_days=number),
+        st.integers(90, 92),
+    ),
 )
 
 

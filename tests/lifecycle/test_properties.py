@@ -337,6 +337,8 @@ def broken_promises(
 def _about(rule: RetentionRule, it: Image) -> bool:
     if "tags" in rule:
         return any(tag_glob(rule["tags"], tag) for tag in it.tags)
+    if "archived" in rule:
+        return it.archived
     return not it.tags if "untagged" in rule else True
 
 

@@ -90,6 +90,57 @@ def test_the_document_word_for_word() -> None:
     }
 
 
+def test_rules_that_archive_and_the_rule_about_the_archive() -> None:
+    rules: list[RetentionRule] = [
+        {"tags": "v*", "archive_after_days_unpulled": 90},
+        {"untagged": True, "archive_after_days": 1},
+        {"any": True, "keep_newest": 500},
+        {"archived": True, "expire_after_days": 365},
+    ]
+    [latest, *others] = lifecycle_policy(["latest"], rules)["rules"]
+    assert latest["action"] == {"type": "expire"}  # and no later rule archives its image
+    archive = {"type": "transition", "targetStorageClass": "archive"}
+    assert [(it["description"], it["selection"], it["action"]) for it in others] == [
+        (
+            "Archive images tagged v* 90 days after their last pull",
+            {
+                "tagStatus": "tagged",
+                "tagPatternList": ["v*"],
+                "countType": "sinceImagePulled",
+                "countUnit": "days",
+                "countNumber": 90,
+            },
+            archive,
+        ),
+        (
+            "Archive untagged images 1 day after their push",
+            {
+                "tagStatus": "untagged",
+                "countType": "sinceImagePushed",
+                "countUnit": "days",
+                "countNumber": 1,
+            },
+            archive,
+        ),
+        (
+            "Keep the newest 500 of all other images",
+            {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 500},
+            {"type": "expire"},
+        ),
+        (
+            "Expire archived images 365 days after that",
+            {
+                "tagStatus": "any",
+                "storageClass": "archive",
+                "countType": "sinceImageTransitioned",
+                "countUnit": "days",
+                "countNumber": 365,
+            },
+            {"type": "expire"},
+        ),
+    ]
+
+
 def test_without_rules_only_the_protective_ones_are_left_and_nothing_expires() -> None:
     [rule] = lifecycle_policy(["latest"], [])["rules"]
     assert rule["selection"]["tagPatternList"] == ["latest"]
@@ -166,6 +217,45 @@ def test_without_rules_only_the_protective_ones_are_left_and_nothing_expires() -
             (0,),
             "comes last",
             id="any not last",
+        ),
+        pytest.param(
+            [{"archived": True, "expire_after_days": 90}, {"any": True, "keep_newest": 1}],
+            (0,),
+            "the rule about archived images comes last",
+            id="archived not last",
+        ),
+        pytest.param(
+            [{"archived": True, "expire_after_days": 89}],
+            (0, "expireAfterDays"),
+            "stays in the archive for at least 90 days",
+            id="archived too short",
+        ),
+        pytest.param(
+            [{"archived": True, "archive_after_days": 90}],
+            (0,),
+            "a rule about archived has exactly one number, expireAfterDays",
+            id="archived twice over",
+        ),
+        pytest.param(
+            [{"tags": "a", "archive_after_days": 9, "archive_after_days_unpulled": 9}],
+            (0,),
+            "exactly one number",
+            id="two ways to archive",
+        ),
+        pytest.param(
+            [{"tags": "a", "archive_after_days_unpulled": 0}],
+            (0, "archiveAfterDaysUnpulled"),
+            "between 1",
+            id="no days unpulled",
+        ),
+        pytest.param(
+            [
+                {"untagged": True, "expire_after_days": 1},
+                {"untagged": True, "archive_after_days": 2},
+            ],
+            (1,),
+            "rule [0] is about the same images",
+            id="one rule for a class",
         ),
     ],
 )

@@ -8,7 +8,9 @@ from container_images.policies.retention import MAX_IMAGES, RetentionRule, probl
 
 SHAPES = (
     "write one of {tags: PATTERN, keepNewest: N}, {tags: PATTERN, expireAfterDays: N}, "
-    "{untagged: true, expireAfterDays: N}, {any: true, keepNewest: N}"
+    "{untagged: true, expireAfterDays: N}, {any: true, keepNewest: N}, "
+    "{archived: true, expireAfterDays: N}; or, but for archived, archiveAfterDays or "
+    "archiveAfterDaysUnpulled as the number"
 )
 PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as a tag does"
 
@@ -20,8 +22,8 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
             [{"keep_newest": 1}],
             [
                 (
-                    '[0] = {"keepNewest": 1}: a rule is about exactly one of tags, untagged '
-                    f"and any; {SHAPES}"
+                    '[0] = {"keepNewest": 1}: a rule is about exactly one of tags, untagged, '
+                    f"any and archived; {SHAPES}"
                 )
             ],
         ),
@@ -30,7 +32,8 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
             [
                 (
                     '[0] = {"tags": "a", "keepNewest": 1, "expireAfterDays": 2}: a rule about '
-                    f"tags has exactly one number, keepNewest or expireAfterDays; {SHAPES}"
+                    f"tags has exactly one number, keepNewest or expireAfterDays or "
+                    f"archiveAfterDays or archiveAfterDaysUnpulled; {SHAPES}"
                 )
             ],
         ),
@@ -39,7 +42,7 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
             [
                 (
                     '[0] = {"any": true, "expireAfterDays": 2}: a rule about any has exactly one '
-                    f"number, keepNewest; {SHAPES}"
+                    f"number, keepNewest or archiveAfterDays or archiveAfterDaysUnpulled; {SHAPES}"
                 )
             ],
         ),
@@ -53,7 +56,11 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
                     )
                 ],
             )
-            for kind, key in (("untagged", "expire_after_days"), ("any", "keep_newest"))
+            for kind, key in (
+                ("untagged", "expire_after_days"),
+                ("any", "keep_newest"),
+                ("archived", "expire_after_days"),
+            )
         ),
         *(
             (
@@ -124,7 +131,10 @@ PATTERN = "a tag pattern is 1 to 128 letters, digits and . _ - *, and starts as 
         (
             [{}, {"tags": "-a", "keep_newest": 1}],
             [
-                f"[0] = {{}}: a rule is about exactly one of tags, untagged and any; {SHAPES}",
+                (
+                    f"[0] = {{}}: a rule is about exactly one of tags, untagged, any and archived; "
+                    f"{SHAPES}"
+                ),
                 f'[1].tags = "-a": {PATTERN}; write one such as prod-*',
             ],
         ),
