@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
-import botocore.exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from container_images.policies.invalid_input import InvalidInputError
@@ -27,6 +26,12 @@ def faults_refused(about: str = "") -> Iterator[None]:
     except InvalidInputError as error:
         told = " | ".join(map(str, error.problems))
         raise RefusedError(f"{about}: {told}" if about else told) from None
+
+
+class NotFromAwsError(BotoCoreError):
+    """A success that is no answer to the call, such as a proxy's login page."""
+
+    fmt = "the answer is not from AWS"
 
 
 class AwsError(RefusedError):
@@ -83,26 +88,17 @@ _SIGN_IN: Final = (
 )
 _SET_REGION: Final = "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI"
 
-_AWS_FIXES: Final[Mapping[type[Exception], str]] = {
-    aws.NoCredentialsError: _SIGN_IN,
-    aws.PartialCredentialsError: _SIGN_IN,
-    aws.CredentialRetrievalError: _SIGN_IN,
-    aws.MetadataRetrievalError: _SIGN_IN,
-    aws.NoAuthTokenError: _SIGN_IN,
-    aws.TokenRetrievalError: _SIGN_IN,
-    aws.RefreshWithMFAUnsupportedError: _SIGN_IN,
-    aws.SSOError: _SIGN_IN,
-    aws.LoginError: _SIGN_IN,
-    aws.NoRegionError: _SET_REGION,
-    aws.InvalidRegionError: "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
-    aws.ProfileNotFound: "correct AWS_PROFILE, or unset it",
-    aws.WaiterError: (
-        "see what aws ecr get-lifecycle-policy-preview says, or leave --aws-preview out"
+_AWS_FIXES: Final[Mapping[str, str]] = {
+    "NoRegion": _SET_REGION,
+    "InvalidRegion": "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
+    "ProfileNotFound": "correct AWS_PROFILE, or unset it",
+    "Credential|Token|SSO|Login|Metadata|MFA": _SIGN_IN,
+    "Connect|Connection|Timeout|HTTPClient|SSL|Proxy": (
+        f"check the network to AWS, and the Region in the URL, then {_AGAIN}"
     ),
-    aws.ConnectionError: f"check the network to AWS, then {_AGAIN}",
-    aws.HTTPClientError: f"check the network to AWS, then {_AGAIN}",
+    "NotFromAws": "check the proxy, if there is one, and AWS_ENDPOINT_URL",
 }
-"""How to fix what botocore finds wrong before it has an answer, by the class of its exception."""
+"""How to fix what botocore finds wrong before it has an answer, by words of its name."""
 
 _MISCONFIGURED: Final = "correct AWS's configuration files, or the variables that begin with AWS_"
 
@@ -124,9 +120,8 @@ _ECR_FIXES: Final[Mapping[str, str]] = {
 def explain(error: ClientError | BotoCoreError, repository: str) -> str:
     """The error and its fix, in one sentence."""
     if isinstance(error, BotoCoreError):
-        if region := _unknown_region(error):
-            return f"{repository}: AWS has no Region {region}; {_SET_REGION}"
-        fixes = (fix for kind, fix in _AWS_FIXES.items() if isinstance(error, kind))
+        name = type(error).__name__
+        fixes = (fix for words, fix in _AWS_FIXES.items() if re.search(words, name))
         return f"{repository}: {str(error).rstrip('.')}; {next(fixes, _MISCONFIGURED)}"
     action = f"{_SERVICES.get(error.operation_name, 'ecr')}:{error.operation_name}"
     code = code_of(error)
@@ -187,25 +182,3 @@ def code_of(error: ClientError) -> str:
     """AWS's name of the error, or the HTTP status of an answer without one."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return error.response.get("Error", {}).get("Code") or (f"HTTP {status}" if status else "")
-
-
-_HOST: Final = re.compile(r"https://(?:api\.)?(?:ecr|cloudtrail|sts)\.([a-z0-9-]+)\.")
-
-
-def _unknown_region(error: BotoCoreError) -> str | None:
-    """The Region whose endpoint does not exist, if that is why nobody answers there.
-
-    Only asked where the connection failed: AWS opens Regions that this botocore does not know yet.
-    """
-    found = _HOST.match(getattr(error, "kwargs", {}).get("endpoint_url", ""))
-    if not isinstance(error, aws.EndpointConnectionError) or not found:
-        return None
-    import botocore.session  # noqa: PLC0415 this failure alone needs it
-
-    core = botocore.session.get_session()
-    known = {
-        region
-        for partition in core.get_available_partitions()
-        for region in core.get_available_regions("ecr", partition)
-    }
-    return None if found[1] in known else found[1]

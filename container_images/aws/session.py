@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
-from container_images.aws.errors import AwsError
+from container_images.aws.errors import AwsError, NotFromAwsError
 
 if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
@@ -146,7 +146,7 @@ def _give_up_in_silence(**event: Any) -> None:
 
 
 def _refuse_other_answers(**event: Any) -> None:
-    """Raise ResponseParserError for a success that has nothing of the operation's output.
+    """Raise NotFromAwsError for a success that has nothing of the operation's output.
 
     A proxy's login page, for example. botocore takes it for an empty response where it expects
     JSON, and fails with a KeyError where it expects XML.
@@ -156,9 +156,7 @@ def _refuse_other_answers(**event: Any) -> None:
     if answer["status_code"] >= _FIRST_ERROR or not (shape and shape.members):
         return
     if not _has_output(answer["body"], operation):
-        from botocore.parsers import ResponseParserError  # noqa: PLC0415 as above
-
-        raise ResponseParserError(f"no answer to {operation.name}")
+        raise NotFromAwsError
 
 
 _FIRST_ERROR: Final = 301
@@ -172,8 +170,8 @@ def _has_output(body: bytes, operation: Any) -> bool:
     if wrapper := shape.serialization.get("resultWrapper"):  # of the query protocol, in XML
         return f"<{wrapper}".encode() in body
     try:
-        found = json.loads(body)
+        output = json.loads(body)
     except ValueError:
         return False
     # AWS may leave out what is empty, and so everything.
-    return isinstance(found, dict) and (not found or not found.keys().isdisjoint(shape.members))
+    return isinstance(output, dict) and (not output or bool(output.keys() & set(shape.members)))

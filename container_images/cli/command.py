@@ -44,14 +44,6 @@ def repository_of(text: str) -> Reference:
 REPOSITORY_HELP: Final = (
     "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region"
 )
-repositories_argument: Final = partial(
-    click.argument,
-    "repositories",
-    type=repository_of,
-    metavar="[REPOSITORY]...",
-    nargs=-1,
-    callback=lambda _context, _parameter, references: tuple(dict.fromkeys(references)),
-)
 file_option: Final = partial(click.option, type=Path, metavar="FILE")
 json_option: Final = click.option(
     "--json",
@@ -93,13 +85,9 @@ def _failures(*, as_json: bool) -> Iterator[None]:
         module = (error.name or "").partition(".")[0]
         if module not in _EXTRAS:
             raise
-        object_ = error_object(
-            RefusedError(
-                f"this command needs {module}, which is not installed; run "
-                f"pip install 'container-images[{_EXTRAS[module]}]'"
-            )
-        )
-        status = FAILED
+        fix = f"run pip install 'container-images[{_EXTRAS[module]}]'"
+        missing = RefusedError(f"this command needs {module}, which is not installed; {fix}")
+        object_, status = error_object(missing), FAILED
     except click.ClickException as error:
         if not as_json:
             raise  # click prints wrong usage with the command's synopsis
@@ -161,16 +149,6 @@ def reported(about: str) -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise AwsError(explain(error, about), error) from None
-    except Exception as error:
-        from botocore.parsers import ResponseParserError  # noqa: PLC0415 loaded by now, if raised
-
-        if not isinstance(error, ResponseParserError):
-            raise
-        raise AwsError(
-            f"{about}: the answer is not from AWS; check the proxy, if there is one, and "
-            "AWS_ENDPOINT_URL",
-            error,
-        ) from None
 
 
 def read(file: Path, parse: Callable[[str], _T]) -> _T:
@@ -199,7 +177,12 @@ def print_object(result: Mapping[str, Any], text: str, *, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
-        click.echo("\n".join(map(printable, text.split("\n"))))
+        print_text(text)
+
+
+def print_text(text: str) -> None:
+    """Lines on standard output."""
+    click.echo("\n".join(map(printable, text.split("\n"))))
 
 
 def note(text: str) -> None:

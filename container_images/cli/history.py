@@ -11,7 +11,6 @@ import click
 
 from container_images.aws import reference
 from container_images.aws.errors import RefusedError
-from container_images.aws.image import moment
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.aws.trail import (
@@ -123,7 +122,6 @@ def history_command(
 # --- What it reads --------------------------------------------------------------------------------
 
 _SPAN: Final = re.compile(r"([0-9]{1,5})([dh])")
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def since_of(text: str, now: datetime) -> datetime:
@@ -135,16 +133,15 @@ def since_of(text: str, now: datetime) -> datetime:
         if span := _SPAN.fullmatch(text):
             start = now - timedelta(hours=int(span[1]) * (24 if span[2] == "d" else 1))
         else:
-            start = moment(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+            start = datetime.fromisoformat(text)
+            start = start.astimezone(UTC) if start.tzinfo else start.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise click.UsageError(
-            f"--since {text} is not a date such as 2026-01-31, a time with its offset "
-            "from UTC such as 2026-01-31T12:00:00Z, or a span such as 36h or 7d"
+            f"--since {text} is not a date such as 2026-01-31, a time such as "
+            "2026-01-31T12:00:00Z, or a span such as 36h or 7d"
         ) from None
-    if start >= now:
-        raise click.UsageError(f"--since {text} is not in the past")
-    if start < earliest(now):
-        raise click.UsageError(f"--since {text}: CloudTrail keeps {DAYS} days, so at most {DAYS}d")
+    if not earliest(now) <= start < now:
+        raise click.UsageError(f"--since {text} is not in the {DAYS} days that CloudTrail keeps")
     return start
 
 

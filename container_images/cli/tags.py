@@ -1,7 +1,7 @@
 """The commands that move tags, and the one that resolves them: move, promote, rollback, resolve."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,7 +13,7 @@ from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.aws.trail import PUT, NoTrailError, earliest
 from container_images.cli import tags_output as output
-from container_images.cli.command import json_option, note, print_object, trail_of
+from container_images.cli.command import json_option, note, print_object, print_text, trail_of
 from container_images.cli.targets import (
     Targets,
     print_results,
@@ -65,9 +65,7 @@ def _trial_and_reason_options(command: Callable[..., None]) -> Callable[..., Non
     help="Move only if the tag is on this image now: a digest, or another tag of the image.",
 )
 @click.option(
-    "--allow-older",
-    is_flag=True,
-    help="Allow an image that is older, or whose age is unknown.",
+    "--allow-older", is_flag=True, help="Allow an image that is older, or whose age is unknown."
 )
 @_trial_and_reason_options
 def move_command(
@@ -191,7 +189,7 @@ def _note_unknown_tag(target: Targets, tag: str) -> None:
     "--to",
     type=reference.image,
     metavar="IMAGE",
-    help="The image to go back to: a tag or a digest.",
+    help="The image to go to: a tag or a digest.",
 )
 @_trial_and_reason_options
 def rollback_command(
@@ -241,20 +239,16 @@ def resolve_command(*, targets: Targets, as_json: bool) -> None:
     another account.
     """
 
-    def resolved(named: Reference) -> output.ResolvedReference:
+    def resolved(named: Reference) -> dict[str, Any]:
         with targets.open(named) as (aws, repository), working(f"Resolving {repository}"):
             image = resolve(repository, named.image or targets.default_tag)
             uri = repository.uri(image.image.registry_id, aws.dns_suffix())
         if image.unknown:
             note(f"commit, unique tag and build time of {image.name} are unknown: {image.unknown}")
-        return output.ResolvedReference(resolved=image, uri=uri)
+        return output.resolved_json(image, uri)
 
-    print_results(
-        read_each(targets.references, resolved),
-        output.resolved_json,
-        output.print_resolved,
-        as_json=as_json,
-    )
+    results = read_each(targets.references, resolved)
+    print_results(results, dict, lambda image: print_text(image["reference"]), as_json=as_json)
 
 
 def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "Puts":

@@ -1,14 +1,11 @@
 """What the commands about tags print: JSON objects for machines, text for people."""
 
-from dataclasses import dataclass
 from typing import Any
-
-import click
 
 from container_images.aws.image import Image
 from container_images.aws.images import Repository
 from container_images.aws.reference import is_digest
-from container_images.cli.terminal import iso, printable
+from container_images.cli.terminal import iso
 from container_images.tags.moves import Move, Promotion
 from container_images.tags.resolve import Resolved
 
@@ -58,23 +55,10 @@ def promotion_text(repository: Repository, promotion: Promotion) -> str:
     return "\n".join([*lines, *(move_text(repository, it) for it in promotion.moves)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResolvedReference:
-    """A tag or a digest with its image, and the URI of the image's repository."""
-
-    resolved: Resolved
-    uri: str
-
-    def __str__(self) -> str:
-        """The reference by digest, which can be pulled."""
-        return f"{self.uri}@{self.resolved.image.digest}"
-
-
-def resolved_json(reference: ResolvedReference) -> dict[str, Any]:
+def resolved_json(resolved: Resolved, uri: str) -> dict[str, Any]:
     """What a tag means, or a digest; that has no tag of its own, and `tag` is null."""
-    resolved = reference.resolved
     return {
-        "reference": str(reference),
+        "reference": f"{uri}@{resolved.image.digest}",
         "digest": resolved.image.digest,
         "tag": None if is_digest(resolved.name) else resolved.name,
         "uniqueTag": str(resolved.unique_tag) if resolved.unique_tag else None,
@@ -82,11 +66,6 @@ def resolved_json(reference: ResolvedReference) -> dict[str, Any]:
         "builtAt": iso(resolved.built_at) if resolved.built_at else None,
         "tags": list(resolved.image.tags),
     }
-
-
-def print_resolved(reference: ResolvedReference) -> None:
-    """The reference by digest, on a line."""
-    click.echo(printable(str(reference)))
 
 
 def _image_json(image: Image) -> dict[str, Any]:

@@ -131,22 +131,6 @@ def test_a_call_for_credentials_names_its_own_service() -> None:
     assert "no permission for sts:AssumeRole" in explain(error("AccessDenied", "AssumeRole"), "f")
 
 
-@pytest.mark.parametrize(
-    "endpoint",
-    [
-        "https://api.ecr.eu-wst-2.amazonaws.com/",
-        "https://sts.eu-wst-2.amazonaws.com/",
-        "https://cloudtrail.eu-wst-2.amazonaws.com/",
-    ],
-)
-def test_a_region_that_there_is_not_is_told_as_such(endpoint: str) -> None:
-    told = explain(EndpointConnectionError(endpoint_url=endpoint), "forms")
-    assert told == (
-        "forms: AWS has no Region eu-wst-2; set AWS_DEFAULT_REGION, or give the repository as an "
-        "ARN or a URI"
-    )
-
-
 def test_a_page_of_html_is_not_repeated() -> None:
     problem = ClientError(
         {

@@ -1,34 +1,19 @@
 """The commands as the pipeline runs them: against servers at an endpoint, in their own process."""
 
-import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
 
-from container_images.aws import trail
-from container_images.cli.app import app
-from container_images.policies.document import to_json
-from container_images.policies.repository_policy import repository_policy
-from tests.aws.test_trail import access, page
-from tests.builds import ACCOUNT, NAME, REGION, build, place, sha, tag
-from tests.events import DIGESTS, PIPELINE, deletion, expiry, put
+from tests.builds import ACCOUNT, NAME, REGION, build
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
-
-
-def run(*arguments: str) -> Result:
-    """A command in this process. What makes a process of it is asked of a few below."""
-    return CliRunner().invoke(app, arguments)
 
 
 def process(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,13 +24,6 @@ def process(*arguments: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=60,
     )
-
-
-def done(*arguments: str) -> dict[str, Any]:
-    result = run(*arguments, "--json")
-    assert (result.exit_code, result.stderr) == (0, "")
-    told: dict[str, Any] = json.loads(result.stdout)
-    return told
 
 
 @pytest.fixture(scope="module")
@@ -68,101 +46,11 @@ def ecr(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["ECRClien
     client.delete_repository(repositoryName=NAME, force=True)
 
 
-class Lookups(BaseHTTPRequestHandler):
-    """CloudTrail's LookupEvents, which moto does not have. Two of the four events come later."""
-
-    answers: dict[tuple[str, str | None], dict[str, Any]] = {  # noqa: RUF012 never changed
-        ("PutImage", None): page(put(8, "b"), put(7, "c", tag="prod"), more="second page"),
-        ("PutImage", "second page"): page(put(1, "a")),
-        ("BatchDeleteImage", None): page(
-            deletion(9, [{"imageDigest": DIGESTS["b"]}], [{"imageDigest": DIGESTS["b"]}])
-        ),
-        ("PolicyExecutionEvent", None): page(expiry(4, "a", "latest")),
-    }
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        [attribute] = request["LookupAttributes"]
-        known = self.headers["X-Amz-Target"].endswith(".LookupEvents")
-        key = (attribute["AttributeValue"], request.get("NextToken"))
-        body = json.dumps(self.answers.get(key, page())).encode()
-        self.send_response(200 if known and attribute["AttributeKey"] == "EventName" else 400)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def cloudtrail(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0)
-    server = HTTPServer(("127.0.0.1", 0), Lookups)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDTRAIL", f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_build_goes_to_production_and_back(ecr: "ECRClient") -> None:
-    first = build(ecr, "a", tag("prod", "a"), "latest")
-    second = build(ecr, "b")
-
-    staged = done("promote", NAME, tag("merged", "b"), "--stage", "stg")
-    assert (staged["digest"], staged["added"], staged["moves"]) == (second, True, [])
-    to_production = (NAME, staged["tag"], "--stage", "prod", "--latest")
-    produced = done("promote", *to_production)
-    assert produced["moves"][0]["moved"] is True
-    assert place(ecr, "latest") == second
-
-    [resolved] = done("resolve", f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}")["repositories"]
-    assert resolved["uniqueTag"] == produced["tag"]
-    assert resolved["commit"] == sha("b")
-
-    back = run("rollback", NAME, "--json")
-    assert back.exit_code == 0
-    assert json.loads(back.stdout)["basis"] == "tags"
-    assert "the unique tags decided" in back.stderr  # moto has no CloudTrail to look up
-    assert place(ecr, "latest") == first
-
-    forth = run("move", NAME, produced["tag"])
-    assert (forth.exit_code, forth.stderr) == (0, "")
-    assert forth.stdout.startswith(f"latest moved from {first} ")
-    assert place(ecr, "latest") == second
-
-    refused = run("move", NAME, first, "--json")
-    assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr.count("\n") == 1
-    assert place(ecr, "latest") == second
-
-
 def test_an_image_reference_is_all_that_resolve_prints(ecr: "ECRClient") -> None:
     digest = build(ecr, "a", "latest")
     found = process("resolve", NAME)
     uri = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
     assert (found.returncode, found.stdout, found.stderr) == (0, f"{uri}@{digest}\n", "")
-
-
-@pytest.mark.usefixtures("cloudtrail")
-def test_history_and_rollback_read_cloudtrail(ecr: "ECRClient") -> None:
-    policy = to_json(repository_policy(access(PIPELINE)))
-    ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
-    [told] = done("history", NAME, "--tag", "latest")["repositories"]
-    assert [(it["event"], it["from"], it["to"], it["expected"]) for it in told["events"]] == [
-        ("BatchDeleteImage", DIGESTS["b"], None, False),
-        ("PutImage", None, DIGESTS["b"], True),
-        ("PolicyExecutionEvent", DIGESTS["a"], None, False),
-        ("PutImage", None, DIGESTS["a"], True),
-    ]
-
-    build(ecr, "a", "latest")
-    gone = run("rollback", NAME, "--dry-run")
-    assert (gone.exit_code, gone.stdout) == (1, "")
-    assert f"{DIGESTS['b']}, which latest of {NAME} would go back to, is gone" in gone.stderr
 
 
 def test_an_endpoint_that_nobody_is_at_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,12 @@ from botocore.exceptions import ClientError
 
 from container_images.aws.session import Aws
 from container_images.aws.trail import earliest
-from container_images.cli import history as cli
 from container_images.cli.history import MOST_ROWS, since_of
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.retention import lifecycle_policy
 from container_images.tags.history import EVENTS
 from tests.aws.test_trail import access, page
-from tests.aws_fixtures import Bars
 from tests.builds import NAME, REGION, build
 from tests.cli.test_cli import done, refused, run
 from tests.conftest import FIXTURES
@@ -340,11 +338,6 @@ def test_cloudtrail_of_another_account_is_not_asked(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_stack_that_there_is_not() -> None:
-    assert "Pulumi.nobody.yaml: there is no such stack" in refused("history", "--stack", "nobody")
-
-
-@pytest.mark.usefixtures("stack")
 def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
     lookups("AccessDeniedException", "AccessDeniedException")
     told = refused("history", "--stack", "prod")
@@ -370,14 +363,6 @@ def test_wrong_usage(arguments: list[str], told: str) -> None:
     assert told in json.loads(result.stderr)["error"]
 
 
-def test_help_fits_eighty_columns() -> None:
-    result = run("history", "--help")
-    assert result.exit_code == 0
-    assert "--fail-on-unexpected" in result.stdout
-    assert max(map(len, result.stdout.splitlines())) <= 80
-    assert "  history " in run("--help").stdout
-
-
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -400,28 +385,16 @@ def test_a_time_span_begins(text: str, told: datetime) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("91d", "CloudTrail keeps 90 days, so at most 90d"),
-        ("2161h", "so at most 90d"),
-        ("99999d", "so at most 90d"),
-        ("2026-08-01", "so at most 90d"),
-        ("0d", "is not in the past"),
-        ("2026-11-25", "is not in the past"),
-        ("2026-11-20T10:00:00", "a time with its offset from UTC"),
+        ("91d", "is not in the 90 days that CloudTrail keeps"),
+        ("99999d", "is not in the 90 days"),
+        ("2026-08-01", "is not in the 90 days"),
+        ("0d", "is not in the 90 days"),
+        ("2026-11-25", "is not in the 90 days"),
         ("2026-13-01", "is not a date"),
         ("7", "is not a date"),
-        ("7w", "is not a date"),
-        ("-7d", "is not a date"),
         ("", "is not a date"),
     ],
 )
 def test_no_time_span_begins_there(text: str, told: str) -> None:
     with pytest.raises(click.UsageError, match=re.escape(told)):
         since_of(text, NOW)
-
-
-@pytest.mark.usefixtures("stack")
-def test_it_says_that_it_reads_cloudtrail(holds: Callable[..., None], bars: Bars) -> None:
-    shown = bars(cli)
-    holds(*WEEK)
-    assert done("history", "--stack", "prod")["repositories"]
-    assert shown == [("Reading CloudTrail", [])]

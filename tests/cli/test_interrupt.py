@@ -74,9 +74,3 @@ def test_an_interrupt_that_is_ignored_stays_so() -> None:
     interrupt.end_at_once()
     signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-
-
-@pytest.mark.usefixtures("ends")
-def test_without_it_python_raises_where_it_is() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from container_images.aws.errors import RefusedError
@@ -94,13 +94,6 @@ def test_what_expects_the_place_before_may_be_run_again(ecr: "ECRClient") -> Non
     assert not move(repository, newer, "latest", expect=older).moved
 
 
-def test_nothing_but_manifests_is_transferred(ecr: "ECRClient") -> None:
-    build(ecr, "a", "latest")
-    wire = Wire(ecr)
-    move(on(wire), build(ecr, "b"), "latest")
-    assert set(wire.calls) == {"describe_images", "batch_get_image", "put_image"}
-
-
 def test_a_dry_run_puts_nothing(ecr: "ECRClient") -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
     wire = Wire(ecr)
@@ -108,15 +101,6 @@ def test_a_dry_run_puts_nothing(ecr: "ECRClient") -> None:
     assert wire.calls == ["describe_images"]
     assert place(ecr, "latest") == older
     assert (would.moved, would.dry_run, would.after.digest) == (False, True, newer)
-
-
-def test_a_dry_run_refuses_what_the_move_would_refuse(
-    ecr: "ECRClient", repository: Repository
-) -> None:
-    older = build(ecr, "a")
-    build(ecr, "b", "latest")
-    with pytest.raises(RefusedError, match="was built"):
-        move(repository, older, "latest", dry_run=True)
 
 
 def test_an_older_build_is_refused_unless_it_is_allowed(
@@ -183,19 +167,6 @@ def test_an_archived_image_is_refused_even_where_the_tag_is_there() -> None:
         stub.add_response("describe_images", {"imageDetails": [detail]})
         with pytest.raises(RefusedError, match="is archived"):
             move(Repository(client, Reference(name=NAME)), tag("prod", "a"), "latest")
-
-
-@pytest.mark.parametrize("media_type", [OCI_INDEX, OCI_MANIFEST])
-def test_a_manifest_keeps_its_bytes_and_with_them_its_digest(
-    ecr: "ECRClient", repository: Repository, media_type: str
-) -> None:
-    odd = f'{{ "manifests" : [ ],\n\n\t"mediaType":"{media_type}",  "schemaVersion" : 2}}\n'
-    digest = push(ecr, odd, tag("merged", "b"), media_type=media_type)
-    build(ecr, "a", "latest")
-    assert move(repository, digest, "latest").after.digest == digest
-    [image] = ecr.batch_get_image(repositoryName=NAME, imageIds=[{"imageTag": "latest"}])["images"]
-    assert digest_of(image["imageManifest"]) == digest
-    assert image["imageManifestMediaType"] == media_type
 
 
 def test_an_index_moves_without_the_images_that_it_names(ecr: "ECRClient") -> None:
@@ -395,20 +366,6 @@ def test_a_promotion_has_nine_calls_to_interrupt(ecr: "ECRClient") -> None:
     wire = Wire(ecr)
     promote(on(wire), build(ecr, "b"), "prod", movable=["latest"])
     assert len(wire.calls) == 9
-
-
-@pytest.mark.parametrize("operation", ["describe_images", "batch_get_image", "put_image"])
-def test_a_missing_permission_is_raised_as_it_is(
-    ecr: "ECRClient", repository: Repository, monkeypatch: pytest.MonkeyPatch, operation: str
-) -> None:
-    def denied(**_: object) -> None:
-        name = operation.title().replace("_", "")
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, name)
-
-    digest = build(ecr, "a")
-    monkeypatch.setattr(ecr, operation, denied)
-    with pytest.raises(ClientError, match="AccessDenied"):
-        move(repository, digest, "latest")
 
 
 # --- Two movers -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.tags.resolve import resolve
-from tests.builds import NAME, Wire, build, push, sha, tag
+from tests.builds import NAME, Wire, build, sha, tag
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -36,34 +36,6 @@ def test_the_permission_to_pull_is_enough(ecr: "ECRClient") -> None:
     called = {f"ecr:{call.title().replace('_', '')}" for call in wire.calls}
     assert called <= set(actions(Effect.PULL))
     assert len(wire.calls) == 1
-
-
-def test_no_such_tag(ecr: "ECRClient", repository: Repository) -> None:
-    build(ecr, "a")
-    with pytest.raises(RefusedError, match=f"no image latest in {NAME}"):
-        resolve(repository, "latest")
-
-
-def test_no_unique_tag(ecr: "ECRClient", repository: Repository) -> None:
-    digest = push(ecr, '{"mediaType": "x"}', "latest", "v1")
-    found = resolve(repository, "latest")
-    assert found.image.digest == digest
-    assert (found.unique_tag, found.commit, found.built_at) == (None, None, None)
-    assert "the image has latest, v1, and none with its commit" in str(found.unknown)
-
-
-def test_tags_that_disagree(ecr: "ECRClient", repository: Repository) -> None:
-    digest = build(ecr, "a", "latest", tag("prod", "b"))
-    found = resolve(repository, "latest")
-    assert found.image.digest == digest
-    assert (found.unique_tag, found.commit, found.built_at) == (None, None, None)
-    assert f"disagree on its commit ({sha('a')}, {sha('b')})" in str(found.unknown)
-
-
-def test_a_digest(ecr: "ECRClient", repository: Repository) -> None:
-    digest = build(ecr, "a", "latest")
-    found = resolve(repository, digest)
-    assert (found.name, found.image.digest, found.commit) == (digest, digest, sha("a"))
 
 
 def test_an_archived_image() -> None:

@@ -2,18 +2,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.stub import Stubber
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import Repository
-from container_images.aws.reference import Reference
 from container_images.aws.trail import DELETE, PUT, NoTrailError, Record
 from container_images.policies.tag_convention import ADR040
 from container_images.tags.rollback import Puts, next_older, place_before, rollback
-from tests.builds import NAME, build, place, tag
+from tests.builds import build, place, tag
 from tests.events import PIPELINE
 
 if TYPE_CHECKING:
@@ -270,13 +267,6 @@ def test_a_given_image_is_gone_back_to_without_asking_cloudtrail(
     assert (done.basis, done.notes) == ("given", ())
 
 
-def test_a_dry_run_moves_nothing(ecr: "ECRClient", repository: Repository) -> None:
-    first, second = build(ecr, "a"), build(ecr, "b", "latest")
-    done = rollback(repository, "latest", seen(first, second), dry_run=True)
-    assert place(ecr, "latest") == second
-    assert (done.move.moved, done.move.dry_run, done.move.after.digest) == (False, True, first)
-
-
 # --- Targets that will not do ---------------------------------------------------------------------
 
 
@@ -286,18 +276,6 @@ def test_an_image_that_is_gone_is_refused(ecr: "ECRClient", repository: Reposito
     with pytest.raises(RefusedError, match=f"{gone}.*is gone.*name another image with --to"):
         rollback(repository, "latest", seen(gone, second))
     assert place(ecr, "latest") == second
-
-
-def test_an_archived_image_is_refused() -> None:
-    first, second = (f"sha256:{letter * 64}" for letter in "01")
-    current = {"imageDigest": second, "imageTags": ["latest", tag("prod", "b")]}
-    archived = {"imageDigest": first, "imageTags": [tag("prod", "a")], "imageStatus": "ARCHIVED"}
-    client = boto3.client("ecr")
-    with Stubber(client) as stub:
-        stub.add_response("describe_images", {"imageDetails": [current]})
-        stub.add_response("describe_images", {"imageDetails": [current, archived]})
-        with pytest.raises(RefusedError, match=f"{first}.*is archived"):
-            rollback(Repository(client, Reference(name=NAME)), "latest", seen(first, second))
 
 
 def test_a_tag_that_moves_meanwhile_is_left_where_it_is(
