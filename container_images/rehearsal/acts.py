@@ -150,9 +150,10 @@ def open_tags(stack: DeclaredStack) -> list[str]:
         if repository.tag_mutability == "MUTABLE_WITH_EXCLUSION"
     ]
     if names:
+        where = "every repository" if len(names) == len(settings.repositories) else some_of(names)
         warnings.append(
             f"Tags that no immutableTags pattern matches, such as scratch, can be overwritten in "
-            f"{some_of(names)}: with IMMUTABLE_WITH_EXCLUSION only the movableTags could be."
+            f"{where}: with IMMUTABLE_WITH_EXCLUSION only the movableTags could be."
         )
     return warnings
 

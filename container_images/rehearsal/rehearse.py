@@ -106,8 +106,9 @@ def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:
         broken = broken_claims(year, convention, movable)
         pulled = ", ".join(what for what, _ in claims(year, convention, movable))
         notes = [f"can be pulled: {pulled}", unclaimed(year, convention, movable)]
+        of_some = f"{some_of(alike)}: " if names.keys() - {policy} else ""
         detail = (
-            f"{some_of(alike)}: {len(year.kept):,} of {len(year.pushed):,} images are kept; "
+            f"{of_some}{len(year.kept):,} of {len(year.pushed):,} images are kept; "
             + "; ".join(broken or filter(None, notes))
         )
         yield Act(act="year", ok=not broken, detail=detail, by="simulated")

@@ -97,21 +97,17 @@ def _print_acts(rehearsal: Rehearsal, *, verbose: bool) -> None:
 def _print_resources(resources: Sequence[Resource], *, verbose: bool) -> None:
     if not resources:
         return
-    _heading("Resources")
+    created = Counter(_kind(it) for it in resources if it.type in EMBEDDED)
+    others = Counter(_kind(it) for it in resources if it.type.startswith("aws:")) - created
+    checked = f"; only the inputs checked of {_counted(others)}" if others else ""
+    _marked("created", f"{_counted(created)}{checked}")
     if verbose:
+        _heading("Resources")
         for it in resources:
             options = {"protected": it.protect, "retained": it.retain_on_delete}
             options["imported"] = bool(it.import_id)
             marks = ", ".join([_kind(it), *(mark for mark, on in options.items() if on)])
             _marked("", f"{'  ' if it.parent else ''}{it.name}  {marks}")
-    created = Counter(_kind(it) for it in resources if it.type in EMBEDDED)
-    others = [it for it in resources if it.type.startswith("aws:") and it.type not in EMBEDDED]
-    _marked("created", _counted(created))
-    if others:
-        _marked(
-            "checked",
-            f"{_counted(Counter(map(_kind, others)))}: inputs only, nothing is created of these",
-        )
 
 
 def _kind(resource: Resource) -> str:

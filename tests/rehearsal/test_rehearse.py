@@ -31,19 +31,6 @@ MOVED = "Nobody but the pipeline roles can move a tag"
 EXAMPLES = sorted((ROOT / "examples" / "stacks").glob("Pulumi.*.yaml"))
 
 
-def process(*args: str) -> subprocess.CompletedProcess[str]:
-    """A real process, without any AWS settings."""
-    return subprocess.run(
-        [sys.executable, *args],
-        cwd=FIXTURES,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 @pytest.fixture
 def printing(prod_rehearsed: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
     """The command is given this rehearsal, and prints it."""
@@ -110,7 +97,9 @@ class TestForPeople:
     def test_what_decides_comes_first_and_fits_one_screen(self, prod_rehearsed: Rehearsed) -> None:
         lines = prod_rehearsed.text.splitlines()
         assert lines[0].startswith("ok       the stack prod does what ADR040 asks")
-        assert len(lines) <= 40
+        wrapped = [line for line in lines if line.split()[-1:] not in (["yes"], ["-"])]
+        folds = sum(len(line) // 80 for line in wrapped)
+        assert len(lines) + folds <= 45, "on a terminal of 80 columns"
         words = [line.split() for line in lines]
         assert ["111122223333:role/break-glass", "yes", "-", "yes", "yes"] in words
         assert ["444455556666:root", "yes", "-", "-", "-"] in words
@@ -146,7 +135,7 @@ class TestForPeople:
             assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
             assert r"\x9b" in text
 
-    def test_a_full_disk_ends_it_in_one_line(self, tmp_path: Path) -> None:
+    def test_a_full_disk_ends_it_in_one_line(self) -> None:
         prints = "import container_images.rehearsal.rehearse as m, runpy, sys, types\n"
         prints += "m.rehearse = lambda *_, **__: m.Rehearsal(stack='prod', update=m.program.Update("
         prints += "resources=[], outputs={}, seconds=0))\n"
@@ -162,7 +151,6 @@ class TestForPeople:
                 text=True,
                 check=False,
             )
-        assert tmp_path.is_dir()
         said = "the output cannot be written: No space left on device\n"
         assert (done.returncode, done.stderr) == (1, said)
 
