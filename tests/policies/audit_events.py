@@ -171,207 +171,150 @@ def build(call: str, **request: Any) -> dict[str, Any]:
 
 
 TOO_LARGE: Final[dict[str, Any]] = {"requestParameters": None, "responseElements": None}
-CASES: Final[dict[str, tuple[dict[str, Any], str]]] = {
-    # The call by each kind of caller.
-    "a move by another role": (put(role(DEVELOPER)), "tags"),
-    "by a role of the pipeline's name with another path": (
-        put(role(f"{IAM}role/forms-image-pipeline")),
-        "tags",
-    ),
-    "by a role whose name begins as the pipeline's": (put(role(f"{PIPELINE}-2")), "tags"),
-    "by an IAM user": (put(USER), "tags"),
-    "by the root": (put(ROOT), "tags"),
-    "by a federated user": (put(FEDERATED), "tags"),
-    "by another account": (put(OTHER_ACCOUNT), "tags"),
-    "by a listed role of another account": (put(role(FOREIGN_PIPELINE)), ""),
-    "by a role of another account": (put(role(f"arn:aws:iam::{FOREIGN}:role/ci/pull")), "tags"),
-    "by a service for a role": (
-        put(role(DEVELOPER, invokedBy="cloudformation.amazonaws.com")),
-        "tags",
-    ),
-    "by a service": (
-        put(
+DEV: Final = role(DEVELOPER)
+PIPE: Final = role(PIPELINE)
+
+_EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
+    "tags": {
+        "a move by another role": put(DEV),
+        "by a role of the pipeline's name with another path": put(
+            role(f"{IAM}role/forms-image-pipeline")
+        ),
+        "by a role whose name begins as the pipeline's": put(role(f"{PIPELINE}-2")),
+        "by an IAM user": put(USER),
+        "by the root": put(ROOT),
+        "by a federated user": put(FEDERATED),
+        "by another account": put(OTHER_ACCOUNT),
+        "by a role of another account": put(role(f"arn:aws:iam::{FOREIGN}:role/ci/pull")),
+        "by a service for a role": put(role(DEVELOPER, invokedBy="cloudformation.amazonaws.com")),
+        "by a service": put(
             {"type": "AWSService", "invokedBy": "imagebuilder.amazonaws.com"},
             sourceIPAddress="imagebuilder.amazonaws.com",
         ),
-        "tags",
-    ),
-    "by replication": (
-        call("ReplicateImage", {"accountId": ACCOUNT, "invokedBy": "AWS Internal"}),
-        "tags",
-    ),
-    "by an administrator": (put(role(DEPLOY)), "tags"),
-    "by the pipeline": (put(role(PIPELINE, "release-412")), ""),
-    "a Docker client's push": (
-        put(role(DEVELOPER), "dev-1", sourceIPAddress="ecr.amazonaws.com"),
-        "tags",
-    ),
-    "a push without a tag": (
-        call("PutImage", role(DEVELOPER), imageManifest="{}"),
-        "tags",
-    ),
-    # What is recorded of it.
-    "too large to be recorded whole": (put(role(DEVELOPER), **TOO_LARGE), "tags"),
-    "the pipeline's, too large to be recorded whole": (put(role(PIPELINE), **TOO_LARGE), ""),
-    "denied": (denied(put(role(DEVELOPER))), "tags"),
-    "denied, without the request": (denied(put(role(DEVELOPER)), requestParameters=None), "tags"),
-    "denied, without resources": (without(denied(put(role(DEVELOPER))), "resources"), "tags"),
-    "denied, with neither": (
-        without(denied(put(role(DEVELOPER)), requestParameters=None), "resources"),
-        "unnamed",
-    ),
-    "the pipeline's, with neither": (
-        without(put(role(PIPELINE), requestParameters=None), "resources"),
-        "",
-    ),
-    "a retried move": (
-        denied(
-            put(role(PIPELINE)), "Image with digest ...", errorCode="ImageAlreadyExistsException"
+        "by replication": call(
+            "ReplicateImage", {"accountId": ACCOUNT, "invokedBy": "AWS Internal"}
         ),
-        "",
-    ),
-    "somebody else's retried move": (
-        denied(put(USER), "Image with digest ...", errorCode="ImageAlreadyExistsException"),
-        "tags",
-    ),
-    # Where.
-    "in the other repository": (put(role(DEVELOPER), name="team/app"), "tags"),
-    "in another repository": (put(role(DEVELOPER), name="other"), ""),
-    "in one whose name begins so": (put(role(DEVELOPER), name="app-2"), ""),
-    "in one whose name ends so": (put(role(DEVELOPER), name="my/app"), ""),
-    "denied in another repository": (
-        without(denied(put(role(DEVELOPER), name="other")), "resources"),
-        "",
-    ),
-    "in the same repository of another account": (
-        put(role(DEVELOPER), resources=on("app", FOREIGN)),
-        "",
-    ),
-    # Deletion.
-    "a deletion": (
-        call("BatchDeleteImage", role(DEVELOPER), imageIds=[{"imageTag": "latest"}]),
-        "tags",
-    ),
-    "archiving": (call("UpdateImageStorageClass", USER), "tags"),
-    "a pull": (call("BatchGetImage", role(DEVELOPER)), ""),
-    "a layer": (call("CompleteLayerUpload", role(DEVELOPER)), ""),
-    # The guard.
-    "an update of the guard": (call("SetRepositoryPolicy", role(DEPLOY), policyText="{}"), "guard"),
-    "of the tag mutability by the pipeline": (
-        call("PutImageTagMutability", role(PIPELINE), imageTagMutability="MUTABLE"),
-        "guard",
-    ),
-    "a lifecycle policy by the root": (call("PutLifecyclePolicy", ROOT), "guard"),
-    "a denied deletion of the repository": (denied(call("DeleteRepository", USER)), "guard"),
-    "the repository made anew": (call("CreateRepository", USER), "guard"),
-    "a resource tag": (tag_resource("app", resources=on("app")), "guard"),
-    "a resource tag, without resources": (tag_resource("app"), "unnamed"),
-    "a resource tag elsewhere": (tag_resource("other", resources=on("other")), ""),
-    "the guard of another repository": (call("SetRepositoryPolicy", USER, "other"), ""),
-    "a guard that is read": (call("GetRepositoryPolicy", USER), ""),
-    # The registry.
-    "replication": (
-        event("ecr", "PutReplicationConfiguration", USER, {"replicationConfiguration": {}}),
-        "registry",
-    ),
-    "a pull-through cache, denied": (
-        denied(event("ecr", "CreatePullThroughCacheRule", role(DEVELOPER), None)),
-        "registry",
-    ),
-    "a login": (event("ecr", "GetAuthorizationToken", role(DEVELOPER), None), ""),
-    # Expiry.
-    "latest expires": (expiry("app", ["prod-1"], ["prod-2", "latest"]), "expiry"),
-    "another movable tag expires": (expiry("team/app", ["stable"]), "expiry"),
-    "others expire": (expiry("app", ["prod-1"], [], ["latest-2"]), ""),
-    "latest of another repository expires": (expiry("other", ["latest"]), ""),
-    # Roles.
-    "a trust policy rewritten": (
-        on_role("UpdateAssumeRolePolicy", "forms-image-pipeline", role(DEVELOPER)),
-        "roles",
-    ),
-    "a policy put by an administrator": (
-        on_role("PutRolePolicy", "break-glass", role(DEPLOY)),
-        "roles",
-    ),
-    "a role by its name in other capitals": (
-        on_role("UpdateAssumeRolePolicy", "Forms-Image-PIPELINE", role(DEVELOPER)),
-        "roles",
-    ),
-    "another role": (on_role("PutRolePolicy", "developer", USER), ""),
-    "a role whose name begins so": (on_role("PutRolePolicy", "break-glass-2", USER), ""),
-    "a role that is read": (on_role("GetRole", "break-glass", USER), ""),
-    "a denied change by name": (denied_on_role("role break-glass"), "roles"),
-    "a denied change by ARN": (denied_on_role(PIPELINE), "roles"),
-    "a denied change of another role": (denied_on_role("role break-glass-2"), ""),
-    "an administrator's denied change of another role": (
-        denied(
+        "by an administrator": put(role(DEPLOY)),
+        "a Docker client's push": put(DEV, "dev-1", sourceIPAddress="ecr.amazonaws.com"),
+        "a push without a tag": call("PutImage", DEV, imageManifest="{}"),
+        "too large to be recorded whole": put(DEV, **TOO_LARGE),
+        "denied": denied(put(DEV)),
+        "denied, without the request": denied(put(DEV), requestParameters=None),
+        "denied, without resources": without(denied(put(DEV)), "resources"),
+        "somebody else's retried move": denied(
+            put(USER), "Image with digest ...", errorCode="ImageAlreadyExistsException"
+        ),
+        "in the other repository": put(DEV, name="team/app"),
+        "a deletion": call("BatchDeleteImage", DEV, imageIds=[{"imageTag": "latest"}]),
+        "archiving": call("UpdateImageStorageClass", USER),
+    },
+    "unnamed": {
+        "denied, with neither": without(denied(put(DEV), requestParameters=None), "resources"),
+        "a resource tag, without resources": tag_resource("app"),
+    },
+    "guard": {
+        "an update of the guard": call("SetRepositoryPolicy", role(DEPLOY), policyText="{}"),
+        "of the tag mutability by the pipeline": call(
+            "PutImageTagMutability", PIPE, imageTagMutability="MUTABLE"
+        ),
+        "a lifecycle policy by the root": call("PutLifecyclePolicy", ROOT),
+        "a denied deletion of the repository": denied(call("DeleteRepository", USER)),
+        "the repository made anew": call("CreateRepository", USER),
+        "a resource tag": tag_resource("app", resources=on("app")),
+    },
+    "registry": {
+        "replication": event(
+            "ecr", "PutReplicationConfiguration", USER, {"replicationConfiguration": {}}
+        ),
+        "a pull-through cache, denied": denied(
+            event("ecr", "CreatePullThroughCacheRule", DEV, None)
+        ),
+    },
+    "expiry": {
+        "latest expires": expiry("app", ["prod-1"], ["prod-2", "latest"]),
+        "another movable tag expires": expiry("team/app", ["stable"]),
+    },
+    "roles": {
+        "a trust policy rewritten": on_role("UpdateAssumeRolePolicy", "forms-image-pipeline", DEV),
+        "a policy put by an administrator": on_role("PutRolePolicy", "break-glass", role(DEPLOY)),
+        "a role by its name in other capitals": on_role(
+            "UpdateAssumeRolePolicy", "Forms-Image-PIPELINE", DEV
+        ),
+        "a denied change by name": denied_on_role("role break-glass"),
+        "a denied change by ARN": denied_on_role(PIPELINE),
+    },
+    "builds": {
+        "a build with another buildspec": build(
+            "StartBuild", projectName="push", buildspecOverride="phases: {}"
+        ),
+        "a batch from another source, by the project's ARN": build(
+            "StartBuildBatch", projectName=PROJECT, sourceLocationOverride="https://x"
+        ),
+        "a denied build with another image": denied(
+            build("StartBuild", projectName="push", imageOverride="x")
+        ),
+        "a changed project": build("UpdateProject", name="push", source={}),
+        "a shell": build("StartSandbox", projectName="push"),
+    },
+    "assumed": {
+        "a developer": assume(DEV),
+        "a user": assume(USER),
+        "another service": assume({"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}),
+        "a job of another branch": assume(github("repo:example-org/forms-deploy:ref:refs/heads/x")),
+        "a job by another provider": assume(github(provider=f"{IAM}oidc-provider/example.com")),
+        "an account that is not trusted": assume(OTHER_ACCOUNT),
+        "a developer who writes the role in other capitals": assume(
+            DEV, PIPELINE.replace("forms", "Forms")
+        ),
+        "a denied attempt": denied_assume(PIPELINE),
+        "a denied attempt, explained": denied_assume(
+            PIPELINE, " because no identity-based policy allows it"
+        ),
+    },
+    "": {
+        "by a listed role of another account": put(role(FOREIGN_PIPELINE)),
+        "by the pipeline": put(role(PIPELINE, "release-412")),
+        "the pipeline's, too large to be recorded whole": put(PIPE, **TOO_LARGE),
+        "the pipeline's, with neither": without(put(PIPE, requestParameters=None), "resources"),
+        "a retried move": denied(
+            put(PIPE), "Image with digest ...", errorCode="ImageAlreadyExistsException"
+        ),
+        "in another repository": put(DEV, name="other"),
+        "in one whose name begins so": put(DEV, name="app-2"),
+        "in one whose name ends so": put(DEV, name="my/app"),
+        "denied in another repository": without(denied(put(DEV, name="other")), "resources"),
+        "in the same repository of another account": put(DEV, resources=on("app", FOREIGN)),
+        "a pull": call("BatchGetImage", DEV),
+        "a layer": call("CompleteLayerUpload", DEV),
+        "a resource tag elsewhere": tag_resource("other", resources=on("other")),
+        "the guard of another repository": call("SetRepositoryPolicy", USER, "other"),
+        "a guard that is read": call("GetRepositoryPolicy", USER),
+        "a login": event("ecr", "GetAuthorizationToken", DEV, None),
+        "others expire": expiry("app", ["prod-1"], [], ["latest-2"]),
+        "latest of another repository expires": expiry("other", ["latest"]),
+        "another role": on_role("PutRolePolicy", "developer", USER),
+        "a role whose name begins so": on_role("PutRolePolicy", "break-glass-2", USER),
+        "a role that is read": on_role("GetRole", "break-glass", USER),
+        "a denied change of another role": denied_on_role("role break-glass-2"),
+        "an administrator's denied change of another role": denied(
             event("iam", "PutRolePolicy", role(DEPLOY), None),
             f"User: {DEPLOY} is not authorized to perform: iam:PutRolePolicy on resource: role x "
             "because of a boundary",
         ),
-        "",
-    ),
-    # The pipeline's CodeBuild project.
-    "a build with another buildspec": (
-        build("StartBuild", projectName="push", buildspecOverride="phases: {}"),
-        "builds",
-    ),
-    "a batch from another source, by the project's ARN": (
-        build("StartBuildBatch", projectName=PROJECT, sourceLocationOverride="https://x"),
-        "builds",
-    ),
-    "a denied build with another image": (
-        denied(build("StartBuild", projectName="push", imageOverride="x")),
-        "builds",
-    ),
-    "a changed project": (build("UpdateProject", name="push", source={}), "builds"),
-    "a shell": (build("StartSandbox", projectName="push"), "builds"),
-    "a build of the project as it is": (
-        build("StartBuild", projectName="push", sourceVersion="main"),
-        "",
-    ),
-    "another project": (
-        build("StartBuild", projectName="push-2", buildspecOverride="phases: {}"),
-        "",
-    ),
-    "another project changed": (build("UpdateProject", name="push-2"), ""),
-    # Becoming the pipeline.
-    "a build": (assume(CODEBUILD), ""),
-    "a job": (assume(github(), name="AssumeRoleWithWebIdentity"), ""),
-    "a trusted role": (assume(role(f"{IAM}role/ci/start")), ""),
-    "a trusted role of another account": (
-        assume({**OTHER_ACCOUNT, "accountId": "777788889999"}),
-        "",
-    ),
-    "a developer": (assume(role(DEVELOPER)), "assumed"),
-    "a user": (assume(USER), "assumed"),
-    "another service": (
-        assume({"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}),
-        "assumed",
-    ),
-    "a job of another branch": (
-        assume(github("repo:example-org/forms-deploy:ref:refs/heads/x")),
-        "assumed",
-    ),
-    "a job by another provider": (
-        assume(github(provider=f"{IAM}oidc-provider/example.com")),
-        "assumed",
-    ),
-    "an account that is not trusted": (assume(OTHER_ACCOUNT), "assumed"),
-    "a developer who writes the role in other capitals": (
-        assume(role(DEVELOPER), PIPELINE.replace("forms", "Forms")),
-        "assumed",
-    ),
-    "a developer who becomes another role": (assume(role(DEVELOPER), DEPLOY), ""),
-    "a denied attempt": (denied_assume(PIPELINE), "assumed"),
-    "a denied attempt, explained": (
-        denied_assume(PIPELINE, " because no identity-based policy allows it"),
-        "assumed",
-    ),
-    "a denied attempt at another role": (denied_assume(f"{PIPELINE}-2"), ""),
-    # Others.
-    "ECR's own event": (
-        {
+        "a build of the project as it is": build(
+            "StartBuild", projectName="push", sourceVersion="main"
+        ),
+        "another project": build(
+            "StartBuild", projectName="push-2", buildspecOverride="phases: {}"
+        ),
+        "another project changed": build("UpdateProject", name="push-2"),
+        "a build": assume(CODEBUILD),
+        "a job": assume(github(), name="AssumeRoleWithWebIdentity"),
+        "a trusted role": assume(role(f"{IAM}role/ci/start")),
+        "a trusted role of another account": assume({**OTHER_ACCOUNT, "accountId": "777788889999"}),
+        "a developer who becomes another role": assume(DEV, DEPLOY),
+        "a denied attempt at another role": denied_assume(f"{PIPELINE}-2"),
+        "ECR's own event": {
             **event("ecr", "x", USER, None),
             "detail-type": "ECR Image Action",
             "detail": {
@@ -381,7 +324,9 @@ CASES: Final[dict[str, tuple[dict[str, Any], str]]] = {
                 "image-tag": "latest",
             },
         },
-        "",
-    ),
+    },
 }
-"""By name: the event, and the rule that it is for; empty where there is no alert."""
+CASES: Final = {
+    name: (event, alert) for alert, events in _EVENTS.items() for name, event in events.items()
+}
+"""By name: the event, and the alert that it makes; empty where there is none."""
