@@ -7,7 +7,7 @@ unknown input and an unknown invoke are errors.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
@@ -19,7 +19,7 @@ import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
-from container_images.rehearsal.moto_fixes import TagRule, moto_put_right
+from container_images.rehearsal.moto_fixes import moto_put_right
 from container_images.rehearsal.provider_inputs import InputError, check_inputs
 from container_images.settings.stack_file import StackFile, StackFileError
 from container_images.stack.live import every
@@ -27,7 +27,6 @@ from container_images.stack.state import State
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
-    from types_boto3_ecr.type_defs import RepositoryTypeDef
     from types_boto3_iam import IAMClient
 
 _REPOSITORY: Final = "aws:ecr/repository:Repository"
@@ -55,11 +54,7 @@ class NotEmbeddedError(Exception):
     """The program asks for something that the embedded AWS does not have."""
 
 
-class ReplacementError(Exception):
-    """Pulumi's engine would refuse the update, because it would replace what it imports."""
-
-
-REFUSALS: Final = (NotEmbeddedError, ReplacementError, InputError, ClientError, BotoCoreError)
+REFUSALS: Final = (NotEmbeddedError, InputError, ClientError, BotoCoreError)
 """What a program may come up against here."""
 
 _Created = tuple[str, dict[str, Any]]
@@ -71,10 +66,9 @@ _Answer = tuple[dict[str, Any], list[tuple[str, str]] | None]
 class EmbeddedAws(pulumi.runtime.Mocks):
     """One account and Region, empty but for the administrator role that the update runs as."""
 
-    def __init__(self, stack: StackFile, session: boto3.Session, tag_rule: TagRule) -> None:
+    def __init__(self, stack: StackFile, session: boto3.Session) -> None:
         self._session = session
         self._sts = session.client("sts")
-        self.tag_rule = tag_rule
         self.default_tags = stack.default_tags
         administrator = _administrator(stack, session)
         self.account = replace(stack.account, partition=administrator.split(":")[1])
@@ -128,7 +122,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     def _create(self, args: MockResourceArgs) -> _Created:
         kind, inputs, name = args.typ, args.inputs, args.inputs.get("name", args.name)
         if kind == _REPOSITORY:
-            return self._repository(args.resource_id, inputs)
+            return self._repository(inputs)
         if kind == _ROLE:
             boundary = inputs.get("permissionsBoundary")
             role = self._iam.create_role(
@@ -176,8 +170,8 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             return {}, [("arn", str(error))]
         return {"id": arn, "arn": arn, "issuerArn": issuer, "sessionName": session}, []
 
-    def _repository(self, import_id: str | None, inputs: Mapping[str, Any]) -> _Created:
-        """Create a repository, or import the one of this name."""
+    def _repository(self, inputs: Mapping[str, Any]) -> _Created:
+        """Create a repository. One that is to be imported cannot be seen here, and is created."""
         tags = self.default_tags | (inputs.get("tags") or {})
         filters = inputs.get("imageTagMutabilityExclusionFilters")
         declared: dict[str, Any] = {
@@ -188,43 +182,12 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
             **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
         }
-        if import_id:
-            repository = self._imported(import_id, declared)
-        else:
-            repository = self._ecr.create_repository(**declared)["repository"]
+        repository = self._ecr.create_repository(**declared)["repository"]
         return repository["repositoryName"], {
             "arn": repository["repositoryArn"],
             "registryId": repository["registryId"],
             "repositoryUrl": repository["repositoryUri"],
         }
-
-    def _imported(self, import_id: str, declared: dict[str, Any]) -> "RepositoryTypeDef":
-        """As the engine does it: import, then update, in the same deployment; never replace.
-
-        A rehearsal cannot see the real repository. Unless there is one of that name already, it
-        creates one with AWS's defaults and the declared encryption.
-        """
-        fixed = {key: declared.pop(key) for key in ("repositoryName", "encryptionConfiguration")}
-        with suppress(self._ecr.exceptions.RepositoryAlreadyExistsException):
-            self._ecr.create_repository(**{**fixed, "repositoryName": import_id})
-        [live] = self._ecr.describe_repositories(repositoryNames=[import_id])["repositories"]
-        for key, value in fixed.items():
-            if live.get(key) != value:
-                raise ReplacementError(
-                    f'unable to replace resource "{import_id}": its {key} is {live.get(key)}, and '
-                    f"{value} is declared; previously-imported resources that still specify an ID "
-                    "may not be replaced"
-                )
-        arn, tags = live["repositoryArn"], declared.pop("tags")
-        scanning = {"imageScanningConfiguration": declared.pop("imageScanningConfiguration")}
-        self._ecr.put_image_scanning_configuration(repositoryName=import_id, **scanning)
-        self._ecr.put_image_tag_mutability(repositoryName=import_id, **declared)
-        existing = {it["Key"] for it in self._ecr.list_tags_for_resource(resourceArn=arn)["tags"]}
-        self._ecr.untag_resource(
-            resourceArn=arn, tagKeys=sorted(existing - {it["Key"] for it in tags})
-        )
-        self._ecr.tag_resource(resourceArn=arn, tags=tags)
-        return live
 
 
 def _administrator(stack: StackFile, session: boto3.Session) -> str:
@@ -264,5 +227,5 @@ def embedded_aws(stack: StackFile) -> Iterator[EmbeddedAws]:
                 f'aws:region = "{region}": ECR is in no such Region; write one such as eu-west-2'
             )
         names = core.get_service_model("ecr").shape_for("RepositoryName").metadata["pattern"]
-        with moto_put_right(names) as rule:
-            yield EmbeddedAws(stack, session, rule)
+        with moto_put_right(names):
+            yield EmbeddedAws(stack, session)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from container_images.access.claims import Proof, Row, alike, prove, table
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import State
-from container_images.stack.verify import verify
 
-__all__ = ["Proof", "Row", "evidence", "verification"]
+__all__ = ["Proof", "Row", "evidence"]
 
 
 def evidence(live: Sequence[State], stack: DeclaredStack) -> tuple[list[Proof], list[Row]]:
@@ -19,10 +18,3 @@ def evidence(live: Sequence[State], stack: DeclaredStack) -> tuple[list[Proof], 
         if state.name in settings.repositories
     )
     return prove(groups), table(groups)
-
-
-def verification(live: State, stack: DeclaredStack) -> tuple[list[str], int]:
-    """What `verify` finds wrong with one repository, and the number of claims it makes."""
-    result = verify(live, stack)
-    errors = [proof.claim for proof in result.proofs if not proof.proved]
-    return [*errors, *map(str, result.differences)], len(result.proofs)

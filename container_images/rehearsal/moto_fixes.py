@@ -25,31 +25,23 @@ class _ImageTagAlreadyExists(ServiceException):
     code = "ImageTagAlreadyExistsException"
 
 
-class TagRule:
-    """Which tag may be put on another image, in place of moto's check before a put.
+def _images_to_move(
+    _: moto.ecr.models.ECRBackend, repository: moto.ecr.models.Repository, tag: str
+) -> list[moto.ecr.models.Image]:
+    """The images with the tag, where it may be put on another one: in place of moto's own check.
 
     To moto an exclusion filter is a regular expression: `latest` would be the filter for latest-2
     too, `prod-*` for prod alone, and `*-rc` would raise an error.
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
     """
-
-    def __init__(self) -> None:
-        self.has_decided = False
-        """Whether it has let a tag with exclusion filters be overwritten, or refused it."""
-
-    def __call__(
-        self, repository: moto.ecr.models.Repository, tag: str
-    ) -> list[moto.ecr.models.Image]:
-        """The images with the tag, where it may be put on another one."""
-        images = [image for image in repository.images if tag in image.image_tags]
-        filters = [it["filter"] for it in repository.image_tag_mutability_exclusion_filters or []]
-        self.has_decided |= bool(images and filters)
-        if images and is_immutable(tag, repository.image_tag_mutability, filters):
-            raise _ImageTagAlreadyExists(
-                f"The image tag '{tag}' already exists in the '{repository.name}' repository "
-                "and cannot be overwritten because the tag is immutable."
-            )
-        return images
+    images = [image for image in repository.images if tag in image.image_tags]
+    filters = [it["filter"] for it in repository.image_tag_mutability_exclusion_filters or []]
+    if images and is_immutable(tag, repository.image_tag_mutability, filters):
+        raise _ImageTagAlreadyExists(
+            f"The image tag '{tag}' already exists in the '{repository.name}' repository and "
+            "cannot be overwritten because the tag is immutable."
+        )
+    return images
 
 
 TAG_CHECK: Final = "_resolve_image_tag_mutability"
@@ -96,14 +88,13 @@ class _Image(moto.ecr.models.Image):
 
 
 @contextmanager
-def moto_put_right(repository_names: str) -> Iterator[TagRule]:
+def moto_put_right(repository_names: str) -> Iterator[None]:
     """Moto in place of AWS. `repository_names` is the pattern of a repository's name."""
-    rule = TagRule()
     with (
-        patch.object(moto.ecr.models.ECRBackend, TAG_CHECK, rule),
+        patch.object(moto.ecr.models.ECRBackend, TAG_CHECK, _images_to_move),
         patch.object(moto.ecr.models, NAME_PATTERN, repository_names),
         patch.object(moto.ecr.models, "Image", _Image),
         patch.object(moto.ecr.models, POLICY_CHECK, PolicyCheck),
         mock_aws(),
     ):
-        yield rule
+        yield

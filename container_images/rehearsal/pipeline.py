@@ -12,6 +12,7 @@ from container_images.aws.reference import Reference
 from container_images.aws.trail import NoTrailError
 from container_images.policies.tag_convention import Stage, TagConvention
 from container_images.rehearsal.tags import tag_of, way_of
+from container_images.stack.state import State
 from container_images.tags.moves import Promotion, move, promote
 from container_images.tags.resolve import resolve
 from container_images.tags.rollback import Puts, rollback
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 class FailedError(Exception):
     """An act came out otherwise."""
-
-
-class NotPlayedError(Exception):
-    """An act does not apply to a repository, for this reason."""
 
 
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -64,17 +61,15 @@ class Build:
 class Pipeline:
     """A repository with the pipeline's client. Each method raises FailedError or RefusedError."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 what an act depends on
+    def __init__(
         self,
         ecr: "ECRClient",
-        name: str,
-        tag_mutability: str,
-        exclusion_filters: Sequence[str],
+        declared: State,
         movable_tags: Sequence[str],
         convention: TagConvention,
     ) -> None:
-        self.name = name
-        self._mutability, self._filters = tag_mutability, exclusion_filters
+        self.name = name = declared.name
+        self._declared = declared
         self._repository = Repository(ecr, Reference(name=name), convention)
         self._convention = convention
         self._movable_tags = movable_tags
@@ -93,30 +88,30 @@ class Pipeline:
         return f"two builds of {self.name}; {self._movable} {self._is} on the first"
 
     def move(self, source: Build, target: Build) -> str:
-        """The movable tags go on, or return, without a layer being pulled or pushed."""
+        """The movable tags go on, or return, without a layer being pulled or pushed.
+
+        Both builds are still there, under the tags that they were built with.
+        """
         for tag in self._movable_tags:
             self._expect(source, tag)
             self._repository.put(self._repository.manifest(target.digest), tag)
             self._expect(target, tag)
+        self._expect(source, source.tag)
         return f"{self._movable} went from {_short(source.digest)} to {_short(target.digest)}"
-
-    def keep_unique_tag(self) -> str:
-        """The first build is there, under the tag that it was built with."""
-        self._expect(self.first, self.first.tag)
-        return f"the first build can still be pulled, as {_short(self.first.tag)}"
 
     def refuse_overwriting(self) -> str:
         """A tag of each immutable pattern, first on one build, then on the other."""
-        tags = [self.first.tag] if self._mutability == "IMMUTABLE_WITH_EXCLUSION" else []
-        if self._mutability == "MUTABLE_WITH_EXCLUSION":  # two patterns may have the same sample
-            tags = list(dict.fromkeys(pattern.replace("*", "0") for pattern in self._filters))
-        if not tags:
-            raise NotPlayedError(f"with {self._mutability} no tag is immutable")
+        mode, filters = self._declared.tag_mutability, self._declared.exclusion_filters
+        tags = [self.first.tag] if mode == "IMMUTABLE_WITH_EXCLUSION" else []
+        if mode == "MUTABLE_WITH_EXCLUSION":  # two patterns may have the same sample
+            tags = list(dict.fromkeys(pattern.replace("*", "0") for pattern in filters))
         for tag in tags:
             self._put(self.first, tag)
             if self._put(self.second, tag) is Put.DONE:
                 raise FailedError(f"{self.name}: {tag} was overwritten")
             self._expect(self.first, tag)
+        if not tags:
+            return f"nothing to refuse in {self.name}: with {mode} no tag is immutable"
         return f"refused for {', '.join(map(_short, tags))}"
 
     def promote(self) -> str:

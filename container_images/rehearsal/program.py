@@ -41,7 +41,7 @@ class Update:
     """What a run of the program registered."""
 
     resources: list[Resource]
-    """Components by type and name, each with its children right behind it."""
+    """In the order of the program: each component, and its children right behind it."""
     outputs: dict[str, Any]
     """Empty in a preview in which they are not known."""
     seconds: float
@@ -90,7 +90,7 @@ def execute(
         start = time.perf_counter()
         contextvars.copy_context().run(with_mocks)
         seconds = time.perf_counter() - start
-    return Update(resources=recorder.resources(), outputs=outputs, seconds=seconds)
+    return Update(resources=list(recorder.declared.values()), outputs=outputs, seconds=seconds)
 
 
 @contextmanager
@@ -116,8 +116,6 @@ class _Recorder(pulumi.runtime.Mocks):
     def __init__(self, cloud: pulumi.runtime.Mocks) -> None:
         self.cloud = cloud
         self.declared: dict[_Key, Resource] = {}
-        self.paths: dict[_Key, tuple[_Key, ...]] = {}
-        """Each resource behind all that it belongs to."""
 
     def record(self, args: pulumi.ResourceTransformationArgs) -> None:
         key, opts = (args.type_, args.name), args.opts
@@ -129,7 +127,6 @@ class _Recorder(pulumi.runtime.Mocks):
             )
         above = opts.parent and (opts.parent.pulumi_resource_type, opts.parent.pulumi_resource_name)
         parent = self.declared.get(above) if above else None
-        self.paths[key] = (*(self.paths[above] if above and parent else ()), key)
 
         def inherited(option: str) -> bool:
             own = getattr(opts, option)
@@ -159,6 +156,3 @@ class _Recorder(pulumi.runtime.Mocks):
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         return self.cloud.call(args)
-
-    def resources(self) -> list[Resource]:
-        return [self.declared[key] for key in sorted(self.declared, key=self.paths.__getitem__)]

@@ -12,10 +12,10 @@ from pydantic.alias_generators import to_camel
 
 from container_images.lifecycle.document import rules_in
 from container_images.rehearsal import program
-from container_images.rehearsal.acts import Act, adopt, open_tags, perform, some_of
+from container_images.rehearsal.acts import Act, open_tags, perform, some_of
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from container_images.rehearsal.evidence import Proof, Row, evidence
-from container_images.rehearsal.year import broken_claims, claims, history, live, unclaimed
+from container_images.rehearsal.year import broken_claims, claims, history, live
 from container_images.settings.stack_file import StackFile
 from container_images.stack.declared import DeclaredStack, declared_in
 from container_images.stack.state import State
@@ -75,8 +75,6 @@ def rehearse(file: StackFile, *, plan_only: bool = False) -> Rehearsal:
             rehearsal.acts += perform(aws, rehearsal.update, stack)
             rehearsal.proofs, rehearsal.access = evidence(states, stack)
             rehearsal.acts += _years(states, stack)
-    if rehearsal.acts and rehearsal.update.resources:
-        rehearsal.acts.append(adopt(file, stack))
     rehearsal.seconds = time.perf_counter() - start
     return rehearsal
 
@@ -105,10 +103,8 @@ def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:
         year = live(rules_in(json.loads(policy)) if policy else (), events)
         broken = broken_claims(year, convention, movable)
         pulled = ", ".join(what for what, _ in claims(year, convention, movable))
-        notes = [f"can be pulled: {pulled}", unclaimed(year, convention, movable)]
         of_some = f"{some_of(alike)}: " if names.keys() - {policy} else ""
-        detail = (
-            f"{of_some}{len(year.kept):,} of {len(year.pushed):,} images are kept; "
-            + "; ".join(broken or filter(None, notes))
+        detail = f"{of_some}{len(year.kept):,} of {len(year.pushed):,} images are kept; " + (
+            "; ".join(broken) or f"can be pulled: {pulled}"
         )
         yield Act(act="year", ok=not broken, detail=detail, by="simulated")

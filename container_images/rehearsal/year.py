@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from container_images.aws.image import Image
 from container_images.lifecycle.document import Rule
@@ -24,18 +24,16 @@ RELEASES: Final = 10
 _START: Final = datetime(2025, 6, 2, tzinfo=UTC)  # a Monday
 _WEEKEND: Final = 5
 _DAY: Final = timedelta(days=1)
-_INDEX: Final = "application/vnd.oci.image.index.v1+json"
-_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """An image is pushed, or an image that is there gets a tag, which leaves the one it was on."""
+    """A tag is put on an image, which is pushed with it if it is not there."""
 
     at: datetime
     digest: str
-    tag: str | None = None
-    pushed: Image | None = None
+    tag: str
+    pushed: bool = False
 
 
 # --- What happens in it ---------------------------------------------------------------------------
@@ -44,11 +42,10 @@ class Event:
 def history(convention: TagConvention, movable: Sequence[str]) -> list[Event]:
     """What pipeline and developers do in a year, always the same, in the order of time.
 
-    On working days there are merges, built for two architectures: an index and two images without a
-    tag. Staging accepts most of them and production some, each under a tag of that step, if there
-    is one, and production moves the movable tags. Stages before these are of builds that never get
-    further. Two releases were bad, one amid the year and the last one: the movable tags went back
-    to the one before.
+    On working days there are merges. Staging accepts most of them and production some, each under a
+    tag of that step, if there is one, and production moves the movable tags. Stages before these
+    are of builds that never get further. Two releases were bad, one amid the year and the last one:
+    the movable tags went back to the one before.
     """
     chance = random.Random("ADR040")  # noqa: S311 the same each time
     events: list[Event] = []
@@ -59,16 +56,14 @@ def history(convention: TagConvention, movable: Sequence[str]) -> list[Event]:
         if morning.weekday() >= _WEEKEND:
             continue
         for number in range(chance.randint(1, 3)):
-            at = morning + timedelta(minutes=150 * number)
-            is_released = number == 0 and chance.random() < 0.5  # noqa: PLR2004 half of the days
-            build = 100 + 10 * day + number
-            events += _merge(chance, at, build, way, movable if is_released else ())
+            is_staged, is_released = chance.random() < 0.8, number == 0 and chance.random() < 0.5  # noqa: PLR2004
+            stages = way if is_released else way[: -1 if is_staged else 1] or way
+            at, build = morning + timedelta(minutes=150 * number), 100 + 10 * day + number
+            events += _build(chance, at, build, stages, movable if is_released else ())
         for stage in others:
             for number in range(chance.randint(0, 3)):
-                at = morning + timedelta(minutes=40 + 90 * number)
-                commit = f"{chance.getrandbits(160):040x}"
-                tag = tag_of(stage, commit, at, 100 + 10 * day + number)
-                events.append(_push(chance, at, tag))
+                at, build = morning + timedelta(minutes=90 * number), 100 + 10 * day + number
+                events += _build(chance, at, build, [stage], ())
     releases = [event for event in events if event.tag == movable[0]]
     for bad in (len(releases) // 2, len(releases) - 1):
         at = releases[bad].at + timedelta(minutes=50)
@@ -76,28 +71,17 @@ def history(convention: TagConvention, movable: Sequence[str]) -> list[Event]:
     return sorted(events, key=lambda event: event.at)
 
 
-def _merge(
-    chance: random.Random, at: datetime, build: int, way: Sequence[Stage], movable: Sequence[str]
+def _build(
+    chance: random.Random, at: datetime, build: int, stages: Sequence[Stage], movable: Sequence[str]
 ) -> Iterator[Event]:
-    """A build for two architectures, and the stages that accept it; the last moves the tags."""
-    commit = f"{chance.getrandbits(160):040x}"
-    parts = [_push(chance, at), _push(chance, at)]
-    yield from parts
-    listed = {"media_type": _INDEX, "children": tuple(part.digest for part in parts)}
-    yield (index := _push(chance, at, tag_of(way[0], commit, at, build), **listed))
-    accepted = way[1:] if movable else way[1:-1] if chance.random() < 0.7 else ()  # noqa: PLR2004
-    for stage in accepted:
+    """An image, and the stages that it reaches, half an hour after each other."""
+    commit, digest = f"{chance.getrandbits(160):040x}", f"sha256:{chance.getrandbits(256):064x}"
+    for number, stage in enumerate(stages):
+        tag = tag_of(stage, commit, at, build)
+        yield Event(at=at, digest=digest, tag=tag, pushed=number == 0)
         at += timedelta(minutes=30)
-        yield Event(at=at, digest=index.digest, tag=tag_of(stage, commit, at, build))
     for tag in movable:
-        yield Event(at=at, digest=index.digest, tag=tag)
-
-
-def _push(chance: random.Random, at: datetime, *tags: str, **listed: Any) -> Event:
-    digest = f"sha256:{chance.getrandbits(256):064x}"
-    described = {"media_type": _MANIFEST, "size": 90_000_000, **listed}
-    image = Image(digest=digest, tags=tags, pushed_at=at, **described)
-    return Event(at=at, digest=digest, pushed=image)
+        yield Event(at=at, digest=digest, tag=tag)
 
 
 # --- Day by day -----------------------------------------------------------------------------------
@@ -114,24 +98,21 @@ class Year:
     kept: dict[str, Image] = field(default_factory=dict)
     taken_by: dict[str, int | None] = field(default_factory=dict)
     """The rule that expired or archived an image, by its digest."""
-    tagged: dict[str, list[str]] = field(default_factory=dict)
-    """The digests that each tag was put on afterwards, in their order."""
-
-    _place: dict[str, str] = field(default_factory=dict)
-    """The digest that each tag is on."""
+    places: dict[str, list[str]] = field(default_factory=dict)
+    """The digests that each tag was put on, in their order."""
 
     def happen(self, event: Event) -> None:
         """A push, or a tag that moves. A tag for an image that has expired is lost."""
         if event.pushed:
-            self._set(event.pushed)
-            self._place |= dict.fromkeys(event.pushed.tags, event.digest)
-        elif event.tag and event.digest in self.kept:
-            if before := self.kept.get(self._place.get(event.tag, "")):
-                self._set(replace(before, tags=tuple(it for it in before.tags if it != event.tag)))
-            image = self.kept[event.digest]
-            self._set(replace(image, tags=(*image.tags, event.tag)))
-            self._place[event.tag] = event.digest
-            self.tagged.setdefault(event.tag, []).append(event.digest)
+            self._set(Image(digest=event.digest, tags=(), pushed_at=event.at))
+        elif event.digest not in self.kept:
+            return
+        places = self.places.setdefault(event.tag, [])
+        if places and (before := self.kept.get(places[-1])):
+            self._set(replace(before, tags=tuple(it for it in before.tags if it != event.tag)))
+        image = self.kept[event.digest]
+        self._set(replace(image, tags=(*image.tags, event.tag)))
+        places.append(event.digest)
 
     def clean(self, now: datetime) -> None:
         """Apply the policy, as ECR does once a day."""
@@ -164,19 +145,6 @@ def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
 # --- What is claimed of it ------------------------------------------------------------------------
 
 
-def broken_claims(year: Year, convention: TagConvention, movable: Sequence[str]) -> list[str]:
-    """Each claim about the year that does not hold, with the rule that breaks it, and the fix."""
-    broken = []
-    for claim, digests in claims(year, convention, movable):
-        if lost := [digest for digest in digests if not _can_be_pulled(digest, year)]:
-            broken.append(f"cannot be pulled any more: {claim} ({_reason(lost[0], year)})")
-        elif not digests:
-            broken.append(
-                f"cannot be pulled: {claim} (all expired before the pipeline tagged them)"
-            )
-    return broken
-
-
 def claims(
     year: Year, convention: TagConvention, movable: Sequence[str]
 ) -> Iterator[tuple[str, Sequence[str]]]:
@@ -186,62 +154,49 @@ def claims(
     is meant to keep them: a team may want three, or none for longer than a month.
     """
     for tag in movable:
-        yield f"the image of {tag}", year.tagged.get(tag, [])[-1:]
-    if unclaimed(year, convention, movable):
+        yield f"the image of {tag}", year.places.get(tag, [])[-1:]
+    number = _promised(year, convention)
+    if number == 0:
         return
-    places = year.tagged.get(movable[0], [])
+    places = year.places.get(movable[0], [])
     yield (
         f"the image that {movable[0]} was on before",
-        [it for it in places if it != places[-1]][-1:],
+        [digest for digest in places if digest != places[-1]][-1:],
     )
     last = way_of(convention)[-1].name
-    releases = sorted(
-        (it for it in year.pushed.values() if _stage_of(it, convention) == last),
-        key=lambda image: image.pushed_at,
-    )
-    rule = _rule_of_releases(year, convention)
-    number = min(rule.number, RELEASES) if rule else RELEASES
+    releases = [
+        image
+        for image in sorted(year.pushed.values(), key=lambda image: image.pushed_at)
+        if (unique := convention.unique_tag(image.tags)) and unique.stage == last
+    ]
     named = f"the newest {number} releases" if number > 1 else "the newest release"
-    yield named, [it.digest for it in releases[-number:]]
+    yield named, [image.digest for image in releases[-number:]]
 
 
-def unclaimed(year: Year, convention: TagConvention, movable: Sequence[str]) -> str:
-    """Why nothing is claimed of releases, if the policy promises nothing of them; else empty."""
-    rule = _rule_of_releases(year, convention)
-    if rule is None or (rule.tag_status, rule.count_type) == ("tagged", "imageCountMoreThan"):
-        return ""
-    counts = rule.count_type == "imageCountMoreThan"
-    how = "counts images of all kinds together" if counts else "goes by the age of images"
-    return f"not claimed for the image before {movable[0]} and for releases: {rule} {how}"
+def _promised(year: Year, convention: TagConvention) -> int:
+    """How many of the newest releases the policy is meant to keep; at most RELEASES.
 
-
-def _rule_of_releases(year: Year, convention: TagConvention) -> Rule | None:
-    """The rule of the policy that the releases come under; None if they come under none."""
+    None where the rule that the releases come under counts images of all kinds, or goes by age.
+    """
     release = tag_of(way_of(convention)[-1], "0" * 40, _START, 1)
     for rule in sorted(year.rules, key=lambda rule: rule.priority):
         matches = all(compiled(pattern).fullmatch(release) for pattern in rule.tags)
         if rule.tag_status == "any" or (rule.tag_status == "tagged" and matches):
-            return rule
-    return None
+            counts = (rule.tag_status, rule.count_type) == ("tagged", "imageCountMoreThan")
+            return min(rule.number, RELEASES) if counts else 0
+    return RELEASES
 
 
-def _stage_of(image: Image, convention: TagConvention) -> str | None:
-    tag = convention.unique_tag(image.tags)
-    return tag.stage if tag else None
-
-
-def _can_be_pulled(digest: str, year: Year) -> bool:
-    """Whether it is kept, with all that it lists, and none is archived."""
-    needed = [digest, *(year.pushed[digest].children or ())]
-    images = [year.kept.get(it) for it in needed]
-    return all(image is not None and not image.archived for image in images)
-
-
-def _reason(digest: str, year: Year) -> str:
-    """The rule that took an image, or one that it lists, and what would keep it."""
-    needed = [digest, *(year.pushed[digest].children or ())]
-    taken = next((it for it in needed if it in year.taken_by), None)
-    if taken is None:
-        return "an image that it lists was never pushed"
-    rule = next(it for it in year.rules if it.priority == year.taken_by[taken])
-    return f"{rule} took it; put the rule that keeps releases before this one, or let it keep more"
+def broken_claims(year: Year, convention: TagConvention, movable: Sequence[str]) -> list[str]:
+    """Each claim about the year that does not hold, with the rule that breaks it, and the fix."""
+    broken = []
+    for claim, digests in claims(year, convention, movable):
+        if lost := [digest for digest in digests if digest in year.taken_by]:
+            rule = next(it for it in year.rules if it.priority == year.taken_by[lost[0]])
+            broken.append(
+                f"cannot be pulled any more: {claim} ({rule} took it; put the rule that keeps "
+                "releases before this one, or let it keep more)"
+            )
+        elif not digests:
+            broken.append(f"cannot be pulled: {claim} (it expired before the pipeline tagged it)")
+    return broken

@@ -15,7 +15,7 @@ from components import image_repository
 from container_images.aws.errors import RefusedError
 from container_images.policies.tag_mutability import exclusion_filters
 from container_images.rehearsal import pipeline as pipeline_module
-from container_images.rehearsal.acts import Act, adopt, perform
+from container_images.rehearsal.acts import Act, perform
 from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from container_images.rehearsal.moto_fixes import TAG_CHECK
 from container_images.rehearsal.program import Update, run
@@ -32,14 +32,12 @@ ALL = [
     "declared",
     "push-builds",
     "move-latest",
-    "keep-unique-tag",
     "refuse-overwriting",
     "move-latest-back",
     "promote",
     "refuse-backwards",
     "roll-back",
     "resolve",
-    "verify",
 ]
 OPEN_POLICY = {
     "Version": "2012-10-17",
@@ -156,27 +154,20 @@ def test_each_movable_tag_ends_on_the_first_build(played: Played) -> None:
     assert played.images["excluded-too"] == [], "one of a kind"
 
 
-def test_where_an_act_is_not_played_is_said_beside_where_it_is(played: Played) -> None:
-    done, unplayed = played.acts["refuse-overwriting"].detail.split("; ")
-    assert done.startswith("refused for ")
-    assert unplayed == "not played for mutable: with MUTABLE no tag is immutable"
-    assert "not played" not in played.acts["promote"].detail
+def test_where_there_is_nothing_to_refuse_it_is_said(played: Played) -> None:
+    *done, unplayed = played.acts["refuse-overwriting"].detail.split("; ")
+    assert [part.split(" ")[0] for part in done] == ["refused", "refused"]
+    assert unplayed == "nothing to refuse in mutable: with MUTABLE no tag is immutable"
 
 
-def test_an_act_says_whether_moto_alone_has_decided(played: Played) -> None:
-    simulated = {"move-latest", "refuse-overwriting", "move-latest-back", "promote", "roll-back"}
-    assert {name for name, act in played.acts.items() if act.by == "simulated"} == simulated
-
-
-def test_of_many_that_an_act_is_not_played_on_some_are_named(stack: StackFile) -> None:
-    many = {f"app-{number}": {"tagMutability": "MUTABLE"} for number in range(1, 8)}
-    with embedded_aws(with_setting(stack, "repositories", many)) as aws:
-        acts = brought_up(with_setting(stack, "repositories", many), aws).play()
-    assert acts["refuse-overwriting"].detail == (
-        "not played for app-1, app-2, app-3, app-4, app-5 and 2 more: "
-        "with MUTABLE no tag is immutable"
-    )
-    assert {act.by for act in acts.values()} == {"moto"}, "without exclusion filters"
+def test_an_act_says_whether_moto_alone_has_decided(played: Played, stack: StackFile) -> None:
+    by = {name: act.by for name, act in played.acts.items()}
+    assert by.pop("declared") == "moto"
+    assert set(by.values()) == {"simulated"}
+    mutable = with_setting(stack, "repositories", {"app": {"tagMutability": "MUTABLE"}})
+    with embedded_aws(mutable) as aws:
+        acts = brought_up(mutable, aws).play().values()
+    assert {act.by for act in acts} == {"moto"}, "without exclusion filters"
 
 
 @pytest.fixture(scope="module")
@@ -185,13 +176,13 @@ def unplayed(stack: StackFile) -> Up:
     with embedded_aws(stack) as aws:
         up = brought_up(stack, aws)
         states = list(aws.repositories())
-    read: Any = SimpleNamespace(repositories=lambda: states, tag_rule=aws.tag_rule)
+    read: Any = SimpleNamespace(repositories=lambda: states)
     return replace(up, aws=read)
 
 
 class TestDeclared:
     def declared(self, up: Up, live: list[State], update: Update | None = None) -> Act:
-        aws: Any = SimpleNamespace(repositories=lambda: live, tag_rule=up.aws.tag_rule)
+        aws: Any = SimpleNamespace(repositories=lambda: live)
         return next(perform(aws, update or up.update, up.declared))
 
     @pytest.mark.parametrize(
@@ -236,7 +227,7 @@ class TestDeclared:
         monkeypatch.setattr(image_repository, "exclusion_filters", one_too_few)
         with embedded_aws(stack) as aws:
             failed = brought_up(stack, aws).failed()
-        assert {"declared", "refuse-overwriting", "verify"} <= failed
+        assert {"declared", "refuse-overwriting"} <= failed
 
     @pytest.mark.parametrize("option", ["protect", "retain_on_delete"])
     @pytest.mark.parametrize("name", ["mutable", "mutable-lifecycle", "mutable-policy"])
@@ -251,94 +242,6 @@ class TestDeclared:
         act = self.declared(unplayed, list(unplayed.aws.repositories()), update)
         assert not act.ok
         assert "is not protected and retained" in act.detail
-
-
-class TestAdoption:
-    def test_settings_and_policies_are_the_stacks_and_the_images_stay(
-        self, stack: StackFile
-    ) -> None:
-        act = adopt(stack, declared_by(stack))
-        assert act == Act(
-            act="adopt",
-            ok=True,
-            by="simulated",
-            detail="excluded, which existed as IMMUTABLE without policies, is now "
-            "MUTABLE_WITH_EXCLUSION and has both, as `container-images adopt` said before; its 2 "
-            "images are kept, and latest moves",
-        )
-
-    def test_its_aws_is_gone_when_it_is_over(self, stack: StackFile) -> None:
-        """It used to last for as long as somebody held the act."""
-        before = getattr(ECR, TAG_CHECK)
-        act = adopt(stack, declared_by(stack))
-        assert (act.ok, getattr(ECR, TAG_CHECK)) == (True, before)
-
-    @pytest.mark.parametrize(
-        "entry",
-        [
-            {"kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1", "tags": {"Own": "1"}},
-            {"tagMutability": "IMMUTABLE_WITH_EXCLUSION", "import": True},
-            {"tagMutability": "MUTABLE", "scanOnPush": False},
-            None,
-        ],
-    )
-    def test_whatever_the_entry_says(self, stack: StackFile, entry: dict[str, Any] | None) -> None:
-        stack = with_setting(stack, "repositories", {"app": entry})
-        assert adopt(stack, declared_by(stack)).ok
-
-    @pytest.mark.parametrize(
-        ("operation", "said"),
-        [
-            ("put_image_tag_mutability", "excluded is not as declared"),
-            ("put_image_scanning_configuration", "excluded is not as declared"),
-            ("set_repository_policy", "excluded is not as declared"),
-            ("put_lifecycle_policy", "excluded is not as declared"),
-            ("tag_resource", "excluded is not as declared"),
-        ],
-    )
-    def test_an_import_without_one_of_the_updates_is_seen(
-        self, stack: StackFile, monkeypatch: pytest.MonkeyPatch, operation: str, said: str
-    ) -> None:
-        right = getattr(ECR, operation)
-
-        def answers_as_before(ecr: Any, *args: Any, **kwargs: Any) -> Any:
-            before = copy.deepcopy({name: vars(it) for name, it in ecr.repositories.items()})
-            answer = right(ecr, *args, **kwargs)
-            for name, values in before.items():
-                vars(ecr.repositories[name]).update(values)
-            if operation == "tag_resource":
-                ecr.tagger.tags.clear()
-            return answer
-
-        monkeypatch.setattr(ECR, operation, answers_as_before)
-        act = adopt(stack, declared_by(stack))
-        assert not act.ok
-        assert said in act.detail
-
-    def test_an_image_that_is_lost_is_seen(
-        self, stack: StackFile, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        right = ECR.set_repository_policy
-
-        def loses_an_image(ecr: Any, *args: Any, **kwargs: Any) -> Any:
-            for repository in ecr.repositories.values():
-                del repository.images[:1]
-            return right(ecr, *args, **kwargs)
-
-        monkeypatch.setattr(ECR, "set_repository_policy", loses_an_image)
-        act = adopt(stack, declared_by(stack))
-        assert not act.ok
-        assert act.detail.startswith("excluded: the images are {")
-
-    def test_a_program_that_replaces_is_refused_in_the_engines_words(
-        self, stack: StackFile
-    ) -> None:
-        declared = declared_by(stack)
-        key = {"kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1"}
-        stack = with_setting(stack, "repositories", {"excluded": key})
-        act = adopt(stack, declared)
-        assert not act.ok
-        assert 'unable to replace resource "excluded": its encryptionConfiguration' in act.detail
 
 
 def test_two_patterns_may_have_the_same_sample(stack: StackFile) -> None:
@@ -403,10 +306,10 @@ class TestTheOthers:
     def test_a_tag_that_cannot_move_is_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
         right: Any = getattr(ECR, TAG_CHECK)
 
-        def moves_nothing(_: Any, repository: Any, tag: str) -> Any:
+        def moves_nothing(ecr: Any, repository: Any, tag: str) -> Any:
             if tag in MOVABLE:
                 repository = replace_mode(repository)
-            return right(repository, tag)
+            return right(ecr, repository, tag)
 
         def replace_mode(repository: Any) -> Any:
             class Immutable:
@@ -449,7 +352,7 @@ class TestTheOthers:
             return image
 
         monkeypatch.setattr(ECR, "put_image", takes_the_first)
-        assert {"keep-unique-tag", "move-latest-back"} <= up.failed()
+        assert {"move-latest", "move-latest-back"} <= up.failed()
 
     def test_changed_bytes_are_seen(self, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
         right = ECR.batch_get_image
@@ -461,7 +364,7 @@ class TestTheOthers:
             return answer
 
         monkeypatch.setattr(ECR, "batch_get_image", with_a_space_more)
-        assert {"push-builds", "keep-unique-tag", "move-latest"} <= up.failed()
+        assert {"push-builds", "move-latest"} <= up.failed()
 
     def test_an_error_of_aws_is_a_failure_with_its_message(
         self, up: Up, monkeypatch: pytest.MonkeyPatch

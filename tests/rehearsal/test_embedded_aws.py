@@ -16,7 +16,6 @@ from container_images.policies.retention import lifecycle_policy
 from container_images.rehearsal.embedded_aws import (
     EmbeddedAws,
     NotEmbeddedError,
-    ReplacementError,
     embedded_aws,
 )
 from container_images.rehearsal.provider_inputs import InputError
@@ -258,81 +257,17 @@ class TestMotoPutRight:
         assert moto.ecr.models.ECRBackend._resolve_image_tag_mutability is before
 
 
-class TestImport:
-    """Pulumi imports and updates in one deployment; it never replaces what it imports."""
-
-    @pytest.fixture
-    def ecr(self, aws: EmbeddedAws) -> Any:
-        return aws.ecr_as("arn:aws:iam::111122223333:role/break-glass")
-
-    @pytest.mark.parametrize("mode", ["MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION"])
-    def test_a_repository_is_updated(self, aws: EmbeddedAws, ecr: Any, mode: str) -> None:
-        filters = [{"filter": "old-*", "filterType": "WILDCARD"}]
-        ecr.create_repository(
-            repositoryName="app",
-            imageTagMutability=mode,
-            imageScanningConfiguration={"scanOnPush": False},
-            tags=[{"Key": "Old", "Value": "1"}, {"Key": "Service", "Value": "old"}],
-            **({"imageTagMutabilityExclusionFilters": filters} if "WITH" in mode else {}),
-        )
-        aws.new_resource(imported(repository(tags={"Own": "1"})))
-        [found] = aws.repositories()
-        aws.new_resource(repository(name="created", tags={"Own": "1"}))
-        *_, created = aws.repositories()
-        assert found == replace(created, name="app", arn=created.arn.replace("created", "app"))
-
-    def test_where_there_is_none_one_stands_in_for_it(self, aws: EmbeddedAws) -> None:
-        created, state = aws.new_resource(imported(repository()))
-        assert created == "app"
-        assert state["arn"] == "arn:aws:ecr:eu-west-2:111122223333:repository/app"
-        assert [it.name for it in aws.repositories()] == ["app"]
-
-    @pytest.mark.parametrize(
-        ("existing", "declared"),
-        [
-            ({"encryptionType": "AES256"}, {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:1"}),
-            ({"encryptionType": "KMS", "kmsKey": "arn:aws:kms:1"}, {"encryptionType": "AES256"}),
-            (
-                {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:1"},
-                {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:2"},
-            ),
-        ],
-    )
-    def test_another_encryption_would_replace_it(
-        self, aws: EmbeddedAws, ecr: Any, existing: dict[str, str], declared: dict[str, str]
-    ) -> None:
-        ecr.create_repository(repositoryName="app", encryptionConfiguration=existing)
-        before = list(aws.repositories())
-        with pytest.raises(ReplacementError) as refused:
-            aws.new_resource(
-                imported(
-                    repository(imageTagMutability="IMMUTABLE", encryptionConfigurations=[declared])
-                )
-            )
-        assert str(refused.value).startswith('unable to replace resource "app": its encryption')
-        assert str(refused.value).endswith(
-            "previously-imported resources that still specify an ID may not be replaced"
-        )
-        assert list(aws.repositories()) == before
-
-    def test_another_name_would_replace_it(self, aws: EmbeddedAws) -> None:
-        with pytest.raises(ReplacementError, match="its repositoryName is old, and app is decl"):
-            aws.new_resource(imported(repository(), "old"))
-
-    def test_nothing_else_is_imported(self, aws: EmbeddedAws) -> None:
-        policy = MockResourceArgs(
-            "aws:ecr/repositoryPolicy:RepositoryPolicy",
-            "p",
-            {"repository": "app", "policy": "{}"},
-            resource_id="app",
-        )
-        with pytest.raises(NotEmbeddedError, match="import of aws:ecr/repositoryPolicy"):
-            aws.new_resource(policy)
-
-
-def imported(args: MockResourceArgs, import_id: str = "app") -> MockResourceArgs:
-    args.resource_id = import_id
-    return args
+def test_only_a_repository_is_imported_and_stands_for_one_that_cannot_be_seen(
+    aws: EmbeddedAws,
+) -> None:
+    args = repository()
+    args.resource_id = "app"
+    created, state = aws.new_resource(args)
+    assert created == "app"
+    assert state["arn"] == "arn:aws:ecr:eu-west-2:111122223333:repository/app"
+    kind, inputs = "aws:ecr/repositoryPolicy:RepositoryPolicy", {"repository": "a", "policy": "{}"}
+    with pytest.raises(NotEmbeddedError, match="no import of aws:ecr/repositoryPolicy"):
+        aws.new_resource(MockResourceArgs(kind, "p", inputs, resource_id="app"))
 
 
 def test_every_change_made_through_the_api_is_read_back(aws: EmbeddedAws) -> None:

@@ -3,7 +3,7 @@
 import pulumi
 import pytest
 
-from container_images.rehearsal.program import Resource, execute
+from container_images.rehearsal.program import execute
 from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
 
@@ -36,19 +36,6 @@ def test_a_resource_is_protected_and_retained_as_its_parent_where_it_does_not_sa
         "inner": ("middle", True, True),
         "other": ("middle", False, False),
     }
-
-
-def test_children_come_right_behind_their_parent(prod: StackFile, cloud: Cloud) -> None:
-    def program() -> None:
-        last, first = component("z"), component("a", ROLE)
-        for parent, name in ((first, "1"), (last, "3"), (first, "2")):
-            component(name, parent=parent)
-
-    def named(it: Resource) -> tuple[str, str | None]:
-        return it.name, it.parent
-
-    found = map(named, execute(program, prod, cloud).resources)
-    assert list(found) == [("z", None), ("3", "z"), ("a", None), ("1", "a"), ("2", "a")]
 
 
 def test_what_a_resource_waits_for_is_seen(prod: StackFile, cloud: Cloud) -> None:

@@ -16,7 +16,6 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 from pulumi import RunError
 
-from container_images.policies import repository_policy
 from container_images.policies.ecr_actions import ACTIONS, Effect
 from container_images.rehearsal import rehearse as module
 from container_images.rehearsal.acts import Act
@@ -79,7 +78,7 @@ class TestForMachines:
 
     def test_everything_holds(self, prod_rehearsed: Rehearsed) -> None:
         printed = prod_rehearsed.json
-        assert [act["act"] for act in printed["acts"]] == [*ALL, "year", "adopt"]
+        assert [act["act"] for act in printed["acts"]] == [*ALL, "year"]
         assert all(act["ok"] for act in printed["acts"])
         assert all(proof["proved"] for proof in printed["proofs"])
         assert len(printed["proofs"]) > 5
@@ -204,7 +203,6 @@ class TestForPullRequests:
 
     def test_a_weakened_guard_is_seen(self, weakened: Rehearsed) -> None:
         _, claims, table, _ = read_markdown(markdown(weakened.rehearsal))
-        assert any(claim.startswith(f"FAILED verify: {MOVED}") for claim in claims)
         assert any(claim.startswith(f"FAILED {MOVED}") for claim in claims)
         assert f"holds {MOVED}" not in " ".join(claims)
         assert table[-1] == ["anybody else in the account", "yes", "yes", "-", "-"]
@@ -287,18 +285,6 @@ class TestExitStatus:
         assert said in act["detail"]
         assert printed["resources"] == printed["proofs"] == printed["access"] == []
 
-    def test_a_policy_that_the_evaluator_does_not_know(
-        self, project: Path, write: Write, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        denies = repository_policy.denies
-        monkeypatch.setattr(
-            repository_policy,
-            "denies",
-            lambda it: [deny | {"Resource": "*"} for deny in denies(it)],
-        )
-        write("other", repositories={"app": {}})
-        assert not rehearsed(project, "other").rehearsal.ok
-
 
 INTERRUPTED = """
 import importlib, os, runpy, signal, sys, time
@@ -357,7 +343,7 @@ def test_a_stack_that_overrides_everything(project: Path, write: Write) -> None:
     assert "everything  Repository, protected, retained, imported" in it.printed(verbose=True)
     years = [act.detail for act in it.rehearsal.acts if act.act == "year"]
     assert [year.partition(": ")[0] for year in years] == ["a--b, nothing", "everything"]
-    assert "not claimed for the image before latest and for releases: rule" in years[1]
+    assert years[1].endswith("can be pulled: the image of latest, the image of stable")
 
 
 def test_tags_that_are_left_open_are_a_warning(project: Path, write: Write) -> None:
