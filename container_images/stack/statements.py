@@ -141,7 +141,7 @@ def service_remarks(policy: str | None, repository_arn: str) -> Iterator[str]:
             "lambdaPull is not proposed; see the conditions of what is lost"
         )
     if others := [account for account in accounts if account != own]:
-        yield f"Lambda functions of other accounts may pull: {', '.join(others)}"
+        yield f"Lambda functions of other accounts pull: lambdaPullAccounts: {json.dumps(others)}"
     if _CODEBUILD in principals:
         yield (
             "CodeBuild pulls by its own credentials, which no setting grants; let the projects use "
