@@ -206,7 +206,7 @@ def _expiring(
     if expiring:
         unknown = any(verdict.image.is_index for verdict in verdicts)
         yield (
-            f"the first update's lifecycle policy would expire {'up to ' if unknown else ''}"
+            f"the stack's lifecycle policy would expire or archive {'up to ' if unknown else ''}"
             f"{expiring:,} of {len(verdicts):,} images; once the entry is in the stack file, list "
             f"them: container-images images {declared.name} --stack {stack} --planned --expiring"
         )

@@ -169,7 +169,7 @@ def test_images_that_would_expire_at_once_are_counted(stack: DeclaredStack) -> N
         for it in range(1, 5)
     ]
     [warning] = adoption(BARE, stack, RepositoryImages(images=tuple(months)), NOW).warnings
-    assert "would expire 3 of 4 images" in warning
+    assert "would expire or archive 3 of 4 images" in warning
     assert adoption(BARE, stack, RepositoryImages(images=tuple(months[:1])), NOW).warnings == []
     media_type = "application/vnd.oci.image.index.v1+json"
     index = Image(digest="sha256:i", tags=("latest",), media_type=media_type, pushed_at=NOW)
