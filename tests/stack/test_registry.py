@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.parsers import ResponseParserError
 from moto import mock_aws
 
+from container_images.aws.errors import NotFromAwsError
 from container_images.aws.session import Aws, _refuse_other_answers
 from container_images.settings import Account
 from container_images.stack.registry import is_cached, replication_warnings
@@ -75,7 +75,7 @@ def test_the_enabled_regions_are_asked_of_ec2(answers: Answers) -> None:
         assert {"eu-west-2", "us-east-1"} <= {*Aws("eu-west-2").enabled_regions()}
     describe_regions = boto3.client("ec2").meta.service_model.operation_model("DescribeRegions")
     page = {"status_code": 200, "body": b"<html>Sign in</html>"}
-    with pytest.raises(ResponseParserError):
+    with pytest.raises(NotFromAwsError):
         _refuse_other_answers(response_dict=page, operation_model=describe_regions)
 
 
