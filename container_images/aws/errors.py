@@ -24,8 +24,8 @@ def faults_refused(about: str = "") -> Iterator[None]:
     try:
         yield
     except InvalidInputError as error:
-        told = " | ".join(map(str, error.problems))
-        raise RefusedError(f"{about}: {told}" if about else told) from None
+        problems = " | ".join(map(str, error.problems))
+        raise RefusedError(f"{about}: {problems}" if about else problems) from None
 
 
 class NotFromAwsError(BotoCoreError):

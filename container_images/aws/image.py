@@ -98,11 +98,11 @@ def moment(written: Any) -> datetime:
             return datetime.fromtimestamp(written, UTC)
         except (OverflowError, OSError) as error:
             raise ValueError(str(error)) from None
-    found = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
-    if found.tzinfo is None:
+    time = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
+    if time.tzinfo is None:
         raise ValueError("a time needs an offset from UTC")
     try:
-        return found.astimezone(UTC)
+        return time.astimezone(UTC)
     except OverflowError as error:  # in UTC it is before the year 1, or after 9999
         raise ValueError(str(error)) from None
 

@@ -83,11 +83,11 @@ class Repository:
         return self._ecr
 
     @property
-    def place(self) -> "Place":
+    def location(self) -> "Location":
         """What each call says of it."""
         registry_id = self._reference.registry_id
-        here: Place = {"repositoryName": self.name}
-        return here if registry_id is None else {**here, "registryId": registry_id}
+        location: Location = {"repositoryName": self.name}
+        return location if registry_id is None else {**location, "registryId": registry_id}
 
     def image(self, name: str) -> Image | None:
         """The image of this tag or digest, if there is one. One call."""
@@ -98,22 +98,22 @@ class Repository:
 
         Raises NoSuchImageError where there is no image of this name.
         """
-        found = self._describe(name, tag)
-        if not found:
+        images = self._describe(name, tag)
+        if not images:
             # ECR describes none where one is missing, and does not say which.
-            found = self._describe(name)
-        image = _named(name, found)
+            images = self._describe(name)
+        image = _named(name, images)
         if image is None:
             raise NoSuchImageError(
                 f"there is no image {name} in {self}; container-images images {self.name} lists "
                 "what there is"
             )
-        return image, _named(tag, found)
+        return image, _named(tag, images)
 
     def images(self) -> Iterator[Image]:
         """All of them, a thousand to a call."""
         pages = self._ecr.get_paginator("describe_images").paginate(
-            **self.place, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
+            **self.location, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
         )
         for page in pages:
             yield from map(image_of, page["imageDetails"])
@@ -124,11 +124,13 @@ class Repository:
         https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-retag.html
         """
         answer = self._ecr.batch_get_image(
-            **self.place, imageIds=[{"imageDigest": digest}], acceptedMediaTypes=list(MEDIA_TYPES)
+            **self.location,
+            imageIds=[{"imageDigest": digest}],
+            acceptedMediaTypes=list(MEDIA_TYPES),
         )
         if not answer["images"]:
             # A miss is no error in this operation; it stands in the answer.
-            reasons = [it.get("failureReason", "") for it in answer.get("failures", [])]
+            reasons = [miss.get("failureReason", "") for miss in answer.get("failures", [])]
             reason = "".join(reasons[:1]) or "no reason given"
             raise NoSuchImageError(
                 f"ECR has no manifest of {digest} in {self} ({reason.rstrip('.')}); "
@@ -153,7 +155,7 @@ class Repository:
         )
         try:
             self._ecr.put_image(
-                **self.place,
+                **self.location,
                 imageManifest=manifest.text,
                 imageManifestMediaType=manifest.media_type,
                 imageDigest=manifest.digest,
@@ -183,7 +185,7 @@ class Repository:
     def policy(self) -> str | None:
         """The repository policy, if it has one. One call."""
         try:
-            return self._ecr.get_repository_policy(**self.place)["policyText"]
+            return self._ecr.get_repository_policy(**self.location)["policyText"]
         except self._ecr.exceptions.RepositoryPolicyNotFoundException:
             return None
 
@@ -191,18 +193,18 @@ class Repository:
         """Those images, or none where one of them is missing."""
         try:
             answer = self._ecr.describe_images(
-                **self.place,
+                **self.location,
                 imageIds=[_identifier(name) for name in dict.fromkeys(names)],
                 filter={"imageStatus": "ANY"},  # without it, archived images are not described
             )
         except self._ecr.exceptions.ImageNotFoundException:
             return []
         # ECR documents no order of tags, and a move prints and records them the same each time.
-        found = map(image_of, answer["imageDetails"])
-        return [replace(it, tags=tuple(sorted(it.tags))) for it in found]
+        images = map(image_of, answer["imageDetails"])
+        return [replace(image, tags=tuple(sorted(image.tags))) for image in images]
 
 
-class Place(TypedDict):
+class Location(TypedDict):
     """What each call says of the repository."""
 
     repositoryName: str
@@ -224,4 +226,4 @@ def _identifier(name: str) -> "ImageIdentifierTypeDef":
 
 
 def _named(name: str, images: list[Image]) -> Image | None:
-    return next((it for it in images if it.digest == name or name in it.tags), None)
+    return next((image for image in images if name in {image.digest, *image.tags}), None)

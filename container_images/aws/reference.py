@@ -63,8 +63,8 @@ def parse(text: str) -> Reference:
 
     Raises InvalidReferenceError for anything else.
     """
-    if found := _ARN.fullmatch(text):
-        return Reference(name=found["name"], registry_id=found["registry"], region=found["region"])
+    if arn := _ARN.fullmatch(text):
+        return Reference(name=arn["name"], registry_id=arn["registry"], region=arn["region"])
     if is_digest(text):
         raise InvalidReferenceError(
             f"{text!r} is a digest and not a repository: give REPOSITORY@DIGEST"
@@ -77,20 +77,20 @@ def parse(text: str) -> Reference:
             "repository has this name, give its ARN"
         )
     # A URI has the form of a name too: names have dots and slashes.
-    found = _URI.fullmatch(place) or re.fullmatch(_NAME, place)
-    if parts is None or found is None or len(found["name"]) > LONGEST_NAME:
+    repository = _URI.fullmatch(place) or re.fullmatch(_NAME, place)
+    if parts is None or repository is None or len(repository["name"]) > LONGEST_NAME:
         raise InvalidReferenceError(
             f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "
             "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
         )
     of_tag = None if parts["tag"] is None else tag(parts["tag"])
     of_digest = None if parts["digest"] is None else digest(parts["digest"])
-    known = found.groupdict()
+    known = repository.groupdict()
     return Reference(
-        name=found["name"],
+        name=repository["name"],
         registry_id=known.get("registry"),
         region=known.get("region"),
-        uri=place if found.re is _URI else None,
+        uri=place if repository.re is _URI else None,
         image=of_digest or of_tag,
     )
 

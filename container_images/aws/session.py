@@ -96,7 +96,7 @@ class Aws:
         """What the names of AWS's hosts end in, in this Region's partition."""
         partition = self._partition()
         partitions: list[dict[str, str]] = self._core.get_data("endpoints")["partitions"]
-        return next(it["dnsSuffix"] for it in partitions if it["partition"] == partition)
+        return next(known["dnsSuffix"] for known in partitions if known["partition"] == partition)
 
     def _partition(self) -> str:
         partition: str = self._core.get_partition_for_region(self.region or "")

@@ -85,20 +85,20 @@ class Trail:
         attribute, so each event's name is a pass of its own over all that happened under that name
         in the account: one for all repositories.
         """
-        found: dict[str | None, list[Record]] = {it: [] for it in (*repository_arns, None)}
+        records: dict[str | None, list[Record]] = {arn: [] for arn in (*repository_arns, None)}
         for event in events:
             for raw in self.events(event, since):
                 if is_unnamed(raw):
-                    found[None].append(_record(raw))
+                    records[None].append(_record(raw))
                 for arn in repository_arns:
                     if record := record_of(raw, arn):
-                        found[arn].append(record)
-        for them in found.values():
+                        records[arn].append(record)
+        for of_repository in records.values():
             # CloudTrail gives the newest first, and so it counts within a second too: times are
             # whole seconds, and sorting leaves those that are equal as they were.
-            them.reverse()
-            them.sort(key=lambda it: it.time)
-        return found
+            of_repository.reverse()
+            of_repository.sort(key=lambda record: record.time)
+        return records
 
     def events(self, name: str, since: datetime) -> Iterator[dict[str, Any]]:
         """All that happened under a name in the account, the newest first, as CloudTrail has it."""
@@ -113,7 +113,7 @@ class Trail:
                 self._sleep(wait)
             self._next = self._clock() + SECONDS_PER_LOOKUP
             page = self._cloudtrail.lookup_events(**request)
-            yield from (json.loads(it["CloudTrailEvent"]) for it in page["Events"])
+            yield from (json.loads(event["CloudTrailEvent"]) for event in page["Events"])
             if not page.get("NextToken"):
                 return
             request["NextToken"] = page["NextToken"]
@@ -160,7 +160,7 @@ def is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
     if raw.get("eventSource") != "ecr.amazonaws.com":
         return False
     _, _, _, _, registry_id, resource = repository_arn.split(":", maxsplit=5)
-    arns = [it["ARN"] for it in raw.get("resources") or [] if it.get("ARN")]
+    arns = [resource["ARN"] for resource in raw.get("resources") or [] if resource.get("ARN")]
     if arns:
         return repository_arn in arns
     details = raw.get("requestParameters") or raw.get("serviceEventDetails") or {}
@@ -171,7 +171,7 @@ def is_about(raw: Mapping[str, Any], repository_arn: str) -> bool:
         return named == resource and details.get("registryId", registry_id) == registry_id
     # Of a denied call there may be no more than what its caller was told.
     words = (raw.get("errorMessage") or "").split()
-    return repository_arn in {it.strip(".,;:()'\"") for it in words}
+    return repository_arn in {word.strip(".,;:()'\"") for word in words}
 
 
 def is_unnamed(raw: Mapping[str, Any]) -> bool:
@@ -179,7 +179,7 @@ def is_unnamed(raw: Mapping[str, Any]) -> bool:
     details = raw.get("requestParameters") or raw.get("serviceEventDetails") or {}
     return (
         raw.get("eventSource") == "ecr.amazonaws.com"
-        and not any(it.get("ARN") for it in raw.get("resources") or [])
+        and not any(resource.get("ARN") for resource in raw.get("resources") or [])
         and not details.keys() & {"repositoryName", "resourceArn"}
         and ":repository/" not in (raw.get("errorMessage") or "")
     )
@@ -205,14 +205,14 @@ def _read_delete(raw: Mapping[str, Any]) -> dict[str, Any]:
     asked: list[dict[str, str]] = request.get("imageIds") or []
     # The answer lists what was deleted; what could not be, it leaves to its failures.
     done: list[dict[str, str]] = asked if response is None else response.get("imageIds") or []
-    digests = {it["imageDigest"] for it in done if "imageDigest" in it}
+    digests = {image["imageDigest"] for image in done if "imageDigest" in image}
     return {
-        "tags": frozenset(it["imageTag"] for it in done if "imageTag" in it),
+        "tags": frozenset(image["imageTag"] for image in done if "imageTag" in image),
         # With a tag beside it, a digest only says which image the tag has to be on.
         "taken": frozenset(
-            it["imageDigest"]
-            for it in asked
-            if "imageTag" not in it and it.get("imageDigest") in digests
+            image["imageDigest"]
+            for image in asked
+            if "imageTag" not in image and image.get("imageDigest") in digests
         ),
     }
 
@@ -221,10 +221,11 @@ def _read_expiry(raw: Mapping[str, Any]) -> dict[str, Any]:
     details = raw.get("serviceEventDetails")
     if not details:
         return {"tags": None}
-    images = [it["lifecycleEventImage"] for it in details.get("lifecycleEventImageActions") or []]
+    actions = details.get("lifecycleEventImageActions") or []
+    images = [action["lifecycleEventImage"] for action in actions]
     return {
-        "tags": frozenset(tag for it in images for tag in it.get("tagList") or []),
-        "taken": frozenset(it["digest"] for it in images),
+        "tags": frozenset(tag for image in images for tag in image.get("tagList") or []),
+        "taken": frozenset(image["digest"] for image in images),
     }
 
 

@@ -148,7 +148,7 @@ def since_of(text: str, now: datetime) -> datetime:
 def _in_one_region(targets: Targets) -> Aws:
     """AWS in the Region of the repositories: a lookup in CloudTrail is about one."""
     sessions = {
-        aws.region: aws for aws in (targets.session(it.region) for it in targets.references)
+        aws.region: aws for aws in (targets.session(named.region) for named in targets.references)
     }
     if len(sessions) > 1:
         raise click.UsageError(
@@ -257,9 +257,9 @@ def _print(
     if rows:
         print_table(_COLUMNS, rows, folds=_COLUMNS[1:])
     if len(listed) > MOST_ROWS:
-        click.echo(f"{len(listed) - MOST_ROWS} more are not listed; --json has all")
+        click.echo(f"more events, not listed: {len(listed) - MOST_ROWS}; --json has all")
     if others := len(events) - len(listed):
-        click.echo(f"{others} expected events of other tags are not listed; --json has all")
+        click.echo(f"expected events of other tags, not listed: {others}; --json has all")
 
 
 _COLUMNS: Final = ("time", "repository, tag", "who", "what")

@@ -28,7 +28,7 @@ def move_json(move: Move, caller: str, reason: str | None) -> dict[str, Any]:
 
 def move_text(repository: Repository, move: Move) -> str:
     """A move, in one line."""
-    before, after = (it and repository.named(it) for it in (move.before, move.after))
+    before, after = (image and repository.named(image) for image in (move.before, move.after))
     if move.before and move.before.digest == move.after.digest:
         return f"{move.tag} is on {after} already"
     verb = "would move" if move.dry_run else "moved"
@@ -52,7 +52,7 @@ def promotion_text(repository: Repository, promotion: Promotion) -> str:
     else:
         verb = "would be added to" if promotion.missing else "was already on"
     lines = [f"{promotion.tag} {verb} {promotion.digest}"]
-    return "\n".join([*lines, *(move_text(repository, it) for it in promotion.moves)])
+    return "\n".join([*lines, *(move_text(repository, move) for move in promotion.moves)])
 
 
 def resolved_json(resolved: Resolved, uri: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def live_rules(repository: Repository) -> tuple[Rule, ...]:
     """
     ecr = repository.client
     try:
-        text = ecr.get_lifecycle_policy(**repository.place)["lifecyclePolicyText"]
+        text = ecr.get_lifecycle_policy(**repository.location)["lifecyclePolicyText"]
     except ecr.exceptions.LifecyclePolicyNotFoundException:
         return ()
     with faults_refused(f"the lifecycle policy of {repository}"):
@@ -56,7 +56,7 @@ def live_movable_tags(
 
 
 def _movable_tags(repository: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
-    names, ecr, place = [repository.name], repository.client, repository.place
+    names, ecr, place = [repository.name], repository.client, repository.location
     if "registryId" in place:
         answer = ecr.describe_repositories(repositoryNames=names, registryId=place["registryId"])
     else:
@@ -121,7 +121,7 @@ def _children(
     """What each index lists. One that has gone in the meantime is left out."""
     for start in range(0, len(indexes), _MOST_AT_ONCE):
         answer = repository.client.batch_get_image(
-            **repository.place,
+            **repository.location,
             imageIds=[{"imageDigest": it} for it in indexes[start : start + _MOST_AT_ONCE]],
             acceptedMediaTypes=list(INDEX_MEDIA_TYPES),
         )

@@ -21,7 +21,7 @@ def live(repository: Repository) -> State:
     filters = description.get("imageTagMutabilityExclusionFilters") or []
     lifecycle_policy: str | None = None
     with suppress(ecr.exceptions.LifecyclePolicyNotFoundException):
-        lifecycle_policy = ecr.get_lifecycle_policy(**repository.place)["lifecyclePolicyText"]
+        lifecycle_policy = ecr.get_lifecycle_policy(**repository.location)["lifecyclePolicyText"]
     return State(
         arn=description["repositoryArn"],
         name=description["repositoryName"],

@@ -76,9 +76,9 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
     """
     image, current = repository.image_and_place(source, tag)
     repository.refuse_archived(image)
-    there = _digest(current) == image.digest
+    arrived = _digest(current) == image.digest
     order: Order | None = None
-    if not there:
+    if not arrived:
         if expect and (current is None or expect not in {current.digest, *current.tags}):
             raise RefusedError(
                 f"{tag} of {repository} is {_on(repository, current)}, and not on the expected "
@@ -88,7 +88,7 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
             order = _refuse_older(repository, image, tag, current)
     moved = False
     after = image
-    if not there and not dry_run:
+    if not arrived and not dry_run:
         after, moved = _put(repository, image, tag, current)
     return Move(
         repository=repository.name,
@@ -196,24 +196,24 @@ def _put(
 ) -> tuple[Image, bool]:
     """Put the tag and read it back: the image as it is then, and whether this put did it."""
     put = repository.put(repository.manifest(image.digest), tag)
-    found = repository.image(tag)
+    holder = repository.image(tag)
     # A read right after a put may still show what was there before it.
     for seconds in READ_AGAIN_SECONDS if put is not Put.EXISTS else ():
-        if _digest(found) != _digest(current):
+        if _digest(holder) != _digest(current):
             break
         sleep(seconds)
-        found = repository.image(tag)
-    if found and found.digest == image.digest:
-        return found, put is not Put.EXISTS
-    now = _on(repository, found)
+        holder = repository.image(tag)
+    if holder and holder.digest == image.digest:
+        return holder, put is not Put.EXISTS
+    now = _on(repository, holder)
     again = "let one job at a time move tags, and run the command again if the move is still wanted"
-    if put is Put.DONE and _digest(found) == _digest(current):
+    if put is Put.DONE and _digest(holder) == _digest(current):
         raise RefusedError(
             f"{tag} of {repository} is {now} {sum(READ_AGAIN_SECONDS):g} s after ECR "
             f"accepted its move to {image.digest}: somebody has moved it back, or ECR is late to "
             f"show the move; see which with resolve and history, {again}"
         )
-    if found and current and found.digest == current.digest:
+    if holder and current and holder.digest == current.digest:
         raise RefusedError(
             f"{tag} of {repository} stays {now}: the repository's tag mutability makes it an "
             "immutable tag; choose another tag, or let this one move (movableTags, immutableTags)"

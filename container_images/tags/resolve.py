@@ -38,7 +38,7 @@ def resolve(repository: Repository, name: str) -> Resolved:
         commit = convention.commit(image.tags)
     except UnknownCommitError as error:
         # A convention that leaves the commit out still tells which build it is.
-        if not tags or any(it.sha for it in tags):
+        if not tags or any(tag.sha for tag in tags):
             tags, unknown = [], str(error)
     return Resolved(
         name=name,

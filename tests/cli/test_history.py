@@ -111,7 +111,7 @@ def test_a_table_has_the_unexpected_first_and_marked(holds: Callable[..., None])
     assert (result.exit_code, result.stderr) == (0, "")
     title, head, *lines, rest = (line.rstrip() for line in result.stdout.splitlines())
     assert re.fullmatch(r"the stack prod, since \S+Z: 5 events, 2 unexpected", title)
-    assert rest == "1 expected events of other tags are not listed; --json has all"
+    assert rest == "expected events of other tags, not listed: 1; --json has all"
     # No terminal: a line for each event, so that grep finds it whole.
     assert [re.split(" {2,}", line) for line in (head, *lines)] == [
         ["time", "repository, tag", "who", "what"],
@@ -205,7 +205,7 @@ def test_a_long_table_has_the_unexpected_first_and_ends(holds: Callable[..., Non
     lines = result.stdout.splitlines()
     assert len(lines) == MOST_ROWS + 4
     assert "! mary" in lines[2]
-    assert lines[-2] == "51 more are not listed; --json has all"
+    assert lines[-2] == "more events, not listed: 51; --json has all"
 
 
 @pytest.mark.usefixtures("stack")
