@@ -20,7 +20,7 @@ _NAME = next(iter(_STACK.settings.repositories))
 _ROLE = _STACK.settings.pipeline_role
 POLICY = to_json(planned_repository_policy(_STACK.settings, _NAME, _STACK.account))
 LIFECYCLE_POLICY = to_json(planned_lifecycle_policy(_STACK.settings, _NAME) or {})
-TRUST_POLICY = to_json(trust_policy(_ROLE.to_args(_STACK.account)["trust"]))
+TRUST_POLICY = to_json(trust_policy(_ROLE.trust(_STACK.account)))
 
 
 def main() -> None:

@@ -71,11 +71,8 @@ class ImageRepository(pulumi.ComponentResource):
         """
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
         guard = to_json(repository_policy(args["access"]))
-        lifecycle_policy = to_json(
-            retention.lifecycle_policy(
-                args["movable_tags"], [_whole(rule) for rule in args.get("retention", [])]
-            )
-        )
+        rules = [_whole(rule) for rule in args.get("retention", [])]
+        lifecycle_policy = to_json(retention.lifecycle_policy(args["movable_tags"], rules))
         filters = exclusion_filters(
             args["tag_mutability"], args["movable_tags"], args.get("immutable_tags", [])
         )

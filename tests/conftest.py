@@ -142,6 +142,7 @@ class Cloud(pulumi.runtime.Mocks):
             "aws:iam/rolePolicy:RolePolicy": {},
             "aws:sns/topic:Topic": {"arn": f"arn:aws:sns:eu-west-2:111122223333:{args.name}"},
             **{kind: {} for kind in AUDIT_TYPES},
+            "container-images:index:Registry": {},
             "container-images:index:ImageRepository": {},
             "container-images:index:PipelineRole": {},
             "container-images:index:TagAudit": {},

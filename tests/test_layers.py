@@ -14,7 +14,7 @@ PULUMI = {"pulumi", "pulumi_aws", "pulumi_policy"}
 LAYERS: dict[str, set[str]] = {
     "container_images.policies": set(),
     "container_images.lifecycle": {"policies", "aws"},
-    "container_images.settings": {"policies", "components"},
+    "container_images.settings": {"policies"},
     "container_images.aws": {"policies"},
     "container_images.access": {"policies", "aws"},
     "container_images.tags": {"policies", "aws", "lifecycle"},
@@ -27,7 +27,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "container_images.policypack": {"policies", "lifecycle"},
     "container_images.bootstrap": {"policies"},
-    "components": {"policies"},
+    "components": {"policies", "settings"},
 }
 """Each package, and those of the others that it may import."""
 

@@ -10,7 +10,7 @@ from pulumi.output import Unknown
 from pulumi.runtime import MockCallArgs
 
 from container_images.rehearsal.program import Update, execute, run
-from container_images.settings import NAMESPACE, parse
+from container_images.settings import parse
 from container_images.settings.planned import planned_lifecycle_policy, planned_repository_policy
 from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
@@ -50,13 +50,14 @@ class TestTheProductionStack:
         """Types, names and parents make up the URNs: they stay as they are, for ever."""
         role = "forms-image-pipeline"
         expected = {
-            ("container-images:index:PipelineRole", role, None),
+            ("container-images:index:Registry", "registry", None),
+            ("container-images:index:PipelineRole", role, "registry"),
             ("aws:iam/role:Role", role, role),
             ("aws:iam/rolePolicy:RolePolicy", f"{role}-login", role),
         }
         for name in NAMES:
             expected |= {
-                ("container-images:index:ImageRepository", name, None),
+                ("container-images:index:ImageRepository", name, "registry"),
                 ("aws:ecr/repository:Repository", name, name),
                 ("aws:ecr/lifecyclePolicy:LifecyclePolicy", f"{name}-lifecycle", name),
                 ("aws:ecr/repositoryPolicy:RepositoryPolicy", f"{name}-policy", name),
@@ -106,7 +107,7 @@ class TestTheProductionStack:
                 "keeps-all": {"retention": []},
             },
         )
-        settings = parse(stack.config_in(NAMESPACE), stack.account)
+        settings = parse(stack.config_in("container-images"), stack.account)
         registered = {
             it.name: json.loads(it.inputs["policy"])
             for it in run(stack, cloud).resources
@@ -151,7 +152,7 @@ class TestGrowth:
         update = run(changed(prod, repositories=entries), cloud)
         assert cloud.invokes == INVOKES
         assert documents(update) == base
-        assert len(update.resources) == 3 + 4 * count
+        assert len(update.resources) == 4 + 4 * count
 
     def test_the_order_of_the_keys_does_not_matter(self, prod: StackFile, cloud: Cloud) -> None:
         def reversed_keys(value: Any) -> Any:
@@ -201,10 +202,13 @@ class TestLockOut:
         cloud = Recording(caller)
         with pytest.raises(pulumi.RunError) as refused:
             run(prod, cloud)
-        assert cloud.registered == []
+        assert cloud.registered == ["registry"], "the component, and nothing in AWS"
         message = str(refused.value)
         assert f"{caller} is not one of the administratorRoles" in message
-        assert "as the old one, adding the new, then as the new one, removing the old" in message
+        assert (
+            "as the old role, adding the new one; then as the new role, removing the old one"
+            in message
+        )
 
     def test_a_preview_as_anybody_else_warns(
         self, prod: StackFile, caplog: pytest.LogCaptureFixture
@@ -254,7 +258,7 @@ class TestCredentials:
         assert message.endswith(
             "log in to the stack's account (aws sso login, AWS_PROFILE) and set aws:region"
         )
-        assert cloud.registered == []
+        assert cloud.registered == ["registry"], "the component, and nothing in AWS"
 
 
 class TestOverwriting:
@@ -329,13 +333,13 @@ def test_bad_settings_fail_before_anything_is_registered(prod: StackFile) -> Non
     cloud = Recording("arn:aws:iam::111122223333:role/break-glass")
     with pytest.raises(pulumi.RunError, match="2 errors"):
         run(changed(prod, lambdaPull="x", movableTag="x"), cloud)
-    assert cloud.registered == []
+    assert cloud.registered == ["registry"], "the component, and nothing in AWS"
 
 
 def test_one_run_leaves_nothing_to_the_next(prod: StackFile, cloud: Cloud) -> None:
     with pytest.raises(pulumi.RunError):
         run(changed(prod, repositories=None), cloud)
-    assert len(run(changed(prod, audit={}), cloud).resources) == 23
+    assert len(run(changed(prod, audit={}), cloud).resources) == 24
     assert pulumi.runtime.get_root_resource() is None
 
 

@@ -31,7 +31,7 @@ TYPES = {"string": str, "boolean": bool, "array": list, "object": dict}
 
 
 def test_the_project() -> None:
-    assert PROJECT["name"] == settings.NAMESPACE
+    assert PROJECT["name"] == "container-images"
     assert PROJECT["runtime"] == {
         "name": "python",
         "options": {"toolchain": "pip", "virtualenv": ".venv"},
@@ -73,7 +73,7 @@ def test_the_keys_that_are_text_are_those_that_are_declared_so() -> None:
 def test_each_stack_file_is_valid(stack: str) -> None:
     """Whatever its account and its name: a copy of the repository has others."""
     stack_file = read(ROOT, stack)
-    assert settings.parse(stack_file.config_in(settings.NAMESPACE), stack_file.account)
+    assert settings.parse(stack_file.config_in("container-images"), stack_file.account)
 
 
 @pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)

@@ -28,7 +28,7 @@ from container_images.cli.command import (
     work,
 )
 from container_images.policies.invalid_input import InvalidInputError, Problem
-from container_images.policies.tag_convention import ADR040, TagConvention, stages_in
+from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
 if TYPE_CHECKING:
@@ -204,13 +204,15 @@ def _parsed_convention(text: str) -> TagConvention:
     from ruamel.yaml import YAML  # noqa: PLC0415 only who has such a file waits for it
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
+    from container_images.settings import convention_in  # noqa: PLC0415
+
     try:
         stages = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             [Problem(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
         ) from None
-    return TagConvention(stages_in(stages))
+    return convention_in(stages)
 
 
 # --- Results of several repositories --------------------------------------------------------------

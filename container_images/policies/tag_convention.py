@@ -6,25 +6,26 @@ template of text and placeholders:
 - `{sha}`: the git commit, 7 to 64 hex digits in lower case
 - `{epoch}`: seconds since 1970 UTC, when the stage was reached
 - `{date}`: the same as a date, such as 2026-11-24
-- `{semver}`: a semantic version, such as 1.2.3 or 1.2.3-rc.1 (https://semver.org; a tag has no `+`)
+- `{semver}`: a semantic version, such as 1.2.3, 1.2.3-rc.1 or 1.2.3_build.5 (https://semver.org; a
+  tag has no `+`, and Helm writes it as `_`: https://helm.sh/docs/topics/registries/)
 - `{number}`: a whole number from 1, such as that of a pull request or of the day's build
 
-A convention reads whatever it writes, and no tag can be of two stages: `problems_in` refuses
-templates for which that is not so.
+A convention reads what it writes. `problems_in` refuses templates that cannot be read back, and two
+stages that share a sample tag.
 """
 
 import re
 import string
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from datetime import date as Date  # noqa: N812 a tag has a part of that name
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from itertools import combinations, product
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
-from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem
+from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.patterns import tag_glob
 
 MAX_TAG: Final = 128
 """Characters of a tag:
@@ -95,36 +96,18 @@ class UnknownCommitError(ValueError):
     """An image whose tags do not tell, or do not agree, what it was built from."""
 
 
-def stages_in(written: Any) -> list[Stage]:
-    """The stages of a list of `{stage: NAME, tag: TEMPLATE}`, such as a file has it.
+class StageData(TypedDict):
+    """A stage as the setting `tagConvention` and a file have it."""
 
-    Raises InvalidInputError where it has another shape.
-    """
-    if problems := list(_shape_problems(written)):
-        raise InvalidInputError(problems)
+    stage: str
+    """Its name."""
+    tag: str
+    """Its template."""
+
+
+def stages_in(written: Iterable[StageData]) -> list[Stage]:
+    """The stages that are written so."""
     return [Stage(name=it["stage"], template=it["tag"]) for it in written]
-
-
-def _shape_problems(written: Any) -> Iterator[Problem]:
-    fix = "write each stage as {stage: prod, tag: 'prod-{sha}-{epoch}'}"
-    if not isinstance(written, list):
-        value = ABSENT if written is None else written
-        yield Problem(where=(), value=value, rule="a convention is a list of stages", fix=fix)
-        return
-    for position, it in enumerate(written):
-        if not isinstance(it, dict):
-            rule = "a stage is a mapping with the keys stage and tag"
-            yield Problem(where=(position,), value=it, rule=rule, fix=fix)
-            continue
-        for key in ("stage", "tag"):
-            if key not in it:
-                yield Problem(where=(position, key), rule="this key is required", fix=fix)
-            elif not isinstance(it[key], str):
-                yield Problem(where=(position, key), value=it[key], rule="must be text", fix=fix)
-        for key in it:
-            if key not in {"stage", "tag"}:
-                rule = f"a stage has no key {key}"
-                yield Problem(where=(position,), value=it, rule=rule, fix=fix)
 
 
 class TagConvention:
@@ -142,7 +125,7 @@ class TagConvention:
         """The templates, for a message."""
         return ", ".join(it.template for it in self.stages.values())
 
-    def to_data(self) -> list[dict[str, str]]:
+    def to_data(self) -> list[StageData]:
         """As the setting `tagConvention` and a file have it."""
         return [{"stage": it.name, "tag": it.template} for it in self.stages.values()]
 
@@ -205,24 +188,32 @@ class TagConvention:
         """Which of two images was built first, by their tags, and what told it.
 
         Negative if the first one, positive if the other, 0 if they were built at the same time.
-        None where the tags do not tell: an image without a unique tag, a time against a date, or
-        versions of different stages.
+        None where the tags do not tell: an image without a unique tag, a time against a date, the
+        number of a day's build against none, versions of different stages, or two builds of one
+        version (https://semver.org/#spec-item-10).
         """
         ours, theirs = self.unique_tags(tags), self.unique_tags(other)
-        for part in ("epoch", "date"):
-            one, two = (
-                min((it.version for it in some if getattr(it, part) is not None), default=None)
-                for some in (ours, theirs)
-            )
-            if one is not None and two is not None:
-                return "convention", (one > two) - (one < two)
+        epochs = [
+            min((tag.epoch for tag in image if tag.epoch is not None), default=None)
+            for image in (ours, theirs)
+        ]
+        if None not in epochs:
+            return "convention", _compared(*epochs)
+        built, other_built = _day_of_build(ours), _day_of_build(theirs)
+        if built and other_built:
+            (day, number), (other_day, other_number) = built, other_built
+            if day != other_day:
+                return "convention", _compared(day, other_day)
+            if (number is None) != (other_number is None):
+                return None
+            return "convention", _compared(number or 0, other_number or 0)
         for stage in reversed(self.stages.values()):
             one, two = (
-                next((it.version for it in some if it.stage == stage.name and it.semver), None)
-                for some in (ours, theirs)
+                next((tag for tag in image if tag.stage == stage.name and tag.semver), None)
+                for image in (ours, theirs)
             )
-            if one is not None and two is not None:
-                return "semver", (one > two) - (one < two)
+            if one and two and (one.text == two.text or one.version != two.version):
+                return "semver", _compared(one.version, two.version)
         return None
 
     def write(self, stage: str, tags: Iterable[str], now: datetime) -> str:
@@ -261,9 +252,23 @@ def _moment(tag: UniqueTag) -> datetime:
     return datetime(at.year, at.month, at.day, tzinfo=UTC)
 
 
+def _day_of_build(tags: Iterable[UniqueTag]) -> tuple[Date, int | None] | None:
+    """The earliest date in an image's tags, and the number of the day's build if a tag has it."""
+    dated = [tag for tag in tags if tag.date is not None]
+    if not dated:
+        return None
+    day = min(tag.date for tag in dated if tag.date)
+    numbers = (tag.number for tag in dated if tag.date == day and tag.number is not None)
+    return day, min(numbers, default=None)
+
+
+def _compared(one: Any, other: Any) -> int:
+    return int(one > other) - int(one < other)
+
+
 def _precedence(semver: str) -> tuple[Any, ...]:
-    """What orders versions: https://semver.org/#spec-item-11."""
-    core, _, prerelease = semver.partition("-")
+    """What orders versions: https://semver.org/#spec-item-11. Build metadata does not."""
+    core, _, prerelease = semver.partition("_")[0].partition("-")
     identifiers = tuple(
         (0, int(it), "") if it.isdigit() else (1, 0, it) for it in prerelease.split(".") if it
     )
@@ -282,6 +287,7 @@ _READS: Final = {
         rf"{_NUMERIC}\.{_NUMERIC}\.{_NUMERIC}"
         rf"(?:-(?:{_NUMERIC}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
         rf"(?:\.(?:{_NUMERIC}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
+        r"(?:_[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
     ),
     "number": r"[1-9][0-9]{0,9}",
 }
@@ -298,43 +304,41 @@ _CONVERTS: Final[Mapping[str, Any]] = {
 
 # --- What is wrong with a convention --------------------------------------------------------------
 
-_DIGITS: Final = frozenset(string.digits)
-_HEX: Final = frozenset(string.digits + "abcdef")
-_WORD: Final = frozenset(string.ascii_letters + string.digits + "-.")
-_TAG: Final = _WORD | {"_"}
-
-_Run = tuple[frozenset[str], int, int | None]
-"""Characters in a row: which, how many at least, and at the most (None: any number)."""
-
-_DASH: Final[_Run] = (frozenset("-"), 1, 1)
-_DOT: Final[_Run] = (frozenset("."), 1, 1)
-_CORE: Final[tuple[_Run, ...]] = (
-    (_DIGITS, 1, None),
-    _DOT,
-    (_DIGITS, 1, None),
-    _DOT,
-    (_DIGITS, 1, None),
-)
-_RUNS: Final[Mapping[str, tuple[tuple[_Run, ...], ...]]] = {
-    "sha": (((_HEX, 7, 64),),),
-    "epoch": (((_DIGITS, 1, 11),),),
-    "date": (((_DIGITS, 4, 4), _DASH, (_DIGITS, 2, 2), _DASH, (_DIGITS, 2, 2)),),
-    "semver": (_CORE, (*_CORE, _DASH, (_WORD, 1, None))),
-    "number": (((_DIGITS, 1, 10),),),
+_LETTERS: Final = string.ascii_letters + string.digits
+_SAMPLES: Final[Mapping[str, Sequence[str]]] = {
+    # Digits alone are what other placeholders read too.
+    "sha": ("0000000", "0123456789" + "abcdef" * 9),
+    "epoch": ("0", "99999999999"),
+    "date": ("2026-11-24",),
+    # A version may be longer: ECR refuses a tag that is too long.
+    "semver": ("0.0.0", "10.20.30-alpha.1_b-2"),
+    "number": ("1", "9999999999"),
 }
-"""Each placeholder's texts, and maybe some more: in alternatives, each of them a row of runs."""
+"""Of each placeholder's texts the shortest and the longest."""
 
-_LONGEST: Final = {"sha": 64, "epoch": 11, "date": 10, "semver": 20, "number": 10}
-"""Characters to reckon with. A version may be longer: ECR refuses a tag that is too long."""
+_GOES_ON: Final = {
+    "sha": string.digits + "abcdef",
+    "epoch": string.digits,
+    "date": "",  # which always has the same length
+    "semver": f"{_LETTERS}-.",
+    "number": string.digits,
+}
+"""Characters that a placeholder may have at its end: behind it, any other has to follow."""
 
 STAGE_NAME: Final = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 STAGE_NAME_RULE: Final = "a stage is named with letters, digits, _ and -, a letter first"
 
 
-def problems_in(stages: Sequence[Stage | None]) -> Iterator[Problem]:
-    """Everything that is wrong with a convention, each problem under the stage's position.
+def samples(stage: Stage) -> list[str]:
+    """Tags of the stage: with the shortest and the longest text of each placeholder."""
+    texts = product(*(_SAMPLES[name] for name in stage.placeholders))
+    return [stage.write(dict(zip(stage.placeholders, it, strict=True))) for it in texts]
 
-    None stands for a stage that is no stage at all, as has been told elsewhere.
+
+def problems_in(stages: Sequence[Stage | None]) -> Iterator[Problem]:
+    """All errors of a convention, each under the stage's position.
+
+    None stands for a stage that was refused already.
     """
     if not stages:
         yield Problem(
@@ -343,7 +347,7 @@ def problems_in(stages: Sequence[Stage | None]) -> Iterator[Problem]:
             rule="a convention has at least one stage",
             fix="write it as [{stage: release, tag: 'v{semver}'}]",
         )
-    sound: list[tuple[int, Stage]] = []
+    readable: list[tuple[int, Stage]] = []
     first: dict[str, int] = {}
     for position, stage in enumerate(stages):
         if stage is None:
@@ -360,19 +364,21 @@ def problems_in(stages: Sequence[Stage | None]) -> Iterator[Problem]:
             for rule, fix in problems
         )
         if not problems:
-            sound.append((position, stage))
-    for (other, one), (position, two) in combinations(sound, 2):
-        if (shared := _example(_automaton(one), _automaton(two), both=True)) is not None:
+            readable.append((position, stage))
+    for (other, one), (position, two) in combinations(readable, 2):
+        shared = [it for it in samples(two) if one.pattern.fullmatch(it)]
+        shared += [it for it in samples(one) if two.pattern.fullmatch(it)]
+        if shared:
             yield Problem(
                 where=(position, "tag"),
                 value=two.template,
-                rule=f"stage [{other}] ({one.template}) has the same tags, such as {shared}",
+                rule=f"stage [{other}] ({one.template}) has the same tags, such as {shared[0]}",
                 fix="begin the two with different text",
             )
 
 
 def _problems_in_template(template: str) -> Iterator[tuple[str, str]]:
-    """Rule and fix of everything that is wrong with one template."""
+    """Rule and fix of each error of one template."""
     text, *rest = _PLACEHOLDER.split(template)
     names, texts = rest[::2], [text, *rest[1::2]]
     known = ", ".join(f"{{{name}}}" for name in _READS)
@@ -385,20 +391,19 @@ def _problems_in_template(template: str) -> Iterator[tuple[str, str]]:
             "write one such as v{semver}",
         )
         return
-    if not set("".join(texts)) <= _TAG or texts[0].startswith((".", "-")):
+    if not set("".join(texts)) <= set(f"{_LETTERS}-._") or texts[0].startswith((".", "-")):
         yield (
             "a tag has letters, digits and . _ -, and starts with none of . -",
             "write the text between the placeholders with these",
         )
     if repeated := [name for name in _READS if names.count(name) > 1]:
         yield f"{{{repeated[0]}}} stands there twice", "write it once"
-    if len("".join(texts)) + sum(_LONGEST[name] for name in names) > MAX_TAG:
+    if len("".join(texts)) + sum(len(_SAMPLES[name][-1]) for name in names) > MAX_TAG:
         yield f"its tags can be longer than {MAX_TAG} characters", "shorten the text"
     for position, (name, follows) in enumerate(zip(names, texts[1:], strict=True), start=1):
-        ends = not follows and position == len(names)
-        last, least, most = _RUNS[name][-1][-1]
-        goes_on = last if least != most else ()  # a date always has the same length
-        if goes_on and not ends and (not follows or follows[0] in goes_on):
+        if not follows and position == len(names):
+            continue  # the end of the tag ends it
+        if _GOES_ON[name] and (not follows or follows[0] in _GOES_ON[name]):
             yield (
                 f"it is ambiguous where {{{name}}} ends",
                 f"put a character behind it that {{{name}}} does not have, such as _",
@@ -406,8 +411,11 @@ def _problems_in_template(template: str) -> Iterator[tuple[str, str]]:
 
 
 def uncovered(stage: Stage, patterns: Iterable[str]) -> str | None:
-    """A tag of the stage that none of these tag patterns matches. None if they match them all."""
-    return _example(_automaton(stage), [_glob(it) for it in patterns], both=False)
+    """A sample tag of the stage that none of these tag patterns matches, if there is one."""
+    patterns = list(patterns)
+    return next(
+        (tag for tag in samples(stage) if not any(tag_glob(it, tag) for it in patterns)), None
+    )
 
 
 def movable_in(stages: Iterable[Stage], movable_tags: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -415,83 +423,6 @@ def movable_in(stages: Iterable[Stage], movable_tags: Iterable[str]) -> Iterator
     for tag, stage in product(movable_tags, stages):
         if stage.pattern.fullmatch(tag):
             yield tag, stage.template
-
-
-# A row of runs is read like a finite automaton. Its state is the run and how many of it were read.
-_Row = Sequence[_Run]
-_State = frozenset[tuple[int, int, int]]
-"""Where one may be: alternative, run, count."""
-
-
-def _automaton(stage: Stage) -> list[_Row]:
-    """The stage's tags, in alternatives."""
-    text, *rest = _PLACEHOLDER.split(stage.template)
-    parts: list[Sequence[_Row]] = [[_literal(text)]]
-    for name, text in zip(rest[::2], rest[1::2], strict=True):
-        parts += [_RUNS[name], [_literal(text)]]
-    return [[run for part in choice for run in part] for choice in product(*parts)]
-
-
-def _literal(text: str) -> _Row:
-    return [(frozenset(it), 1, 1) for it in text]
-
-
-def _glob(pattern: str) -> _Row:
-    return [(_TAG, 0, None) if it == "*" else (frozenset(it), 1, 1) for it in pattern]
-
-
-def _example(one: Sequence[_Row], other: Sequence[_Row], *, both: bool) -> str | None:
-    """The shortest tag of the one that is of the other too, or that is not. None if there is none.
-
-    All characters that no run tells apart stand for each other.
-    """
-    runs = {run[0] for row in (*one, *other) for run in row}
-    alike = {tuple(it in run for run in runs): it for it in sorted(_TAG, reverse=True)}
-    characters = sorted(alike.values())
-    read_one, read_other = cache(partial(_read, one)), cache(partial(_read, other))
-    start = (_closed(one, _started(one)), _closed(other, _started(other)))
-    seen, waiting = {start}, deque([(start, "")])
-    while waiting:
-        (ours, theirs), text = waiting.popleft()
-        if _is_over(one, ours) and _is_over(other, theirs) is both:
-            return text
-        for character in characters:
-            after = read_one(ours, character), read_other(theirs, character)
-            if after[0] and (after[1] or not both) and after not in seen:
-                seen.add(after)
-                waiting.append((after, text + character))
-    return None
-
-
-def _started(rows: Sequence[_Row]) -> Iterable[tuple[int, int, int]]:
-    return ((row, 0, 0) for row in range(len(rows)))
-
-
-def _closed(rows: Sequence[_Row], states: Iterable[tuple[int, int, int]]) -> _State:
-    """Those, and where one may be without reading any more."""
-    found, rest = set[tuple[int, int, int]](), list(states)
-    while rest:
-        state = rest.pop()
-        found.add(state)
-        row, run, count = state
-        if run < len(rows[row]) and count >= rows[row][run][1]:
-            rest.append((row, run + 1, 0))
-    return frozenset(found)
-
-
-def _read(rows: Sequence[_Row], states: _State, character: str) -> _State:
-    after = []
-    for row, run, count in states:
-        if run < len(rows[row]):
-            characters, least, most = rows[row][run]
-            if character in characters and (most is None or count < most):
-                # Beyond the least, an endless run makes no difference between one more and less.
-                after.append((row, run, min(count + 1, least) if most is None else count + 1))
-    return _closed(rows, after)
-
-
-def _is_over(rows: Sequence[_Row], states: _State) -> bool:
-    return any(run == len(rows[row]) for row, run, _ in states)
 
 
 ADR040: Final = TagConvention(

@@ -1,64 +1,67 @@
 """A configuration in which each value has been checked on its own."""
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from container_images.policies.invalid_input import ABSENT, Problem
+from container_images.settings.errors import Path, Schema, problems_in, suggested
 from container_images.settings.model import (
+    INHERITED,
     Account,
-    AuditSettings,
     PipelineRoleSettings,
-    RepositorySettings,
-    RetentionRule,
-    Settings,
     StackSettings,
-    StageSettings,
     as_written,
 )
 
-Path = tuple[str | int, ...]
 
-Level = tuple[Path, dict[str, Any], dict[str, Any]]
-"""Where it is, what is written there (or default), and what holds there. Only the last has None."""
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """A place where settings of a repository may stand: the stack, or an entry."""
+
+    where: Path
+    own: Mapping[str, Any]
+    """What is written there (or, for the stack, default) and valid."""
+    effective: Mapping[str, Any]
+    """What holds there. An invalid value is None."""
 
 
 class Draft:
     """A configuration in which each value has been checked on its own.
 
-    `values` is what is written, completed: with the defaults, and in each repository's entry with
-    what it inherits. Whatever is invalid there is None, an item of a list as a whole. `problems`
-    say why; without any, `settings` is the result.
+    `values` is what is written, with the stack's defaults. Whatever is invalid there is None, an
+    item of a list as a whole. `problems` says why; without any, `settings` is the result.
     """
 
     def __init__(self, written: Mapping[str, Any], account: Account) -> None:
         self.written = written
         self.account = account
-        self.values = completed(written)
+        self.values: dict[str, Any] = {**_DEFAULTS, **written}
         self.problems: list[Problem] = []
         self.settings: StackSettings | None = None
         try:
-            self.settings = StackSettings.model_validate(self.values)
+            self.settings = StackSettings.model_validate(written)
         except ValidationError as refused:
             self.values = deepcopy(self.values)
-            renamed: list[str] = []
-            for error in refused.errors(include_url=False):
-                where, context = error["loc"], error.get("ctx", {})
-                if unknown := error["type"] == "extra_forbidden":
-                    near, context = _unknown(where)
-                    renamed += near if len(where) == 1 else []
-                if where[-1] == "[key]":  # of a mapping: what is under it may be valid
-                    where = where[:-1]
-                else:
-                    self._strike(where, unknown=unknown)
-                if not self._is_inherited(where):
-                    self.problems.append(self.problem(where, context["rule"], context["fix"]))
+            misspelt: set[str] = set()
+            for problem, error in problems_in(refused, _schema()):
+                self.problems.append(problem)
+                unknown = error["type"] == "extra_forbidden"
+                if unknown and len(problem.where) == 1:
+                    near, _ = suggested(str(problem.where[0]), [*_schema()["properties"]], 0.5)
+                    misspelt.update(near)
+                if error["loc"][-1] != "[key]":  # what is under such a key may be valid
+                    self._invalidate(problem.where, unknown=unknown)
             # A required key that is missing because it is misspelt is one mistake.
             self.problems = [
-                it for it in self.problems if it.value is not ABSENT or it.where[0] not in renamed
+                problem
+                for problem in self.problems
+                if problem.value is not ABSENT or problem.where[0] not in misspelt
             ]
 
     def problem(self, where: Path, rule: str, fix: str) -> Problem:
@@ -73,11 +76,12 @@ class Draft:
 
     def levels(self) -> Iterator[Level]:
         """Where settings stand: in the stack, and in each repository's entry."""
-        yield (), {key: it for key, it in self.values.items() if it is not None}, self.values
-        for name, entry in (self.values["repositories"] or {}).items():
-            if entry is not None:
-                own = {key: entry[key] for key in self._entry(name) if entry.get(key) is not None}
-                yield ("repositories", name), own, entry
+        own = {key: value for key, value in self.values.items() if value is not None}
+        yield Level(where=(), own=own, effective=self.values)
+        stack = {key: self.values[key] for key in map(to_camel, INHERITED)}
+        for name, entry in sorted((self.values["repositories"] or {}).items()):
+            own = {key: value for key, value in (entry or {}).items() if value is not None}
+            yield Level(where=("repositories", name), own=own, effective={**stack, **(entry or {})})
 
     def listed(self, *where: str) -> Iterator[tuple[Path, Any]]:
         """The valid items of a list, each with its place."""
@@ -104,74 +108,29 @@ class Draft:
         yield from self.listed("pipelineRole", "trustedRoles")
         yield from self.listed("administratorRoles")
 
-    def _strike(self, where: Path, *, unknown: bool) -> None:
-        """Put None in the place of what is invalid, or nothing where no key should be."""
+    def _invalidate(self, where: Path, *, unknown: bool) -> None:
+        """Put None in the place of what is invalid, or nothing where no key should be.
+
+        Of an item of a list, the whole item is invalid.
+        """
         items = (position for position, step in enumerate(where, 1) if isinstance(step, int))
         *outer, last = where[: next(items, None)]
         values: Any = self.values
         for step in outer:
             values = values[step]
+            if values is None:  # was invalid as a whole
+                return
         values[last] = None
         if unknown and last == where[-1]:
             del values[last]
 
-    def _entry(self, name: str | int) -> Mapping[str, Any]:
-        """What is written in a repository's own entry."""
-        entry = self.written["repositories"][name]
-        return entry if isinstance(entry, dict) else {}
 
-    def _is_inherited(self, where: Path) -> bool:
-        """Whether a value is the stack's, where what is wrong with it is told."""
-        match where:
-            case ("repositories", name, str(key), *_):
-                return key in _INHERITED and key not in self._entry(name)
-        return False
-
-
-_INHERITED: Final = {
-    field.alias or name
-    for name, field in RepositorySettings.model_fields.items()
-    if field.is_required()
+_DEFAULTS: Final = {
+    field.alias or name: None if field.is_required() else as_written(field.default)
+    for name, field in StackSettings.model_fields.items()
 }
 
 
-def completed(written: Mapping[str, Any]) -> dict[str, Any]:
-    """What is written, with the defaults, and in each repository's entry with what it inherits."""
-    values = {
-        field.alias or name: ABSENT if field.is_required() else as_written(field.default)
-        for name, field in StackSettings.model_fields.items()
-    } | dict(written)
-    entries = values["repositories"]
-    if isinstance(entries, dict):
-        inherited = {key: values[key] for key in _INHERITED}
-        values["repositories"] = {
-            name: inherited | (entry or {}) if isinstance(entry, dict | None) else entry
-            for name, entry in sorted(entries.items())
-        }
-    return values
-
-
-def _unknown(where: Path) -> tuple[list[str], dict[str, str]]:
-    """The keys that a key, which there is not, resembles; and what to say of it."""
-    match where:
-        case (_,):
-            model: type[Settings] = StackSettings
-        case ("pipelineRole", _):
-            model = PipelineRoleSettings
-        case ("audit", _):
-            model = AuditSettings
-        case ("repositories", _, _):
-            model = RepositorySettings
-        case ("tagConvention", *_):
-            model = StageSettings
-        case _:
-            model = RetentionRule
-    keys = sorted(field.alias or name for name, field in model.model_fields.items())
-    near, fix = suggested(str(where[-1]), keys, cutoff=0.5)
-    return near, {"rule": "there is no such key", "fix": fix}
-
-
-def suggested(key: str, keys: Sequence[str], cutoff: float = 0.6) -> tuple[list[str], str]:
-    """The key that one resembles which there is not, if any; and what to write in its place."""
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=cutoff)
-    return near, f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"
+@cache
+def _schema() -> Schema:
+    return StackSettings.model_json_schema()

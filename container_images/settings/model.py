@@ -1,12 +1,11 @@
 """The settings of a stack: what the program is given, valid and frozen."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from container_images.policies import retention
 from container_images.policies.repository_policy import Access
 from container_images.policies.tag_convention import ADR040, TagConvention, stages_in
 from container_images.policies.tag_mutability import (
@@ -14,13 +13,8 @@ from container_images.policies.tag_mutability import (
     left_open,
     overwriting_warning,
 )
+from container_images.policies.trust_policy import Trust
 from container_images.settings import values
-from container_images.settings.values import like
-
-if TYPE_CHECKING:  # so that who only reads settings does not load Pulumi
-    from components.image_repository import ImageRepositoryArgs
-    from components.pipeline_role import PipelineRoleArgs
-    from components.tag_audit import TagAuditArgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +27,11 @@ class Account:
 
 
 class Settings(BaseModel):
-    """What the models share: camelCase keys, no other keys, no changes."""
+    """What the models share: camelCase keys, no other keys, no changes, no conversions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, strict=True
+    )
 
 
 def as_written(default: Any) -> Any:
@@ -43,29 +39,6 @@ def as_written(default: Any) -> Any:
     if isinstance(default, Settings):
         return default.model_dump(by_alias=True, exclude_defaults=True)
     return list(default) if isinstance(default, tuple) else default
-
-
-class RetentionRule(Settings):
-    """One rule of a `retention` list; `policies/retention.py` says what it means."""
-
-    tags: values.RetainedTags = ""
-    untagged: values.Flag = False
-    any: values.Flag = False
-    archived: values.Flag = False
-    keep_newest: values.Count = 0
-    expire_after_days: values.Count = 0
-    archive_after_days: values.Count = 0
-    archive_after_days_unpulled: values.Count = 0
-
-    def to_args(self) -> retention.RetentionRule:
-        """The rule as the component takes it: without what was not written."""
-        return cast("retention.RetentionRule", self.model_dump(exclude_unset=True))
-
-
-Retention = Annotated[
-    tuple[Annotated[RetentionRule, like({"tags": "prod-*", "keepNewest": 20})], ...],
-    like([{"tags": "prod-*", "keepNewest": 20}]),
-]
 
 
 class PipelineRoleSettings(Settings):
@@ -83,107 +56,91 @@ class PipelineRoleSettings(Settings):
         """The ARN that the role has, or will have."""
         return self.arn or f"arn:{account.partition}:iam::{account.id}:role{self.path}{self.name}"
 
-    def to_args(self, account: Account) -> "PipelineRoleArgs":
-        """What the component takes, where the stack creates the role."""
-        args: PipelineRoleArgs = {
-            "path": self.path,
-            "trust": {
-                "partition": account.partition,
-                "account_id": account.id,
-                "codebuild_projects": list(self.trusted_code_build_projects),
-                "github_subjects": list(self.trusted_git_hub_subjects),
-                "roles": list(self.trusted_roles),
-            },
+    def trust(self, account: Account) -> Trust:
+        """Who may assume the role that the stack creates."""
+        return {
+            "partition": account.partition,
+            "account_id": account.id,
+            "codebuild_projects": list(self.trusted_code_build_projects),
+            "github_subjects": list(self.trusted_git_hub_subjects),
+            "roles": list(self.trusted_roles),
         }
-        if self.permissions_boundary:
-            args["permissions_boundary"] = self.permissions_boundary
-        return args
-
-
-class StageSettings(Settings):
-    """A stage of `tagConvention`; `policies/tag_convention.py` says what its template may have."""
-
-    stage: values.StageName = ""
-    tag: values.TagTemplate = ""
 
 
 class RepositorySettings(Settings):
-    """One repository: the stack's settings, save where the repository's own entry says otherwise.
+    """One repository. The first four are the stack's, unless its own entry says otherwise."""
 
-    The first four have no default of their own: they are inherited.
-    """
-
-    tag_mutability: values.Mutability
-    immutable_tags: values.ImmutableTags
-    retention: Retention
-    lambda_pull: values.Flag
+    tag_mutability: values.Mutability = "MUTABLE"
+    immutable_tags: values.ImmutableTags = ()
+    retention: values.Retention = ()
+    lambda_pull: values.Flag = False
     tags: values.ResourceTags = {}
     kms_key: values.KmsKeyArn = ""
     scan_on_push: values.Flag = True
     import_existing: values.Flag = Field(default=False, alias="import")
 
+    def in_stack(self, stack: "StackSettings") -> Self:
+        """The repository with what it inherits. `model_fields_set` still has its own keys alone."""
+        own = self.model_fields_set
+        inherited = {key: getattr(stack, key) for key in INHERITED if key not in own}
+        return self.model_construct(_fields_set=set(own), **(dict(self) | inherited))
+
+
+INHERITED: Final = ("tag_mutability", "immutable_tags", "retention", "lambda_pull")
+"""The settings of a repository that are the stack's where its entry does not have them."""
+
 
 class AuditSettings(Settings):
-    """Who is told of unexpected changes, and by which trail they are known."""
+    """Who gets an alert of unexpected changes."""
 
-    trail: values.Trail = ""
-    """Empty where there is no audit."""
     email: values.EmailAddresses = ()
+    kms_key: values.KmsKeyArn = ""
+    """Of the topic. EventBridge must be allowed to use it: docs/audit.md."""
     permissions_boundary: values.PolicyArn = ""
     """Of the role that takes events of IAM to the repositories' Region."""
 
+    @property
+    def enabled(self) -> bool:
+        """Whether there is an audit: any of its keys is written."""
+        return bool(self.model_fields_set)
 
-_STAGE: Final = {"stage": "release", "tag": "v{semver}"}
+
+_Repository = Annotated[
+    RepositorySettings,
+    BeforeValidator(lambda entry: {} if entry is None else entry),
+    Field(examples=[{}]),
+]
 
 
 class StackSettings(Settings):
     """The whole configuration, valid, with every default filled in."""
 
     repositories: Annotated[
-        dict[values.RepositoryName, Annotated[RepositorySettings, like({})]],
-        like({"forms-admin-deploy": {}}),
+        dict[values.RepositoryName, _Repository], Field(examples=[{"forms-admin-deploy": {}}])
     ]
     """By name, in alphabetical order."""
     tag_mutability: values.Mutability = "MUTABLE"
     movable_tags: values.MovableTags = ("latest",)
     immutable_tags: values.ImmutableTags = ()
-    tag_convention: Annotated[
-        tuple[Annotated[StageSettings, like(_STAGE)], ...], like([_STAGE])
-    ] = cast("tuple[StageSettings, ...]", ADR040.to_data())
+    tag_convention: values.Stages = tuple(ADR040.to_data())
     """The stages that an image reaches, in their order, and the unique tag that each gives it."""
     pipeline_role: Annotated[
-        PipelineRoleSettings, like({"arn": "arn:aws:iam::111122223333:role/pipeline/push"})
+        PipelineRoleSettings, Field(examples=[{"arn": "arn:aws:iam::111122223333:role/ci/push"}])
     ]
     additional_pipeline_roles: values.RoleArns = ()
     administrator_roles: values.RoleArns
     pull_accounts: values.PullAccounts = {}
     pull_organization: values.OrganizationId = ""
     lambda_pull: values.Flag = False
-    retention: Retention = ()
-    audit: Annotated[AuditSettings, like({"trail": "existing"})] = AuditSettings()
+    retention: values.Retention = ()
+    audit: Annotated[AuditSettings, Field(examples=[{"email": ["platform@example.org"]}])] = (
+        AuditSettings()
+    )
 
     @property
     def convention(self) -> TagConvention:
         """What reads and writes the unique tags."""
-        return TagConvention(stages_in([it.model_dump() for it in self.tag_convention]))
-
-    def repository_args(self, name: str, account: Account) -> "ImageRepositoryArgs":
-        """What the component takes for one of the repositories."""
-        repository = self.repositories[name]
-        args: ImageRepositoryArgs = {
-            "access": self.access(name, account),
-            "tag_mutability": repository.tag_mutability,
-            "movable_tags": list(self.movable_tags),
-            "immutable_tags": list(repository.immutable_tags),
-            "retention": [rule.to_args() for rule in repository.retention],
-            "scan_on_push": repository.scan_on_push,
-            "import_existing": repository.import_existing,
-        }
-        if repository.tags:
-            args["tags"] = {key: repository.tags[key] for key in sorted(repository.tags)}
-        if repository.kms_key:
-            args["kms_key"] = repository.kms_key
-        return args
+        return TagConvention(stages_in(self.tag_convention))
 
     def access(self, name: str, account: Account) -> Access:
         """Who may do what to one of the repositories."""
@@ -207,31 +164,12 @@ class StackSettings(Settings):
         return overwriting_warning(
             {
                 name: left_open(
-                    it.tag_mutability,
-                    exclusion_filters(it.tag_mutability, self.movable_tags, it.immutable_tags),
-                    [rule.tags for rule in it.retention if rule.tags],
+                    repository.tag_mutability,
+                    exclusion_filters(
+                        repository.tag_mutability, self.movable_tags, repository.immutable_tags
+                    ),
+                    [rule["tags"] for rule in repository.retention if "tags" in rule],
                 )
-                for name, it in self.repositories.items()
+                for name, repository in self.repositories.items()
             }
         )
-
-    def audit_args(self, account: Account) -> "TagAuditArgs":
-        """What the component takes, where there is an audit."""
-        role = self.pipeline_role
-        args: TagAuditArgs = {
-            "audit": {
-                "partition": account.partition,
-                "account_id": account.id,
-                "region": account.region,
-                "repositories": list(self.repositories),
-                "movable_tags": list(self.movable_tags),
-                "pipeline_roles": self.pipeline_roles_in(account),
-                "administrator_roles": list(self.administrator_roles),
-                "created_role": role.arn_in(account) if role.name else "",
-                "trust": role.to_args(account)["trust"],
-            },
-            "email": list(self.audit.email),
-        }
-        if self.audit.permissions_boundary:
-            args["permissions_boundary"] = self.audit.permissions_boundary
-        return args

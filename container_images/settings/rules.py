@@ -1,13 +1,14 @@
 """The rules that several values of the configuration share."""
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from pydantic import TypeAdapter
 
 from container_images.policies import retention
-from container_images.policies.event_patterns import IAM_REGIONS, event_rules
-from container_images.policies.invalid_input import InvalidInputError, Problem, key_at
-from container_images.policies.patterns import tag_glob
-from container_images.policies.repository_policy import repository_policy
+from container_images.policies.event_patterns import IAM_REGIONS
+from container_images.policies.invalid_input import Problem, key_at
+from container_images.policies.patterns import ANY, tag_glob
 from container_images.policies.tag_convention import (
     ADR040,
     Stage,
@@ -15,10 +16,11 @@ from container_images.policies.tag_convention import (
     problems_in,
     uncovered,
 )
-from container_images.policies.tag_mutability import MAX_EXCLUSION_FILTERS
-from container_images.policies.trust_policy import trust_policy
-from container_images.settings.draft import Draft, Path
-from container_images.settings.model import Account, RetentionRule, StackSettings
+from container_images.policies.tag_mutability import MAX_EXCLUSION_FILTERS, MAX_FILTER_WILDCARDS
+from container_images.settings import values
+from container_images.settings.draft import Draft, Level
+from container_images.settings.errors import Path
+from container_images.settings.model import Settings
 
 Broken = Iterator[tuple[Path, str, str]]
 """Where, which rule is broken, and how to fix it."""
@@ -31,13 +33,14 @@ def shared_problems(draft: Draft) -> Iterator[Problem]:
     """Every rule that what is valid on its own breaks together."""
     for rule in (
         _lists,
+        _resource_tags,
         _pipeline_role,
         _roles,
-        _places,
+        _locations,
         _accounts,
         _audit,
         _mutability,
-        _tags,
+        _convention,
         _retention,
     ):
         yield from (draft.problem(*broken) for broken in rule(draft))
@@ -52,18 +55,32 @@ def _lists(draft: Draft) -> Broken:
     ):
         if draft.values[key] in ([], {}):
             yield (key,), "must have at least one entry", fix
-    for where, own, _ in draft.levels():
+    for level in draft.levels():
         for key, most, what in (
             ("movableTags", retention.MAX_RULES, "rules in a lifecycle policy, one for each"),
             ("immutableTags", MAX_EXCLUSION_FILTERS, "exclusion filters"),
             ("tags", MAX_RESOURCE_TAGS, "tags"),
         ):
-            values = [*own.get(key, ())]
+            values = [*level.own.get(key, ())]
+            where = (*level.where, key)
             if len(values) > most:
-                rule, fix = f"AWS takes at most {most} {what}", f"leave {len(values) - most} out"
-                yield (*where, key), rule, fix
-            if twice := sorted({it for it in values if it and values.count(it) > 1}):
-                yield (*where, key), f"{', '.join(twice)} is written twice", "write it once"
+                yield where, f"AWS takes at most {most} {what}", f"leave {len(values) - most} out"
+            yield from _twice(where, values)
+    emails = [email for _, email in draft.listed("audit", "email")]
+    yield from _twice(("audit", "email"), emails)
+
+
+def _twice(where: Path, values: Sequence[Any]) -> Broken:
+    if twice := sorted({value for value in values if value and values.count(value) > 1}):
+        yield where, f"{', '.join(twice)} is written twice", "write it once"
+
+
+def _resource_tags(draft: Draft) -> Broken:
+    """No resource tag has AWS's prefix."""
+    for level in draft.levels():
+        for key in level.own.get("tags", {}):
+            if key.lower().startswith("aws:"):
+                yield (*level.where, "tags", key), "aws: is AWS's own prefix", "rename the tag"
 
 
 def _pipeline_role(draft: Draft) -> Broken:
@@ -116,7 +133,7 @@ def _roles(draft: Draft) -> Broken:
             yield where, rule, "leave out the one that does not exist"
 
 
-def _places(draft: Draft) -> Broken:
+def _locations(draft: Draft) -> Broken:
     """Roles, builds and keys are where the stack can reach them: its partition, account, Region."""
     account = draft.account
     for where, arn in draft.roles():
@@ -127,11 +144,12 @@ def _places(draft: Draft) -> Broken:
         if arn.split(":")[4] != account.id:
             rule = "CodeBuild runs a project as a role of the project's own account"
             yield where, rule, f"name a project of that account, here {account.id}"
-    for where, own, _ in draft.levels():
-        key_region = own.get("kmsKey", ":::").split(":")[3]
-        if account.region and key_region not in {account.region, ""}:
-            rule = f"the key must be in the repository's own Region, {account.region}"
-            yield (*where, "kmsKey"), rule, "name a key of that Region"
+    keys = [((*level.where, "kmsKey"), level.own.get("kmsKey")) for level in draft.levels()]
+    keys.append((("audit", "kmsKey"), (draft.values["audit"] or {}).get("kmsKey")))
+    for where, key in keys:
+        if account.region and key and key.split(":")[3] != account.region:
+            rule = f"the key must be in the stack's own Region, {account.region}"
+            yield where, rule, "name a key of that Region"
 
 
 def _accounts(draft: Draft) -> Broken:
@@ -148,14 +166,9 @@ def _accounts(draft: Draft) -> Broken:
 
 
 def _audit(draft: Draft) -> Broken:
-    """The audit has a trail, in a partition of which it is known where IAM's events arrive."""
-    audit, partition = draft.values["audit"], draft.account.partition
-    if audit and "trail" not in audit:
-        yield ("audit", "trail"), "this key is required", "write existing or create"
-    emails = [email for _, email in draft.listed("audit", "email")]
-    if twice := sorted({it for it in emails if emails.count(it) > 1}):
-        yield ("audit", "email"), f"{', '.join(twice)} is written twice", "write it once"
-    if audit and partition not in IAM_REGIONS:
+    """The audit is in a partition of which it is known where IAM's events arrive."""
+    partition = draft.account.partition
+    if draft.values["audit"] and partition not in IAM_REGIONS:
         rule = f"in the partition {partition} it is not known in which Region IAM's events arrive"
         yield ("audit",), rule, f"leave audit out; known are {', '.join(sorted(IAM_REGIONS))}"
 
@@ -167,64 +180,67 @@ def _mutability(draft: Draft) -> Broken:
     nothing uses where they are written are a mistake.
     """
     movable = [tag for _, tag in draft.listed("movableTags")]
-    in_use = {effective["tagMutability"] for _, _, effective in draft.levels()}
-    for where, own, effective in draft.levels():
-        mode, patterns = effective["tagMutability"], own.get("immutableTags", [])
-        place = (*where, "immutableTags")
+    in_use = {level.effective["tagMutability"] for level in draft.levels()}
+    for level in draft.levels():
+        mode, patterns = level.effective["tagMutability"], level.own.get("immutableTags", [])
+        where = (*level.where, "immutableTags")
         for position, pattern in enumerate(patterns):
             if both := [tag for tag in movable if pattern and tag_glob(pattern, tag)]:
                 rule = f"it matches {', '.join(both)} of the movableTags"
-                yield (*place, position), rule, "narrow the pattern"
-        readers = {mode} if where else in_use
+                yield (*where, position), rule, "narrow the pattern"
+            elif pattern and pattern.count(ANY) > MAX_FILTER_WILDCARDS:
+                rule = f"ECR takes at most {MAX_FILTER_WILDCARDS} wildcards in an exclusion filter"
+                yield (*where, position), rule, "use fewer *"
+        readers = {mode} if level.where else in_use
         if patterns and not readers & {"MUTABLE_WITH_EXCLUSION", None}:
             rule = f"with tagMutability {mode} they have no effect"
             fix = "write tagMutability: MUTABLE_WITH_EXCLUSION beside them, or leave them out"
-            yield place, rule, fix
-        # What a repository inherits whole is the stack's problem, told there.
-        if not own.keys() & {"tagMutability", "immutableTags"}:
+            yield where, rule, fix
+        if not _decides_on_tags(level):
             continue
-        if mode == "MUTABLE_WITH_EXCLUSION" and effective["immutableTags"] == []:
+        if mode == "MUTABLE_WITH_EXCLUSION" and level.effective["immutableTags"] == []:
             rule = f"tagMutability {mode} takes 1 to {MAX_EXCLUSION_FILTERS} of them"
-            yield place, rule, "write patterns such as prod-*, or tagMutability: MUTABLE"
-        if mode == "IMMUTABLE_WITH_EXCLUSION" and "tagMutability" in own:
+            yield where, rule, "write patterns such as prod-*, or tagMutability: MUTABLE"
+        if mode == "IMMUTABLE_WITH_EXCLUSION" and "tagMutability" in level.own:
             rule = "its exclusion filters are the movableTags, of which ECR takes at most "
             if len(movable) > MAX_EXCLUSION_FILTERS:
                 fix = "name fewer movableTags, or write MUTABLE_WITH_EXCLUSION"
-                yield (*where, "tagMutability"), f"{rule}{MAX_EXCLUSION_FILTERS}", fix
+                yield (*level.where, "tagMutability"), f"{rule}{MAX_EXCLUSION_FILTERS}", fix
 
 
-def _tags(draft: Draft) -> Broken:
-    """The unique tags can be told apart, and from the movable ones; and they stay on their image.
+def _decides_on_tags(level: Level) -> bool:
+    """Whether tag mutability or patterns are written there. What is inherited is the stack's."""
+    return not level.own.keys().isdisjoint({"tagMutability", "immutableTags"})
+
+
+def _convention(draft: Draft) -> Broken:
+    """The unique tags can be told apart, and from the movable ones; and they are immutable.
 
     The default is there whether or not a team follows it: it need not be within the patterns.
     """
     written = draft.values["tagConvention"]
     if written is None:
         return
-    stages = [it and Stage(name=it.get("stage", ""), template=it.get("tag", "")) for it in written]
+    stages = [stage and Stage(name=stage["stage"], template=stage["tag"]) for stage in written]
     if problems := list(problems_in(stages)):
         yield from ((("tagConvention", *it.where), it.rule, it.fix) for it in problems)
         return
-    sound = {position: it for position, it in enumerate(stages) if it}
+    valid = {position: stage for position, stage in enumerate(stages) if stage}
     for where, tag in draft.listed("movableTags"):
-        for _, template in movable_in(sound.values(), [tag]):
+        for _, template in movable_in(valid.values(), [tag]):
             rule = f"tagConvention has it as a unique tag ({template}), which never moves"
             yield where, rule, "give the movable tag a name that no stage's tags have"
     if written == ADR040.to_data():
         return
-    for where, own, effective in draft.levels():
-        patterns = effective["immutableTags"]
-        if (
-            effective["tagMutability"] != "MUTABLE_WITH_EXCLUSION"
-            or not patterns
-            or None in patterns
-            # What a repository inherits whole is the stack's problem, told there.
-            or not own.keys() & {"tagMutability", "immutableTags"}
-        ):
+    for level in draft.levels():
+        patterns = level.effective["immutableTags"]
+        has_patterns = patterns and None not in patterns
+        mode = level.effective["tagMutability"]
+        if mode != "MUTABLE_WITH_EXCLUSION" or not has_patterns or not _decides_on_tags(level):
             continue
-        for position, stage in sound.items():
+        for position, stage in valid.items():
             if (example := uncovered(stage, patterns)) is not None:
-                filters = key_at((*where, "immutableTags"))
+                filters = key_at((*level.where, "immutableTags"))
                 rule = f"{filters} do not match all of its tags: {example}"
                 fix = "write a pattern that does, or tagMutability: IMMUTABLE_WITH_EXCLUSION"
                 yield ("tagConvention", position, "tag"), rule, fix
@@ -233,31 +249,17 @@ def _tags(draft: Draft) -> Broken:
 def _retention(draft: Draft) -> Broken:
     """Each list of rules makes a lifecycle policy that AWS takes and that means what it says."""
     movable = [tag for _, tag in draft.listed("movableTags")]
-    for where, own, _ in draft.levels():
+    for level in draft.levels():
         rules = [
-            rule and RetentionRule.model_validate(rule).to_args()
-            for rule in own.get("retention", ())
+            rule and _ONE_RULE.validate_python([rule])[0] for rule in level.own.get("retention", ())
         ]
         for problem in retention.problems_in(movable, rules):
             # Of too many movable tags alone, _lists tells.
             if problem.where or len(movable) <= retention.MAX_RULES:
-                yield (*where, "retention", *problem.where), problem.rule, problem.fix
+                yield (*level.where, "retention", *problem.where), problem.rule, problem.fix
 
 
-def length_problems(settings: StackSettings, account: Account) -> Iterator[Problem]:
-    """The documents fit. Every repository has the same lists, and at most one statement more."""
-    longest = max(settings.repositories, key=lambda it: settings.repositories[it].lambda_pull)
-    watched = settings.audit_args(account)["audit"]
-    documents: list[Callable[[], object]] = [
-        lambda: repository_policy(settings.repository_args(longest, account)["access"]),
-        lambda: trust_policy(settings.pipeline_role.to_args(account)["trust"]),
-        lambda: settings.audit.trail and event_rules("tag-audit", watched),
-    ]
-    for document in documents:
-        try:
-            document()
-        except InvalidInputError as invalid:
-            yield from invalid.problems
+_ONE_RULE: Final = TypeAdapter(values.Retention, config=Settings.model_config)
 
 
 def _identity(arn: str) -> tuple[str, str]:

@@ -15,8 +15,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
-from container_images.settings import NAMESPACE, Account, explain, misspelt_namespaces, parse
-from container_images.settings.draft import suggested
+from container_images.settings import Account, explain, misspelt_namespaces, parse
+from container_images.settings.errors import suggested
 
 
 class StackFileError(Exception):
@@ -35,7 +35,7 @@ class StackFile:
     """Every key with its namespace, defaults included. Text as it is, all else as JSON."""
 
     def config_in(self, namespace: str) -> dict[str, str]:
-        """The keys of a namespace, without it."""
+        """The keys of a namespace, without it. The settings are in that of the project's name."""
         prefix = f"{namespace}:"
         return {
             key.removeprefix(prefix): text
@@ -111,10 +111,10 @@ def read(directory: Path, stack: str) -> StackFile:
         for key, value in [*defaults.items(), *written.items()]
     }
     read_stack = StackFile(directory=directory, project=project["name"], stack=stack, config=config)
-    problems += [*_provider_problems(read_stack), *misspelt_namespaces(config)]
+    problems += [*_provider_problems(read_stack), *misspelt_namespaces(config, read_stack.project)]
     if problems:
         try:
-            parse(read_stack.config_in(NAMESPACE), read_stack.account, problems)
+            parse(read_stack.config_in(read_stack.project), read_stack.account, problems)
         except InvalidInputError as invalid:
             raise StackFileError(explain(invalid)) from None
     return read_stack

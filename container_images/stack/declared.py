@@ -37,7 +37,7 @@ class DeclaredStack:
 
     def with_only(self, name: str, entry: Mapping[str, Any] | None) -> "DeclaredStack":
         """The stack with this entry alone for its repositories. Raises InvalidInputError."""
-        entries = {f"{settings.NAMESPACE}:repositories": json.dumps({name: entry})}
+        entries = {f"{self.file.project}:repositories": json.dumps({name: entry})}
         file = replace(self.file, config={**self.file.config, **entries})
         return declared_in(file, self.account)
 
@@ -82,5 +82,5 @@ def declared(name: str) -> DeclaredStack:
 
 def declared_in(file: StackFile, account: settings.Account) -> DeclaredStack:
     """What a stack's file declares, in this account. Raises InvalidInputError."""
-    parsed = settings.parse(file.config_in(settings.NAMESPACE), account)
+    parsed = settings.parse(file.config_in(file.project), account)
     return DeclaredStack(name=file.stack, account=account, settings=parsed, file=file)

@@ -179,12 +179,12 @@ def test_the_convention_of_a_stack_counts_more_than_the_environment(
     ("text", "error"),
     [
         ("[", "convention.yaml: this is not YAML"),
-        ("- &a [*a]", "[0] = [[...]]: a stage is a mapping"),
-        ("release", "a list of stages"),
+        ("- &a [*a]", "[0] = [[...]]: must be a mapping"),
+        ("release", "must be a list"),
         ("[{stage: a, tag: 'v{version}'}]", "no placeholder {version}"),
         ("[{stage: a, tag: '{sha}'}, {stage: b, tag: '{number}'}]", "has the same tags"),
         ("[]", "at least one stage"),
-        ("", "a list of stages"),
+        ("", "a key needs a value"),
     ],
 )
 @pytest.mark.usefixtures("ecr")

@@ -180,7 +180,7 @@ class TestTheStack:
         assert "end-to-end-tests" in rules["tag-audit-tags-1"].inputs["eventPattern"]
         rest = [it for it in on.resources if "tag-audit" not in (it.name, it.parent)]
         assert off.resources == rest
-        assert len(off.resources) == 23
+        assert len(off.resources) == 24
         assert off.outputs == on.outputs
 
     def test_names_whatever_role_exists(self, prod: StackFile, cloud: Cloud) -> None:

@@ -68,7 +68,8 @@ class TestForMachines:
         children: dict[str | None, list[str]] = {}
         for it in prod_rehearsed.json["resources"]:
             children.setdefault(it["parent"], []).append(it["type"].rpartition(":")[2])
-        components = children.pop(None)
+        assert children.pop(None) == ["Registry"]
+        components = children.pop("registry")
         assert sorted(components) == ["ImageRepository"] * 5 + ["PipelineRole", "TagAudit"]
         assert children.pop("tag-audit").count("EventRule") == 12
         assert sorted(map(sorted, children.values())) == [
@@ -276,7 +277,7 @@ class TestExitStatus:
     ) -> None:
         """A failed act, in the one object that --json promises."""
         program = project / "__main__.py"
-        program.write_text(program.read_text() + f"\n{added}\n")
+        program.write_text(f"import pulumi_aws as aws\n{program.read_text()}\n{added}\n")
         done = command(project, "--stack", "prod", "--json")
         assert (done.exit_code, done.stderr) == (1, "")
         printed = json.loads(done.stdout)

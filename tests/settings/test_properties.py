@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from container_images import settings
 from container_images.access.claims import alike, prove
-from container_images.policies import retention
 from container_images.policies.document import to_json
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.patterns import tag_glob
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.tag_mutability import exclusion_filters
 from container_images.settings import Account, StackSettings
+from container_images.settings.planned import planned_lifecycle_policy, planned_repository_policy
 
 ACCOUNT = Account(partition="aws", id="111122223333", region="eu-west-2")
 
@@ -105,9 +105,8 @@ def parse(configuration: dict[str, Any]) -> StackSettings:
 def documents(parsed: StackSettings) -> list[str]:
     texts = []
     for name in parsed.repositories:
-        args = parsed.repository_args(name, ACCOUNT)
-        texts.append(to_json(repository_policy(args["access"])))
-        texts.append(to_json(retention.lifecycle_policy(args["movable_tags"], args["retention"])))
+        texts.append(to_json(planned_repository_policy(parsed, name, ACCOUNT)))
+        texts.append(to_json(planned_lifecycle_policy(parsed, name)))
     return texts
 
 
@@ -117,13 +116,12 @@ def test_every_document_is_one_that_aws_takes(configuration: dict[str, Any]) -> 
     parsed = parse(configuration)
     assert parsed.repositories.keys() == configuration["repositories"].keys()
     for name, repository in parsed.repositories.items():
-        args = parsed.repository_args(name, ACCOUNT)
-        policy = repository_policy(args["access"])
+        policy = planned_repository_policy(parsed, name, ACCOUNT)
         assert len(to_json(policy)) <= 10_240
         sids = [statement["Sid"] for statement in policy["Statement"]]
         assert len(sids) == len(set(sids))
 
-        lifecycle = retention.lifecycle_policy(args["movable_tags"], args["retention"])
+        lifecycle = planned_lifecycle_policy(parsed, name)
         assert 100 <= len(to_json(lifecycle)) <= 30_720
         rules = lifecycle["rules"]
         assert [rule["rulePriority"] for rule in rules] == list(range(1, len(rules) + 1))
@@ -163,7 +161,7 @@ def test_documents_do_not_depend_on_the_order_of_keys(
 @given(configurations())
 def test_every_claim_is_proved_of_every_guard(configuration: dict[str, Any]) -> None:
     parsed = parse(configuration)
-    accesses = [parsed.repository_args(name, ACCOUNT)["access"] for name in parsed.repositories]
+    accesses = [parsed.access(name, ACCOUNT) for name in parsed.repositories]
     groups = alike(
         (
             f"arn:aws:ecr:eu-west-2:111122223333:repository/{number}",

@@ -7,9 +7,7 @@ from copy import deepcopy
 from typing import Any, ClassVar
 
 import botocore.session
-import pulumi
 import pytest
-from pulumi.runtime.config import CONFIG
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
@@ -18,7 +16,7 @@ from container_images.policies.invalid_input import InvalidInputError, Problem, 
 from container_images.policies.tag_convention import ADR040
 from container_images.settings import Account, StackSettings
 from container_images.settings.model import PipelineRoleSettings, RepositorySettings
-from container_images.settings.program import load, stack_configuration
+from container_images.settings.planned import planned_audit
 from container_images.settings.values import RepositoryName
 
 DEPLOY = "arn:aws:iam::111122223333:role/deploy"
@@ -636,18 +634,11 @@ class TestAllFaults:
             == 1
         )
 
-    def test_are_one_error_without_a_traceback(self, account: Account) -> None:
-        keys = as_pulumi_has_it(valid() | {"tagMutability": "IMMUTABLE", "zzz": 1})
-        token = CONFIG.set({f"container-images:{key}": value for key, value in keys.items()})
-        try:
-            with pytest.raises(pulumi.RunError) as refused:
-                load(account)
-        finally:
-            CONFIG.reset(token)
-        first, *rest = str(refused.value).splitlines()
-        assert first == (
-            "the container-images configuration has 2 errors; nothing has been changed:"
-        )
+    def test_are_one_message(self) -> None:
+        with pytest.raises(InvalidInputError) as refused:
+            parse(valid() | {"tagMutability": "IMMUTABLE", "zzz": 1})
+        first, *rest = settings.explain(refused.value).splitlines()
+        assert first == "the configuration has 2 errors; nothing has been changed:"
         assert [line[:5] for line in rest] == ["  1. ", "  2. "]
 
 
@@ -686,8 +677,8 @@ EVERY_KEY: dict[str, Any] = {
     "lambdaPull": True,
     "retention": ENTRY["retention"],
     "audit": {
-        "trail": "existing",
         "email": ["a@example.org"],
+        "kmsKey": "arn:aws:kms:eu-west-2:111122223333:key/1",
         "permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary",
     },
 }
@@ -772,14 +763,14 @@ class TestTagConvention:
         ("written", "place", "said"),
         [
             ([], "tagConvention = []", "at least one stage"),
-            ([{"stage": "a"}], "tagConvention[0].tag", "would be the same"),
+            ([{"stage": "a"}], "tagConvention[0].tag", "this key is required"),
             ([{"stage": "a", "tag": "v{semver}", "name": "x"}], "tagConvention[0].name", "keys"),
-            ([{"stage": "a", "tag": "v"}], "tagConvention[0].tag", "a placeholder"),
+            ([{"stage": "a", "tag": "v"}], "tagConvention[0].tag", "would be the same"),
             ([{"stage": "a b", "tag": "v{sha}"}], "tagConvention[0].stage", "letters, digits"),
             (
                 [{"stage": "a", "tag": "{sha}"}, {"stage": "b", "tag": "{number}"}],
                 "tagConvention[1].tag",
-                "has the same tags, such as 0000000",
+                "has the same tags, such as 9999999999",
             ),
         ],
     )
@@ -823,37 +814,6 @@ class TestTagConvention:
         parse(valid() | written | {"tagConvention": ADR040.to_data()})  # as Pulumi hands it over
 
 
-class TestWhereTheKeysAreRead:
-    def test_from_what_the_language_host_hands_over(
-        self, monkeypatch: pytest.MonkeyPatch, account: Account
-    ) -> None:
-        keys = as_pulumi_has_it(valid())
-        handed = {f"container-images:{key}": value for key, value in keys.items()}
-        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(handed | {"aws:region": "eu-west-2"}))
-        assert stack_configuration() == handed | {"aws:region": "eu-west-2"}
-        assert load(account) == settings.parse(keys, account)
-
-    def test_from_what_a_program_has_set(self) -> None:
-        keys = {"container-images:lambdaPull": "true", "other:lambdaPull": "false"}
-        token = CONFIG.set(keys)
-        try:
-            assert stack_configuration() == keys
-        finally:
-            CONFIG.reset(token)
-
-    def test_a_namespace_like_the_projects_is_told_with_the_rest(self, account: Account) -> None:
-        keys = {f"container-images:{key}": it for key, it in as_pulumi_has_it(valid()).items()}
-        token = CONFIG.set(keys | {"container-image:lambdaPull": "true", "aws:region": "x"})
-        try:
-            with pytest.raises(pulumi.RunError, match="did you mean container-images:lambdaPull"):
-                load(account)
-        finally:
-            CONFIG.reset(token)
-
-    def test_in_the_projects_namespace(self) -> None:
-        assert settings.NAMESPACE == "container-images"
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -874,37 +834,28 @@ def test_a_repository_name_is_what_ecr_says_it_is(name: str) -> None:
 
 
 class TestAudit:
-    def test_it_is_off_unless_it_is_written(self, account: Account) -> None:
-        assert not parse(valid()).audit.trail
-        assert not parse(valid() | {"audit": {}}).audit.trail
-        args = parse(valid() | {"audit": {"trail": "create"}}).audit_args(account)
-        assert args["email"] == []
-        assert args["audit"]["created_role"] == "", "the role exists"
-        assert args["audit"]["repositories"] == ["app"]
-        assert "permissions_boundary" not in args
+    def test_it_is_off_unless_it_is_written(self) -> None:
+        assert not parse(valid()).audit.enabled
+        assert not parse(valid() | {"audit": {}}).audit.enabled
+        assert parse(valid() | {"audit": {"email": []}}).audit.enabled
 
-    def test_the_boundary_of_the_role_that_forwards(self, account: Account) -> None:
-        boundary = "arn:aws:iam::111122223333:policy/audit-boundary"
-        written = {"trail": "existing", "permissionsBoundary": boundary}
-        args = parse(valid() | {"audit": written}).audit_args(account)
-        assert args["permissions_boundary"] == boundary
+    def test_what_it_watches(self, account: Account) -> None:
+        created = planned_audit(parse(valid() | {"pipelineRole": created_role()}), account)
+        assert created["created_role"] == "arn:aws:iam::111122223333:role/push"
+        existing = planned_audit(parse(valid()), account)
+        assert existing["created_role"] == ""
+        assert existing["repositories"] == ["app"]
 
     @pytest.mark.parametrize(
         ("audit", "problem"),
         [
-            ({"email": ["a@example.org"]}, "audit.trail: this key is required"),
-            ({"trail": "both"}, 'audit.trail = "both": must be existing or create'),
-            ({"trail": "create", "mail": []}, "audit.mail = []: there is no such key; did you"),
-            ({"trail": "create", "email": "a@b.c"}, 'audit.email = "a@b.c": must be a list'),
-            (
-                {"trail": "create", "email": ["a@b"]},
-                'audit.email[0] = "a@b": must be an e-mail',
-            ),
-            ({"trail": "create", "email": ["a@b.c", "a@b.c"]}, "a@b.c is written twice"),
-            (
-                {"trail": "create", "permissionsBoundary": DEPLOY},
-                "audit.permissionsBoundary =",
-            ),
+            ({"mail": []}, "audit.mail = []: there is no such key; did you mean email?"),
+            ({"email": "a@b.c"}, 'audit.email = "a@b.c": must be a list; write it as ["a@b.c"]'),
+            ({"email": ["a@b"]}, 'audit.email[0] = "a@b": must be an e-mail'),
+            ({"email": ["a@b.c", "a@b.c"]}, "a@b.c is written twice"),
+            ({"permissionsBoundary": DEPLOY}, "audit.permissionsBoundary ="),
+            ({"kmsKey": "alias/x"}, "audit.kmsKey ="),
+            ({"kmsKey": "arn:aws:kms:eu-west-1:111122223333:key/1"}, "own Region, eu-west-2"),
             ([], "audit = []: must be a mapping"),
             ("yes", 'audit = "yes": must be a mapping'),
             (False, "audit = false: must be a mapping"),
@@ -918,7 +869,7 @@ class TestAudit:
         roles = [f"arn:aws:iam::111122223333:role/{'a' * 60}{number:02}" for number in range(20)]
         off = valid() | {"additionalPipelineRoles": roles}
         assert parse(off)
-        [problem] = problems(additionalPipelineRoles=roles, audit={"trail": "existing"})
+        [problem] = problems(additionalPipelineRoles=roles, audit={"email": []})
         assert "an event pattern of at most 2,048 characters" in problem
 
     def test_a_partition_whose_region_of_iam_is_not_known(self) -> None:
@@ -931,4 +882,4 @@ class TestAudit:
         account = Account(partition="aws-iso", id="111122223333", region="us-iso-east-1")
         assert settings.parse(as_pulumi_has_it(written), account)
         with pytest.raises(InvalidInputError, match="in the partition aws-iso it is not known"):
-            settings.parse(as_pulumi_has_it(written | {"audit": {"trail": "create"}}), account)
+            settings.parse(as_pulumi_has_it(written | {"audit": {"email": []}}), account)
