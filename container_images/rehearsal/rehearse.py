@@ -15,7 +15,7 @@ from container_images.rehearsal import program
 from container_images.rehearsal.acts import Act, open_tags, perform, some_of
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from container_images.rehearsal.evidence import Proof, Row, evidence
-from container_images.rehearsal.year import broken_claims, claims, history, live
+from container_images.rehearsal.year import broken_claims, claims, history, kept, live
 from container_images.settings.stack_file import StackFile
 from container_images.stack.declared import DeclaredStack, declared_in
 from container_images.stack.state import State
@@ -104,7 +104,5 @@ def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:
         broken = broken_claims(year, convention, movable)
         pulled = ", ".join(what for what, _ in claims(year, convention, movable))
         of_some = f"{some_of(alike)}: " if names.keys() - {policy} else ""
-        detail = f"{of_some}{len(year.kept):,} of {len(year.pushed):,} images are kept; " + (
-            "; ".join(broken) or f"can be pulled: {pulled}"
-        )
+        detail = f"{of_some}{kept(year)}; " + ("; ".join(broken) or f"can be pulled: {pulled}")
         yield Act(act="year", ok=not broken, detail=detail, by="simulated")

@@ -187,6 +187,13 @@ def _promised(year: Year, convention: TagConvention) -> int:
     return RELEASES
 
 
+def kept(year: Year) -> str:
+    """How many images are kept, and how many of them nobody can pull as they are."""
+    archived = sum(image.archived for image in year.kept.values())
+    where = f", {archived:,} of them in the archive" if archived else ""
+    return f"{len(year.kept):,} of {len(year.pushed):,} images are kept{where}"
+
+
 def broken_claims(year: Year, convention: TagConvention, movable: Sequence[str]) -> list[str]:
     """Each claim about the year that does not hold, with the rule that breaks it, and the fix."""
     broken = []

@@ -15,6 +15,7 @@ from container_images.rehearsal.year import (
     broken_claims,
     claims,
     history,
+    kept,
     live,
 )
 from tests.lifecycle.documents import ANY, ARCHIVE, count, older, policy, rule, tagged
@@ -206,3 +207,20 @@ def test_an_image_goes_on_its_day_not_at_the_end_of_the_year() -> None:
     assert "latest" in year.kept["2"].tags
     early = [replace(event, at=min(event.at, events[1].at)) for event in events]
     assert live(rules, early).taken_by == {}
+
+
+def test_what_is_in_the_archive_is_kept_and_counted() -> None:
+    rules = [
+        RetentionRule(tags="prod-*", keep_newest=50),
+        RetentionRule(any=True, archive_after_days_unpulled=30),
+        RetentionRule(archived=True, expire_after_days=90),
+    ]
+    year = year_under(LATEST, rules)
+    archived = [image for image in year.kept.values() if image.archived]
+    assert archived
+    assert kept(year) == (
+        f"{len(year.kept):,} of {len(year.pushed):,} images are kept, {len(archived):,} of them in "
+        "the archive"
+    )
+    assert broken(year) == []
+    assert "archive" not in kept(year_under(LATEST, RETENTION))
