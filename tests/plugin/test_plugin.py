@@ -7,20 +7,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 from google.protobuf import struct_pb2
-from pulumi.provider.experimental.component import ComponentProvider
+from pulumi.errors import InputPropertiesError, InputPropertyError
 from pulumi.runtime import rpc
 from ruamel.yaml import YAML
 
 from components.image_repository import ImageRepository
 from components.pipeline_role import PipelineRole
+from components.provider import Provider
+from components.registry import Registry
+from components.tag_audit import TagAudit
 from container_images.rehearsal.program import Update, execute
 from container_images.settings.stack_file import StackFile
 from tests.conftest import ROOT, Cloud
 from tests.plugin.served import PLUGIN, schema
 
-COMPONENTS: list[type] = [ImageRepository, PipelineRole]
+COMPONENTS: list[type] = [Registry, ImageRepository, PipelineRole, TagAudit]
 EXAMPLES = ROOT / "examples"
 
 
@@ -57,11 +61,13 @@ def test_everything_in_the_schema_is_described(pinned: dict[str, Any]) -> None:
 
 def test_policies_are_made_of_plain_values(pinned: dict[str, Any]) -> None:
     """An Output in them would hide them from the first preview: the SDKs' types refuse it."""
-    repository = pinned["resources"]["container-images:index:ImageRepository"]["inputProperties"]
-    role = pinned["resources"]["container-images:index:PipelineRole"]["inputProperties"]
-    assert {key for key, it in {**repository, **role}.items() if not it.get("plain")} == {
-        "scanOnPush"
+    outputs = {
+        (token.rpartition(":")[2], key)
+        for token, resource in pinned["resources"].items()
+        for key, prop in resource["inputProperties"].items()
+        if not prop.get("plain")
     }
+    assert outputs == {("ImageRepository", "scanOnPush")}
     for it in pinned["types"].values():
         assert all(prop["plain"] for prop in it["properties"].values())
 
@@ -93,41 +99,64 @@ def test_plugin_package_and_policy_pack_have_one_version() -> None:
 # --- The components at work -----------------------------------------------------------------------
 
 
-def construct(inputs: Mapping[str, Any], prod: StackFile, cloud: Cloud) -> Update:
-    """A repository, from what a program in another language sends: all numbers as floats."""
+def construct(kind: str, inputs: Mapping[str, Any], prod: StackFile, cloud: Cloud) -> Update:
+    """A component, from what a program in another language sends: all numbers as floats."""
     sent = struct_pb2.Struct()
     sent.update(inputs)
     received = rpc.deserialize_properties(sent, keep_unknowns=True)
-    provider = ComponentProvider(COMPONENTS, "container-images")
-    kind = "container-images:index:ImageRepository"
-    return execute(lambda: provider.construct("forms", kind, received), prod, cloud)
+    provider = Provider(COMPONENTS, "container-images")
+    token = f"container-images:index:{kind}"
+    return execute(lambda: provider.construct("forms", token, received), prod, cloud)
 
 
-def of_example(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = load(EXAMPLES / "yaml" / "Pulumi.yaml")["resources"][name]
-    return found
+def example() -> dict[str, Any]:
+    [resource] = load(EXAMPLES / "yaml" / "Pulumi.yaml")["resources"].values()
+    assert resource["type"] == "container-images:Registry"
+    properties: dict[str, Any] = resource["properties"]
+    return properties
 
 
-def test_a_repository_of_another_language_is_the_one_that_python_makes(
+def test_a_registry_of_another_language_is_the_one_that_python_makes(
     prod: StackFile, cloud: Cloud
 ) -> None:
-    made = construct(of_example("repository")["properties"], prod, cloud).resources
-    assert [it.type for it in made] == [
+    resources = construct("Registry", example(), prod, cloud).resources
+    assert sorted(it.type for it in resources if it.type.startswith("container-images:")) == [
         "container-images:index:ImageRepository",
-        "aws:ecr/lifecyclePolicy:LifecyclePolicy",
-        "aws:ecr/repository:Repository",
-        "aws:ecr/repositoryPolicy:RepositoryPolicy",
+        "container-images:index:PipelineRole",
+        "container-images:index:Registry",
     ]
-    rules = json.loads(made[1].inputs["policy"])["rules"]
-    assert [it["selection"]["countNumber"] for it in rules] == [1, 50, 7]
-    assert all(isinstance(it["selection"]["countNumber"], int) for it in rules)
+    [policy] = [it for it in resources if it.type == "aws:ecr/lifecyclePolicy:LifecyclePolicy"]
+    rules = json.loads(policy.inputs["policy"])["rules"]
+    assert [rule["selection"]["countNumber"] for rule in rules] == [1, 50, 7]
+    assert all(isinstance(rule["selection"]["countNumber"], int) for rule in rules)
 
 
-def test_a_number_that_is_not_whole_is_refused(prod: StackFile, cloud: Cloud) -> None:
-    properties = of_example("repository")["properties"]
-    properties["retention"] = [{"any": True, "keepNewest": 1.5}]
-    with pytest.raises(Exception, match=re.escape("keepNewest = 1.5")):
-        construct(properties, prod, cloud)
+def test_errors_of_the_settings_are_told_at_once_and_without_a_traceback(
+    prod: StackFile, cloud: Cloud
+) -> None:
+    wrong = {
+        **example(),
+        "pullAccounts": {"staging": "12"},
+        "administratorRoles": ["arn:aws:iam::111122223333:role/*"],
+    }
+    with pytest.raises(InputPropertiesError) as refused:
+        construct("Registry", wrong, prod, cloud)
+    assert "administratorRoles[0]" in refused.value.message
+    assert "pullAccounts.staging" in refused.value.message
+
+
+def test_an_output_in_a_policy_is_refused_by_name(prod: StackFile, cloud: Cloud) -> None:
+    provider = Provider(COMPONENTS, "container-images")
+
+    def program() -> None:
+        role = {"arn": pulumi.Output.from_input("arn:aws:iam::111122223333:role/pipeline")}
+        inputs: Any = {**example(), "pipelineRole": role}
+        provider.construct("forms", "container-images:index:Registry", inputs)
+
+    with pytest.raises(InputPropertyError) as refused:
+        execute(program, prod, cloud)
+    assert refused.value.property_path == "pipelineRole"
+    assert "must be a plain value, not an output" in refused.value.reason
 
 
 # --- The examples ---------------------------------------------------------------------------------
@@ -141,6 +170,9 @@ def misfits(value: Any, prop: Mapping[str, Any], types: Mapping[str, Any]) -> It
     elif prop["type"] == "array" and isinstance(value, list):
         for element in value:
             yield from misfits(element, prop["items"], types)
+    elif prop["type"] == "object" and isinstance(value, dict):
+        for element in value.values():
+            yield from misfits(element, prop["additionalProperties"], types)
     elif type(value) is not {"string": str, "boolean": bool, "integer": int}.get(prop["type"]):
         yield f"{value} is no {prop['type']}"
 
@@ -157,12 +189,10 @@ def in_object(
         yield from misfits(value[key], properties[key], types)
 
 
-@pytest.mark.parametrize("name", ["pipeline", "repository"])
-def test_the_example_in_yaml_fits_the_schema(pinned: dict[str, Any], name: str) -> None:
-    package, _, component = (example := of_example(name))["type"].partition(":")
-    of = pinned["resources"][f"{package}:index:{component}"]
-    inputs, required = of["inputProperties"], of["requiredInputs"]
-    assert [*in_object(example["properties"], inputs, required, pinned["types"])] == []
+def test_the_example_in_yaml_fits_the_schema(pinned: dict[str, Any]) -> None:
+    registry = pinned["resources"]["container-images:index:Registry"]
+    inputs, required = registry["inputProperties"], registry["requiredInputs"]
+    assert [*in_object(example(), inputs, required, pinned["types"])] == []
 
 
 def test_the_example_in_typescript_has_the_same_inputs() -> None:
@@ -174,12 +204,10 @@ def test_the_example_in_typescript_has_the_same_inputs() -> None:
         return own.union(*map(keys, inner)) if isinstance(value, dict | list) else own
 
     program = (EXAMPLES / "typescript" / "index.ts").read_text()
-    written = set(re.findall(r"(\w+)(?=:|,\n)", program))
-    for name in ("pipeline", "repository"):
-        assert keys(of_example(name)["properties"]) <= written
+    assert keys(example()) <= set(re.findall(r"([\w-]+)\"?:", program))
 
 
-@pytest.mark.parametrize("example", ["yaml", "typescript"])
-def test_an_example_names_the_plugin(example: str) -> None:
-    project = load(EXAMPLES / example / "Pulumi.yaml")
-    assert (EXAMPLES / example / project["packages"]["container-images"]).resolve() == PLUGIN
+@pytest.mark.parametrize("language", ["yaml", "typescript"])
+def test_an_example_names_the_plugin(language: str) -> None:
+    project = load(EXAMPLES / language / "Pulumi.yaml")
+    assert (EXAMPLES / language / project["packages"]["container-images"]).resolve() == PLUGIN
