@@ -69,13 +69,13 @@ def adopt_command(
 
     with working("Reading the repositories") as counted:
         results = read_each([*counted(references)], adopt)
-    stack = targets.stack.name if targets.stack else None
     if as_json:
         repositories = results.to_json(lambda adopted: adopted.to_json())
+        stack = targets.stack.name if targets.stack else None
         adopted = {"stack": stack, "yaml": to_yaml(results.values), "repositories": repositories}
         print_object(adopted, "", as_json=True)
     else:
-        output.print_adoptions(results.values, stack)
+        output.print_adoptions(results.values, targets.stack)
     if blocked := [adopted for adopted in results.values if adopted.blocks]:
         reasons = (f"{each.live.name} ({'; '.join(each.blocks)})" for each in blocked)
         raise RefusedError(f"cannot be adopted: {', '.join(reasons)}")

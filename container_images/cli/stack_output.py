@@ -8,6 +8,7 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.reference import Reference
 from container_images.cli.terminal import Cell, print_table
 from container_images.stack.adopt import Adoption, to_yaml
+from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import REPLACING
 from container_images.stack.verify import Verification
 
@@ -15,10 +16,11 @@ _INDENT = "    "
 """Of the entries, below the settings' key in a stack file."""
 
 
-def print_adoptions(adoptions: Sequence[Adoption], stack: str | None) -> None:
+def print_adoptions(adoptions: Sequence[Adoption], stack: DeclaredStack | None) -> None:
     """The entries, to paste, and what comes with them: first what decides."""
     if entries := to_yaml(adoptions):
-        click.echo(f"{_INDENT}# container-images:repositories, Pulumi.{stack or 'STACK'}.yaml")
+        project, name = (stack.file.project, stack.name) if stack else ("container-images", "STACK")
+        click.echo(f"{_INDENT}# {project}:repositories, Pulumi.{name}.yaml")
         click.echo("".join(f"{_INDENT}{line}\n" for line in entries.splitlines()))
     kinds: Iterable[tuple[Cell, str]] = (
         (("blocked", "bold red"), "blocks"),

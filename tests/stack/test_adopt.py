@@ -220,7 +220,7 @@ def test_what_is_printed_is_what_the_settings_read(
     )
     printed = io.StringIO()
     with redirect_stdout(printed):
-        print_adoptions([adoption(replace(live, name=name), None) for name in names], "prod")
+        print_adoptions([adoption(replace(live, name=name), None) for name in names], None)
     entries, _, _ = printed.getvalue().partition("\n\n")
     read_back = YAML(typ="safe", pure=True).load(f"repositories:\n{entries}\n")["repositories"]
     # Readers of the older YAML see the same.
@@ -257,6 +257,7 @@ def test_a_live_repository_is_adopted(ecr: "ECRClient") -> None:
     }
     done = run("adopt", NAME, OLD, "--stack", "prod")
     assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("    # container-images:repositories, Pulumi.prod.yaml\n")
     assert f"    {OLD}:\n      import: true\n" in done.stdout
     assert f"    {NAME}:" not in done.stdout
     assert f"repository policy statement Pull: {json.dumps(PULL)}" in done.stdout
