@@ -33,6 +33,10 @@ from container_images.policies.patterns import ANY
 # --- Principals and calls -------------------------------------------------------------------------
 
 
+Context = tuple[str, str | None]
+"""A condition key, in lower case, and its value in a request. None: the key is absent."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Principal:
     """Somebody who makes calls, in one state of its policies."""
@@ -51,8 +55,8 @@ class Principal:
     """Its permissions boundary."""
     scps: tuple[Policy, ...] = ()
     """Service control policies, one for each level of the organization."""
-    context: tuple[tuple[str, str | None], ...] = ()
-    """Condition keys, in lower case, and their values in its requests. None for absent ones."""
+    context: tuple[Context, ...] = ()
+    """What else is known of its requests."""
 
     @property
     def is_role(self) -> bool:
@@ -99,8 +103,8 @@ class Request:
     """Whether that is a role's trust policy: it has to allow the call in any case."""
     is_any: bool = False
     """Whether action and resource are patterns, and any call that fits both will do."""
-    context: tuple[tuple[str, str | None], ...] = ()
-    """Condition keys of this request, in lower case, and their values. None for absent ones."""
+    context: tuple[Context, ...] = ()
+    """What is known of it by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,12 +319,13 @@ def _holds(condition: Condition, keys: _Keys) -> bool | None:
     if name == "Null":
         return any((value is None) is (it.lower() == "true") for it in values)
     base = name.removesuffix("IfExists")
-    if base not in _COMPARISONS:
+    positive = base.replace("Not", "")
+    if positive not in _COMPARISONS:
         return None
     if value is None:
-        return base in _NEGATED or base != name
-    matches = _any(_matches(base, it, value) for it in (_filled_in(it, keys) for it in values))
-    return matches if matches is None else matches is not (base in _NEGATED)
+        return positive != base or base != name
+    matches = _any(_matches(positive, it, value) for it in (_filled_in(it, keys) for it in values))
+    return matches if matches is None else matches is (positive == base)
 
 
 def _matches(base: str, wanted: str | None, value: str) -> bool | None:
@@ -354,17 +359,11 @@ def _equal(wanted: str, value: str) -> bool:
 
 _COMPARISONS: Final[Mapping[str, Callable[[str, str], bool | None]]] = {
     "StringEquals": operator.eq,
-    "StringNotEquals": operator.eq,
     "StringEqualsIgnoreCase": _equal,
-    "StringNotEqualsIgnoreCase": _equal,
     "Bool": _equal,
     "StringLike": covers,
-    "StringNotLike": covers,
-    # IAM makes no difference between these two and ArnLike, ArnNotLike.
+    # IAM makes no difference between these two.
     "ArnEquals": covers,
-    "ArnNotEquals": covers,
     "ArnLike": covers,
-    "ArnNotLike": covers,
 }
-
-_NEGATED: Final = frozenset(it for it in _COMPARISONS if "Not" in it)
+"""Each has a negation, with Not before the comparison, which is met if none of the values is."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from container_images.access.account import Identity, Listing
+from container_images.access.account import Listing
 from container_images.access.claims import (
     CHANGE_GUARD,
     DELETE_IMAGES,
@@ -17,7 +17,6 @@ from container_images.access.claims import (
 from container_images.access.evaluation import Principal
 from container_images.access.paths import Network, Path, PathSearch
 from container_images.access.policy import (
-    EVERYTHING,
     FEDERATED,
     PRINCIPAL_ARN,
     SERVICE,
@@ -46,16 +45,6 @@ class Mover:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entrance:
-    """Somebody outside of the account whom the trust policy of an able role allows to assume it."""
-
-    role: str
-    trusts: str
-    """A service, or a federated identity provider."""
-    conditions: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Findings:
     """Who could do what to one repository."""
 
@@ -70,8 +59,6 @@ class Findings:
     """Whether the roles and users of the account that holds the repository are known."""
     missing: tuple[str, ...]
     """ARNs that its policy names, of roles and users that do not exist."""
-    entrances: tuple[Entrance, ...]
-    """Into the roles that could do something."""
 
 
 def proofs(repository: Subject) -> list[Proof]:
@@ -95,11 +82,11 @@ def findings(
     `scps` are the service control policies of the account that holds them, one for each level of
     the organization. Repositories for which no policy makes a difference are evaluated once.
     """
-    listed = frozenset[str]().union(*(_listed(it.policy) for it in repositories))
+    listed = {arn for it in repositories for arn in it.policy.compared(PRINCIPAL_ARN)}
     steps = Steps(account, listed, scps, {it.account for it in repositories})
     outsiders = list(_outsiders(account, repositories))
-    roots = [_root(it, scps) for it in {it.account: it for it in repositories}.values()]
-    network = Network(steps.all, [*steps.principals.values(), *outsiders, *roots])
+    roots = {it.account: _root(it, scps) for it in repositories}
+    network = Network(steps.all, [*steps.principals.values(), *outsiders, *roots.values()])
     policies = (*account.policies, *account.managed.values(), *scps)
     patterns = {
         pattern for policy in policies for it in policy.statements for pattern in it.resources
@@ -109,7 +96,8 @@ def findings(
     for repository in counted(repositories):
         key = _likeness(repository, patterns)
         if key not in evaluated:
-            evaluated[key] = _Evaluation(account, steps, network, outsiders, roots).of(repository)
+            root = roots[repository.account]
+            evaluated[key] = _evaluated(account, repository, steps, network, outsiders, root)
         found.append(replace(evaluated[key], repository=repository.arn))
     return found
 
@@ -120,11 +108,6 @@ def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
     return sorted(able.difference(only))
 
 
-def _listed(policy: Policy) -> frozenset[str]:
-    """The ARNs by which a policy tells its callers apart: those that its guard names."""
-    return frozenset(policy.compared(PRINCIPAL_ARN))
-
-
 def _likeness(repository: Subject, patterns: Collection[str]) -> Any:
     """The same for repositories of which everything said of one can be said of the other."""
     own = {pattern for it in repository.policy.statements for pattern in it.resources}
@@ -132,68 +115,58 @@ def _likeness(repository: Subject, patterns: Collection[str]) -> Any:
     if any("${" in it for it in patterns):
         return repository.arn
     fitting = frozenset(it for it in patterns if iam_glob(it, repository.arn))
-    return account_in(repository.arn), repository.policy, fitting
+    return repository.account, repository.policy, fitting
 
 
-def _root(repository: Subject, scps: tuple[Policy, ...]) -> Principal:
-    arn = f"{repository.iam(repository.account)}root"
-    return Principal(
-        arn=arn, account=repository.account, named=arn, policies=(EVERYTHING,), scps=scps
+def _evaluated(  # noqa: PLR0913, PLR0917 what is the same for all repositories, and one of them
+    account: Listing,
+    repository: Subject,
+    steps: Steps,
+    network: Network,
+    outsiders: Sequence[Principal],
+    root: Principal,
+) -> Findings:
+    principals = steps.principals
+    searches = {
+        ability: PathSearch(
+            network,
+            tuple(map(repository.request, actions)),
+            [*principals.values(), *outsiders, root],
+        )
+        for ability, actions in ABILITIES.items()
+    }
+
+    def mover(principal: Principal, *, direct: bool = False) -> Mover:
+        paths = {
+            name: it.direct(principal) if direct else it.path(principal)
+            for name, it in searches.items()
+        }
+        return Mover(principal=principal.shown, paths=paths)
+
+    movers = [
+        # Only its service assumes a service-linked role, and does with it what it is for.
+        mover(principals[it.arn], direct=it.is_service_linked)
+        for it in account.identities
+    ]
+    listed = {*repository.policy.compared(PRINCIPAL_ARN)}
+    # Others' roles that are let in nowhere near are not worth a line.
+    movers += (
+        it for it in map(mover, outsiders) if any(it.paths.values()) or it.principal in listed
+    )
+    homes = {it.account for it in account.identities}
+    missing = (it for it in sorted(listed) if is_exact(it) and account_in(it) in homes)
+    return Findings(
+        repository=repository.arn,
+        like=repository.arn,
+        movers=tuple(movers),
+        root=mover(root),
+        is_home=repository.account in homes,
+        missing=tuple(it for it in missing if it not in principals),
     )
 
 
-@dataclass(frozen=True)
-class _Evaluation:
-    """What is the same for every repository."""
-
-    account: Listing
-    steps: Steps
-    network: Network
-    outsiders: Sequence[Principal]
-    roots: Sequence[Principal]
-
-    def of(self, repository: Subject) -> Findings:
-        identities, listed = self.account.identities, _listed(repository.policy)
-        [root] = [it for it in self.roots if it.account == repository.account]
-        searches = {
-            ability: PathSearch(
-                self.network,
-                [repository.request(it) for it in actions],
-                [*self.steps.principals.values(), *self.outsiders, root],
-            )
-            for ability, actions in ABILITIES.items()
-        }
-        movers = []
-        for identity in identities:
-            principal = self.steps.principals[identity.arn]
-            # Only its service assumes a service-linked role, and does with it what it is for.
-            direct = identity.is_service_linked
-            paths = {
-                name: it.direct(principal) if direct else it.path(principal)
-                for name, it in searches.items()
-            }
-            movers.append(Mover(principal=identity.arn, paths=paths))
-        able = {it.principal for it in movers if any(it.paths.values())}
-        for outsider in self.outsiders:
-            paths = {name: it.path(outsider) for name, it in searches.items()}
-            # Others' roles that are let in nowhere near are not worth a line.
-            if any(paths.values()) or outsider.arn in listed:
-                movers.append(Mover(principal=outsider.shown, paths=paths))
-        homes = {it.account for it in identities}
-        exact = [it for it in sorted(listed) if is_exact(it) and account_in(it) in homes]
-        return Findings(
-            repository=repository.arn,
-            like=repository.arn,
-            movers=tuple(movers),
-            root=Mover(
-                principal=root.arn, paths={name: it.path(root) for name, it in searches.items()}
-            ),
-            is_home=repository.account in homes,
-            missing=tuple(it for it in exact if it not in self.steps.principals),
-            entrances=tuple(
-                entrance for it in identities if it.arn in able for entrance in _entrances(it)
-            ),
-        )
+def _root(repository: Subject, scps: tuple[Policy, ...]) -> Principal:
+    return replace(repository.caller(f"{repository.iam(repository.account)}root"), scps=scps)
 
 
 def _outsiders(account: Listing, repositories: Sequence[Subject]) -> Iterator[Principal]:
@@ -202,31 +175,15 @@ def _outsiders(account: Listing, repositories: Sequence[Subject]) -> Iterator[Pr
     What their own accounts allow them is not known: so it is everything.
     """
     homes = {it.account for it in account.identities}
-    policies = {it.policy for it in repositories}
-    admitted = {name for policy in policies for name in policy.admitted}
-    named = {name for policy in policies for name in _listed(policy)}
+    admitted = {name for it in repositories for name in it.policy.admitted}
+    named = {name for it in repositories for name in it.policy.compared(PRINCIPAL_ARN)}
     named = named.union(admitted, *(it.trust.admitted for it in account.identities))
     exact = sorted(it for it in named if is_exact(it) and account_in(it) not in homes)
-    for arn in exact:
-        yield Principal(arn=arn, account=account_in(arn), named=arn, policies=(EVERYTHING,))
     foreign = {it for it in named if it.isdigit()} | {account_in(it) for it in exact}
     partition = repositories[0].access["partition"]
-    for number in sorted((foreign | ({ANY} & named)) - homes):
-        arn = f"arn:{partition}:iam::{number}:*"
-        yield Principal(arn=arn, account=number, named="", policies=(EVERYTHING,))
+    accounts = sorted((foreign | ({ANY} & named)) - homes)
+    yield from map(repositories[0].caller, exact)
+    yield from (repositories[0].caller(f"arn:{partition}:iam::{it}:*") for it in accounts)
     for name in sorted(named):
         if name.startswith(FEDERATED) or (name.startswith(SERVICE) and name in admitted):
             yield Principal(arn="", account="", named=name)
-
-
-def _entrances(identity: Identity) -> Iterator[Entrance]:
-    for statement in identity.trust.statements:
-        for name in statement.principals:
-            if statement.allows and name.startswith((SERVICE, FEDERATED)):
-                yield Entrance(
-                    role=identity.arn,
-                    trusts=name.partition(":")[2],
-                    conditions=tuple(
-                        f"{key}: {', '.join(values)}" for _, key, values in statement.conditions
-                    ),
-                )

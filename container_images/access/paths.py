@@ -4,7 +4,8 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import NamedTuple
 
 from container_images.access.compute import is_harmless
@@ -37,34 +38,23 @@ class Path:
         )
 
 
-# --- Who makes a call -----------------------------------------------------------------------------
+# --- One call -------------------------------------------------------------------------------------
 
 
-class Attempt(NamedTuple):
-    """A request that is allowed, as far as the assumptions are so."""
-
-    action: str
-    resource: str
-    assuming: tuple[Assumption, ...]
-
-    def by(self, principal: Principal) -> Path:
-        """The request as a step of a path."""
-        call = Call(principal=principal.shown, action=self.action, resource=self.resource)
-        return Path(calls=(call,), assuming=self.assuming)
-
-
-def attempt(principal: Principal, request: Request) -> Attempt | None:
+def attempt(principal: Principal, request: Request) -> Path | None:
     """The request, if the principal may make it; of any call of a pattern, the likeliest."""
-    if not request.is_any:
-        answer = decide(principal, request)
-        return None if answer is None else Attempt(request.action, request.resource, answer)
-    best: Attempt | None = None
-    for action, resource in _narrowed(principal, request):
-        call = Request(action=action, resource=resource, account=request.account)
-        answer = decide(principal, call)
+    best: Path | None = None
+    for action, resource in _narrowed(principal, request) if request.is_any else [_itself(request)]:
+        call = Call(principal=principal.shown, action=action, resource=resource)
+        narrow = Request(action=action, resource=resource, account=request.account)
+        answer = decide(principal, narrow if request.is_any else request)
         if answer is not None and (best is None or len(answer) < len(best.assuming)):
-            best = Attempt(action, resource, answer)
+            best = Path(calls=(call,), assuming=answer)
     return best
+
+
+def _itself(request: Request) -> tuple[str, str]:
+    return request.action, request.resource
 
 
 def _narrowed(principal: Principal, request: Request) -> Iterator[tuple[str, str]]:
@@ -74,9 +64,7 @@ def _narrowed(principal: Principal, request: Request) -> Iterator[tuple[str, str
     """
     policies = (*principal.policies, principal.boundary or NO_POLICY, *principal.scps)
     prefix, _, name = request.action.partition(":")
-    narrower = (
-        it for policy in policies for it in (_actions(policy, prefix) if name == ANY else ())
-    )
+    narrower = (it for policy in policies for it in _actions(policy, prefix) if name == ANY)
     for action in dict.fromkeys((request.action, *narrower)):
         if name == ANY and is_harmless(action):
             continue
@@ -86,17 +74,15 @@ def _narrowed(principal: Principal, request: Request) -> Iterator[tuple[str, str
             for statement in about(policy, action)
             for resource in statement.resources
         }
-        within = sorted(
-            it for it in resources if it and covers(request.resource, it) and _belongs(it, action)
-        )
-        for resource in dict.fromkeys((request.resource, *within)):
-            yield action, resource
+        yield action, request.resource
+        for resource in sorted(it for it in resources if it):
+            if covers(request.resource, resource) and _belongs(resource, prefix):
+                yield action, resource
 
 
-def _belongs(resource: str, action: str) -> bool:
-    """Whether an action may be about a resource: not about one of another service's."""
+def _belongs(resource: str, prefix: str) -> bool:
+    """Whether a service's action may be about a resource: not about one of another service's."""
     service = resource.split(":")[2] if resource.startswith("arn:") else ANY
-    prefix = action.partition(":")[0]
     return prefix in ("iam", "ssm") or bool(covers(service, prefix)) or prefix.startswith(service)
 
 
@@ -109,109 +95,6 @@ def _actions(policy: Policy, prefix: str) -> tuple[str, ...]:
         for name in statement.actions_of(prefix)
         if ":" in name and covers(name.lower().partition(":")[0], prefix)
     )
-
-
-# --- Who may go which step ------------------------------------------------------------------------
-
-Members = int
-"""A set of principals: the bits whose positions are their numbers."""
-
-
-class Network:
-    """Principals, the steps between them, and who makes the calls that these take."""
-
-    def __init__(self, steps: Iterable[Step], principals: Iterable[Principal]) -> None:
-        """`principals` are all that will be asked about, besides those that the steps lead to."""
-        self.steps = list(steps)
-        self.principals = list(dict.fromkeys((*principals, *(step.to for step in self.steps))))
-        self.number = {principal: number for number, principal in enumerate(self.principals)}
-        self.into: dict[int, list[Step]] = defaultdict(list)
-        for step in self.steps:
-            self.into[self.number[step.to]].append(step)
-        self._called: dict[str, set[int]] = defaultdict(set)
-        """Principals by their ARN, and by their name in a Principal element."""
-        groups: dict[Hashable, Members] = defaultdict(int)
-        for number, principal in enumerate(self.principals):
-            groups[_likeness(principal)] |= 1 << number
-            self._called[principal.arn].add(number)
-            self._called[principal.named].add(number)
-        self.everybody: Members = (1 << len(self.principals)) - 1
-        self._groups = list(groups.values())
-        """Principals whom no policy of their own tells apart."""
-        self._able: dict[str, list[tuple[Members, str, re.Pattern[str]]]] = {}
-        self._asked: dict[Request, tuple[Members, Members]] = {}
-        """For each request those who have been asked about, and who of them may make it."""
-
-    def makers(self, need: Need, among: Members) -> Members:
-        """Who of some principals may make one of some requests."""
-        makers = 0
-        for request in need:
-            asked, able = self._asked.get(request, (0, 0))
-            if among & ~asked:
-                able |= self._evaluated(request, among & ~asked)
-                self._asked[request] = (asked | among, able)
-            makers |= able
-        return makers & among
-
-    def _evaluated(self, request: Request, among: Members) -> Members:
-        told_apart = request.policy.distinguished_arns
-        names = request.policy.admitted.union(told_apart or ())
-        apart = {number for name in names for number in self._called.get(name, ())}
-        alone: Members = sum(1 << number for number in apart)
-        parts = [it for it in self._candidates(request, among & ~alone) if it]
-        if told_apart is None:
-            parts = [1 << number for part in parts for number in numbers_in(part)]
-        makers: Members = 0
-        for part in (*parts, *(1 << number for number in numbers_in(alone & among))):
-            if attempt(self._one_of(part), request):
-                makers |= part
-        return makers
-
-    def _candidates(self, request: Request, among: Members) -> Iterator[Members]:
-        """Groups that may be able to make a request, whoever they are, as far as they are meant."""
-        admitted, action, resource = request.policy.admitted, request.action, request.resource
-        if ANY in admitted:
-            yield from (group & among for group in self._groups)
-            return
-        if action not in self._able:
-            self._able[action] = [
-                (group, one.account, reach)
-                for group, one in ((it, self._one_of(it)) for it in self._groups)
-                if (reach := _reach(one.policies, action))
-            ]
-        for group, account, reach in self._able[action]:
-            part = group & among
-            is_meant = part and (not request.is_trust or account in admitted)
-            if is_meant and (is_pattern(resource) or reach.fullmatch(resource)):
-                yield part
-
-    def _one_of(self, group: Members) -> Principal:
-        return self.principals[group.bit_length() - 1]
-
-    def movers(self, step: Step, among: Members) -> Members:
-        """Who of some principals makes all calls of a step."""
-        for need in step.needs:
-            if among:
-                among = self.makers(need, among)
-        return among
-
-    def way(self, step: Step, maker: int) -> Path:
-        """A step as a maker of all its calls goes it."""
-        return self.team_way(step, [maker] * len(step.needs))
-
-    def team_way(self, step: Step, makers: Sequence[int]) -> Path:
-        """A step as several go it, of whom each makes a call."""
-        path = Path()
-        for need, maker in zip(step.needs, makers, strict=True):
-            request = next(it for it in need if self.makers((it,), 1 << maker))
-            principal = self.principals[maker]
-            tried = attempt(principal, request)
-            path += tried.by(principal) if tried else Path()
-        if step.then:
-            last = self.principals[makers[-1]].shown
-            call = Call(principal=last, action=step.then, resource=step.to.shown)
-            path += Path(calls=(call,))
-        return path
 
 
 @cache
@@ -236,21 +119,113 @@ def _reach(policies: tuple[Policy, ...], action: str) -> re.Pattern[str] | None:
     return re.compile(regular, re.DOTALL) if patterns else None
 
 
+# --- Who may go which step ------------------------------------------------------------------------
+
+Members = int
+"""A set of principals: the bits whose positions are their numbers."""
+
+
 def numbers_in(members: Members) -> Iterator[int]:
     """The numbers of the principals in a set."""
     while members:
-        lowest = members & -members
-        yield lowest.bit_length() - 1
-        members ^= lowest
+        yield (members & -members).bit_length() - 1
+        members &= members - 1
+
+
+class Network:
+    """Principals, the steps between them, and who makes the calls that these take."""
+
+    def __init__(self, steps: Iterable[Step], principals: Iterable[Principal]) -> None:
+        """`principals` are all that will be asked about, besides those that the steps lead to."""
+        self.steps = list(steps)
+        self.principals = list(dict.fromkeys((*principals, *(step.to for step in self.steps))))
+        self.everybody: Members = (1 << len(self.principals)) - 1
+        self.number = {principal: number for number, principal in enumerate(self.principals)}
+        self.into: dict[int, list[Step]] = defaultdict(list)
+        for step in self.steps:
+            self.into[self.number[step.to]].append(step)
+        groups: dict[Hashable, Members] = defaultdict(int)
+        self._called: dict[str, Members] = defaultdict(int)
+        """Principals by their ARN, and by their name in a Principal element."""
+        for number, principal in enumerate(self.principals):
+            groups[_likeness(principal)] |= 1 << number
+            self._called[principal.arn] |= 1 << number
+            self._called[principal.named] |= 1 << number
+        self._groups = list(groups.values())
+        """Principals whom no policy of their own tells apart."""
+        self._able: dict[str, list[tuple[Members, str, re.Pattern[str]]]] = {}
+        self._asked: dict[Need, tuple[Members, Members]] = {}
+        """For each need those who have been asked about, and who of them can meet it."""
+
+    def makers(self, need: Need, among: Members) -> Members:
+        """Who of some principals may make one of some requests."""
+        asked, able = self._asked.get(need, (0, 0))
+        if new := among & ~asked:
+            for request in need:
+                able |= self._evaluated(request, new & ~able)
+            self._asked[need] = (asked | new, able)
+        return able & among
+
+    def movers(self, step: Step, among: Members) -> Members:
+        """Who of some principals makes all calls of a step."""
+        for need in step.needs:
+            among = self.makers(need, among) if among else 0
+        return among
+
+    def way(self, step: Step, makers: Sequence[int]) -> Path:
+        """A step, as these make its calls."""
+        path = Path()
+        for need, maker in zip(step.needs, makers, strict=True):
+            tries = (attempt(self.principals[maker], request) for request in need)
+            path += next(it for it in tries if it)
+        if step.then:
+            last = self.principals[makers[-1]].shown
+            call = Call(principal=last, action=step.then, resource=step.to.shown)
+            path += Path(calls=(call,))
+        return path
+
+    def _evaluated(self, request: Request, among: Members) -> Members:
+        told_apart = request.policy.distinguished_arns
+        alone: Members = 0
+        for name in request.policy.admitted.union(told_apart or ()):
+            alone |= self._called.get(name, 0)
+        makers: Members = 0
+        for part in self._candidates(request, among & ~alone):
+            if told_apart is None:
+                alone |= part
+            elif attempt(self._one_of(part), request):
+                makers |= part
+        for number in numbers_in(alone & among):
+            makers |= bool(attempt(self.principals[number], request)) << number
+        return makers
+
+    def _candidates(self, request: Request, among: Members) -> Iterator[Members]:
+        """Groups that may be able to make a request, whoever they are, as far as they are meant."""
+        admitted, action, resource = request.policy.admitted, request.action, request.resource
+        if ANY in admitted:
+            yield from (group & among for group in self._groups if group & among)
+            return
+        if action not in self._able:
+            self._able[action] = [
+                (group, one.account, reach)
+                for group, one in ((it, self._one_of(it)) for it in self._groups)
+                if (reach := _reach(one.policies, action))
+            ]
+        for group, account, reach in self._able[action]:
+            is_meant = group & among and (not request.is_trust or account in admitted)
+            if is_meant and (is_pattern(resource) or reach.fullmatch(resource)):
+                yield group & among
+
+    def _one_of(self, group: Members) -> Principal:
+        return self.principals[group.bit_length() - 1]
 
 
 def _likeness(principal: Principal) -> Hashable:
     """The same for principals that their own policies do not tell apart."""
     policies = (*principal.policies, *principal.scps, principal.boundary or NO_POLICY)
     names = [it.distinguished_arns for it in policies]
-    who = principal.arn.partition("/")[0]
-    if any(it is None or principal.arn in it for it in names):
-        who = principal.arn
+    is_apart = any(it is None or principal.arn in it for it in names)
+    who = principal.arn if is_apart else principal.arn.partition("/")[0]
     return principal.account, who, principal.policies, principal.scps, principal.boundary
 
 
@@ -260,12 +235,14 @@ def _likeness(principal: Principal) -> Hashable:
 class Leg(NamedTuple):
     """How a principal gets on."""
 
-    path: Path | None
-    """The calls, where several make them or where they are the last."""
+    length: int
+    """Calls from here to the end."""
     steps: tuple[Step, ...] = ()
-    """The steps, where the principal goes them alone."""
+    """The steps that it goes alone."""
+    path: Path = Path()
+    """The calls, where several make them."""
     to: int | None = None
-    """The number of whom they lead to. None where there is nowhere to get to."""
+    """Whom that leads to. None: the principal has the ability itself."""
 
 
 class PathSearch:
@@ -275,159 +252,137 @@ class PathSearch:
     at twice, and nobody at all who leads nowhere.
     """
 
-    def __init__(
-        self, network: Network, requests: Sequence[Request], starts: Iterable[Principal]
-    ) -> None:
+    def __init__(self, network: Network, requests: Need, starts: Iterable[Principal]) -> None:
         """`starts` are the principals that will be asked about."""
-        self._network = network
+        self._network, self._requests = network, requests
         self._legs: dict[int, Leg] = {}
         self._able: Members = 0
         """Those that have the ability, or a path to it."""
         self._waiting: dict[int, list[tuple[Members, Leg]]] = defaultdict(list)
         """By length of the path: those that may have one."""
-        self._lengths: dict[int, int] = {}
         self._seen: set[Need] = set()
-        self._requests = requests
-        self._waiting[1].append((network.makers(tuple(requests), network.everybody), Leg(None)))
+        self._wait(network.makers(requests, network.everybody), Leg(1))
         self._run()
-        self._together(sum(1 << network.number[it] for it in starts) & ~self._able)
+        self._together(sum(1 << network.number[it] for it in starts))
 
     def path(self, start: Principal) -> Path | None:
         """The path from a principal, with the last call; None if there is none."""
         at: int | None = self._network.number[start]
-        if at not in self._legs:
-            return None
         path = Path()
         while at is not None:
+            if at not in self._legs:
+                return None
             leg = self._legs[at]
-            path += leg.path or self._alone(at, leg)
+            for step in leg.steps:
+                path += self._network.way(step, [at] * len(step.needs))
+            path += leg.path if leg.to is not None else self._last(at)
             at = leg.to
         return path
 
     def direct(self, principal: Principal) -> Path | None:
         """The call of a principal that has the ability itself."""
-        number = self._network.number[principal]
-        leg = self._legs.get(number)
-        return None if leg is None or leg.to is not None else self._alone(number, leg)
+        leg = self._legs.get(self._network.number[principal])
+        return self.path(principal) if leg and leg.to is None else None
 
-    def _alone(self, number: int, leg: Leg) -> Path:
-        if leg.to is None:
-            principal = self._network.principals[number]
-            tries = (attempt(principal, it) for it in self._requests)
-            return next(it for it in tries if it).by(principal)
-        path = Path()
-        for step in leg.steps:
-            path += self._network.way(step, number)
-        return path
+    def _last(self, number: int) -> Path:
+        tries = (attempt(self._network.principals[number], it) for it in self._requests)
+        return next(it for it in tries if it)
+
+    def _wait(self, members: Members, leg: Leg) -> None:
+        if members:
+            self._waiting[leg.length].append((members, leg))
 
     def _run(self) -> None:
         """Dijkstra's algorithm, from the end, with all that have paths of one length at once."""
         while self._waiting:
-            length = min(self._waiting)
-            for members, leg in self._waiting.pop(length):
+            for members, leg in self._waiting.pop(min(self._waiting)):
                 for number in numbers_in(members & ~self._able):
                     self._legs[number] = leg
-                    self._lengths[number] = length
                     self._able |= 1 << number
-                    self._look_behind(number, length)
+                    for step in self._network.into.get(number, ()):
+                        self._look_behind(step, number)
 
-    def _look_behind(self, number: int, length: int) -> None:
-        """Who can become a principal that has a path."""
-        for step in self._network.into.get(number, ()):
+    def _look_behind(self, step: Step, number: int) -> None:
+        """Who can become a principal, which has a path, by going a step alone."""
+        if len(step.needs) == 1 and step.held is None:
             # Whoever makes a call that is enough for several has been found by the first.
-            if len(step.needs) == 1 and step.held is None:
-                if step.needs[0] in self._seen:
-                    continue
-                self._seen.add(step.needs[0])
-            unable = self._network.everybody & ~self._able
-            movers = self._network.movers(step, unable)
-            if not movers:
-                continue
-            cost = length + _cost(step)
-            if step.held is None:
-                self._waiting[cost].append((movers, Leg(None, (step,), number)))
-                continue
-            held = self._network.number[step.held]
-            self._waiting[cost].append((movers & 1 << held, Leg(None, (step,), number)))
-            for entry in self._network.into.get(held, ()):
-                if entry.held is None:
-                    both = self._network.movers(entry, movers)
-                    leg = Leg(None, (entry, step), number)
-                    self._waiting[cost + _cost(entry)].append((both, leg))
+            if step.needs[0] in self._seen:
+                return
+            self._seen.add(step.needs[0])
+        movers = self._network.movers(step, self._network.everybody & ~self._able)
+        length = self._legs[number].length + _length(step)
+        if not movers or step.held is None:
+            self._wait(movers, Leg(length, (step,), to=number))
+            return
+        held = self._network.number[step.held]
+        self._wait(movers & 1 << held, Leg(length, (step,), to=number))
+        for entry in self._network.into.get(held, ()):
+            if entry.held is None:
+                leg = Leg(length + _length(entry), (entry, step), to=number)
+                self._wait(self._network.movers(entry, movers), leg)
 
     # --- What several principals can do for one that can be all of them ---------------------------
 
     def _together(self, starts: Members) -> None:
-        while starts:
-            helpful = self._helpful()
-            before = self._able
-            for start in numbers_in(starts & helpful):
+        before = -1
+        while before != self._able:
+            before, helpful = self._able, self._helpful()
+            for start in numbers_in(starts & helpful & ~self._able):
                 self._forward(start, helpful)
             self._run()
-            starts &= ~self._able
-            if self._able == before:
-                return
-
-    def _helpful(self) -> Members:
-        """Those that lead to a step that only several can go, to somebody who leads on."""
-        helpful: Members = 0
-        rest: Members = 0
-        for step in self._network.steps:
-            if self._able >> self._network.number[step.to] & 1:
-                groups = self._unable(step)
-                if all(groups):
-                    for group in groups:
-                        rest |= group
-        while rest:
-            helpful |= rest
-            new: Members = 0
-            for number in numbers_in(rest):
-                for step in self._network.into.get(number, ()):
-                    for group in self._unable(step):
-                        new |= group
-            rest = new & ~helpful
-        return helpful
 
     def _unable(self, step: Step) -> list[Members]:
         """For each need of a step, those that could meet it and have no path by themselves."""
         unable = self._network.everybody & ~self._able
-        groups = [] if step.held is None else [unable & 1 << self._network.number[step.held]]
-        if groups == [0]:
-            return groups
-        return [*groups, *(self._network.makers(need, unable) for need in step.needs)]
+        held = [] if step.held is None else [unable & 1 << self._network.number[step.held]]
+        if held == [0]:
+            return held
+        return [*held, *(self._network.makers(need, unable) for need in step.needs)]
+
+    def _helpful(self) -> Members:
+        """Those that lead to a step that only several can go, to somebody who leads on."""
+        rest: Members = 0
+        for step in self._network.steps:
+            if self._able >> self._network.number[step.to] & 1:
+                groups = self._unable(step)
+                rest |= sum_of(groups) if all(groups) else 0
+        helpful: Members = 0
+        while rest:
+            helpful |= rest
+            steps = (it for number in numbers_in(rest) for it in self._network.into.get(number, ()))
+            rest = sum_of(it for step in steps for it in self._unable(step)) & ~helpful
+        return helpful
 
     def _forward(self, start: int, helpful: Members) -> None:
         """Look for a way from a principal to somebody who leads on, as all whom it can be."""
         reached: dict[int, Path] = {start: Path()}
-        members: Members = 1 << start
-        steps = [
-            step
-            for step in self._network.steps
-            if (self._able | helpful) >> self._network.number[step.to] & 1
-        ]
-        grown = True
-        while grown:
-            grown = False
-            for step in steps:
-                to = self._network.number[step.to]
-                held = members if step.held is None else 1 << self._network.number[step.held]
-                makers = [self._network.makers(need, members) for need in step.needs]
-                if members >> to & 1 or not (held & members and all(makers)):
+        network, before = self._network, 0
+        steps = [(it, network.number[it.to]) for it in network.steps]
+        steps = [(step, to) for step, to in steps if (self._able | helpful) >> to & 1]
+        while before != len(reached):
+            before = len(reached)
+            for step, to in steps:
+                members = sum(1 << it for it in reached)
+                makers = [network.makers(need, members) for need in step.needs]
+                held = start if step.held is None else network.number[step.held]
+                if to in reached or held not in reached or not all(makers):
                     continue
                 chosen = [(it & -it).bit_length() - 1 for it in makers]
-                path = Path() if step.held is None else reached[self._network.number[step.held]]
+                path = Path() if step.held is None else reached[held]
                 for maker in chosen:
                     path += reached[maker]
-                path += self._network.team_way(step, chosen)
+                reached[to] = path + network.way(step, chosen)
                 if self._able >> to & 1:
-                    length = self._lengths[to] + len(path.calls)
-                    self._waiting[length].append((1 << start, Leg(path, (), to)))
+                    length = self._legs[to].length + len(reached[to].calls)
+                    self._wait(1 << start, Leg(length, path=reached[to], to=to))
                     return
-                reached[to] = path
-                members |= 1 << to
-                grown = True
 
 
-def _cost(step: Step) -> int:
+def sum_of(groups: Iterable[Members]) -> Members:
+    """Everybody in any of some sets."""
+    return reduce(or_, groups, 0)
+
+
+def _length(step: Step) -> int:
     """The number of its calls."""
     return len(step.needs) + bool(step.then)

@@ -37,34 +37,13 @@ def _contains(outer: str, inner: str) -> bool:
 @cache
 def overlap(left: str, right: str) -> bool:
     """Whether a text may fit both patterns."""
-    beginnings = [re.split("[*?]", it, maxsplit=1)[0] for it in (left, right)]
-    if not (beginnings[0].startswith(beginnings[1]) or beginnings[1].startswith(beginnings[0])):
-        return False
-    reached = {0}
-    # Positions in `left` that what has been read of `right` can have led to.
-    for character in right:
-        reached = _after_stars(left, reached)
-        if character == "*":
-            reached = set(range(min(reached, default=len(left) + 1), len(left) + 1))
-            continue
-        reached = {
-            position if left[position] == "*" else position + 1
-            for position in reached
-            if position < len(left)
-            and ("?" in (character, left[position]) or left[position] in ("*", character))
-        }
-    return len(left) in _after_stars(left, reached)
-
-
-def _after_stars(pattern: str, positions: set[int]) -> set[int]:
-    """The positions, and those behind the asterisks that begin there."""
-    reached = set(positions)
-    for position in positions:
-        end = position
-        while end < len(pattern) and pattern[end] == "*":
-            end += 1
-            reached.add(end)
-    return reached
+    if "*" in (left[:1], right[:1]):
+        star, other = (left, right) if left[:1] == "*" else (right, left)
+        return overlap(star[1:], other) or bool(other and overlap(star, other[1:]))
+    if not (left and right):
+        return left == right
+    same = left[0] == right[0] or "?" in (left[0], right[0])
+    return same and overlap(left[1:], right[1:])
 
 
 def within(name: str, kind: str) -> str | None:

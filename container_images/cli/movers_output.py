@@ -55,7 +55,6 @@ def movers_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
         "proofs": [it.to_json() for it in proofs],
         "root": _mover_json(found.root, found.repository),
         "missing": found.missing,
-        "entrances": [asdict(it) for it in found.entrances],
         "notModelled": NOT_MODELLED,
     }
 
@@ -124,12 +123,6 @@ def _print_findings(console: Console, names: str, found: Findings) -> None:
     for arn in found.missing:
         _say(console, f"Named in the policy, but does not exist: {_short(arn, account)}")
     _print_chains(console, able, account)
-    entrances = (
-        f"{_short(it.role, account)} trusts {_short(it.trusts, account)}"
-        + (f", where {'; '.join(it.conditions)}" if it.conditions else "")
-        for it in found.entrances
-    )
-    _print_lines(console, "Trust policies of these roles also allow", entrances)
 
 
 def _rows(able: Iterable[Mover], account: str) -> Iterator[tuple[str, ...]]:

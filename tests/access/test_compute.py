@@ -15,7 +15,7 @@ from container_images.access.compute import TABLE, is_harmless, passed_to, servi
 from container_images.access.evaluation import Principal
 from container_images.access.paths import Network
 from container_images.access.policy import parse
-from container_images.access.steps import any_call
+from container_images.access.steps import request
 from tests.access.accounts import (
     ACCOUNT,
     GUARD,
@@ -147,7 +147,9 @@ def taken_over(names: list[str]) -> dict[str, set[str]]:
     network = Network([], holders.values())
     found: dict[str, set[str]] = {name: set() for name in names}
     for service, calls in CALLS.items():
-        need = tuple(any_call(action, resource, ACCOUNT) for action, resource in sorted(calls))
+        need = tuple(
+            request(action, resource, ACCOUNT, is_any=True) for action, resource in sorted(calls)
+        )
         makers = network.makers(need, network.everybody)
         for name, holder in holders.items():
             if makers >> network.number[holder] & 1:

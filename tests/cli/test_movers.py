@@ -192,14 +192,6 @@ class TestFromFiles:
             "Named in the policy, but does not exist: role/pipeline/push" in run(*arguments).stdout
         )
 
-    def test_who_is_let_in_by_trust_policies_is_named(
-        self, offline: Callable[..., list[str]]
-    ) -> None:
-        [entrance] = told(*offline())["entrances"]
-        assert entrance["role"] == PIPELINE
-        assert entrance["trusts"] == "codebuild.amazonaws.com"
-        assert f"aws:sourceaccount: {ACCOUNT}" in entrance["conditions"]
-
     def test_service_control_policies(
         self, offline: Callable[..., list[str]], file: Callable[[Any], str]
     ) -> None:
