@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -71,12 +71,21 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that is asked for. A failure ends it with exit status 1 or 2."""
-        with _failures(as_json="--json" in ctx.args):
-            return super().invoke(ctx)
+        as_json = "--json" in ctx.args
+        notes: list[str] = ctx.meta.setdefault(_NOTES, []) if as_json else []
+        with _failures(as_json=as_json, notes=notes):
+            result = super().invoke(ctx)
+        for text in notes:
+            say(f"note: {text}")
+        return result
+
+
+_NOTES: Final = "container_images.notes"
+"""Where a context keeps the notes of a command with --json: its failure has them, as one object."""
 
 
 @contextmanager
-def _failures(*, as_json: bool) -> Iterator[None]:
+def _failures(*, as_json: bool, notes: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except RefusedError as error:
@@ -96,7 +105,8 @@ def _failures(*, as_json: bool) -> Iterator[None]:
     else:
         return
     if as_json:
-        click.echo(json.dumps(object_), err=True)
+        with_notes = {**object_, "notes": [*notes]} if notes else object_
+        click.echo(json.dumps(with_notes), err=True)
     else:
         say(str(object_["error"]))
     raise click.exceptions.Exit(status)
@@ -187,7 +197,12 @@ def print_text(text: str) -> None:
 
 def note(text: str) -> None:
     """A note on standard error."""
-    say(f"note: {text}")
+    context = click.get_current_context(silent=True)
+    notes = context.meta.get(_NOTES) if context else None
+    if notes is None:
+        say(f"note: {text}")
+    else:
+        notes.append(text)
 
 
 def say(text: str) -> None:

@@ -298,6 +298,10 @@ def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> N
     assert failed.startswith(f"{NAME}: 1 unexpected")
     assert result.stdout.startswith(f"{NAME}, ")
     assert f"{NAME}, {NAME}" not in result.stdout
+    holds(put(1, "a"))
+    error = json.loads(run("history", NAME, "--fail-on-unexpected", "--json").stderr)
+    assert error["error"] == failed
+    assert f"note: {error['notes'][0]}" == note
 
 
 def test_what_may_not_be_read_leaves_the_movable_tags_to_the_rest(
