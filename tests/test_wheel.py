@@ -15,6 +15,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from container_images.cli.app import COMMAND_MODULES
+from container_images.rehearsal.rehearse import rehearse as rehearsal_of
+from container_images.settings.stack_file import read
 from tests.builds import NAME, build, tag
 from tests.conftest import ROOT
 
@@ -96,6 +98,19 @@ def test_the_components_are_packed(environment: Path, folder: Path) -> None:
     program = "from container_images.components.tag_audit import TagAudit"
     done = run(environment / "python", "-c", program, folder=folder)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_template_registers_what_the_starter_does(environment: Path, tmp_path: Path) -> None:
+    """A team's repository as `pulumi new` leaves it, with nothing of a clone."""
+    for file in (ROOT / "template").iterdir():
+        if file.is_file():
+            text = file.read_text().replace("${PROJECT}", "team").replace("${DESCRIPTION}", "x")
+            (tmp_path / file.name).write_text(text)
+    rehearse = ("rehearse", "--stack", "prod", "--json")
+    done = run(environment / "container-images", *rehearse, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    starter = rehearsal_of(read(ROOT, "starter")).to_json()
+    assert json.loads(done.stdout)["resources"] == starter["resources"]
 
 
 @pytest.fixture
