@@ -279,7 +279,7 @@ def _repository_args(stack: StackSettings, name: str, account: Account) -> Image
     args: ImageRepositoryArgs = {
         "access": stack.access(name, account),
         "tag_mutability": repository.tag_mutability,
-        "movable_tags": list(stack.movable_tags),
+        "movable_tags": list(stack.movable_patterns),
         "immutable_tags": list(repository.immutable_tags),
         "retention": list(repository.retention),
         "scan_on_push": repository.scan_on_push,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final, NotRequired, TypedDict
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.patterns import ANY
 from container_images.policies.tag_mutability import PATTERN
 
 MAX_RULES: Final = 50
@@ -69,6 +70,9 @@ def lifecycle_policy(
 ) -> dict[str, list[dict[str, Any]]]:
     """The document: a protective rule for each movable tag, then the rules as they are written.
 
+    No rule protects what a pattern among the movable tags matches, such as signatures: they go by
+    the rules, as any image.
+
     A tag is on one image only, so "more than one image tagged `latest`" never comes true and the
     protective rule expires nothing. But an image that matches a rule is never expired by a later
     one: behind the protective rule no rule can expire the image that `latest` names.
@@ -84,7 +88,7 @@ def lifecycle_policy(
         raise InvalidInputError(problems)
     parts = [
         (f"Keep the image that {tag} names", _tagged(tag) | _count(1), _EXPIRE)
-        for tag in movable_tags
+        for tag in _protected(movable_tags)
     ]
     parts += [(_description(rule), _selection(rule), _action(rule)) for rule in rules]
     return {
@@ -107,7 +111,8 @@ def problems_in(
 
     None stands for a rule that was refused already.
     """
-    movable = len(movable_tags)
+    protected = _protected(movable_tags)
+    movable = len(protected)
     if movable > MAX_RULES:
         yield Problem(
             where=(),
@@ -145,7 +150,7 @@ def problems_in(
         yield from (problem.under(position) for problem in _problems_in_values(rule))
 
         subject = rule.get("tags", kind)
-        if rule.get("tags") in movable_tags:
+        if rule.get("tags") in protected:
             yield Problem(
                 where=(position, "tags"),
                 value=subject,
@@ -160,6 +165,10 @@ def problems_in(
         later = (it for it in rules[position + 1 :] if it is None or "archived" not in it)
         if kind in _LAST and next(later, _NOTHING) is not _NOTHING:
             yield whole(rule=_LAST[kind], fix="move it behind the others")
+
+
+def _protected(movable_tags: Sequence[str]) -> list[str]:
+    return [tag for tag in movable_tags if ANY not in tag]
 
 
 def _problems_in_values(rule: RetentionRule) -> Iterator[Problem]:

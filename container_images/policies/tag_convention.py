@@ -25,7 +25,7 @@ from itertools import combinations, product
 from typing import Any, Final, Literal, TypedDict
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
-from container_images.policies.patterns import tag_glob
+from container_images.policies.patterns import ANY, tag_glob
 
 MAX_TAG: Final = 128
 """Characters of a tag:
@@ -418,11 +418,12 @@ def uncovered(stage: Stage, patterns: Iterable[str]) -> str | None:
     )
 
 
-def movable_in(stages: Iterable[Stage], movable_tags: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each movable tag that a stage's template reads too, with the template."""
-    for tag, stage in product(movable_tags, stages):
-        if stage.pattern.fullmatch(tag):
-            yield tag, stage.template
+def movable_in(stages: Iterable[Stage], movable_tag: str) -> Iterator[str]:
+    """The templates of the stages whose tags would move: a movable tag, or pattern, is one."""
+    for stage in stages:
+        moves = (tag_glob(movable_tag, tag) for tag in samples(stage))
+        if stage.pattern.fullmatch(movable_tag) or (ANY in movable_tag and any(moves)):
+            yield stage.template
 
 
 ADR040: Final = TagConvention(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access
 from container_images.policies.tag_convention import ADR040, TagConvention, stages_in
 from container_images.policies.tag_mutability import (
@@ -120,7 +121,8 @@ class StackSettings(Settings):
     ]
     """By name, in alphabetical order."""
     tag_mutability: values.Mutability = "MUTABLE"
-    movable_tags: values.MovableTags = ("latest",)
+    movable_patterns: values.MovableTags = Field(default=("latest",), alias="movableTags")
+    """The tags that move, and patterns of tags that may: `sha256-*.sig`, `v1.*`."""
     immutable_tags: values.ImmutableTags = ()
     tag_convention: values.Stages = tuple(ADR040.to_data())
     """The stages that an image reaches, in their order, and the unique tag that each gives it."""
@@ -136,6 +138,11 @@ class StackSettings(Settings):
     audit: Annotated[AuditSettings, Field(examples=[{"email": ["platform@example.org"]}])] = (
         AuditSettings()
     )
+
+    @property
+    def movable_tags(self) -> tuple[str, ...]:
+        """The tags that the pipeline moves: what is no pattern. There is one at least."""
+        return tuple(tag for tag in self.movable_patterns if ANY not in tag)
 
     @property
     def convention(self) -> TagConvention:
@@ -166,7 +173,9 @@ class StackSettings(Settings):
                 name: left_open(
                     repository.tag_mutability,
                     exclusion_filters(
-                        repository.tag_mutability, self.movable_tags, repository.immutable_tags
+                        repository.tag_mutability,
+                        self.movable_patterns,
+                        repository.immutable_tags,
                     ),
                     [rule["tags"] for rule in repository.retention if "tags" in rule],
                 )

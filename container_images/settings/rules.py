@@ -40,6 +40,7 @@ def shared_problems(draft: Draft) -> Iterator[Problem]:
         _accounts,
         _audit,
         _mutability,
+        _movable_patterns,
         _convention,
         _retention,
     ):
@@ -55,6 +56,9 @@ def _lists(draft: Draft) -> Broken:
     ):
         if draft.values[key] in ([], {}):
             yield (key,), "must have at least one entry", fix
+    movable = [tag for _, tag in draft.listed("movableTags")]
+    if movable and all(tag and ANY in tag for tag in movable):
+        yield ("movableTags",), "has patterns only", "write a tag that the pipeline moves: latest"
     for level in draft.levels():
         for key, most, what in (
             ("movableTags", retention.MAX_RULES, "rules in a lifecycle policy, one for each"),
@@ -208,6 +212,18 @@ def _mutability(draft: Draft) -> Broken:
                 yield (*level.where, "tagMutability"), f"{rule}{MAX_EXCLUSION_FILTERS}", fix
 
 
+def _movable_patterns(draft: Draft) -> Broken:
+    """A pattern of movable tags is an exclusion filter where all other tags are immutable."""
+    in_use = {level.effective["tagMutability"] for level in draft.levels()}
+    for where, tag in draft.listed("movableTags"):
+        if tag and tag.count(ANY) > MAX_FILTER_WILDCARDS:
+            rule = f"ECR takes at most {MAX_FILTER_WILDCARDS} wildcards in an exclusion filter"
+            yield where, rule, "use fewer *"
+        elif tag and ANY in tag and not in_use & {"IMMUTABLE_WITH_EXCLUSION", None}:
+            rule = "a pattern frees tags that are immutable otherwise, and none are"
+            yield where, rule, "write tagMutability: IMMUTABLE_WITH_EXCLUSION, or leave it out"
+
+
 def _decides_on_tags(level: Level) -> bool:
     """Whether tag mutability or patterns are written there. What is inherited is the stack's."""
     return not level.own.keys().isdisjoint({"tagMutability", "immutableTags"})
@@ -227,7 +243,7 @@ def _convention(draft: Draft) -> Broken:
         return
     valid = {position: stage for position, stage in enumerate(stages) if stage}
     for where, tag in draft.listed("movableTags"):
-        for _, template in movable_in(valid.values(), [tag]):
+        for template in movable_in(valid.values(), tag):
             rule = f"tagConvention has it as a unique tag ({template}), which never moves"
             yield where, rule, "give the movable tag a name that no stage's tags have"
     if written == ADR040.to_data():

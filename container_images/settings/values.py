@@ -10,7 +10,7 @@ import typing_extensions
 from pydantic import Field
 
 from container_images.policies import retention, tag_convention
-from container_images.policies.tag_mutability import PATTERN, TAG, TagMutability
+from container_images.policies.tag_mutability import PATTERN, TagMutability
 from container_images.policies.trust_policy import (
     CODEBUILD_PROJECT_ARN,
     CODEBUILD_PROJECT_ARN_RULE,
@@ -97,8 +97,9 @@ RolePath = Annotated[
 MovableTag = Annotated[
     str,
     _text(
-        TAG.pattern,
-        "must be an exact tag: 1 to 128 letters, digits and . _ -, none of . - at the start",
+        PATTERN.pattern,
+        "must be a tag, or a tag pattern: 1 to 128 letters, digits and . _ - *, none of . - at the "
+        "start",
         "latest",
     ),
 ]

@@ -96,7 +96,7 @@ def intended(stack: "DeclaredStack", name: str) -> State:
         tag_mutability=repository.tag_mutability,
         exclusion_filters=tuple(
             exclusion_filters(
-                repository.tag_mutability, settings.movable_tags, repository.immutable_tags
+                repository.tag_mutability, settings.movable_patterns, repository.immutable_tags
             )
         ),
         scan_on_push=repository.scan_on_push,

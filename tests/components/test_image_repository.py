@@ -319,10 +319,14 @@ def test_with_immutable_tags_the_movable_ones_are_excluded(
     mocks: Mocks, everything: ImageRepositoryArgs
 ) -> None:
     everything["tag_mutability"] = "IMMUTABLE_WITH_EXCLUSION"
+    everything["movable_tags"] = ["latest", "sha256-*.sig"]
     build(lambda: ImageRepository("app", everything))
     assert mocks.inputs[REPOSITORY, "app"]["imageTagMutabilityExclusionFilters"] == [
-        {"filter": "latest", "filterType": "WILDCARD"}
+        {"filter": "latest", "filterType": "WILDCARD"},
+        {"filter": "sha256-*.sig", "filterType": "WILDCARD"},
     ]
+    rules = mocks.document(LIFECYCLE_POLICY, "app-lifecycle")["rules"]
+    assert [it for it in rules if "sha256-*.sig" in it["selection"].get("tagPatternList", ())] == []
 
 
 def test_the_repository_is_protected_and_all_three_are_retained(

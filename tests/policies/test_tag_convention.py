@@ -394,9 +394,18 @@ def test_patterns_cover_a_stage_or_an_example_shows_that_they_do_not(
     assert uncovered(Stage(name="s", template=template), patterns) == example
 
 
-def test_a_movable_tag_that_a_stage_would_read_is_found() -> None:
-    drawn = stages("v{semver}", "{sha}")
-    assert list(movable_in(drawn, ["latest", "deadbeef", "v1.0.0"])) == [
-        ("deadbeef", "{sha}"),
-        ("v1.0.0", "v{semver}"),
-    ]
+@pytest.mark.parametrize(
+    ("movable", "templates"),
+    [
+        ("latest", []),
+        ("deadbeef", ["{sha}"]),
+        ("v1.0.0", ["v{semver}"]),
+        ("v*", ["v{semver}"]),
+        ("*", ["v{semver}", "{sha}"]),
+        ("sha256-*.sig", []),
+    ],
+)
+def test_a_movable_tag_or_pattern_that_is_of_a_stage_too(
+    movable: str, templates: list[str]
+) -> None:
+    assert list(movable_in(stages("v{semver}", "{sha}"), movable)) == templates

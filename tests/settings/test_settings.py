@@ -16,7 +16,7 @@ from container_images.policies.invalid_input import InvalidInputError, Problem, 
 from container_images.policies.tag_convention import ADR040
 from container_images.settings import Account, StackSettings
 from container_images.settings.model import PipelineRoleSettings, RepositorySettings
-from container_images.settings.planned import planned_audit
+from container_images.settings.planned import planned_audit, planned_lifecycle_policy
 from container_images.settings.values import RepositoryName
 
 DEPLOY = "arn:aws:iam::111122223333:role/deploy"
@@ -208,7 +208,33 @@ class TestOneFault:
                 id="number as tag",
             ),
             pytest.param({"movableTags": []}, "movableTags", "at least one", id="no tag"),
-            pytest.param({"movableTags": ["la*"]}, "movableTags[0]", "exact tag", id="wildcard"),
+            pytest.param(
+                {"movableTags": ["latest", "la*"]},
+                "movableTags[1]",
+                "a pattern frees tags that are immutable otherwise, and none are",
+                id="pattern without effect",
+            ),
+            pytest.param(
+                {"movableTags": ["v1.*"], "tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
+                "movableTags",
+                "has patterns only",
+                id="patterns only",
+            ),
+            pytest.param(
+                {"movableTags": ["latest", "v*.*.*"], "tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
+                "movableTags[1]",
+                "at most 2 wildcards",
+                id="too many wildcards",
+            ),
+            pytest.param(
+                {"movableTags": ["latest", "prod-*"], "tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
+                "movableTags[1]",
+                "tagConvention has it as a unique tag (prod-{sha}-{epoch})",
+                id="pattern of unique tags",
+            ),
+            pytest.param(
+                {"movableTags": ["-a"]}, "movableTags[0]", "a tag pattern", id="no tag at all"
+            ),
             pytest.param({"movableTags": ["a", "a"]}, "movableTags", "twice", id="tag twice"),
             pytest.param({"movableTags": "latest"}, "movableTags", "a list", id="no list"),
             pytest.param({"lambdaPull": "on"}, "lambdaPull", "true or false", id="boolean"),
@@ -883,3 +909,20 @@ class TestAudit:
         assert settings.parse(as_pulumi_has_it(written), account)
         with pytest.raises(InvalidInputError, match="in the partition aws-iso it is not known"):
             settings.parse(as_pulumi_has_it(written | {"audit": {"email": []}}), account)
+
+
+def test_a_pattern_of_movable_tags_is_freed_and_not_protected() -> None:
+    """So that an image can be signed twice."""
+    stack = parse(
+        valid()
+        | {
+            "movableTags": ["latest", "sha256-*.sig", "v1.*"],
+            "tagMutability": "IMMUTABLE_WITH_EXCLUSION",
+            "retention": [{"tags": "sha256-*.sig", "keepNewest": 1000}],
+        }
+    )
+    assert stack.movable_tags == ("latest",)
+    assert stack.movable_patterns == ("latest", "sha256-*.sig", "v1.*")
+    rules = planned_lifecycle_policy(stack, "app")["rules"]
+    assert [rule["selection"]["tagPatternList"] for rule in rules] == [["latest"], ["sha256-*.sig"]]
+    assert stack.overwriting_warning() is None
