@@ -1,17 +1,12 @@
 """Pure: the images of a repository, and the file of them that the AWS CLI prints."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from container_images.aws.image import Image, image_of, moment
+from container_images.aws.image import Image, image_of
 from container_images.aws.reference import Reference
-from container_images.policies.invalid_input import (
-    ABSENT,
-    InvalidInputError,
-    Problem,
-    parse_json,
-)
+from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +53,16 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
     ]
     images: dict[str, Image] = {}
     for position, detail in enumerate(details):
-        if unreadable := list(_problems_in(detail)):
-            problems += (problem.under("imageDetails", position) for problem in unreadable)
-        elif detail["imageDigest"] in images:
-            where, rule = ("imageDetails", position, "imageDigest"), "this image stands there twice"
-            digest = detail["imageDigest"]
-            problems.append(Problem(where=where, value=digest, rule=rule, fix=_PRINT))
-        else:
-            images[detail["imageDigest"]] = image_of(detail)
+        where: tuple[str | int, ...] = ("imageDetails", position)
+        try:
+            image = _image(detail)
+        except ValueError as error:
+            rule = f"this is not an image with its digest and times ({error})"
+            problems.append(Problem(where=where, value=detail, rule=rule, fix=_PRINT))
+            continue
+        if images.setdefault(image.digest, image) is not image:
+            rule, where = "this image stands there twice", (*where, "imageDigest")
+            problems.append(Problem(where=where, value=image.digest, rule=rule, fix=_PRINT))
     details = [detail for detail in details if isinstance(detail, dict)]
     owner = {
         key: sorted({str(detail[key]) for detail in details if detail.get(key)})
@@ -102,44 +99,15 @@ def _problems_with(
             yield Problem(where=("imageDetails", key), value=values[0], rule=rule, fix=fix)
 
 
-def _is_moment(written: Any) -> bool:
-    try:
-        moment(written)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_tags(written: Any) -> bool:
-    return not written or (
-        isinstance(written, list) and all(isinstance(tag, str) for tag in written)
-    )
-
-
-_TIME: Final = (
-    "this is a time with its offset from UTC, such as 2026-01-31T12:00:00+00:00, or the seconds "
-    "since 1970"
-)
-_KEYS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "imageDigest": (lambda value: isinstance(value, str), "each image has a digest"),
-    "imageTags": (_is_tags, "the tags are a list of text"),
-    "imageSizeInBytes": (
-        lambda value: value is None or isinstance(value, int),
-        "the size is a whole number",
-    ),
-    "imagePushedAt": (_is_moment, _TIME),
-    **dict.fromkeys(
-        ("lastArchivedAt", "lastActivatedAt", "lastRecordedPullTime"),
-        (lambda value: value is None or _is_moment(value), _TIME),
-    ),
-}
-"""What the simulation needs of an image: what its value is (None: not there), and in words."""
-
-
-def _problems_in(detail: Any) -> Iterator[Problem]:
-    if not isinstance(detail, dict):
-        yield Problem(where=(), value=detail, rule="an image is an object", fix=_PRINT)
-        return
-    for key, (valid, rule) in _KEYS.items():
-        if not valid(detail.get(key)):
-            yield Problem(where=(key,), value=detail.get(key, ABSENT), rule=rule, fix=_PRINT)
+def _image(detail: Any) -> Image:
+    """The image of an ImageDetail. Raises ValueError for anything else."""
+    detail = detail if isinstance(detail, dict) else {}
+    for key, kind in (("imageDigest", str), ("imageTags", list), ("imageSizeInBytes", int)):
+        value = detail.get(key)
+        if not isinstance(value, kind) and (value is not None or key == "imageDigest"):
+            raise ValueError(f"{key} is {value!r}")
+    if not all(isinstance(tag, str) for tag in detail.get("imageTags") or ()):
+        raise ValueError("imageTags has what is no text")
+    if "imagePushedAt" not in detail:
+        raise ValueError("imagePushedAt is missing")
+    return image_of(detail)

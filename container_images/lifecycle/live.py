@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -137,25 +137,8 @@ def _children(
 class UnknownExpiryError(Exception):
     """It is not known whether an image will be kept, and why."""
 
-    def __init__(self, reason: str, *, denied: bool = False) -> None:
-        super().__init__(reason)
-        self.denied = denied
-        """For want of a permission: whoever may pull need not be allowed to read the policy."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class PendingExpiry:
-    """An image that the lifecycle policy is about to expire or archive. As text, why."""
-
-    rule: int
-    why: str
-
-    def __str__(self) -> str:
-        """Why, for a message."""
-        return self.why
-
-
-def expiry_of(repository: Repository, digest: str) -> PendingExpiry | None:
+def expiry_of(repository: Repository, digest: str) -> str | None:
     """What is about to become of the image as it is now, with the tags that it has.
 
     None if it stays. One call without a policy; otherwise one more for each thousand images.
@@ -164,27 +147,24 @@ def expiry_of(repository: Repository, digest: str) -> PendingExpiry | None:
     try:
         verdict = _verdict(repository, digest)
     except (ClientError, BotoCoreError) as error:
-        raise UnknownExpiryError(explain(error, str(repository)), denied=is_denied(error)) from None
+        raise UnknownExpiryError(explain(error, str(repository))) from None
     except RefusedError as error:
         raise UnknownExpiryError(str(error)) from None
-    if verdict is None or verdict.rule is None:
+    if verdict is None or verdict.action == "keep":
         return None
-    why = f"{verdict.decided_by} of the lifecycle policy would {verdict.action} it within a day"
-    return PendingExpiry(rule=verdict.rule, why=why)
+    return f"{verdict.decided_by} of the lifecycle policy would {verdict.action} it within a day"
 
 
 def _verdict(repository: Repository, digest: str) -> Verdict | None:
-    """None without a policy. Indexes are read only where they may save the image."""
+    """None without a policy, or an image. Indexes are read only where they may save the image."""
     rules, now = live_rules(repository), datetime.now(UTC)
-    if not rules:
-        return None
-    images = _described(repository)
+    images = _described(repository) if rules else RepositoryImages(images=())
     verdict = _verdict_on(digest, simulate(rules, images.images, now))
     if verdict is None or verdict.action == "keep":
         return verdict
     images = _with_children(repository, images)
     if images.unread:
-        raise UnknownExpiryError(images.unread, denied=True)
+        raise UnknownExpiryError(images.unread)
     return _verdict_on(digest, simulate(rules, images.images, now))
 
 
