@@ -103,6 +103,29 @@ def test_where_both_images_are_outside_the_convention_the_push_orders_nothing(
     assert move(by(ecr, convention), later, "stable", allow_older=True).moved
 
 
+def test_charts_of_helm_are_ordered_without_their_build_metadata(ecr: "ECRClient") -> None:
+    charts = TagConvention([Stage(name="release", template="{semver}")])
+    pushed(ecr, "1.5.0_up2.0.0", "stable", at=1000)
+    patch = pushed(ecr, "1.4.0_up1.9.9", at=2000)
+    with pytest.raises(RefusedError, match=r"is 1\.4\.0_up1\.9\.9, before"):
+        move(by(ecr, charts), patch, "stable")
+
+
+def test_a_number_of_the_day_does_not_order_against_none(ecr: "ECRClient") -> None:
+    convention = TagConvention(
+        [
+            Stage(name="dev", template="dev-{date}.{number}"),
+            Stage(name="prod", template="prod-{date}"),
+        ]
+    )
+    pushed(ecr, "prod-2026-11-24", "latest", at=2000)
+    earlier = pushed(ecr, "dev-2026-11-24.9", at=1000)
+    with pytest.raises(RefusedError, match="was pushed 1970-01-01 00:16:40 UTC, before"):
+        move(by(ecr, convention), earlier, "latest")
+    later = pushed(ecr, "dev-2026-11-24.1", at=3000)
+    assert move(by(ecr, convention), later, "latest").order == "pushed"
+
+
 def test_a_first_place_needs_no_order(ecr: "ECRClient") -> None:
     digest = pushed(ecr, sha("a"))
     assert move(by(ecr, HASHES), digest, "latest").order is None
