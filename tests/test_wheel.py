@@ -18,7 +18,7 @@ from container_images.cli.app import COMMAND_MODULES
 from container_images.rehearsal.rehearse import rehearse as rehearsal_of
 from container_images.settings.stack_file import read
 from tests.builds import NAME, build, tag
-from tests.conftest import ROOT
+from tests.conftest import FIXTURES, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,3 +144,22 @@ def test_a_pipeline_promotes_an_image(environment: Path, folder: Path) -> None:
     [repository] = command(script, "images", NAME)["repositories"]
     [image] = repository["images"]
     assert set(image["tags"]) == {merged, promoted["tag"], "latest"}
+
+
+def test_a_team_rehearses_a_program_of_its_own(environment: Path, folder: Path) -> None:
+    """Outside of any clone. The settings are in the namespace of the project's own name."""
+    for file in folder.glob("*.py"):
+        file.unlink()
+    (folder / "Pulumi.yaml").write_text("name: our-images\nruntime: python\n")
+    stack = (FIXTURES / "Pulumi.prod.yaml").read_text()
+    (folder / "Pulumi.prod.yaml").write_text(stack.replace("container-images:", "our-images:"))
+    program = "from names import REGISTRY\nfrom container_images.components import Registry\n\n"
+    (folder / "__main__.py").write_text(f"{program}Registry.from_config(REGISTRY)\n")
+    (folder / "names.py").write_text('REGISTRY = "ours"\n')
+    script = environment / "container-images"
+    done = run(script, "rehearse", "--stack", "prod", "--json", folder=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    rehearsal = json.loads(done.stdout)
+    assert all(act["ok"] for act in rehearsal["acts"])
+    types = {it["type"].rpartition(":")[2] for it in rehearsal["resources"]}
+    assert {"Registry", "ImageRepository", "TagAudit", "EventRule"} <= types
