@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from container_images.cli.command import FAILED, Commands, json_option, say
-from container_images.cli.terminal import working
+from container_images.cli.command import FAILED, Commands, json_option
+from container_images.cli.terminal import printable, working
 
 BAD_SETTINGS = 2
 
@@ -52,7 +52,10 @@ def rehearse(
         with working("Rehearsing"):
             rehearsal = rehearsed(read(Path.cwd(), stack), plan_only=plan_only)
     except (StackFileError, RunError) as error:
-        say(f"Pulumi.{stack}.yaml: {error}")
+        message = f"Pulumi.{stack}.yaml: {error}"
+        if as_json:
+            raise click.UsageError(message) from None
+        click.echo("\n".join(map(printable, message.split("\n"))), err=True)  # an error a line
         raise click.exceptions.Exit(BAD_SETTINGS) from None
     if as_json:
         click.echo(json.dumps(rehearsal.to_json(), indent=2))

@@ -238,9 +238,14 @@ class TestExitStatus:
         write("dev", tagMutability="IMMUTABLE", pullAccounts={"dev": 444455556666})
         done = command(project, "--stack", "dev", "--json")
         assert (done.exit_code, done.stdout) == (2, "")
-        assert "tagMutability" in done.stderr
-        assert "pullAccounts" in done.stderr
-        assert "Traceback" not in done.stderr
+        error = json.loads(done.stderr)
+        assert error["kind"] == "usage"
+        assert error["error"].startswith("Pulumi.dev.yaml: ")
+        done = command(project, "--stack", "dev")
+        assert (done.exit_code, done.stdout) == (2, "")
+        for key in ("tagMutability", "pullAccounts"):
+            [line] = [line for line in done.stderr.splitlines() if key in line.partition("=")[0]]
+            assert line.partition("=")[0].split()[-1].startswith(key), "an error a line"
 
     @pytest.mark.parametrize(
         ("args", "said"),
