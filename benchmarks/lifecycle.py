@@ -12,6 +12,7 @@ from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.in_use import read_in_use
 from container_images.lifecycle.listing import RepositoryImages
 from container_images.lifecycle.report import examine
+from tests.lifecycle.documents import ANY, count, older, policy, prefixed, tagged
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _TEAMS = 12
@@ -35,33 +36,15 @@ def main(console: Console) -> None:
 
 def fifty_rules() -> dict[str, Any]:
     """As many rules as AWS allows, of each kind, with wildcards wherever they cost time."""
-    selections: list[dict[str, Any]] = [_tagged("latest") | _count(1)]
+    selections: list[dict[str, Any]] = [tagged("latest") | count(1)]
     for team in range(_TEAMS):
         selections += [
-            _tagged(f"prod-{team}-*") | _count(50),
-            _tagged(f"*-{team}-*", "*a*b*") | _count(100),
-            _tagged(f"stg-{team}*f*") | _days(90),
-            {"tagStatus": "tagged", "tagPrefixList": [f"pr-{team}", "pr-"]} | _days(14),
+            tagged(f"prod-{team}-*") | count(50),
+            tagged(f"*-{team}-*", "*a*b*") | count(100),
+            tagged(f"stg-{team}*f*") | older(90),
+            prefixed(f"pr-{team}", "pr-") | older(14),
         ]
-    selections.append({"tagStatus": "any"} | _count(1_000))
-    return {
-        "rules": [
-            {"rulePriority": priority, "selection": selection, "action": {"type": "expire"}}
-            for priority, selection in enumerate(selections, start=1)
-        ]
-    }
-
-
-def _tagged(*patterns: str) -> dict[str, Any]:
-    return {"tagStatus": "tagged", "tagPatternList": list(patterns)}
-
-
-def _count(number: int) -> dict[str, Any]:
-    return {"countType": "imageCountMoreThan", "countNumber": number}
-
-
-def _days(number: int) -> dict[str, Any]:
-    return {"countType": "sinceImagePushed", "countUnit": "days", "countNumber": number}
+    return policy(*selections, ANY | count(1_000))
 
 
 def _image(serial: int) -> Image:
