@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from itertools import product
-from typing import Any, Final, NamedTuple
+from itertools import chain, product
+from typing import Any, Final
 
-from container_images.access.evaluation import Assumption, Call, Principal, Request, decide
+from container_images.access.evaluation import Call, Principal, Request, decide
 from container_images.access.patterns import covers, is_pattern, within
 from container_images.access.policy import (
     COLONS_IN_ARN,
@@ -22,7 +22,6 @@ from container_images.access.policy import (
     SERVICE,
     USER_NAME,
     Policy,
-    Statement,
     about,
     account_in,
     is_exact,
@@ -201,41 +200,27 @@ class Subject:
         for caller in map(self.caller, self.access["pipeline_roles"]):
             yield replace(caller, policies=()) if caller.account == self.account else caller
 
-    def breach(self, caller: Principal, *actions: Sequence[str]) -> "Breach | None":
+    def breach(self, caller: Principal, *actions: Sequence[str]) -> Call | None:
         """Requests by the caller, one for an action of each of these, that may be allowed."""
-        calls = []
+        last = ""
         for group in actions:
-            answers = ((it, decide(caller, self.request(it))) for it in group)
-            allowed = [(it, answer) for it, answer in answers if answer is not None]
-            if not allowed:
+            allowed = (it for it in group if decide(caller, self.request(it)) is not None)
+            last = next(allowed, "")
+            if not last:
                 return None
-            calls.append(min(allowed, key=lambda it: len(it[1])))
-        action, _ = calls[-1]
-        return self._breach(caller, action, [it for _, answer in calls for it in answer])
+        return self._call(caller, last)
 
-    def denial(self, caller: Principal, actions: Sequence[str]) -> "Breach | None":
+    def denial(self, caller: Principal, actions: Sequence[str]) -> Call | None:
         """A request by the caller that may be denied."""
-        for action in actions:
-            answer = decide(caller, self.request(action))
-            if answer != ():
-                return self._breach(caller, action, answer or ())
-        return None
+        denied = (it for it in actions if decide(caller, self.request(it)) != ())
+        return next((self._call(caller, it) for it in denied), None)
 
-    def _breach(self, caller: Principal, action: str, assuming: Iterable[Assumption]) -> "Breach":
+    def _call(self, caller: Principal, action: str) -> Call:
         name = caller.named or caller.arn.replace("*", "anybody") or "a caller without an ARN"
-        unsure = [f"{it.statement}: {it.text}" for it in assuming if it.statement]
-        return Breach(Call(principal=name, action=action, resource=self.arn), *unsure[:1])
+        return Call(principal=name, action=action, resource=self.arn)
 
 
 _FRESH_ACCOUNTS: Final = [digit * 12 for digit in "9876543210"]
-
-
-class Breach(NamedTuple):
-    """A request that breaks a claim."""
-
-    call: Call
-    unsure: str = ""
-    """The statement that would have to be read so, which no case decides."""
 
 
 def root(account_id: str, access: Access) -> str:
@@ -263,14 +248,24 @@ def subject(arns: tuple[str, ...], policy: Policy | str, access: Access) -> Subj
         policy = policy if isinstance(policy, Policy) else parse(policy)
     except InvalidInputError as error:
         return Subject(arns=arns, access=access, errors=str(error))
-    unclear = (it for it in policy.statements if it.all_but_principals or _names_session(it))
-    errors = [f"{it.label}: NotPrincipal, or a session as a principal" for it in unclear]
-    return Subject(arns=arns, access=access, policy=policy, errors="; ".join(errors))
+    return Subject(arns=arns, access=access, policy=policy, errors="; ".join(_unclear(policy)))
 
 
-def _names_session(statement: Statement) -> bool:
-    """Whether it is about some sessions of a role, and not others: a caller here is a role."""
-    return any(":sts:" in name for name in statement.principals)
+def _unclear(policy: Policy) -> Iterator[str]:
+    """The statements that could tell more principals apart than there are cases, and why."""
+    names = [it for it in policy.compared(PRINCIPAL_ARN) if is_pattern(it)]
+    for statement in policy.statements:
+        if statement.all_but_principals or any(":sts:" in it for it in statement.principals):
+            yield f"{statement.label}: NotPrincipal, or a session as a principal"
+        values = [
+            it for one in statement.conditions if one.key == PRINCIPAL_ARN for it in one.values
+        ]
+        for value in filter(is_pattern, values):
+            parts = value.split(":", COLONS_IN_ARN)
+            if len(parts) <= COLONS_IN_ARN and value != ANY:
+                yield f"{statement.label}: {value} is not a pattern of ARNs"
+            if any(covers(parts[-1], it.split(":", COLONS_IN_ARN)[-1]) is None for it in names):
+                yield f"{statement.label}: {value} overlaps another pattern"
 
 
 def guarded(arn: str, policy: Policy) -> Subject:
@@ -319,26 +314,24 @@ def does_not_deny(policy: Policy, repository_arn: str, principal: str | None, ac
 # --- Claims ---------------------------------------------------------------------------------------
 
 
-Breaches = Iterator[Breach | None]
+Breaches = Iterator[Call | None]
 """None where one of the ways to break a claim is none."""
 
 
 def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> list[Proof]:
-    """Hold each claim, or these alone, against every repository."""
+    """Hold each claim, or these alone, against every repository.
+
+    A claim that nothing breaks is proved, as long as every policy can be read.
+    """
     errors = next((it.errors for it in repositories if it.errors), "")
-    known = [it for it in repositories if not it.errors]
-    return [
-        _proof(claim, [it for one in known for it in _BREACHES[claim](one) if it], errors)
-        for claim in claims
-    ]
-
-
-def _proof(claim: str, breaches: list[Breach], errors: str) -> Proof:
-    """A claim that nothing breaks is proved, as long as every policy can be read."""
-    certain = next((it.call for it in breaches if not it.unsure), None)
-    undecided = "" if certain else next((it.unsure for it in breaches), errors)
-    proved = not (certain or undecided)
-    return Proof(claim=claim, proved=proved, counterexample=certain, undecided=undecided)
+    proofs = []
+    for claim in claims:
+        breaches = (_BREACHES[claim](it) for it in repositories if not it.errors)
+        breach = next(filter(None, chain.from_iterable(breaches)), None)
+        undecided = "" if breach else errors
+        proved = not (breach or undecided)
+        proofs.append(Proof(claim=claim, proved=proved, counterexample=breach, undecided=undecided))
+    return proofs
 
 
 def _others(repository: Subject, exempt: str, *actions: Sequence[str]) -> Breaches:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 from container_images.access.patterns import covers, is_pattern
 from container_images.access.policy import (
@@ -116,16 +116,8 @@ class Call:
     resource: str
 
 
-class Assumption(NamedTuple):
-    """Something that would have to be so, and is not known."""
-
-    text: str
-    statement: str = ""
-    """The label of a statement whose patterns overlap others: what no case decides."""
-
-
-Answer = tuple[Assumption, ...] | None
-"""None: no. Empty: yes. Otherwise yes as far as all of this is so."""
+Answer = tuple[str, ...] | None
+"""None: no. Empty: yes. Otherwise yes as far as all of this is so, which is not known."""
 
 
 def decide(principal: Principal, request: Request) -> Answer:
@@ -228,9 +220,7 @@ def _denied(statements: Iterable[Statement], effect: Callable[[Statement], Answe
         if answer == ():
             return None
         if answer:
-            text = " and ".join(it.text for it in answer)
-            unsure = next((it.statement for it in answer if it.statement), "")
-            assumptions.append(Assumption(f"not ({text})", unsure))
+            assumptions.append(f"not ({' and '.join(answer)})")
     return tuple(assumptions)
 
 
@@ -245,8 +235,7 @@ def _effect(statement: Statement, *, request: Request, keys: _Keys) -> Answer:
     assumptions = []
     matches = _any(_covers_resource(it, request, keys) for it in statement.resources)
     if matches is None:
-        patterns = ", ".join(statement.resources)
-        assumptions.append(Assumption(f"the resource is one of {patterns}", statement.label))
+        assumptions.append(f"the resource is one of {', '.join(statement.resources)}")
     elif matches is statement.all_but_resources:
         return None
     for condition in statement.conditions:
@@ -254,8 +243,7 @@ def _effect(statement: Statement, *, request: Request, keys: _Keys) -> Answer:
         if holds is False:
             return None
         if holds is None:
-            unsure = statement.label if _is_unsure(condition, keys) else ""
-            assumptions.append(Assumption(str(condition), unsure))
+            assumptions.append(str(condition))
     return tuple(assumptions)
 
 
@@ -346,11 +334,6 @@ def _within_account(wanted: str, value: str) -> str:
         return wanted
     pairs = zip(parts[:COLONS_IN_ARN], mine, strict=False)
     return ":".join([own if covers(part, own) else part for part, own in pairs] + parts[-1:])
-
-
-def _is_unsure(condition: Condition, keys: _Keys) -> bool:
-    """Whether the values leave the condition open, and not a key or a variable that is unknown."""
-    return condition.key in keys and "${" not in "".join(condition.values)
 
 
 def _equal(wanted: str, value: str) -> bool:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from container_images.access.compute import is_harmless
 from container_images.access.evaluation import (
-    Assumption,
     Call,
     Principal,
     Request,
@@ -28,7 +27,7 @@ class Path:
     """Calls, one after the other, and what is assumed about them."""
 
     calls: tuple[Call, ...] = ()
-    assuming: tuple[Assumption, ...] = ()
+    assuming: tuple[str, ...] = ()
 
     def __add__(self, other: "Path") -> "Path":
         """Both, one after the other; nothing twice."""

@@ -131,34 +131,28 @@ class Steps:
         self._policies = {*account.policies, *scps}
         self._boundaries = [*self._demanded_boundaries()]
         self._passed_to = _compared(self._policies, "iam:passedtoservice")
-        self.principals = {it.arn: self._principal(it, it.arn) for it in account.identities}
+        self.principals = {it.arn: self._bound(it) for it in account.identities}
         """The account's roles and users as they are, by ARN."""
         self._same_name: dict[tuple[str, ...], list[Identity]] = defaultdict(list)
         self.all: list[Step] = []
         names = self._names(listed)
-        for identity in account.identities:
+        for identity in self.principals.values():
             self._same_name[identity.unique].append(identity)
-            principal = self.principals[identity.arn]
             if not identity.is_service_linked:
-                self.all += self._into(identity, principal)
+                self.all += self._into(identity)
                 own = Boundary((identity.boundary_arn,), identity.boundary)
-                self._changed(identity, principal, own, [identity.arn])
-                self._renamed(identity, principal, own, [] if identity.is_role else names)
+                self._changed(identity, own, [identity.arn])
+                self._renamed(identity, own, [] if identity.is_role else names)
         for name in names:
-            self._made(Identity(arn=name))
+            self._made(self._bound(Identity(arn=name, account=account_in(name), named="")))
 
-    def _principal(self, identity: Identity, named: str) -> Principal:
-        # An organization's policies do not bind what belongs to AWS's services. See
-        # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
-        bound = identity.account in self._homes and not identity.is_service_linked
-        return Principal(
-            arn=identity.arn,
-            account=identity.account,
-            named=named,
-            policies=identity.policies,
-            boundary=identity.boundary,
-            scps=self._scps if bound else (),
-        )
+    def _bound(self, identity: Identity) -> Identity:
+        """With the organization's policies, which do not bind what belongs to AWS's services.
+
+        https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
+        """
+        is_bound = identity.account in self._homes and not identity.is_service_linked
+        return replace(identity, scps=self._scps if is_bound else ())
 
     def _demanded_boundaries(self) -> Iterator[Boundary]:
         """No boundary, and what somebody's policies demand as a boundary of others."""
@@ -196,18 +190,18 @@ class Steps:
 
     # --- Becoming somebody who exists -------------------------------------------------------------
 
-    def _into(self, identity: Identity, to: Principal) -> Iterator[Step]:
+    def _into(self, identity: Identity) -> Iterator[Step]:
         if not identity.is_role:
-            yield Step(to=to, needs=(_calls("sign in", identity),))
+            yield Step(to=identity, needs=(_calls("sign in", identity),))
             return
-        yield Step(to=to, needs=((_assuming(identity, ASSUME_ROLE, identity.trust),),))
-        yield Step(to=to, needs=(_calls("trust", identity),), then=ASSUME_ROLE)
-        yield from _through_federations(identity, to)
+        yield Step(to=identity, needs=((_assuming(identity, ASSUME_ROLE, identity.trust),),))
+        yield Step(to=identity, needs=(_calls("trust", identity),), then=ASSUME_ROLE)
+        yield from _through_federations(identity)
         for name in sorted(identity.trust.admitted):
             if name.startswith(SERVICE):
-                yield from self._through_service(identity, to, name.removeprefix(SERVICE))
+                yield from self._through_service(identity, name.removeprefix(SERVICE))
 
-    def _through_service(self, identity: Identity, to: Principal, name: str) -> Iterator[Step]:
+    def _through_service(self, identity: Identity, name: str) -> Iterator[Step]:
         """Passing the role to a service, or taking over what runs there as the role."""
         service, account = service_of(name), identity.account
         # How a service of one Region is named in a request is not documented.
@@ -219,16 +213,14 @@ class Steps:
         for source in _sources(identity, name, seen=bool(service.source)):
             # Only that resource, whoever makes it, is trusted with the role that it is given.
             made = request(service.source, source, account, is_any=True)
-            yield Step(to=to, needs=(passed,) if source == ANY else (passed, (made,)))
+            yield Step(to=identity, needs=(passed,) if source == ANY else (passed, (made,)))
             calls = [(action, source if source != ANY else it) for action, it in service.calls]
             for call in (*calls, *service.elsewhere):
-                yield Step(to=to, needs=((request(*call, account, is_any=True),),))
+                yield Step(to=identity, needs=((request(*call, account, is_any=True),),))
 
     # --- Changing what somebody may do ------------------------------------------------------------
 
-    def _changed(
-        self, identity: Identity, base: Principal, own: Boundary, names: list[str]
-    ) -> None:
+    def _changed(self, base: Identity, own: Boundary, names: list[str]) -> None:
         """The principal with more permissions, with another boundary, or with both.
 
         Whoever controls somebody's policies counts as able to do all that the boundary lets
@@ -242,32 +234,31 @@ class Steps:
             if bound is not own:
                 if bound.policy is None:
                     # One of AWS's own, which sets no limit; and that whose text is rewritten.
-                    values += (f"arn:{identity.partition}:iam::aws:policy/AdministratorAccess",)
+                    partition = base.arn.split(":")[1]
+                    values += (f"arn:{partition}:iam::aws:policy/AdministratorAccess",)
                     values += own.values
-                unbound = () if bound.policy else _calls("unbind", identity, names)
-                needs = ((*_calls("bind", identity, names, filter(None, values)), *unbound),)
+                unbound = () if bound.policy else _calls("unbind", base, names)
+                needs = ((*_calls("bind", base, names, filter(None, values)), *unbound),)
             changes: list[tuple[tuple[Policy, ...], Need]] = [
-                ((EVERYTHING,), _calls("allow", identity, names, values))
+                ((EVERYTHING,), _calls("allow", base, names, values))
             ]
             if len(granted.statements) < len(statements):
-                changes.append(((granted,), _calls("undeny", identity, names)))
+                changes.append(((granted,), _calls("undeny", base, names)))
             if needs and own.policy:  # a limit alone is no gain
                 changes.append((base.policies, ()))
             for policies, calls in changes:
                 to = replace(base, policies=policies, boundary=bound.policy)
                 self.all.append(Step(to=to, needs=(*needs, calls) if calls else needs, held=base))
 
-    def _renamed(
-        self, identity: Identity, base: Principal, own: Boundary, names: list[str]
-    ) -> None:
+    def _renamed(self, base: Identity, own: Boundary, names: list[str]) -> None:
         """A user may be given any name that is free, or has been made free."""
         for name in names:
-            if ":user/" in name and name != identity.arn:
-                taken = (_calls("rename", identity, [name]),) if name in self.principals else ()
+            if ":user/" in name and name != base.arn:
+                taken = (_calls("rename", base, [name]),) if name in self.principals else ()
                 renamed = replace(base, arn=name)
-                needs = (*taken, _calls("rename", identity))
+                needs = (*taken, _calls("rename", base))
                 self.all.append(Step(to=renamed, needs=needs, held=base))
-                self._changed(identity, renamed, own, [identity.arn, name])
+                self._changed(renamed, own, [base.arn, name])
 
     # --- Making somebody --------------------------------------------------------------------------
 
@@ -281,15 +272,14 @@ class Steps:
             return
         removed = tuple(_calls("delete", it) for it in existing)
         for bound in self._boundaries:
-            made = replace(self._principal(identity, ""), boundary=bound.policy)
+            made = replace(identity, boundary=bound.policy, boundary_arn=bound.values[0])
             needs = (*removed, _calls("create", identity, values=bound.values))
             if identity.is_role:
                 # Its trust policy is its creator's.
                 self.all.append(Step(to=made, needs=needs, then=ASSUME_ROLE))
             else:
                 self.all.append(Step(to=made, needs=(*needs, _calls("sign in", identity))))
-            bounded = replace(identity, boundary_arn=bound.values[0])
-            self._changed(bounded, made, bound, [identity.arn])
+            self._changed(made, bound, [identity.arn])
 
 
 def _compared(policies: Iterable[Policy], key: str) -> set[str]:
@@ -335,24 +325,25 @@ def _sources(identity: Identity, service: str, *, seen: bool) -> Iterator[str]:
 _WITH_SAML: Final = "sts:AssumeRoleWithSAML"
 
 
-def _through_federations(identity: Identity, to: Principal) -> Iterator[Step]:
+def _through_federations(identity: Identity) -> Iterator[Step]:
     federations = sorted(it for it in identity.trust.admitted if it.startswith(FEDERATED))
     if federations:
         anybodys = policy_of(tuple(it for it in identity.trust.statements if not is_pinned(it)))
         for action in ("sts:AssumeRoleWithWebIdentity", _WITH_SAML):
-            yield Step(to=to, needs=((_assuming(identity, action, anybodys),),))
+            yield Step(to=identity, needs=((_assuming(identity, action, anybodys),),))
     for name in federations:
         provider = name.removeprefix(FEDERATED)
         if ":saml-provider/" in provider:
             # Whoever says what the provider is vouches for anybody.
             verbs = ("iam:UpdateSAMLProvider", "iam:CreateSAMLProvider")
             needs = tuple(request(it, provider, account_in(provider)) for it in verbs)
-            yield Step(to=to, needs=(needs,), then=_WITH_SAML)
+            yield Step(to=identity, needs=(needs,), then=_WITH_SAML)
         elif "oidc.eks." in provider:
             # Whoever may do something in a cluster runs a pod as the service account.
             # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
             for call in service_of("pods.eks.amazonaws.com").calls:
-                yield Step(to=to, needs=((request(*call, identity.account, is_any=True),),))
+                need = (request(*call, identity.account, is_any=True),)
+                yield Step(to=identity, needs=(need,))
 
 
 _GITHUB: Final = "token.actions.githubusercontent.com:"

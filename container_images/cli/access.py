@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from container_images.access import policy_files
+from container_images.access import account, movers, policy_files
 from container_images.access.claims import guarded
 from container_images.access.policy_files import Plan, read_plan, read_repository_policy
 from container_images.access.seen import EVENTS, denied
@@ -17,7 +17,7 @@ from container_images.aws.errors import RefusedError, faults_refused
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.aws.trail import NoTrailError, earliest
-from container_images.cli import seen_output
+from container_images.cli import movers_output, seen_output
 from container_images.cli.command import (
     file_option,
     json_option,
@@ -124,10 +124,6 @@ def movers_command(
         raise click.UsageError(
             "--repository-arn needs --repository-policy and --authorization-details"
         )
-    # Here, and not above: pydantic, which reads the account, takes its time to load.
-    from container_images.access import account, movers  # noqa: PLC0415
-    from container_images.cli import movers_output  # noqa: PLC0415
-
     with reported(str(repository or repository_arn or plan)):
         levels = [read(it, policy_files.read_service_control_policy) for it in scp]
         files = [read(it, account.read_account) for it in authorization_details]

@@ -64,7 +64,7 @@ def _mover_json(mover: Mover, repository: str) -> dict[str, Any]:
         ability: {
             "can": path is not None,
             "steps": [asdict(call) for call in path.calls] if path else [],
-            "assuming": [assumption.text for assumption in path.assuming] if path else [],
+            "assuming": list(path.assuming) if path else [],
         }
         for ability, path in mover.paths.items()
     }

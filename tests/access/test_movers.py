@@ -221,7 +221,7 @@ def test_what_is_assumed_is_named() -> None:
     [mover] = [it for it in found.movers if it.principal == SOMEBODY]
     path = mover.paths["moveTags"]
     assert path is not None
-    assert [it.text for it in path.assuming] == ["aws:principaltag/team StringEquals platform"]
+    assert [*path.assuming] == ["aws:principaltag/team StringEquals platform"]
 
 
 # --- Ways that somebody has, each in an account by itself -----------------------------------------
