@@ -7,8 +7,11 @@ import pulumi_aws as aws
 
 from container_images.policies import retention
 from container_images.policies.document import to_json
+from container_images.policies.principals import refuse_access
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.tag_mutability import exclusion_filters
+
+from .plain_inputs import refuse_outputs
 
 
 class ImageRepositoryArgs(TypedDict):
@@ -66,10 +69,13 @@ class ImageRepository(pulumi.ComponentResource):
     ) -> None:
         """Register the repository and its policies.
 
-        Raises InvalidInputError where AWS would refuse a policy, or read it otherwise than meant;
+        Raises InvalidInputError for an Output where a plain value is needed, for a principal or a
+        tag that is not exact, and where AWS would refuse a policy, or read it otherwise than meant;
         ValueError for a tag mutability that the stack does not have.
         """
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
+        refuse_outputs(args, inputs=("scan_on_push", "tags"))
+        refuse_access(args["access"], args["movable_tags"], args.get("immutable_tags", []))
         guard = to_json(repository_policy(args["access"]))
         rules = [_whole(rule) for rule in args.get("retention", [])]
         lifecycle_policy = to_json(retention.lifecycle_policy(args["movable_tags"], rules))

@@ -6,7 +6,10 @@ import pulumi
 import pulumi_aws as aws
 
 from container_images.policies.document import to_json
+from container_images.policies.principals import refuse_trust
 from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
+
+from .plain_inputs import refuse_outputs
 
 
 class PipelineRoleArgs(TypedDict):
@@ -38,9 +41,12 @@ class PipelineRole(pulumi.ComponentResource):
     ) -> None:
         """Register the role and its policy.
 
-        Raises InvalidInputError where the trust policy is longer than AWS accepts.
+        Raises InvalidInputError for an Output, for a principal that is not exact, and where the
+        trust policy is longer than AWS accepts.
         """
         super().__init__("container-images:index:PipelineRole", name, {}, opts)
+        refuse_outputs(args)
+        refuse_trust(args["trust"])
         role = aws.iam.Role(
             name,
             name=name,

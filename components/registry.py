@@ -18,6 +18,7 @@ from container_images.settings.written import written_settings
 
 from .image_repository import ImageRepository, ImageRepositoryArgs
 from .pipeline_role import PipelineRole, PipelineRoleArgs
+from .plain_inputs import refuse_outputs
 from .tag_audit import TagAudit, TagAuditArgs
 
 
@@ -103,6 +104,8 @@ class RegistryArgs(TypedDict):
     """Id of an organization whose accounts may pull."""
     lambda_pull: NotRequired[bool]
     """Whether Lambda functions of this account may be made from the images. Default: false."""
+    lambda_pull_accounts: NotRequired[list[str]]
+    """Ids of other accounts whose Lambda functions may be made from the images."""
     retention: NotRequired[list[RetentionRule]]
     """Which images are kept, in the order in which the rules apply. Default: all of them."""
     audit: NotRequired[AuditSettings]
@@ -237,6 +240,7 @@ def _whoami(registry: Registry) -> tuple[str, Account]:
 def _validated(args: RegistryArgs, account: Account) -> StackSettings:
     problems: list[Problem] = getattr(args, "problems", [])
     try:
+        refuse_outputs(args)
         return settings.validated(written_settings(args), account, problems)
     except InvalidInputError as invalid:
         raise pulumi.RunError(settings.explain(invalid)) from None

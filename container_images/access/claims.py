@@ -30,7 +30,7 @@ from container_images.access.policy import (
 from container_images.policies.ecr_actions import ACTIONS
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.patterns import ANY
-from container_images.policies.repository_policy import Access
+from container_images.policies.repository_policy import Access, lambda_functions
 
 # What the claims are about is written out here, and not taken from policies/ecr_actions.py: the
 # policies are made from that, and would be held against themselves.
@@ -361,9 +361,13 @@ def _unlisted(repository: Subject, outsider: Principal) -> Iterator[Principal]:
     if access["pull_organization"]:
         others = {"o-anybody", *compared(_ORGANIZATION)} - {access["pull_organization"]}
         keys.append([(_ORGANIZATION, it) for it in (None, *sorted(others))])
-    if access["lambda_pull"] and outsider.named == _LAMBDA:
-        own = _own_functions(access)
-        others = {it for it in (ANY, *compared(_SOURCE)) if covers(own, it) is not True}
+    functions = lambda_functions(access)
+    if functions and outsider.named == _LAMBDA:
+        others = {
+            it
+            for it in (ANY, *compared(_SOURCE))
+            if not any(covers(listed, it) is True for listed in functions)
+        }
         keys.append([(_SOURCE, it) for it in (None, *sorted(others))])
     yield from (replace(outsider, context=context) for context in product(*keys))
 
@@ -377,19 +381,14 @@ def _listed(repository: Subject) -> Iterator[Principal]:
     if access["pull_organization"]:
         member = repository.caller(f"{repository.iam(_FRESH_ACCOUNTS[-1])}role/*")
         yield replace(member, context=((_ORGANIZATION, access["pull_organization"]),))
-    if access["lambda_pull"]:
-        context = ((_SOURCE, _own_functions(access)),)
+    for functions in lambda_functions(access):
+        context = ((_SOURCE, functions),)
         yield Principal(arn="", account="", named=_LAMBDA, context=context)
 
 
 _ORGANIZATION: Final = "aws:principalorgid"
 _SOURCE: Final = "aws:sourcearn"
 _LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
-
-
-def _own_functions(access: Access) -> str:
-    place = f"{access['partition']}:lambda:{access['region']}:{access['account_id']}"
-    return f"arn:{place}:function:*"
 
 
 _BREACHES: Final[dict[Claim, Callable[[Subject], Breaches]]] = {

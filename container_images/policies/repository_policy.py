@@ -5,9 +5,9 @@ no update only reorders it. What no repository policy can deny is on docs/organi
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
-from container_images.policies.document import allow, arn, document_of, refuse_longer_than
+from container_images.policies.document import allow, document_of, refuse_longer_than
 from container_images.policies.ecr_actions import LAMBDA_PULL, Effect, actions
 
 MAX_REPOSITORY_POLICY: Final = 10_240
@@ -34,6 +34,8 @@ class Access(TypedDict):
     """Id of the organization whose principals may pull; empty for none."""
     lambda_pull: bool
     """Whether functions of this account may be made from the images."""
+    lambda_pull_accounts: NotRequired[list[str]]
+    """Ids of other accounts whose functions may be made from the images. Default: none."""
 
 
 def denies(access: Access) -> list[dict[str, Any]]:
@@ -71,6 +73,18 @@ def everybody_but(roles: Iterable[str]) -> dict[str, Any]:
     return {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}}
 
 
+def lambda_functions(access: Access) -> list[str]:
+    """The Lambda functions that may be made from the images, as patterns of ARNs.
+
+    Lambda pulls for a function of another account only if that account may pull too.
+    https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
+    """
+    accounts = [access["account_id"]] if access["lambda_pull"] else []
+    accounts += sorted(set(access.get("lambda_pull_accounts", ())))
+    place = f"arn:{access['partition']}:lambda:{access['region']}"
+    return [f"{place}:{account}:function:*" for account in accounts]
+
+
 def repository_policy(access: Access) -> dict[str, Any]:
     """The repository policy: first the Denies, then the Allows.
 
@@ -101,10 +115,11 @@ def repository_policy(access: Access) -> dict[str, Any]:
     if access["pull_organization"]:
         condition = {"StringEquals": {"aws:PrincipalOrgID": access["pull_organization"]}}
         statements.append(allow("TheOrganizationPulls", "*", pull, Condition=condition))
-    if access["lambda_pull"]:
+    if functions := lambda_functions(access):
         # Without this statement Lambda adds one like it itself, which the guard denies.
         # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
-        condition = {"ArnLike": {"aws:SourceArn": arn(access, "lambda", "function:*")}}
+        source: Any = functions[0] if len(functions) == 1 else functions
+        condition = {"ArnLike": {"aws:SourceArn": source}}
         principal = {"Service": "lambda.amazonaws.com"}
         statements.append(allow("LambdaPulls", principal, LAMBDA_PULL, Condition=condition))
     document = document_of(statements)

@@ -134,6 +134,7 @@ class StackSettings(Settings):
     pull_accounts: values.PullAccounts = {}
     pull_organization: values.OrganizationId = ""
     lambda_pull: values.Flag = False
+    lambda_pull_accounts: values.AccountIds = ()
     retention: values.Retention = ()
     audit: Annotated[AuditSettings, Field(examples=[{"email": ["platform@example.org"]}])] = (
         AuditSettings()
@@ -160,6 +161,7 @@ class StackSettings(Settings):
             "pull_accounts": list(self.pull_accounts.values()),
             "pull_organization": self.pull_organization,
             "lambda_pull": self.repositories[name].lambda_pull,
+            "lambda_pull_accounts": list(self.lambda_pull_accounts),
         }
 
     def pipeline_roles_in(self, account: Account) -> list[str]:

@@ -167,6 +167,20 @@ def _accounts(draft: Draft) -> Broken:
         if account == draft.account.id:
             rule = "in the stack's own account, the principals' own policies say who may pull"
             yield where, rule, "leave it out"
+    named = {*names, draft.account.id}
+    for where, account in draft.listed("lambdaPullAccounts"):
+        if account not in names and not draft.values["pullOrganization"]:
+            rule = "Lambda pulls for a function of another account only if that account may pull"
+            yield where, rule, "add the account to pullAccounts"
+    role = draft.values["pipelineRole"] or {}
+    if role.get("arn") and role["arn"].split(":")[4] != draft.account.id:
+        rule = f"the pipeline role is one of the stack's own account, {draft.account.id}"
+        fix = "correct the account, or name the role in additionalPipelineRoles"
+        yield ("pipelineRole", "arn"), rule, fix
+    for where, arn in draft.listed("additionalPipelineRoles"):
+        if arn.split(":")[4] not in named:
+            rule = "a role of an account that the stack does not name could be a stranger's"
+            yield where, rule, "correct the account, or add it to pullAccounts"
 
 
 def _audit(draft: Draft) -> Broken:

@@ -10,7 +10,18 @@ import typing_extensions
 from pydantic import Field
 
 from container_images.policies import retention, tag_convention
-from container_images.policies.tag_mutability import PATTERN, TagMutability
+from container_images.policies.principals import (
+    ACCOUNT_ID,
+    ACCOUNT_ID_RULE,
+    ORGANIZATION_ID,
+    ORGANIZATION_ID_RULE,
+)
+from container_images.policies.tag_mutability import (
+    IMMUTABLE_PATTERN_RULE,
+    MOVABLE_TAG_RULE,
+    PATTERN,
+    TagMutability,
+)
 from container_images.policies.trust_policy import (
     CODEBUILD_PROJECT_ARN,
     CODEBUILD_PROJECT_ARN_RULE,
@@ -65,16 +76,9 @@ KmsKeyArn = Annotated[
         "arn:aws:kms:eu-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     ),
 ]
-AccountId = Annotated[
-    str, _text(r"\d{12}", "must be an account id: 12 digits, in quotes", "444455556666")
-]
+AccountId = Annotated[str, _text(ACCOUNT_ID.pattern, ACCOUNT_ID_RULE, "444455556666")]
 OrganizationId = Annotated[
-    str,
-    _text(
-        "(o-[a-z0-9]{10,32})?",
-        "must be o- and 10 to 32 lower-case letters or digits",
-        "o-exampleorgid",
-    ),
+    str, _text(ORGANIZATION_ID.pattern, ORGANIZATION_ID_RULE, "o-exampleorgid")
 ]
 GitHubSubject = Annotated[str, _text(GITHUB_SUBJECT.pattern, GITHUB_SUBJECT_RULE, _SUBJECT)]
 RoleName = Annotated[
@@ -98,8 +102,7 @@ MovableTag = Annotated[
     str,
     _text(
         PATTERN.pattern,
-        "must be a tag, or a tag pattern: 1 to 128 letters, digits and . _ - *, none of . - at the "
-        "start",
+        MOVABLE_TAG_RULE,
         "latest",
     ),
 ]
@@ -107,7 +110,7 @@ ImmutablePattern = Annotated[
     str,
     _text(
         PATTERN.pattern,
-        "a tag pattern has 1 to 128 letters, digits and . _ - *, and starts as a tag does",
+        IMMUTABLE_PATTERN_RULE,
         "prod-*",
     ),
 ]

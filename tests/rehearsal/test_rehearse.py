@@ -339,6 +339,8 @@ def test_a_stack_that_overrides_everything(project: Path, write: Write) -> None:
         "other",
         repositories={"everything": everything, "nothing": None, "a--b": {}},
         additionalPipelineRoles=["arn:aws:iam::444455556666:role/ci/push"],
+        pullAccounts={"ci": "444455556666"},
+        lambdaPullAccounts=["444455556666"],
         pullOrganization="o-exampleorgid",
         movableTags=["latest", "stable"],
     )

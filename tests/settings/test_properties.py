@@ -68,6 +68,8 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
             "tagMutability": st.sampled_from(["MUTABLE", "IMMUTABLE_WITH_EXCLUSION"]),
         },
     )
+    pulling = draw(st.lists(accounts, unique=True))
+    foreign = draw(st.sampled_from(["111122223333", *pulling]))
     configuration: dict[str, Any] = {
         "repositories": draw(
             st.dictionaries(words, st.one_of(st.none(), entry), min_size=1, max_size=4)
@@ -76,8 +78,9 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
         "tagMutability": draw(st.sampled_from(["MUTABLE", "IMMUTABLE_WITH_EXCLUSION"])),
         "administratorRoles": roles(draw, administrators),
         "pipelineRole": {"name": pipeline, "trustedRoles": roles(draw, [names[3]])},
-        "additionalPipelineRoles": roles(draw, names[4:], draw(accounts)),
-        "pullAccounts": {f"a{it}": it for it in draw(st.lists(accounts, unique=True))},
+        "additionalPipelineRoles": roles(draw, names[4:], foreign),
+        "pullAccounts": {f"a{it}": it for it in pulling},
+        "lambdaPullAccounts": draw(st.sampled_from([pulling, []])),
         "pullOrganization": draw(st.sampled_from(["", "o-exampleorgid"])),
         "lambdaPull": draw(st.booleans()),
         "retention": draw(retentions()),

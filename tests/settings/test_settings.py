@@ -135,7 +135,8 @@ class TestWhatIsValid:
 
     def test_a_pipeline_role_may_be_of_another_account(self) -> None:
         foreign = "arn:aws:iam::444455556666:role/push"
-        assert parse(valid() | {"additionalPipelineRoles": [foreign]})
+        named = {"pullAccounts": {"ci": "444455556666"}}
+        assert parse(valid() | named | {"additionalPipelineRoles": [foreign]})
 
 
 class TestOneFault:
@@ -342,10 +343,28 @@ class TestOneFault:
                 id="an administrator who may become the pipeline",
             ),
             pytest.param(
-                {"additionalPipelineRoles": ["arn:aws-cn:iam::444455556666:role/x"]},
+                {"additionalPipelineRoles": ["arn:aws-cn:iam::111122223333:role/x"]},
                 "additionalPipelineRoles[0]",
                 "another partition",
                 id="partition",
+            ),
+            pytest.param(
+                {"additionalPipelineRoles": ["arn:aws:iam::444455556666:role/x"]},
+                "additionalPipelineRoles[0]",
+                "of an account that the stack does not name",
+                id="pipeline role of a stranger",
+            ),
+            pytest.param(
+                {"pipelineRole": {"arn": "arn:aws:iam::111122223334:role/ci/push"}},
+                "pipelineRole.arn",
+                "one of the stack's own account, 111122223333",
+                id="a digit of the account is wrong",
+            ),
+            pytest.param(
+                {"lambdaPullAccounts": ["444455556666"]},
+                "lambdaPullAccounts[0]",
+                "only if that account may pull",
+                id="functions of an account that may not pull",
             ),
             pytest.param(
                 {"pipelineRole": {}}, "pipelineRole", "exists or is created", id="no role"
@@ -701,6 +720,7 @@ EVERY_KEY: dict[str, Any] = {
     "pullAccounts": {"dev": "444455556666"},
     "pullOrganization": "o-abcdefghij",
     "lambdaPull": True,
+    "lambdaPullAccounts": ["444455556666"],
     "retention": ENTRY["retention"],
     "audit": {
         "email": ["a@example.org"],
