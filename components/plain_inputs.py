@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pulumi
+
 from container_images.policies.invalid_input import InvalidInputError, Problem
 
 
