@@ -29,7 +29,9 @@ PATTERN: Final = re.compile(r"[0-9a-zA-Z_*][0-9a-zA-Z._*-]{0,127}")
 """A tag pattern. ECR also takes a leading `.` or `-`, with which no tag can begin: such a pattern
 would protect nothing, and nobody would be told."""
 
-MOVABLE_TAG_RULE: Final = "must be a tag, or a tag pattern: 1 to 128 letters, digits and . _ - *, none of . - at the start"
+MOVABLE_TAG_RULE: Final = (
+    "must be a tag or a tag pattern: 1 to 128 letters, digits and . _ - *, none of . - at its start"
+)
 IMMUTABLE_PATTERN_RULE: Final = (
     "a tag pattern has 1 to 128 letters, digits and . _ - *, and starts as a tag does"
 )

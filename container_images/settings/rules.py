@@ -38,6 +38,7 @@ def shared_problems(draft: Draft) -> Iterator[Problem]:
         _roles,
         _locations,
         _accounts,
+        _strangers,
         _audit,
         _mutability,
         _movable_patterns,
@@ -167,9 +168,13 @@ def _accounts(draft: Draft) -> Broken:
         if account == draft.account.id:
             rule = "in the stack's own account, the principals' own policies say who may pull"
             yield where, rule, "leave it out"
-    named = {*names, draft.account.id}
+
+
+def _strangers(draft: Draft) -> Broken:
+    """What is let in from another account is of an account that the stack names."""
+    named = {draft.account.id, *(draft.values["pullAccounts"] or {}).values()}
     for where, account in draft.listed("lambdaPullAccounts"):
-        if account not in names and not draft.values["pullOrganization"]:
+        if account not in named and not draft.values["pullOrganization"]:
             rule = "Lambda pulls for a function of another account only if that account may pull"
             yield where, rule, "add the account to pullAccounts"
     role = draft.values["pipelineRole"] or {}

@@ -87,6 +87,7 @@ def abilities(folder: Path, deploying: dict[str, Any], *more: dict[str, Any]) ->
             "pull_accounts": [],
             "pull_organization": "",
             "lambda_pull": False,
+            "lambda_pull_accounts": [],
         }
     )
     (folder / "account.json").write_text(json.dumps(account))
