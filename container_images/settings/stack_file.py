@@ -3,6 +3,7 @@
 The rules are the CLI's own: `sdk/go/common/workspace/{project,config}.go` in pulumi/pulumi.
 """
 
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -136,8 +137,10 @@ def _stack_file(directory: Path, stack: str) -> Path:
         if it.is_file()
     }
     if stack not in files:
+        near = difflib.get_close_matches(stack, files, n=1)
         known = f"the stacks are {', '.join(files)}" if files else "there is none yet"
-        raise StackFileError(f"there is no such stack; {known}")
+        fix = f"did you mean {near[0]}?" if near else f"make new STACK={stack} makes one"
+        raise StackFileError(f"there is no such stack: {known}; {fix}")
     return files[stack]
 
 
@@ -199,11 +202,11 @@ def _mapping(path: Path) -> dict[str, Any]:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise StackFileError(
-            f"line {line} is not YAML that the CLI reads: {error.problem}"
+            f"line {line} is invalid YAML: {error.problem}; write text with * or {{ in quotes"
         ) from None
     # Of the encoding, of a date, of a version, or nested too deeply.
     except (ValueError, YAMLError, RecursionError) as error:
-        raise StackFileError(f"the file is not YAML that the CLI reads: {error}") from None
+        raise StackFileError(f"the file is invalid YAML: {error}") from None
     if not isinstance(contents, dict):
         raise StackFileError("the file must be a mapping")
     _check_keys(contents, "the file")

@@ -76,14 +76,19 @@ REGION = "aws:region: eu-west-2"
         ("config:\n  x:\n    b: 1\n    b: 2", "line 4.*duplicate key"),
         ("config: {x: {1: a}}", "in x, the key 1 is not text"),
         ("config: {x: [{true: a}]}", "in x, the key True is not text"),
-        ("config: [", "line 1 is not YAML"),
-        ("config: {a: 2026-02-30}", "not YAML that the CLI reads"),
+        ("config: [", "line 1 is invalid YAML"),
+        ("config: {a: 2026-02-30}", "invalid YAML"),
+        ("config: {a: [*]}", r"line 1 is invalid YAML: .*; write text with \* or { in quotes"),
+        (
+            "config: {a: v{semver}}",
+            r"line 1 is invalid YAML: .*; write text with \* or { in quotes",
+        ),
         ("config: &a\n  x: *a", "x contains itself through a YAML alias; write out"),
         ("config:\n  x: &a [[*a]]", "x contains itself through a YAML alias; write out"),
         ("config: {x: [[{1: a}]]}", "in x, the key 1 is not text"),
         ("config:\n  x: a\0b", r"line 2 has the character U\+0000.*; delete it"),
-        ("%YAML 3.0\n---\nconfig:", "not YAML that the CLI reads"),
-        (f"config: {'[' * 1000}", "not YAML that the CLI reads"),
+        ("%YAML 3.0\n---\nconfig:", "invalid YAML"),
+        (f"config: {'[' * 1000}", "invalid YAML"),
         ("- config", "the file must be a mapping"),
         ("", "the file must be a mapping"),
         ("config: [a]", r'config = \["a"\]: must be a mapping'),
@@ -107,7 +112,7 @@ def test_what_the_cli_refuses_or_a_rehearsal_cannot_know(
 
 def test_a_file_that_is_no_text(project: Path) -> None:
     (project / "Pulumi.dev.yaml").write_bytes(b"config: \xff")
-    with pytest.raises(StackFileError, match="not YAML that the CLI reads"):
+    with pytest.raises(StackFileError, match="invalid YAML"):
         read(project, "dev")
 
 
@@ -138,7 +143,7 @@ def test_default_tags_are_text_as_the_provider_has_them(project: Path) -> None:
 
 def test_a_stack_that_is_not_there(project: Path) -> None:
     stack(project, f"config: {{{REGION}}}")
-    with pytest.raises(StackFileError, match="no such stack; the stacks are dev"):
+    with pytest.raises(StackFileError, match="no such stack: the stacks are dev"):
         read(project, "prod")
 
 
@@ -146,7 +151,7 @@ def test_a_folder_is_no_stack(project: Path) -> None:
     stack(project, f"config: {{{REGION}}}")
     (project / "Pulumi.dir.yaml").mkdir()
     (project / "Pulumi.a.b.yaml").touch()
-    with pytest.raises(StackFileError, match=r"no such stack; the stacks are a\.b, dev$"):
+    with pytest.raises(StackFileError, match=r"no such stack: the stacks are a\.b, dev; "):
         read(project, "dir")
 
 
