@@ -1,6 +1,5 @@
 """What the tests share that call AWS: moto, CloudTrail's answers, progress bars."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -16,7 +15,6 @@ from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from tests.builds import NAME, REGION
-from tests.conftest import fixture_stack
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -94,11 +92,3 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> Bars:
         return shown
 
     return of
-
-
-@pytest.fixture(scope="session")
-def prod_plan() -> str:
-    """What the rehearsal prints of the production stack's plan."""
-    from container_images.rehearsal.rehearse import rehearse  # noqa: PLC0415 this loads Pulumi
-
-    return json.dumps(rehearse(fixture_stack(), plan_only=True).to_json())

@@ -1,23 +1,21 @@
-"""The commands about who may do what: movers, seen."""
+"""The commands about who may do what: who-can, would-deny."""
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import click
 
 from container_images.access import account, movers, policy_files
 from container_images.access.claims import guarded
-from container_images.access.policy_files import Plan, read_plan, read_repository_policy
-from container_images.access.seen import EVENTS, denied
-from container_images.aws import reference
+from container_images.access.policy import Policy, parse
+from container_images.access.policy_files import RepositoryPolicies, read_repository_policy
+from container_images.access.would_deny import EVENTS, Denied, denied
 from container_images.aws.errors import RefusedError, faults_refused
 from container_images.aws.reference import Reference
-from container_images.aws.session import Aws
 from container_images.aws.trail import NoTrailError, earliest
-from container_images.cli import movers_output, seen_output
+from container_images.cli import who_can_output, would_deny_output
 from container_images.cli.command import (
     file_option,
     json_option,
@@ -26,8 +24,8 @@ from container_images.cli.command import (
     reported,
     repository_of,
     trail_of,
-    work,
 )
+from container_images.cli.targets import Targets, reads_repositories
 from container_images.cli.terminal import working
 
 app = click.Group()
@@ -48,24 +46,8 @@ def _principal(text: str) -> str:
     return text
 
 
-_plan_option: Final = partial(
-    file_option,
-    "--plan",
-    help="All repositories of a stack with their planned policies, as container-images rehearse "
-    "--plan-only --json prints them; - is standard input.",
-)
-_repository_argument: Final = click.argument(
-    "repository",
-    type=repository_of,
-    metavar="[REPOSITORY]",
-    required=False,
-    help="Name, ARN or URI of the repository. Instead of --plan.",
-)
-
-
-@app.command("movers")
-@_repository_argument
-@_plan_option()
+@app.command("who-can")
+@reads_repositories(optional=True)
 @click.option(
     "--repository-arn",
     type=_repository_arn,
@@ -75,8 +57,8 @@ _repository_argument: Final = click.argument(
 )
 @file_option(
     "--repository-policy",
-    help="The repository policy, instead of the one in AWS: a planned one, or as aws ecr "
-    "get-repository-policy prints it; - is standard input.",
+    help="The policy of --repository-arn, as aws ecr get-repository-policy prints it; - is "
+    "standard input.",
 )
 @file_option(
     "--authorization-details",
@@ -99,10 +81,9 @@ _repository_argument: Final = click.argument(
     help="Exit 1 if any other principal could move a tag. May be repeated.",
 )
 @json_option
-def movers_command(
-    repository: Reference | None,
+def who_can(
     *,
-    plan: Path | None,
+    targets: Targets,
     repository_arn: str | None,
     repository_policy: Path | None,
     authorization_details: Sequence[Path],
@@ -113,103 +94,124 @@ def movers_command(
     """List who could move a tag, and by which steps.
 
     And who could delete an image, or change the guard. Every role and user of the account counts,
-    with all privilege-escalation paths: assuming roles, passing them to compute, changing trust
-    policies and permissions, creating roles with a listed name.
+    with its privilege-escalation paths: assuming roles, passing them to compute, changing trust
+    policies and permissions, creating roles with a listed name. With --stack, the repository
+    policies are those that the stack's settings make.
     """
-    if sum(it is not None for it in (repository, plan, repository_arn)) != 1:
-        raise click.UsageError("give one of REPOSITORY, --plan and --repository-arn")
-    if plan and repository_policy:
-        raise click.UsageError("--plan has its own policies: leave --repository-policy out")
-    if repository_arn and not (repository_policy and authorization_details):
+    if bool(targets.references) is (repository_arn is not None):
+        raise click.UsageError("give REPOSITORY, --stack or --repository-arn")
+    if (repository_arn is None) is not (repository_policy is None) or (
+        repository_arn and not authorization_details
+    ):
         raise click.UsageError(
-            "--repository-arn needs --repository-policy and --authorization-details"
+            "--repository-arn goes with --repository-policy and --authorization-details"
         )
-    with reported(str(repository or repository_arn or plan)):
-        levels = [read(it, policy_files.read_service_control_policy) for it in scp]
-        files = [read(it, account.read_account) for it in authorization_details]
-        planned, aws = _asked(repository, plan, repository_arn, repository_policy)
-        if not files:
+    levels = [read(file, policy_files.read_service_control_policy) for file in scp]
+    listings = [read(file, account.read_account) for file in authorization_details]
+    if repository_arn and repository_policy:
+        policies = RepositoryPolicies(
+            policies={repository_arn: read(repository_policy, read_repository_policy)}
+        )
+    else:
+        policies = _policies(targets)
+    with reported(str(policies)):
+        if not listings:
             about = "the account's authorization details"
             with working("Reading the account's roles and users"), faults_refused(about):
-                files = [account.account_of(aws.authorization_details())]
-        asked = [guarded(arn, policy) for arn, policy in planned.policies.items()]
+                details = targets.session(policies.region).authorization_details()
+                listings = [account.account_of(details)]
+        subjects = [guarded(arn, policy) for arn, policy in policies.policies.items()]
         with working("Looking for privilege-escalation paths") as counted:
-            found = movers.findings(account.merged(files), asked, tuple(levels), counted)
-            proofs = [movers.proofs(it) for it in asked]
+            findings = movers.findings(account.merged(listings), subjects, tuple(levels), counted)
+            proofs = [movers.proofs(subject) for subject in subjects]
     if as_json:
-        told = [movers_output.movers_json(*it) for it in zip(found, proofs, strict=True)]
-        print_object({"repositories": told} if plan else told[0], "", as_json=True)
+        objects = [who_can_output.movers_json(*pair) for pair in zip(findings, proofs, strict=True)]
+        print_object({"repositories": objects}, "", as_json=True)
     else:
-        bare = [arn for arn, policy in planned.policies.items() if not policy.statements]
-        movers_output.print_movers(found, proofs, bare)
-    if only and not all(it.is_home for it in found):
+        bare = [arn for arn, policy in policies.policies.items() if not policy.statements]
+        who_can_output.print_movers(findings, proofs, bare)
+    _refuse_others(findings, only)
+
+
+def _refuse_others(findings: Sequence[movers.Findings], only: Sequence[str]) -> None:
+    if only and not all(finding.is_home for finding in findings):
         raise RefusedError(
             "it is not known who could move a tag: the roles and users of the repository's own "
             "account are missing; give --authorization-details of that account too"
         )
-    if only and (others := movers.others(found, only)):
+    if only and (others := movers.others(findings, only)):
         raise RefusedError(
             f"{len(others)} besides those of --only could move a tag: {', '.join(others)}"
         )
 
 
-def _asked(
-    repository: Reference | None, plan: Path | None, arn: str | None, policy: Path | None
-) -> tuple[Plan, Aws]:
-    """The repositories that are asked about, with their policies; and the AWS that they are in."""
-    if plan is not None:
-        planned = read(plan, read_plan)
-        return planned, Aws(planned.region)
-    place = repository or reference.parse(arn or "")
-    document = read(policy, read_repository_policy) if policy else None
-    aws = Aws(place.region)
-    arn = arn or aws.repository_arn(place.name, place.registry_id or aws.caller()[0])
-    if document is None:
+def _policies(targets: Targets) -> RepositoryPolicies:
+    """The policies that the stack's settings make, or those that the repositories have in AWS.
+
+    Raises RefusedError for repositories of more than one account or Region.
+    """
+    policies: dict[str, Policy] = {}
+    for reference in targets.references:
+        arn, policy = _planned(targets, reference) if targets.stack else _live(targets, reference)
+        policies[arn] = policy
+    registries = {tuple(arn.split(":")[3:5]) for arn in policies}
+    if len(registries) > 1:
+        raise RefusedError(
+            "the repositories are in more than one account or Region: run this once for each"
+        )
+    return RepositoryPolicies(
+        policies=policies, stack=targets.stack.name if targets.stack else None
+    )
+
+
+def _planned(targets: Targets, reference: Reference) -> tuple[str, Policy]:
+    from container_images.settings.planned import (  # noqa: PLC0415 pydantic takes its time
+        planned_repository_policy,
+    )
+
+    stack = targets.stack
+    assert stack is not None  # noqa: S101 the caller has looked
+    place = stack.account
+    arn = f"arn:{place.partition}:ecr:{place.region}:{place.id}:repository/{reference.name}"
+    document = planned_repository_policy(stack.settings, reference.name, place)
+    return arn, parse(document, what="repository policy", has_principal=True)
+
+
+def _live(targets: Targets, reference: Reference) -> tuple[str, Policy]:
+    with targets.open(reference) as (aws, repository), faults_refused(f"the policy of {reference}"):
         # Without a policy a repository is open to whoever has the permission.
-        with (
-            work(place, session=lambda _: aws) as (_, there),
-            faults_refused(f"the policy of {place}"),
-        ):
-            text = there.policy() or '{"Statement": []}'
-            document = read_repository_policy(text)
-    return Plan(policies={arn: document}), aws
+        policy = read_repository_policy(repository.policy() or '{"Statement": []}')
+        registry_id = reference.registry_id or aws.caller()[0]
+        return aws.repository_arn(reference.name, registry_id), policy
 
 
-@app.command("seen")
-@_repository_argument
-@_plan_option()
-@file_option(
-    "--repository-policy",
-    help="The policy that is planned for REPOSITORY; - is standard input.",
-)
+@app.command("would-deny")
+@reads_repositories(optional=True)
 @json_option
-def seen_command(
-    repository: Reference | None,
-    *,
-    plan: Path | None,
-    repository_policy: Path | None,
-    as_json: bool,
-) -> None:
-    """List principals whose past calls a planned policy denies.
+def would_deny(*, targets: Targets, as_json: bool) -> None:
+    """List principals whose past calls a stack's guard would deny.
 
     The calls are those of the last 90 days in CloudTrail.
     """
-    if (plan is None) is (repository is None) or (repository is None) is not (
-        repository_policy is None
-    ):
-        raise click.UsageError("give --plan, or REPOSITORY and --repository-policy")
+    if targets.stack is None:
+        raise click.UsageError("give --stack: the guard is the one that its settings make")
+    policies = _policies(targets)
     since = earliest()
-    with reported(str(repository or "the plan's repositories")):
-        planned, aws = _asked(repository, plan, None, repository_policy)
-        account_id, _ = aws.caller()
-        try:
-            trail = trail_of(aws, account_id, planned.account_id)
-            with working("Reading CloudTrail") as counted:
-                events = (raw for it in counted(EVENTS) for raw in trail.events(it, since))
-                found = denied(planned, events)
-        except NoTrailError as error:
-            raise RefusedError(str(error)) from None
+    with reported("the stack's repositories"):
+        calls = _denied_calls(targets, policies, since)
     if as_json:
-        print_object(seen_output.seen_json(planned, since, found), "", as_json=True)
+        print_object(would_deny_output.would_deny_json(policies, since, calls), "", as_json=True)
     else:
-        seen_output.print_seen(planned, since, found)
+        would_deny_output.print_would_deny(policies, since, calls)
+
+
+def _denied_calls(targets: Targets, policies: RepositoryPolicies, since: datetime) -> list[Denied]:
+    aws = targets.session(policies.region)
+    account_id, _ = aws.caller()
+    try:
+        trail = trail_of(aws, account_id, policies.account_id)
+    except NoTrailError as error:
+        raise RefusedError(str(error)) from None
+    with working("Reading CloudTrail") as counted:
+        events = (raw for event in counted(EVENTS) for raw in trail.events(event, since))
+        return denied(policies, events)

@@ -11,7 +11,7 @@ COMMAND_MODULES: Final = {
     "container_images.cli.tags": ("move", "promote", "rollback", "resolve"),
     "container_images.cli.history": ("history",),
     "container_images.cli.images": ("images",),
-    "container_images.cli.access": ("movers", "seen"),
+    "container_images.cli.access": ("who-can", "would-deny"),
     "container_images.cli.stack": ("adopt", "verify"),
     "container_images.cli.rehearse": ("rehearse",),
     "container_images.cli.policy_pack": ("policy-pack",),

@@ -26,10 +26,7 @@ def app() -> None:
     help="Print the claims and the access table as Markdown, and nothing else.",
 )
 @click.option("--verbose", is_flag=True, help="Show each act and each resource.")
-@click.option("--plan-only", is_flag=True, help="Run the program only: no acts and no claims.")
-def rehearse(
-    *, stack: str, as_json: bool, as_markdown: bool, verbose: bool, plan_only: bool
-) -> None:
+def rehearse(*, stack: str, as_json: bool, as_markdown: bool, verbose: bool) -> None:
     """Run a stack and ADR040's workflow on an embedded AWS.
 
     Exit status: 0 if every act is ok and every claim holds, 1 if not, 2 if the settings or the
@@ -50,7 +47,7 @@ def rehearse(
 
     try:
         with working("Rehearsing"):
-            rehearsal = rehearsed(read(Path.cwd(), stack), plan_only=plan_only)
+            rehearsal = rehearsed(read(Path.cwd(), stack))
     except (StackFileError, RunError) as error:
         message = f"Pulumi.{stack}.yaml: {error}"
         if as_json:

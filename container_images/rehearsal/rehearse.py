@@ -59,7 +59,7 @@ def _camel(record: Act | Row | program.Resource, *without: str) -> dict[str, Any
     return {to_camel(key): value for key, value in fields if key not in without}
 
 
-def rehearse(file: StackFile, *, plan_only: bool = False) -> Rehearsal:
+def rehearse(file: StackFile) -> Rehearsal:
     """Run the stack's program on an embedded AWS; then play the workflow and look at the evidence.
 
     Raises StackFileError and pulumi.RunError for a stack that is not as it should be.
@@ -70,7 +70,6 @@ def rehearse(file: StackFile, *, plan_only: bool = False) -> Rehearsal:
         if rehearsal.ok:
             stack = declared_in(file, aws.account)
             rehearsal.warnings = open_tags(stack)
-        if rehearsal.ok and not plan_only:
             states = list(aws.repositories())
             rehearsal.acts += perform(aws, rehearsal.update, stack)
             rehearsal.proofs, rehearsal.access = evidence(states, stack)

@@ -9,80 +9,27 @@ import pytest
 from container_images.access.evaluation import Principal, Request
 from container_images.access.policy import parse
 from container_images.access.policy_files import (
-    Plan,
-    read_plan,
     read_repository_policy,
     read_service_control_policy,
 )
 from container_images.policies.document import to_json
 from container_images.policies.invalid_input import InvalidInputError
 from tests.access import accounts
-from tests.access.test_seen import ACCOUNT, CACHE, GUARD, arn, arns, policy, written
-from tests.builds import NAME, REGION
-
-URI = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
+from tests.access.test_would_deny import CACHE, GUARD
 
 
-def resource(**inputs: Any) -> dict[str, Any]:
-    return {"type": "aws:ecr/repositoryPolicy:RepositoryPolicy", "inputs": inputs}
+def policy(**changes: Any) -> str:
+    """A policy of one statement; None takes an element away."""
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "ecr:PutImage"} | changes
+    return json.dumps(
+        {"Statement": {key: value for key, value in statement.items() if value is not None}}
+    )
 
 
 def faults(read: Callable[[str], object], text: str) -> str:
     with pytest.raises(InvalidInputError) as caught:
         read(text)
     return str(caught.value)
-
-
-def test_a_plan_is_read() -> None:
-    plan = read_plan(written())
-    assert plan == Plan(policies={arn(): parse(GUARD)}, stack="prod")
-    assert (plan.region, plan.account_id, str(plan)) == (REGION, ACCOUNT, f"{NAME} of prod")
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", "the plan is not JSON"),
-        ("[]", "outputs.repositoryArns: a plan has the ARN of each repository among its outputs"),
-        ("{}", "resources: a plan has a list of resources; see that make rehearse ends with ok"),
-        ("{}", "outputs.repositoryArns: a plan has the ARN of each repository among its outputs"),
-        (written(outputs={"repositoryArns": {}}), "outputs.repositoryArns: a plan has the ARN"),
-        (written(outputs=3), "outputs.repositoryArns: a plan has the ARN"),
-        (written(resources={}), "resources: a plan has a list of resources"),
-        (written(resources=[3]), f'"{NAME}": each repository of a plan has its ARN here, and a'),
-        (written(**arns(**{NAME: arn(), "other": arn("o")})), '"other": each repository of a plan'),
-        (written(**arns(other=arn("other"))), f'"{NAME}": each repository of a plan'),
-        (written(**arns(**{NAME: NAME})), f'repositoryArns.{NAME} = "{NAME}": this is the ARN'),
-        (written(**arns(**{NAME: URI})), f'repositoryArns.{NAME} = "{URI}": this is the ARN'),
-        (
-            written(
-                resources=[resource(repository=it, policy=to_json(GUARD)) for it in "ab"],
-                **arns(a=arn("a"), b=arn("b").replace(REGION, "us-east-1")),
-            ),
-            "a stack has one account and Region; run the command once",
-        ),
-        (
-            written(resources=[resource(repository=NAME)]),
-            'resources[0].inputs.policy = "None": the repository policy is not JSON',
-        ),
-        (
-            written(resources=[{"type": "aws:ecr/repositoryPolicy:RepositoryPolicy", "inputs": 3}]),
-            "resources[0].inputs.policy",
-        ),
-        (
-            written(resources=[resource(repository=NAME, policy=policy(Effect="deny"))]),
-            "resources[0].inputs.policy.Statement[0].Effect",
-        ),
-    ],
-)
-def test_a_plan_that_says_too_little_is_refused(text: str, says: str) -> None:
-    assert says in faults(read_plan, text)
-
-
-def test_all_that_is_wrong_with_a_plan_is_said_at_once() -> None:
-    broken = policy(Effect="deny", Action=3)
-    text = written(resources=[resource(repository=NAME, policy=broken)], **arns(**{NAME: "x y"}))
-    assert len(faults(read_plan, text).splitlines()) == 3
 
 
 def test_a_policy_is_read_as_it_is_and_as_aws_prints_it() -> None:

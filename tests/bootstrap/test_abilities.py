@@ -98,7 +98,7 @@ def abilities(folder: Path, deploying: dict[str, Any], *more: dict[str, Any]) ->
         "--authorization-details": str(folder / "account.json"),
     }
     words = [word for option in files.items() for word in option]
-    result = CliRunner().invoke(app, ["movers", *words, "--json"])
+    result = CliRunner().invoke(app, ["who-can", *words, "--json"])
     assert result.exit_code == 0, result.output
     return {
         principal["principal"]: {
@@ -106,7 +106,7 @@ def abilities(folder: Path, deploying: dict[str, Any], *more: dict[str, Any]) ->
             for ability in ("moveTags", "deleteImages", "changeGuard")
             if principal[ability]["can"]
         }
-        for principal in json.loads(result.stdout)["principals"]
+        for principal in json.loads(result.stdout)["repositories"][0]["principals"]
     }
 
 

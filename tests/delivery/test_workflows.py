@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from container_images.cli.app import COMMAND_MODULES
 from tests.conftest import ROOT
 
-COMMANDS = {name for names in COMMAND_MODULES.values() for name in names} | {"who-can"}
+COMMANDS = {name for names in COMMAND_MODULES.values() for name in names}
 WORKFLOWS = {
     file.name: file.read_text() for file in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 }

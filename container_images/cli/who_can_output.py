@@ -1,4 +1,4 @@
-"""What `movers` prints: JSON for machines, tables and paths for people."""
+"""What `who-can` prints: JSON for machines, tables and paths for people."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence

@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from container_images.aws.session import Aws
 from container_images.cli import access as cli
-from container_images.cli import movers_output
+from container_images.cli import who_can_output
 from container_images.cli.app import app
 from container_images.policies.repository_policy import repository_policy
 from tests.access.accounts import (
@@ -38,6 +38,7 @@ from tests.access.accounts import (
 )
 from tests.aws_fixtures import Bars
 from tests.cli.test_samples import assert_shown
+from tests.conftest import FIXTURES
 
 ADMIN = role("admin", allow("ecr:*", "iam:*"))
 DEVELOPER = role("developer", allow("iam:UpdateAssumeRolePolicy", on=PIPELINE))
@@ -70,7 +71,7 @@ def offline(file: Callable[[Any], str]) -> Callable[..., list[str]]:
     def options(account: Document = ACCOUNT_OF_ALL, guard: Document = GUARD) -> list[str]:
         printed = {"repositoryName": "app", "policyText": json.dumps(guard)}
         return [
-            "movers",
+            "who-can",
             *("--repository-arn", REPOSITORY),
             *("--repository-policy", file(printed)),
             *("--authorization-details", file(account)),
@@ -86,7 +87,8 @@ def run(*arguments: str) -> Any:
 def told(*arguments: str) -> Any:
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    [repository] = json.loads(result.stdout)["repositories"]
+    return repository
 
 
 class TestFromFiles:
@@ -127,7 +129,7 @@ class TestFromFiles:
         assert all(it["proved"] and it["counterexample"] is None for it in found["proofs"])
         assert found["root"]["moveTags"]["can"]
         assert found["missing"] == []
-        assert found["notModelled"] == list(movers_output.NOT_MODELLED)
+        assert found["notModelled"] == list(who_can_output.NOT_MODELLED)
 
     def test_the_text(self, offline: Callable[..., list[str]]) -> None:
         result = run(*offline())
@@ -232,7 +234,7 @@ def test_the_docs_show_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.chdir(tmp_path)
     Path("policy.json").write_text(json.dumps(the_guard))
     Path("account.json").write_text(json.dumps(account))
-    assert_shown(monkeypatch, "movers")
+    assert_shown(monkeypatch, "who-can")
 
 
 class TestOnly:
@@ -264,11 +266,10 @@ class TestWrongUsage:
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
-            ([], "give one of"),
-            (["app", "--repository-arn", REPOSITORY], "give one of"),
-            (["app", "--plan", "p"], "give one of"),
-            (["--plan", "p", "--repository-policy", "p"], "leave --repository-policy out"),
-            (["--repository-arn", REPOSITORY], "--repository-arn needs"),
+            ([], "give REPOSITORY, --stack or --repository-arn"),
+            (["app", "--repository-arn", REPOSITORY], "give REPOSITORY, --stack or"),
+            (["app", "--repository-policy", "p"], "--repository-arn goes with"),
+            (["--repository-arn", REPOSITORY], "--repository-arn goes with"),
             (["--repository-arn", "app"], "is not the ARN of a repository"),
             (["--repository-arn", "arn:aws:s3:::x"], "is not the ARN of a repository: write arn:"),
             (["--repository-arn", "arn:x"], "'arn:x' is not the ARN of a repository: write arn:"),
@@ -277,7 +278,7 @@ class TestWrongUsage:
         ],
     )
     def test_says_what_is_wrong(self, arguments: list[str], says: str) -> None:
-        result = run("movers", *arguments)
+        result = run("who-can", *arguments)
         assert result.exit_code == 2
         assert result.stdout == ""
         assert says in " ".join(result.stderr.replace("│", "").split())
@@ -325,7 +326,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("live")
 class TestLive:
     def movers(self, *arguments: str) -> dict[str, list[str]]:
-        found = told("movers", *arguments)
+        found = told("who-can", *arguments)
         return {
             it["principal"]: [step["action"] for step in it["moveTags"]["steps"]]
             for it in found["principals"]
@@ -338,35 +339,36 @@ class TestLive:
     def test_without_a_policy_whoever_has_the_permission_can(self) -> None:
         assert self.movers("open") == {PIPELINE: [], f"{IAM}role/admin": ["ecr:PutImage"]}
 
-    def test_a_planned_policy_can_be_tried(self, file: Callable[[Any], str]) -> None:
-        planned = self.movers("open", "--repository-policy", file(GUARD))
-        assert planned == self.movers("app")
-
-    def test_a_plan_is_asked_about_as_a_whole(
-        self,
-        file: Callable[[Any], str],
-        bars: Bars,
-    ) -> None:
-        arns = {name: REPOSITORY.replace("app", name) for name in ("app", "open")}
-        resources = [
-            {
-                "type": "aws:ecr/repositoryPolicy:RepositoryPolicy",
-                "inputs": {"repository": name, "policy": json.dumps(GUARD)},
-            }
-            for name in arns
-        ]
-        plan = {"stack": "x", "outputs": {"repositoryArns": arns}, "resources": resources}
+    def test_several_repositories_are_evaluated_at_once(self, bars: Bars) -> None:
         shown = bars(cli)
-        found = told("movers", "--plan", file(plan))
-        assert [it["repository"] for it in found["repositories"]] == list(arns.values())
+        result = run("who-can", "app", "open", "--json")
+        arns = [REPOSITORY.replace("app", name) for name in ("app", "open")]
+        repositories = json.loads(result.stdout)["repositories"]
+        assert [repository["repository"] for repository in repositories] == arns
         [_, (_, bar)] = shown
-        assert [it.arn for it in bar] == list(arns.values())
-        text = run("movers", "--plan", file(plan)).stdout
-        assert text.count("Who could do what") == 1
-        assert text.startswith("Who could do what to app and open of account")
+        assert [subject.arn for subject in bar] == arns
+
+    def test_with_a_stack_the_policies_are_those_that_its_settings_make(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """None of its repositories exists in AWS yet."""
+        monkeypatch.chdir(FIXTURES)
+        result = run("who-can", "--stack", "prod", "--json")
+        assert result.exit_code == 0, result.output
+        repositories = json.loads(result.stdout)["repositories"]
+        assert len(repositories) == 5
+        for repository in repositories:
+            able = {
+                principal["principal"]: [step["action"] for step in principal["moveTags"]["steps"]]
+                for principal in repository["principals"]
+                if principal["moveTags"]["can"]
+            }
+            # Whoever may do everything in IAM makes the pipeline role, which is not there yet.
+            steps = ["iam:CreateRole", "sts:AssumeRole", "iam:PutRolePolicy", "ecr:PutImage"]
+            assert able == {f"{IAM}role/admin": steps}
 
     def test_a_repository_that_does_not_exist_is_refused(self) -> None:
-        result = run("movers", "nowhere")
+        result = run("who-can", "nowhere")
         assert (result.exit_code, result.stdout) == (1, "")
         assert "check the name and the Region" in result.stderr
 
@@ -378,6 +380,6 @@ def test_without_the_permission_it_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Aws, "authorization_details", denied)
     with mock_aws():
         boto3.client("ecr").create_repository(repositoryName="app")
-        result = run("movers", "app")
+        result = run("who-can", "app")
     assert result.exit_code == 1
     assert "grant iam:GetAccountAuthorizationDetails" in result.stderr

@@ -3,26 +3,25 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from container_images.access import claims, seen
+from container_images.access import claims, would_deny
 from container_images.access.policy import parse
-from container_images.access.policy_files import Plan
-from container_images.access.seen import EVENTS, Denied, denied
+from container_images.access.policy_files import RepositoryPolicies
+from container_images.access.would_deny import EVENTS, Denied, denied
 from container_images.aws.session import Aws
 from container_images.cli import access as cli
 from container_images.cli.app import app
-from container_images.policies.document import to_json
 from container_images.policies.repository_policy import Access, repository_policy
 from tests.aws.test_trail import page
 from tests.aws_fixtures import Bars
 from tests.builds import NAME, REGION
 from tests.cli.test_cli import done, refused, run
 from tests.cli.test_samples import assert_shown
+from tests.conftest import FIXTURES
 from tests.events import event, expiry, identity
 
 ACCOUNT = "111122223333"
@@ -81,10 +80,10 @@ def access(*pipeline: str) -> Access:
 
 
 GUARD = repository_policy(access())
-PLAN = Plan(policies={arn(): parse(GUARD)})
+PLAN = RepositoryPolicies(policies={arn(): parse(GUARD)})
 
 
-def who(*events: Event, plan: Plan = PLAN) -> list[tuple[str, str, int]]:
+def who(*events: Event, plan: RepositoryPolicies = PLAN) -> list[tuple[str, str, int]]:
     return [(it.principal, it.action, it.times) for it in denied(plan, events)]
 
 
@@ -114,7 +113,7 @@ def test_calls_are_counted_and_the_last_one_is_told() -> None:
 
 
 def test_whom_the_plan_lets_is_not_told() -> None:
-    plan = Plan(policies={arn(): parse(repository_policy(access(PIPELINE, FOREIGN)))})
+    plan = RepositoryPolicies(policies={arn(): parse(repository_policy(access(PIPELINE, FOREIGN)))})
     let = [push(PIPELINE), push(FOREIGN), call("BatchDeleteImage", ADMINISTRATOR)]
     others = [push(ADMINISTRATOR), call("SetRepositoryPolicy", PIPELINE)]
     assert who(*let, *others, plan=plan) == [
@@ -126,7 +125,7 @@ def test_whom_the_plan_lets_is_not_told() -> None:
 def test_each_repository_goes_by_its_own_policy() -> None:
     policies = {arn(): GUARD, arn("cache"): repository_policy(access(CACHE))}
     found = denied(
-        Plan(policies={it: parse(one) for it, one in policies.items()}),
+        RepositoryPolicies(policies={it: parse(one) for it, one in policies.items()}),
         [push(), push(repository="cache")],
     )
     assert [it.repository for it in found] == [arn()]
@@ -173,7 +172,7 @@ def test_a_role_that_a_service_calls_as_counts_as_that_role() -> None:
 )
 def test_other_events_do_not_count(other: Event) -> None:
     everything = {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "ecr:*"}}
-    assert who(other, push(), plan=Plan(policies={arn(): parse(everything)})) == [
+    assert who(other, push(), plan=RepositoryPolicies(policies={arn(): parse(everything)})) == [
         (CACHE, "ecr:PutImage", 1)
     ]
 
@@ -194,39 +193,11 @@ def test_everything_that_the_guard_denies_is_looked_up() -> None:
 
 def test_policies_that_are_alike_are_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(seen, "does_not_deny", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(would_deny, "does_not_deny", lambda *arguments: asked.append(arguments))
     names = [f"app-{number}" for number in range(50)]
-    plan = Plan(policies={arn(name): parse(GUARD) for name in names})
+    plan = RepositoryPolicies(policies={arn(name): parse(GUARD) for name in names})
     assert len(denied(plan, [push(repository=name) for name in names])) == 50
     assert len(asked) == 1
-
-
-def written(**changes: Any) -> str:
-    """A plan of one repository."""
-    plan = {
-        "stack": "prod",
-        "resources": [
-            {"type": "aws:ecr/repository:Repository", "inputs": {"name": NAME}},
-            {
-                "type": "aws:ecr/repositoryPolicy:RepositoryPolicy",
-                "inputs": {"repository": NAME, "policy": to_json(GUARD)},
-            },
-        ],
-        "outputs": {"repositoryArns": {NAME: arn()}},
-    }
-    return json.dumps(plan | changes)
-
-
-def policy(**changes: Any) -> str:
-    """A policy of one statement; None takes an element away."""
-    statement = {"Effect": "Deny", "Principal": "*", "Action": "ecr:PutImage"} | changes
-    return json.dumps(
-        {"Statement": {key: value for key, value in statement.items() if value is not None}}
-    )
-
-
-def arns(**named: str) -> dict[str, Any]:
-    return {"outputs": {"repositoryArns": named}}
 
 
 # --- The command ----------------------------------------------------------------------------------
@@ -254,11 +225,13 @@ def trail(
     return holds
 
 
-@pytest.fixture
-def plan(prod_plan: str, tmp_path: Path) -> str:
-    file = tmp_path / "plan.json"
-    file.write_text(prod_plan)
-    return str(file)
+@pytest.fixture(autouse=True)
+def _project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the production stack's file is."""
+    monkeypatch.chdir(FIXTURES)
+
+
+COMMAND = ("would-deny", "--stack", "prod")
 
 
 def ninety_days() -> list[Event]:
@@ -277,11 +250,11 @@ def ninety_days() -> list[Event]:
 
 
 def test_the_production_stack(
-    plan: str, monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
+    monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     regions = trail(*ninety_days())
-    told = done("seen", "--plan", plan)
+    told = done(*COMMAND)
     assert told["since"] == "2026-08-25T08:01:23Z"
     assert len(told["repositories"]) == 5
     assert arn("pipeline-visualiser") in told["repositories"]
@@ -306,16 +279,15 @@ def test_the_production_stack(
 
 
 def test_the_docs_show_what_people_are_told(
-    monkeypatch: pytest.MonkeyPatch, plan: str, trail: Callable[..., list[str]]
+    monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
 ) -> None:
-    monkeypatch.chdir(Path(plan).parent)
     trail(*ninety_days())
-    assert_shown(monkeypatch, "seen")
+    assert_shown(monkeypatch, "would-deny")
 
 
-def test_nobody_would_be_denied(plan: str, trail: Callable[..., list[str]]) -> None:
+def test_nobody_would_be_denied(trail: Callable[..., list[str]]) -> None:
     trail(push(PIPELINE))
-    result = run("seen", "--plan", plan)
+    result = run(*COMMAND)
     assert result.exit_code == 0
     told = " ".join(result.stdout.split())
     assert told.startswith("5 repositories of prod, back to 2026-08-25T08:01:23Z: nobody would be")
@@ -323,119 +295,77 @@ def test_nobody_would_be_denied(plan: str, trail: Callable[..., list[str]]) -> N
     assert "It is safe to go on" in told
     assert "no events that are older than 90 days, of other Regions, or of the last" in told
     trail()
-    assert done("seen", "--plan", plan)["denied"] == []
+    assert done(*COMMAND)["denied"] == []
 
 
 def test_who_is_no_role_is_told_that_only_roles_can_be_named(
-    plan: str, trail: Callable[..., list[str]]
+    trail: Callable[..., list[str]],
 ) -> None:
     said = "Only roles can be named"
     trail(push(userIdentity={"type": "IAMUser", "arn": f"{IAM}user/mary"}))
-    assert said in run("seen", "--plan", plan).stdout
+    assert said in run(*COMMAND).stdout
     trail(push())
-    assert said not in run("seen", "--plan", plan).stdout
+    assert said not in run(*COMMAND).stdout
 
 
 @pytest.mark.parametrize("named", [NAME, arn()])
-def test_one_repository_and_its_policy(
-    tmp_path: Path, trail: Callable[..., list[str]], named: str
-) -> None:
-    file = tmp_path / "policy.json"
-    file.write_text(to_json(GUARD))
-    trail(push(), push(repository="other"))
-    told = done("seen", named, "--repository-policy", str(file))
-    assert told["repositories"] == [arn()]
-    assert [(it["principal"], it["times"]) for it in told["denied"]] == [(CACHE, 1)]
-
-
-def test_the_plan_may_come_from_standard_input(trail: Callable[..., list[str]]) -> None:
-    trail(push())
-    arguments = ["seen", "--plan", "-"]
-    result = CliRunner().invoke(app, arguments, input=written())
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert f"{NAME} of prod, back to 2026-08-25T08:01:23Z: 1 would be denied" in result.stdout
-    result = CliRunner().invoke(app, arguments, input="")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith('standard input: "": the plan is not JSON')
+def test_one_of_the_stacks_repositories(trail: Callable[..., list[str]], named: str) -> None:
+    trail(push(), push(repository="end-to-end-tests"))
+    answer = done("would-deny", named, "--stack", "prod")
+    assert answer["repositories"] == [arn()]
+    assert [(call["principal"], call["times"]) for call in answer["denied"]] == [(CACHE, 1)]
 
 
 def test_a_bar_counts_what_is_looked_up(
-    plan: str,
     trail: Callable[..., list[str]],
     bars: Bars,
 ) -> None:
     trail()
     shown = bars(cli)
-    result = CliRunner().invoke(app, ["seen", "--plan", plan, "--json"])
+    result = CliRunner().invoke(app, [*COMMAND, "--json"])
     assert json.loads(result.stdout)["denied"] == []
     assert shown == [("Reading CloudTrail", list(EVENTS))]
 
 
 def test_another_accounts_plan_is_refused_before_anything_is_looked_up(
-    plan: str, monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
+    monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
 ) -> None:
     regions = trail()
     monkeypatch.setattr(Aws, "caller", lambda _: ("444455556666", ""))
-    told = refused("seen", "--plan", plan)
+    told = refused(*COMMAND)
     assert f"CloudTrail of account 444455556666 has no events of account {ACCOUNT}" in told
     assert regions == []
 
 
-def test_a_bad_file_is_refused_before_aws_is_asked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(Aws, "caller", lambda _: pytest.fail("AWS was asked"))
-    file = tmp_path / "file.json"
-    file.write_text(written(**arns(other="other")))
-    told = refused("seen", "--plan", str(file))
-    assert told.startswith(f'{file}: outputs.repositoryArns.other = "other": this is the ARN')
-    assert told.count(" | ") == 2
-    file.write_text(policy(Effect="deny"))
-    told = refused("seen", NAME, "--repository-policy", str(file))
-    assert told.startswith(f'{file}: Statement[0].Effect = "deny"')
-
-
-def test_without_the_permission_it_fails(
-    plan: str, lookups: Callable[..., None], trail: Any
-) -> None:
+def test_without_the_permission_it_fails(lookups: Callable[..., None], trail: Any) -> None:
     assert trail
     lookups("AccessDeniedException", "AccessDeniedException")
-    told = refused("seen", "--plan", plan)
-    assert "no permission for cloudtrail:LookupEvents on the plan's repositories" in told
+    told = refused(*COMMAND)
+    assert "no permission for cloudtrail:LookupEvents on the stack's repositories" in told
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        [NAME],
-        ["--repository-policy", "p"],
-        ["--plan", "p", NAME],
-        ["--plan", "p", "--repository-policy", "p"],
-        ["--plan", "p", "--repository-policy", "p", NAME],
-    ],
-)
-def test_wrong_combinations_are_wrong_usage(arguments: list[str]) -> None:
-    result = run("seen", *arguments)
+@pytest.mark.parametrize("arguments", [[], [NAME]])
+def test_without_a_stack_it_is_wrong_usage(arguments: list[str]) -> None:
+    result = run("would-deny", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "give --plan, or REPOSITORY and --repository-policy" in result.stderr
+    assert "give --stack: the guard is the one that its settings make" in result.stderr
 
 
-def test_a_row_is_one_line_without_a_terminal(plan: str, trail: Callable[..., list[str]]) -> None:
+def test_a_row_is_one_line_without_a_terminal(trail: Callable[..., list[str]]) -> None:
     foreign = f"{FOREIGN}-with-a-rather-long-name-that-no-terminal-of-eighty-columns-has-room-for"
     scanning = call("PutImageScanningConfiguration", TERRAFORM, "forms-product-page-deploy")
     trail(scanning, *[push(foreign)] * 1_234)
-    title, _, first, second, *_ = run("seen", "--plan", plan).stdout.splitlines()
+    title, _, first, second, *_ = run(*COMMAND).stdout.splitlines()
     assert title.endswith(": 2 would be denied")
     name = foreign.removeprefix("arn:aws:iam::")
     assert first.split() == [name, "PutImage", "forms-admin-deploy", "1,234", "2026-11-20"]
     assert second.startswith("role/terraform ")
 
 
-def test_off_a_terminal_each_row_is_one_line(plan: str, trail: Callable[..., list[str]]) -> None:
+def test_off_a_terminal_each_row_is_one_line(trail: Callable[..., list[str]]) -> None:
     """tests/registry/test_terminal.py has the widths of terminals."""
     trail(*ninety_days())
-    lines = run("seen", "--plan", plan).stdout.splitlines()
+    lines = run(*COMMAND).stdout.splitlines()
     assert [it.split()[-1] for it in lines if "2026-11-" in it] == [
         "2026-11-22", "2026-11-20", "2026-11-09", "2026-11-18",
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from container_images.access.claims import does_not_deny
 from container_images.access.policy import Policy
-from container_images.access.policy_files import Plan
+from container_images.access.policy_files import RepositoryPolicies
 from container_images.aws import trail
 from container_images.policies.ecr_actions import Effect, actions
 
@@ -38,7 +38,7 @@ class Denied:
     last: datetime
 
 
-def denied(plan: Plan, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
+def denied(plan: RepositoryPolicies, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
     """What the plan would deny of what has been done, the most frequent first.
 
     Of calls that failed nothing is said: whoever made them has managed without. A Deny under a

@@ -1,4 +1,4 @@
-"""What `seen` prints: a JSON object for machines, text for people."""
+"""What `would-deny` prints: a JSON object for machines, text for people."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -7,14 +7,16 @@ from typing import Any, Final
 
 import click
 
-from container_images.access.policy_files import Plan
-from container_images.access.seen import Denied
+from container_images.access.policy_files import RepositoryPolicies
+from container_images.access.would_deny import Denied
 from container_images.aws.trail import DAYS
 from container_images.cli.terminal import iso, print_paragraph, print_table
 
 
-def seen_json(plan: Plan, since: datetime, denied: Sequence[Denied]) -> dict[str, Any]:
-    """What has been done that the plan would deny."""
+def would_deny_json(
+    plan: RepositoryPolicies, since: datetime, denied: Sequence[Denied]
+) -> dict[str, Any]:
+    """What has been done that the guard would deny."""
     return {
         "since": iso(since),
         "repositories": list(plan.policies),
@@ -22,8 +24,8 @@ def seen_json(plan: Plan, since: datetime, denied: Sequence[Denied]) -> dict[str
     }
 
 
-def print_seen(plan: Plan, since: datetime, denied: Sequence[Denied]) -> None:
-    """What has been done that the plan would deny, a line for each principal and action."""
+def print_would_deny(plan: RepositoryPolicies, since: datetime, denied: Sequence[Denied]) -> None:
+    """What has been done that the guard would deny, a line for each principal and action."""
     groups: dict[tuple[str, str], list[Denied]] = {}
     for it in denied:
         groups.setdefault((it.principal, it.action), []).append(it)
@@ -39,7 +41,7 @@ def print_seen(plan: Plan, since: datetime, denied: Sequence[Denied]) -> None:
 _COLUMNS: Final = ("principal", "what", "repository", "times", "last")
 
 
-def _rows(plan: Plan, groups: Iterable[list[Denied]]) -> Iterator[tuple[str, ...]]:
+def _rows(plan: RepositoryPolicies, groups: Iterable[list[Denied]]) -> Iterator[tuple[str, ...]]:
     own = f"{plan.account_id}:"
     for calls in sorted(groups, key=lambda calls: -sum(it.times for it in calls)):
         name = calls[0].repository.partition(":repository/")[2]
@@ -53,7 +55,7 @@ def _rows(plan: Plan, groups: Iterable[list[Denied]]) -> Iterator[tuple[str, ...
         )
 
 
-def _next(plan: Plan, denied: Sequence[Denied]) -> Iterator[str]:
+def _next(plan: RepositoryPolicies, denied: Sequence[Denied]) -> Iterator[str]:
     """What to do about it."""
     stack = plan.stack or "STACK"
     if denied:
