@@ -1,6 +1,7 @@
 """The tags of teams other than ADR040's: what orders their builds, and how they are promoted."""
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,19 +14,22 @@ from container_images.aws.reference import Reference
 from container_images.policies.tag_convention import ADR040, Stage, TagConvention
 from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve
-from container_images.tags.rollback import next_older, rollback
+from container_images.tags.rollback import next_older
 from tests.builds import ACCOUNT, NAME, REGION, Wire, build, place, push, sha
-from tests.tags.test_rollback import unseen
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 SEMVER = TagConvention([Stage(name="release", template="v{semver}")])
+CHARTS = TagConvention([Stage(name="release", template="{semver}")])
 HASHES = TagConvention([Stage(name="build", template="{sha}")])
 CANDIDATES = TagConvention(
     [Stage(name="candidate", template="rc-{semver}"), Stage(name="release", template="v{semver}")]
 )
 DATED = TagConvention([Stage(name="build", template="{date}.{number}")])
+DAYS = TagConvention(
+    [Stage(name="dev", template="dev-{date}.{number}"), Stage(name="prod", template="prod-{date}")]
+)
 MIXED = TagConvention(
     [Stage(name="build", template="b-{epoch}"), Stage(name="day", template="d-{date}")]
 )
@@ -45,20 +49,27 @@ def by(ecr: object, convention: TagConvention) -> Repository:
 
 
 @pytest.mark.parametrize(
-    ("convention", "older", "newer", "order", "told"),
+    ("convention", "older", "newer", "order", "refusal"),
     [
         (SEMVER, "v1.9.0", "v1.10.0", "semver", "is v1.9.0, before the image"),
+        # A patch of an old release is pushed after the newer release.
+        (SEMVER, "v1.9.1@3000", "v2.0.0", "semver", "is v1.9.1, before the image"),
+        (CHARTS, "1.4.0_up1.9.9@3000", "1.5.0_up2.0.0", "semver", "is 1.4.0_up1.9.9, before"),
         (HASHES, sha("b"), sha("a"), "pushed", "was pushed 1970-01-01 00:16:40 UTC, before"),
         (DATED, "2026-11-24.3", "2026-11-24.10", "convention", "was built as 2026-11-24.3"),
+        # A number of the day does not order against none.
+        (DAYS, "dev-2026-11-24.9", "prod-2026-11-24", "pushed", "was pushed"),
+        (DAYS, "prod-2026-11-24", "dev-2026-11-24.1", "pushed", "was pushed"),
         (CANDIDATES, "rc-1.0.0", "v0.1.0", "pushed", "was pushed"),
         (MIXED, "b-1764000000", "d-2026-11-24", "pushed", "was pushed"),
     ],
 )
 def test_what_orders_builds_is_told_and_the_older_one_refused(  # noqa: PLR0913, PLR0917 one case each
-    ecr: "ECRClient", convention: TagConvention, older: str, newer: str, order: str, told: str
+    ecr: "ECRClient", convention: TagConvention, older: str, newer: str, order: str, refusal: str
 ) -> None:
-    first, second = pushed(ecr, older, at=1000), pushed(ecr, newer, "latest", at=2000)
-    with pytest.raises(RefusedError, match=told):
+    older, _, at = older.partition("@")
+    first, second = pushed(ecr, older, at=int(at or 1000)), pushed(ecr, newer, "latest", at=2000)
+    with pytest.raises(RefusedError, match=refusal):
         move(by(ecr, convention), older, "latest")
     assert place(ecr, "latest") == second
     allowed = move(by(ecr, convention), first, "latest", allow_older=True)
@@ -75,14 +86,6 @@ def test_what_nothing_orders_is_refused(ecr: "ECRClient", at: tuple[int, int]) -
     with pytest.raises(RefusedError, match=r"neither the tags .* nor the times of the push tell"):
         move(by(ecr, HASHES), newer, "latest")
     assert move(by(ecr, HASHES), newer, "latest", allow_older=True).moved
-
-
-def test_a_version_counts_more_than_the_push(ecr: "ECRClient") -> None:
-    """A patch of an old release is pushed after the newer release."""
-    pushed(ecr, "v2.0.0", "stable", at=1000)
-    patch = pushed(ecr, "v1.9.1", at=2000)
-    with pytest.raises(RefusedError, match=r"is v1\.9\.1, before"):
-        move(by(ecr, SEMVER), patch, "stable")
 
 
 def test_with_a_time_in_every_tag_the_push_orders_nothing(ecr: "ECRClient") -> None:
@@ -103,40 +106,11 @@ def test_where_both_images_are_outside_the_convention_the_push_orders_nothing(
     assert move(by(ecr, convention), later, "stable", allow_older=True).moved
 
 
-def test_charts_of_helm_are_ordered_without_their_build_metadata(ecr: "ECRClient") -> None:
-    charts = TagConvention([Stage(name="release", template="{semver}")])
-    pushed(ecr, "1.5.0_up2.0.0", "stable", at=1000)
-    patch = pushed(ecr, "1.4.0_up1.9.9", at=2000)
-    with pytest.raises(RefusedError, match=r"is 1\.4\.0_up1\.9\.9, before"):
-        move(by(ecr, charts), patch, "stable")
-
-
-def test_a_number_of_the_day_does_not_order_against_none(ecr: "ECRClient") -> None:
-    convention = TagConvention(
-        [
-            Stage(name="dev", template="dev-{date}.{number}"),
-            Stage(name="prod", template="prod-{date}"),
-        ]
-    )
-    pushed(ecr, "prod-2026-11-24", "latest", at=2000)
-    earlier = pushed(ecr, "dev-2026-11-24.9", at=1000)
-    with pytest.raises(RefusedError, match="was pushed 1970-01-01 00:16:40 UTC, before"):
-        move(by(ecr, convention), earlier, "latest")
-    later = pushed(ecr, "dev-2026-11-24.1", at=3000)
-    assert move(by(ecr, convention), later, "latest").order == "pushed"
-
-
-def test_a_first_place_needs_no_order(ecr: "ECRClient") -> None:
-    digest = pushed(ecr, sha("a"))
-    assert move(by(ecr, HASHES), digest, "latest").order is None
-    assert move(by(ecr, HASHES), digest, "latest").order is None  # it is there
-
-
 def test_a_candidate_becomes_the_release_of_its_version(ecr: "ECRClient") -> None:
     digest = pushed(ecr, "rc-1.2.0")
     there = by(ecr, CANDIDATES)
     done = promote(there, "rc-1.2.0", "release", movable=["stable", "latest"])
-    assert (done.tag, done.added, [it.tag for it in done.moves]) == (
+    assert (done.tag, done.added, [moved.tag for moved in done.moves]) == (
         "v1.2.0",
         True,
         ["stable", "latest"],
@@ -184,38 +158,28 @@ def test_what_a_convention_leaves_out_is_none_and_no_fault(
     ecr: "ECRClient", convention: TagConvention, tag: str, commit: str | None, built: str | None
 ) -> None:
     pushed(ecr, "latest", tag)
-    found = resolve(by(ecr, convention), "latest")
-    assert str(found.unique_tag) == tag
-    assert (found.commit, found.unknown) == (commit, None)
-    assert (found.built_at and found.built_at.isoformat()) == built
+    resolved = resolve(by(ecr, convention), "latest")
+    assert str(resolved.unique_tag) == tag
+    assert (resolved.commit, resolved.unknown) == (commit, None)
+    assert (resolved.built_at and resolved.built_at.isoformat()) == built
 
 
-def test_a_rollback_by_tags_goes_to_the_version_before(ecr: "ECRClient") -> None:
-    pushed(ecr, "v1.9.0", at=3000)
-    second = pushed(ecr, "v1.10.0", at=2000)
-    pushed(ecr, "v1.11.0", "latest", at=1000)
-    done = rollback(by(ecr, SEMVER), "latest", unseen)
-    assert (done.basis, place(ecr, "latest")) == ("tags", second)
-
-
-def test_a_rollback_by_tags_of_a_release_is_to_a_release(ecr: "ECRClient") -> None:
-    release = pushed(ecr, "v1.1.0", at=1)
-    pushed(ecr, "v1.1.1-rc.1", at=2)
-    pushed(ecr, "v1.1.1", "stable", at=3)
-    there = by(ecr, SEMVER)
-    current = there.image("stable")
-    assert current
-    found = next_older(SEMVER, current, there.images())
-    assert found
-    assert found.digest == release
-
-
-def test_where_tags_tell_no_age_the_next_older_was_pushed_before() -> None:
-    times = [ADR040.built_at([f"prod-{sha('a')}-{it}"]) for it in (100, 200, 300)]
-    first, second, third = (
-        Image(digest=letter, tags=(sha(letter),), pushed_at=at)
-        for letter, at in zip("cab", times, strict=True)
-        if at
-    )
-    assert next_older(HASHES, third, [first, second, third]) == second
-    assert next_older(HASHES, first, [first, second, third]) is None
+@pytest.mark.parametrize(
+    ("convention", "tags", "current", "older"),
+    [
+        (SEMVER, ["v1.11.0", "v1.10.0", "v1.9.0"], "v1.11.0", "v1.10.0"),
+        (SEMVER, ["v1.1.0", "v1.1.1-rc.1", "v1.1.1"], "v1.1.1", "v1.1.0"),  # to a release
+        # Where tags tell no age, the next older was pushed before.
+        (HASHES, [sha("c"), sha("a"), sha("b")], sha("b"), sha("a")),
+        (HASHES, [sha("c"), sha("a"), sha("b")], sha("c"), None),
+    ],
+)
+def test_what_a_rollback_by_tags_goes_to(
+    convention: TagConvention, tags: list[str], current: str, older: str | None
+) -> None:
+    images = {
+        name: Image(digest=name, tags=(name,), pushed_at=datetime(2026, 11, day, tzinfo=UTC))
+        for day, name in enumerate(tags, 1)
+    }
+    target = next_older(convention, images[current], images.values())
+    assert target == (images[older] if older else None)
