@@ -11,7 +11,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from container_images.aws.session import Aws
-from container_images.aws.trail import earliest
 from container_images.cli.history import MOST_ROWS, since_of
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
@@ -62,7 +61,9 @@ def holds(lookups: Callable[..., None]) -> Callable[..., None]:
 
     def answer(*raw: dict[str, Any]) -> None:
         newest = raw[::-1]
-        lookups(*(page(*(it for it in newest if it["eventName"] == name)) for name in EVENTS))
+        lookups(
+            *(page(*(event for event in newest if event["eventName"] == name)) for name in EVENTS)
+        )
 
     return answer
 
@@ -96,12 +97,12 @@ def test_all_repositories_of_a_stack_are_read_in_one_pass(holds: Callable[..., N
         }
     ]
     admin = events["forms-admin-deploy"]
-    assert [(it["tag"], it["from"], it["to"], it["expected"]) for it in admin] == [
+    assert [(event["tag"], event["from"], event["to"], event["expected"]) for event in admin] == [
         ("latest", A, B, True),
         ("latest", None, A, True),
         ("prod-aaaaaaaaaaaaaaaaaaaa-1", None, A, True),
     ]
-    assert [(it["tag"], it["expected"]) for it in events[None]] == [(None, False)]
+    assert [(event["tag"], event["expected"]) for event in events[None]] == [(None, False)]
 
 
 @pytest.mark.usefixtures("stack")
@@ -156,13 +157,10 @@ def test_other_events_in_words(holds: Callable[..., None]) -> None:
 @pytest.mark.usefixtures("stack")
 def test_one_tag_alone(holds: Callable[..., None]) -> None:
     holds(*WEEK)
-    asked = ("history", "--stack", "prod", "forms-admin-deploy", "--tag")
     tag = "prod-aaaaaaaaaaaaaaaaaaaa-1"
-    [admin, unnamed] = done(*asked, tag)["repositories"]
-    assert [event["tag"] for event in admin["events"]] == [tag]
-    assert [event["tag"] for event in unnamed["events"]] == [None]
-    holds(*WEEK)
-    assert f"{tag}  forms-image-pipeline" in run(*asked, tag).stdout
+    table = run("history", "--stack", "prod", "forms-admin-deploy", "--tag", tag).stdout
+    assert f"{tag}  forms-image-pipeline" in table
+    assert "latest" not in table
 
 
 @pytest.mark.usefixtures("ecr")
@@ -231,36 +229,29 @@ def test_a_repository_that_is_missing_does_not_stop_the_others(
     assert first["error"]["code"] == "RepositoryNotFoundException"
     assert [event["to"] for event in second["events"]] == [A]
     assert json.loads(result.stderr)["error"].startswith("missing: ")
-    error = refused("history", "missing", "nothing")
-    assert error.startswith("missing: ecr:GetRepositoryPolicy on missing")
-    assert " | nothing: ecr:GetRepositoryPolicy on nothing" in error
 
 
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize(
-    ("seen", "events", "status"), [(WEEK[:2], 2, 0), (WEEK[:3], 3, 1), (WEEK[4:6], 0, 0)]
+    ("seen", "summary", "status"),
+    [
+        (WEEK[:2], "2 events, none unexpected", 0),
+        (WEEK[:3], "3 events, 1 unexpected", 1),
+        (WEEK[4:6], "no events, none unexpected", 0),
+    ],
 )
 def test_a_scheduled_job_fails_where_something_is_unexpected(
-    holds: Callable[..., None], seen: list[dict[str, Any]], events: int, status: int
+    holds: Callable[..., None], seen: list[dict[str, Any]], summary: str, status: int
 ) -> None:
     for mode in ((), ("--json",)):
         holds(*seen)
         result = run("history", "--stack", "prod", "--fail-on-unexpected", *mode)
         assert result.exit_code == status
-        assert result.stdout
         assert ("the stack prod: 1 unexpected" in result.stderr) is bool(status)
         if mode:
-            repositories = json.loads(result.stdout)["repositories"]
-            assert sum(len(repository["events"]) for repository in repositories) == events
             assert (json.loads(result.stderr or "{}").get("kind") == "refused") is bool(status)
-
-
-@pytest.mark.usefixtures("stack")
-def test_nothing_happened(holds: Callable[..., None]) -> None:
-    holds()
-    result = run("history", "--stack", "prod", "--fail-on-unexpected")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.endswith(": no events, none unexpected\n")
+        else:
+            assert result.stdout.splitlines()[0].endswith(f": {summary}")
 
 
 # --- Repositories that are named ------------------------------------------------------------------
@@ -335,24 +326,17 @@ def test_what_may_not_be_read_leaves_the_movable_tags_to_the_rest(
 # --- What it refuses ------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("ecr")
-def test_cloudtrail_of_another_account_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(FIXTURES)
-    assert f"has no events of account {ACCOUNT}" in refused("history", "--stack", "prod")
-
-
 @pytest.mark.usefixtures("stack")
 def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
     lookups("AccessDeniedException", "AccessDeniedException")
-    told = refused("history", "--stack", "prod")
-    assert "no permission for cloudtrail:LookupEvents on the stack prod: no luck; grant" in told
+    error = refused("history", "--stack", "prod")
+    assert "no permission for cloudtrail:LookupEvents on the stack prod: no luck; grant" in error
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "error"),
     [
         ([], "give REPOSITORY, or --stack for all repositories of a stack"),
-        ([f"{NAME}:latest"], "names an image"),
         ([NAME, "--tag", "-x"], "is not a tag"),
         ([NAME, "--since", "soon"], "--since soon is not a date such as"),
         (
@@ -361,37 +345,34 @@ def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
         ),
     ],
 )
-def test_wrong_usage(arguments: list[str], told: str) -> None:
+def test_wrong_usage(arguments: list[str], error: str) -> None:
     result = run("history", *arguments, "--json")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert told in json.loads(result.stderr)["error"]
+    assert error in json.loads(result.stderr)["error"]
 
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "since"),
     [
         ("7d", datetime(2026, 11, 17, 12, tzinfo=UTC)),
         ("36h", datetime(2026, 11, 23, tzinfo=UTC)),
-        ("90d", earliest(NOW)),
-        ("2160h", earliest(NOW)),
+        ("90d", datetime(2026, 8, 26, 12, tzinfo=UTC)),
         ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
-        ("2026-11-20T10:00:00Z", datetime(2026, 11, 20, 10, tzinfo=UTC)),
         ("2026-11-20T10:00:00+02:00", datetime(2026, 11, 20, 8, tzinfo=UTC)),
     ],
 )
-def test_a_time_span_begins(text: str, told: datetime) -> None:
-    assert since_of(text, NOW) == told
+def test_a_time_span_begins(text: str, since: datetime) -> None:
+    assert since_of(text, NOW) == since
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error"),
     [
         ("91d", "is not in the 90 days that CloudTrail keeps"),
         ("99999d", "is not in the 90 days"),
-        ("2026-08-01", "is not in the 90 days"),
         ("0d", "is not in the 90 days"),
         ("2026-11-25", "is not in the 90 days"),
         ("2026-13-01", "is not a date"),
@@ -399,6 +380,6 @@ def test_a_time_span_begins(text: str, told: datetime) -> None:
         ("", "is not a date"),
     ],
 )
-def test_no_time_span_begins_there(text: str, told: str) -> None:
-    with pytest.raises(click.UsageError, match=re.escape(told)):
+def test_no_time_span_begins_there(text: str, error: str) -> None:
+    with pytest.raises(click.UsageError, match=re.escape(error)):
         since_of(text, NOW)

@@ -21,7 +21,7 @@ from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.report import Report
 from container_images.lifecycle.simulation import simulate
 from container_images.policies.tag_convention import ADR040
-from tests.builds import ACCOUNT, NAME, OCI_INDEX, OCI_MANIFEST, REGION, build, push, tag
+from tests.builds import ACCOUNT, NAME, OCI_INDEX, REGION, build, push, tag
 from tests.cli.test_cli import refused, run
 from tests.cli.test_terminal import Terminal
 from tests.conftest import FIXTURES
@@ -71,7 +71,7 @@ def kinds(listing: dict[str, Any]) -> list[str]:
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """ECR with those images, and this lifecycle policy, or this error instead of it."""
 
-    def stubbed(document: dict[str, Any] | str | None, indexes: str | None = None) -> None:
+    def stubbed(document: dict[str, Any] | str | None) -> None:
         client = boto3.client("ecr")
         stub = Stubber(client)
         if isinstance(document, str):
@@ -83,9 +83,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         manifest = json.dumps({"manifests": [{"digest": "sha256:part"}]})
         images = [{"imageId": {"imageDigest": "sha256:index"}, "imageManifest": manifest}]
         judged = isinstance(document, dict) or document is None
-        if indexes:
-            stub.add_client_error("batch_get_image", indexes)
-        elif judged:
+        if judged:
             stub.add_response("batch_get_image", {"images": images})
         if judged or document == "LifecyclePolicyNotFoundException":
             described = {"repositoryName": NAME, "imageTagMutability": "MUTABLE"}
@@ -100,7 +98,8 @@ def test_the_images_in_json(answer: Callable[..., None]) -> None:
     answer(DOCUMENT)
     listing = only(NAME)
     assert listing["repository"] == NAME
-    assert listing["images"][0] == {
+    newest, lost, *_ = listing["images"]
+    assert newest == {
         "digest": "sha256:new",
         "tags": MERGED,
         "subject": None,
@@ -113,7 +112,8 @@ def test_the_images_in_json(answer: Callable[..., None]) -> None:
         "shieldedBy": 2,
     }
     outcomes = [
-        (it["digest"], it["action"], it["rule"], it["shieldedBy"]) for it in listing["images"]
+        (image["digest"], image["action"], image["rule"], image["shieldedBy"])
+        for image in listing["images"]
     ]
     assert outcomes[1:] == [
         ("sha256:lost", "expire", 3, None),
@@ -121,16 +121,14 @@ def test_the_images_in_json(answer: Callable[..., None]) -> None:
         ("sha256:index", "keep", None, 1),
         ("sha256:old", "expire", 2, None),
     ]
-    assert listing["images"][1]["builtAt"] is listing["images"][1]["lastPulledAt"] is None
-    assert listing["warnings"] == [
-        {
-            "warning": "kept-by-movable-tag-alone",
-            "text": "rule 2 (tags merged-*) would expire the image that latest names as soon as "
-            "the tag moves on; then no rollback to it is possible",
-            "rule": 2,
-            "digests": ["sha256:index"],
-        }
-    ]
+    assert lost["builtAt"] is lost["lastPulledAt"] is None
+    [warning] = listing["warnings"]
+    assert warning.pop("text").startswith("rule 2 (tags merged-*) would expire the image that lat")
+    assert warning == {
+        "warning": "kept-by-movable-tag-alone",
+        "rule": 2,
+        "digests": ["sha256:index"],
+    }
     assert listing["totals"] == {
         "images": 5,
         "keep": 3,
@@ -164,18 +162,13 @@ def test_what_decides_comes_first_and_each_image_has_a_line(answer: Callable[...
     assert "keep    the index sha256:index lists it" in rows[3]
 
 
-def test_only_what_will_not_be_kept(answer: Callable[..., None]) -> None:
-    answer(DOCUMENT)
-    listing = only(NAME, "--expiring")
-    assert actions(listing) == {"sha256:lost": "expire", "sha256:old": "expire"}
-    assert listing["totals"]["images"] == 5
-
-
 def test_another_policy_than_the_live_one(answer: Callable[..., None], tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     file.write_text(json.dumps(policy(ANY | count(4))))
     answer(None)
-    assert actions(only(NAME, "--policy", str(file), "--expiring")) == {"sha256:old": "expire"}
+    listing = only(NAME, "--policy", str(file), "--expiring")
+    assert actions(listing) == {"sha256:old": "expire"}
+    assert listing["totals"]["images"] == 5
 
 
 def test_the_policy_that_the_settings_declare(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,17 +203,6 @@ def test_without_a_policy_or_the_permission_to_read_it(
     assert run("images", NAME, "--fail-on-loss").exit_code == (1 if denied else 0)
 
 
-@pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 0), ("ServerException", 1)])
-def test_without_the_permission_to_read_indexes_that_is_said(
-    answer: Callable[..., None], code: str, status: int
-) -> None:
-    answer(DOCUMENT, code)
-    result = run("images", NAME)
-    assert result.exit_code == status
-    warning = "what the index lists: of the 3 images shown as going, those that an index lists stay"
-    assert (f"{warning} (no permission for ecr:BatchGetImage" in result.stdout) is (status == 0)
-
-
 def test_a_policy_that_cannot_be_read_is_not_known(answer: Callable[..., None]) -> None:
     answer({"rules": [{}]})
     result = run("images", NAME)
@@ -230,10 +212,8 @@ def test_a_policy_that_cannot_be_read_is_not_known(answer: Callable[..., None]) 
 
 
 @pytest.mark.usefixtures("ecr")
-def test_another_failure_fails(answer: Callable[..., None]) -> None:
+def test_another_failure_fails() -> None:
     assert "RepositoryNotFoundException" in refused("images", "nothing")
-    answer("ServerException")
-    assert run("images", NAME).exit_code == 1
 
 
 def test_the_images_of_several_repositories(ecr: "ECRClient") -> None:
@@ -258,23 +238,11 @@ def test_files_say_the_same_as_the_registry(ecr: "ECRClient", tmp_path: Path) ->
     assert only(*files) == only(NAME)
 
 
-@pytest.mark.parametrize("untagged", [False, True])
-def test_a_staying_index_keeps_the_tagged_images_that_it_lists(
-    ecr: "ECRClient", *, untagged: bool
-) -> None:
-    for number in (1, 2, 3):
-        parts = [
-            {"digest": push(ecr, f'{{"{number}": "{arch}"}}', f"1.{number}.0-{arch}")}
-            for arch in ("amd64", "arm64")
-        ]
-        push(ecr, json.dumps({"manifests": parts}), f"v1.{number}.0", media_type=OCI_INDEX)
-    if untagged:
-        ecr.put_image(
-            repositoryName=NAME,
-            imageManifest="{}",
-            imageManifestMediaType=OCI_MANIFEST,
-            imageDigest=f"sha256:{'1' * 64}",
-        )
+def test_a_staying_index_keeps_the_tagged_images_that_it_lists(ecr: "ECRClient") -> None:
+    for number in (1, 2):
+        part = push(ecr, f'{{"n": "{number}"}}', f"1.{number}.0-arm64")
+        index = json.dumps({"manifests": [{"digest": part}]})
+        push(ecr, index, f"v1.{number}.0", media_type=OCI_INDEX)
     document = policy(tagged("v*") | count(50), tagged("1.*") | count(1))
     ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(document))
     listing = only(NAME, "--fail-on-loss")
@@ -385,27 +353,13 @@ def test_a_loss_fails_where_it_is_asked_to(files: Callable[..., list[str]]) -> N
     assert run("images", *files(KEEP_ONE, OLDER, NEWER), "--fail-on-loss").exit_code == 0
 
 
-def test_images_of_other_registries_are_not_ours(files: Callable[..., list[str]]) -> None:
-    references = [
-        f"444455556666.dkr.ecr.eu-west-2.amazonaws.com/{NAME}:{tag('merged', 'a')}",
-        f"111122223333.dkr.ecr.us-east-1.amazonaws.com/{NAME}@sha256:{'a' * 64}",
-        f"444455556666.dkr.ecr.eu-west-2.amazonaws.com/{NAME}:v9.9.9",
-        f"public.ecr.aws/forms/{NAME}:{tag('merged', 'a')}",
-    ]
-    arguments = files(KEEP_ONE, OLDER, NEWER, used="\n".join(references))
-    listing = only(*arguments, "--repository-arn", ARN, "--fail-on-loss")
-    assert [kind for kind in kinds(listing) if kind.startswith("in-use")] == []
-
-
 @pytest.mark.parametrize(
     ("document", "options", "lost"),
     [
         # The protective rule comes too late.
         (policy(tagged("merged-*") | count(1), tagged("stable") | count(1)), [], True),
-        (policy(ANY | count(1)), ["--movable-tag", "stable"], True),
         (policy(ANY | count(1)), ["--movable-tag", "latest", "--movable-tag", "stable"], True),
         (policy(ANY | count(1)), [], False),  # stable is not known to be movable
-        (policy(tagged("stable") | count(1), tagged("merged-*") | count(1)), [], False),
     ],
 )
 def test_the_movable_tags_are_those_of_the_policy_or_given(
@@ -415,13 +369,6 @@ def test_the_movable_tags_are_those_of_the_policy_or_given(
     arguments = files(document, older_image, NEWER)
     listing = only(*arguments, *options, "--fail-on-loss", status=int(lost))
     assert ("movable-tag-going" in kinds(listing)) is lost
-
-
-def test_an_index_in_a_file_may_list_what_is_shown_as_going(
-    files: Callable[..., list[str]],
-) -> None:
-    index = detail("sha256:c", 3, "v1", imageManifestMediaType=INDEX)
-    assert "children-unknown" in kinds(only(*files(KEEP_ONE, OLDER, NEWER, index)))
 
 
 RELEASES = [f"sha256:{number * 64}" for number in "123"]
@@ -434,30 +381,19 @@ SIGNED = [
         detail(f"sha256:{digest[7:9]}att", 60 - age, f"{digest.replace(':', '-')}.att"),
     )
 ]
-REFERRING = [
-    {**it, "imageTags": [], "subjectManifestDigest": f"sha256:{it['imageTags'][0][7:71]}"}
-    if it["imageTags"][0].startswith("sha256-")
-    else it
-    for it in SIGNED
-]
 
 
-@pytest.mark.parametrize("images", [SIGNED, REFERRING])
-def test_a_release_that_would_lose_its_signature(
-    files: Callable[..., list[str]], images: list[dict[str, Any]]
-) -> None:
+def test_a_release_that_would_lose_its_signature(files: Callable[..., list[str]]) -> None:
     document = policy(tagged("latest") | count(1), tagged("prod-*") | count(50), ANY | count(12))
     builds = [detail(f"sha256:pr{number}", number, f"pr-{number}") for number in range(9)]
-    arguments = files(document, *images, *builds, used="\n".join(RELEASES))
+    arguments = files(document, *SIGNED, *builds, used="\n".join(RELEASES))
     listing = only(*arguments, "--fail-on-loss", status=1)
-    losing = [it["digests"][0] for it in listing["warnings"] if it["warning"] == "signature-going"]
-    assert sorted(losing) == RELEASES[:2]
-    assert listing["totals"]["images"] == 12
+    assert kinds(listing).count("signature-going") == 2
     assert listing["totals"]["attachments"] == {"keep": 2, "expire": 4, "archive": 0}
     lines = run("images", *arguments).stdout.splitlines()
     assert "4 of 6 signatures and attestations are not kept" in lines[0]
-    where = [line.split()[0] for line in lines if line]
-    assert where.index(RELEASES[0]) + 1 == where.index("sha256:11sig")
+    places = [line.split()[0] for line in lines if line]
+    assert places.index(RELEASES[0]) + 1 == places.index("sha256:11sig")
 
 
 @pytest.mark.parametrize(
@@ -502,7 +438,7 @@ def test_a_file_that_cannot_be_used_is_refused(files: Callable[..., list[str]]) 
 # --- On a terminal --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("width", [80, 100, 140])
+@pytest.mark.parametrize("width", [80, 140])
 def test_a_terminal_has_short_lines(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """Digests are brief, reasons are folded, and columns that do not fit are left out."""
     tags = ("latest", tag("merged", "a"), "release-candidate-of-may")
@@ -541,20 +477,13 @@ def test_what_runs_and_would_go_is_a_loss(
 ) -> None:
     digest = build(ecr, "b")
     build(ecr, "a", "latest")
-    document = policy(tagged("latest") | count(1), tagged("merged-*") | count(1))
-    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(document))
-    host = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
-    elsewhere = [
-        f"444455556666.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest}",
-        f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/{NAME}@{digest}",
-        f"{NAME}:{tag('merged', 'b')}",  # of Docker Hub
-        "not an image",
-    ]
-    running = Running(images=[RunningImage(image=it, by="service/web") for it in elsewhere])
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(KEEP_ONE))
+    elsewhere = f"444455556666.dkr.ecr.{REGION}.amazonaws.com/{NAME}@{digest}"
+    running = Running(images=[RunningImage(image=elsewhere, by="service/web")])
     scans.append((REGION, running))
     only(NAME, "--in-use", "live", "--fail-on-loss")
     # By its tag, which the registry resolves.
-    name = f"{host}/{NAME}:{tag('merged', 'b')}"
+    name = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}:{tag('merged', 'b')}"
     running.images.append(RunningImage(image=name, by="service/web"))
     listing = only(NAME, "--in-use", "live", "--fail-on-loss", status=1)
     [warning, *_] = listing["warnings"]

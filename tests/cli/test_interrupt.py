@@ -1,6 +1,5 @@
 """Ctrl-C, whenever it comes: one line, status 130, and the process is over."""
 
-import json
 import os
 import signal
 import sys
@@ -27,34 +26,29 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ends")
-def test_one_line_and_the_status_that_shells_give(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "terminal", "printed"),
+    [
+        ("--dry-run", False, "interrupted\n"),
+        ("--json", False, '{"error": "interrupted", "kind": "interrupted", "code": null}\n'),
+        # The progress bar gives way, and the cursor is back.
+        ("--dry-run", True, "\r\x1b[K\x1b[?25hinterrupted\n"),
+    ],
+)
+def test_one_line_and_the_status_that_shells_give(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    *,
+    terminal: bool,
+    printed: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["container-images", "move", "forms", "a", option])
+    monkeypatch.setattr(os, "isatty", lambda _: terminal)
     interrupt.end_at_once()
     with pytest.raises(OverError, match="130"):
         signal.raise_signal(signal.SIGINT)
-    assert tuple(capfd.readouterr()) == ("", "interrupted\n")
-
-
-@pytest.mark.usefixtures("ends")
-def test_with_json_it_is_an_object(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["container-images", "resolve", "forms", "--json"])
-    interrupt.end_at_once()
-    with pytest.raises(OverError, match="130"):
-        signal.raise_signal(signal.SIGINT)
-    error = {"error": "interrupted", "kind": "interrupted", "code": None}
-    assert json.loads(capfd.readouterr().err) == error
-
-
-@pytest.mark.usefixtures("ends")
-def test_on_a_terminal_the_progress_bar_gives_way_and_the_cursor_is_back(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "isatty", lambda _: True)
-    interrupt.end_at_once()
-    with pytest.raises(OverError):
-        signal.raise_signal(signal.SIGINT)
-    assert capfd.readouterr().err == "\r\x1b[K\x1b[?25hinterrupted\n"
+    assert tuple(capfd.readouterr()) == ("", printed)
 
 
 @pytest.mark.usefixtures("ends")
