@@ -26,28 +26,25 @@ def error(code: str, operation: str = "PutImage", message: str = "because") -> C
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
-@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])
 @pytest.mark.parametrize(
-    ("operation", "action"),
+    ("code", "operation", "action"),
     [
-        ("PutImage", "ecr:PutImage"),
-        ("DescribeImages", "ecr:DescribeImages"),
-        ("BatchGetImage", "ecr:BatchGetImage"),
-        ("LookupEvents", "cloudtrail:LookupEvents"),
-        ("GetCallerIdentity", "sts:GetCallerIdentity"),
+        ("AccessDenied", "PutImage", "ecr:PutImage"),
+        ("AccessDeniedException", "LookupEvents", "cloudtrail:LookupEvents"),
+        ("AccessDenied", "AssumeRole", "sts:AssumeRole"),
     ],
 )
 def test_a_missing_permission_names_the_action_and_the_repository(
     code: str, operation: str, action: str
 ) -> None:
-    told = explain(error(code, operation), "forms")
-    assert told == (
+    assert explain(error(code, operation), "forms") == (
         f"no permission for {action} on forms: because; grant {action}, or run as a role that has "
         "it"
     )
 
 
 USER = "User: arn:aws:sts::111122223333:assumed-role/dev/mary is not authorized to perform: "
+SIGN_IN = "; sign in to AWS again"
 
 
 @pytest.mark.parametrize(
@@ -78,57 +75,38 @@ def test_only_a_missing_allow_is_answered_with_a_grant(message: str, fix: str) -
 
 
 @pytest.mark.parametrize(
-    ("problem", "told"),
+    ("problem", "message"),
     [
-        (error("RepositoryNotFoundException"), "on forms failed.*check the name"),
-        (error("KmsException"), "on forms failed.*KMS key"),
-        (error("ExpiredTokenException"), "forms: AWS rejects the credentials.*sign in"),
-        (error("UnrecognizedClientException"), "rejects the credentials"),
-        (error("ThrottlingException"), "ecr:PutImage on forms failed.*run the command again"),
-        (error("LimitExceededException"), "LimitExceededException: because.*delete tags"),
-        (ClientError({}, "PutImage"), "no reason given"),
-        (NoCredentialsError(), "forms: Unable to locate credentials; sign in to AWS"),
+        (error("RepositoryNotFoundException"), "on forms failed.*; check the name"),
+        (error("KmsException"), "on forms failed.*; .*KMS key"),
+        (error("ThrottlingException"), "ecr:PutImage on forms failed.*; run the command again"),
+        (error("LimitExceededException"), "LimitExceededException: because.*; delete tags"),
+        (ClientError({}, "PutImage"), "no reason given.*; "),
         (NoRegionError(), "You must specify a region; set AWS_DEFAULT_REGION"),
         (ProfileNotFound(profile="x"), "could not be found; correct AWS_PROFILE"),
-        (EndpointConnectionError(endpoint_url="https://x"), "connect.*https://x.*network"),
-        (ReadTimeoutError(endpoint_url="https://x"), "timeout.*network"),
+        (EndpointConnectionError(endpoint_url="https://x"), "connect.*https://x.*; .*network"),
+        (ReadTimeoutError(endpoint_url="https://x"), "timeout.*; .*network"),
         (ConfigParseError(path="/x"), "Unable to parse config file: /x; correct AWS's conf"),
-        (
-            EndpointConnectionError(endpoint_url="https://api.ecr.eu-west-2.amazonaws.com/"),
-            "connect.*check the network",
-        ),
+        # Whoever is not signed in.
+        (error("ExpiredTokenException"), "forms: AWS rejects the credentials.*; sign in"),
+        (error("UnrecognizedClientException"), "rejects the credentials.*; sign in"),
+        (error("ExpiredToken", "GetCallerIdentity"), SIGN_IN),
+        (error("UnauthorizedException", "GetRoleCredentials"), SIGN_IN),
+        (error("InvalidIdentityToken", "AssumeRoleWithWebIdentity"), SIGN_IN),
+        (NoCredentialsError(), f"forms: Unable to locate credentials{SIGN_IN}"),
+        (PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), SIGN_IN),
+        (CredentialRetrievalError(provider="custom-process", error_msg="no"), SIGN_IN),
+        (MetadataRetrievalError(error_msg="IMDS timed out"), SIGN_IN),
+        (TokenRetrievalError(provider="sso", error_msg="no"), SIGN_IN),
+        (SSOTokenLoadError(error_msg="no token"), SIGN_IN),
+        (UnauthorizedSSOTokenError(), SIGN_IN),
+        (LoginRefreshRequired(), SIGN_IN),
     ],
 )
 def test_every_error_of_aws_comes_with_the_fix(
-    problem: ClientError | BotoCoreError, told: str
+    problem: ClientError | BotoCoreError, message: str
 ) -> None:
-    found = explain(problem, "forms")
-    assert re.search(told, found)
-    assert "; " in found
-
-
-@pytest.mark.parametrize(
-    "problem",
-    [
-        NoCredentialsError(),
-        PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
-        CredentialRetrievalError(provider="custom-process", error_msg="no"),
-        MetadataRetrievalError(error_msg="IMDS timed out"),
-        TokenRetrievalError(provider="sso", error_msg="no"),
-        SSOTokenLoadError(error_msg="no token"),
-        UnauthorizedSSOTokenError(),
-        LoginRefreshRequired(),
-        error("ExpiredToken", "GetCallerIdentity"),
-        error("UnauthorizedException", "GetRoleCredentials"),
-        error("InvalidIdentityToken", "AssumeRoleWithWebIdentity"),
-    ],
-)
-def test_whoever_is_not_signed_in_is_told_to(problem: ClientError | BotoCoreError) -> None:
-    assert "; sign in to AWS again" in explain(problem, "forms")
-
-
-def test_a_call_for_credentials_names_its_own_service() -> None:
-    assert "no permission for sts:AssumeRole" in explain(error("AccessDenied", "AssumeRole"), "f")
+    assert re.search(message, explain(problem, "forms"))
 
 
 def test_a_page_of_html_is_not_repeated() -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -73,14 +74,10 @@ def function(name: str, tag: str) -> Any:
 
 def role() -> str:
     client = boto3.client("iam")
-    try:
-        return client.get_role(RoleName="function")["Role"]["Arn"]
-    except client.exceptions.NoSuchEntityException:
-        trust = {"Version": "2012-10-17", "Statement": []}
-        document = json.dumps(trust)
-        return client.create_role(RoleName="function", AssumeRolePolicyDocument=document)["Role"][
-            "Arn"
-        ]
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    with suppress(client.exceptions.EntityAlreadyExistsException):
+        client.create_role(RoleName="function", AssumeRolePolicyDocument=trust)
+    return client.get_role(RoleName="function")["Role"]["Arn"]
 
 
 def registry(*tags: str) -> None:
@@ -184,10 +181,10 @@ class _Fails:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What operations answer in place of moto; a text is the code of an error."""
-    told: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     make = Aws.workloads
-    monkeypatch.setattr(Aws, "workloads", lambda aws, service: _Fails(make(aws, service), told))
-    return told
+    monkeypatch.setattr(Aws, "workloads", lambda aws, service: _Fails(make(aws, service), answers))
+    return answers
 
 
 def test_a_task_runs_the_digest_that_it_pulled(answers: dict[str, Any]) -> None:
@@ -208,31 +205,32 @@ def test_a_task_runs_the_digest_that_it_pulled(answers: dict[str, Any]) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "operation",
-    [
-        *("list_clusters", "list_services", "describe_services", "list_tasks"),
-        *("list_task_definition_families", "describe_task_definition"),
-        *("list_functions", "list_aliases", "get_function"),
-    ],
-)
+READ: dict[str, dict[str, Any]] = {
+    "list_clusters": {"clusterArns": ["apps"]},
+    "list_services": {"serviceArns": ["web"]},
+    "describe_services": {
+        "services": [{"serviceArn": "web", "taskDefinition": "web:1", "deployments": []}]
+    },
+    "list_tasks": {"taskArns": []},
+    "list_task_definition_families": {"families": ["web"]},
+    "describe_task_definition": {"taskDefinition": {"taskDefinitionArn": "web:1"}},
+    "list_functions": {"Functions": [{"FunctionArn": "api", "PackageType": "Image"}]},
+    "list_aliases": {"Aliases": []},
+    "get_function": {"Code": {}},
+}
+
+
+@pytest.mark.parametrize("operation", READ)
 def test_what_may_not_be_read_is_not_called_unused(answers: dict[str, Any], operation: str) -> None:
-    registry("one")
-    function("api", "one")
-    boto3.client("ecs").create_cluster(clusterName="apps")
-    serve("admin", define("admin", f"{URI}:prod-1"))
-    answers[operation] = "AccessDeniedException"
+    answers |= READ | {operation: "AccessDeniedException"}
     [reason] = running_images(Aws()).unread.values()
     assert reason.startswith("no permission for ")
     assert f"on account {ACCOUNT} in {REGION}: no; grant" in reason
 
 
 def test_what_is_gone_meanwhile_runs_nothing(answers: dict[str, Any]) -> None:
-    boto3.client("ecs").create_cluster(clusterName="apps")
-    serve("admin", define("admin", f"{URI}:prod-1"))
     failures = [{"arn": "admin", "reason": "MISSING"}]
-    answers["describe_services"] = {"services": [], "failures": failures}
-    answers["list_functions"] = {"Functions": [{"FunctionArn": "f", "PackageType": "Image"}]}
+    answers |= READ | {"describe_services": {"services": [], "failures": failures}}
     answers["list_aliases"] = answers["get_function"] = "ResourceNotFoundException"
     assert running_images(Aws()).unread == {}
     failures[0]["reason"] = "ACCESS"
@@ -245,9 +243,6 @@ def test_another_failure_is_raised(answers: dict[str, Any]) -> None:
         running_images(Aws())
 
 
-def test_functions_without_an_image_are_left_out() -> None:
-    code = {"ZipFile": b"PK\x05\x06" + bytes(18)}
-    boto3.client("lambda").create_function(
-        FunctionName="zip", Role=role(), Runtime="python3.12", Handler="a.b", Code=code
-    )
+def test_functions_without_an_image_are_left_out(answers: dict[str, Any]) -> None:
+    answers["list_functions"] = {"Functions": [{"FunctionArn": "zip", "PackageType": "Zip"}]}
     assert running_images(Aws()).images == []

@@ -21,7 +21,7 @@ A, B, C = (DIGESTS[letter] for letter in "abc")
 
 
 def read(*raw: dict[str, Any]) -> list[Record]:
-    return [record for it in raw if (record := trail.record_of(it, ARN))]
+    return [record for event in raw if (record := trail.record_of(event, ARN))]
 
 
 # --- One event ------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ def test_a_put_is_read_with_who_and_what() -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "principal"),
+    ("identity", "principal"),
     [
         (
             {"type": "IAMUser", "arn": f"arn:aws:iam::{ACCOUNT}:user/mary", "sessionContext": {}},
@@ -54,51 +54,44 @@ def test_a_put_is_read_with_who_and_what() -> None:
     ],
 )
 def test_users_root_and_services_have_no_session(
-    who: dict[str, Any] | None, principal: str | None
+    identity: dict[str, Any] | None, principal: str | None
 ) -> None:
-    [record] = read(put(9, "a", userIdentity=who))
+    [record] = read(put(9, "a", userIdentity=identity))
     assert (record.principal, record.session) == (principal, None)
 
 
+def tagged(arn: str) -> dict[str, Any]:
+    return event("TagResource", 9, resources=[], requestParameters={"resourceArn": arn})
+
+
 @pytest.mark.parametrize(
-    "other",
+    ("raw", "about"),
     [
-        put(9, "a", resources=[{"ARN": f"{ARN}-2"}]),
-        put(9, "a", eventSource="ecr-public.amazonaws.com"),
-        put(9, "a", resources=[], requestParameters={"repositoryName": "other"}),
-        put(
-            9,
-            "a",
-            resources=[],
-            requestParameters={"repositoryName": NAME, "registryId": "999999999999"},
+        (put(9, "a", resources=[]), True),
+        (put(9, "a", requestParameters=None), True),
+        (event("PutImage", 9, resources=None, errorMessage=f"denied on {ARN} because"), True),
+        (event("PutImage", 9, resources=None, errorMessage=f'denied on "{ARN}".'), True),
+        (tagged(ARN), True),
+        (put(9, "a", resources=[{"ARN": f"{ARN}-2"}]), False),
+        (put(9, "a", eventSource="ecr-public.amazonaws.com"), False),
+        (put(9, "a", resources=[], requestParameters={"repositoryName": "other"}), False),
+        (
+            put(
+                9,
+                "a",
+                resources=[],
+                requestParameters={"repositoryName": NAME, "registryId": "999999999999"},
+            ),
+            False,
         ),
-        event("PutImage", 9, resources=None, errorMessage=f"not authorized on {ARN}-2 because"),
+        (event("PutImage", 9, resources=None, errorMessage=f"denied on {ARN}-2 because"), False),
+        (tagged(f"{ARN}-2"), False),
     ],
 )
-def test_another_repositorys_events_are_left_out(other: dict[str, Any]) -> None:
-    assert read(other) == []
-
-
-@pytest.mark.parametrize(
-    "same",
-    [
-        put(9, "a", resources=[]),
-        put(9, "a", requestParameters=None),
-        event("PutImage", 9, resources=None, errorMessage=f"not authorized on {ARN} because"),
-        event("PutImage", 9, resources=None, errorMessage=f'not authorized on "{ARN}".'),
-    ],
-    ids=["named", "by its ARN", "in the refusal", "in quotes"],
-)
-def test_an_event_is_the_repositorys_wherever_it_is_named(same: dict[str, Any]) -> None:
-    assert len(read(same)) == 1
-
-
-def test_a_resource_tag_is_its_repositorys() -> None:
-    def tagged(arn: str) -> dict[str, Any]:
-        return event("TagResource", 9, resources=[], requestParameters={"resourceArn": arn})
-
-    assert trail.is_about(tagged(ARN), ARN)
-    assert not trail.is_about(tagged(f"{ARN}-2"), ARN)
+def test_an_event_is_the_repositorys_wherever_it_is_named(
+    raw: dict[str, Any], *, about: bool
+) -> None:
+    assert trail.is_about(raw, ARN) is about
 
 
 def test_the_digest_of_a_refused_put_is_that_of_its_manifest() -> None:
@@ -127,9 +120,12 @@ class Time:
         self.slept.append(round(seconds, 3))
         self.now += seconds
 
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
 
 def page(*raw: dict[str, Any], more: str | None = None) -> dict[str, Any]:
-    events = {"Events": [{"CloudTrailEvent": json.dumps(it)} for it in raw]}
+    events = {"Events": [{"CloudTrailEvent": json.dumps(event)} for event in raw]}
     return {**events, "NextToken": more} if more else events
 
 
@@ -157,45 +153,31 @@ def test_each_events_name_is_a_pass_of_its_own_and_comes_in_pages(
     time = Time()
     with Stubber(cloudtrail) as stub:
         stub.add_response("lookup_events", page(put(9, "c"), more="1"), asked(PUT))
-        stub.add_response("lookup_events", page(put(5, "b"), put(1, "a")), asked(PUT, "1"))
+        # Within a second CloudTrail's order holds.
+        stub.add_response("lookup_events", page(put(5, "b"), put(5, "a")), asked(PUT, "1"))
         stub.add_response("lookup_events", page(expiry(6, "b", "latest")), asked(EXPIRE))
-        found = looked_up(Trail(cloudtrail, time.clock, time.sleep), PUT, EXPIRE)
+        records = looked_up(Trail(cloudtrail, time.clock, time.sleep), PUT, EXPIRE)
         stub.assert_no_pending_responses()
-    assert [(it.event, it.time.hour) for it in found] == [
-        (PUT, 1),
-        (PUT, 5),
-        (EXPIRE, 6),
-        (PUT, 9),
+    assert [(record.event, record.time.hour, record.put) for record in records] == [
+        (PUT, 5, A),
+        (PUT, 5, B),
+        (EXPIRE, 6, None),
+        (PUT, 9, C),
     ]
 
 
-def test_there_are_no_more_than_two_lookups_a_second(cloudtrail: "CloudTrailClient") -> None:
+@pytest.mark.parametrize(("seconds", "pauses"), [(0.0, [0.5] * 4), (0.2, [0.3] * 4), (1.0, [])])
+def test_there_are_no_more_than_two_lookups_a_second(
+    cloudtrail: "CloudTrailClient", seconds: float, pauses: list[float]
+) -> None:
     time = Time()
+    cloudtrail.meta.events.register("before-parameter-build", lambda **_: time.pass_by(seconds))
     with Stubber(cloudtrail) as stub:
         for number in range(4):
             stub.add_response("lookup_events", page(more=str(number)))
         stub.add_response("lookup_events", page())
-        reader = Trail(cloudtrail, time.clock, time.sleep)
-        looked_up(reader, PUT)
-    assert time.slept == [0.5] * 4
-
-
-def test_a_slow_lookup_is_not_followed_by_a_pause(cloudtrail: "CloudTrailClient") -> None:
-    ticks = iter(range(100))
-    time = Time()
-    with Stubber(cloudtrail) as stub:
-        stub.add_response("lookup_events", page(more="1"))
-        stub.add_response("lookup_events", page())
-        looked_up(Trail(cloudtrail, lambda: float(next(ticks)), time.sleep), PUT)
-    assert time.slept == []
-
-
-def test_within_a_second_cloudtrails_order_holds(cloudtrail: "CloudTrailClient") -> None:
-    time = Time()
-    with Stubber(cloudtrail) as stub:
-        stub.add_response("lookup_events", page(put(1, "b"), put(1, "a"), put(1, "c")))
-        found = looked_up(Trail(cloudtrail, time.clock, time.sleep), PUT)
-    assert [it.put for it in found] == [C, A, B]
+        looked_up(Trail(cloudtrail, time.clock, time.sleep), PUT)
+    assert time.slept == pauses
 
 
 def test_cloudtrail_goes_back_ninety_days() -> None:
