@@ -1,4 +1,4 @@
-"""Past calls, by CloudTrail, that the planned repository policies would deny."""
+"""Past calls, by CloudTrail, that planned repository policies would deny."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from container_images.access.claims import does_not_deny
 from container_images.access.policy import Policy
-from container_images.access.policy_files import RepositoryPolicies
 from container_images.aws import trail
 from container_images.policies.ecr_actions import Effect, actions
 
@@ -17,7 +16,7 @@ EVENTS: Final = tuple(
     action.removeprefix("ecr:")
     for action in actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.CHANGE_GUARD)
 )
-"""Names of the events that tell of what the guard denies to all but a few.
+"""Names of the events about what the guard denies to all but a few.
 
 Lifecycle expiry is none of them: it has no caller, and no policy of a repository stops it.
 """
@@ -38,30 +37,29 @@ class Denied:
     last: datetime
 
 
-def denied(plan: RepositoryPolicies, events: Iterable[Mapping[str, Any]]) -> list[Denied]:
-    """What the plan would deny of what has been done, the most frequent first.
+def denied(policies: Mapping[str, Policy], events: Iterable[Mapping[str, Any]]) -> list[Denied]:
+    """What the policies, by repository ARN, would deny of what has been done; most frequent first.
 
     Of calls that failed nothing is said: whoever made them has managed without. A Deny under a
     condition counts: nobody knows whether the next call meets it.
     """
 
     @cache
-    def is_let(policy: Policy, principal: str, action: str) -> bool:
+    def is_allowed(policy: Policy, principal: str, action: str) -> bool:
         # Any repository of the account will do: the policies are about their own repository.
         arn = principal if principal.startswith("arn:") else None
-        return does_not_deny(policy, next(iter(plan.policies)), arn, action)
+        return does_not_deny(policy, next(iter(policies)), arn, action)
 
     calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = defaultdict(list)
     for raw in events:
         if raw["eventName"] not in EVENTS or raw.get("errorCode"):
             continue
         principal, session = trail.caller(raw)
-        principal = principal or "unknown"
-        for repository in plan.policies:
+        for repository in policies:
             if trail.is_about(raw, repository):
-                key = (principal, f"ecr:{raw['eventName']}", repository)
+                key = (principal or "unknown", f"ecr:{raw['eventName']}", repository)
                 calls[key].append((datetime.fromisoformat(raw["eventTime"]), session))
-    found = [
+    refused = [
         Denied(
             principal=principal,
             session=session,
@@ -71,7 +69,7 @@ def denied(plan: RepositoryPolicies, events: Iterable[Mapping[str, Any]]) -> lis
             last=last,
         )
         for (principal, action, repository), made in calls.items()
-        if not is_let(plan.policies[repository], principal, action)
+        if not is_allowed(policies[repository], principal, action)
         for last, session in [max(made, key=lambda it: it[0])]
     ]
-    return sorted(found, key=lambda it: (-it.times, it.principal, it.action, it.repository))
+    return sorted(refused, key=lambda it: (-it.times, it.principal, it.action, it.repository))

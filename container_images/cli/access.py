@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 
 import click
 
-from container_images.access import account, movers, policy_files
+from container_images.access import documents, who_can
+from container_images.access.account import Listing, account_of, merged, read_account
 from container_images.access.claims import guarded
 from container_images.access.policy import Policy, parse
-from container_images.access.policy_files import RepositoryPolicies, read_repository_policy
-from container_images.access.would_deny import EVENTS, Denied, denied
+from container_images.access.would_deny import EVENTS, denied
 from container_images.aws.errors import RefusedError, faults_refused
 from container_images.aws.reference import Reference
 from container_images.aws.trail import NoTrailError, earliest
@@ -25,8 +24,10 @@ from container_images.cli.command import (
     repository_of,
     trail_of,
 )
-from container_images.cli.targets import Targets, reads_repositories
+from container_images.cli.targets import Targets, read_each, reads_repositories
 from container_images.cli.terminal import working
+from container_images.policies.document import arn
+from container_images.policies.repository_policy import repository_policy
 
 app = click.Group()
 
@@ -81,7 +82,7 @@ def _principal(text: str) -> str:
     help="Exit 1 if any other principal could move a tag. May be repeated.",
 )
 @json_option
-def who_can(
+def who_can_command(
     *,
     targets: Targets,
     repository_arn: str | None,
@@ -98,120 +99,94 @@ def who_can(
     policies and permissions, creating roles with a listed name. With --stack, the repository
     policies are those that the stack's settings make.
     """
-    if bool(targets.references) is (repository_arn is not None):
+    if bool(targets.references) is bool(repository_arn):
         raise click.UsageError("give REPOSITORY, --stack or --repository-arn")
-    if (repository_arn is None) is not (repository_policy is None) or (
+    if bool(repository_arn) is not bool(repository_policy) or (
         repository_arn and not authorization_details
     ):
         raise click.UsageError(
             "--repository-arn goes with --repository-policy and --authorization-details"
         )
-    levels = [read(file, policy_files.read_service_control_policy) for file in scp]
-    listings = [read(file, account.read_account) for file in authorization_details]
+    levels = [read(file, documents.read_service_control_policy) for file in scp]
+    accounts = [read(file, read_account) for file in authorization_details]
+    references = [repository_of(repository_arn)] if repository_arn else targets.references
     if repository_arn and repository_policy:
-        policies = RepositoryPolicies(
-            policies={repository_arn: read(repository_policy, read_repository_policy)}
-        )
+        policy = read(repository_policy, documents.read_repository_policy)
+        results = read_each(references, lambda _: (repository_arn, policy))
     else:
-        policies = _policies(targets)
-    with reported(str(policies)):
-        if not listings:
-            about = "the account's authorization details"
-            with working("Reading the account's roles and users"), faults_refused(about):
-                details = targets.session(policies.region).authorization_details()
-                listings = [account.account_of(details)]
-        subjects = [guarded(arn, policy) for arn, policy in policies.policies.items()]
-        with working("Looking for privilege-escalation paths") as counted:
-            findings = movers.findings(account.merged(listings), subjects, tuple(levels), counted)
-            proofs = [movers.proofs(subject) for subject in subjects]
+        results = read_each(references, lambda reference: _policy_of(targets, reference))
+    if not accounts:
+        accounts = [_account(targets, references[0].region)]
+    repositories = [guarded(its_arn, policy) for its_arn, policy in results.values]
+    with working("Looking for privilege-escalation paths") as counted:
+        found = who_can.findings(merged(accounts), repositories, tuple(levels), counted)
+        proofs = {repository.arn: who_can.proofs(repository) for repository in repositories}
     if as_json:
-        objects = [who_can_output.movers_json(*pair) for pair in zip(findings, proofs, strict=True)]
-        print_object({"repositories": objects}, "", as_json=True)
+        objects = {it.repository: who_can_output.to_json(it, proofs[it.repository]) for it in found}
+        whole = {"repositories": results.to_json(lambda value: objects[value[0]])}
+        print_object(whole, "", as_json=True)
     else:
-        bare = [arn for arn, policy in policies.policies.items() if not policy.statements]
-        who_can_output.print_movers(findings, proofs, bare)
-    _refuse_others(findings, only)
+        bare = [its_arn for its_arn, policy in results.values if not policy.statements]
+        who_can_output.print_findings(found, proofs, bare)
+    results.refuse_unread()
+    _refuse_others(found, only)
 
 
-def _refuse_others(findings: Sequence[movers.Findings], only: Sequence[str]) -> None:
-    if only and not all(finding.is_home for finding in findings):
+def _policy_of(targets: Targets, reference: Reference) -> tuple[str, Policy]:
+    """A repository's ARN, and the policy that the stack's settings make, or else that in AWS."""
+    if targets.stack:
+        access = targets.stack.settings.access(reference.name, targets.stack.account)
+        return arn(access, "ecr", f"repository/{reference.name}"), parse(repository_policy(access))
+    with targets.open(reference) as (aws, repository), faults_refused(f"the policy of {reference}"):
+        # Without a policy a repository is open to whoever has the permission.
+        policy = documents.read_repository_policy(repository.policy() or '{"Statement": []}')
+        registry_id = reference.registry_id or aws.caller()[0]
+        return aws.repository_arn(reference.name, registry_id), policy
+
+
+def _account(targets: Targets, region: str | None) -> Listing:
+    about = "the account's authorization details"
+    aws = targets.session(region)
+    with working("Reading the account's roles and users"), reported(about), faults_refused(about):
+        return account_of(aws.authorization_details())
+
+
+def _refuse_others(found: Sequence[who_can.Findings], only: Sequence[str]) -> None:
+    if only and not all(it.is_home for it in found):
         raise RefusedError(
             "it is not known who could move a tag: the roles and users of the repository's own "
             "account are missing; give --authorization-details of that account too"
         )
-    if only and (others := movers.others(findings, only)):
+    if only and (others := who_can.others(found, only)):
         raise RefusedError(
             f"{len(others)} besides those of --only could move a tag: {', '.join(others)}"
         )
 
 
-def _policies(targets: Targets) -> RepositoryPolicies:
-    """The policies that the stack's settings make, or those that the repositories have in AWS.
-
-    Raises RefusedError for repositories of more than one account or Region.
-    """
-    policies: dict[str, Policy] = {}
-    for reference in targets.references:
-        arn, policy = _planned(targets, reference) if targets.stack else _live(targets, reference)
-        policies[arn] = policy
-    registries = {tuple(arn.split(":")[3:5]) for arn in policies}
-    if len(registries) > 1:
-        raise RefusedError(
-            "the repositories are in more than one account or Region: run this once for each"
-        )
-    return RepositoryPolicies(
-        policies=policies, stack=targets.stack.name if targets.stack else None
-    )
-
-
-def _planned(targets: Targets, reference: Reference) -> tuple[str, Policy]:
-    from container_images.settings.planned import (  # noqa: PLC0415 pydantic takes its time
-        planned_repository_policy,
-    )
-
-    stack = targets.stack
-    assert stack is not None  # noqa: S101 the caller has looked
-    place = stack.account
-    arn = f"arn:{place.partition}:ecr:{place.region}:{place.id}:repository/{reference.name}"
-    document = planned_repository_policy(stack.settings, reference.name, place)
-    return arn, parse(document, what="repository policy", has_principal=True)
-
-
-def _live(targets: Targets, reference: Reference) -> tuple[str, Policy]:
-    with targets.open(reference) as (aws, repository), faults_refused(f"the policy of {reference}"):
-        # Without a policy a repository is open to whoever has the permission.
-        policy = read_repository_policy(repository.policy() or '{"Statement": []}')
-        registry_id = reference.registry_id or aws.caller()[0]
-        return aws.repository_arn(reference.name, registry_id), policy
-
-
 @app.command("would-deny")
 @reads_repositories(optional=True)
 @json_option
-def would_deny(*, targets: Targets, as_json: bool) -> None:
+def would_deny_command(*, targets: Targets, as_json: bool) -> None:
     """List principals whose past calls a stack's guard would deny.
 
     The calls are those of the last 90 days in CloudTrail.
     """
-    if targets.stack is None:
+    stack = targets.stack
+    if stack is None:
         raise click.UsageError("give --stack: the guard is the one that its settings make")
-    policies = _policies(targets)
+    policies = dict(_policy_of(targets, reference) for reference in targets.references)
     since = earliest()
     with reported("the stack's repositories"):
-        calls = _denied_calls(targets, policies, since)
+        aws = targets.session(stack.account.region)
+        account_id, _ = aws.caller()
+        try:
+            trail = trail_of(aws, account_id, stack.account.id)
+        except NoTrailError as error:
+            raise RefusedError(str(error)) from None
+        with working("Reading CloudTrail") as counted:
+            events = (raw for event in counted(EVENTS) for raw in trail.events(event, since))
+            calls = denied(policies, events)
     if as_json:
-        print_object(would_deny_output.would_deny_json(policies, since, calls), "", as_json=True)
+        print_object(would_deny_output.to_json(policies, since, calls), "", as_json=True)
     else:
-        would_deny_output.print_would_deny(policies, since, calls)
-
-
-def _denied_calls(targets: Targets, policies: RepositoryPolicies, since: datetime) -> list[Denied]:
-    aws = targets.session(policies.region)
-    account_id, _ = aws.caller()
-    try:
-        trail = trail_of(aws, account_id, policies.account_id)
-    except NoTrailError as error:
-        raise RefusedError(str(error)) from None
-    with working("Reading CloudTrail") as counted:
-        events = (raw for event in counted(EVENTS) for raw in trail.events(event, since))
-        return denied(policies, events)
+        would_deny_output.print_denied(stack.name, policies, since, calls)

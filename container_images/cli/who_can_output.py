@@ -1,7 +1,7 @@
 """What `who-can` prints: JSON for machines, tables and paths for people."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -10,8 +10,9 @@ from rich.text import Text
 
 from container_images.access.claims import Proof
 from container_images.access.evaluation import Call
-from container_images.access.movers import Findings, Mover
+from container_images.access.paths import Path
 from container_images.access.policy import account_in
+from container_images.access.who_can import Findings, PrincipalPaths
 from container_images.cli.terminal import print_table
 
 NOT_MODELLED: Final = (
@@ -47,35 +48,37 @@ _VERBS: Final = {
 }
 
 
-def movers_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
+def to_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
     """Everything that was found."""
     return {
         "repository": found.repository,
-        "principals": [_mover_json(it, found.repository) for it in found.movers],
+        "principals": [_principal_json(it, found.repository) for it in found.principals],
         "proofs": [it.to_json() for it in proofs],
-        "root": _mover_json(found.root, found.repository),
+        "root": _principal_json(found.root, found.repository),
         "missing": found.missing,
         "notModelled": NOT_MODELLED,
     }
 
 
-def _mover_json(mover: Mover, repository: str) -> dict[str, Any]:
-    abilities = {
-        ability: {
-            "can": path is not None,
-            "steps": [asdict(call) for call in path.calls] if path else [],
-            "assuming": list(path.assuming) if path else [],
-        }
-        for ability, path in mover.paths.items()
+def _principal_json(row: PrincipalPaths, repository: str) -> dict[str, Any]:
+    return {
+        "principal": row.principal,
+        **{name: _ability_json(path, repository) for name, path in row.paths.items()},
     }
-    for steps in (it["steps"] for it in abilities.values()):
-        if isinstance(steps, list) and steps:
-            steps[-1]["resource"] = repository
-    return {"principal": mover.principal, **abilities}
 
 
-def print_movers(
-    found: Sequence[Findings], proofs: Sequence[Sequence[Proof]], without_policy: Sequence[str] = ()
+def _ability_json(path: Path | None, repository: str) -> dict[str, Any]:
+    if path is None:
+        return {"can": False, "steps": [], "assuming": []}
+    *calls, last = path.calls
+    steps = [asdict(call) for call in (*calls, replace(last, resource=repository))]
+    return {"can": True, "steps": steps, "assuming": list(path.assuming)}
+
+
+def print_findings(
+    found: Sequence[Findings],
+    proofs: Mapping[str, Sequence[Proof]],
+    without_policy: Sequence[str] = (),
 ) -> None:
     """Who could do what, how, and what is not known. Once for repositories that are alike.
 
@@ -85,16 +88,16 @@ def print_movers(
     for arn in without_policy:
         text = "has no repository policy: whoever has the IAM permission can do all of this"
         _say(console, f"{arn.partition(':repository/')[2]} {text}.")
-    alike: dict[str, list[tuple[Findings, Sequence[Proof]]]] = {}
-    for one, its_proofs in zip(found, proofs, strict=True):
-        alike.setdefault(one.like, []).append((one, its_proofs))
-    for number, some in enumerate(alike.values()):
-        (one, its_proofs), *_ = some
-        names = [it.repository.partition(":repository/")[2] for it, _ in some]
+    alike: dict[str, list[Findings]] = {}
+    for it in found:
+        alike.setdefault(it.like, []).append(it)
+    for number, group in enumerate(alike.values()):
+        names = [it.repository.partition(":repository/")[2] for it in group]
         console.print("\n" if number else "", end="")
-        _print_findings(console, _names(names), one)
-        heading = "Claims about the roles that the policy exempts, proved over every principal"
-        _print_lines(console, heading, map(str, its_proofs), bullet="", hang=9)
+        _print_one(console, _names(names), group[0])
+        heading = "Claims about the roles that the policy exempts, over every principal"
+        claims = map(str, proofs[group[0].repository])
+        _print_lines(console, heading, claims, bullet="", hang=9)
     _print_lines(console, "Not modelled", NOT_MODELLED)
     console.print()
     _say(
@@ -105,14 +108,14 @@ def print_movers(
     )
 
 
-def _print_findings(console: Console, names: str, found: Findings) -> None:
-    able = [it for it in found.movers if any(it.paths.values())]
+def _print_one(console: Console, names: str, found: Findings) -> None:
+    able = [it for it in found.principals if any(it.paths.values())]
     account = account_in(found.repository)
     console.print(Text(f"Who could do what to {names} of account {account}", style="bold"))
     if able:
         verbs = [verb.replace(" the ", " ") for verb in _VERBS.values()]
         print_table(["principal", *verbs], _rows(able, account), folds=["principal"])
-    unable = len(found.movers) - len(able)
+    unable = len(found.principals) - len(able)
     who = "role or user" if unable == 1 else "roles and users"
     if unable:
         _say(console, f"{unable:,} {'other ' if able else ''}{who} could do none of it.")
@@ -125,9 +128,9 @@ def _print_findings(console: Console, names: str, found: Findings) -> None:
     _print_chains(console, able, account)
 
 
-def _rows(able: Iterable[Mover], account: str) -> Iterator[tuple[str, ...]]:
+def _rows(able: Iterable[PrincipalPaths], account: str) -> Iterator[tuple[str, ...]]:
     """A row for each principal; of several that differ in nothing but the name, one for all."""
-    alike: dict[Any, list[Mover]] = {}
+    alike: dict[Any, list[PrincipalPaths]] = {}
     for mover in able:
         told = [tuple(_lines(_calls(mover, it), mover.principal, account)) for it in _VERBS]
         alike.setdefault(tuple(told), []).append(mover)
@@ -140,14 +143,14 @@ def _rows(able: Iterable[Mover], account: str) -> Iterator[tuple[str, ...]]:
             yield name, *({0: "-", 1: "itself"}.get(it, f"in {it}") for it in lengths)
 
 
-def _print_root(console: Console, root: Mover) -> None:
+def _print_root(console: Console, root: PrincipalPaths) -> None:
     can = [verb for ability, verb in _VERBS.items() if root.paths[ability]]
     through = any(len(_calls(root, ability)) > 1 for ability in _VERBS)
     said = f"can {_listing(can) or 'do none of it'}{', by way of IAM' if through else ''}"
     _say(console, f"The account's root {said}. Only a service control policy binds it.")
 
 
-def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None:
+def _print_chains(console: Console, able: Sequence[PrincipalPaths], account: str) -> None:
     """The paths that take more than a call, once for all principals that go alike."""
     told: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for mover in able:
@@ -170,7 +173,7 @@ def _print_chains(console: Console, able: Sequence[Mover], account: str) -> None
             _say(console, line, indent="    ")
 
 
-def _calls(mover: Mover, ability: str) -> Calls:
+def _calls(mover: PrincipalPaths, ability: str) -> Calls:
     path = mover.paths[ability]
     return path.calls if path else ()
 

@@ -1,63 +1,68 @@
 """What `would-deny` prints: a JSON object for machines, text for people."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
 import click
 
-from container_images.access.policy_files import RepositoryPolicies
+from container_images.access.policy import account_in
 from container_images.access.would_deny import Denied
 from container_images.aws.trail import DAYS
 from container_images.cli.terminal import iso, print_paragraph, print_table
 
 
-def would_deny_json(
-    plan: RepositoryPolicies, since: datetime, denied: Sequence[Denied]
-) -> dict[str, Any]:
+def to_json(arns: Collection[str], since: datetime, denied: Sequence[Denied]) -> dict[str, Any]:
     """What has been done that the guard would deny."""
     return {
         "since": iso(since),
-        "repositories": list(plan.policies),
+        "repositories": list(arns),
         "denied": [asdict(it) | {"last": iso(it.last)} for it in denied],
     }
 
 
-def print_would_deny(plan: RepositoryPolicies, since: datetime, denied: Sequence[Denied]) -> None:
-    """What has been done that the guard would deny, a line for each principal and action."""
+def print_denied(
+    stack: str, arns: Collection[str], since: datetime, denied: Sequence[Denied]
+) -> None:
+    """What has been done that the guard will deny, a line for each principal and action."""
     groups: dict[tuple[str, str], list[Denied]] = {}
     for it in denied:
         groups.setdefault((it.principal, it.action), []).append(it)
     principals = {it.principal for it in denied}
-    click.echo(f"{plan}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied")
+    which = f"{len(arns)} repositories" if len(arns) > 1 else _name(*arns)
+    click.echo(
+        f"{which} of {stack}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied"
+    )
     if denied:
-        print_table(_COLUMNS, _rows(plan, groups.values()), folds=_COLUMNS[:3], right=["times"])
+        print_table(_COLUMNS, _rows(groups.values()), folds=_COLUMNS[:3], right=["times"])
         click.echo()
-    for line in _next(plan, denied):
+    for line in _next(stack, denied):
         print_paragraph(line)
 
 
 _COLUMNS: Final = ("principal", "what", "repository", "times", "last")
 
 
-def _rows(plan: RepositoryPolicies, groups: Iterable[list[Denied]]) -> Iterator[tuple[str, ...]]:
-    own = f"{plan.account_id}:"
+def _rows(groups: Iterable[list[Denied]]) -> Iterator[tuple[str, ...]]:
     for calls in sorted(groups, key=lambda calls: -sum(it.times for it in calls)):
-        name = calls[0].repository.partition(":repository/")[2]
+        own = f"{account_in(calls[0].repository)}:"
         yield (
             # Without "arn:aws:iam::" and the account that holds the repository, for the room.
             calls[0].principal.split(":", maxsplit=4)[-1].removeprefix(own),
             calls[0].action.removeprefix("ecr:"),
-            name if len(calls) == 1 else f"{len(calls)} repositories",
+            _name(calls[0].repository) if len(calls) == 1 else f"{len(calls)} repositories",
             f"{sum(it.times for it in calls):,}",
             f"{max(it.last for it in calls):%Y-%m-%d}",
         )
 
 
-def _next(plan: RepositoryPolicies, denied: Sequence[Denied]) -> Iterator[str]:
+def _name(arn: str) -> str:
+    return arn.partition(":repository/")[2]
+
+
+def _next(stack: str, denied: Sequence[Denied]) -> Iterator[str]:
     """What to do about it."""
-    stack = plan.stack or "STACK"
     if denied:
         yield (
             f"Next: in Pulumi.{stack}.yaml, add the roles that may push to "

@@ -5,8 +5,8 @@ from typing import Any
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
 from container_images.access.evaluation import Principal, Request, decide
-from container_images.access.movers import findings
 from container_images.access.policy import parse
+from container_images.access.who_can import findings
 from container_images.policies.repository_policy import Access, repository_policy
 
 ACCOUNT = "111122223333"
@@ -152,4 +152,4 @@ def is_allowed(principal: Principal, request: Request) -> bool:
 def able(account: Document, guard: Document = GUARD) -> list[str]:
     """Who could move a tag, without what the ARNs of the account begin with."""
     [found] = findings(account_of(account), [guarded(REPOSITORY, parse(guard))])
-    return [it.principal.replace(IAM, "") for it in found.movers if it.paths["moveTags"]]
+    return [it.principal.replace(IAM, "") for it in found.principals if it.paths["moveTags"]]

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
 from container_images.access.evaluation import Principal
-from container_images.access.movers import ABILITIES
 from container_images.access.paths import (
     Members,
     Network,
@@ -17,6 +16,7 @@ from container_images.access.paths import (
 )
 from container_images.access.policy import parse
 from container_images.access.steps import Need, Steps
+from container_images.access.who_can import ABILITIES
 from tests.access.accounts import (
     CODEBUILD,
     DEPLOY,

@@ -1,4 +1,4 @@
-"""The command `movers`: from files without AWS, and from a live account."""
+"""The command `who-can`: from files without AWS, and from a live account."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -325,7 +325,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("live")
 class TestLive:
-    def movers(self, *arguments: str) -> dict[str, list[str]]:
+    def who_can(self, *arguments: str) -> dict[str, list[str]]:
         found = told("who-can", *arguments)
         return {
             it["principal"]: [step["action"] for step in it["moveTags"]["steps"]]
@@ -334,19 +334,20 @@ class TestLive:
 
     def test_the_account_and_the_policy_are_read(self) -> None:
         rewriting = ["iam:UpdateAssumeRolePolicy", "sts:AssumeRole", "ecr:PutImage"]
-        assert self.movers("app") == {PIPELINE: ["ecr:PutImage"], f"{IAM}role/admin": rewriting}
+        assert self.who_can("app") == {PIPELINE: ["ecr:PutImage"], f"{IAM}role/admin": rewriting}
 
     def test_without_a_policy_whoever_has_the_permission_can(self) -> None:
-        assert self.movers("open") == {PIPELINE: [], f"{IAM}role/admin": ["ecr:PutImage"]}
+        assert self.who_can("open") == {PIPELINE: [], f"{IAM}role/admin": ["ecr:PutImage"]}
 
     def test_several_repositories_are_evaluated_at_once(self, bars: Bars) -> None:
         shown = bars(cli)
-        result = run("who-can", "app", "open", "--json")
-        arns = [REPOSITORY.replace("app", name) for name in ("app", "open")]
-        repositories = json.loads(result.stdout)["repositories"]
-        assert [repository["repository"] for repository in repositories] == arns
+        result = run("who-can", "app", "nowhere", "open", "--json")
+        answers = json.loads(result.stdout)["repositories"]
+        assert [it["repository"].rpartition("/")[2] for it in answers] == ["app", "nowhere", "open"]
+        assert answers[1]["error"]["kind"] == "aws"
+        assert (result.exit_code, json.loads(result.stderr)["kind"]) == (1, "refused")
         [_, (_, bar)] = shown
-        assert [subject.arn for subject in bar] == arns
+        assert [subject.arn.rpartition("/")[2] for subject in bar] == ["app", "open"]
 
     def test_with_a_stack_the_policies_are_those_that_its_settings_make(
         self, monkeypatch: pytest.MonkeyPatch

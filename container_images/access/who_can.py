@@ -36,7 +36,7 @@ ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mover:
+class PrincipalPaths:
     """What a principal can do, by itself or by a privilege-escalation path."""
 
     principal: str
@@ -52,9 +52,9 @@ class Findings:
     like: str
     """ARN of the repository that was evaluated, which the last call of each path names. The same is
     true of all repositories that are like it."""
-    movers: tuple[Mover, ...]
+    principals: tuple[PrincipalPaths, ...]
     """Every role and user, and those of other accounts that have or are given a say."""
-    root: Mover
+    root: PrincipalPaths
     is_home: bool
     """Whether the roles and users of the account that holds the repository are known."""
     missing: tuple[str, ...]
@@ -104,7 +104,7 @@ def findings(
 
 def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
     """Who else could move a tag in any of the repositories."""
-    able = {mover.principal for it in found for mover in it.movers if mover.paths["moveTags"]}
+    able = {row.principal for it in found for row in it.principals if row.paths["moveTags"]}
     return sorted(able.difference(only))
 
 
@@ -136,30 +136,30 @@ def _evaluated(  # noqa: PLR0913, PLR0917 what is the same for all repositories,
         for ability, actions in ABILITIES.items()
     }
 
-    def mover(principal: Principal, *, direct: bool = False) -> Mover:
+    def paths_of(principal: Principal, *, direct: bool = False) -> PrincipalPaths:
         paths = {
             name: it.direct(principal) if direct else it.path(principal)
             for name, it in searches.items()
         }
-        return Mover(principal=principal.shown, paths=paths)
+        return PrincipalPaths(principal=principal.shown, paths=paths)
 
-    movers = [
+    rows = [
         # Only its service assumes a service-linked role, and does with it what it is for.
-        mover(principals[it.arn], direct=it.is_service_linked)
+        paths_of(principals[it.arn], direct=it.is_service_linked)
         for it in account.identities
     ]
     listed = {*repository.policy.compared(PRINCIPAL_ARN)}
     # Others' roles that are let in nowhere near are not worth a line.
-    movers += (
-        it for it in map(mover, outsiders) if any(it.paths.values()) or it.principal in listed
+    rows += (
+        it for it in map(paths_of, outsiders) if any(it.paths.values()) or it.principal in listed
     )
     homes = {it.account for it in account.identities}
     missing = (it for it in sorted(listed) if is_exact(it) and account_in(it) in homes)
     return Findings(
         repository=repository.arn,
         like=repository.arn,
-        movers=tuple(movers),
-        root=mover(root),
+        principals=tuple(rows),
+        root=paths_of(root),
         is_home=repository.account in homes,
         missing=tuple(it for it in missing if it not in principals),
     )

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from container_images.access import movers
+from container_images.access import who_can
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
-from container_images.access.movers import Findings, findings
 from container_images.access.policy import Policy, parse
+from container_images.access.who_can import Findings, findings
 from container_images.policies.repository_policy import repository_policy
 from tests.access.accounts import (
     ACCOUNT,
@@ -55,12 +55,12 @@ def ask(
 
 def able(*identities: Document, **more: Any) -> list[str]:
     [found] = ask(*identities, **more)
-    return [it.principal.replace(IAM, "") for it in found.movers if it.paths["moveTags"]]
+    return [it.principal.replace(IAM, "") for it in found.principals if it.paths["moveTags"]]
 
 
 def steps(found: Findings, principal: str, ability: str = "moveTags") -> list[str] | None:
     """The path in short: CALLER ACTION RESOURCE, without what all ARNs of the account have."""
-    [mover] = [it for it in found.movers if it.principal == principal]
+    [mover] = [it for it in found.principals if it.principal == principal]
     path = mover.paths[ability]
     if path is None:
         return None
@@ -218,7 +218,7 @@ def test_what_is_assumed_is_named() -> None:
     condition = {"StringEquals": {"aws:PrincipalTag/team": "platform"}}
     somebody = role("somebody", allow("iam:UpdateAssumeRolePolicy", Condition=condition))
     [found] = ask(PIPELINE_ROLE, somebody)
-    [mover] = [it for it in found.movers if it.principal == SOMEBODY]
+    [mover] = [it for it in found.principals if it.principal == SOMEBODY]
     path = mover.paths["moveTags"]
     assert path is not None
     assert [*path.assuming] == ["aws:principaltag/team StringEquals platform"]
@@ -657,7 +657,7 @@ def test_what_a_guard_lists_need_not_be_an_arn_of_a_role(listed: str) -> None:
     [found] = ask(PIPELINE_ROLE, role("somebody", allow("iam:*")), guard=exempting(listed))
     assert found.missing in ((), (DEPLOY,))
     # Nobody has an id for an ARN.
-    moved, *_ = movers.proofs(guarded(REPOSITORY, parse(exempting(listed))))
+    moved, *_ = who_can.proofs(guarded(REPOSITORY, parse(exempting(listed))))
     assert moved.proved is (listed == "AROAEXAMPLE")
 
 
@@ -800,7 +800,7 @@ def without(position: int, action: str) -> Document:
 def test_a_weakened_guard_is_seen(weak: Document, abilities: set[str]) -> None:
     for guard, expected in ((weak, abilities), (GUARD, set())):
         [found] = ask(PIPELINE_ROLE, role("somebody", allow("ecr:*")), guard=guard)
-        [mover] = [it for it in found.movers if it.principal == SOMEBODY]
+        [mover] = [it for it in found.principals if it.principal == SOMEBODY]
         assert {ability for ability, path in mover.paths.items() if path} == expected
 
 

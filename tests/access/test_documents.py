@@ -1,4 +1,4 @@
-"""The files that say what a policy is: all that is wrong with one comes at once."""
+"""Policies in files: what a document is read as, and everything that is wrong with it at once."""
 
 import json
 from collections.abc import Callable
@@ -6,16 +6,14 @@ from typing import Any
 
 import pytest
 
-from container_images.access.evaluation import Principal, Request
-from container_images.access.policy import parse
-from container_images.access.policy_files import (
+from container_images.access.documents import (
     read_repository_policy,
     read_service_control_policy,
 )
-from container_images.policies.document import to_json
+from container_images.access.evaluation import Principal, Request
+from container_images.access.policy import parse
 from container_images.policies.invalid_input import InvalidInputError
 from tests.access import accounts
-from tests.access.test_would_deny import CACHE, GUARD
 
 
 def policy(**changes: Any) -> str:
@@ -33,8 +31,11 @@ def faults(read: Callable[[str], object], text: str) -> str:
 
 
 def test_a_policy_is_read_as_it_is_and_as_aws_prints_it() -> None:
-    for text in (to_json(GUARD), json.dumps({"policyText": to_json(GUARD)})):
-        assert read_repository_policy(text) is parse(GUARD)
+    for text in (
+        json.dumps(accounts.GUARD),
+        json.dumps({"policyText": json.dumps(accounts.GUARD)}),
+    ):
+        assert read_repository_policy(text) is parse(accounts.GUARD)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_policy_is_read_as_it_is_and_as_aws_prints_it() -> None:
         ('{"Statement": [3]}', "Statement[0].Principal: the principal is"),
         (policy(Effect="deny"), 'Statement[0].Effect = "deny": the effect is Allow or Deny'),
         (policy(Principal=None), 'Statement[0].Principal: the principal is "*" or an object'),
-        (policy(Principal=CACHE), f'Statement[0].Principal = "{CACHE}": the principal is'),
+        (policy(Principal="arn"), 'Statement[0].Principal = "arn": the principal is'),
         (policy(Principal={"AWS": 3}), "Statement[0].Principal"),
         (policy(Action=None), "Statement[0].Action: the actions are a text or a list"),
         (policy(Action=None, NotAction=[3]), "Statement[0].NotAction = [3]"),
@@ -56,6 +57,11 @@ def test_a_policy_is_read_as_it_is_and_as_aws_prints_it() -> None:
 )
 def test_a_policy_that_cannot_be_held_against_anybody_is_refused(text: str, says: str) -> None:
     assert says in faults(read_repository_policy, text)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    text = policy(Effect="deny", Action=3)
+    assert len(faults(read_repository_policy, text).splitlines()) == 2
 
 
 class TestServiceControlPolicies:
