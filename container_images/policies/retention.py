@@ -183,7 +183,7 @@ def _problems_in_values(rule: RetentionRule) -> Iterator[Problem]:
         if type(number) is not int or not 1 <= number <= MAX_IMAGES:
             broken = f"the number is between 1 and {MAX_IMAGES:,}"
             yield Problem(where=(name,), value=number, rule=broken, fix="write such a number")
-        elif "archived" in rule and key in rule and number < MIN_DAYS_IN_ARCHIVE:
+        elif rule.get("archived") and key in rule and number < MIN_DAYS_IN_ARCHIVE:
             broken = f"an image stays in the archive for at least {MIN_DAYS_IN_ARCHIVE} days"
             fix = f"write {MIN_DAYS_IN_ARCHIVE} or more"
             yield Problem(where=(name,), value=number, rule=broken, fix=fix)
