@@ -119,9 +119,10 @@ SERVICES: Final[Mapping[str, Calls]] = {
         write="CreateQueue DeleteQueue SetQueueAttributes TagQueue UntagQueue",
     ),
 }
-"""By service. The calls are those of the provider's code, read in November 2026; what a new type of
-resource needs is added here. https://github.com/hashicorp/terraform-provider-aws/tree/main/internal/service
-has a folder for each service, and in it a file for each type."""
+"""By service. The calls of roles, rules, topics and subscriptions are those of the provider's code
+(read in November 2026); those of queues, targets and ECR's policies are from memory. What a new
+type of resource needs is added here. A folder for each service, and in it a file for each type:
+https://github.com/hashicorp/terraform-provider-aws/tree/main/internal/service"""
 
 BOUNDED: Final = frozenset({"iam:CreateRole", "iam:DeleteRolePolicy", "iam:PutRolePolicy"})
 """The calls for which IAM knows the role's boundary (`iam:PermissionsBoundary`): they are allowed
