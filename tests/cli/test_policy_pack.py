@@ -51,16 +51,14 @@ def test_a_folder_beside_the_environment_names_it_from_there(tmp_path: Path) -> 
 
 
 def test_another_pack_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: nodejs\n")
+    manifest = tmp_path / "PulumiPolicy.yaml"
+    manifest.write_text("runtime: nodejs\n")
     result = run(".")
     assert result.exit_code == 1
     assert ". has another PulumiPolicy.yaml: name a folder for this pack alone" in result.stderr
     assert not (tmp_path / "__main__.py").exists()
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    assert run("file/pack").stderr == "file/pack cannot be written: Not a directory\n"
+    error = "PulumiPolicy.yaml/pack cannot be written: Not a directory\n"
+    assert run("PulumiPolicy.yaml/pack").stderr == error
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
