@@ -1,18 +1,20 @@
 """The commands in one process with the tests: every exit status, and what is printed where."""
 
+import io
 import json
 import re
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 from click.testing import CliRunner, Result
 
 from container_images.aws import session
@@ -408,34 +410,24 @@ def test_an_environment_that_is_of_no_use(
     assert error in refused("resolve", NAME)
 
 
+class Body(io.BytesIO):
+    """The body of an answer, as urllib3 hands it out."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()
+
+
 @pytest.fixture
-def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
     """A server that gives the same answer to every call, with status 200."""
-    answer = b""
-
-    class Stranger(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            pass
 
     def start(body: bytes) -> None:
-        nonlocal answer
-        answer = body
+        def answer(_: object, request: AWSPreparedRequest) -> AWSResponse:
+            return AWSResponse(request.url, 200, HTTPHeaders(), Body(body))
 
-    server = HTTPServer(("127.0.0.1", 0), Stranger)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield start
-    server.shutdown()
-    thread.join()
-    server.server_close()
+        monkeypatch.setattr(URLLib3Session, "send", answer)
+
+    return start
 
 
 NOT_AWS = "the answer is not from AWS; check the proxy, if there is one, and AWS_ENDPOINT_URL"

@@ -24,7 +24,7 @@ from container_images.cli.app import app
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.retention import lifecycle_policy
-from tests.aws.test_trail import page
+from tests.aws.test_trail import access, page
 from tests.builds import NAME, OCI_MANIFEST, REGION, digest_of, push
 from tests.cli.test_terminal import Terminal
 from tests.conftest import ROOT
@@ -61,8 +61,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
     folder = ROOT / "container_images"
     rooms = [str(folder / room) for room in ("cli", "tags", "lifecycle", "aws", "access", "stack")]
     for room in rooms:
-        for found in iter_modules([room], f"container_images.{Path(room).name}."):
-            module = import_module(found.name)  # a command would load it after this
+        for module_info in iter_modules([room], f"container_images.{Path(room).name}."):
+            module = import_module(module_info.name)  # a command would load it after this
             if getattr(module, "datetime", None) is datetime:
                 monkeypatch.setattr(module, "datetime", Clock)
     return Clock
@@ -136,7 +136,9 @@ class CloudTrail:
 
     def lookup_events(self, **asked: Any) -> dict[str, Any]:
         [attribute] = asked["LookupAttributes"]
-        return page(*(it for it in self.events if it["eventName"] == attribute["AttributeValue"]))
+        return page(
+            *(put for put in self.events if put["eventName"] == attribute["AttributeValue"])
+        )
 
 
 @pytest.fixture
@@ -155,20 +157,9 @@ def registry(
         for number, tags in BUILDS.items():
             push(client, manifest(number), *tags)
         for image in ecr_backends[ACCOUNT][REGION].repositories[NAME].images:
-            [number] = [it for it in BUILDS if digest(it) == image.image_digest]
+            [number] = [build for build in BUILDS if digest(build) == image.image_digest]
             image.image_pushed_at = int(BUILDS[number][0].rpartition("-")[2])
-        guard = repository_policy(
-            {
-                "partition": "aws",
-                "account_id": ACCOUNT,
-                "region": REGION,
-                "pipeline_roles": [PIPELINE],
-                "administrator_roles": [f"{ROLE}platform/forms-registry-deploy"],
-                "pull_accounts": [],
-                "pull_organization": "",
-                "lambda_pull": False,
-            }
-        )
+        guard = repository_policy({**access(PIPELINE), "account_id": ACCOUNT})
         client.set_repository_policy(repositoryName=NAME, policyText=to_json(guard))
         client.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(RULES))
         yield client
@@ -203,20 +194,23 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, command: str) -> tuple[int, s
 
 def assert_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """What docs/access.md shows of a command is what it prints."""
-    [found] = [it for it in samples(ROOT / "docs" / "access.md") if f"{RUN}{name} " in it.command]
-    _, printed = on_a_terminal(monkeypatch, found.command)
-    assert differences(found, printed) == [], printed
+    samples_of_page = samples(ROOT / "docs" / "access.md")
+    [sample] = [sample for sample in samples_of_page if f"{RUN}{name} " in sample.command]
+    _, printed = on_a_terminal(monkeypatch, sample.command)
+    assert differences(sample, printed) == [], printed
 
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize("name", ["commands.md", "lifecycle.md"])
 def test_the_samples_are_what_is_printed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    found = [it for it in samples(ROOT / "docs" / name) if it.command.startswith(RUN)]
-    assert found
-    for it in found:
+    samples_of_page = [
+        sample for sample in samples(ROOT / "docs" / name) if sample.command.startswith(RUN)
+    ]
+    assert samples_of_page
+    for sample in samples_of_page:
         Clock.minutes += 1
-        _, printed = on_a_terminal(monkeypatch, it.command)
-        assert differences(it, printed) == [], printed
+        _, printed = on_a_terminal(monkeypatch, sample.command)
+        assert differences(sample, printed) == [], printed
 
 
 @pytest.mark.usefixtures("files")
@@ -225,11 +219,12 @@ def test_the_keys_of_the_objects_are_those_that_are_printed(
 ) -> None:
     text = (ROOT / "docs" / "commands.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (`reference`.+|`\w+`, .+) \|$", text, re.MULTILINE)
-    asked = {it.command.split()[1]: it.command for it in samples(ROOT / "docs" / "commands.md")}
-    assert {name for name, _ in rows} == asked.keys()
+    samples_of_page = samples(ROOT / "docs" / "commands.md")
+    commands = {sample.command.split()[1]: sample.command for sample in samples_of_page}
+    assert {name for name, _ in rows} == commands.keys()
     for name, keys in rows:
-        _, printed = on_a_terminal(monkeypatch, f"{asked[name]} --json")
-        told = json.loads(printed)
-        if "repositories" in told:
-            [told] = told["repositories"]
-        assert re.findall(r"`(\w+)`", keys) == list(told), name
+        _, printed = on_a_terminal(monkeypatch, f"{commands[name]} --json")
+        printed_object = json.loads(printed)
+        if "repositories" in printed_object:
+            [printed_object] = printed_object["repositories"]
+        assert re.findall(r"`(\w+)`", keys) == list(printed_object), name

@@ -86,8 +86,8 @@ def test_an_older_build_is_refused_unless_it_is_allowed(
     with pytest.raises(RefusedError) as refused:
         move(repository, older, "latest")
     assert place(ecr, "latest") == newer
-    for told in (older, newer, "latest", NAME, "--allow-older", "rollback"):
-        assert told in str(refused.value)
+    for word in (older, newer, "latest", NAME, "--allow-older", "rollback"):
+        assert word in str(refused.value)
     assert move(repository, older, "latest", allow_older=True).moved
     assert place(ecr, "latest") == older
 
@@ -209,8 +209,8 @@ def test_a_put_that_is_not_shown_at_all_is_not_called_somebody_elses(
 ) -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
     wire = late(ecr, monkeypatch, 99)
-    told = f"is on {older}.* 3.75 s after ECR accepted its move to {newer}: .* or ECR is late"
-    with pytest.raises(RefusedError, match=told):
+    refusal = f"is on {older}.* 3.75 s after ECR accepted its move to {newer}: .* or ECR is late"
+    with pytest.raises(RefusedError, match=refusal):
         move(on(wire), newer, "latest")
     assert waits == list(READ_AGAIN_SECONDS)
 
