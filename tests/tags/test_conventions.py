@@ -15,7 +15,7 @@ from container_images.policies.tag_convention import ADR040, Stage, TagConventio
 from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve
 from container_images.tags.rollback import next_older
-from tests.builds import ACCOUNT, NAME, REGION, Wire, build, place, push, sha
+from tests.builds import ACCOUNT, NAME, REGION, Wire, place, push, sha, tag
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -33,6 +33,7 @@ DAYS = TagConvention(
 MIXED = TagConvention(
     [Stage(name="build", template="b-{epoch}"), Stage(name="day", template="d-{date}")]
 )
+NOTHING_ORDERS = "neither the tags .* nor the times of the push tell"
 
 
 def pushed(ecr: "ECRClient", *tags: str, at: int = 1000) -> str:
@@ -79,31 +80,31 @@ def test_what_orders_builds_is_told_and_the_older_one_refused(  # noqa: PLR0913,
     assert (moved.moved, moved.order, len(wire.calls)) == (True, order, 4)
 
 
-@pytest.mark.parametrize("at", [(1000, 1000), (0, 1000), (1000, 0)])
-def test_what_nothing_orders_is_refused(ecr: "ECRClient", at: tuple[int, int]) -> None:
-    pushed(ecr, sha("a"), "latest", at=at[0])
-    newer = pushed(ecr, sha("b"), at=at[1])
-    with pytest.raises(RefusedError, match=r"neither the tags .* nor the times of the push tell"):
-        move(by(ecr, HASHES), newer, "latest")
-    assert move(by(ecr, HASHES), newer, "latest", allow_older=True).moved
-
-
-def test_with_a_time_in_every_tag_the_push_orders_nothing(ecr: "ECRClient") -> None:
-    build(ecr, "a", "latest")
-    later = pushed(ecr, "v1.0.0", at=4_000_000_000)
-    with pytest.raises(RefusedError, match=r"build time .* is unknown"):
-        move(by(ecr, ADR040), later, "latest")
-
-
-@pytest.mark.parametrize("convention", [SEMVER, HASHES])
-def test_where_both_images_are_outside_the_convention_the_push_orders_nothing(
-    ecr: "ECRClient", convention: TagConvention
+@pytest.mark.parametrize(
+    ("convention", "current", "newer", "refusal"),
+    [
+        (HASHES, (sha("a"), 1000), (sha("b"), 1000), NOTHING_ORDERS),
+        (HASHES, (sha("a"), 0), (sha("b"), 1000), NOTHING_ORDERS),
+        (HASHES, (sha("a"), 1000), (sha("b"), 0), NOTHING_ORDERS),
+        # Where both are outside the convention, the push orders nothing,
+        (SEMVER, ("1.5", 1000), ("1.4", 2000), r"neither has a tag of the .*--stack.*older"),
+        (HASHES, ("1.5", 1000), ("1.4", 2000), r"neither has a tag of the .*--stack.*older"),
+        # nor where the convention has a time in every tag.
+        (ADR040, (tag("merged", "a"), 1000), ("v1.0.0", 2000), r"build time .* is unknown"),
+    ],
+)
+def test_what_nothing_orders_is_refused(
+    ecr: "ECRClient",
+    convention: TagConvention,
+    current: tuple[str, int],
+    newer: tuple[str, int],
+    refusal: str,
 ) -> None:
-    pushed(ecr, "1.5", "stable", at=1000)
-    later = pushed(ecr, "1.4", at=2000)
-    with pytest.raises(RefusedError, match=r"neither has a tag of the convention .*--stack.*older"):
-        move(by(ecr, convention), later, "stable")
-    assert move(by(ecr, convention), later, "stable", allow_older=True).moved
+    pushed(ecr, current[0], "latest", at=current[1])
+    digest = pushed(ecr, newer[0], at=newer[1])
+    with pytest.raises(RefusedError, match=refusal):
+        move(by(ecr, convention), digest, "latest")
+    assert move(by(ecr, convention), digest, "latest", allow_older=True).moved
 
 
 def test_a_candidate_becomes_the_release_of_its_version(ecr: "ECRClient") -> None:
@@ -139,9 +140,9 @@ def test_if_one_movable_tag_is_refused_nothing_is_put(ecr: "ECRClient") -> None:
     older = pushed(ecr, "v1.0.0", at=1000)
     newer = pushed(ecr, "v2.0.0", "stable", at=2000)
     before = list(by(ecr, SEMVER).images())
-    for stage, tag in (("release", None), (None, "v1.0.0-final")):
+    for stage, unique_tag in (("release", None), (None, "v1.0.0-final")):
         with pytest.raises(RefusedError, match="stable"):
-            promote(by(ecr, SEMVER), older, stage, tag=tag, movable=["latest", "stable"])
+            promote(by(ecr, SEMVER), older, stage, tag=unique_tag, movable=["latest", "stable"])
     assert list(by(ecr, SEMVER).images()) == before
     assert place(ecr, "stable") == newer
 

@@ -69,17 +69,52 @@ def archiving(hour: int, image: dict[str, str], **parts: Any) -> dict[str, Any]:
 PUT_LATEST = put(1, "a")
 DELETED = [{"imageTag": "latest", "imageDigest": A}]
 
+AFTER_PUT_OF_LATEST: dict[str, tuple[list[dict[str, Any]], list[Change]]] = {
+    "the pipeline moves latest": ([put(2, "b")], [("latest", A, B, None)]),
+    "a retried move": (
+        [failed(put(2, "a"), "ImageAlreadyExistsException")],
+        [("latest", A, ASKED, None)],
+    ),
+    "a throttled move": (
+        [failed(put(2, "a"), "ThrottlingException")],
+        [("latest", A, ASKED, None)],
+    ),
+    "a large call of the pipeline's": (
+        [event("PutImage", 2), put(3, "b")],
+        [(None, None, None, None), ("latest", None, B, None)],
+    ),
+    "somebody moves latest": ([put(2, "b", **BY_STRANGER)], [("latest", A, B, NO_PIPELINE)]),
+    "somebody is denied": (
+        [failed(put(2, "b", **BY_STRANGER), imageDigest=B), put(3, "b")],
+        [("latest", A, ASKED, NO_PIPELINE), ("latest", A, B, None)],
+    ),
+    "the pipeline deletes latest": (
+        [deletion(2, [{"imageTag": "latest"}], DELETED), put(3, "b")],
+        [("latest", A, None, REMOVAL), ("latest", None, B, None)],
+    ),
+    "an image is deleted by its digest, with the tags that it is known to have": (
+        [put(1, "a", "prod-1"), deletion(2, [{"imageDigest": A}], [{"imageDigest": A}])],
+        [("latest", A, None, REMOVAL), ("prod-1", A, None, REMOVAL)],
+    ),
+    "latest is archived, and stays where it is": (
+        [archiving(2, {"imageTag": "latest"}), put(3, "b")],
+        [("latest", A, A, REMOVAL), ("latest", A, B, None)],
+    ),
+    "the image of latest is archived by its digest": (
+        [archiving(2, {"imageDigest": A}, **BY_STRANGER)],
+        [("latest", A, A, NO_PIPELINE)],
+    ),
+    "latest expires": ([expiry(2, "a", "latest", "prod-1")], [("latest", A, None, EXPIRED)]),
+    "the image of latest expires, which is not among the tags that are listed": (
+        [expiry(2, "a", "prod-1")],
+        [("latest", A, None, EXPIRED)],
+    ),
+}
+"""The pipeline has put latest on an image; these events come after that."""
+
 CASES: dict[str, tuple[list[dict[str, Any]], list[Change]]] = {
     # As it should be.
-    "the pipeline moves latest": (
-        [PUT_LATEST, put(2, "b")],
-        [("latest", None, A, None), ("latest", A, B, None)],
-    ),
     "the pipeline pushes a build": ([put(1, "a", "prod-1")], []),
-    "a retried move": (
-        [PUT_LATEST, failed(put(2, "a"), "ImageAlreadyExistsException")],
-        [("latest", None, A, None), ("latest", A, ASKED, None)],
-    ),
     "a retried push of an immutable tag": (
         [
             put(1, "a", "prod-1"),
@@ -95,20 +130,8 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[Change]]] = {
         ],
         [],
     ),
-    "a throttled move": (
-        [PUT_LATEST, failed(put(2, "a"), "ThrottlingException")],
-        [("latest", None, A, None), ("latest", A, ASKED, None)],
-    ),
-    "a large call of the pipeline's": (
-        [PUT_LATEST, event("PutImage", 2), put(3, "b")],
-        [("latest", None, A, None), (None, None, None, None), ("latest", None, B, None)],
-    ),
     "old builds expire": ([put(1, "a", "prod-1"), expiry(2, "a", "prod-1"), expiry(3, "b")], []),
     # By whom.
-    "somebody moves latest": (
-        [PUT_LATEST, put(2, "b", **BY_STRANGER)],
-        [("latest", None, A, None), ("latest", A, B, NO_PIPELINE)],
-    ),
     "somebody pushes a build": (
         [put(1, "a", "dev-1", **BY_STRANGER)],
         [("dev-1", None, A, NO_PIPELINE)],
@@ -126,14 +149,6 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[Change]]] = {
         [(None, None, None, NO_PIPELINE)],
     ),
     # Denied.
-    "somebody is denied": (
-        [PUT_LATEST, failed(put(2, "b", **BY_STRANGER), imageDigest=B), put(3, "b")],
-        [
-            ("latest", None, A, None),
-            ("latest", A, ASKED, NO_PIPELINE),
-            ("latest", A, B, None),
-        ],
-    ),
     "somebody is denied, of which CloudTrail left all out": (
         [failed(event("PutImage", 1, **BY_STRANGER))],
         [(None, None, None, NO_PIPELINE)],
@@ -143,26 +158,6 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[Change]]] = {
         [("prod-1", None, ASKED, DENIED)],
     ),
     # Deleted, archived, expired.
-    "the pipeline deletes latest": (
-        [PUT_LATEST, deletion(2, [{"imageTag": "latest"}], DELETED), put(3, "b")],
-        [
-            ("latest", None, A, None),
-            ("latest", A, None, REMOVAL),
-            ("latest", None, B, None),
-        ],
-    ),
-    "an image is deleted by its digest, with the tags that it is known to have": (
-        [
-            PUT_LATEST,
-            put(1, "a", "prod-1"),
-            deletion(2, [{"imageDigest": A}], [{"imageDigest": A}]),
-        ],
-        [
-            ("latest", None, A, None),
-            ("latest", A, None, REMOVAL),
-            ("prod-1", A, None, REMOVAL),
-        ],
-    ),
     "an image of which nothing is known is deleted": (
         [deletion(2, [{"imageDigest": A}], [{"imageDigest": A}])],
         [(None, None, None, REMOVAL)],
@@ -171,25 +166,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[Change]]] = {
         [failed(event("BatchDeleteImage", 2, **BY_STRANGER))],
         [(None, None, None, NO_PIPELINE)],
     ),
-    "latest is archived, and stays where it is": (
-        [PUT_LATEST, archiving(2, {"imageTag": "latest"}), put(3, "b")],
-        [("latest", None, A, None), ("latest", A, A, REMOVAL), ("latest", A, B, None)],
-    ),
-    "the image of latest is archived by its digest": (
-        [PUT_LATEST, archiving(2, {"imageDigest": A}, **BY_STRANGER)],
-        [("latest", None, A, None), ("latest", A, A, NO_PIPELINE)],
-    ),
     "archiving is denied": (
         [failed(archiving(2, {}, requestParameters=None))],
         [(None, None, None, REMOVAL)],
-    ),
-    "latest expires": (
-        [PUT_LATEST, expiry(2, "a", "latest", "prod-1")],
-        [("latest", None, A, None), ("latest", A, None, EXPIRED)],
-    ),
-    "the image of latest expires, which is not among the tags that are listed": (
-        [PUT_LATEST, expiry(2, "a", "prod-1")],
-        [("latest", None, A, None), ("latest", A, None, EXPIRED)],
     ),
     "something expires, and CloudTrail left out what": (
         [event("PolicyExecutionEvent", 2, userIdentity={"invokedBy": "AWS Internal"})],
@@ -235,6 +214,12 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[Change]]] = {
 def test_what_is_told_and_what_is_unexpected(case: str) -> None:
     raw, expected = CASES[case]
     assert changes(*raw) == expected
+
+
+@pytest.mark.parametrize("case", AFTER_PUT_OF_LATEST)
+def test_what_becomes_of_latest(case: str) -> None:
+    raw, expected = AFTER_PUT_OF_LATEST[case]
+    assert changes(PUT_LATEST, *raw) == [("latest", None, A, None), *expected]
 
 
 @pytest.mark.parametrize("name", EVENTS)
