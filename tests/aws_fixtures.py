@@ -9,6 +9,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
+from moto.core.base_backend import BackendDict
+from moto.server import ThreadedMotoServer
 
 from container_images.aws import trail
 from container_images.aws.images import Repository
@@ -41,6 +43,25 @@ def ecr(client: "ECRClient") -> Iterator["ECRClient"]:
     with mock_aws():
         client.create_repository(repositoryName=NAME)
         yield client
+
+
+@pytest.fixture(scope="session")
+def moto_port() -> Iterator[int]:
+    """Where moto's one server of this process listens: to start and to stop one takes long."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture
+def moto_server(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Moto's server as the environment's AWS, for processes and clients of their own making."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{moto_port}")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    yield
+    BackendDict.reset()  # what the server holds belongs to the process
 
 
 @pytest.fixture

@@ -8,20 +8,18 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from container_images.cli.app import COMMAND_MODULES
-from container_images.rehearsal.rehearse import rehearse as rehearsal_of
+from container_images.rehearsal import program as program_of
+from container_images.rehearsal.embedded_aws import embedded_aws
+from container_images.rehearsal.rehearse import Rehearsal
 from container_images.settings.stack_file import read
 from tests.builds import NAME, build, tag
-from tests.conftest import FIXTURES, ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.conftest import ROOT
 
 PACKAGE = ROOT / "container_images"
 COMMANDS = [name for names in COMMAND_MODULES.values() for name in names]
@@ -82,49 +80,52 @@ def test_the_wheel_has_one_package_at_its_top(wheel: Path) -> None:
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
-def test_the_help_of_every_command(environment: Path, folder: Path) -> None:
-    """In one process: each would load its libraries anew."""
-    program = (
-        "from click.testing import CliRunner; from container_images.cli.app import app\n"
-        f"for name in {COMMANDS}:\n"
-        "    result = CliRunner().invoke(app, [name, '--help'])\n"
-        "    assert result.exit_code == 0 and 'Usage: ' in result.stdout, (name, result)\n"
-    )
-    done = run(environment / "python", "-I", "-c", program, folder=folder)
-    assert (done.returncode, done.stderr) == (0, "")
+AT_A_TEAM = """
+import os, sys
+from click.testing import CliRunner
+from container_images.cli.app import app
+
+names, team = sys.argv[1:-1], sys.argv[-1]
+for name in names:
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0 and "Usage: " in result.stdout, (name, result)
+os.chdir(team)
+app(["rehearse", "--stack", "prod", "--json"])
+"""
 
 
-def test_the_components_are_packed(environment: Path, folder: Path) -> None:
-    program = "from container_images.components.tag_audit import TagAudit"
-    done = run(environment / "python", "-c", program, folder=folder)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_a_team_has_every_commands_help_and_rehearses_the_template(
+    environment: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As `pulumi new` leaves it, and with a module of the team's own, outside of any clone.
 
-
-def test_the_template_registers_what_the_starter_does(environment: Path, tmp_path: Path) -> None:
-    """A team's repository as `pulumi new` leaves it, with nothing of a clone."""
+    In one process: each would load its libraries anew. It begins in a folder whose modules have
+    the names of the package's.
+    """
+    team = tmp_path_factory.mktemp("team")
     for file in (ROOT / "template").iterdir():
         if file.is_file():
-            text = file.read_text().replace("${PROJECT}", "team").replace("${DESCRIPTION}", "x")
-            (tmp_path / file.name).write_text(text)
-    rehearse = ("rehearse", "--stack", "prod", "--json")
-    done = run(environment / "container-images", *rehearse, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    starter = rehearsal_of(read(ROOT, "starter")).to_json()
-    assert json.loads(done.stdout)["resources"] == starter["resources"]
+            text = file.read_text().replace("${PROJECT}", "ours").replace("${DESCRIPTION}", "x")
+            (team / file.name).write_text(text)
+    settings = (team / "Pulumi.prod.yaml").read_text()
+    # A key with the project's own name as its namespace is one without a namespace.
+    namespaced = settings.replace("  tagMutability:", "  ours:tagMutability:")
+    assert namespaced != settings
+    (team / "Pulumi.prod.yaml").write_text(namespaced)
+    program = (team / "__main__.py").read_text()
+    (team / "__main__.py").write_text(f"{program}\nimport team_module\n")
+    (team / "team_module.py").write_text("")
+    done = run(environment / "python", "-I", "-c", AT_A_TEAM, *COMMANDS, team, folder=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    rehearsal = json.loads(done.stdout)
+    assert all(act["ok"] for act in rehearsal["acts"])
+    starter = read(ROOT, "starter")
+    with embedded_aws(starter) as aws:
+        update = program_of.run(starter, aws)
+    assert rehearsal["resources"] == Rehearsal(stack="prod", update=update).to_json()["resources"]
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> "Iterator[None]":
-    moto_server = ThreadedMotoServer(port=0, verbose=False)
-    moto_server.start()
-    host, port = moto_server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
-    yield
-    moto_server.stop()
-
-
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("moto_server")
 def test_a_pipeline_promotes_an_image(environment: Path, folder: Path) -> None:
     def command(*words: str | Path) -> Any:
         done = run(*words, "--json", folder=folder)
@@ -141,25 +142,5 @@ def test_a_pipeline_promotes_an_image(environment: Path, folder: Path) -> None:
     assert promoted["digest"] == digest
     [resolved] = command(*module, "resolve", NAME)["repositories"]
     assert resolved["uniqueTag"] == promoted["tag"]
-    [repository] = command(script, "images", NAME)["repositories"]
-    [image] = repository["images"]
-    assert set(image["tags"]) == {merged, promoted["tag"], "latest"}
-
-
-def test_a_team_rehearses_a_program_of_its_own(environment: Path, folder: Path) -> None:
-    """Outside of any clone. The settings are in the namespace of the project's own name."""
-    for file in folder.glob("*.py"):
-        file.unlink()
-    (folder / "Pulumi.yaml").write_text("name: our-images\nruntime: python\n")
-    stack = (FIXTURES / "Pulumi.prod.yaml").read_text()
-    (folder / "Pulumi.prod.yaml").write_text(stack.replace("container-images:", "our-images:"))
-    program = "from names import REGISTRY\nfrom container_images.components import Registry\n\n"
-    (folder / "__main__.py").write_text(f"{program}Registry.from_config(REGISTRY)\n")
-    (folder / "names.py").write_text('REGISTRY = "ours"\n')
-    script = environment / "container-images"
-    done = run(script, "rehearse", "--stack", "prod", "--json", folder=folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    rehearsal = json.loads(done.stdout)
-    assert all(act["ok"] for act in rehearsal["acts"])
-    types = {it["type"].rpartition(":")[2] for it in rehearsal["resources"]}
-    assert {"Registry", "ImageRepository", "TagAudit", "EventRule"} <= types
+    [image] = ecr.describe_images(repositoryName=NAME)["imageDetails"]
+    assert set(image["imageTags"]) == {merged, promoted["tag"], "latest"}

@@ -6,13 +6,11 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from ruamel.yaml import YAML
 
 from tests.builds import NAME, build, tag
@@ -57,18 +55,7 @@ def temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    moto_server = ThreadedMotoServer(port=0, verbose=False)
-    moto_server.start()
-    host, port = moto_server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
-    yield
-    moto_server.stop()
-
-
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("moto_server")
 def test_an_image_is_promoted(temp: Path) -> None:
     ecr = boto3.client("ecr")
     ecr.create_repository(repositoryName=NAME)
@@ -82,7 +69,6 @@ def test_an_image_is_promoted(temp: Path) -> None:
     assert json.loads(match[2])["digest"] == digest
 
 
-@pytest.mark.usefixtures("server")
 def test_an_argument_is_never_a_script(temp: Path) -> None:
     done = run(RUN, temp, COMMAND="resolve", ARGUMENTS="app; touch injected\n$(touch injected)")
     assert done.returncode != 0

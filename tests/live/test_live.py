@@ -1,7 +1,6 @@
 """The live tier, against a server that denies by the repository's policy, in ECR's words."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
 from moto.ecr.models import ecr_backends
 from moto.ecr.responses import ECRResponse
-from moto.server import ThreadedMotoServer
 from moto.sts.models import sts_backends
 
 from tests.builds import ACCOUNT
@@ -48,7 +46,7 @@ def authorize(response: Any, _resource: str) -> None:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def server(moto_server: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     monkeypatch.setattr(ECRResponse, "_authenticate_and_authorize_normal_action", authorize)
     for name, answer in {
         "initiate_layer_upload": {"uploadId": "1", "partSize": 1},
@@ -57,13 +55,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }.items():
         method = lambda _, answer=answer: ActionResult(answer)  # noqa: E731
         monkeypatch.setattr(ECRResponse, name, method, raising=False)
-    moto_server = ThreadedMotoServer(port=0, verbose=False)
-    moto_server.start()
-    host, port = moto_server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
-    yield
-    moto_server.stop()
 
 
 @pytest.mark.usefixtures("server")
@@ -84,7 +75,7 @@ def test_a_guard_that_is_not_there_is_seen(
     assert capsys.readouterr().out.count("FAILED  denied: ") == 6
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("moto_server")
 def test_another_account_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert live.main("111122223333") == 2
     assert "make live ACCOUNT=" in capsys.readouterr().err

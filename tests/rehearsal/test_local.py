@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import boto3
 import pulumi_aws
 import pytest
 from click.testing import CliRunner
-from moto.server import ThreadedMotoServer
 from pydantic.alias_generators import to_snake
 
 from container_images.cli.app import app
@@ -25,23 +22,6 @@ from container_images.settings.stack_file import read
 from tests.conftest import ROOT
 
 LOCAL = read(ROOT, "local")
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """moto's server, on some free port, as the environment's AWS."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    yield
-    connection = HTTPConnection("127.0.0.1", port)
-    connection.request("POST", "/moto-api/reset")  # what it holds belongs to the process
-    assert connection.getresponse().status == 200
-    connection.close()
-    server.stop()
 
 
 def run(*command: str) -> str:
@@ -117,7 +97,7 @@ def test_a_server_that_ends_at_once_is_an_error(
     assert "moto's server does not answer" in done.output
 
 
-@pytest.mark.usefixtures("server")
+@pytest.mark.usefixtures("moto_server")
 def test_latest_moves_as_in_the_makefile() -> None:
     filters = [{"filterType": "WILDCARD", "filter": "prod-*"}]
     boto3.client("ecr").create_repository(
