@@ -111,6 +111,14 @@ def open_tags(stack: DeclaredStack) -> list[str]:
     return warnings
 
 
+def unlimited_repositories(stack: DeclaredStack) -> list[str]:
+    """A warning about the repositories in which no retention rule expires anything."""
+    repositories = stack.settings.repositories
+    names = [name for name, repository in repositories.items() if not repository.retention]
+    where = "every repository" if len(names) == len(repositories) else some_of(names)
+    return [f"Every image is kept in {where}: there is no retention rule."] if names else []
+
+
 def some_of(names: Sequence[str]) -> str:
     """The first few names, and the number of the others."""
     more = f" and {len(names) - _MOST_NAMED} more" if names[_MOST_NAMED:] else ""

@@ -12,7 +12,13 @@ from pydantic.alias_generators import to_camel
 
 from container_images.lifecycle.document import rules_in
 from container_images.rehearsal import program
-from container_images.rehearsal.acts import Act, open_tags, perform, some_of
+from container_images.rehearsal.acts import (
+    Act,
+    open_tags,
+    perform,
+    some_of,
+    unlimited_repositories,
+)
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from container_images.rehearsal.evidence import Proof, Row, evidence
 from container_images.rehearsal.year import broken_claims, claims, history, kept, live
@@ -69,7 +75,7 @@ def rehearse(file: StackFile) -> Rehearsal:
         rehearsal = _registered(file, aws)
         if rehearsal.ok:
             stack = declared_in(file, aws.account)
-            rehearsal.warnings = open_tags(stack)
+            rehearsal.warnings = open_tags(stack) + unlimited_repositories(stack)
             states = list(aws.repositories())
             rehearsal.acts += perform(aws, rehearsal.update, stack)
             rehearsal.proofs, rehearsal.access = evidence(states, stack)

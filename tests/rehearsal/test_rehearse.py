@@ -368,6 +368,13 @@ def test_tags_that_are_left_open_are_a_warning(project: Path, write: Write) -> N
     assert it.rehearsal.ok, "it is the team's to decide"
 
 
+def test_repositories_in_which_nothing_expires_are_a_warning(project: Path, write: Write) -> None:
+    rule = {"retention": [{"untagged": True, "expireAfterDays": 7}]}
+    write("kept", retention=None, repositories={"app": {}, "cache": rule})
+    warnings = rehearsed(project, "kept").json["warnings"]
+    assert "Every image is kept in app: there is no retention rule." in warnings
+
+
 def test_a_policy_that_loses_releases_fails(project: Path, write: Write) -> None:
     """The second rule never comes to the releases: their merged- tags belong to the first."""
     retention = [
