@@ -2,10 +2,9 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, reduce
-from operator import or_
+from functools import cache
 from typing import NamedTuple
 
 from container_images.access.compute import is_harmless
@@ -155,9 +154,12 @@ class Network:
         self._able: dict[str, list[tuple[Members, str, re.Pattern[str]]]] = {}
         self._asked: dict[Need, tuple[Members, Members]] = {}
         """For each need those who have been asked about, and who of them can meet it."""
+        self._searches: dict[Need | Principal, PathSearch] = {}
 
-    def makers(self, need: Need, among: Members) -> Members:
-        """Who of some principals may make one of some requests."""
+    def makers(self, need: Need | Principal, among: Members) -> Members:
+        """Who of some principals may make one of some requests; or who is this principal."""
+        if isinstance(need, Principal):
+            return 1 << self.number[need] & among
         asked, able = self._asked.get(need, (0, 0))
         if new := among & ~asked:
             for request in need:
@@ -165,23 +167,26 @@ class Network:
             self._asked[need] = (asked | new, able)
         return able & among
 
-    def movers(self, step: Step, among: Members) -> Members:
-        """Who of some principals makes all calls of a step."""
-        for need in step.needs:
-            among = self.makers(need, among) if among else 0
-        return among
+    def search(self, need: Need | Principal) -> "PathSearch":
+        """The paths to whoever meets a need."""
+        if need not in self._searches:
+            self._searches[need] = PathSearch(self, need)
+        return self._searches[need]
 
-    def way(self, step: Step, makers: Sequence[int]) -> Path:
-        """A step, as these make its calls."""
-        path = Path()
-        for need, maker in zip(step.needs, makers, strict=True):
-            tries = (attempt(self.principals[maker], request) for request in need)
-            path += next(it for it in tries if it)
-        if step.then:
-            last = self.principals[makers[-1]].shown
-            call = Call(principal=last, action=step.then, resource=step.to.shown)
-            path += Path(calls=(call,))
-        return path
+    def complete(self, need: Need) -> "PathSearch":
+        """All paths to whoever meets a need, those too that take several principals at once."""
+        search = PathSearch(self, need)
+        while any(each.join() for each in (search, *self._searches.values())):
+            pass
+        return search
+
+    def way(self, number: int, need: Need | Principal) -> Path:
+        """How a principal meets a need, which it can, itself or by a path."""
+        principal = self.principals[number]
+        if not self.makers(need, 1 << number):
+            return self.search(need).path(principal) or Path()
+        requests = () if isinstance(need, Principal) else need
+        return next(filter(None, (attempt(principal, it) for it in requests)), Path())
 
     def _evaluated(self, request: Request, among: Members) -> Members:
         told_apart = request.policy.distinguished_arns
@@ -236,56 +241,74 @@ class Leg(NamedTuple):
 
     length: int
     """Calls from here to the end."""
-    steps: tuple[Step, ...] = ()
-    """The steps that it goes alone."""
-    path: Path = Path()
-    """The calls, where several make them."""
-    to: int | None = None
-    """Whom that leads to. None: the principal has the ability itself."""
+    step: Step | None = None
+    """None: the principal meets the need itself."""
+    to: int = -1
 
 
 class PathSearch:
-    """The shortest paths to one ability, which any of some requests is enough for.
+    """The shortest paths to those who meet a need, such as to make one of some calls.
 
-    From the principals that have it back to those that can become one of them. So nobody is looked
-    at twice, and nobody at all who leads nowhere.
+    From them back to those that can become one of them. So nobody is looked at twice, and nobody at
+    all who leads nowhere.
     """
 
-    def __init__(self, network: Network, requests: Need, starts: Iterable[Principal]) -> None:
-        """`starts` are the principals that will be asked about."""
-        self._network, self._requests = network, requests
+    def __init__(self, network: Network, need: Need | Principal) -> None:
+        self.able: Members = 0
+        """Those that meet the need, or have a path to one who does."""
+        self._network, self._need = network, need
         self._legs: dict[int, Leg] = {}
-        self._able: Members = 0
-        """Those that have the ability, or a path to it."""
         self._waiting: dict[int, list[tuple[Members, Leg]]] = defaultdict(list)
         """By length of the path: those that may have one."""
-        self._seen: set[Need] = set()
-        self._wait(network.makers(requests, network.everybody), Leg(1))
+        self._seen: set[Need | Principal] = set()
+        self._wait(network.makers(need, network.everybody), Leg(_length(need)))
         self._run()
-        self._together(sum(1 << network.number[it] for it in starts))
+
+    def join(self) -> bool:
+        """Add those that can go a step because each of its needs has a path. Whether there are any.
+
+        A principal that can become one who makes one call, and one who makes another, makes both.
+        """
+        before = self.able
+        for number in numbers_in(self.able):
+            for step in self._network.into.get(number, ()):
+                unable = self._network.everybody & ~self.able
+                # Whoever leads to nobody but those who are able is so already.
+                if len(step.needs) > 1 and all(
+                    self._network.makers(need, unable) for need in step.needs
+                ):
+                    searches = [self._network.search(need) for need in step.needs]
+                    for each in searches:
+                        unable &= each.able
+                    for start in numbers_in(unable):
+                        length = sum(each.length(start) for each in searches)
+                        self._wait(1 << start, Leg(self.length(number) + length, step, number))
+        self._run()
+        return self.able != before
+
+    def length(self, number: int) -> int:
+        """The number of calls from a principal that is able to the end."""
+        return self._legs[number].length
 
     def path(self, start: Principal) -> Path | None:
         """The path from a principal, with the last call; None if there is none."""
-        at: int | None = self._network.number[start]
-        path = Path()
-        while at is not None:
-            if at not in self._legs:
-                return None
-            leg = self._legs[at]
-            for step in leg.steps:
-                path += self._network.way(step, [at] * len(step.needs))
-            path += leg.path if leg.to is not None else self._last(at)
-            at = leg.to
-        return path
+        number, path = self._network.number[start], Path()
+        if number not in self._legs:
+            return None
+        while step := self._legs[number].step:
+            for need in step.needs:
+                path += self._network.way(number, need)
+            if step.then:
+                last = path.calls[-1].principal
+                call = Call(principal=last, action=step.then, resource=step.to.shown)
+                path += Path(calls=(call,))
+            number = self._legs[number].to
+        return path + self._network.way(number, self._need)
 
     def direct(self, principal: Principal) -> Path | None:
-        """The call of a principal that has the ability itself."""
+        """The call of a principal that meets the need itself."""
         leg = self._legs.get(self._network.number[principal])
-        return self.path(principal) if leg and leg.to is None else None
-
-    def _last(self, number: int) -> Path:
-        tries = (attempt(self._network.principals[number], it) for it in self._requests)
-        return next(it for it in tries if it)
+        return self.path(principal) if leg and leg.step is None else None
 
     def _wait(self, members: Members, leg: Leg) -> None:
         if members:
@@ -295,93 +318,26 @@ class PathSearch:
         """Dijkstra's algorithm, from the end, with all that have paths of one length at once."""
         while self._waiting:
             for members, leg in self._waiting.pop(min(self._waiting)):
-                for number in numbers_in(members & ~self._able):
+                for number in numbers_in(members & ~self.able):
                     self._legs[number] = leg
-                    self._able |= 1 << number
+                    self.able |= 1 << number
                     for step in self._network.into.get(number, ()):
                         self._look_behind(step, number)
 
     def _look_behind(self, step: Step, number: int) -> None:
         """Who can become a principal, which has a path, by going a step alone."""
-        if len(step.needs) == 1 and step.held is None:
+        if len(step.needs) == 1:
             # Whoever makes a call that is enough for several has been found by the first.
             if step.needs[0] in self._seen:
                 return
             self._seen.add(step.needs[0])
-        movers = self._network.movers(step, self._network.everybody & ~self._able)
-        length = self._legs[number].length + _length(step)
-        if not movers or step.held is None:
-            self._wait(movers, Leg(length, (step,), to=number))
-            return
-        held = self._network.number[step.held]
-        self._wait(movers & 1 << held, Leg(length, (step,), to=number))
-        for entry in self._network.into.get(held, ()):
-            if entry.held is None:
-                leg = Leg(length + _length(entry), (entry, step), to=number)
-                self._wait(self._network.movers(entry, movers), leg)
-
-    # --- What several principals can do for one that can be all of them ---------------------------
-
-    def _together(self, starts: Members) -> None:
-        before = -1
-        while before != self._able:
-            before, helpful = self._able, self._helpful()
-            for start in numbers_in(starts & helpful & ~self._able):
-                self._forward(start, helpful)
-            self._run()
-
-    def _unable(self, step: Step) -> list[Members]:
-        """For each need of a step, those that could meet it and have no path by themselves."""
-        unable = self._network.everybody & ~self._able
-        held = [] if step.held is None else [unable & 1 << self._network.number[step.held]]
-        if held == [0]:
-            return held
-        return [*held, *(self._network.makers(need, unable) for need in step.needs)]
-
-    def _helpful(self) -> Members:
-        """Those that lead to a step that only several can go, to somebody who leads on."""
-        rest: Members = 0
-        for step in self._network.steps:
-            if self._able >> self._network.number[step.to] & 1:
-                groups = self._unable(step)
-                rest |= sum_of(groups) if all(groups) else 0
-        helpful: Members = 0
-        while rest:
-            helpful |= rest
-            steps = (it for number in numbers_in(rest) for it in self._network.into.get(number, ()))
-            rest = sum_of(it for step in steps for it in self._unable(step)) & ~helpful
-        return helpful
-
-    def _forward(self, start: int, helpful: Members) -> None:
-        """Look for a way from a principal to somebody who leads on, as all whom it can be."""
-        reached: dict[int, Path] = {start: Path()}
-        network, before = self._network, 0
-        steps = [(it, network.number[it.to]) for it in network.steps]
-        steps = [(step, to) for step, to in steps if (self._able | helpful) >> to & 1]
-        while before != len(reached):
-            before = len(reached)
-            for step, to in steps:
-                members = sum(1 << it for it in reached)
-                makers = [network.makers(need, members) for need in step.needs]
-                held = start if step.held is None else network.number[step.held]
-                if to in reached or held not in reached or not all(makers):
-                    continue
-                chosen = [(it & -it).bit_length() - 1 for it in makers]
-                path = Path() if step.held is None else reached[held]
-                for maker in chosen:
-                    path += reached[maker]
-                reached[to] = path + network.way(step, chosen)
-                if self._able >> to & 1:
-                    length = self._legs[to].length + len(reached[to].calls)
-                    self._wait(1 << start, Leg(length, path=reached[to], to=to))
-                    return
+        members = self._network.everybody & ~self.able
+        for need in step.needs:
+            members = self._network.makers(need, members) if members else 0
+        length = sum(map(_length, step.needs)) + bool(step.then)
+        self._wait(members, Leg(self.length(number) + length, step, number))
 
 
-def sum_of(groups: Iterable[Members]) -> Members:
-    """Everybody in any of some sets."""
-    return reduce(or_, groups, 0)
-
-
-def _length(step: Step) -> int:
-    """The number of its calls."""
-    return len(step.needs) + bool(step.then)
+def _length(need: Need | Principal) -> int:
+    """The number of calls that it takes to meet it."""
+    return 0 if isinstance(need, Principal) else 1

@@ -36,9 +36,8 @@ class Step:
     """What gives access to a principal. Each call is made by anybody who is reached by then."""
 
     to: Principal
-    needs: tuple[Need, ...]
-    held: Principal | None = None
-    """Who has to be reached already, where the step only changes what that one may do."""
+    needs: tuple[Need | Principal, ...]
+    """A principal has to be reached already, where the step only changes what that one may do."""
     then: str = ""
     """The action that follows, which these calls have made possible: no permission is asked for."""
 
@@ -248,7 +247,8 @@ class Steps:
                 changes.append((base.policies, ()))
             for policies, calls in changes:
                 to = replace(base, policies=policies, boundary=bound.policy)
-                self.all.append(Step(to=to, needs=(*needs, calls) if calls else needs, held=base))
+                calls_made = (*needs, calls) if calls else needs
+                self.all.append(Step(to=to, needs=(base, *calls_made)))
 
     def _renamed(self, base: Identity, own: Boundary, names: list[str]) -> None:
         """A user may be given any name that is free, or has been made free."""
@@ -256,8 +256,7 @@ class Steps:
             if ":user/" in name and name != base.arn:
                 taken = (_calls("rename", base, [name]),) if name in self.principals else ()
                 renamed = replace(base, arn=name)
-                needs = (*taken, _calls("rename", base))
-                self.all.append(Step(to=renamed, needs=needs, held=base))
+                self.all.append(Step(to=renamed, needs=(base, *taken, _calls("rename", base))))
                 self._changed(renamed, own, [base.arn, name])
 
     # --- Making somebody --------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from container_images.access.claims import (
     prove,
 )
 from container_images.access.evaluation import Principal
-from container_images.access.paths import Network, Path, PathSearch
+from container_images.access.paths import Network, Path
 from container_images.access.policy import (
     FEDERATED,
     PRINCIPAL_ARN,
@@ -128,11 +128,7 @@ def _evaluated(  # noqa: PLR0913, PLR0917 what is the same for all repositories,
 ) -> Findings:
     principals = steps.principals
     searches = {
-        ability: PathSearch(
-            network,
-            tuple(map(repository.request, actions)),
-            [*principals.values(), *outsiders, root],
-        )
+        ability: network.complete(tuple(map(repository.request, actions)))
         for ability, actions in ABILITIES.items()
     }
 

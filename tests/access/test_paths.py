@@ -10,7 +10,6 @@ from container_images.access.paths import (
     Members,
     Network,
     Path,
-    PathSearch,
     attempt,
     numbers_in,
 )
@@ -105,9 +104,7 @@ def everybody_within_reach(network: Network, start: Principal) -> Members:
     while True:
         before = reached
         for step in network.steps:
-            held = reached if step.held is None else 1 << network.number[step.held]
-            needs = [network.makers(need, network.everybody) for need in step.needs]
-            if held & reached and all(makers & reached for makers in needs):
+            if all(network.makers(need, reached) for need in step.needs):
                 reached |= 1 << network.number[step.to]
         if reached == before:
             return reached
@@ -117,7 +114,8 @@ def replayed(path: Path, start: Principal, network: Network, able: Need) -> bool
     """Whether each call of a path is made by somebody who is reached by then, and may make it."""
     reached: Members = 1 << network.number[start]
     made: set[tuple[str, str]] = set()
-    calls = [it for step in network.steps for need in step.needs for it in need]
+    needs = [need for step in network.steps for need in step.needs]
+    calls = [it for need in needs if not isinstance(need, Principal) for it in need]
     for call in path.calls:
         makers = [
             it for it in numbers_in(reached) if network.principals[it].shown == call.principal
@@ -131,10 +129,7 @@ def replayed(path: Path, start: Principal, network: Network, able: Need) -> bool
             return False
         made.add((call.action, call.resource))
         for step in network.steps:
-            held = reached if step.held is None else 1 << network.number[step.held]
-            if held & reached and all(
-                any(network.makers((it,), reached) for it in need) for need in step.needs
-            ):
+            if all(network.makers(need, reached) for need in step.needs):
                 reached |= 1 << network.number[step.to]
     return True
 
@@ -147,7 +142,7 @@ def test_it_finds_what_can_be_found_and_nothing_else(details: Document) -> None:
     repository = guarded(REPOSITORY, parse(GUARD))
     for actions in ABILITIES.values():
         wanted = tuple(map(repository.request, actions))
-        search = PathSearch(Network(steps.all, principals), wanted, principals)
+        search = Network(steps.all, principals).complete(wanted)
         able = network.makers(wanted, network.everybody)
         for principal in principals:
             reach = everybody_within_reach(network, principal)
