@@ -54,7 +54,6 @@ class Findings:
     true of all repositories that are like it."""
     principals: tuple[PrincipalPaths, ...]
     """Every role and user, and those of other accounts that have or are given a say."""
-    root: PrincipalPaths
     is_home: bool
     """Whether the roles and users of the account that holds the repository are known."""
     missing: tuple[str, ...]
@@ -85,8 +84,7 @@ def findings(
     listed = {arn for it in repositories for arn in it.policy.compared(PRINCIPAL_ARN)}
     steps = Steps(account, listed, scps, {it.account for it in repositories})
     outsiders = list(_outsiders(account, repositories))
-    roots = {it.account: _root(it, scps) for it in repositories}
-    network = Network(steps.all, [*steps.principals.values(), *outsiders, *roots.values()])
+    network = Network(steps.all, [*steps.principals.values(), *outsiders])
     policies = (*account.policies, *account.managed.values(), *scps)
     patterns = {
         pattern for policy in policies for it in policy.statements for pattern in it.resources
@@ -96,8 +94,7 @@ def findings(
     for repository in counted(repositories):
         key = _likeness(repository, patterns)
         if key not in evaluated:
-            root = roots[repository.account]
-            evaluated[key] = _evaluated(account, repository, steps, network, outsiders, root)
+            evaluated[key] = _evaluated(account, repository, steps, network, outsiders)
         found.append(replace(evaluated[key], repository=repository.arn))
     return found
 
@@ -118,13 +115,12 @@ def _likeness(repository: Subject, patterns: Collection[str]) -> Any:
     return repository.account, repository.policy, fitting
 
 
-def _evaluated(  # noqa: PLR0913, PLR0917 what is the same for all repositories, and one of them
+def _evaluated(
     account: Listing,
     repository: Subject,
     steps: Steps,
     network: Network,
     outsiders: Sequence[Principal],
-    root: Principal,
 ) -> Findings:
     principals = steps.principals
     searches = {
@@ -155,14 +151,9 @@ def _evaluated(  # noqa: PLR0913, PLR0917 what is the same for all repositories,
         repository=repository.arn,
         like=repository.arn,
         principals=tuple(rows),
-        root=paths_of(root),
         is_home=repository.account in homes,
         missing=tuple(it for it in missing if it not in principals),
     )
-
-
-def _root(repository: Subject, scps: tuple[Policy, ...]) -> Principal:
-    return replace(repository.caller(f"{repository.iam(repository.account)}root"), scps=scps)
 
 
 def _outsiders(account: Listing, repositories: Sequence[Subject]) -> Iterator[Principal]:

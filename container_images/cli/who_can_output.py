@@ -16,6 +16,7 @@ from container_images.access.who_can import Findings, PrincipalPaths
 from container_images.cli.terminal import print_table
 
 NOT_MODELLED: Final = (
+    "the account's root, which can do all of it: only a service control policy binds it",
     "service control policies other than those given with --scp, and resource control policies",
     "session policies, which only take away",
     (
@@ -52,18 +53,16 @@ def to_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
     """Everything that was found."""
     return {
         "repository": found.repository,
-        "principals": [_principal_json(it, found.repository) for it in found.principals],
+        "principals": [
+            {
+                "principal": row.principal,
+                **{name: _ability_json(it, found.repository) for name, it in row.paths.items()},
+            }
+            for row in found.principals
+        ],
         "proofs": [it.to_json() for it in proofs],
-        "root": _principal_json(found.root, found.repository),
         "missing": found.missing,
         "notModelled": NOT_MODELLED,
-    }
-
-
-def _principal_json(row: PrincipalPaths, repository: str) -> dict[str, Any]:
-    return {
-        "principal": row.principal,
-        **{name: _ability_json(path, repository) for name, path in row.paths.items()},
     }
 
 
@@ -119,9 +118,7 @@ def _print_one(console: Console, names: str, found: Findings) -> None:
     who = "role or user" if unable == 1 else "roles and users"
     if unable:
         _say(console, f"{unable:,} {'other ' if able else ''}{who} could do none of it.")
-    if found.is_home:
-        _print_root(console, found.root)
-    else:
+    if not found.is_home:
         _say(console, f"No roles and users of account {account} were given: some of them may, too.")
     for arn in found.missing:
         _say(console, f"Named in the policy, but does not exist: {_short(arn, account)}")
@@ -141,13 +138,6 @@ def _rows(able: Iterable[PrincipalPaths], account: str) -> Iterator[tuple[str, .
         for name in names:
             lengths = [len(_calls(some[0], it)) for it in _VERBS]
             yield name, *({0: "-", 1: "itself"}.get(it, f"in {it}") for it in lengths)
-
-
-def _print_root(console: Console, root: PrincipalPaths) -> None:
-    can = [verb for ability, verb in _VERBS.items() if root.paths[ability]]
-    through = any(len(_calls(root, ability)) > 1 for ability in _VERBS)
-    said = f"can {_listing(can) or 'do none of it'}{', by way of IAM' if through else ''}"
-    _say(console, f"The account's root {said}. Only a service control policy binds it.")
 
 
 def _print_chains(console: Console, able: Sequence[PrincipalPaths], account: str) -> None:

@@ -13,7 +13,6 @@ from container_images.policies.repository_policy import repository_policy
 from tests.access.accounts import (
     ACCOUNT,
     DEPLOY,
-    DEPLOY_ROLE,
     GUARD,
     IAM,
     OTHER,
@@ -206,12 +205,6 @@ def test_an_administrator_of_the_guard() -> None:
     assert steps(found, DEPLOY) is None
     assert steps(found, DEPLOY, "deleteImages") == ["role/deploy ecr:BatchDeleteImage app"]
     assert steps(found, DEPLOY, "changeGuard") == ["role/deploy ecr:SetRepositoryPolicy app"]
-
-
-def test_the_root_can_do_everything_by_way_of_iam() -> None:
-    [found] = ask(PIPELINE_ROLE, DEPLOY_ROLE)
-    assert found.root.principal == f"{IAM}root"
-    assert all(path and len(path.calls) > 1 for path in found.root.paths.values())
 
 
 def test_what_is_assumed_is_named() -> None:
