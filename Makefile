@@ -47,7 +47,7 @@ $(INSTALLED): $(PROGRAM) requirements-dev.txt
 	@$(PYTHON) .ci/set_up.py $(VENV) requirements-dev.txt
 	@touch $@
 
-rehearse: $(PROGRAM) ## bring STACK up on an embedded AWS, act ADR040 out, prove who can do what
+rehearse: $(PROGRAM) ## run STACK and ADR040's workflow on an embedded AWS, and print the evidence
 	@$(BIN)/python -m container_images rehearse --stack $(STACK)
 
 access: $(PROGRAM) ## print the claims about STACK and who can do what, in Markdown for a pull request
