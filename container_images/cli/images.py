@@ -146,7 +146,7 @@ def _moment(text: str) -> datetime:
 )
 @json_option
 def images_command(*, targets: Targets, as_json: bool, **given: object) -> None:
-    """List the images, and what the lifecycle policy does with each.
+    """List images, and what the lifecycle policy does with each.
 
     The newest push comes first. What an index lists, and what is attached to an image, follows it.
     "built" is the earliest time in an image's unique tags. ECR counts the reading of an index as a
