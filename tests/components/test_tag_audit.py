@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pulumi
+import pytest
 from pulumi.output import Unknown
 from pulumi.provider.experimental.analyzer import Analyzer
 
@@ -34,6 +35,12 @@ def built(prod: StackFile, cloud: Cloud, *, preview: bool = False, **changes: An
     return execute(program, prod, cloud, preview=preview)
 
 
+@pytest.fixture(scope="module")
+def plain(prod: StackFile) -> Update:
+    """With nothing but what is required, once for all tests that look at it."""
+    return built(prod, Cloud(f"arn:aws:iam::{ACCOUNT}:role/platform/forms-registry-deploy"))
+
+
 def of(update: Update, kind: str) -> dict[str, Resource]:
     return {it.name: it for it in update.resources if it.type.rpartition(":")[2] == kind}
 
@@ -59,15 +66,14 @@ def from_rules(sid: str, action: str, resource: str, rules: str) -> dict[str, An
     }
 
 
-def test_types_and_names(prod: StackFile, cloud: Cloud) -> None:
+def test_types_and_names(plain: Update) -> None:
     """They are part of every URN."""
-    update = built(prod, cloud)
     kinds = ("tags-1", "guard-1", "expiry-1", "unnamed", "registry", "roles-1", "roles-2")
     there = ("eu-west-2-roles-1", "eu-west-2-roles-2", "eu-west-2-assumed")
     rules = {f"audit-{kind}" for kind in (*kinds, "builds-1", "assumed", *there)}
-    assert set(of(update, "EventRule")) == set(of(update, "EventTarget")) == rules
+    assert set(of(plain, "EventRule")) == set(of(plain, "EventTarget")) == rules
     others = [
-        (it.type, it.name, it.parent) for it in update.resources if "cloudwatch" not in it.type
+        (it.type, it.name, it.parent) for it in plain.resources if "cloudwatch" not in it.type
     ]
     assert others[0] == ("container-images:index:TagAudit", "audit", None)
     assert sorted(others[1:]) == [
@@ -78,12 +84,12 @@ def test_types_and_names(prod: StackFile, cloud: Cloud) -> None:
         ("aws:sqs/queue:Queue", "audit-eu-west-2-undelivered", "audit"),
         ("aws:sqs/queue:Queue", "audit-undelivered", "audit"),
     ]
-    assert all(it.parent == "audit" for it in update.resources[1:])
-    assert update.outputs == {"topicArn": f"arn:aws:sns:{HOME}:audit"}
+    assert all(it.parent == "audit" for it in plain.resources[1:])
+    assert plain.outputs == {"topicArn": f"arn:aws:sns:{HOME}:audit"}
 
 
-def test_the_rules_are_those_of_the_patterns(prod: StackFile, cloud: Cloud) -> None:
-    rules = of(built(prod, cloud), "EventRule")
+def test_the_rules_are_those_of_the_patterns(plain: Update) -> None:
+    rules = of(plain, "EventRule")
     for rule in event_rules("audit", audit()):
         inputs = rules[rule.name].inputs
         assert inputs["eventPattern"] == to_json(rule.pattern)
@@ -94,10 +100,8 @@ def test_the_rules_are_those_of_the_patterns(prod: StackFile, cloud: Cloud) -> N
         assert len(inputs["description"]) <= 512
 
 
-def test_each_target_is_in_its_rules_region_or_takes_the_role(
-    prod: StackFile, cloud: Cloud
-) -> None:
-    for name, target in of(built(prod, cloud), "EventTarget").items():
+def test_each_target_is_in_its_rules_region_or_takes_the_role(plain: Update) -> None:
+    for name, target in of(plain, "EventTarget").items():
         inputs = target.inputs
         assert inputs["rule"] == name
         queue = inputs["deadLetterConfig"]["arn"]
@@ -116,20 +120,21 @@ def test_each_target_is_in_its_rules_region_or_takes_the_role(
 
 
 def test_the_topic_is_encrypted_with_the_teams_key_if_there_is_one(
-    prod: StackFile, cloud: Cloud
+    prod: StackFile, cloud: Cloud, plain: Update
 ) -> None:
     key = f"arn:aws:kms:{HOME}:key/1"
     assert of(built(prod, cloud, kms_key=key), "Topic")["audit"].inputs["kmsMasterKeyId"] == key
-    update = built(prod, cloud)
-    assert "kmsMasterKeyId" not in of(update, "Topic")["audit"].inputs
-    assert all(it.inputs["sqsManagedSseEnabled"] for it in of(update, "Queue").values())
+    assert "kmsMasterKeyId" not in of(plain, "Topic")["audit"].inputs
+    assert all(it.inputs["sqsManagedSseEnabled"] for it in of(plain, "Queue").values())
 
 
-def test_the_role_that_forwards_has_the_boundary_it_is_given(prod: StackFile, cloud: Cloud) -> None:
+def test_the_role_that_forwards_has_the_boundary_it_is_given(
+    prod: StackFile, cloud: Cloud, plain: Update
+) -> None:
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/audit-boundary"
     [bounded] = of(built(prod, cloud, permissions_boundary=boundary), "Role").values()
     assert bounded.inputs["permissionsBoundary"] == boundary
-    [free] = of(built(prod, cloud), "Role").values()
+    [free] = of(plain, "Role").values()
     assert "permissionsBoundary" not in free.inputs
 
 
@@ -140,17 +145,17 @@ def test_in_the_region_of_iam_nothing_is_forwarded(prod: StackFile, cloud: Cloud
     assert {it.inputs["region"] for it in of(update, "EventRule").values()} == {"us-east-1"}
 
 
-def test_a_preview_shows_everything(prod: StackFile, cloud: Cloud) -> None:
+def test_a_preview_shows_everything(prod: StackFile, cloud: Cloud, plain: Update) -> None:
     before = built(prod, Cloud(cloud.caller, computed=False), preview=True)
-    assert policies(before) == policies(built(prod, cloud))
+    assert policies(before) == policies(plain)
     assert not any(isinstance(it, Unknown) for all_ in before.resources for it in all_.inputs)
 
 
-def test_each_policy_lets_in_exactly_whom_it_names(prod: StackFile, cloud: Cloud) -> None:
+def test_each_policy_lets_in_exactly_whom_it_names(plain: Update) -> None:
     queues, topic = f"arn:aws:sqs:{HOME}:audit-undelivered", f"arn:aws:sns:{HOME}:audit"
     iam_queue = f"arn:aws:sqs:{THERE}:audit-eu-west-2-undelivered"
     iam_rules = f"{THERE}:rule/audit-eu-west-2-*"
-    assert policies(built(prod, cloud)) == {
+    assert policies(plain) == {
         "Topic audit": from_rules("RulesPublish", "sns:Publish", topic, f"{HOME}:rule/audit-*"),
         "Queue audit-undelivered": from_rules(
             "RulesSend", "sqs:SendMessage", queues, f"{HOME}:rule/audit-*"

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from tests.conftest import ROOT
 PLUGIN = ROOT / "plugin"
 
 
+@cache
 def schema() -> dict[str, Any]:
     """What `pulumi package add` makes other languages' SDKs from.
 

@@ -225,6 +225,7 @@ class TestDeclared:
             return filters[1:] if mode == "MUTABLE_WITH_EXCLUSION" else filters
 
         monkeypatch.setattr(image_repository, "exclusion_filters", one_too_few)
+        stack = with_setting(stack, "repositories", {"app": {}})
         with embedded_aws(stack) as aws:
             failed = brought_up(stack, aws).failed()
         assert {"declared", "refuse-overwriting"} <= failed

@@ -4,8 +4,9 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import moto.ecr.models
 import pytest
@@ -45,7 +46,7 @@ def repository(**changes: Any) -> MockResourceArgs:
 
 
 class TestWhoAndWhere:
-    def test_the_update_runs_as_an_administrator_of_the_stacks_account(
+    def test_the_update_runs_as_an_administrator_in_the_stacks_account_and_region(
         self, aws: EmbeddedAws
     ) -> None:
         caller, _ = aws.call(MockCallArgs("aws:index/getCallerIdentity:getCallerIdentity", {}, ""))
@@ -57,18 +58,13 @@ class TestWhoAndWhere:
         assert context["issuerArn"] == administrator
         assert not failures
 
-    def test_a_role_that_is_not_there_cannot_be_looked_up(self, aws: EmbeddedAws) -> None:
         arn = "arn:aws:sts::111122223333:assumed-role/nobody/session"
         invoke = "aws:iam/getSessionContext:getSessionContext"
         _, failures = aws.call(MockCallArgs(invoke, {"arn": arn}, ""))
-        assert failures
+        assert failures, "a role that is not there cannot be looked up"
         assert "NoSuchEntity" in failures[0][1]
-
-    def test_the_region_is_the_stacks(self, aws: EmbeddedAws) -> None:
         region, _ = aws.call(MockCallArgs("aws:index/getRegion:getRegion", {}, ""))
         assert region["region"] == "eu-west-2"
-        _, created = aws.new_resource(repository())
-        assert created["arn"] == "arn:aws:ecr:eu-west-2:111122223333:repository/app"
 
     def test_in_no_region_there_is_no_rehearsal(self, prod: StackFile) -> None:
         stack = replace(prod, config={**prod.config, "aws:region": "eu-west-9"})
@@ -129,36 +125,35 @@ class TestWhoAndWhere:
             assert caller["arn"].startswith("arn:aws-cn:sts::")
 
 
+WRONG_INPUTS: list[tuple[str, dict[str, Any], str]] = [
+    ("aws:sns/topic:Topics", {}, "there is no aws:sns/topic:Topics in pulumi-aws"),
+    ("random:index/randomId:RandomId", {}, "there is no random:index/randomId:RandomId"),
+    ("aws:sns/topic:Topic", {"nmae": "a"}, "aws:sns/topic:Topic has no input nmae"),
+    ("aws:sqs/queuePolicy:QueuePolicy", {"policy": "{}"}, "requires queueUrl"),
+    (
+        "aws:cloudwatch/eventTarget:EventTarget",
+        {"arn": "a", "rule": "a", "deadLetterConfig": {"urn": "a"}},
+        "EventTarget's deadLetterConfig has no input urn",
+    ),
+    (
+        "aws:cloudwatch/eventTarget:EventTarget",
+        {"arn": "a", "rule": "a", "ecsTarget": {"taskCount": 1}},
+        "EventTarget's ecsTarget requires taskDefinitionArn",
+    ),
+    (
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        {"bucket": "a", "rules": [{"id": "a", "status": "Enabled", "colour": "red"}]},
+        "BucketLifecycleConfiguration's rules has no input colour",
+    ),
+]
+"""Type, inputs and what is said of them."""
+
+
 class TestWhatItDoesNotKnow:
-    @pytest.mark.parametrize(
-        ("kind", "inputs", "said"),
-        [
-            ("aws:sns/topic:Topics", {}, "there is no aws:sns/topic:Topics in pulumi-aws"),
-            ("random:index/randomId:RandomId", {}, "there is no random:index/randomId:RandomId"),
-            ("aws:sns/topic:Topic", {"nmae": "a"}, "aws:sns/topic:Topic has no input nmae"),
-            ("aws:sqs/queuePolicy:QueuePolicy", {"policy": "{}"}, "requires queueUrl"),
-            (
-                "aws:cloudwatch/eventTarget:EventTarget",
-                {"arn": "a", "rule": "a", "deadLetterConfig": {"urn": "a"}},
-                "EventTarget's deadLetterConfig has no input urn",
-            ),
-            (
-                "aws:cloudwatch/eventTarget:EventTarget",
-                {"arn": "a", "rule": "a", "ecsTarget": {"taskCount": 1}},
-                "EventTarget's ecsTarget requires taskDefinitionArn",
-            ),
-            (
-                "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
-                {"bucket": "a", "rules": [{"id": "a", "status": "Enabled", "colour": "red"}]},
-                "BucketLifecycleConfiguration's rules has no input colour",
-            ),
-        ],
-    )
-    def test_of_other_types_the_inputs_are_checked(
-        self, aws: EmbeddedAws, kind: str, inputs: dict[str, Any], said: str
-    ) -> None:
-        with pytest.raises(InputError, match=said):
-            aws.new_resource(MockResourceArgs(kind, "a", inputs))
+    def test_of_other_types_the_inputs_are_checked(self, aws: EmbeddedAws) -> None:
+        for kind, inputs, said in WRONG_INPUTS:
+            with pytest.raises(InputError, match=said):
+                aws.new_resource(MockResourceArgs(kind, "a", inputs))
 
     def test_what_the_provider_takes_is_taken(self, aws: EmbeddedAws) -> None:
         kind = "aws:lambda/function:Function"
@@ -169,26 +164,20 @@ class TestWhatItDoesNotKnow:
         name, outputs = aws.new_resource(MockResourceArgs("aws:iam/role:Role", "r", role))
         assert (name, outputs["arn"]) == ("r", "arn:aws:iam::111122223333:role/r")
 
-    def test_an_invoke(self, aws: EmbeddedAws) -> None:
+    def test_an_invoke_and_inputs_that_are_not_embedded(self, aws: EmbeddedAws) -> None:
         with pytest.raises(NotEmbeddedError, match="getZones"):
             aws.call(MockCallArgs("aws:index/getZones:getZones", {}, ""))
-
-    def test_an_input_that_would_have_no_effect(self, aws: EmbeddedAws) -> None:
-        with pytest.raises(NotEmbeddedError, match="forceDelete of aws:ecr"):
+        with pytest.raises(NotEmbeddedError, match=r"forceDelete of aws:ecr.*no effect"):
             aws.new_resource(repository(forceDelete=True))
-
-    def test_an_input_that_is_missing(self, aws: EmbeddedAws) -> None:
         args = repository()
         del args.inputs["imageTagMutability"]
         with pytest.raises(NotEmbeddedError, match=r"imageTagMutability of aws.*has no default"):
             aws.new_resource(args)
 
-    def test_a_name_that_is_taken(self, aws: EmbeddedAws) -> None:
+    def test_what_aws_itself_refuses(self, aws: EmbeddedAws) -> None:
         aws.new_resource(repository())
         with pytest.raises(ClientError, match="RepositoryAlreadyExists"):
             aws.new_resource(repository())
-
-    def test_a_policy_of_a_repository_that_is_not_there(self, aws: EmbeddedAws) -> None:
         inputs = {"repository": "none", "policy": '{"Version": "2012-10-17", "Statement": []}'}
         kind = "aws:ecr/repositoryPolicy:RepositoryPolicy"
         with pytest.raises(ClientError, match="RepositoryNotFound"):
@@ -196,55 +185,48 @@ class TestWhatItDoesNotKnow:
 
 
 class TestMotoPutRight:
-    @pytest.fixture
-    def put(self, aws: EmbeddedAws) -> Any:
+    CASES: ClassVar[list[tuple[str, list[str], str, bool]]] = [
+        ("MUTABLE", [], "prod-1", False),
+        ("MUTABLE_WITH_EXCLUSION", ["prod-*"], "prod-1", True),
+        # In moto a filter is a regular expression: prod-* is "prod" and any number of "-".
+        ("MUTABLE_WITH_EXCLUSION", ["prod-*"], "product", False),
+        ("MUTABLE_WITH_EXCLUSION", ["v"], "v2", False),
+        ("MUTABLE_WITH_EXCLUSION", ["*-rc"], "1-rc", True),
+        ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "latest", False),
+        ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "latest-2", True),
+        ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "prod-1", True),
+    ]
+    """Tag mutability, filters, a tag, and whether it stays on its image."""
+
+    def test_a_filter_has_ecrs_wildcards(self, aws: EmbeddedAws) -> None:
         ecr = aws.ecr_as("arn:aws:iam::111122223333:role/push")
 
-        def put(tag: str, image: int) -> None:
+        def put(name: str, tag: str, image: int) -> None:
             ecr.put_image(
-                repositoryName="app",
+                repositoryName=name,
                 imageManifest=f'{{"schemaVersion": 2, "image": {image}}}',
                 imageManifestMediaType=MANIFEST,
                 imageTag=tag,
                 imageDigest=f"sha256:{image:064}",
             )
 
-        return put
+        for number, (mode, patterns, tag, stays) in enumerate(self.CASES):
+            name = f"app-{number}"
+            filters = [{"filter": pattern, "filterType": "WILDCARD"} for pattern in patterns]
+            more = {"imageTagMutabilityExclusionFilters": filters} if filters else {}
+            aws.new_resource(repository(name=name, imageTagMutability=mode, **more))
+            put(name, tag, 1)
+            expected = (
+                pytest.raises(ClientError, match="ImageTagAlreadyExistsException")
+                if stays
+                else nullcontext()
+            )
+            with expected:
+                put(name, tag, 2)
 
-    @pytest.mark.parametrize(
-        "case",
-        [
-            ("MUTABLE", [], "prod-1", False),
-            ("MUTABLE_WITH_EXCLUSION", ["prod-*"], "prod-1", True),
-            # In moto a filter is a regular expression: prod-* is "prod" and any number of "-".
-            ("MUTABLE_WITH_EXCLUSION", ["prod-*"], "product", False),
-            ("MUTABLE_WITH_EXCLUSION", ["v"], "v2", False),
-            ("MUTABLE_WITH_EXCLUSION", ["*-rc"], "1-rc", True),
-            ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "latest", False),
-            ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "latest-2", True),
-            ("IMMUTABLE_WITH_EXCLUSION", ["latest"], "prod-1", True),
-        ],
-    )
-    def test_a_filter_has_ecrs_wildcards(
-        self, aws: EmbeddedAws, put: Any, case: tuple[str, list[str], str, bool]
-    ) -> None:
-        mode, filters, tag, stays = case
-        them = [{"filter": it, "filterType": "WILDCARD"} for it in filters]
-        more = {"imageTagMutabilityExclusionFilters": them} if them else {}
-        aws.new_resource(repository(imageTagMutability=mode, **more))
-        put(tag, 1)
-        if stays:
-            with pytest.raises(ClientError, match="ImageTagAlreadyExistsException"):
-                put(tag, 2)
-        else:
-            put(tag, 2)
-
-    @pytest.mark.parametrize("name", ["a--b", "a__b", "a/b-c_d.e"])
-    def test_a_name_that_ecr_takes_is_taken(self, aws: EmbeddedAws, name: str) -> None:
-        created, _ = aws.new_resource(repository(name=name))
-        assert created == name
-
-    def test_and_one_that_it_does_not_take_is_not(self, aws: EmbeddedAws) -> None:
+    def test_the_names_that_ecr_takes_are_taken_and_no_others(self, aws: EmbeddedAws) -> None:
+        for name in ("a--b", "a__b", "a/b-c_d.e"):
+            assert aws.new_resource(repository(name=name))[0] == name
         with pytest.raises(ClientError, match="InvalidParameter"):
             aws.new_resource(repository(name="-a"))
 
