@@ -1,11 +1,11 @@
 """Whether IAM allows a request: worked out on concrete requests, one by one.
 
-An oracle for tests. It is written from AWS's pages alone and shares nothing with what it judges. It
-knows no variables, no sessions, no federations, and of the operators those of texts, ARNs and
-Booleans. Where AWS's pages leave a question open it raises NotImplementedError.
+An oracle for tests, written from AWS's pages alone. It shares nothing with what it judges. It knows
+no variables, sessions or federations, and raises NotImplementedError where the pages say nothing.
 """
 
 import itertools
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ def possible(
 ) -> bool:
     """Whether the request is allowed in any context; account and policy are the resource's.
 
-    Of each key that a condition names it tries each value named, one that none names, and its
-    absence, in every combination; of a pattern two strings that match.
+    Of each key that a condition names it tries each value, another one and none, in every
+    combination; of a pattern two strings that match.
     """
     case = _Case(caller, action, resource, account, policy)
     return any(case.allows(keys) for keys in _contexts(case))
@@ -52,46 +52,25 @@ def anybody(
     policy: Document,
     besides: Collection[str | None],
 ) -> tuple[str | None, str] | None:
-    """A principal besides these, with every permission, that may do one of the actions."""
-    for caller in principals(policy, account=account):
+    """A principal besides these, with every permission, that may do one of the actions.
+
+    It is one of those that the policy names, in a Principal element or in a condition, or of each
+    account that it names, of the resource's own and of another one: the root, and a role and a user
+    that it does not name. That is everybody as long as conditions have whole ARNs.
+    """
+    written = json.dumps(policy)
+    named = [it[0] for it in _PRINCIPAL.finditer(written)]
+    for it in sorted({account, "999999999999", *re.findall(r"\d{12}", written)}):
+        named += [f"arn:aws:iam::{it}:{who}" for who in ("role/fresh", "user/fresh", "root")]
+    callers = [Caller(arn=it, account=it.split(":")[4], policies=[EVERYTHING]) for it in named]
+    for caller in (*callers, Caller(arn=None, account=None)):
         for action in () if caller.arn in besides else actions:
             if possible(caller, action, resource, account=account, policy=policy):
                 return caller.arn, action
     return None
 
 
-def principals(policy: Document, *, account: str) -> list[Caller]:
-    """One of each kind that the policy of a resource in the account can tell apart.
-
-    Whomever it names, in a Principal element or in a condition. Of each account that it names, of
-    the resource's own and of one that it does not name: the root, and a role and a user that it
-    does not name. That is everybody as long as conditions name principals by their whole ARN.
-    """
-    texts = sorted(_texts_in(policy))
-    named = [text for text in texts if _PRINCIPAL.fullmatch(text)]
-    accounts = {account, "999999999999", *(text for text in texts if re.fullmatch(r"\d{12}", text))}
-    for it in sorted(accounts.union(arn.split(":")[4] for arn in named)):
-        named += [f"arn:aws:iam::{it}:{who}" for who in ("role/fresh", "user/fresh", "root")]
-    return [
-        *(
-            Caller(arn=arn, account=arn.split(":")[4], policies=[EVERYTHING])
-            for arn in dict.fromkeys(named)
-        ),
-        Caller(arn=None, account=None),
-    ]
-
-
 _PRINCIPAL: Final = re.compile(r"arn:aws:iam::\d{12}:(root|(role|user)/[\w+=,.@/-]+)")
-
-
-def _texts_in(part: object) -> set[str]:
-    if isinstance(part, str):
-        return {part}
-    inner = part.values() if isinstance(part, Mapping) else part if isinstance(part, list) else ()
-    return {text for it in inner for text in _texts_in(it)}
-
-
-# --- The decision ---------------------------------------------------------------------------------
 
 
 class _Case:
@@ -110,12 +89,11 @@ class _Case:
             if (named := _named(body["Principal"], caller))
         ]
 
-    def statements(self) -> list[Document]:
-        own = [*self.identity, *(self.boundary or ()), *itertools.chain(*self.scps)]
-        return [*own, *(body for body, _ in self.policy)]
+        limits = [*(self.boundary or ()), *itertools.chain(*self.scps)]
+        self.statements = [*self.identity, *limits, *(body for body, _ in self.policy)]
 
     def allows(self, keys: Mapping[str, str]) -> bool:
-        """As the flow chart and its exceptions have it.
+        """Whether AWS allows it.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
         https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
@@ -131,7 +109,7 @@ class _Case:
         def allowed(statements: Iterable[Document]) -> bool:
             return any(it["Effect"] == "Allow" and applies(it) for it in statements)
 
-        if any(it["Effect"] == "Deny" and applies(it) for it in self.statements()):
+        if any(it["Effect"] == "Deny" and applies(it) for it in self.statements):
             return False
         if not all(allowed(level) for level in self.scps):
             return False
@@ -143,12 +121,10 @@ class _Case:
             return bool(granted)
         own = within and allowed(self.identity)
         if self.caller.account != self.account:
-            # "The request is allowed only if both evaluations return a decision of Allow".
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
             return own and bool(granted)
-        # A user's ARN: "not limited by an implicit deny in an identity-based policy or permissions
-        # boundary". A role's: "limited by an implicit deny in a permissions boundary". The
-        # account's root only passes the question on to the account's own policies.
+        # A boundary limits what a role is granted by its ARN, and not what a user is. The account's
+        # root only passes the question on to the account's own policies.
         is_user = ":user/" in str(self.caller.arn)
         return own or "everybody" in granted or ("itself" in granted and (within or is_user))
 
@@ -201,9 +177,6 @@ def _matches(pattern: str, text: str) -> bool:
     return _pattern(pattern).fullmatch(text) is not None
 
 
-# --- Conditions and contexts ----------------------------------------------------------------------
-
-
 def _meets(operator: str, values: object, value: str | None) -> bool:
     """Whether the request meets one condition on one key.
 
@@ -215,8 +188,6 @@ def _meets(operator: str, values: object, value: str | None) -> bool:
     base = operator.removesuffix("IfExists")
     is_negated = "Not" in base
     if value is None:
-        # "If the policy condition requires that the key is not matched ... and the right key is not
-        # present, the condition is true." And IfExists: "evaluate the condition element as true".
         return is_negated or base != operator
     positive = base.replace("Not", "")
     if positive in ("StringEquals", "Bool"):
@@ -241,7 +212,7 @@ def _contexts(case: _Case) -> Iterator[Mapping[str, str]]:
     arn, account = case.caller.arn, case.caller.account
     known = {"aws:principalarn": arn, "aws:principalaccount": account}
     domains: dict[str, set[str]] = {}
-    for body in case.statements():
+    for body in case.statements:
         for operator, conditions in body.get("Condition", {}).items():
             for key, values in conditions.items():
                 domain = domains.setdefault(key.lower(), {"true", "false", "fresh"})
@@ -249,8 +220,6 @@ def _contexts(case: _Case) -> Iterator[Mapping[str, str]]:
                     domain |= {text, text.swapcase()} if "IgnoreCase" in operator else {text}
                     domain |= {text.replace("*", it).replace("?", "x") for it in ("", "x")}
     free = {key: [*sorted(it), None] for key, it in domains.items() if key not in known}
-    if any(key.endswith("multifactorauthpresent") for key in free):
-        free["aws:multifactorauthpresent"] = ["true", "false", None]
     for chosen in itertools.product(*free.values()):
         pairs = [*zip(free, chosen, strict=True), *known.items()]
         yield {key: value for key, value in pairs if value is not None}

@@ -76,14 +76,6 @@ def adding(statement: Document) -> Callable[[Document], None]:
     return lambda policy: policy["Statement"].append({"Sid": "Added", **statement})
 
 
-def everybody(*actions: str) -> Callable[[Document], None]:
-    return adding({"Effect": "Allow", "Principal": "*", "Action": list(actions)})
-
-
-def also(element: str) -> Callable[[Document], None]:
-    return lambda statement: statement.update({element: f"{ARN}-2"})
-
-
 def under(condition: Document) -> Callable[[Document], None]:
     return lambda statement: statement["Condition"].update(condition)
 
@@ -92,195 +84,96 @@ MOVES_SID = "OnlyThePipelineMovesTags"
 ANY_ROLE = "arn:aws:iam::111122223333:role/*"
 
 
-class TestTheGuardAsItIs:
-    @pytest.fixture(
-        params=[
-            "plain",
-            "organization",
-            "lambda",
-            "foreign pipeline",
-            "many",
-            "china",
-            "nobody else",
-        ]
-    )
-    def whoever(self, request: pytest.FixtureRequest, access: Access) -> Access:
-        changes: dict[str, dict[str, Any]] = {
-            "plain": {},
-            "organization": {"pull_organization": "o-exampleorgid"},
-            "lambda": {"lambda_pull": True},
-            "foreign pipeline": {"pipeline_roles": ["arn:aws:iam::777788889999:role/ci/push"]},
-            "many": {
-                "pipeline_roles": [PIPELINE, "arn:aws:iam::777788889999:role/push"],
-                "administrator_roles": [DEPLOY, "arn:aws:iam::111122223333:role/break-glass"],
-                "pull_accounts": ["444455556666", "999999999999"],
-            },
-            "china": {
-                "partition": "aws-cn",
-                "pipeline_roles": ["arn:aws-cn:iam::111122223333:role/push"],
-                "administrator_roles": ["arn:aws-cn:iam::111122223333:role/deploy"],
-            },
-            "nobody else": {"pull_accounts": []},
-        }
-        return {**access, **changes[request.param]}  # type: ignore[typeddict-item]
-
-    def test_every_claim_is_proved(self, whoever: Access) -> None:
-        found = proofs(whoever, repository_policy(whoever))
-        assert broken(found) == set()
-        assert all(proof.counterexample is None for proof in found.values())
-
-    def test_the_claims_say_what_they_do_not_cover(self, access: Access) -> None:
-        found = proofs(access, repository_policy(access))
-        assert "replication is not covered" in found[MOVED].claim
-        assert "lifecycle expiry is not covered" in found[ADMINISTERED].claim
+FOREIGN = "arn:aws:iam::777788889999:role/ci/push"
+BREAK_GLASS = "arn:aws:iam::111122223333:role/break-glass"
+CHINA = "arn:aws-cn:iam::111122223333:role/"
 
 
-WEAKENED = [
-    pytest.param(only_pipeline(without("ecr:PutImage")), {MOVED, BOTH}, id="PutImage dropped"),
-    pytest.param(
-        only_pipeline(without("ecr:BatchImportUpstreamImage")),
-        {MOVED, BOTH},
-        id="BatchImportUpstreamImage dropped",
-    ),
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"pull_organization": "o-exampleorgid"},
+        {"lambda_pull": True},
+        {"pipeline_roles": [FOREIGN]},
+        {
+            "pipeline_roles": [PIPELINE, FOREIGN],
+            "administrator_roles": [DEPLOY, BREAK_GLASS],
+            "pull_accounts": ["444455556666", "999999999999"],
+        },
+        {
+            "partition": "aws-cn",
+            "pipeline_roles": [f"{CHINA}push"],
+            "administrator_roles": [f"{CHINA}deploy"],
+        },
+        {"pull_accounts": []},
+    ],
+)
+def test_every_claim_is_proved_of_the_guard_as_it_is(access: Access, change: Document) -> None:
+    whoever: Access = {**access, **change}  # type: ignore[typeddict-item]
+    found = proofs(whoever, repository_policy(whoever))
+    assert broken(found) == set()
+    assert all(proof.counterexample is None for proof in found.values())
+    assert "replication is not covered" in found[MOVED].claim
+    assert "lifecycle expiry is not covered" in found[ADMINISTERED].claim
+
+
+def allowing(principal: Document, action: str) -> Callable[[Document], None]:
+    return adding({"Effect": "Allow", "Principal": principal, "Action": action})
+
+
+def instead(**elements: Any) -> Callable[[Document], None]:
+    return lambda statement: statement.update(elements)
+
+
+THERE = {"AWS": "arn:aws:iam::444455556666:root"}
+BY_TAG = {"StringNotEquals": {"aws:PrincipalTag/ci": "yes"}}
+WEAKENED: list[tuple[Callable[[Document], object], set[str]]] = [
+    (only_pipeline(without("ecr:PutImage")), {MOVED, BOTH}),
+    (only_pipeline(without("ecr:BatchImportUpstreamImage")), {MOVED, BOTH}),
     *(
-        pytest.param(
-            only_administrators(without(action)), {ADMINISTERED, BOTH}, id=f"{action} dropped"
-        )
+        (only_administrators(without(action)), {ADMINISTERED, BOTH})
         for action in actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD)
     ),
-    pytest.param(only_pipeline(lambda it: it.pop("Condition")), {PUSHED}, id="no condition"),
-    pytest.param(
-        only_administrators(lambda it: it.pop("Condition")),
-        {LOCKED_OUT},
-        id="no condition, so that nobody administers",
-    ),
-    pytest.param(only_pipeline(exempt(ANY_ROLE)), {MOVED, BOTH}, id="any role moves tags"),
-    pytest.param(
-        only_administrators(exempt(ANY_ROLE)), {ADMINISTERED, BOTH}, id="any role administers"
-    ),
-    pytest.param(
-        only_pipeline(exempt(f"{PIPELINE}*")), {MOVED}, id="roles whose names begin alike"
-    ),
-    pytest.param(
-        only_pipeline(exempt("arn:aws:iam::*:role/pipeline/push")),
-        set(),
-        id="of any account, and to others nothing is allowed",
-    ),
-    pytest.param(
-        only_pipeline(exempt("arn:aws:iam::111122223333:*")), {MOVED, BOTH}, id="the account"
-    ),
-    pytest.param(
-        only_pipeline(exempt(PIPELINE, operator="ArnEquals")),
-        {MOVED, BOTH, PUSHED},
-        id="ArnEquals for ArnNotEquals",
-    ),
-    pytest.param(
+    (only_pipeline(lambda it: it.pop("Condition")), {PUSHED}),
+    (only_administrators(lambda it: it.pop("Condition")), {LOCKED_OUT}),
+    (only_pipeline(exempt(ANY_ROLE)), {MOVED, BOTH}),
+    (only_administrators(exempt(ANY_ROLE)), {ADMINISTERED, BOTH}),
+    (only_pipeline(exempt(f"{PIPELINE}*")), {MOVED}),
+    # Of any account: to others nothing is allowed.
+    (only_pipeline(exempt("arn:aws:iam::*:role/pipeline/push")), set()),
+    (only_pipeline(exempt("arn:aws:iam::111122223333:*")), {MOVED, BOTH}),
+    (only_pipeline(exempt(PIPELINE, operator="ArnEquals")), {MOVED, BOTH, PUSHED}),
+    (
         only_administrators(exempt(DEPLOY, operator="ArnEquals")),
         {ADMINISTERED, BOTH, LOCKED_OUT},
-        id="ArnEquals for ArnNotEquals, administrators",
     ),
-    pytest.param(
-        only_pipeline(exempt(PIPELINE, DEPLOY)), {MOVED, BOTH}, id="an administrator pushes too"
-    ),
-    pytest.param(
-        only_administrators(exempt(DEPLOY, PIPELINE)),
-        {ADMINISTERED, BOTH},
-        id="the pipeline administers too",
-    ),
-    pytest.param(
-        only_pipeline(lambda it: it.update(Effect="Allow")), {MOVED, BOTH, STRANGERS}, id="Allow"
-    ),
-    pytest.param(
-        only_pipeline(lambda it: it.update(Principal={"AWS": "arn:aws:iam::444455556666:root"})),
-        {MOVED, BOTH},
-        id="a Deny for one account only",
-    ),
-    pytest.param(
-        only_pipeline(lambda it: it.update(Principal={"AWS": "111122223333"})),
-        set(),
-        id="a Deny for the own account, and to others nothing is allowed",
-    ),
-    pytest.param(
-        only_pipeline(
-            lambda it: it.update(Condition={"StringNotEquals": {"aws:PrincipalTag/ci": "yes"}})
-        ),
-        {MOVED, BOTH, PUSHED},
-        id="a tag, which whoever sets tags can have",
-    ),
-    pytest.param(everybody("ecr:*"), {STRANGERS}, id="everybody allowed everything"),
-    pytest.param(everybody("ecr:BatchGetImage"), {STRANGERS}, id="everybody allowed to pull"),
-    pytest.param(everybody("ecr:ListImages"), {STRANGERS}, id="everybody allowed to look"),
-    pytest.param(everybody("ecr:InitiateLayerUpload"), {STRANGERS}, id="everybody may upload"),
-    pytest.param(
-        adding(
-            {
-                "Effect": "Allow",
-                "Principal": {"AWS": "arn:aws:iam::999999999999:role/x"},
-                "Action": "ecr:BatchGetImage",
-            }
-        ),
-        {STRANGERS},
-        id="a role of an account that is not listed",
-    ),
-    pytest.param(
-        adding({"Effect": "Allow", "Principal": {"AWS": "999999999999"}, "Action": "ecr:*"}),
-        {STRANGERS},
-        id="a bare account id",
-    ),
-    pytest.param(
-        adding(
-            {
-                "Effect": "Allow",
-                "Principal": {"AWS": "arn:aws:iam::444455556666:root"},
-                "Action": "ecr:InitiateLayerUpload",
-            }
-        ),
-        {STRANGERS},
-        id="more than a pull for a listed account",
-    ),
-    pytest.param(
-        adding(
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "lambda.amazonaws.com"},
-                "Action": "ecr:BatchGetImage",
-            }
-        ),
-        {STRANGERS},
-        id="functions of any account",
-    ),
-    pytest.param(
-        lambda policy: policy["Statement"].pop(), {LISTED}, id="a listed account kept out"
-    ),
-    pytest.param(
-        of_statement("ThePipelinePushesAndPulls", without("ecr:UploadLayerPart")),
-        {PUSHED},
-        id="the pipeline cannot upload",
-    ),
-    pytest.param(
-        lambda policy: policy["Statement"].clear(), {*CLAIMS} - {LOCKED_OUT, STRANGERS}, id="empty"
-    ),
-    pytest.param(
-        only_pipeline(
-            lambda it: it.update(Condition={"ArnNotEqualsIfExists": {"aws:PrincipalArn": "x"}})
-        ),
-        {PUSHED},
-        id="another operator, and nobody is exempt",
-    ),
+    (only_pipeline(exempt(PIPELINE, DEPLOY)), {MOVED, BOTH}),
+    (only_administrators(exempt(DEPLOY, PIPELINE)), {ADMINISTERED, BOTH}),
+    (only_pipeline(instead(Effect="Allow")), {MOVED, BOTH, STRANGERS}),
+    (only_pipeline(instead(Principal=THERE)), {MOVED, BOTH}),
+    # A Deny for the account alone: to others nothing is allowed.
+    (only_pipeline(instead(Principal={"AWS": "111122223333"})), set()),
+    # A tag, which whoever sets tags can have.
+    (only_pipeline(instead(Condition=BY_TAG)), {MOVED, BOTH, PUSHED}),
     *(
-        pytest.param(
-            only_pipeline(also(key)),
-            broken_claims,
-            id=f"{key}, by which a neighbour could be unguarded",
-        )
-        for key, broken_claims in (("Resource", {MOVED, BOTH}), ("NotResource", set()))
+        (allowing({"AWS": "*"}, action), {STRANGERS})
+        for action in ("ecr:*", "ecr:BatchGetImage", "ecr:ListImages", "ecr:InitiateLayerUpload")
     ),
+    (allowing({"AWS": "arn:aws:iam::999999999999:role/x"}, "ecr:BatchGetImage"), {STRANGERS}),
+    (allowing({"AWS": "999999999999"}, "ecr:*"), {STRANGERS}),
+    (allowing(THERE, "ecr:InitiateLayerUpload"), {STRANGERS}),
+    (allowing({"Service": "lambda.amazonaws.com"}, "ecr:BatchGetImage"), {STRANGERS}),
+    (lambda policy: policy["Statement"].pop(), {LISTED}),
+    (of_statement("ThePipelinePushesAndPulls", without("ecr:UploadLayerPart")), {PUSHED}),
+    (lambda policy: policy["Statement"].clear(), {*CLAIMS} - {LOCKED_OUT, STRANGERS}),
+    # Nobody is exempt.
+    (only_pipeline(exempt("x", operator="ArnNotEqualsIfExists")), {PUSHED}),
+    # A neighbour of the repository could be unguarded.
+    (only_pipeline(instead(Resource=f"{ARN}-2")), {MOVED, BOTH}),
+    (only_pipeline(instead(NotResource=f"{ARN}-2")), set()),
     *(
-        pytest.param(
-            only_pipeline(under(more)),
-            {MOVED, BOTH},
-            id=f"a Deny under another condition: {more}",
-        )
+        (only_pipeline(under(more)), {MOVED, BOTH})
         for more in (
             {"StringLike": {"aws:PrincipalTag/team": "*"}},
             {"StringNotLike": {"aws:PrincipalTag/team": "**"}},
@@ -290,11 +183,8 @@ WEAKENED = [
             {"StringEquals": {"aws:username": "${aws:username}"}},
         )
     ),
-    pytest.param(
-        only_pipeline(lambda it: it.update(NotPrincipal=it.pop("Principal"))),
-        {*CLAIMS},
-        id="NotPrincipal, of which AWS does not say how it means a role",
-    ),
+    # AWS does not say how it means a role.
+    (only_pipeline(lambda it: it.update(NotPrincipal=it.pop("Principal"))), {*CLAIMS}),
 ]
 
 
@@ -520,7 +410,6 @@ def test_repositories_that_are_alike_are_evaluated_once(access: Access) -> None:
     assert len(alike([(ARN, text, access), (ARN, text, with_lambda), (ARN, None, access)])) == 3
 
 
-FOREIGN = "arn:aws:iam::777788889999:role/ci/push"
 ROOT = "arn:aws:iam::111122223333:root"
 CACHE = "arn:aws:iam::111122223333:role/buildx-cache"
 
@@ -545,31 +434,28 @@ class TestWhomAPolicyLets:
         asked = ("ecr:PutImage", "ecr:SetRepositoryPolicy")
         assert [it for it in asked if does_not_deny(parse(policy), ARN, principal, it)] == let
 
-    def test_without_a_deny_the_accounts_own_are_let_and_others_are_not(self) -> None:
-        nothing: Document = {"Statement": []}
-        for policy in (nothing, allow({"AWS": CACHE})):
-            assert does_not_deny(parse(policy), ARN, CACHE, "ecr:PutImage")
-            assert does_not_deny(parse(policy), ARN, None, "ecr:PutImage")
-            assert not does_not_deny(parse(policy), ARN, FOREIGN, "ecr:PutImage")
-
-    @pytest.mark.parametrize("named", [FOREIGN, "arn:aws:iam::777788889999:root", "777788889999"])
-    def test_somebody_may_be_named_by_the_account(self, named: str) -> None:
-        policy = allow({"AWS": named})
-        assert does_not_deny(parse(policy), ARN, FOREIGN, "ecr:PutImage")
-        policy["Statement"].append({**policy["Statement"][0], "Effect": "Deny"})
-        assert not does_not_deny(parse(policy), ARN, FOREIGN, "ecr:PutImage")
-
-    @pytest.mark.parametrize("named", [CACHE, ROOT, "111122223333", "*"])
-    def test_and_so_may_whoever_is_denied(self, named: str) -> None:
-        policy = {"Statement": {**allow({"AWS": named})["Statement"][0], "Effect": "Deny"}}
-        assert not does_not_deny(parse(policy), ARN, CACHE, "ecr:PutImage")
-        assert does_not_deny(parse(policy), ARN, CACHE, "ecr:BatchDeleteImage")
+    @pytest.mark.parametrize(
+        ("effect", "named", "let"),
+        [
+            ("Allow", CACHE, [CACHE, None]),  # without a Deny the account's own policies decide
+            ("Allow", FOREIGN, [CACHE, FOREIGN, None]),
+            ("Allow", "777788889999", [CACHE, FOREIGN, None]),
+            ("Allow", "arn:aws:iam::777788889999:root", [CACHE, FOREIGN, None]),
+            ("Deny", CACHE, [None]),
+            ("Deny", ROOT, [None]),
+            ("Deny", "111122223333", [None]),
+            ("Deny", "*", []),
+        ],
+    )
+    def test_by_name(self, effect: str, named: str, let: list[str | None]) -> None:
+        statement = {"Effect": effect, "Principal": {"AWS": named}, "Action": "ecr:PutImage"}
+        policy = parse({"Statement": statement})
+        asked = (CACHE, FOREIGN, None)
+        assert [it for it in asked if does_not_deny(policy, ARN, it, "ecr:PutImage")] == let
 
     def test_nobody_is_let_who_is_denied_from_some_network(self, access: Access) -> None:
         policy = repository_policy(access)
-        only_pipeline(lambda it: it["Condition"].update({"StringLike": {"aws:SourceVpce": "v*"}}))(
-            policy
-        )
+        only_pipeline(under({"StringLike": {"aws:SourceVpce": "v*"}}))(policy)
         assert does_not_deny(parse(policy), ARN, PIPELINE, "ecr:PutImage")
         assert not does_not_deny(parse(policy), ARN, CACHE, "ecr:PutImage")
 
@@ -577,7 +463,3 @@ class TestWhomAPolicyLets:
         policy = parse(unreadable(access))
         for principal in (PIPELINE, CACHE, None):
             assert not does_not_deny(policy, ARN, principal, "ecr:PutImage")
-
-
-def allow(principal: Document) -> Document:
-    return {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "ecr:PutImage"}]}

@@ -1,4 +1,4 @@
-"""Whether a call is allowed: AWS's rules, and the traps of the evaluator that they are put to."""
+"""Whether a call is allowed, where test_finite.py, which has an oracle for it, does not go."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from container_images.access.evaluation import Principal, Request, decide
 from container_images.access.paths import attempt
 from container_images.access.patterns import covers
-from container_images.access.policy import EVERYTHING, NO_POLICY, Policy, parse
+from container_images.access.policy import NO_POLICY, Policy, parse
 from container_images.policies.invalid_input import InvalidInputError
 from tests.access.accounts import (
     ACCOUNT,
@@ -54,12 +54,8 @@ GUARDED = granting("Deny", "*", **where("ArnNotEquals", "aws:PrincipalArn", f"{I
 class TestPolicies:
     def test_are_read_in_every_form_that_iam_takes(self) -> None:
         text = '{"Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}}'
-        encoded = quote(text)
-        for document in (text, encoded, policy(allow("ecr:*"))):
-            assert is_allowed(principal(policies=(parse(document),)), request())
-
-    def test_that_are_the_same_are_one_object(self) -> None:
-        assert parse(policy(allow("ecr:*"))) is parse(policy(allow("ecr:*")))
+        for document in (text, quote(text)):
+            assert parse(document) is parse(policy(allow("ecr:*")))
 
     @pytest.mark.parametrize(
         "document",
@@ -78,9 +74,6 @@ class TestPolicies:
 
 
 class TestEvaluation:
-    def test_nothing_is_allowed_by_itself(self) -> None:
-        assert not is_allowed(principal(), request())
-
     @pytest.mark.parametrize(
         ("statement", "allowed"),
         [
@@ -106,33 +99,6 @@ class TestEvaluation:
         denied = statement | {"Effect": "Deny"}
         assert is_allowed(principal(everything, denied), request()) is not allowed
 
-    def test_in_one_account_either_side_is_enough(self) -> None:
-        assert is_allowed(principal(allow(PUSH)), request())
-        assert is_allowed(principal(), request(granting("Allow", {"AWS": ROLE})))
-
-    def test_across_accounts_it_takes_both_sides(self) -> None:
-        """The evaluator by itself knows no accounts."""
-        foreign = f"arn:aws:iam::{OTHER}:role/amy"
-        lets_in = request(granting("Allow", {"AWS": f"arn:aws:iam::{OTHER}:root"}))
-        assert is_allowed(principal(allow(PUSH), arn=foreign), lets_in)
-        assert not is_allowed(principal(arn=foreign), lets_in)
-        assert not is_allowed(principal(allow("*"), arn=foreign), request())
-        by_name = request(granting("Allow", {"AWS": foreign}))
-        assert is_allowed(principal(allow(PUSH), arn=foreign), by_name)
-        assert not is_allowed(principal(arn=foreign), by_name)
-
-    @pytest.mark.parametrize("name", [f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT])
-    def test_a_grant_to_the_account_is_for_its_policies_to_pass_on(self, name: str) -> None:
-        """The evaluator takes a root's ARN for the root alone, and knows no bare account ids."""
-        assert not is_allowed(principal(), request(granting("Allow", {"AWS": name})))
-        assert not is_allowed(principal(allow("*")), request(granting("Deny", {"AWS": name})))
-
-    def test_a_deny_of_either_side_wins(self) -> None:
-        assert not is_allowed(principal(allow("*"), deny(PUSH)), request(granting("Allow", "*")))
-        assert not is_allowed(principal(allow("*")), request(granting("Deny", "*")))
-        assert not is_allowed(principal(allow("*")), request(granting("Deny", {"AWS": ROLE})))
-        assert is_allowed(principal(allow("*")), request(granting("Deny", {"AWS": USER})))
-
     def test_a_grant_to_a_roles_arn_stays_within_its_boundary(self) -> None:
         """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
         narrow = parse(policy(allow("s3:*")))
@@ -148,16 +114,6 @@ class TestEvaluation:
             assert is_allowed(caller, request(granting("Allow", name))) is allowed
         denying = parse(policy(allow("*"), deny("ecr:*")))
         assert not is_allowed(principal(boundary=denying), request(granting("Allow", "*")))
-
-    def test_a_boundary_grants_nothing(self) -> None:
-        assert not is_allowed(principal(boundary=EVERYTHING), request())
-        assert is_allowed(principal(allow(PUSH), boundary=EVERYTHING), request())
-
-    def test_every_level_of_the_organization_has_to_allow_it(self) -> None:
-        ecr, s3 = parse(policy(allow("ecr:*"))), parse(policy(allow("s3:*")))
-        assert is_allowed(principal(allow("*"), scps=(ecr, EVERYTHING)), request())
-        assert not is_allowed(principal(allow("*"), scps=(ecr, s3)), request())
-        assert not is_allowed(principal(scps=(s3,)), request(granting("Allow", "*")))
 
     def test_a_trust_policy_has_to_allow_it_in_any_case(self) -> None:
         def assume(name: Any) -> Request:

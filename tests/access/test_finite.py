@@ -17,7 +17,6 @@ from tests.access.iam_strategies import (
     FOREIGN,
     PRINCIPALS,
     RESOURCES,
-    boundaries,
     identity_policies,
     organizations,
     repository_policies,
@@ -26,7 +25,7 @@ from tests.access.iam_strategies import (
 CALLERS = st.tuples(
     st.sampled_from((*PRINCIPALS, FOREIGN)),
     st.lists(identity_policies(), min_size=1, max_size=2),
-    boundaries(),
+    st.none() | identity_policies(denies=8),
     organizations(),
 )
 REQUESTS = st.tuples(
@@ -71,12 +70,10 @@ CLAIMS = {
 
 @settings(max_examples=3 * settings().max_examples)
 @given(repository_policies())
-def test_a_claim_that_is_proved_holds_and_is_proved_where_no_condition_is_open(
-    policy: Document,
-) -> None:
+def test_a_claim_is_proved_where_it_holds_and_no_condition_is_open(policy: Document) -> None:
     policies = alike([(REPOSITORY, json.dumps(policy), access())])
     written = json.dumps(policy)
-    is_open = any(key in written for key in ("SourceVpc", "PrincipalTag", "MultiFactor"))
+    is_open = "SourceVpc" in written or "PrincipalTag" in written
     for proof, (exempt, wanted) in zip(prove(policies, CLAIMS), CLAIMS.values(), strict=True):
         breach = finite_iam.anybody(
             wanted, REPOSITORY, account=ACCOUNT, policy=policy, besides=[exempt]

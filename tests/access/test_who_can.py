@@ -1,5 +1,6 @@
 """Who could move a tag: each way there is to become somebody who can, and what closes it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from container_images.access import who_can
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
-from container_images.access.policy import Policy, parse
+from container_images.access.policy import parse
 from container_images.access.who_can import Findings, findings
 from container_images.policies.repository_policy import repository_policy
 from tests.access.accounts import (
@@ -36,7 +37,6 @@ from tests.access.accounts import (
 
 SOMEBODY = f"{IAM}role/somebody"
 BOUNDARY = f"{IAM}policy/boundary"
-BOUNDED = {"StringEquals": {"iam:PermissionsBoundary": BOUNDARY}}
 PUSHES = "role/pipeline/push ecr:PutImage app"
 ASSUMED = "sts:AssumeRole role/pipeline/push"
 
@@ -219,10 +219,24 @@ def test_what_is_assumed_is_named() -> None:
 
 # --- Ways that somebody has, each in an account by itself -----------------------------------------
 
-MAKING = allow("iam:CreateRole", "iam:PutRolePolicy", Condition=BOUNDED)
+
+def bounds(operator: str, boundary: str) -> Document:
+    return {"Condition": {operator: {"iam:PermissionsBoundary": boundary}}}
+
+
+MAKING = allow("iam:CreateRole", "iam:PutRolePolicy", **bounds("StringEquals", BOUNDARY))
+UNBOUNDED = bounds("StringNotEquals", BOUNDARY)
 NARROW = managed("boundary", allow("s3:*"))
+CI = f"{IAM}role/ci-*"
 ANEW = [f"iam:{verb}" for verb in ("DeleteRole", "CreateRole", "PutRolePolicy")]
 OWN = f"{IAM}policy/own"
+CLUSTERS = pushed_as(
+    trust(
+        {"Federated": f"{IAM}oidc-provider/oidc.eks.eu-west-2.amazonaws.com/id/X"},
+        "sts:AssumeRoleWithWebIdentity",
+        Condition={"StringEquals": {"x:sub": "system:serviceaccount:a:b"}},
+    )
+)
 SSO = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev"
 TRUSTED = [
     (trust({"AWS": SOMEBODY}), [], True),
@@ -253,232 +267,172 @@ def test_assuming_takes_what_the_trust_asks(
     assert ("role/somebody" in able(pushed_as(trusts), role("somebody", *statements))) is can
 
 
-WAYS: dict[str, tuple[list[Document], dict[str, Any]]] = {
-    "a managed policy that one has": (
-        [
-            PIPELINE_ROLE,
-            role("somebody", allow("iam:CreatePolicyVersion", on=OWN), managed=[OWN]),
-            managed("own", allow("s3:*")),
-        ],
-        {},
+def case(label: str, *identities: Document, **more: Any) -> Any:
+    return pytest.param(identities, more, id=label)
+
+
+def somebody(*statements: Document, **more: Any) -> Document:
+    return role("somebody", *statements, **more)
+
+
+def limits(*actions: str) -> Document:
+    """The permissions boundary of whoever has one."""
+    return managed("boundary", allow(*actions))
+
+
+def making(*names: str, verbs: Sequence[str] = ANEW[1:]) -> Document:
+    return somebody(allow(*verbs, on=[*names]))
+
+
+WAYS = [
+    case(
+        "a managed policy that one has",
+        PIPELINE_ROLE,
+        somebody(allow("iam:CreatePolicyVersion", on=OWN), managed=[OWN]),
+        managed("own", allow("s3:*")),
     ),
-    "another user by new keys": (
-        [
-            PIPELINE_ROLE,
-            role("somebody", allow("iam:CreateAccessKey", on=f"{IAM}user/admin")),
-            user("admin", allow("iam:UpdateAssumeRolePolicy")),
-        ],
-        {},
+    case(
+        "another user by new keys",
+        PIPELINE_ROLE,
+        somebody(allow("iam:CreateAccessKey", on=f"{IAM}user/admin")),
+        user("admin", allow("iam:UpdateAssumeRolePolicy")),
     ),
-    "a listed role that does not exist": (
-        [role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy", on=PIPELINE))],
-        {},
+    case("a listed role that does not exist", making(PIPELINE)),
+    *(
+        case("a name that guard and policy spell alike", making(name), guard=exempting(CI))
+        for name in (CI, f"{IAM}role/ci-1*", f"{IAM}role/*-prod", "*")
     ),
-    **{
-        f"a name that the guard and the policy spell alike: {name}": (
-            [role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy", on=name))],
-            {"guard": exempting(f"{IAM}role/ci-*")},
-        )
-        for name in (f"{IAM}role/ci-*", f"{IAM}role/ci-1*", f"{IAM}role/*-prod", "*")
-    },
-    **{
-        f"a listed role anew, however it is listed: {name}": (
-            [pushed_as(policy()), role("somebody", allow(*ANEW, on=PIPELINE))],
-            {"guard": exempting(name)},
+    *(
+        case(
+            "a listed role anew, however it is listed",
+            pushed_as(policy()),
+            making(PIPELINE, verbs=ANEW),
+            guard=exempting(name),
         )
         for name in (
             f"arn:*:iam::{ACCOUNT}:role/pipeline/push",
             "arn:aws:iam::*:role/pipeline/push",
             f"{IAM}role/*/push",
         )
-    },
-    "a role anew that another trusts by its ARN": (
-        [
-            pushed_as(trust({"AWS": f"{IAM}root"}, Condition=by_arn(f"{IAM}role/runner"))),
-            role("runner"),
-            role("somebody", allow(*ANEW, on=f"{IAM}role/runner")),
-        ],
-        {},
     ),
-    "a role within a boundary that allows everything": (
-        [PIPELINE_ROLE, role("somebody", MAKING), managed("boundary", allow("*"))],
-        {},
+    case(
+        "a role anew that another trusts by its ARN",
+        pushed_as(trust({"AWS": f"{IAM}root"}, Condition=by_arn(f"{IAM}role/runner"))),
+        role("runner"),
+        making(f"{IAM}role/runner", verbs=ANEW),
     ),
-    "a role within a boundary that is not known": ([PIPELINE_ROLE, role("somebody", MAKING)], {}),
-    **{
-        f"a role within a boundary, released from it by {action}": (
-            [PIPELINE_ROLE, role("somebody", MAKING, allow(action)), NARROW],
-            {},
+    case("a role in a boundary that allows all", PIPELINE_ROLE, somebody(MAKING), limits("*")),
+    case("a role in a boundary that is not known", PIPELINE_ROLE, somebody(MAKING)),
+    *(
+        case("a role released from its boundary", PIPELINE_ROLE, somebody(MAKING, it), NARROW)
+        for it in (
+            allow("iam:DeleteRolePermissionsBoundary"),
+            allow("iam:CreatePolicyVersion"),
         )
-        for action in ("iam:DeleteRolePermissionsBoundary", "iam:CreatePolicyVersion")
-    },
-    "a boundary that only the organization demands": (
-        [
-            PIPELINE_ROLE,
-            role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy")),
-            managed("boundary", allow("*")),
-        ],
-        {
-            "scps": (
-                policy(
-                    allow("*"),
-                    deny(
-                        "iam:CreateRole",
-                        "iam:*RolePolicy",
-                        Condition={"StringNotEquals": BOUNDED["StringEquals"]},
-                    ),
-                ),
-            )
-        },
     ),
-    "a boundary that has to fit two patterns": (
-        [
-            PIPELINE_ROLE,
-            role(
-                "somebody",
-                allow(
-                    *ANEW, Condition={"StringLike": {"iam:PermissionsBoundary": f"{IAM}policy/t-*"}}
-                ),
-                deny(*ANEW, Condition={"StringNotLike": {"iam:PermissionsBoundary": "*-boundary"}}),
-            ),
-        ],
-        {},
+    case(
+        "a boundary that only the organization demands",
+        PIPELINE_ROLE,
+        making("*"),
+        limits("*"),
+        scps=(policy(allow("*"), deny("iam:CreateRole", "iam:*RolePolicy", **UNBOUNDED)),),
     ),
-    "a boundary of one's own that one can take off": (
-        [
-            PIPELINE_ROLE,
-            role("somebody", allow("*"), boundary=BOUNDARY),
-            managed("boundary", allow("ecr:*", "iam:DeleteRolePermissionsBoundary")),
-        ],
-        {},
+    case(
+        "a boundary that has to fit two patterns",
+        PIPELINE_ROLE,
+        somebody(
+            allow(*ANEW, **bounds("StringLike", f"{IAM}policy/t-*")),
+            deny(*ANEW, **bounds("StringNotLike", "*-boundary")),
+        ),
     ),
-    "another boundary, which sets no bounds": (
-        [
-            PIPELINE_ROLE,
-            role("somebody", allow("*"), boundary=BOUNDARY),
-            managed("boundary", allow("iam:PutRolePermissionsBoundary")),
-        ],
-        {},
+    case(
+        "a boundary of one's own that one can take off",
+        PIPELINE_ROLE,
+        somebody(allow("*"), boundary=BOUNDARY),
+        limits("ecr:*", "iam:DeleteRolePermissionsBoundary"),
     ),
-    "a service that is named with its region": (
-        [
-            pushed_as(trust({"Service": "states.eu-west-2.amazonaws.com"})),
-            role("somebody", allow("states:UpdateStateMachine")),
-        ],
-        {},
+    case(
+        "another boundary, which sets no bounds",
+        PIPELINE_ROLE,
+        somebody(allow("*"), boundary=BOUNDARY),
+        limits("iam:PutRolePermissionsBoundary"),
     ),
-    "a SAML provider": (
-        [
-            pushed_as(trust({"Federated": f"{IAM}saml-provider/corp"}, "sts:AssumeRoleWithSAML")),
-            role("somebody", allow("iam:UpdateSAMLProvider")),
-        ],
-        {},
+    case(
+        "a service that is named with its region",
+        pushed_as(trust({"Service": "states.eu-west-2.amazonaws.com"})),
+        somebody(allow("states:UpdateStateMachine")),
     ),
-    **{
-        f"a cluster whose service accounts are trusted: {action}": (
-            [
-                pushed_as(
-                    trust(
-                        {"Federated": f"{IAM}oidc-provider/oidc.eks.eu-west-2.amazonaws.com/id/X"},
-                        "sts:AssumeRoleWithWebIdentity",
-                        Condition={"StringEquals": {"x:sub": "system:serviceaccount:a:b"}},
-                    )
-                ),
-                role("somebody", allow(action)),
-            ],
-            {},
-        )
+    case(
+        "a SAML provider",
+        pushed_as(trust({"Federated": f"{IAM}saml-provider/corp"}, "sts:AssumeRoleWithSAML")),
+        somebody(allow("iam:UpdateSAMLProvider")),
+    ),
+    *(
+        case("a cluster whose service accounts are trusted", CLUSTERS, somebody(allow(action)))
         for action in ("eks:CreateAccessEntry", "emr-containers:CreateManagedEndpoint")
-    },
-    "a Deny that leaves out the account": (
-        [role("somebody", allow("ecr:*"))],
-        {
-            "guard": policy(
-                {"Effect": "Deny", "NotPrincipal": {"AWS": f"{IAM}root"}, "Action": "ecr:*"}
-            )
-        },
     ),
-    "a Deny by something that is no ARN": (
-        [role("somebody", allow("ecr:*"))],
-        {
-            "guard": policy(
-                {
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "ecr:*",
-                    "Condition": by_arn("*somebody"),
-                }
-            )
-        },
+    case(
+        "a Deny that leaves out the account",
+        somebody(allow("ecr:*")),
+        guard=policy({"Effect": "Deny", "NotPrincipal": {"AWS": f"{IAM}root"}, "Action": "ecr:*"}),
     ),
-    "conditions that nobody can know": (
-        [
-            PIPELINE_ROLE,
-            role(
-                "somebody",
-                allow("iam:UpdateAssumeRolePolicy"),
-                deny("iam:*", Condition={"StringEquals": {"aws:PrincipalTag/team": "platform"}}),
-            ),
-        ],
-        {},
+    case(
+        "a Deny by something that is no ARN",
+        somebody(allow("ecr:*")),
+        guard=policy(
+            {"Principal": "*", **deny("ecr:*", Condition=by_arn("*somebody"))},
+        ),
     ),
-}
+    case(
+        "conditions that nobody can know",
+        PIPELINE_ROLE,
+        somebody(
+            allow("iam:UpdateAssumeRolePolicy"),
+            deny("iam:*", Condition={"StringEquals": {"aws:PrincipalTag/team": "platform"}}),
+        ),
+    ),
+]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_way_is_found(way: str) -> None:
-    identities, more = WAYS[way]
+@pytest.mark.parametrize(("identities", "more"), WAYS)
+def test_a_way_is_found(identities: list[Document], more: dict[str, Any]) -> None:
     assert "role/somebody" in able(*identities, **more)
 
 
-USERS: dict[str, tuple[list[Document], dict[str, Any]]] = {
-    "a group that one is in": (
-        [
-            PIPELINE_ROLE,
-            user("amy", groups=["staff"]),
-            group("staff", allow("iam:PutGroupPolicy")),
-        ],
-        {},
+AS_CI = exempting(f"{IAM}user/ci")
+RENAMING = allow("ecr:*", "iam:UpdateUser")
+USERS = [
+    case(
+        "a group that one is in",
+        PIPELINE_ROLE,
+        user("amy", groups=["staff"]),
+        group("staff", allow("iam:PutGroupPolicy")),
     ),
-    **{
-        f"a new name that the guard lists: {listed}": (
-            [user("amy", allow("ecr:*", "iam:UpdateUser")), *more],
-            {"guard": exempting(listed)},
-        )
-        for listed, more in (
-            (f"{IAM}user/ci", []),
-            (f"{IAM}user/ci-*", []),
-            (f"{IAM}user/ci", [user("ci")]),
-        )
-    },
-    "a new name that a trust policy asks for": (
-        [
-            pushed_as(trust({"AWS": f"{IAM}root"}, Condition=by_arn(f"{IAM}user/ops-*"))),
-            user("amy", allow("sts:AssumeRole", "iam:UpdateUser")),
-        ],
-        {},
+    case("a new name that the guard lists", user("amy", RENAMING), guard=AS_CI),
+    case("one that is taken", user("amy", RENAMING), user("ci"), guard=AS_CI),
+    case("one that fits", user("amy", RENAMING), guard=exempting(f"{IAM}user/ci-*")),
+    case(
+        "a new name that a trust policy asks for",
+        pushed_as(trust({"AWS": f"{IAM}root"}, Condition=by_arn(f"{IAM}user/ops-*"))),
+        user("amy", allow("sts:AssumeRole", "iam:UpdateUser")),
     ),
-    "a new name after more is allowed": (
-        [
-            user("amy", allow("iam:PutUserPolicy", "iam:UpdateUser"), boundary=BOUNDARY),
-            managed("boundary", allow("iam:PutUserPolicy", "iam:UpdateUser", "ecr:*")),
-        ],
-        {"guard": exempting(f"{IAM}user/ci")},
+    case(
+        "a new name after more is allowed",
+        user("amy", allow("iam:PutUserPolicy", "iam:UpdateUser"), boundary=BOUNDARY),
+        limits("iam:PutUserPolicy", "iam:UpdateUser", "ecr:*"),
+        guard=AS_CI,
     ),
-    "another boundary, which sets no bounds": (
-        [
-            PIPELINE_ROLE,
-            user("amy", allow("*"), boundary=BOUNDARY),
-            managed("boundary", allow("iam:PutUserPermissionsBoundary")),
-        ],
-        {},
+    case(
+        "another boundary, which sets no bounds",
+        PIPELINE_ROLE,
+        user("amy", allow("*"), boundary=BOUNDARY),
+        limits("iam:PutUserPermissionsBoundary"),
     ),
-}
+]
 
 
-@pytest.mark.parametrize("way", USERS)
-def test_a_users_way_is_found(way: str) -> None:
-    identities, more = USERS[way]
+@pytest.mark.parametrize(("identities", "more"), USERS)
+def test_a_users_way_is_found(identities: list[Document], more: dict[str, Any]) -> None:
     assert "user/amy" in able(*identities, **more)
 
 
@@ -521,105 +475,81 @@ def test_a_managed_policy_of_a_role_of_single_sign_on() -> None:
 
 # --- What is none ---------------------------------------------------------------------------------
 
-NO_WAYS: dict[str, tuple[list[Document], dict[str, Any]]] = {
-    "a new role within a narrow boundary": ([PIPELINE_ROLE, role("somebody", MAKING), NARROW], {}),
-    "the boundary of the account in a variable": (
-        [
-            PIPELINE_ROLE,
-            role(
-                "somebody",
-                allow(
-                    "iam:CreateRole",
-                    "iam:PutRolePolicy",
-                    Condition={
-                        "StringEquals": {
-                            "iam:PermissionsBoundary": (
-                                "arn:aws:iam::${aws:PrincipalAccount}:policy/boundary"
-                            )
-                        }
-                    },
-                ),
-            ),
-            NARROW,
-        ],
-        {},
+NO_WAYS = [
+    case("a new role within a narrow boundary", PIPELINE_ROLE, somebody(MAKING), NARROW),
+    case(
+        "the boundary of the account in a variable",
+        PIPELINE_ROLE,
+        somebody(
+            allow(
+                "iam:CreateRole",
+                "iam:PutRolePolicy",
+                **bounds("StringEquals", BOUNDARY.replace(ACCOUNT, "${aws:PrincipalAccount}")),
+            )
+        ),
+        NARROW,
     ),
-    "a boundary of one's own": (
-        [
-            PIPELINE_ROLE,
-            role("somebody", allow("*"), boundary=BOUNDARY),
-            managed("boundary", allow("ecr:*")),
-        ],
-        {},
+    case(
+        "a boundary of one's own",
+        PIPELINE_ROLE,
+        somebody(allow("*"), boundary=BOUNDARY),
+        limits("ecr:*"),
     ),
-    "each level of the organization": (
-        [PIPELINE_ROLE, role("somebody", allow("iam:*"))],
-        {"scps": (policy(allow("*")), policy(allow("ecr:*")))},
+    case(
+        "each level of the organization",
+        PIPELINE_ROLE,
+        somebody(allow("iam:*")),
+        scps=(policy(allow("*")), policy(allow("ecr:*"))),
     ),
-    "a role of the name under another path": ([role("somebody", allow("ecr:*"))], {}),
-    "another one's listed policies": (
-        [
-            PIPELINE_ROLE,
-            role("somebody", allow("iam:CreatePolicyVersion", on=OWN)),
-            role("another", managed=[OWN]),
-            managed("own", allow("s3:*")),
-        ],
-        {},
+    case("a role of the name under another path", somebody(allow("ecr:*"))),
+    case(
+        "another one's listed policies",
+        PIPELINE_ROLE,
+        somebody(allow("iam:CreatePolicyVersion", on=OWN)),
+        role("another", managed=[OWN]),
+        managed("own", allow("s3:*")),
     ),
-    "a role that has to go first": (
-        [
-            role("other/PUSH"),
-            role("somebody", allow("iam:CreateRole", "iam:PutRolePolicy", on=PIPELINE)),
-        ],
-        {},
+    case("a role that has to go first", role("other/PUSH"), making(PIPELINE)),
+    case(
+        "roles of single sign-on",
+        PIPELINE_ROLE,
+        role(SSO, allow("*")),
+        somebody(allow("iam:*", on=f"{IAM}role/aws-reserved/*")),
     ),
-    "roles of single sign-on": (
-        [
-            PIPELINE_ROLE,
-            role(SSO, allow("*")),
-            role("somebody", allow("iam:*", on=f"{IAM}role/aws-reserved/*")),
-        ],
-        {},
+    case(
+        "a service-linked role",
+        role(
+            "aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication",
+            allow("ecr:*"),
+            trusts=THE_ACCOUNT,
+        ),
+        somebody(allow("iam:*", on=f"{IAM}role/aws-service-role/*")),
+        guard=exempting(f"{IAM}role/aws-service-role/*"),
     ),
-    "a service-linked role": (
-        [
-            role(
-                "aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication",
-                allow("ecr:*"),
-                trusts=THE_ACCOUNT,
-            ),
-            role("somebody", allow("iam:*", on=f"{IAM}role/aws-service-role/*")),
-        ],
-        {"guard": exempting(f"{IAM}role/aws-service-role/*")},
+    case(
+        "a source that another condition leaves out",
+        pushed_as(
+            trust(
+                {"Service": "codebuild.amazonaws.com"},
+                Condition={
+                    "ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/*"},
+                    "ArnEquals": {"aws:SourceArn": f"{PROJECT}-2"},
+                },
+            )
+        ),
+        somebody(allow("codebuild:*", on=PROJECT)),
     ),
-    "a source that another condition leaves out": (
-        [
-            pushed_as(
-                trust(
-                    {"Service": "codebuild.amazonaws.com"},
-                    Condition={
-                        "ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/*"},
-                        "ArnEquals": {"aws:SourceArn": f"{PROJECT}-2"},
-                    },
-                )
-            ),
-            role("somebody", allow("codebuild:*", on=PROJECT)),
-        ],
-        {},
+    case(
+        "a role that goes over to one that the guard does not list",
+        somebody(allow("sts:AssumeRole")),
+        role("ecr-admin", allow("ecr:*"), trusts=THE_ACCOUNT),
+        guard=exempting(f"{IAM}role/deployer"),
     ),
-    "a role that goes over to one that the guard does not list": (
-        [
-            role("somebody", allow("sts:AssumeRole")),
-            role("ecr-admin", allow("ecr:*"), trusts=THE_ACCOUNT),
-        ],
-        {"guard": exempting(f"{IAM}role/deployer")},
-    ),
-}
+]
 
 
-@pytest.mark.parametrize("way", NO_WAYS)
-def test_what_is_no_way(way: str) -> None:
-    identities, more = NO_WAYS[way]
+@pytest.mark.parametrize(("identities", "more"), NO_WAYS)
+def test_what_is_no_way(identities: list[Document], more: dict[str, Any]) -> None:
     assert "role/somebody" not in able(*identities, **more)
 
 
@@ -822,8 +752,3 @@ def test_alike_ones_are_evaluated_once() -> None:
     assert {it.like for it in found} == {arns[0], arns[7]}
     assert tuple(it.repository for it in found) == arns
     assert [bool(steps(it, SOMEBODY)) for it in found] == [number == 7 for number in range(20)]
-
-
-def test_the_rest_of_a_policy_is_one_object_for_all_that_say_the_same() -> None:
-    assert isinstance(parse(GUARD), Policy)
-    assert parse(GUARD) is parse(repository_policy(access()))
