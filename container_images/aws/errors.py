@@ -106,9 +106,6 @@ _ECR_FIXES: Final[Mapping[str, str]] = {
     "RepositoryNotFoundException": (
         "check the name and the Region, or give the repository's ARN or URI"
     ),
-    "LifecyclePolicyPreviewInProgressException": (
-        "another preview is running, maybe of another policy: run the command again after it"
-    ),
     "LimitExceededException": "delete tags of the image that nobody needs",
     "LayersNotFoundException": "push the image again: it is incomplete",
     "ReferencedImagesNotFoundException": "push the image again: it is incomplete",
