@@ -24,10 +24,10 @@ from container_images.access.policy import (
     Policy,
     about,
     account_in,
-    is_exact,
     parse,
 )
 from container_images.policies.ecr_actions import ACTIONS
+from container_images.policies.exemptions import exempted_roles
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, lambda_functions
@@ -285,18 +285,20 @@ def guarded(arn: str, policy: Policy) -> Subject:
 
 
 def _exempted(policy: Policy, action: str) -> list[str]:
-    """The roles and users that the Denies of an action exempt."""
-    return sorted(
+    """The roles that the Denies of an action exempt."""
+    denies = [
         {
-            value
-            for statement in about(policy, action)
-            if not statement.allows
-            for operator, key, values in statement.conditions
-            if key == PRINCIPAL_ARN and "Not" in operator
-            for value in values
-            if is_exact(value)
+            "Effect": "Deny",
+            "Action": action,
+            "Principal": list(statement.principals),
+            "Condition": {condition.operator: {condition.key: list(condition.values)}},
         }
-    )
+        for statement in about(policy, action)
+        if not (statement.allows or statement.all_but_principals or statement.all_but_resources)
+        if statement.resources == (ANY,) and len(statement.conditions) == 1
+        for condition in statement.conditions
+    ]
+    return sorted(exempted_roles({"Statement": denies}, action))
 
 
 def does_not_deny(policy: Policy, repository_arn: str, principal: str | None, action: str) -> bool:

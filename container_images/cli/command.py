@@ -23,8 +23,8 @@ from container_images.aws.reference import InvalidReferenceError, Reference, par
 from container_images.aws.session import Aws
 from container_images.aws.trail import NoTrailError, Trail
 from container_images.cli.terminal import printable
+from container_images.policies.exemptions import exempted_roles
 from container_images.policies.tag_convention import ADR040, TagConvention
-from container_images.tags.history import exempt_roles
 
 FAILED: Final = 1
 
@@ -147,7 +147,8 @@ def _denied_by_guard(error: ClientError, repository: Repository) -> AwsError:
     """What the guard refused, with the roles that it exempts where its policy can be read."""
     message = explain(error, repository.in_region)
     with suppress(ClientError, BotoCoreError):
-        if roles := exempt_roles(repository.policy(), f"ecr:{error.operation_name}"):
+        policy = json.loads(repository.policy() or "{}")
+        if roles := exempted_roles(policy, f"ecr:{error.operation_name}"):
             message += f" ({', '.join(sorted(roles))})"
     return AwsError(message, error)
 

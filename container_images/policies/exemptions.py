@@ -1,47 +1,71 @@
-"""Pure: which roles a Deny of a repository policy exempts."""
+"""Pure: which roles the Denies of a repository policy exempt."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from container_images.policies.document import listed
+from container_images.policies.document import listed, names_action, statements_in
 from container_images.policies.trust_policy import ROLE_ARN
 
 _OPERATORS: Final = ("arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike")
 
 
-class NoGuardError(ValueError):
-    """Why a Deny does not stop everybody but exact roles, as the predicate of a sentence."""
+def exempted_roles(policy: Any, action: str) -> frozenset[str]:
+    """The roles that a policy's Denies of an action exempt. Empty where that is unknown."""
+    roles, _ = exemptions(policy, [action])
+    return roles.get(action, frozenset())
 
 
-def exempted_roles(deny: Mapping[str, Any]) -> frozenset[str]:
+def exemptions(
+    policy: Any, actions: Collection[str]
+) -> tuple[dict[str, frozenset[str]], list[str]]:
+    """The exempted roles by action, as far as they are known, and what is wrong with other Denies.
+
+    What several Denies deny, only those may do whom all of them exempt. A Deny from which nobody
+    can tell whom it exempts counts as exempting nobody: it adds no role and takes none away.
+    """
+    roles: dict[str, frozenset[str]] = {}
+    errors = []
+    for position, deny in enumerate(statements_in(policy, "Deny"), start=1):
+        denied = [action for action in actions if names_action(deny.get("Action"), action)]
+        if denied:
+            try:
+                exempted = _exempted_by(deny)
+            except ValueError as error:
+                errors.append(f"statement {deny.get('Sid') or position} {error}")
+            else:
+                roles |= {action: exempted & roles.get(action, exempted) for action in denied}
+    return roles, errors
+
+
+def _exempted_by(deny: Mapping[str, Any]) -> frozenset[str]:
     """The roles that a Deny exempts, where it applies to every other principal.
 
     That is a Deny of the form of AWS's replacement for NotPrincipal: every principal, and one
     condition, a negated operator on `aws:PrincipalArn` with the exact ARNs of roles.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
 
-    Raises NoGuardError for any other Deny.
+    Raises ValueError for any other Deny, with the predicate of a sentence about it.
     """
     principal = deny.get("Principal")
     if isinstance(principal, dict) and principal.keys() == {"AWS"}:
         principal = principal["AWS"]
     if listed(principal) != ["*"]:
-        raise NoGuardError('does not apply to everybody ("Principal": "*")')
+        raise ValueError('does not apply to everybody ("Principal": "*")')
     if "Resource" in deny or "NotResource" in deny:
-        raise NoGuardError("names a Resource, and a repository policy has its own repository")
+        raise ValueError("names a Resource, and a repository policy has its own repository")
     condition = deny.get("Condition")
     tests = list(condition.items()) if isinstance(condition, dict) else []
     if not tests:
-        raise NoGuardError("exempts nobody, so that nobody could ever change the policy")
+        raise ValueError("exempts nobody, so that nobody could ever change the policy")
     if len(tests) != 1 or not isinstance(tests[0][1], dict) or len(tests[0][1]) != 1:
-        raise NoGuardError("has more than one condition, and applies only where all are met")
+        raise ValueError("has more than one condition, and applies only where all are met")
     [(operator, test)] = tests
     [(key, values)] = test.items()
     if operator.lower() not in _OPERATORS or key.lower() != "aws:principalarn":
-        raise NoGuardError(f"depends on {operator} {key} instead of ArnNotEquals aws:PrincipalArn")
+        raise ValueError(f"depends on {operator} {key} instead of ArnNotEquals aws:PrincipalArn")
     arns = [str(value) for value in listed(values)]
     if not arns:
-        raise NoGuardError("exempts an empty list, for which AWS documents no meaning")
+        raise ValueError("exempts an empty list, for which AWS documents no meaning")
     if inexact := [arn for arn in arns if not ROLE_ARN.fullmatch(arn)]:
-        raise NoGuardError(f"exempts {', '.join(inexact)}, which is not the exact ARN of one role")
+        raise ValueError(f"exempts {', '.join(inexact)}, which is not the exact ARN of one role")
     return frozenset(arns)

@@ -13,9 +13,8 @@ from pulumi_policy.proxy import UnknownValueError
 
 from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.report import taker_of
-from container_images.policies.document import names_action, statements_in
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.exemptions import NoGuardError, exempted_roles
+from container_images.policies.exemptions import exemptions
 from container_images.policies.invalid_input import Problem, parse_json
 from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import TAG_MUTABILITIES, is_immutable
@@ -115,18 +114,7 @@ _GUARDED: Final = {
 
 
 def _in_repository_policy(props: Mapping[str, Any], _: Config) -> Iterator[Problem]:
-    exempted: dict[str, frozenset[str]] = {}
-    weak = []
-    for position, deny in enumerate(statements_in(document_in(props), "Deny")):
-        guarded = frozenset[str]().union(*_GUARDED.values())
-        denied = {action for action in guarded if names_action(deny.get("Action"), action)}
-        try:
-            roles = exempted_roles(deny) if denied else frozenset[str]()
-        except NoGuardError as reason:
-            weak.append(f"statement {deny.get('Sid') or position + 1} {reason}")
-            continue
-        # What several Denies deny, only those may do whom all of them exempt.
-        exempted |= {action: roles & exempted.get(action, roles) for action in denied}
+    exempted, weak = exemptions(document_in(props), frozenset[str]().union(*_GUARDED.values()))
     for who, needed in _GUARDED.items():
         if missing := sorted(needed - exempted.keys()):
             because = f" ({'; '.join(weak)})" if weak else ""

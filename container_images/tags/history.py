@@ -7,10 +7,11 @@ event gave it.
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from container_images.aws.trail import ARCHIVE, DELETE, EXPIRE, PUT, Record
 from container_images.policies.ecr_actions import Effect, actions
+from container_images.policies.exemptions import exempted_roles
 
 EVENTS: Final = (
     *(
@@ -145,25 +146,7 @@ def unique_tags(records: Iterable[Record], movable_tags: Collection[str]) -> dic
 
 def pipeline_roles(policy: str | None) -> frozenset[str]:
     """The roles that a repository policy lets move tags. Empty where no guard names them."""
-    return exempt_roles(policy, f"ecr:{PUT}")
-
-
-def exempt_roles(policy: str | None, action: str) -> frozenset[str]:
-    """The roles that a repository policy's Deny of an action exempts.
-
-    Empty where there is no policy, or none with such a Deny as the guard writes it.
-    """
-    roles: set[str] = set()
-    for statement in json.loads(policy or "{}").get("Statement", []):
-        condition = statement.get("Condition", {}).get("ArnNotEquals", {})
-        if statement.get("Effect") == "Deny" and action in _listed(statement.get("Action")):
-            roles.update(_listed(condition.get("aws:PrincipalArn")))
-    return frozenset(roles)
-
-
-def _listed(value: Any) -> Sequence[str]:
-    """An element of a policy, where one value may stand for a list of one."""
-    return [value] if isinstance(value, str) else value or []
+    return exempted_roles(json.loads(policy or "{}"), f"ecr:{PUT}")
 
 
 class _Locations:

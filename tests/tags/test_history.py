@@ -1,25 +1,20 @@
 """What became of tags and is unexpected: each kind of event, in the shape of CloudTrail."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from container_images.aws import trail
-from container_images.policies.document import to_json
-from container_images.policies.repository_policy import repository_policy
 from container_images.tags.history import (
     EVENTS,
     Expected,
     newest_first,
-    pipeline_roles,
     settled,
     tag_events,
     unique_tags,
     unnamed_events,
 )
-from tests.aws.test_trail import access
 from tests.builds import ACCOUNT, NAME, digest_of
 from tests.events import ARN, DIGESTS, PIPELINE, deletion, event, expiry, identity, put
 
@@ -331,31 +326,3 @@ def test_an_image_is_called_by_the_last_tag_that_stays() -> None:
         failed(put(3, "b", "prod-2")),
     )
     assert unique_tags(records, {"latest"}) == {A: "prod-1"}
-
-
-# --- Which roles are the pipeline -----------------------------------------------------------------
-
-
-def test_the_guard_says_which_roles_are_the_pipeline() -> None:
-    other = "arn:aws:iam::111122223333:role/pipeline"
-    policy = to_json(repository_policy(access(PIPELINE, other)))
-    assert pipeline_roles(policy) == {PIPELINE, other}
-
-
-def test_one_value_stands_for_a_list_of_one() -> None:
-    condition = {"ArnNotEquals": {"aws:PrincipalArn": PIPELINE}}
-    statement = {"Effect": "Deny", "Action": "ecr:PutImage", "Condition": condition}
-    assert pipeline_roles(json.dumps({"Statement": [statement]})) == {PIPELINE}
-
-
-@pytest.mark.parametrize(
-    "policy",
-    [
-        None,
-        '{"Statement": []}',
-        '{"Statement": [{"Effect": "Allow", "Action": ["ecr:PutImage"]}]}',
-        '{"Statement": [{"Effect": "Deny", "Action": ["ecr:PutImage"]}]}',
-    ],
-)
-def test_no_other_policy_says_so(policy: str | None) -> None:
-    assert pipeline_roles(policy) == frozenset()
