@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
-from container_images.cli.app import COMMAND_MODULES
+from container_images.cli.app import COMMANDS
 from container_images.rehearsal import program as program_of
 from container_images.rehearsal.embedded_aws import embedded_aws
 from container_images.rehearsal.rehearse import Rehearsal
@@ -22,7 +22,6 @@ from tests.builds import NAME, build, tag
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "container_images"
-COMMANDS = [name for names in COMMAND_MODULES.values() for name in names]
 
 
 @pytest.fixture(scope="module")

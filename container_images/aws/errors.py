@@ -17,21 +17,9 @@ class RefusedError(Exception):
     code: str | None = None
     """AWS's name of the error, where AWS is the one who refused."""
 
-
-@contextmanager
-def faults_refused(about: str = "") -> Iterator[None]:
-    """Turn InvalidInputError into RefusedError, which has all its faults in one line."""
-    try:
-        yield
-    except InvalidInputError as error:
-        problems = " | ".join(map(str, error.problems))
-        raise RefusedError(f"{about}: {problems}" if about else problems) from None
-
-
-class NotFromAwsError(BotoCoreError):
-    """A success that is no answer to the call, such as a proxy's login page."""
-
-    fmt = "the answer is not from AWS"
+    def to_json(self) -> dict[str, str | None]:
+        """For machines."""
+        return {"error": " ".join(str(self).split()), "kind": self.kind, "code": self.code}
 
 
 class AwsError(RefusedError):
@@ -41,104 +29,76 @@ class AwsError(RefusedError):
 
     def __init__(self, message: str, error: Exception) -> None:
         super().__init__(message)
-        self.code = code_of(error) if isinstance(error, ClientError) else type(error).__name__
+        self.code = code_of(error)
 
 
-_DENIED: Final = frozenset(
-    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"}
-)
+class NotFromAwsError(BotoCoreError):
+    """A success that is no answer to the call, such as a proxy's login page."""
 
-_BAD_CREDENTIALS: Final = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidIdentityToken",
-        "InvalidSignatureException",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "UnauthorizedException",
-        "UnrecognizedClientException",
-    }
-)
+    fmt = "the answer is not from AWS"
 
-_SERVICES: Final[Mapping[str, str]] = {
-    "AssumeRole": "sts",
-    "AssumeRoleWithWebIdentity": "sts",
-    "DescribeRegions": "ec2",
-    "GetAccountAuthorizationDetails": "iam",
-    "GetCallerIdentity": "sts",
-    "GetRoleCredentials": "sso",
-    "LookupEvents": "cloudtrail",
-    **dict.fromkeys(
-        (
-            *("ListClusters", "ListServices", "DescribeServices", "ListTasks", "DescribeTasks"),
-            *("ListTaskDefinitionFamilies", "DescribeTaskDefinition"),
-        ),
-        "ecs",
-    ),
-    **dict.fromkeys(("ListFunctions", "ListAliases", "GetFunction"), "lambda"),
-}
-"""Of the operations that are not ECR's. botocore makes some of them itself, for credentials."""
+
+@contextmanager
+def refused(about: str = "") -> Iterator[None]:
+    """Turn AWS's errors, and all errors of an input at once, into RefusedError."""
+    prefix = f"{about}: " if about else ""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise RefusedError(prefix + " | ".join(map(str, error.problems))) from None
+    except (ClientError, BotoCoreError) as error:
+        raise AwsError(prefix + explain(error), error) from None
+
 
 _AGAIN: Final = "run the command again: repeating it is safe"
-_SIGN_IN: Final = (
-    "sign in to AWS again (AWS_PROFILE, the AWS_ACCESS_KEY_ID variables, or the job's role)"
-)
-_SET_REGION: Final = "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI"
 
-_AWS_FIXES: Final[Mapping[str, str]] = {
-    "NoRegion": _SET_REGION,
+_FIXES: Final[Mapping[str, str]] = {
+    "RepositoryNotFound": "check the name and the Region, or give the repository's ARN or URI",
+    "NoRegion": "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI",
     "InvalidRegion": "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
     "ProfileNotFound": "correct AWS_PROFILE, or unset it",
-    "Credential|Token|SSO|Login|Metadata|MFA": _SIGN_IN,
-    "Connect|Connection|Timeout|HTTPClient|SSL|Proxy": (
+    "NotFromAws": "check the proxy, if there is one, and AWS_ENDPOINT_URL",
+    "Credential|Token|SSO|Login|Metadata|MFA|Signature|RequestExpired|Unauthorized|Unrecognized": (
+        "sign in to AWS again (AWS_PROFILE, the AWS_ACCESS_KEY_ID variables, or the job's role)"
+    ),
+    "Connect|Timeout|HTTPClient|SSL|Proxy": (
         f"check the network to AWS, and the Region in the URL, then {_AGAIN}"
     ),
-    "NotFromAws": "check the proxy, if there is one, and AWS_ENDPOINT_URL",
-}
-"""How to fix what botocore finds wrong before it has an answer, by words of its name."""
-
-_MISCONFIGURED: Final = "correct AWS's configuration files, or the variables that begin with AWS_"
-
-_ECR_FIXES: Final[Mapping[str, str]] = {
-    "RepositoryNotFoundException": (
-        "check the name and the Region, or give the repository's ARN or URI"
-    ),
-    "LimitExceededException": "delete tags of the image that nobody needs",
-    "LayersNotFoundException": "push the image again: it is incomplete",
-    "ReferencedImagesNotFoundException": "push the image again: it is incomplete",
+    "LayersNotFound|ReferencedImagesNotFound": "push the image again: it is incomplete",
+    "LimitExceeded": "delete tags of the image that nobody needs",
     "KmsException": "let the role use the KMS key of the repository",
 }
-"""How to fix errors of ECR that a repeated call does not fix, by their code."""
+"""How to fix an error, by words of AWS's code or of botocore's class."""
 
 
-def explain(error: ClientError | BotoCoreError, repository: str) -> str:
+def explain(error: ClientError | BotoCoreError) -> str:
     """The error and its fix, in one sentence."""
-    if isinstance(error, BotoCoreError):
-        name = type(error).__name__
-        fixes = (fix for words, fix in _AWS_FIXES.items() if re.search(words, name))
-        return f"{repository}: {str(error).rstrip('.')}; {next(fixes, _MISCONFIGURED)}"
-    action = f"{_SERVICES.get(error.operation_name, 'ecr')}:{error.operation_name}"
     code = code_of(error)
-    said = reason(error)
-    if code in _DENIED:
-        return f"no permission for {action} on {repository}: {said}; {_denial_fix(said, action)}"
-    if code in _BAD_CREDENTIALS:
-        return f"{repository}: AWS rejects the credentials ({code}: {said}); {_SIGN_IN}"
-    return f"{action} on {repository} failed ({code}: {said}); {_ECR_FIXES.get(code, _AGAIN)}"
+    fix = next((fix for words, fix in _FIXES.items() if re.search(words, code)), None)
+    if isinstance(error, BotoCoreError):
+        configure = "correct AWS's configuration files, or the variables that begin with AWS_"
+        return f"{str(error).rstrip('.')}; {fix or configure}"
+    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
+    if said.startswith("<"):  # of a load balancer or a proxy
+        said = "a web page instead of an answer"
+    if is_denied(error):
+        fix = next((fix for words, fix in _DENIAL_FIXES.items() if words in said), _GRANT)
+        return f"no permission for {error.operation_name}: {said}; {fix}"
+    return f"{error.operation_name} failed ({code}: {said or 'no reason given'}); {fix or _AGAIN}"
 
 
 _DENIED_BY_RESOURCE: Final = "explicit deny in a resource-based policy"
+_ORGANIZATION: Final = "the organization refuses it: ask those who manage its policies"
+_GRANT: Final = "grant it, or run as a role that has it"
+"""No policy allows it, or AWS does not say which one denies it."""
 
 _DENIAL_FIXES: Final[Mapping[str, str]] = {
     _DENIED_BY_RESOURCE: (
         "the guard, or another Deny in the resource's own policy, refuses this role, and no grant "
         "helps: run as a role that it exempts"
     ),
-    "service control policy": "the organization refuses it: ask those who manage its policies",
-    "resource control policy": "the organization refuses it: ask those who manage its policies",
+    "service control policy": _ORGANIZATION,
+    "resource control policy": _ORGANIZATION,
     "permissions boundary": "the caller's permissions boundary refuses it: run as another role",
     "session policy": "the session's own policy refuses it: sign in without that policy",
     "VPC endpoint policy": "the VPC endpoint refuses it: correct the endpoint's policy",
@@ -149,33 +109,25 @@ deny in a …" or "because no … allows the … action".
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
 
 
-def _denial_fix(message: str, action: str) -> str:
-    for words, fix in _DENIAL_FIXES.items():
-        if words in message:
-            return fix
-    # No policy allows it, or AWS does not say which one denies it.
-    return f"grant {action}, or run as a role that has it"
+def is_denied(error: Exception) -> bool:
+    """Whether the caller lacks the permission."""
+    return (
+        isinstance(error, ClientError)
+        and re.fullmatch(
+            r"AccessDenied(Exception)?|UnauthorizedOperation|NotAuthorized", code_of(error)
+        )
+        is not None
+    )
 
 
-def is_denied_by_resource(error: ClientError | BotoCoreError) -> bool:
+def is_denied_by_resource(error: Exception) -> bool:
     """Whether a Deny in the policy of the resource refused the caller."""
     return is_denied(error) and _DENIED_BY_RESOURCE in str(error)
 
 
-def reason(error: ClientError) -> str:
-    """AWS's own words."""
-    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
-    if said.startswith("<"):  # of a load balancer or a proxy
-        return "a web page instead of an answer"
-    return said or "no reason given"
-
-
-def is_denied(error: ClientError | BotoCoreError) -> bool:
-    """Whether the caller lacks the permission."""
-    return isinstance(error, ClientError) and code_of(error) in _DENIED
-
-
-def code_of(error: ClientError) -> str:
-    """AWS's name of the error, or the HTTP status of an answer without one."""
+def code_of(error: Exception) -> str:
+    """AWS's name of the error, or the HTTP status of an answer without one; or botocore's class."""
+    if not isinstance(error, ClientError):
+        return type(error).__name__
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return error.response.get("Error", {}).get("Code") or (f"HTTP {status}" if status else "")

@@ -56,8 +56,8 @@ def running_images(aws: Aws, count: Callable[[Sequence[Any]], Iterable[Any]] = i
     account, _ = aws.caller()
     running = Running()
     about = f"account {account} in {aws.region}"
-    ecs = _Reader(client=aws.workloads("ecs"), about=about, running=running, count=count)
-    functions = _Reader(client=aws.workloads("lambda"), about=about, running=running, count=count)
+    ecs = _Reader(client=aws.client("ecs"), about=about, running=running, count=count)
+    functions = _Reader(client=aws.client("lambda"), about=about, running=running, count=count)
     _read_ecs(ecs)
     _read_lambda(functions)
     return running
@@ -111,7 +111,7 @@ class _Reader:
 
     def _note(self, error: ClientError) -> None:
         if is_denied(error):
-            self.running.unread.setdefault(error.operation_name, explain(error, self.about))
+            self.running.unread.setdefault(error.operation_name, f"{self.about}: {explain(error)}")
         elif code_of(error) not in _GONE:
             raise error
 

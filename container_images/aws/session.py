@@ -1,8 +1,8 @@
 """The AWS that the environment names: Region, profile, credentials and endpoint."""
 
-import json
 import os
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 5
 """Of each call, where the environment (AWS_MAX_ATTEMPTS) says no other number."""
 
-Service = Literal["ecr", "cloudtrail", "iam", "sts", "ec2", "ecs", "lambda"]
-"""Those that the commands call."""
-
 SILENT_ATTEMPTS: Final = 2
-"""Of a call that is not answered at all. Others, such as throttled ones, are tried more often."""
+"""Of a call that is not answered at all: five of them would take minutes."""
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 10
@@ -32,10 +29,8 @@ class Aws:
         """Without a Region: AWS_DEFAULT_REGION, then AWS_REGION, then the profile's.
 
         With a profile: its own Region, then the given one; and no credentials of the environment.
-        Raises ProfileNotFound.
-
-        botocore knows the first and the last. AWS_REGION is what the AWS CLI and the other SDKs
-        read, and all that AWS Lambda and some CI systems set:
+        Raises ProfileNotFound. botocore does not read AWS_REGION, but AWS Lambda and some CI
+        systems set nothing else:
         https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
         """
         # Here, and not above: a quarter of a second that a command's help does not need. Without
@@ -43,9 +38,9 @@ class Aws:
         import botocore.session  # noqa: PLC0415
 
         self._core = botocore.session.Session(profile=profile)
-        for service in get_args(Service):
-            self._core.register(f"before-parse.{service}", _refuse_other_answers)
-            self._core.register(f"needs-retry.{service}", _give_up_in_silence)
+        self._core.register("before-parse", _refuse_web_page)
+        self._core.register("needs-retry", _give_up_in_silence)
+        self._core.register("after-call.ecr", _name_region)
         if profile:
             region = self._core.get_scoped_config().get("region") or region
         region = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
@@ -58,33 +53,54 @@ class Aws:
         region: str | None = self._core.get_config_variable("region")
         return region
 
-    def ecr(self, region: str | None = None, attempts: int | None = None) -> "ECRClient":
-        """A client of ECR, in this Region or another, that tries each call so often."""
-        client: ECRClient = self._client("ecr", region, attempts)
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A client with credentials. Raises AwsError where the environment's are of no use."""
+        from botocore.config import Config  # noqa: PLC0415 as above
+
+        try:
+            # Throttling and 5xx: adaptive backs off, and slows down for what comes after.
+            attempts = self._core.get_config_variable("max_attempts") or ATTEMPTS
+            config = Config(
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                retries={"mode": "adaptive", "total_max_attempts": attempts},
+            )
+            if credentials := self._core.get_credentials():
+                credentials.get_frozen_credentials()
+            return self._core.create_client(service, region_name=region, config=config)
+        except BotoCoreError:
+            raise
+        except (OSError, ValueError, EOFError) as error:
+            # botocore leaves to Python a file or a process of credentials that is not there, a code
+            # for MFA that nobody is there to type, and an endpoint or a number that is none.
+            raise AwsError(
+                f"AWS's settings cannot be used ({str(error) or 'no MFA code'}); correct "
+                "the variables that begin with AWS_, or the profile in AWS's configuration files",
+                error,
+            ) from None
+
+    def ecr(self, region: str | None = None) -> "ECRClient":
+        """A client of ECR, in this Region or another."""
+        client: ECRClient = self.client("ecr", region)
         return client
 
     def cloudtrail(self) -> "CloudTrailClient":
         """A client of CloudTrail."""
-        client: CloudTrailClient = self._client("cloudtrail")
+        client: CloudTrailClient = self.client("cloudtrail")
         return client
-
-    def workloads(self, service: Literal["ecs", "lambda"]) -> Any:
-        """A client of a service that runs images."""
-        return self._client(service)
 
     def caller(self) -> tuple[str, str]:
         """Account and ARN of whoever calls. It needs no permission."""
-        identity = self._client("sts").get_caller_identity()
+        identity = self.client("sts").get_caller_identity()
         return identity["Account"], identity["Arn"]
 
     def enabled_regions(self) -> list[str]:
-        """The Regions that the account has enabled, by one call of EC2."""
-        regions = self._client("ec2").describe_regions()["Regions"]
-        return [region["RegionName"] for region in regions]
+        """The Regions that the account has enabled."""
+        return [region["RegionName"] for region in self.client("ec2").describe_regions()["Regions"]]
 
     def authorization_details(self) -> dict[str, Any]:
         """The account's roles, users, groups and policies, all pages of them in one."""
-        pages = self._client("iam").get_paginator("get_account_authorization_details").paginate()
+        pages = self.client("iam").get_paginator("get_account_authorization_details").paginate()
         details: dict[str, Any] = pages.build_full_result()
         return details
 
@@ -102,42 +118,9 @@ class Aws:
         partition: str = self._core.get_partition_for_region(self.region or "")
         return partition
 
-    def _client(
-        self, service: Service, region: str | None = None, attempts: int | None = None
-    ) -> Any:
-        """A client with credentials. Raises AwsError where the environment's are of no use.
-
-        botocore has exceptions of its own for most of what can be wrong, and leaves the rest to
-        Python: a file of credentials that is not there, a credential process that prints no JSON,
-        a code for MFA that nobody is there to type, an endpoint or a number that is none.
-        """
-        from botocore.config import Config  # noqa: PLC0415 as above
-
-        try:
-            # Throttling and 5xx: adaptive backs off, and slows down for what comes after.
-            attempts = attempts or self._core.get_config_variable("max_attempts") or ATTEMPTS
-            config = Config(
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                retries={"mode": "adaptive", "total_max_attempts": attempts},
-            )
-            if credentials := self._core.get_credentials():
-                credentials.get_frozen_credentials()
-            return self._core.create_client(service, region_name=region, config=config)
-        except BotoCoreError:
-            raise
-        except (OSError, ValueError, EOFError) as error:
-            why = str(error) or "an MFA code is missing"
-            raise AwsError(
-                f"the environment's AWS settings cannot be used ({why}); "
-                "correct the variables that begin with AWS_, or the profile in AWS's configuration "
-                "files",
-                error,
-            ) from None
-
 
 def _give_up_in_silence(**event: Any) -> None:
-    """Raise the timeout of a call that nobody answers: five of them would take minutes."""
+    """Raise the timeout of a call that nobody answers."""
     error = event["caught_exception"]
     if event["attempts"] >= SILENT_ATTEMPTS and isinstance(
         error, ConnectTimeoutError | ReadTimeoutError
@@ -145,17 +128,14 @@ def _give_up_in_silence(**event: Any) -> None:
         raise error
 
 
-def _refuse_other_answers(**event: Any) -> None:
-    """Raise NotFromAwsError for a success that has nothing of the operation's output.
+def _refuse_web_page(**event: Any) -> None:
+    """Raise NotFromAwsError for a page with the status of a success, such as a proxy's login.
 
-    A proxy's login page, for example. botocore takes it for an empty response where it expects
-    JSON, and fails with a KeyError where it expects XML.
+    botocore takes it for an empty answer.
     """
-    answer, operation = event["response_dict"], event["operation_model"]
-    shape = operation.output_shape
-    if answer["status_code"] >= _FIRST_ERROR or not (shape and shape.members):
-        return
-    if not _has_output(answer["body"], operation):
+    answer = event["response_dict"]
+    page = re.match(rb"\s*<(!doctype )?html", answer["body"], re.IGNORECASE)
+    if page and answer["status_code"] < _FIRST_ERROR:
         raise NotFromAwsError
 
 
@@ -163,15 +143,8 @@ _FIRST_ERROR: Final = 301
 """From this HTTP status on, botocore reads an answer as an error."""
 
 
-def _has_output(body: bytes, operation: Any) -> bool:
-    shape = operation.output_shape
-    if operation.metadata["protocol"] == "ec2":
-        return f"<{operation.name}Response".encode() in body
-    if wrapper := shape.serialization.get("resultWrapper"):  # of the query protocol, in XML
-        return f"<{wrapper}".encode() in body
-    try:
-        output = json.loads(body)
-    except ValueError:
-        return False
-    # AWS may leave out what is empty, and so everything.
-    return isinstance(output, dict) and (not output or bool(output.keys() & set(shape.members)))
+def _name_region(**event: Any) -> None:
+    """Add the Region in which ECR has no such repository. ECR says the account alone."""
+    error = event["parsed"].get("Error", {})
+    if error.get("Code") == "RepositoryNotFoundException":
+        error["Message"] += f" in {event['context']['client_region']}"

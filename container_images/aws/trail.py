@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from container_images.aws.errors import RefusedError
+
 if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
     from types_boto3_cloudtrail.type_defs import LookupEventsRequestTypeDef
+
+    from container_images.aws.session import Aws
 
 DAYS: Final = 90
 """How long CloudTrail keeps the events that it lets everybody look up."""
@@ -30,7 +34,7 @@ EXPIRE: Final = "PolicyExecutionEvent"
 """The work of a lifecycle policy. It has no caller."""
 
 
-class NoTrailError(Exception):
+class NoTrailError(RefusedError):
     """CloudTrail cannot be asked, and why."""
 
 
@@ -117,6 +121,16 @@ class Trail:
             if not page.get("NextToken"):
                 return
             request["NextToken"] = page["NextToken"]
+
+
+def trail_of(aws: "Aws", account: str, holder: str) -> Trail:
+    """What happened in the account that holds a repository. Raises NoTrailError for another's."""
+    if holder != account:
+        raise NoTrailError(
+            f"CloudTrail of account {account} has no events of account {holder}; run this as a "
+            "role of that account"
+        )
+    return Trail(aws.cloudtrail())
 
 
 def earliest(now: datetime | None = None) -> datetime:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,25 +12,22 @@ from container_images.access.account import Listing, account_of, merged, read_ac
 from container_images.access.claims import guarded
 from container_images.access.policy import Policy, parse
 from container_images.access.would_deny import EVENTS, denied
-from container_images.aws.errors import RefusedError, faults_refused
+from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
-from container_images.aws.trail import NoTrailError, earliest
+from container_images.aws.trail import earliest, trail_of
 from container_images.cli import who_can_output, would_deny_output
-from container_images.cli.command import (
-    file_option,
-    json_option,
-    print_object,
-    read,
-    reported,
+from container_images.cli.command import file_option, json_option, print_json, read
+from container_images.cli.targets import (
+    Targets,
+    read_each,
+    repositories_argument,
     repository_of,
-    trail_of,
+    stack_option,
+    targets_of,
 )
-from container_images.cli.targets import Targets, read_each, reads_repositories
 from container_images.cli.terminal import working
 from container_images.policies.document import arn
 from container_images.policies.repository_policy import repository_policy
-
-app = click.Group()
 
 
 def _repository_arn(text: str) -> str:
@@ -47,8 +45,9 @@ def _principal(text: str) -> str:
     return text
 
 
-@app.command("who-can")
-@reads_repositories(optional=True)
+@click.command("who-can")
+@repositories_argument
+@stack_option
 @click.option(
     "--repository-arn",
     type=_repository_arn,
@@ -84,7 +83,8 @@ def _principal(text: str) -> str:
 @json_option
 def who_can_command(
     *,
-    targets: Targets,
+    repositories: Sequence[Reference],
+    stack: str | None,
     repository_arn: str | None,
     repository_policy: Path | None,
     authorization_details: Sequence[Path],
@@ -99,6 +99,7 @@ def who_can_command(
     policies and permissions, creating roles with a listed name. With --stack, the repository
     policies are those that the stack's settings make.
     """
+    targets = targets_of(repositories, stack)
     if bool(targets.references) is bool(repository_arn):
         raise click.UsageError("give REPOSITORY, --stack or --repository-arn")
     if bool(repository_arn) is not bool(repository_policy) or (
@@ -112,19 +113,18 @@ def who_can_command(
     references = [repository_of(repository_arn)] if repository_arn else targets.references
     if repository_arn and repository_policy:
         policy = read(repository_policy, documents.read_repository_policy)
-        results = read_each(references, lambda _: (repository_arn, policy))
+        results = read_each(references, "Reading the policy", lambda _: (repository_arn, policy))
     else:
-        results = read_each(references, lambda reference: _policy_of(targets, reference))
+        results = read_each(references, "Reading the policies", partial(_policy_of, targets))
     if not accounts:
         accounts = [_account(targets, references[0].region)]
-    repositories = [guarded(its_arn, policy) for its_arn, policy in results.values]
+    subjects = [guarded(its_arn, policy) for its_arn, policy in results.values]
     with working("Looking for privilege-escalation paths") as counted:
-        found = who_can.findings(merged(accounts), repositories, tuple(levels), counted)
-        proofs = {repository.arn: who_can.proofs(repository) for repository in repositories}
+        found = who_can.findings(merged(accounts), subjects, tuple(levels), counted)
+        proofs = {subject.arn: who_can.proofs(subject) for subject in subjects}
     if as_json:
         objects = {it.repository: who_can_output.to_json(it, proofs[it.repository]) for it in found}
-        whole = {"repositories": results.to_json(lambda value: objects[value[0]])}
-        print_object(whole, "", as_json=True)
+        print_json({"repositories": results.to_json(lambda value: objects[value[0]])})
     else:
         bare = [its_arn for its_arn, policy in results.values if not policy.statements]
         who_can_output.print_findings(found, proofs, bare)
@@ -137,7 +137,8 @@ def _policy_of(targets: Targets, reference: Reference) -> tuple[str, Policy]:
     if targets.stack:
         access = targets.stack.settings.access(reference.name, targets.stack.account)
         return arn(access, "ecr", f"repository/{reference.name}"), parse(repository_policy(access))
-    with targets.open(reference) as (aws, repository), faults_refused(f"the policy of {reference}"):
+    aws, repository = targets.open(reference)
+    with refused(f"the policy of {reference}"):
         # Without a policy a repository is open to whoever has the permission.
         policy = documents.read_repository_policy(repository.policy() or '{"Statement": []}')
         registry_id = reference.registry_id or aws.caller()[0]
@@ -145,10 +146,11 @@ def _policy_of(targets: Targets, reference: Reference) -> tuple[str, Policy]:
 
 
 def _account(targets: Targets, region: str | None) -> Listing:
-    about = "the account's authorization details"
-    aws = targets.session(region)
-    with working("Reading the account's roles and users"), reported(about), faults_refused(about):
-        return account_of(aws.authorization_details())
+    with (
+        working("Reading the account's roles and users"),
+        refused("the account's authorization details"),
+    ):
+        return account_of(targets.session(region).authorization_details())
 
 
 def _refuse_others(found: Sequence[who_can.Findings], only: Sequence[str]) -> None:
@@ -163,30 +165,29 @@ def _refuse_others(found: Sequence[who_can.Findings], only: Sequence[str]) -> No
         )
 
 
-@app.command("would-deny")
-@reads_repositories(optional=True)
+@click.command("would-deny")
+@repositories_argument
+@stack_option
 @json_option
-def would_deny_command(*, targets: Targets, as_json: bool) -> None:
+def would_deny_command(
+    *, repositories: Sequence[Reference], stack: str | None, as_json: bool
+) -> None:
     """List principals whose past calls a stack's guard would deny.
 
     The calls are those of the last 90 days in CloudTrail.
     """
-    stack = targets.stack
-    if stack is None:
+    targets = targets_of(repositories, stack)
+    if targets.stack is None:
         raise click.UsageError("give --stack: the guard is the one that its settings make")
     policies = dict(_policy_of(targets, reference) for reference in targets.references)
     since = earliest()
-    with reported("the stack's repositories"):
-        aws = targets.session(stack.account.region)
+    with working("Reading CloudTrail") as counted:
+        aws = targets.session(targets.stack.account.region)
         account_id, _ = aws.caller()
-        try:
-            trail = trail_of(aws, account_id, stack.account.id)
-        except NoTrailError as error:
-            raise RefusedError(str(error)) from None
-        with working("Reading CloudTrail") as counted:
-            events = (raw for event in counted(EVENTS) for raw in trail.events(event, since))
-            calls = denied(policies, events)
+        trail = trail_of(aws, account_id, targets.stack.account.id)
+        events = (raw for event in counted(EVENTS) for raw in trail.events(event, since))
+        calls = denied(policies, events)
     if as_json:
-        print_object(would_deny_output.to_json(policies, since, calls), "", as_json=True)
+        print_json(would_deny_output.to_json(policies, since, calls))
     else:
-        would_deny_output.print_denied(stack.name, policies, since, calls)
+        would_deny_output.print_denied(targets.stack.name, policies, since, calls)

@@ -7,37 +7,36 @@ import click
 
 from container_images.cli.command import Commands
 
-COMMAND_MODULES: Final = {
-    "container_images.cli.tags": ("move", "promote", "rollback", "resolve"),
-    "container_images.cli.history": ("history",),
-    "container_images.cli.images": ("images",),
-    "container_images.cli.access": ("who-can", "would-deny"),
-    "container_images.cli.stack": ("adopt", "verify"),
-    "container_images.cli.rehearse": ("rehearse",),
-    "container_images.cli.policy_pack": ("policy-pack",),
+COMMANDS: Final = {
+    **dict.fromkeys(("move", "promote", "rollback", "resolve"), "tags"),
+    "history": "history",
+    "images": "images",
+    **dict.fromkeys(("who-can", "would-deny"), "access"),
+    **dict.fromkeys(("adopt", "verify"), "stack"),
+    "rehearse": "rehearse",
+    "policy-pack": "policy_pack",
 }
-"""The modules that have the commands, in the order of the help."""
+"""The module that has each command, in the order of the help."""
 
 
 class _ByName(Commands):
-    """Loads the module of the command that is asked for: a pipeline need not wait for the others.
-
-    A name that no command has loads them all, for the ones that it resembles.
-    """
+    """Loads only the module of the command that is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         """All names, without loading anything."""
-        return [name for names in COMMAND_MODULES.values() for name in names]
+        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None."""
-        modules = [module for module, names in COMMAND_MODULES.items() if cmd_name in names]
-        for module in modules or COMMAND_MODULES:
-            self.commands |= import_module(module).app.commands
-        return super().get_command(ctx, cmd_name)
+        if super().get_command(ctx, cmd_name) is None:
+            return None
+        module = import_module(f"container_images.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        return command
 
 
-@click.group(cls=_ByName)
+# The names alone, for those that a misspelt one resembles.
+@click.group(cls=_ByName, commands=dict.fromkeys(COMMANDS, click.Command(None)))
 def app() -> None:
     """Move, promote, roll back, resolve and trace the tags of a repository in Amazon ECR.
 

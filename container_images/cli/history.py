@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,20 +11,25 @@ from typing import Any, Final
 import click
 
 from container_images.aws import reference
-from container_images.aws.errors import RefusedError
+from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
-from container_images.aws.session import Aws
 from container_images.aws.trail import (
     ARCHIVE,
     DAYS,
     DELETE,
     EXPIRE,
     PUT,
-    NoTrailError,
     earliest,
+    trail_of,
 )
-from container_images.cli.command import json_option, note, print_object, reported, trail_of
-from container_images.cli.targets import Targets, read_each, reads_repositories
+from container_images.cli.command import json_option, note, print_json
+from container_images.cli.targets import (
+    Targets,
+    read_each,
+    repositories_argument,
+    stack_option,
+    targets_of,
+)
 from container_images.cli.terminal import brief, iso, print_table, working
 from container_images.lifecycle.live import live_movable_tags
 from container_images.tags.history import (
@@ -38,8 +44,6 @@ from container_images.tags.history import (
     unnamed_events,
 )
 
-app = click.Group()
-
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
@@ -50,8 +54,9 @@ class Subject:
     expected: Expected
 
 
-@app.command("history")
-@reads_repositories()
+@click.command("history")
+@repositories_argument
+@stack_option
 @click.option(
     "--tag",
     type=reference.tag,
@@ -68,7 +73,13 @@ class Subject:
 @click.option("--fail-on-unexpected", is_flag=True, help="Exit 1 if there is an unexpected event.")
 @json_option
 def history_command(
-    *, targets: Targets, tag: str | None, since: str, fail_on_unexpected: bool, as_json: bool
+    *,
+    repositories: Sequence[Reference],
+    stack: str | None,
+    tag: str | None,
+    since: str,
+    fail_on_unexpected: bool,
+    as_json: bool,
 ) -> None:
     """List who moved, added or removed tags, or tried to.
 
@@ -78,19 +89,18 @@ def history_command(
     names the pipeline roles and the movable tags; without --stack, the policies of each repository
     do. CloudTrail shows events up to 15 minutes late.
     """
+    targets = targets_of(repositories, stack)
     start = since_of(since, datetime.now(UTC))
     title = ", ".join(map(str, targets.references))
     if targets.stack and len(targets.references) > 1:
         title = f"the stack {targets.stack.name}"
-    with reported(title):
-        aws = _in_one_region(targets)
+    _refuse_several_regions(targets)
+    results = read_each(targets.references, "Reading the policies", partial(_subject, targets))
+    aws = targets.session(targets.references[0].region)
+    with working("Reading CloudTrail"):
         account, _ = aws.caller()
-        results = read_each(
-            targets.references, lambda repository: _subject(targets, repository, aws, account)
-        )
         arns = [subject.arn for subject in results.values]
-        with working("Reading CloudTrail"):
-            records = trail_of(aws, account, account).records_of_all(arns, EVENTS, start)
+        records = trail_of(aws, account, account).records_of_all(arns, EVENTS, start)
     events: dict[str | None, list[TagEvent]] = {}
     names: dict[str, str] = {}
     for subject in results.values:
@@ -110,7 +120,7 @@ def history_command(
         )
         if events[None]:
             objects.append(_to_json(None, start, order(events[None])))
-        print_object({"repositories": objects}, "", as_json=True)
+        print_json({"repositories": objects})
     else:
         _print(title, start, order(every), names, listed_tag=tag)
     results.refuse_unread()
@@ -145,33 +155,28 @@ def since_of(text: str, now: datetime) -> datetime:
     return start
 
 
-def _in_one_region(targets: Targets) -> Aws:
-    """AWS in the Region of the repositories: a lookup in CloudTrail is about one."""
-    sessions = {
-        aws.region: aws for aws in (targets.session(named.region) for named in targets.references)
-    }
-    if len(sessions) > 1:
+def _refuse_several_regions(targets: Targets) -> None:
+    """Raise UsageError for repositories of several Regions: a lookup in CloudTrail is about one."""
+    regions = {targets.session(named.region).region for named in targets.references}
+    if len(regions) > 1:
         raise click.UsageError(
-            f"the repositories are in several Regions ({', '.join(sorted(map(str, sessions)))}): "
+            f"the repositories are in several Regions ({', '.join(sorted(map(str, regions)))}): "
             "run the command once for each Region"
         )
-    return next(iter(sessions.values()))
 
 
-def _subject(targets: Targets, named: Reference, aws: Aws, account: str) -> Subject:
+def _subject(targets: Targets, named: Reference) -> Subject:
     """A repository and what is expected of it: by the stack, or else by its own policies."""
+    aws, repository = targets.open(named)
+    account, _ = aws.caller()
     holder = named.registry_id or account
-    try:
-        trail_of(aws, account, holder)
-    except NoTrailError as error:
-        raise RefusedError(str(error)) from None
+    trail_of(aws, account, holder)
     if stack := targets.stack:
         movable = stack.settings.movable_tags
         roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
     else:
-        with targets.open(named) as (_, repository):
-            roles = pipeline_roles(repository.policy())
-            movable = live_movable_tags(repository, note)
+        roles = pipeline_roles(repository.policy())
+        movable = live_movable_tags(repository, note)
         if not roles:
             note(
                 f"the policy of {repository} does not say which roles may move tags, so nobody "
@@ -188,12 +193,9 @@ def _settled(targets: Targets, named: Reference, events: Sequence[TagEvent]) -> 
     """The events, where ECR can say which image a refused tag is on."""
     digests: dict[str, str | None] = {}
     for tag in {event.tag for event in events if event.expected is None and event.tag}:
-        try:
-            with targets.open(named) as (_, repository):
-                image = repository.image(tag)
-        except RefusedError:
-            continue  # it stays unknown
-        digests[tag] = image.digest if image else None
+        with suppress(RefusedError), refused():  # where it cannot be read, it stays unknown
+            image = targets.open(named)[1].image(tag)
+            digests[tag] = image.digest if image else None
     return [
         settled(event, digest)
         if event.expected is None and (digest := digests.get(event.tag or ""))

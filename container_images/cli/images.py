@@ -11,25 +11,20 @@ import click
 from botocore.exceptions import ClientError
 
 from container_images.aws import reference
-from container_images.aws.errors import RefusedError, explain, is_denied
+from container_images.aws.errors import RefusedError, explain, is_denied, refused
 from container_images.aws.image import moment
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.cli.command import (
-    file_option,
-    json_option,
-    note,
-    read,
-    reported,
-    repository_of,
-)
+from container_images.cli.command import file_option, json_option, note, read
 from container_images.cli.images_output import Listing, listing_json, print_listing
 from container_images.cli.targets import (
     Results,
     Targets,
-    print_results,
     read_each,
-    reads_repositories,
+    repositories_argument,
+    repository_of,
+    stack_option,
+    targets_of,
 )
 from container_images.cli.terminal import working
 from container_images.lifecycle.document import Rule, read_policy, rules_in
@@ -38,8 +33,6 @@ from container_images.lifecycle.listing import read_images
 from container_images.lifecycle.live import live_images, live_movable_tags, live_rules
 from container_images.lifecycle.report import Report, examine, movable_tags_of
 from container_images.lifecycle.simulation import simulate
-
-app = click.Group()
 
 _LIVE: Final = "live"
 """The --in-use that is no file."""
@@ -95,8 +88,9 @@ def _moment(text: str) -> datetime:
         raise ValueError(f"{text!r} is not a time such as 2026-01-31T12:00:00Z: {error}") from None
 
 
-@app.command("images")
-@reads_repositories(optional=True)
+@click.command("images")
+@repositories_argument
+@stack_option
 @file_option("--policy", help="Simulate this lifecycle policy. Default: the live one.")
 @click.option(
     "--planned", is_flag=True, help="Simulate the policy that the settings declare. With --stack."
@@ -145,25 +139,30 @@ def _moment(text: str) -> datetime:
     "--now", type=_moment, metavar="ISO", help="With --from: the time to simulate. Default: now."
 )
 @json_option
-def images_command(*, targets: Targets, as_json: bool, **given: object) -> None:
+def images_command(
+    *, repositories: Sequence[Reference], stack: str | None, as_json: bool, **given: object
+) -> None:
     """List images, and what the lifecycle policy does with each.
 
     The newest push comes first. What an index lists, and what is attached to an image, follows it.
     "built" is the earliest time in an image's unique tags. ECR counts the reading of an index as a
     pull; it is read only if something would expire. A narrow terminal shows fewer columns.
     """
+    targets = targets_of(repositories, stack)
     options = _Options(**given)  # type: ignore[arg-type]
     options.refuse_wrong_usage(targets)
     in_use = InUse()
     for file in options.in_use:
         in_use += _running(targets, options.profile) if file == _LIVE else _used_by(Path(file))
     if options.listing:
-        results = Results(of=[_from_files(options, options.listing, targets, in_use)])
+        results = Results([_from_files(options, options.listing, targets, in_use)])
     else:
         results = read_each(
-            targets.references, lambda named: _live(named, options, targets, in_use)
+            targets.references,
+            "Reading the images",
+            lambda named: _live(named, options, targets, in_use),
         )
-    print_results(results, listing_json, print_listing, as_json=as_json)
+    results.show(listing_json, print_listing, as_json=as_json)
     if options.fail_on_loss:
         _refuse_losses(results.values)
 
@@ -183,7 +182,7 @@ def _running(targets: Targets, profiles: Sequence[str]) -> InUse:
     in_use, read_already = InUse(), set[tuple[str, str | None]]()
     regions = dict.fromkeys(named.region for named in targets.references)
     for profile, region in product((None, *profiles), regions):
-        with reported(f"profile {profile}" if profile else "what is in use"):
+        with refused(f"profile {profile}" if profile else ""):
             aws = Aws(region, profile)
             place = aws.caller()[0], aws.region
             if place not in read_already:
@@ -211,20 +210,20 @@ def _from_files(
 
 def _live(named: Reference, options: _Options, targets: Targets, in_use: InUse) -> Listing:
     now = datetime.now(UTC)
-    with targets.open(named) as (_, repository), working(f"Reading {repository}"):
-        rules = _rules(repository, options, targets)
-        images = live_images(repository, rules or (), now)
-        if rules is None:
-            report = Report(verdicts=simulate((), images.images, now))
-        else:
-            movable_tags = (
-                options.movable_tag
-                or targets.movable_tags
-                or live_movable_tags(
-                    repository, lambda text: note(f"{text}; or name them with --movable-tag"), rules
-                )
+    _, repository = targets.open(named)
+    rules = _rules(repository, options, targets)
+    images = live_images(repository, rules or (), now)
+    if rules is None:
+        report = Report(verdicts=simulate((), images.images, now))
+    else:
+        movable_tags = (
+            options.movable_tag
+            or targets.movable_tags
+            or live_movable_tags(
+                repository, lambda text: note(f"{text}; or name them with --movable-tag"), rules
             )
-            report = examine(rules, images, now, in_use, movable_tags)
+        )
+        report = examine(rules, images, now, in_use, movable_tags)
     return Listing(
         name=repository.name,
         report=report,
@@ -249,7 +248,7 @@ def _rules(repository: Repository, options: _Options, targets: Targets) -> Seque
     except ClientError as error:
         if not is_denied(error):
             raise
-        reason = explain(error, str(repository))
+        reason = explain(error)
     note(f"it is not known what the lifecycle policy will do: {reason}")
     return None
 

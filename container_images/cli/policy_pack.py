@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from container_images.aws.errors import RefusedError
-from container_images.cli.command import Commands, json_option
+from container_images.cli.command import json_option
 
 WRITTEN: Final = "# Written by `container-images policy-pack`.\n"
 """The first line of each file: one that begins otherwise is somebody else's."""
@@ -19,15 +19,10 @@ WRITTEN: Final = "# Written by `container-images policy-pack`.\n"
 PROGRAM: Final = "from container_images.policypack.pack import serve\n\nserve()\n"
 
 
-@click.group(cls=Commands)
-def app() -> None:
-    """Use Pulumi's policies without a clone."""
-
-
-@app.command("policy-pack")
+@click.command("policy-pack")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
 @json_option
-def policy_pack(*, folder: Path, as_json: bool) -> None:
+def policy_pack_command(*, folder: Path, as_json: bool) -> None:
     """Write the folder that Pulumi's option --policy-pack takes.
 
     It runs in the virtual environment that runs this command, and is written again after an

@@ -1,22 +1,16 @@
 """`container-images rehearse`: its options, its output and its exit status."""
 
-import json
 from pathlib import Path
 
 import click
 
-from container_images.cli.command import FAILED, Commands, json_option
+from container_images.cli.command import FAILED, json_option, print_json
 from container_images.cli.terminal import printable, working
 
 BAD_SETTINGS = 2
 
 
-@click.group(cls=Commands)
-def app() -> None:
-    """See a stack come up and work, without an account or a network."""
-
-
-@app.command()
+@click.command("rehearse")
 @click.option("--stack", metavar="NAME", required=True, help="The stack, as in Pulumi.NAME.yaml.")
 @json_option
 @click.option(
@@ -26,7 +20,7 @@ def app() -> None:
     help="Print the claims and the access table as Markdown, and nothing else.",
 )
 @click.option("--verbose", is_flag=True, help="Show each act and each resource.")
-def rehearse(*, stack: str, as_json: bool, as_markdown: bool, verbose: bool) -> None:
+def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: bool) -> None:
     """Run a stack and ADR040's workflow on an embedded AWS.
 
     Exit status: 0 if every act is ok and every claim holds, 1 if not, 2 if the settings or the
@@ -41,13 +35,13 @@ def rehearse(*, stack: str, as_json: bool, as_markdown: bool, verbose: bool) -> 
     # These take a second, which no other command should wait for.
     from pulumi import RunError  # noqa: PLC0415
 
-    from container_images.rehearsal.rehearse import rehearse as rehearsed  # noqa: PLC0415
+    from container_images.rehearsal.rehearse import rehearse  # noqa: PLC0415
     from container_images.rehearsal.report import markdown, print_rehearsal  # noqa: PLC0415
     from container_images.settings.stack_file import StackFileError, read  # noqa: PLC0415
 
     try:
         with working("Rehearsing"):
-            rehearsal = rehearsed(read(Path.cwd(), stack))
+            rehearsal = rehearse(read(Path.cwd(), stack))
     except (StackFileError, RunError) as error:
         message = f"Pulumi.{stack}.yaml: {error}"
         if as_json:
@@ -55,7 +49,7 @@ def rehearse(*, stack: str, as_json: bool, as_markdown: bool, verbose: bool) -> 
         click.echo("\n".join(map(printable, message.split("\n"))), err=True)  # an error a line
         raise click.exceptions.Exit(BAD_SETTINGS) from None
     if as_json:
-        click.echo(json.dumps(rehearsal.to_json(), indent=2))
+        print_json(rehearsal.to_json())
     elif as_markdown:
         click.echo(markdown(rehearsal))
     else:

@@ -1,7 +1,7 @@
 """The commands about a stack's repositories in AWS: adopt, verify."""
 
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -13,8 +13,14 @@ from container_images.aws.errors import RefusedError, explain, is_denied
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli.command import json_option, note, print_object, reported
-from container_images.cli.targets import Targets, read_each, reads_repositories
+from container_images.cli.command import json_option, note, print_json
+from container_images.cli.targets import (
+    Targets,
+    read_each,
+    repositories_argument,
+    stack_option,
+    targets_of,
+)
 from container_images.cli.terminal import working
 
 if TYPE_CHECKING:
@@ -24,14 +30,13 @@ if TYPE_CHECKING:
     from container_images.stack.adopt import Adoption
     from container_images.stack.state import State
 
-app = click.Group()
-
 _SignIn = Callable[[str | None, str | None], "tuple[Aws, ECRClient]"]
 """AWS by Region and account, as far as they are known."""
 
 
-@app.command("adopt")
-@reads_repositories(optional=True, undeclared=True)
+@click.command("adopt")
+@repositories_argument
+@stack_option
 @click.option(
     "--all", "everything", is_flag=True, help="All repositories of the account and Region."
 )
@@ -43,15 +48,20 @@ _SignIn = Callable[[str | None, str | None], "tuple[Aws, ECRClient]"]
 )
 @json_option
 def adopt_command(
-    *, targets: Targets, everything: bool, pattern: str | None, as_json: bool
+    *,
+    repositories: Sequence[Reference],
+    stack: str | None,
+    everything: bool,
+    pattern: str | None,
+    as_json: bool,
 ) -> None:
     """Print the settings that adopt existing repositories.
 
     With --stack also what its first update would change. Nothing is changed now. Exit 1 if a
     repository cannot be adopted: its entry is left out.
     """
-    named = click.get_current_context().params["repositories"]
-    if (everything and named) or not (everything or targets.references):
+    targets = targets_of(repositories, stack, undeclared=True)
+    if (everything and repositories) or not (everything or targets.references):
         raise click.UsageError("give either REPOSITORY, one or more, or --all")
     if pattern is not None and not everything:
         raise click.UsageError("--filter goes with --all")
@@ -67,13 +77,10 @@ def adopt_command(
         images = _images(repository) if targets.stack else None
         return adoption(state, targets.stack, images, datetime.now(UTC), prefixes_of(aws))
 
-    with working("Reading the repositories") as counted:
-        results = read_each([*counted(references)], adopt)
+    results = read_each(references, "Reading the repositories", adopt)
     if as_json:
-        repositories = results.to_json(lambda adopted: adopted.to_json())
-        stack = targets.stack.name if targets.stack else None
-        adopted = {"stack": stack, "yaml": to_yaml(results.values), "repositories": repositories}
-        print_object(adopted, "", as_json=True)
+        objects = results.to_json(lambda adopted: adopted.to_json())
+        print_json({"stack": stack, "yaml": to_yaml(results.values), "repositories": objects})
     else:
         output.print_adoptions(results.values, targets.stack)
     if blocked := [adopted for adopted in results.values if adopted.blocks]:
@@ -82,47 +89,47 @@ def adopt_command(
     results.refuse_unread()
 
 
-@app.command("verify")
-@reads_repositories()
+@click.command("verify")
+@repositories_argument
+@stack_option
 @json_option
-def verify_command(*, targets: Targets, as_json: bool) -> None:
+def verify_command(*, repositories: Sequence[Reference], stack: str | None, as_json: bool) -> None:
     """Check a stack's guard in AWS, and compare AWS with its file.
 
     Without REPOSITORY, all repositories of the stack. Exit 1 if a claim does not hold or something
     is not as declared.
     """
+    targets = targets_of(repositories, stack)
     if targets.stack is None:
         raise click.UsageError("give --stack: verify compares AWS with its file")
     from container_images.cli import stack_output as output  # noqa: PLC0415 as above
     from container_images.stack.registry import registry_warnings  # noqa: PLC0415
     from container_images.stack.verify import checklist, verify  # noqa: PLC0415
 
-    stack, sign_in = targets.stack, cache(partial(_sign_in, targets))
-    with reported("the registry"):
-        aws, _ = sign_in(stack.account.region, stack.account.id)
-    with working("Reading the repositories") as counted:
-        results = read_each(
-            [*counted(targets.references)],
-            lambda reference: verify(_read(reference, sign_in)[2], stack),
-        )
-    with working("Reading the registry"), reported("the registry"):
-        warnings = [*registry_warnings(aws, stack.account, [*stack.settings.repositories])]
-    left = [*checklist(stack, results.values)]
+    declared, sign_in = targets.stack, cache(partial(_sign_in, targets))
+    results = read_each(
+        targets.references,
+        "Reading the repositories",
+        lambda reference: verify(_read(reference, sign_in)[2], declared),
+    )
+    with working("Reading the registry"):
+        aws, _ = sign_in(declared.account.region, declared.account.id)
+        warnings = [*registry_warnings(aws, declared.account, [*declared.settings.repositories])]
+    left = [*checklist(declared, results.values)]
     failed = [
         reference.name
         for reference, verified in results.of
         if isinstance(verified, RefusedError) or not verified.ok
     ]
     if as_json:
-        repositories = results.to_json(lambda verified: verified.to_json())
-        verified = {"stack": stack.name, "ok": not failed, "repositories": repositories}
-        print_object({**verified, "warnings": warnings, "checklist": left}, "", as_json=True)
+        objects = results.to_json(lambda verified: verified.to_json())
+        verified = {"stack": stack, "ok": not failed, "repositories": objects}
+        print_json({**verified, "warnings": warnings, "checklist": left})
     else:
-        output.print_verifications(results.of, stack.name, warnings, left)
+        output.print_verifications(results.of, declared.name, warnings, left)
     if failed:
         raise RefusedError(
-            f"verify failed for {', '.join(failed)}; make up STACK={stack.name} corrects what "
-            "differs"
+            f"verify failed for {', '.join(failed)}; make up STACK={stack} corrects what differs"
         )
 
 
@@ -130,7 +137,7 @@ def _all(sign_in: _SignIn, pattern: str) -> list[Reference]:
     """The repositories whose names match. Raises RefusedError where there are none."""
     from container_images.stack.live import repository_names  # noqa: PLC0415 as above
 
-    with reported("the registry"):
+    with working("Reading the registry"):
         _, ecr = sign_in(None, None)
         names = fnmatch.filter(repository_names(ecr), pattern)
     if not names:
@@ -143,11 +150,9 @@ def _all(sign_in: _SignIn, pattern: str) -> list[Reference]:
 def _read(reference: Reference, sign_in: _SignIn) -> "tuple[Aws, Repository, State]":
     from container_images.stack.live import live  # noqa: PLC0415 as above
 
-    with reported(str(reference)):
-        aws, ecr = sign_in(reference.region, reference.registry_id)
+    aws, ecr = sign_in(reference.region, reference.registry_id)
     repository = Repository(ecr, reference)
-    with reported(repository.in_region):
-        return aws, repository, live(repository)
+    return aws, repository, live(repository)
 
 
 def _sign_in(
@@ -171,12 +176,12 @@ def _sign_in(
 
 
 def _cache_prefixes(aws: Aws) -> list[str]:
-    from container_images.stack.registry import ATTEMPTS, cache_prefixes  # noqa: PLC0415 as above
+    from container_images.stack.registry import cache_prefixes  # noqa: PLC0415 as above
 
     try:
-        return cache_prefixes(aws.ecr(attempts=ATTEMPTS))
+        return cache_prefixes(aws.ecr())
     except (ClientError, BotoCoreError) as error:
-        note(f"pull-through caches are recognized by name alone: {explain(error, 'the registry')}")
+        note(f"pull-through caches are recognized by name alone: {explain(error)}")
         return []
 
 
@@ -187,10 +192,9 @@ def _images(repository: Repository) -> "RepositoryImages | str":
     """
     from container_images.lifecycle.live import live_images  # noqa: PLC0415 as above
 
-    with reported(str(repository)):
-        try:
-            return live_images(repository, rules=())
-        except ClientError as error:
-            if not is_denied(error):
-                raise
-            return explain(error, str(repository))
+    try:
+        return live_images(repository, rules=())
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        return explain(error)

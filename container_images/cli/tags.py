@@ -1,25 +1,29 @@
 """The commands that move tags, and the one that resolves them: move, promote, rollback, resolve."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
 from container_images.aws import reference
-from container_images.aws.errors import explain
+from container_images.aws.errors import AwsError, refused
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.aws.trail import PUT, NoTrailError, earliest
+from container_images.aws.trail import PUT, NoTrailError, earliest, trail_of
 from container_images.cli import tags_output as output
-from container_images.cli.command import json_option, note, print_object, print_text, trail_of
+from container_images.cli.command import json_option, note, print_json, print_text
 from container_images.cli.targets import (
     Targets,
-    print_results,
+    convention_option,
+    images_argument,
     read_each,
-    reads_repositories,
-    writes_repository,
+    repository_argument,
+    stack_of_tags_option,
+    stack_option,
+    target_of,
+    targets_of,
 )
 from container_images.cli.terminal import working
 from container_images.policies.tag_mutability import exclusion_filters, is_immutable
@@ -29,8 +33,6 @@ from container_images.tags.resolve import resolve
 
 if TYPE_CHECKING:
     from container_images.tags.rollback import Puts
-
-app = click.Group()
 
 _source_argument: Final = click.argument(
     "source", type=reference.image, metavar="SOURCE", help="The image: a tag or a digest."
@@ -54,8 +56,10 @@ def _trial_and_reason_options(command: Callable[..., None]) -> Callable[..., Non
     return command
 
 
-@app.command("move")
-@writes_repository
+@click.command("move")
+@repository_argument
+@stack_of_tags_option
+@convention_option
 @_source_argument
 @_tag_option
 @click.option(
@@ -70,7 +74,9 @@ def _trial_and_reason_options(command: Callable[..., None]) -> Callable[..., Non
 @_trial_and_reason_options
 def move_command(
     *,
-    target: Targets,
+    repository: Reference,
+    stack: str | None,
+    convention: Path | None,
     source: str,
     tag: str | None,
     expect: str | None,
@@ -84,23 +90,27 @@ def move_command(
     An image that is older than the one the tag is on is refused. The times or the versions in their
     tags decide, or else when they were pushed. If the tag is on the image already, nothing is done.
     """
+    target = target_of(repository, stack, convention)
     tag = tag or target.default_tag
     target.refuse_immovable("--tag", tag)
     if expect == tag:
         raise click.UsageError(
             f"--expect {tag} names the tag that moves: give a digest, or another tag"
         )
-    with target.open(target.references[0]) as (aws, repository), working("Moving the tag"):
+    aws, opened = target.open(repository)
+    with working("Moving the tag"):
         _, caller = aws.caller()
-        moved = move(
-            repository, source, tag, expect=expect, allow_older=allow_older, dry_run=dry_run
-        )
-    object_ = output.move_json(moved, caller, reason)
-    print_object(object_, output.move_text(repository, moved), as_json=as_json)
+        moved = move(opened, source, tag, expect=expect, allow_older=allow_older, dry_run=dry_run)
+    if as_json:
+        print_json(output.move_json(moved, caller, reason))
+    else:
+        print_text(output.move_text(opened, moved))
 
 
-@app.command("promote")
-@writes_repository
+@click.command("promote")
+@repository_argument
+@stack_of_tags_option
+@convention_option
 @_source_argument
 @click.option(
     "--stage",
@@ -126,7 +136,9 @@ def move_command(
 @_trial_and_reason_options
 def promote_command(
     *,
-    target: Targets,
+    repository: Reference,
+    stack: str | None,
+    convention: Path | None,
     source: str,
     stage: str | None,
     tag: str | None,
@@ -143,6 +155,7 @@ def promote_command(
     one with --as is refused. If a tag to move is on a newer image, nothing is changed. What ECR
     itself refuses, an immutable tag, is known only when the tag is put, after the unique one.
     """
+    target = target_of(repository, stack, convention)
     if (stage is None) is (tag is None):
         raise click.UsageError("give either --stage or --as: the stage, or the tag itself")
     if stage is not None and stage not in target.convention.stages:
@@ -158,11 +171,14 @@ def promote_command(
             )
     if tag is not None:
         _note_unknown_tag(target, tag)
-    with target.open(target.references[0]) as (aws, repository), working("Promoting"):
+    aws, opened = target.open(repository)
+    with working("Promoting"):
         _, caller = aws.caller()
-        promotion = promote(repository, source, stage, tag=tag, movable=movable, dry_run=dry_run)
-    object_ = output.promotion_json(promotion, caller, reason)
-    print_object(object_, output.promotion_text(repository, promotion), as_json=as_json)
+        promotion = promote(opened, source, stage, tag=tag, movable=movable, dry_run=dry_run)
+    if as_json:
+        print_json(output.promotion_json(promotion, caller, reason))
+    else:
+        print_text(output.promotion_text(opened, promotion))
 
 
 def _note_unknown_tag(target: Targets, tag: str) -> None:
@@ -182,8 +198,10 @@ def _note_unknown_tag(target: Targets, tag: str) -> None:
     note(text)
 
 
-@app.command("rollback")
-@writes_repository
+@click.command("rollback")
+@repository_argument
+@stack_of_tags_option
+@convention_option
 @_tag_option
 @click.option(
     "--to",
@@ -194,7 +212,9 @@ def _note_unknown_tag(target: Targets, tag: str) -> None:
 @_trial_and_reason_options
 def rollback_command(
     *,
-    target: Targets,
+    repository: Reference,
+    stack: str | None,
+    convention: Path | None,
     tag: str | None,
     to: str | None,
     dry_run: bool,
@@ -210,45 +230,47 @@ def rollback_command(
     # Here, and not above: no other command waits for the simulation of lifecycle policies.
     from container_images.tags.rollback import rollback  # noqa: PLC0415
 
+    target = target_of(repository, stack, convention)
     moving = tag or target.default_tag
     target.refuse_immovable("--tag", moving)
-    with target.open(target.references[0]) as (aws, repository), working("Reading CloudTrail"):
+    aws, opened = target.open(repository)
+    with working("Reading CloudTrail"):
         account, caller = aws.caller()
         rolled_back = rollback(
-            repository,
-            moving,
-            lambda: _puts(target, aws, account, repository),
-            to=to,
-            dry_run=dry_run,
+            opened, moving, lambda: _puts(target, aws, account, opened), to=to, dry_run=dry_run
         )
     for text in rolled_back.notes:
         note(text)
-    object_ = output.move_json(rolled_back.move, caller, reason) | {"basis": rolled_back.basis}
-    moved = output.move_text(repository, rolled_back.move)
-    print_object(object_, f"{moved}\nbasis: {rolled_back.basis}", as_json=as_json)
+    basis = rolled_back.basis
+    if as_json:
+        print_json(output.move_json(rolled_back.move, caller, reason) | {"basis": basis})
+    else:
+        print_text(f"{output.move_text(opened, rolled_back.move)}\nbasis: {basis}")
 
 
-@app.command("resolve")
-@reads_repositories(images=True)
+@click.command("resolve")
+@images_argument
+@stack_option
 @json_option
-def resolve_command(*, targets: Targets, as_json: bool) -> None:
+def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_json: bool) -> None:
     """Print the image that a tag is on, by its digest.
 
     The tag is the one in REPOSITORY:TAG, or else the stack's first movable tag, or latest. The
     reference can be pulled, and never changes. It takes only the permission to pull, also from
     another account.
     """
+    targets = targets_of(repositories, stack)
 
     def resolved(named: Reference) -> dict[str, Any]:
-        with targets.open(named) as (aws, repository), working(f"Resolving {repository}"):
-            image = resolve(repository, named.image or targets.default_tag)
-            uri = repository.uri(image.image.registry_id, aws.dns_suffix())
+        aws, repository = targets.open(named)
+        image = resolve(repository, named.image or targets.default_tag)
+        uri = repository.uri(image.image.registry_id, aws.dns_suffix())
         if image.unknown:
             note(f"commit, unique tag and build time of {image.name} are unknown: {image.unknown}")
         return output.resolved_json(image, uri)
 
-    results = read_each(targets.references, resolved)
-    print_results(results, dict, lambda image: print_text(image["reference"]), as_json=as_json)
+    results = read_each(targets.references, "Resolving", resolved)
+    results.show(dict, lambda image: print_text(image["reference"]), as_json=as_json)
 
 
 def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "Puts":
@@ -262,12 +284,13 @@ def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "P
     holder = named.registry_id or account
     trail = trail_of(aws, account, holder)
     try:
-        if target.stack:
-            roles = frozenset(target.stack.settings.pipeline_roles_in(target.stack.account))
-        else:
-            roles = pipeline_roles(repository.policy())
-        arn = aws.repository_arn(named.name, holder)
-        records = trail.records_of_all([arn], (PUT,), earliest())[arn]
-    except (ClientError, BotoCoreError) as error:
-        raise NoTrailError(explain(error, str(repository))) from None
+        with refused():
+            if target.stack:
+                roles = frozenset(target.stack.settings.pipeline_roles_in(target.stack.account))
+            else:
+                roles = pipeline_roles(repository.policy())
+            arn = aws.repository_arn(named.name, holder)
+            records = trail.records_of_all([arn], (PUT,), earliest())[arn]
+    except AwsError as error:
+        raise NoTrailError(str(error)) from None
     return Puts(records=records, pipeline_roles=roles)

@@ -6,27 +6,19 @@ takes one, and a stack gives it the convention and the movable tags alone.
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import click
 
-from container_images.aws.errors import RefusedError
+from container_images.aws.errors import RefusedError, refused
 from container_images.aws.images import Repository
-from container_images.aws.reference import Reference, parse
+from container_images.aws.reference import InvalidReferenceError, Reference, parse
 from container_images.aws.session import Aws
-from container_images.cli.command import (
-    REPOSITORY_HELP,
-    error_object,
-    file_option,
-    print_object,
-    read,
-    repository_of,
-    work,
-)
+from container_images.cli.command import file_option, print_json, read
+from container_images.cli.terminal import working
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
@@ -37,8 +29,52 @@ if TYPE_CHECKING:
 CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
 """Of the environment: the path of a file such as --convention takes."""
 
-_Command = Callable[..., None]
 _Value = TypeVar("_Value")
+
+# --- Arguments and options ------------------------------------------------------------------------
+
+
+def repository_of(text: str) -> Reference:
+    """A REPOSITORY argument, without an image."""
+    reference = parse(text)
+    if reference.image is not None:
+        raise InvalidReferenceError(f"{text!r} names an image: leave {reference.image} out")
+    return reference
+
+
+_HELP: Final = "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region."
+
+repositories_argument: Final = click.argument(
+    "repositories", type=repository_of, metavar="[REPOSITORY]...", nargs=-1, help=_HELP
+)
+images_argument: Final = click.argument(
+    "repositories",
+    type=parse,
+    metavar="[REPOSITORY]...",
+    nargs=-1,
+    help=f"{_HELP} A name or a URI may end in :TAG or @DIGEST.",
+)
+repository_argument: Final = click.argument(
+    "repository", type=repository_of, metavar="REPOSITORY", help=_HELP
+)
+stack_option: Final = click.option(
+    "--stack",
+    metavar="NAME",
+    help="The stack of Pulumi.NAME.yaml. Without REPOSITORY, all of its repositories. Its file "
+    "gives account, Region, tag convention and movable tags.",
+)
+stack_of_tags_option: Final = click.option(
+    "--stack",
+    metavar="NAME",
+    help="The stack of Pulumi.NAME.yaml, for its tag convention and movable tags.",
+)
+convention_option: Final = file_option(
+    "--convention",
+    help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: "
+    f"the stack's, or that of the file named in {CONVENTION_VARIABLE}, or ADR040's.",
+)
+
+# --- What they mean -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +85,8 @@ class Targets:
     """The repositories, each with the image that was named with it."""
     stack: "DeclaredStack | None" = None
     convention: TagConvention = ADR040
-    _session: Callable[[str | None], Aws] = field(default_factory=lambda: cache(Aws))
+    session: Callable[[str | None], Aws] = field(default_factory=lambda: cache(Aws))
+    """AWS in a Region, or in the environment's. All repositories of a Region share it."""
 
     @property
     def movable_tags(self) -> Sequence[str] | None:
@@ -74,99 +111,28 @@ class Targets:
                 f"{', '.join(self.movable_tags)}"
             )
 
-    def session(self, region: str | None) -> Aws:
-        """AWS in a Region, or in the environment's. All repositories of a Region share it."""
-        return self._session(region)
-
-    def open(self, reference: Reference) -> AbstractContextManager[tuple[Aws, Repository]]:
-        """AWS, and one of the repositories in it. AWS's errors within it become AwsError."""
-        return work(reference, self.convention, self._session)
+    def open(self, reference: Reference) -> tuple[Aws, Repository]:
+        """AWS in the Region of a repository, and the repository in it."""
+        aws = self.session(reference.region)
+        return aws, Repository(aws.ecr(), reference, self.convention)
 
 
-# --- Arguments and options ------------------------------------------------------------------------
-
-_stack_option: Final = click.option(
-    "--stack",
-    metavar="NAME",
-    help="The stack of Pulumi.NAME.yaml. Without REPOSITORY, all of its repositories. Its file "
-    "gives account, Region, tag convention and movable tags.",
-)
-
-
-def reads_repositories(
-    *, images: bool = False, optional: bool = False, undeclared: bool = False
-) -> Callable[[_Command], _Command]:
-    """Give a command that reads `REPOSITORY…` and `--stack NAME`; it gets them as `targets`.
-
-    `images`: each REPOSITORY may end in :TAG or @DIGEST. `optional`: neither need be given, and
-    then there are no references. `undeclared`: with --stack, a REPOSITORY may be one that the stack
-    does not declare.
-    """
-    ending = " A name or a URI may end in :TAG or @DIGEST." if images else ""
-
-    def decorate(command: _Command) -> _Command:
-        @click.argument(
-            "repositories",
-            type=parse if images else repository_of,
-            metavar="[REPOSITORY]...",
-            nargs=-1,
-            help=f"{REPOSITORY_HELP}.{ending}",
-        )
-        @_stack_option
-        @wraps(command)
-        def reading(
-            *, repositories: Sequence[Reference], stack: str | None, **options: Any
-        ) -> None:
-            if not (repositories or stack or optional):
-                raise click.UsageError(
-                    "give REPOSITORY, or --stack for all repositories of a stack"
-                )
-            targets = _targets_of(repositories, stack, undeclared=undeclared)
-            command(targets=targets, **options)
-
-        return reading
-
-    return decorate
-
-
-def writes_repository(command: _Command) -> _Command:
-    """Give a command that writes one REPOSITORY, --stack and --convention, as `target`."""
-
-    @click.argument(
-        "repository", type=repository_of, metavar="REPOSITORY", help=f"{REPOSITORY_HELP}."
+def target_of(repository: Reference, stack: str | None, convention: Path | None) -> Targets:
+    """What a command that writes is about: one repository."""
+    if stack and convention:
+        raise click.UsageError("--convention cannot be used with --stack, which has its own")
+    declared = _declared(stack)
+    if declared:
+        declared.refuse_others([repository])
+    return Targets(
+        references=[repository], stack=declared, convention=_convention(declared, convention)
     )
-    @click.option(
-        "--stack",
-        metavar="NAME",
-        help="The stack of Pulumi.NAME.yaml, for its tag convention and movable tags.",
-    )
-    @file_option(
-        "--convention",
-        help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: "
-        f"the stack's, or that of the file named in {CONVENTION_VARIABLE}, or ADR040's.",
-    )
-    @wraps(command)
-    def writing(
-        *, repository: Reference, stack: str | None, convention: Path | None, **options: Any
-    ) -> None:
-        if stack and convention:
-            raise click.UsageError("--convention cannot be used with --stack, which has its own")
-        declared = _declared(stack)
-        if declared:
-            declared.refuse_others([repository])
-        target = Targets(
-            references=[repository],
-            stack=declared,
-            convention=_convention_of(declared, convention),
-        )
-        command(target=target, **options)
-
-    return writing
 
 
-def _targets_of(
-    repositories: Sequence[Reference], stack: str | None, *, undeclared: bool
+def targets_of(
+    repositories: Sequence[Reference], stack: str | None, *, undeclared: bool = False
 ) -> Targets:
+    """What a command that reads is about. `undeclared`: also repositories not in the stack."""
     declared = _declared(stack)
     references = list(dict.fromkeys(repositories))
     if declared:
@@ -174,15 +140,11 @@ def _targets_of(
         if not undeclared:
             declared.refuse_others(references)
         known = {reference.name: reference for reference in declared.repositories()}
-        references = [_in_stack(reference, known) for reference in references] or [*known.values()]
-    return Targets(references=references, stack=declared, convention=_convention_of(declared, None))
-
-
-def _in_stack(reference: Reference, known: dict[str, Reference]) -> Reference:
-    """Where the repository is, as its own reference says it, or else its stack."""
-    if reference.registry_id is None and (declared := known.get(reference.name)):
-        return replace(reference, registry_id=declared.registry_id, region=declared.region)
-    return reference
+        references = [
+            replace(known.get(each.name, each), uri=each.uri, image=each.image)
+            for each in references
+        ] or [*known.values()]
+    return Targets(references=references, stack=declared, convention=_convention(declared, None))
 
 
 def _declared(stack: str | None) -> "DeclaredStack | None":
@@ -193,7 +155,7 @@ def _declared(stack: str | None) -> "DeclaredStack | None":
     return declared(stack)
 
 
-def _convention_of(stack: "DeclaredStack | None", file: Path | None) -> TagConvention:
+def _convention(stack: "DeclaredStack | None", file: Path | None) -> TagConvention:
     if stack:
         return stack.settings.convention
     path = file or os.environ.get(CONVENTION_VARIABLE)
@@ -218,7 +180,7 @@ def _parsed_convention(text: str) -> TagConvention:
 # --- Results of several repositories --------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Results(Generic[_Value]):
     """What a command read of each repository, in their order: a value, or why there is none."""
 
@@ -232,7 +194,7 @@ class Results(Generic[_Value]):
     def to_json(self, object_of: Callable[[_Value], dict[str, Any]]) -> list[dict[str, Any]]:
         """An object for each repository: `{"repository", "error"}` where it could not be read."""
         return [
-            {"repository": reference.name, "error": error_object(value)}
+            {"repository": reference.name, "error": value.to_json()}
             if isinstance(value, RefusedError)
             else object_of(value)
             for reference, value in self.of
@@ -247,39 +209,41 @@ class Results(Generic[_Value]):
         if names:
             raise RefusedError(" | ".join(f"{', '.join(of)}: {why}" for why, of in names.items()))
 
+    def show(
+        self,
+        object_of: Callable[[_Value], dict[str, Any]],
+        print_text: Callable[[_Value], None],
+        *,
+        as_json: bool,
+    ) -> None:
+        """`{"repositories": […]}`, or each as text. Raises RefusedError as refuse_unread."""
+        if as_json:
+            print_json({"repositories": self.to_json(object_of)})
+        else:
+            for value in self.values:
+                print_text(value)
+        self.refuse_unread()
+
 
 def read_each(
-    references: Sequence[Reference], read_one: Callable[[Reference], _Value]
+    references: Sequence[Reference], work: str, read: Callable[[Reference], _Value]
 ) -> Results[_Value]:
-    """Read each repository. One that cannot be read does not stop the others.
+    """Read each repository, with a sign of the work. Failing to read one does not stop the others.
 
-    Raises RefusedError where none can be read.
+    Raises UsageError where there is none, and RefusedError where none can be read.
     """
-    read: list[tuple[Reference, _Value | RefusedError]] = []
-    for reference in references:
-        try:
-            read.append((reference, read_one(reference)))
-        except RefusedError as error:
-            if len(references) == 1:
-                raise
-            read.append((reference, error))
-    results = Results(of=read)
-    if references and not results.values:
-        results.refuse_unread()
-    return results
-
-
-def print_results(
-    results: Results[_Value],
-    object_of: Callable[[_Value], dict[str, Any]],
-    print_text: Callable[[_Value], None],
-    *,
-    as_json: bool,
-) -> None:
-    """`{"repositories": […]}`, or each as text. Raises RefusedError if one could not be read."""
-    if as_json:
-        print_object({"repositories": results.to_json(object_of)}, "", as_json=True)
-    else:
-        for value in results.values:
-            print_text(value)
-    results.refuse_unread()
+    if not references:
+        raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
+    results: list[tuple[Reference, _Value | RefusedError]] = []
+    with working(work) as counted:
+        for reference in counted(references):
+            try:
+                with refused():
+                    results.append((reference, read(reference)))
+            except RefusedError as error:
+                if len(references) == 1:
+                    raise
+                results.append((reference, error))
+    if not Results(results).values:
+        Results(results).refuse_unread()
+    return Results(results)

@@ -8,7 +8,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.aws.errors import RefusedError, explain, faults_refused, is_denied
+from container_images.aws.errors import RefusedError, explain, is_denied, refused
 from container_images.aws.image import INDEX_MEDIA_TYPES
 from container_images.aws.images import Repository
 from container_images.lifecycle.document import Rule, read_policy
@@ -30,7 +30,7 @@ def live_rules(repository: Repository) -> tuple[Rule, ...]:
         text = ecr.get_lifecycle_policy(**repository.location)["lifecyclePolicyText"]
     except ecr.exceptions.LifecyclePolicyNotFoundException:
         return ()
-    with faults_refused(f"the lifecycle policy of {repository}"):
+    with refused(f"the lifecycle policy of {repository}"):
         return read_policy(text)
 
 
@@ -50,7 +50,7 @@ def live_movable_tags(
         if not is_denied(error):
             raise
         tags = movable_tags_of(known)
-        reason = explain(error, str(repository))
+        reason = explain(error)
         note(f"the movable tags are taken to be {', '.join(tags)}: {reason}")
         return tags
 
@@ -100,7 +100,7 @@ def _with_children(repository: Repository, images: RepositoryImages) -> Reposito
     except ClientError as error:
         if not is_denied(error):
             raise
-        return replace(images, unread=explain(error, str(repository)))
+        return replace(images, unread=explain(error))
     listed = [replace(image, children=children.get(image.digest)) for image in images.images]
     return replace(images, images=tuple(listed))
 
@@ -147,7 +147,7 @@ def expiry_of(repository: Repository, digest: str) -> str | None:
     try:
         verdict = _verdict(repository, digest)
     except (ClientError, BotoCoreError) as error:
-        raise UnknownExpiryError(explain(error, str(repository))) from None
+        raise UnknownExpiryError(explain(error)) from None
     except RefusedError as error:
         raise UnknownExpiryError(str(error)) from None
     if verdict is None or verdict.action == "keep":

@@ -25,8 +25,6 @@ CONSOLE_PREFIXES: Final = (
     *("github", "gitlab", "azure", "chainguard"),
 )
 """The prefixes that AWS's console and documentation give to pull-through cache rules."""
-ATTEMPTS: Final = 2
-"""Of a call that only a warning depends on."""
 _REGIONS_AT_ONCE: Final = 8
 
 
@@ -35,7 +33,7 @@ def registry_warnings(aws: Aws, account: Account, names: Sequence[str]) -> Itera
 
     `aws` is in the stack's Region. What the caller may not read is a warning too.
     """
-    ecr = aws.ecr(attempts=ATTEMPTS)
+    ecr = aws.ecr()
     reads: list[tuple[Callable[[], Iterable[Any]], Callable[[Any], str]]] = [
         (partial(_allows, ecr), _policy_warning),
         (partial(registry.pull_through_rules, ecr), partial(_cache_warning, names)),
@@ -45,7 +43,7 @@ def registry_warnings(aws: Aws, account: Account, names: Sequence[str]) -> Itera
         try:
             yield from map(warning, read())
         except (ClientError, BotoCoreError) as error:
-            yield f"not checked: {explain(error, 'the registry')}"
+            yield f"not checked: {explain(error)}"
     yield from _replication(aws, account, names)
 
 
@@ -109,8 +107,8 @@ def _replication(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[s
     try:
         regions += sorted({*aws.enabled_regions()} - {*regions})
     except (ClientError, BotoCoreError) as error:
-        yield f"replication of other Regions is not checked: {explain(error, 'the account')}"
-    clients = [aws.ecr(region, attempts=ATTEMPTS) for region in regions]
+        yield f"replication of other Regions is not checked: {explain(error)}"
+    clients = [aws.ecr(region) for region in regions]
     with ThreadPoolExecutor(_REGIONS_AT_ONCE) as threads:
         answers = [*threads.map(_rules_or_error, clients)]
     unread: dict[str, list[str]] = {}
@@ -127,7 +125,7 @@ def _rules_or_error(ecr: "ECRClient") -> "Sequence[Rule] | str":
     try:
         return registry.replication_rules(ecr)
     except (ClientError, BotoCoreError) as error:
-        return explain(error, "the registry")
+        return explain(error)
 
 
 def replication_warnings(

@@ -5,12 +5,15 @@ move that lost a race fails. The pipeline has to let one job at a time move tags
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import sleep
 from typing import Final, Literal
 
-from container_images.aws.errors import RefusedError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from container_images.aws.errors import AwsError, RefusedError, explain, is_denied_by_resource
 from container_images.aws.image import NEVER, Image
 from container_images.aws.images import Put, Repository
 
@@ -195,7 +198,13 @@ def _put(
     repository: Repository, image: Image, tag: str, current: Image | None
 ) -> tuple[Image, bool]:
     """Put the tag and read it back: the image as it is then, and whether this put did it."""
-    put = repository.put(repository.manifest(image.digest), tag)
+    manifest = repository.manifest(image.digest)
+    try:
+        put = repository.put(manifest, tag)
+    except ClientError as error:
+        if is_denied_by_resource(error):
+            raise _denied_by_guard(error, repository) from None
+        raise
     holder = repository.image(tag)
     # A read right after a put may still show what was there before it.
     for seconds in READ_AGAIN_SECONDS if put is not Put.EXISTS else ():
@@ -222,6 +231,17 @@ def _put(
         f"{tag} of {repository} was moved by somebody else meanwhile and is now {now}, "
         f"not on {image.digest}; see who it was (history), {again}"
     )
+
+
+def _denied_by_guard(error: ClientError, repository: Repository) -> AwsError:
+    """What the guard refused, with the roles that it exempts where its policy can be read."""
+    from container_images.tags.history import pipeline_roles  # noqa: PLC0415 a move does not wait
+
+    message = explain(error)
+    with suppress(ClientError, BotoCoreError):
+        if roles := pipeline_roles(repository.policy()):
+            message += f" ({', '.join(sorted(roles))})"
+    return AwsError(message, error)
 
 
 def _digest(image: Image | None) -> str | None:

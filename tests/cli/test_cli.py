@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from click.testing import CliRunner, Result
 from container_images.aws import session
 from container_images.aws.session import ATTEMPTS, SILENT_ATTEMPTS, Aws
 from container_images.cli import tags as cli
-from container_images.cli.app import COMMAND_MODULES, app
+from container_images.cli.app import COMMANDS, app
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from tests.aws.test_trail import access, page
@@ -215,7 +214,7 @@ def test_rollback_goes_by_the_tags_where_cloudtrail_may_not_be_read(
     result = run("rollback", NAME)
     assert result.exit_code == 0
     assert result.stdout.endswith("\nbasis: tags\n")
-    assert "note: the unique tags decided: no permission for cloudtrail:Look" in result.stderr
+    assert "note: the unique tags decided: no permission for Look" in result.stderr
     assert place(ecr, "latest") == older
 
 
@@ -307,8 +306,8 @@ def test_china_has_a_domain_of_its_own() -> None:
 
 def test_a_repository_that_is_not_there_is_told_with_account_and_region(ecr: "ECRClient") -> None:
     error = refused("resolve", "other")
-    assert error.startswith(f"ecr:DescribeImages on other in {REGION} failed (RepositoryNotFound")
-    assert f"'other' does not exist in the registry with id '{ACCOUNT}'" in error
+    assert error.startswith("DescribeImages failed (RepositoryNotFound")
+    assert f"'other' does not exist in the registry with id '{ACCOUNT}' in {REGION}" in error
     assert "check the name and the Region" in error
     build(ecr, "a")
     assert "there is no image latest" in refused("resolve", NAME)
@@ -378,7 +377,7 @@ MFA = """role_arn = x\nmfa_serial = y\nsource_profile = z
         (TOKEN, "", "/no/token"),
         (NO_KEYS, "credential_process = /no/such/tool", "/no/such/tool"),
         (NO_KEYS, "credential_process = false", "sign in to AWS again"),
-        (NO_KEYS, MFA, "code is missing"),
+        (NO_KEYS, MFA, "no MFA code"),
         (NO_KEYS, "]garbage[", "correct AWS's configuration"),
         (NO_KEYS, "", "Unable to locate credentials; sign in to AWS"),
         ({"AWS_PROFILE": "nobody"}, "", "correct AWS_PROFILE"),
@@ -439,7 +438,7 @@ PAGE = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
 @pytest.mark.parametrize(
     ("command", "body"),
     [
-        *(("resolve", body) for body in (PAGE, b'{"login": "https://proxy"}', b"[]", b"")),
+        ("resolve", PAGE),
         ("history", PAGE),  # asks STS, which answers in XML, as this page happens to be
         ("history", b"<html><br>Sign in</html>"),  # and this is not
     ],
@@ -448,7 +447,7 @@ def test_an_answer_that_is_not_awss(
     stranger: Callable[[bytes], None], command: str, body: bytes
 ) -> None:
     stranger(body)
-    assert re.fullmatch(rf"{NAME}( in {REGION})?: {NOT_AWS}\n", refused(command, NAME))
+    assert refused(command, NAME) == f"{NOT_AWS}\n"
 
 
 @pytest.mark.parametrize("module", ["moto", "pulumi.runtime"])
@@ -463,11 +462,6 @@ def test_a_package_of_an_extra_that_is_not_installed(
         f"this command needs {module.partition('.')[0]}, which is not installed; run pip install "
         "'container-images[rehearse]'\n"
     )
-
-
-def test_every_part_has_the_commands_that_are_listed() -> None:
-    commands = {part: (*import_module(part).app.commands,) for part in COMMAND_MODULES}
-    assert commands == COMMAND_MODULES
 
 
 def test_a_name_that_no_command_has_is_told_with_those_that_it_resembles() -> None:
@@ -527,7 +521,7 @@ def test_what_is_wrong_before_the_command_is_an_object_too() -> None:
         result = run("--json", *arguments)
         assert (result.exit_code, result.stdout) == (2, "")
         assert json.loads(result.stderr) == {
-            "error": "--json comes after the command: write COMMAND --json",
+            "error": "No such option '--json'.",
             "kind": "usage",
             "code": None,
         }
@@ -547,9 +541,8 @@ def test_help_says_what_a_command_is_for_and_takes() -> None:
 def test_the_list_of_commands_says_of_each_in_full_what_it_does() -> None:
     listed = run("--help").stdout.partition("Commands:")[2].splitlines()[1:]
     assert [line for line in listed if "..." in line] == []
-    assert {line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "} == {
-        command for commands in COMMAND_MODULES.values() for command in commands
-    }
+    names = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
+    assert names == [*COMMANDS]
 
 
 def test_throttling_is_retried_adaptively_and_the_environment_says_how_often(

@@ -484,7 +484,7 @@ def test_what_may_not_be_read_fails_where_losses_do(
     ecr: "ECRClient", scans: list[tuple[str | None, Running]]
 ) -> None:
     build(ecr, "a", "latest")
-    scans.append((REGION, Running(unread={"ListClusters": "no permission for ecs:ListClusters"})))
+    scans.append((REGION, Running(unread={"ListClusters": "no permission for ListClusters"})))
     assert kinds(only(NAME, "--in-use", "live"))[0] == "in-use-unknown"
     only(NAME, "--in-use", "live", "--fail-on-loss", status=1)
 

@@ -85,7 +85,7 @@ def test_one_repository_that_cannot_be_read_does_not_stop_the_others(both: "ECRC
     assert third["commit"] == sha("a")
     error = json.loads(result.stderr)
     assert error["error"].startswith(f"{NAME}: there is no image latest")
-    assert " | missing: ecr:DescribeImages on missing" in error["error"]
+    assert " | missing: DescribeImages failed" in error["error"]
 
     text = run("resolve", NAME, "missing", OTHER)
     assert (text.exit_code, text.stdout.count("\n"), text.stderr.count("\n")) == (1, 1, 1)

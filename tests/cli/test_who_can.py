@@ -357,4 +357,4 @@ def test_without_the_permission_it_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         boto3.client("ecr").create_repository(repositoryName="app")
         result = run("who-can", "app")
     assert result.exit_code == 1
-    assert "grant iam:GetAccountAuthorizationDetails" in result.stderr
+    assert "no permission for GetAccountAuthorizationDetails" in result.stderr

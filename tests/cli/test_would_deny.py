@@ -147,9 +147,7 @@ def test_without_the_permission_it_fails(
 ) -> None:
     trail()
     lookups("AccessDeniedException", "AccessDeniedException")
-    assert "no permission for cloudtrail:LookupEvents on the stack's repositories" in refused(
-        *COMMAND
-    )
+    assert "no permission for LookupEvents" in refused(*COMMAND)
 
 
 def test_off_a_terminal_a_row_is_one_line(trail: Callable[..., list[str]]) -> None:

@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from container_images.cli.app import COMMAND_MODULES
+from container_images.cli.app import COMMANDS
 from tests.conftest import ROOT
 
-COMMANDS = {name for names in COMMAND_MODULES.values() for name in names}
 WORKFLOWS = {
     file.name: file.read_text() for file in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 }
@@ -57,7 +56,7 @@ def test_actions_are_pinned_by_commit_with_their_version(file: str) -> None:
 def test_what_is_run_exists(file: str) -> None:
     text = PIPELINES[file]
     assert set(re.findall(r"(?:run: |&& |\) |^ +)make ([\w-]+)", text, re.MULTILINE)) <= TARGETS
-    assert set(re.findall(r"-m container_images ([\w-]+)", text)) <= COMMANDS
+    assert set(re.findall(r"-m container_images ([\w-]+)", text)) <= {*COMMANDS}
     for script in re.findall(r"(?<![\w/])\.ci/[\w.]+", text):
         assert os.access(ROOT / script, os.X_OK) or script.endswith(".sha256"), script
 

@@ -156,7 +156,7 @@ def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
         aws.add_response("describe_images", {"imageDetails": details})
         aws.add_client_error("batch_get_image", code)
     repository = live_images(there, TAKE_ALL, NOW)
-    assert repository.unread.startswith("no permission for ecr:BatchGetImage")
+    assert repository.unread.startswith("no permission for BatchGetImage")
     assert repository.images[0].children is None
     with pytest.raises(there.client.exceptions.ServerException):
         live_images(there, TAKE_ALL, NOW)

@@ -179,12 +179,12 @@ def test_who_uses_an_image() -> None:
 
 
 def test_what_is_not_known_is_not_called_unused() -> None:
-    in_use = InUse(unknown=["no permission for ecs:ListClusters"])
+    in_use = InUse(unknown=["no permission for ListClusters"])
     report = examine((), RepositoryImages(images=()), NOW, in_use)
     [warning] = report.losses
     assert (warning.kind, warning.text) == (
         "in-use-unknown",
-        "it is not known what else is in use: no permission for ecs:ListClusters",
+        "it is not known what else is in use: no permission for ListClusters",
     )
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from moto.ecr.models import ECRBackend
 from ruamel.yaml import YAML
 
-from container_images.cli import rehearse as cli
+from container_images.cli.app import app
 from container_images.rehearsal.moto_fixes import TAG_CHECK
 from container_images.rehearsal.rehearse import Rehearsal, rehearse
 from container_images.rehearsal.report import print_rehearsal
@@ -70,7 +70,7 @@ def prod_rehearsed(prod: StackFile) -> Rehearsed:
 def command(project: Path, *args: str) -> Result:
     """The command with its options, in this process."""
     with contextlib.chdir(project):
-        return CliRunner().invoke(cli.app, ["rehearse", *args], catch_exceptions=False)
+        return CliRunner().invoke(app, ["rehearse", *args], catch_exceptions=False)
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
-from container_images.aws.errors import NotFromAwsError
-from container_images.aws.session import Aws, _refuse_other_answers
+from container_images.aws.session import Aws
 from container_images.settings import Account
 from container_images.stack.registry import is_cached, replication_warnings
 from tests.cli.test_cli import run
@@ -73,10 +71,6 @@ def test_the_enabled_regions_are_asked_of_ec2(answers: Answers) -> None:
     del answers["DescribeRegions", "eu-west-2"]  # moto answers, in EC2's XML
     with mock_aws():
         assert {"eu-west-2", "us-east-1"} <= {*Aws("eu-west-2").enabled_regions()}
-    describe_regions = boto3.client("ec2").meta.service_model.operation_model("DescribeRegions")
-    page = {"status_code": 200, "body": b"<html>Sign in</html>"}
-    with pytest.raises(NotFromAwsError):
-        _refuse_other_answers(response_dict=page, operation_model=describe_regions)
 
 
 @pytest.mark.usefixtures("guarded")
@@ -128,10 +122,10 @@ def test_what_may_not_be_read_is_a_warning(answers: Answers) -> None:
     answers["GetRegistryPolicy", "eu-west-2"] = denied
     answers["DescribeRegistry", "us-east-1"] = answers["DescribeRegistry", "eu-west-1"] = denied
     policy, replication = warnings()
-    assert policy.startswith("not checked: no permission for ecr:GetRegistryPolicy on the registry")
+    assert policy.startswith("not checked: no permission for GetRegistryPolicy")
     assert replication.startswith(
         "replication is not checked in eu-west-1, us-east-1: no permission"
     )
     answers["DescribeRegions", "eu-west-2"] = ("UnauthorizedOperation", "not authorized")
     policy, replication = warnings()
-    assert "other Regions is not checked: no permission for ec2:DescribeRegions" in replication
+    assert "other Regions is not checked: no permission for DescribeRegions" in replication
