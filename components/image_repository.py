@@ -75,13 +75,12 @@ class ImageRepository(pulumi.ComponentResource):
         """
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
         refuse_outputs(args, inputs=("scan_on_push", "tags"))
-        refuse_access(args["access"], args["movable_tags"], args.get("immutable_tags", []))
+        movable, immutable = args["movable_tags"], args.get("immutable_tags", [])
+        refuse_access(args["access"], movable, immutable)
         guard = to_json(repository_policy(args["access"]))
         rules = [_whole(rule) for rule in args.get("retention", [])]
-        lifecycle_policy = to_json(retention.lifecycle_policy(args["movable_tags"], rules))
-        filters = exclusion_filters(
-            args["tag_mutability"], args["movable_tags"], args.get("immutable_tags", [])
-        )
+        lifecycle_policy = to_json(retention.lifecycle_policy(movable, rules))
+        filters = exclusion_filters(args["tag_mutability"], movable, immutable)
         kms_key = args.get("kms_key")
 
         repository = aws.ecr.Repository(
@@ -89,19 +88,14 @@ class ImageRepository(pulumi.ComponentResource):
             name=name,
             image_tag_mutability=args["tag_mutability"],
             image_tag_mutability_exclusion_filters=[
-                aws.ecr.RepositoryImageTagMutabilityExclusionFilterArgs(
-                    filter=pattern, filter_type="WILDCARD"
-                )
-                for pattern in filters
+                {"filter": pattern, "filter_type": "WILDCARD"} for pattern in filters
             ]
             or None,
-            image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(
-                scan_on_push=args.get("scan_on_push", True)
-            ),
+            image_scanning_configuration={"scan_on_push": args.get("scan_on_push", True)},
             encryption_configurations=[
-                aws.ecr.RepositoryEncryptionConfigurationArgs(
-                    encryption_type="KMS" if kms_key else "AES256", kms_key=kms_key
-                )
+                {"encryption_type": "KMS", "kms_key": kms_key}
+                if kms_key
+                else {"encryption_type": "AES256"}
             ],
             tags=args.get("tags"),
             opts=pulumi.ResourceOptions(
@@ -119,15 +113,12 @@ class ImageRepository(pulumi.ComponentResource):
             policy=lifecycle_policy,
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
+        waits_for = opts.depends_on if opts else None
         aws.ecr.RepositoryPolicy(
             f"{name}-policy",
             repository=repository.name,
             policy=guard,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                retain_on_delete=True,
-                depends_on=opts.depends_on if opts else None,
-            ),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, depends_on=waits_for),
         )
         self.repository_url = repository.repository_url
         self.repository_arn = repository.arn
@@ -147,7 +138,7 @@ def _whole(rule: retention.RetentionRule) -> retention.RetentionRule:
     Pulumi's protocol has floating-point numbers alone, and the SDK leaves those within an input be.
     """
     whole = {
-        key: int(it) if isinstance(it, float) and it.is_integer() else it
-        for key, it in rule.items()
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in rule.items()
     }
     return cast("retention.RetentionRule", whole)

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 
 from container_images.policies import audit_policies
 from container_images.policies.document import Location, arn, to_json
-from container_images.policies.event_patterns import IAM_REGIONS, Audit, EventRule, event_rules
+from container_images.policies.event_patterns import Audit, EventRule, event_rules
 
 
 class TagAuditArgs(TypedDict):
@@ -48,50 +48,50 @@ class TagAudit(pulumi.ComponentResource):
         Raises InvalidInputError where a pattern would be longer than EventBridge takes.
         """
         super().__init__("container-images:index:TagAudit", name, {}, opts)
-        audit = args["audit"]
-        home: Location = {
-            "partition": audit["partition"],
-            "account_id": audit["account_id"],
-            "region": audit["region"],
-        }
-        rules = event_rules(name, audit)
-        undelivered = self._queue(home, name)
+        home: Location = args["audit"]
+        topic_arn = arn(home, "sns", name)
         topic = aws.sns.Topic(
             name,
             name=name,
             kms_master_key_id=args.get("kms_key"),
-            policy=to_json(audit_policies.topic_policy(home, name)),
+            policy=to_json(audit_policies.from_rules(home, name, "sns:Publish", topic_arn)),
             opts=pulumi.ResourceOptions(parent=self),
         )
         for address in args.get("email", []):
             aws.sns.TopicSubscription(
                 f"{name}-{address}",
-                topic=arn(home, "sns", name),
+                topic=topic_arn,
                 protocol="email",
                 endpoint=address,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[topic]),
             )
-        queue_arn = arn(home, "sqs", f"{name}-undelivered")
+        queue, queue_arn = self._queue(home, name)
+        rules = event_rules(name, args["audit"])
         for rule in rules:
-            if rule.message:
-                self._rule(rule, arn(home, "sns", name), queue_arn, [topic, undelivered])
-        if forwarding := [rule for rule in rules if not rule.message]:
+            if rule.alert:
+                self._rule(rule, topic_arn, queue_arn, [topic, queue])
+        if forwarding := [rule for rule in rules if not rule.alert]:
             self._forward(forwarding, home, name, args.get("permissions_boundary"))
 
         self.topic_arn = topic.arn
         self.register_outputs({"topicArn": self.topic_arn})
 
-    def _queue(self, location: Location, name: str) -> pulumi.Resource:
-        """The dead-letter queue of the rules whose names begin with `name`."""
-        return aws.sqs.Queue(
-            f"{name}-undelivered",
-            name=f"{name}-undelivered",
+    def _queue(self, location: Location, rules: str) -> tuple[pulumi.Resource, str]:
+        """The dead-letter queue of the rules whose names begin so, and its ARN."""
+        name = f"{rules}-undelivered"
+        queue_arn = arn(location, "sqs", name)
+        queue = aws.sqs.Queue(
+            name,
+            name=name,
             sqs_managed_sse_enabled=True,  # which EventBridge can use without a key policy
             message_retention_seconds=14 * 24 * 3600,  # the longest that SQS keeps a message
-            policy=to_json(audit_policies.queue_policy(location, name)),
+            policy=to_json(
+                audit_policies.from_rules(location, rules, "sqs:SendMessage", queue_arn)
+            ),
             region=location["region"],
             opts=pulumi.ResourceOptions(parent=self),
         )
+        return queue, queue_arn
 
     def _rule(
         self,
@@ -101,29 +101,26 @@ class TagAudit(pulumi.ComponentResource):
         depends_on: Sequence[pulumi.Resource],
         role: str | None = None,
     ) -> None:
-        state = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS" if rule.read_only else "ENABLED"
         registered = aws.cloudwatch.EventRule(
             rule.name,
             name=rule.name,
             description=rule.description,
             event_pattern=to_json(rule.pattern),
-            state=state,
+            state=rule.state,
             region=rule.region,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        transformer = None
-        if rule.message:
-            transformer = aws.cloudwatch.EventTargetInputTransformerArgs(
-                input_paths=rule.message.paths, input_template=rule.message.template
-            )
+        alert = rule.alert
         aws.cloudwatch.EventTarget(
             rule.name,
             rule=rule.name,
             target_id="audit",
             arn=target,
             role_arn=role,
-            input_transformer=transformer,
-            dead_letter_config=aws.cloudwatch.EventTargetDeadLetterConfigArgs(arn=undelivered),
+            input_transformer={"input_paths": alert.paths, "input_template": alert.template}
+            if alert
+            else None,
+            dead_letter_config={"arn": undelivered},
             region=rule.region,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[registered, *depends_on]),
         )
@@ -134,7 +131,6 @@ class TagAudit(pulumi.ComponentResource):
         """From the Region of IAM's events to the repositories'."""
         # The names there contain the Region, since another stack's audit may share IAM's.
         name = f"{prefix}-{home['region']}"
-        there: Location = {**home, "region": IAM_REGIONS[home["partition"]]}
         bus = arn(home, "events", "event-bus/default")
         role = aws.iam.Role(
             name,
@@ -152,8 +148,8 @@ class TagAudit(pulumi.ComponentResource):
             policy=to_json(audit_policies.forwarding_policy(bus)),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )
-        undelivered = self._queue(there, name)
+        there: Location = {**home, "region": rules[0].region}
+        queue, queue_arn = self._queue(there, name)
         role_arn = f"arn:{home['partition']}:iam::{home['account_id']}:role/{name}"
-        queue_arn = arn(there, "sqs", f"{name}-undelivered")
         for rule in rules:
-            self._rule(rule, bus, queue_arn, [role, policy, undelivered], role_arn)
+            self._rule(rule, bus, queue_arn, [role, policy, queue], role_arn)

@@ -41,18 +41,13 @@ def refuse_longer_than(
 
     `lists` are what it is made from: the error names the one that takes up most of it.
     """
-    length = len(to_json(document))
-    if length <= limit:
-        return
-    longest = max(lists, key=lambda what: len("".join(lists[what])))
-    problem = Problem(
-        where=(name,),
-        value=f"{length:,} characters",
-        rule=f"AWS takes a {name} of at most {limit:,} characters",
-        fix=f"shorten it by {length - limit:,}: the longest list is that of the "
-        f"{len(lists[longest])} {longest}",
-    )
-    raise InvalidInputError([problem])
+    if (length := len(to_json(document))) > limit:
+        longest = max(lists, key=lambda what: len("".join(lists[what])))
+        rule = f"AWS takes a {name} of at most {limit:,} characters"
+        fix = f"shorten it by {length - limit:,}: the longest list is that of the "
+        fix += f"{len(lists[longest])} {longest}"
+        value = f"{length:,} characters"
+        raise InvalidInputError([Problem(where=(name,), value=value, rule=rule, fix=fix)])
 
 
 def allow(
@@ -74,8 +69,8 @@ def statements_in(document: Any, effect: str | None = None) -> list[dict[str, An
     None of what is no policy.
     """
     written = document.get("Statement") if isinstance(document, dict) else None
-    found = [it for it in listed(written) if isinstance(it, dict)]
-    return [it for it in found if effect in (None, it.get("Effect"))]
+    statements = [element for element in listed(written) if isinstance(element, dict)]
+    return [it for it in statements if effect in (None, it.get("Effect"))]
 
 
 def names_action(written: Any, action: str) -> bool:

@@ -13,11 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypedDict
 
-from container_images.policies import alert_messages as messages
-from container_images.policies.alert_messages import Message
-from container_images.policies.document import arn, to_json
+from container_images.policies.alert_messages import ALERTS, Alert
+from container_images.policies.document import arn, refuse_longer_than, to_json
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.trust_policy import Trust, github_provider
 
 MAX_EVENT_PATTERN: Final = 2_048
@@ -30,7 +28,6 @@ IAM_REGIONS: Final[Mapping[str, str]] = {
     "aws-us-gov": "us-gov-west-1",
 }
 """The only Region in which IAM's events arrive, by partition.
-https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html"""
 
 
@@ -65,24 +62,14 @@ class EventRule:
     region: str
     description: str
     pattern: dict[str, Any]
-    read_only: bool
-    """Whether it is also about read-only calls, which reach no rule that does not ask for them.
+    state: str
+    """Read-only calls reach no rule that does not ask for them.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail-management.html"""
-    message: Message | None
-    """What the alert says; None for a rule that forwards to the bus of the repositories' Region."""
+    alert: Alert | None
+    """What it sends; None for a rule that forwards to the bus of the repositories' Region."""
 
 
-_MESSAGES: Final = {
-    "tags": messages.TAGS,
-    "guard": messages.GUARD,
-    "expiry": messages.EXPIRY,
-    "unnamed": messages.UNNAMED,
-    "registry": messages.REGISTRY,
-    "builds": messages.BUILDS,
-    "roles": messages.ROLES,
-    "assumed": messages.ASSUMED,
-}
-_READ_ONLY: Final = ("expiry", "assumed")
+_READS: Final = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 """CloudTrail counts the work of a lifecycle policy as read-only, and AssumeRole too."""
 _GLOBAL: Final = ("roles", "assumed")
 """IAM's events arrive in IAM's Region only; those of STS where it was called, which may be either
@@ -93,45 +80,50 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
     """All rules. Their names begin with `name`.
 
     A list that is too long for one pattern is spread over several rules. Raises InvalidInputError
-    where even that does not help.
+    where even that does not help: a pattern names all pipeline roles, or all trusted principals.
     """
     region, iam_region = audit["region"], IAM_REGIONS[audit["partition"]]
+    trust = audit["trust"]
+    lists = {
+        "pipeline roles": audit["pipeline_roles"],
+        "GitHub subjects": trust["github_subjects"],
+        "trusted roles": trust["roles"],
+    }
     rules = []
     for kind, pattern in _patterns(audit):
-        alert = kind.partition("-")[0]
-        message = _MESSAGES[alert]
+        refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, lists)
+        topic = kind.partition("-")[0]
+        alert = ALERTS[topic]
         rule = EventRule(
             name=f"{name}-{kind}",
             region=region,
-            description=message.about,
-            pattern=_within_limit(pattern),
-            read_only=alert in _READ_ONLY,
-            message=message,
+            description=alert.about,
+            pattern=pattern,
+            state=_READS if topic in ("expiry", "assumed") else "ENABLED",
+            alert=alert,
         )
         rules.append(rule)
-        if alert in _GLOBAL and region != iam_region:
-            name_there, about = f"{name}-{region}-{kind}", f"To {region}: {message.about}"
+        if topic in _GLOBAL and region != iam_region:
+            name_there, about = f"{name}-{region}-{kind}", f"To {region}: {alert.about}"
             there = replace(rule, name=name_there, region=iam_region, description=about)
-            rules.append(replace(there, message=None))
+            rules.append(replace(there, alert=None))
     return rules
 
 
 def _patterns(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each pattern, with its kind, which the name of its rule ends with."""
     names = sorted(set(audit["repositories"]))
-    yield from _spread("tags", names, partial(_tags, audit))
-    yield from _spread("guard", names, partial(_guard, audit))
-    yield from _spread("expiry", names, partial(_expiry, audit))
+    for kind, pattern in (("tags", _tags), ("guard", _guard), ("expiry", _expiry)):
+        yield from _spread(kind, names, partial(pattern, audit))
     yield "unnamed", _unnamed(audit)
     yield "registry", _of("ecr", {"eventName": _calls(Effect.CHANGE_REGISTRY)})
-    account = f":{audit['account_id']}:"
     roles = {*audit["pipeline_roles"], *audit["administrator_roles"]}
-    own = sorted(role for role in roles if account in role)
-    yield from _spread("roles", own, _roles, most=_MOST_ROLES)
+    own = sorted(role for role in roles if f":{audit['account_id']}:" in role)
+    yield from _spread("roles", own, _roles, most=2)
     if audit["created_role"]:
-        projects = arn(audit, "codebuild", "project/")
-        here = [it for it in audit["trust"]["codebuild_projects"] if it.startswith(projects)]
-        yield from _spread("builds", sorted(here), _builds)
+        here = arn(audit, "codebuild", "project/")
+        projects = [it for it in audit["trust"]["codebuild_projects"] if it.startswith(here)]
+        yield from _spread("builds", sorted(projects), _builds)
         yield "assumed", _assumed(audit)
 
 
@@ -139,31 +131,18 @@ def _spread(
     kind: str,
     items: Sequence[str],
     pattern: Callable[[Sequence[str]], dict[str, Any]],
-    most: int | None = None,
+    most: int = MAX_EVENT_PATTERN,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """As many patterns as the items take, each with as many items as fit, or with the most."""
     chunks: list[list[str]] = []
     for item in items:
-        last = [*chunks[-1], item] if chunks and len(chunks[-1]) != most else []
-        if last and len(to_json(pattern(last))) <= MAX_EVENT_PATTERN:
-            chunks[-1] = last
+        longer = [*chunks[-1], item] if chunks else []
+        if 0 < len(longer) <= most and len(to_json(pattern(longer))) <= MAX_EVENT_PATTERN:
+            chunks[-1] = longer
         else:
             chunks.append([item])
     for number, chunk in enumerate(chunks, start=1):
         yield f"{kind}-{number}", pattern(chunk)
-
-
-def _within_limit(pattern: dict[str, Any]) -> dict[str, Any]:
-    if (length := len(to_json(pattern))) <= MAX_EVENT_PATTERN:
-        return pattern
-    problem = Problem(
-        where=("audit",),
-        value=f"{length:,} characters",
-        rule=f"EventBridge takes an event pattern of at most {MAX_EVENT_PATTERN:,} characters, and "
-        "each names all pipeline roles, or all principals that the created role trusts",
-        fix="name fewer of them, or leave audit out",
-    )
-    raise InvalidInputError([problem])
 
 
 # --- Patterns -------------------------------------------------------------------------------------
@@ -187,10 +166,13 @@ def _of(service: str, detail: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _but(values: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"anything-but": values}, _ABSENT]
+
+
 def _by_anybody_but(roles: Sequence[str]) -> dict[str, Any]:
     """The role of a session is its issuer. Users, the root and services have none."""
-    others = [{"anything-but": sorted(set(roles))}, _ABSENT]
-    return {"userIdentity": {"sessionContext": {"sessionIssuer": {"arn": others}}}}
+    return {"sessionContext": {"sessionIssuer": {"arn": _but(sorted(set(roles)))}}}
 
 
 def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
@@ -198,7 +180,7 @@ def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
 
     CloudTrail leaves the request out where it is too large, and a manifest may be.
     """
-    by_request = {"repositoryName": list(names), "registryId": [audit["account_id"], _ABSENT]}
+    by_request = {"repositoryName": names, "registryId": [audit["account_id"], _ABSENT]}
     return {
         "$or": [
             {"resources": {"ARN": [arn(audit, "ecr", f"repository/{name}") for name in names]}},
@@ -207,10 +189,13 @@ def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _tags(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
+def _tag_calls(audit: Audit) -> dict[str, Any]:
     """A tag was written or an image deleted, done or denied, by anyone but the pipeline."""
-    who = _by_anybody_but(audit["pipeline_roles"])
-    return _of("ecr", {"eventName": _TAG_CALLS, **who, **_on(audit, names)})
+    return {"eventName": _TAG_CALLS, "userIdentity": _by_anybody_but(audit["pipeline_roles"])}
+
+
+def _tags(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
+    return _of("ecr", _tag_calls(audit) | _on(audit, names))
 
 
 def _guard(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
@@ -221,7 +206,7 @@ def _guard(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
 def _expiry(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
     """A lifecycle policy took an image that carried a movable tag."""
     image = {"lifecycleEventImage": {"tagList": sorted(audit["movable_tags"])}}
-    details = {"repositoryName": list(names), "lifecycleEventImageActions": image}
+    details = {"repositoryName": names, "lifecycleEventImageActions": image}
     return _of("ecr", {"eventName": ["PolicyExecutionEvent"], "serviceEventDetails": details})
 
 
@@ -234,15 +219,8 @@ def _unnamed(audit: Audit) -> dict[str, Any]:
         "repositoryName": [_ABSENT],
         "resourceArn": [{"prefix": arn(audit, "ecr", "repository/")}, _ABSENT],
     }
-    tags = {"eventName": _TAG_CALLS, **_by_anybody_but(audit["pipeline_roles"])}
-    either = [tags, {"eventName": _GUARD_CALLS}]
     unnamed = {"resources": {"ARN": [_ABSENT]}, "requestParameters": request}
-    return _of("ecr", {**unnamed, "$or": either})
-
-
-_MOST_ROLES: Final = 2
-"""In one pattern, which has two wildcards for each: EventBridge refuses a rule with many of them as
-too complex."""
+    return _of("ecr", unnamed | {"$or": [_tag_calls(audit), {"eventName": _GUARD_CALLS}]})
 
 
 def _roles(arns: Sequence[str]) -> dict[str, Any]:
@@ -250,22 +228,20 @@ def _roles(arns: Sequence[str]) -> dict[str, Any]:
 
     IAM does not distinguish names by case, and an event has the name as the caller wrote it. Of a
     denied call IAM leaves the request out; its message names the role, as `role NAME` or by its
-    ARN.
+    ARN. EventBridge refuses a rule with many wildcards as too complex, so a pattern has two roles.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-names
     """
     names = [arn.rpartition("/")[2] for arn in arns]
-    messages = [f"*resource: {named} *" for named in (*map("role {}".format, names), *arns)]
-    denied = {"roleName": [_ABSENT]}
+    messages = [f"*resource: {role} *" for role in (*map("role {}".format, names), *arns)]
     either = [
-        {"requestParameters": {"roleName": [_in_any_case(name) for name in names]}},
-        {"requestParameters": denied, "errorMessage": [{"wildcard": it} for it in messages]},
+        {"requestParameters": {"roleName": [{"equals-ignore-case": name} for name in names]}},
+        {
+            "requestParameters": {"roleName": [_ABSENT]},
+            "errorMessage": [{"wildcard": message} for message in messages],
+        },
     ]
     changes = [{"anything-but": {"prefix": ["Get", "List"]}}]
     return _of("iam", {"eventName": changes, "$or": either})
-
-
-def _in_any_case(text: str) -> dict[str, str]:
-    return {"equals-ignore-case": text}
 
 
 def _builds(arns: Sequence[str]) -> dict[str, Any]:
@@ -275,16 +251,15 @@ def _builds(arns: Sequence[str]) -> dict[str, Any]:
     source brings other code; so does a sandbox, which gives a shell.
     https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html
     """
-    names = [arn.partition(":project/")[2] for arn in arns]
-    by_name_or_arn = {"projectName": [*names, *arns]}
+    projects = [*(arn.partition(":project/")[2] for arn in arns), *arns]
     overrides = ("buildspecOverride", "imageOverride", "sourceLocationOverride")
     overridden = {"$or": [{override: [{"exists": True}]} for override in overrides]}
     either = [
-        {"eventName": ["UpdateProject"], "requestParameters": {"name": [*names, *arns]}},
-        {"eventName": ["StartSandbox"], "requestParameters": by_name_or_arn},
+        {"eventName": ["UpdateProject"], "requestParameters": {"name": projects}},
+        {"eventName": ["StartSandbox"], "requestParameters": {"projectName": projects}},
         {
             "eventName": [{"prefix": "StartBuild"}],
-            "requestParameters": {**by_name_or_arn, **overridden},
+            "requestParameters": {"projectName": projects, **overridden},
         },
     ]
     return _of("codebuild", {"$or": either})
@@ -297,26 +272,21 @@ def _assumed(audit: Audit) -> dict[str, Any]:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html
     """
     role, trust = audit["created_role"], audit["trust"]
-    roles = sorted(trust["roles"])
     # Of a caller of another account CloudTrail has only the account.
-    accounts = sorted({arn.split(":")[4] for arn in roles} - {trust["account_id"]})
-    identity: dict[str, Any] = {}
-    if roles:
-        identity |= _by_anybody_but(roles)["userIdentity"]
+    accounts = sorted({arn.split(":")[4] for arn in trust["roles"]} - {trust["account_id"]})
+    identity = _by_anybody_but(trust["roles"]) if trust["roles"] else {}
     if trust["codebuild_projects"]:
-        identity["invokedBy"] = [{"anything-but": ["codebuild.amazonaws.com"]}, _ABSENT]
+        identity["invokedBy"] = _but(["codebuild.amazonaws.com"])
     if trust["github_subjects"]:
-        provider = github_provider(trust)
-        jobs = [f"{provider}:sts.amazonaws.com:{it}" for it in sorted(trust["github_subjects"])]
-        identity["principalId"] = [{"anything-but": jobs}, _ABSENT]
+        provider = f"{github_provider(trust)}:sts.amazonaws.com"
+        identity["principalId"] = _but(
+            [f"{provider}:{it}" for it in sorted(trust["github_subjects"])]
+        )
     if accounts:
-        identity["$or"] = [
-            {"type": [{"anything-but": ["AWSAccount"]}, _ABSENT]},
-            {"accountId": [{"anything-but": accounts}, _ABSENT]},
-        ]
+        identity["$or"] = [{"type": _but(["AWSAccount"])}, {"accountId": _but(accounts)}]
     denial = [{"suffix": f" on resource: {role}"}, {"wildcard": f"*resource: {role} *"}]
     either = [
-        {"requestParameters": {"roleArn": [_in_any_case(role)]}},
+        {"requestParameters": {"roleArn": [{"equals-ignore-case": role}]}},
         {"requestParameters": {"roleArn": [_ABSENT]}, "errorMessage": denial},
     ]
     who = {"userIdentity": identity} if identity else {}

@@ -51,26 +51,24 @@ def denies(access: Access) -> list[dict[str, Any]]:
     repository policy on it.
     """
     return [
-        {
-            "Sid": "OnlyThePipelineMovesTags",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": actions(Effect.MOVE_TAG),
-            "Condition": everybody_but(access["pipeline_roles"]),
-        },
-        {
-            "Sid": "OnlyAdministratorsDeleteAndChangeTheGuard",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD),
-            "Condition": everybody_but(access["administrator_roles"]),
-        },
+        _only(access["pipeline_roles"], "OnlyThePipelineMovesTags", Effect.MOVE_TAG),
+        _only(
+            access["administrator_roles"],
+            "OnlyAdministratorsDeleteAndChangeTheGuard",
+            Effect.DELETE_IMAGE,
+            Effect.CHANGE_GUARD,
+        ),
     ]
 
 
-def everybody_but(roles: Iterable[str]) -> dict[str, Any]:
-    """The condition of a Deny that applies to all principals except these roles."""
-    return {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}}
+def _only(roles: Iterable[str], sid: str, *effects: Effect) -> dict[str, Any]:
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": actions(*effects),
+        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}},
+    }
 
 
 def lambda_functions(access: Access) -> list[str]:
@@ -92,10 +90,13 @@ def repository_policy(access: Access) -> dict[str, Any]:
     """
     iam = f"arn:{access['partition']}:iam::"
     pipeline = sorted(set(access["pipeline_roles"]))
-    local = [it for it in pipeline if it.startswith(f"{iam}{access['account_id']}:")]
-    foreign = [it for it in pipeline if it not in local]
+    local = [role for role in pipeline if role.startswith(f"{iam}{access['account_id']}:")]
+    foreign = [role for role in pipeline if role not in local]
     push_and_pull = actions(Effect.PULL, Effect.UPLOAD, Effect.MOVE_TAG)
     pull = actions(Effect.PULL)
+
+    def roots(accounts: Iterable[str]) -> dict[str, list[str]]:
+        return {"AWS": [f"{iam}{account}:root" for account in sorted(set(accounts))]}
 
     statements = denies(access)
     if local:
@@ -105,19 +106,17 @@ def repository_policy(access: Access) -> dict[str, Any]:
     if foreign:
         # The account is the principal and the condition names the role: a role as principal is
         # stored by its unique id, and would no longer match when the role is created again.
-        roots = sorted({f"{iam}{it.split(':')[4]}:root" for it in foreign})
+        accounts = roots(role.split(":")[4] for role in foreign)
         condition: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": foreign}}
         sid = "ThePipelineOfOtherAccountsPushesAndPulls"
-        statements.append(allow(sid, {"AWS": roots}, push_and_pull, Condition=condition))
+        statements.append(allow(sid, accounts, push_and_pull, Condition=condition))
     if access["pull_accounts"]:
-        roots = sorted({f"{iam}{account}:root" for account in access["pull_accounts"]})
-        statements.append(allow("OtherAccountsPull", {"AWS": roots}, pull))
+        statements.append(allow("OtherAccountsPull", roots(access["pull_accounts"]), pull))
     if access["pull_organization"]:
         condition = {"StringEquals": {"aws:PrincipalOrgID": access["pull_organization"]}}
         statements.append(allow("TheOrganizationPulls", "*", pull, Condition=condition))
     if functions := lambda_functions(access):
         # Without this statement Lambda adds one like it itself, which the guard denies.
-        # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
         source: Any = functions[0] if len(functions) == 1 else functions
         condition = {"ArnLike": {"aws:SourceArn": source}}
         principal = {"Service": "lambda.amazonaws.com"}

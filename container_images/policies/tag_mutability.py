@@ -78,31 +78,26 @@ def left_open(
     """
     if tag_mutability == "MUTABLE":
         return ("*",)
-    if tag_mutability != "MUTABLE_WITH_EXCLUSION":
-        return ()
-    known = [it for it in patterns if it != "*"]  # which says nothing of what there is
-    return tuple(it for it in known if not any(tag_glob(one, it) for one in filters))
+    known = patterns if tag_mutability == "MUTABLE_WITH_EXCLUSION" else ()
+    return tuple(  # "*" says nothing of what there is
+        tag for tag in known if tag != "*" and not any(tag_glob(it, tag) for it in filters)
+    )
 
 
 def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:
     """One sentence about the repositories, by name, and what `left_open` says of each.
 
-    None where it says nothing of any of them.
+    None where it says nothing of any of them. Of many repositories, three are named.
     """
     repositories = defaultdict(list)
     for name, patterns in open_tags.items():
         if patterns:
-            repositories[tuple(patterns)].append(name)
+            tags = "every tag" if "*" in patterns else f"tags that match {', '.join(patterns)}"
+            repositories[tags].append(name)
     if not repositories:
         return None
-    found = [
-        f"{'every tag' if '*' in patterns else 'tags that match ' + ', '.join(patterns)} in "
-        + ", ".join(names[:_MOST_NAMES])
-        + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
-        for patterns, names in repositories.items()
+    overwritable = [
+        f"{tags} in {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if names[3:] else "")
+        for tags, names in repositories.items()
     ]
-    return f"A push can change which image a tag names ({'; '.join(found)}): {MODE_ADVICE}."
-
-
-_MOST_NAMES: Final = 3
-"""In a sentence; nobody reads a hundred."""
+    return f"A push can change which image a tag names ({'; '.join(overwritable)}): {MODE_ADVICE}."

@@ -94,8 +94,7 @@ def test_the_rules_are_those_of_the_patterns(plain: Update) -> None:
         inputs = rules[rule.name].inputs
         assert inputs["eventPattern"] == to_json(rule.pattern)
         assert inputs["region"] == rule.region
-        all_events = inputs["state"] == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
-        assert all_events == rule.read_only
+        assert inputs["state"] == rule.state
         assert len(inputs["name"]) <= 64
         assert len(inputs["description"]) <= 512
 
@@ -156,12 +155,12 @@ def test_each_policy_lets_in_exactly_whom_it_names(plain: Update) -> None:
     iam_queue = f"arn:aws:sqs:{THERE}:audit-eu-west-2-undelivered"
     iam_rules = f"{THERE}:rule/audit-eu-west-2-*"
     assert policies(plain) == {
-        "Topic audit": from_rules("RulesPublish", "sns:Publish", topic, f"{HOME}:rule/audit-*"),
+        "Topic audit": from_rules("Rules", "sns:Publish", topic, f"{HOME}:rule/audit-*"),
         "Queue audit-undelivered": from_rules(
-            "RulesSend", "sqs:SendMessage", queues, f"{HOME}:rule/audit-*"
+            "Rules", "sqs:SendMessage", queues, f"{HOME}:rule/audit-*"
         ),
         "Queue audit-eu-west-2-undelivered": from_rules(
-            "RulesSend", "sqs:SendMessage", iam_queue, iam_rules
+            "Rules", "sqs:SendMessage", iam_queue, iam_rules
         ),
         "Role audit-eu-west-2": {
             "Sid": "EventBridge",

@@ -20,12 +20,11 @@ DEVELOPER: Final = f"{IAM}role/team/developer"
 PROVIDER: Final = f"{IAM}oidc-provider/token.actions.githubusercontent.com"
 SUBJECT: Final = "repo:example-org/forms-deploy:environment:production"
 PROJECT: Final = f"arn:aws:codebuild:eu-west-2:{ACCOUNT}:project/push"
-DIGEST: Final = f"sha256:{'a' * 64}"
 
 
 def audit(**changes: Any) -> Audit:
     """An audit with one of everything."""
-    made: Any = {
+    everything: Any = {
         "partition": "aws",
         "account_id": ACCOUNT,
         "region": "eu-west-2",
@@ -42,14 +41,14 @@ def audit(**changes: Any) -> Audit:
             "roles": [f"{IAM}role/ci/start", "arn:aws:iam::777788889999:role/ci/start"],
         },
     }
-    return {**made, **changes}  # type: ignore[typeddict-item]
+    return {**everything, **changes}  # type: ignore[typeddict-item]
 
 
 # --- Who ------------------------------------------------------------------------------------------
 
 
 def role(arn: str, session: str = "mary", **more: Any) -> dict[str, Any]:
-    account, _, name = arn.split(":")[4], *arn.rpartition("/")[1:]
+    account, name = arn.split(":")[4], arn.rpartition("/")[2]
     return {
         "type": "AssumedRole",
         "arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session}",
@@ -59,19 +58,8 @@ def role(arn: str, session: str = "mary", **more: Any) -> dict[str, Any]:
     }
 
 
-USER: Final = {"type": "IAMUser", "arn": f"{IAM}user/Mary_Major", "accountId": ACCOUNT}
-ROOT: Final = {
-    "type": "Root",
-    "arn": f"{IAM}root",
-    "sessionContext": {"attributes": {"mfaAuthenticated": "true"}},
-}
-FEDERATED: Final = {
-    "type": "FederatedUser",
-    "arn": f"arn:aws:sts::{ACCOUNT}:federated-user/Bob",
-    "sessionContext": {"sessionIssuer": {"type": "IAMUser", "arn": USER["arn"]}},
-}
-OTHER_ACCOUNT: Final = {"type": "AWSAccount", "principalId": "AROA:deploy", "accountId": FOREIGN}
-CODEBUILD: Final = {"type": "AWSService", "invokedBy": "codebuild.amazonaws.com"}
+def service(name: str) -> dict[str, Any]:
+    return {"type": "AWSService", "invokedBy": f"{name}.amazonaws.com"}
 
 
 def github(subject: str = SUBJECT, provider: str = PROVIDER) -> dict[str, Any]:
@@ -79,19 +67,32 @@ def github(subject: str = SUBJECT, provider: str = PROVIDER) -> dict[str, Any]:
     return {"type": "WebIdentityUser", "principalId": principal, "userName": subject}
 
 
+def account(number: str) -> dict[str, Any]:
+    return {"type": "AWSAccount", "principalId": "AROA:deploy", "accountId": number}
+
+
+DEV: Final = role(DEVELOPER)
+PIPE: Final = role(PIPELINE)
+USER: Final = {"type": "IAMUser", "arn": f"{IAM}user/Mary_Major", "accountId": ACCOUNT}
+ROOT: Final = {"type": "Root", "arn": f"{IAM}root"}
+ISSUED_BY_USER: Final = {"sessionContext": {"sessionIssuer": {"type": "IAMUser", "arn": "a:user"}}}
+FEDERATED: Final = {"type": "FederatedUser", "arn": "federated-user/Bob", **ISSUED_BY_USER}
+ECR: Final = {"accountId": ACCOUNT, "invokedBy": "AWS Internal"}
+
+
 # --- What -----------------------------------------------------------------------------------------
 
 
-def event(service: str, call: str, who: Any, request: Any, **detail: Any) -> dict[str, Any]:
+def event(source: str, call: str, who: Any, request: Any, **detail: Any) -> dict[str, Any]:
     return {
         "detail-type": "AWS API Call via CloudTrail",
-        "source": f"aws.{service}",
+        "source": f"aws.{source}",
         "account": ACCOUNT,
         "resources": [],
         "detail": {
             "userIdentity": who,
             "eventTime": "2026-11-24T10:00:00Z",
-            "eventSource": f"{service}.amazonaws.com",
+            "eventSource": f"{source}.amazonaws.com",
             "eventName": call,
             "sourceIPAddress": "203.0.113.12",
             "requestParameters": request,
@@ -103,132 +104,107 @@ def event(service: str, call: str, who: Any, request: Any, **detail: Any) -> dic
     }
 
 
-def arn(name: str, account: str = ACCOUNT) -> str:
-    return f"arn:aws:ecr:eu-west-2:{account}:repository/{name}"
+def changed(event: dict[str, Any], **detail: Any) -> dict[str, Any]:
+    return {**event, "detail": {**event["detail"], **detail}}
 
 
-def on(name: str, account: str = ACCOUNT) -> list[dict[str, str]]:
-    return [{"ARN": arn(name, account), "accountId": account}]
+def denied(event: dict[str, Any], message: str = "explicit deny", **detail: Any) -> dict[str, Any]:
+    return changed(event, **{"errorCode": "AccessDenied", "errorMessage": message, **detail})
 
 
-def put(who: Any, tag: str = "latest", name: str = "app", **detail: Any) -> dict[str, Any]:
-    request = {"repositoryName": name, "imageTag": tag, "registryId": ACCOUNT}
-    return event("ecr", "PutImage", who, request, **{"resources": on(name), **detail})
+def retried(event: dict[str, Any]) -> dict[str, Any]:
+    return denied(event, "Image with digest ...", errorCode="ImageAlreadyExistsException")
 
 
-def denied(made: dict[str, Any], message: str = "explicit deny", **detail: Any) -> dict[str, Any]:
-    """The same call, denied: with the request, unless `detail` says otherwise."""
-    parts = {"errorCode": "AccessDenied", "errorMessage": message, **detail}
-    return {**made, "detail": {**made["detail"], **parts}}
+def on(name: str, number: str = ACCOUNT) -> list[dict[str, str]]:
+    return [{"ARN": f"arn:aws:ecr:eu-west-2:{number}:repository/{name}", "accountId": number}]
 
 
-def without(made: dict[str, Any], *fields: str) -> dict[str, Any]:
-    return {**made, "detail": {key: it for key, it in made["detail"].items() if key not in fields}}
+def ecr(call: str, who: Any, name: str = "app", **request: Any) -> dict[str, Any]:
+    parameters = {"repositoryName": name, "registryId": ACCOUNT, **request}
+    return event("ecr", call, who, parameters, resources=on(name))
 
 
-def call(name: str, who: Any, repository: str = "app", **request: Any) -> dict[str, Any]:
-    asked = {"repositoryName": repository, "registryId": ACCOUNT, **request}
-    return event("ecr", name, who, asked, resources=on(repository))
+def put(who: Any, name: str = "app", **detail: Any) -> dict[str, Any]:
+    return changed(ecr("PutImage", who, name, imageTag="latest"), **detail)
+
+
+UNRECORDED: Final[dict[str, Any]] = {"requestParameters": None, "responseElements": None}
+UNNAMED: Final[dict[str, Any]] = {"requestParameters": None, "resources": None}
 
 
 def tag_resource(name: str, **detail: Any) -> dict[str, Any]:
-    return event("ecr", "TagResource", role(DEVELOPER), {"resourceArn": arn(name)}, **detail)
+    return event("ecr", "TagResource", DEV, {"resourceArn": on(name)[0]["ARN"]}, **detail)
 
 
 def expiry(name: str, *tags: list[str]) -> dict[str, Any]:
-    images = [{"lifecycleEventImage": {"digest": DIGEST, "tagList": them}} for them in tags]
+    images = [{"lifecycleEventImage": {"digest": "sha256:aaa", "tagList": it}} for it in tags]
     details = {"repositoryName": name, "lifecycleEventImageActions": images}
-    by_ecr = {"accountId": ACCOUNT, "invokedBy": "AWS Internal"}
-    made = event("ecr", "PolicyExecutionEvent", by_ecr, None, serviceEventDetails=details)
-    return {**made, "detail-type": "AWS Service Event via CloudTrail"}
+    expired = event("ecr", "PolicyExecutionEvent", ECR, None, serviceEventDetails=details)
+    return {**expired, "detail-type": "AWS Service Event via CloudTrail"}
 
 
-def on_role(name: str, target: str, who: Any) -> dict[str, Any]:
-    return event("iam", name, who, {"roleName": target})
+def on_role(call: str, target: str, who: Any) -> dict[str, Any]:
+    return event("iam", call, who, {"roleName": target})
 
 
-def denied_on_role(resource: str) -> dict[str, Any]:
+def denied_on(resource: str, call: str = "iam:PutRolePolicy", ending: str = "") -> dict[str, Any]:
     """As IAM has it: the request is left out, and the message names the role."""
-    message = (
-        f"User: {USER['arn']} is not authorized to perform: iam:PutRolePolicy on resource: "
-        f"{resource} because no identity-based policy allows the iam:PutRolePolicy action"
-    )
-    return denied(event("iam", "PutRolePolicy", USER, None), message)
+    message = f"User: {DEPLOY} is not authorized to perform: {call} on resource: {resource}{ending}"
+    source, _, name = call.partition(":")
+    return denied(event(source, name, role(DEPLOY), None), message)
 
 
-def assume(who: Any, target: str = PIPELINE, name: str = "AssumeRole") -> dict[str, Any]:
-    return event("sts", name, who, {"roleArn": target, "roleSessionName": "release-412"})
-
-
-def denied_assume(resource: str, ending: str = "") -> dict[str, Any]:
-    action = "sts:AssumeRole on resource"
-    message = f"User: {USER['arn']} is not authorized to perform: {action}: {resource}{ending}"
-    return denied(event("sts", "AssumeRole", USER, None), message)
+def assume(who: Any, target: str = PIPELINE, call: str = "AssumeRole") -> dict[str, Any]:
+    return event("sts", call, who, {"roleArn": target, "roleSessionName": "release-412"})
 
 
 def build(call: str, **request: Any) -> dict[str, Any]:
-    return event("codebuild", call, role(DEVELOPER), request)
+    return event("codebuild", call, DEV, request)
 
 
-TOO_LARGE: Final[dict[str, Any]] = {"requestParameters": None, "responseElements": None}
-DEV: Final = role(DEVELOPER)
-PIPE: Final = role(PIPELINE)
+BECAUSE: Final = " because no identity-based policy allows it"
 
 _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "tags": {
         "a move by another role": put(DEV),
-        "by a role of the pipeline's name with another path": put(
-            role(f"{IAM}role/forms-image-pipeline")
-        ),
+        "by a role of the pipeline's name": put(role(f"{IAM}role/forms-image-pipeline")),
         "by a role whose name begins as the pipeline's": put(role(f"{PIPELINE}-2")),
         "by an IAM user": put(USER),
         "by the root": put(ROOT),
         "by a federated user": put(FEDERATED),
-        "by another account": put(OTHER_ACCOUNT),
+        "by another account": put(account(FOREIGN)),
         "by a role of another account": put(role(f"arn:aws:iam::{FOREIGN}:role/ci/pull")),
         "by a service for a role": put(role(DEVELOPER, invokedBy="cloudformation.amazonaws.com")),
-        "by a service": put(
-            {"type": "AWSService", "invokedBy": "imagebuilder.amazonaws.com"},
-            sourceIPAddress="imagebuilder.amazonaws.com",
-        ),
-        "by replication": call(
-            "ReplicateImage", {"accountId": ACCOUNT, "invokedBy": "AWS Internal"}
-        ),
+        "by a service": put(service("imagebuilder")),
+        "by replication": ecr("ReplicateImage", ECR),
         "by an administrator": put(role(DEPLOY)),
-        "a Docker client's push": put(DEV, "dev-1", sourceIPAddress="ecr.amazonaws.com"),
-        "a push without a tag": call("PutImage", DEV, imageManifest="{}"),
-        "too large to be recorded whole": put(DEV, **TOO_LARGE),
+        "a push without a tag": ecr("PutImage", DEV, imageManifest="{}"),
+        "too large to be recorded whole": put(DEV, **UNRECORDED),
         "denied": denied(put(DEV)),
-        "denied, without the request": denied(put(DEV), requestParameters=None),
-        "denied, without resources": without(denied(put(DEV)), "resources"),
-        "somebody else's retried move": denied(
-            put(USER), "Image with digest ...", errorCode="ImageAlreadyExistsException"
-        ),
-        "in the other repository": put(DEV, name="team/app"),
-        "a deletion": call("BatchDeleteImage", DEV, imageIds=[{"imageTag": "latest"}]),
-        "archiving": call("UpdateImageStorageClass", USER),
+        "denied, without the request": denied(put(DEV, requestParameters=None)),
+        "denied, without resources": denied(put(DEV, resources=None)),
+        "somebody else's retried move": retried(put(USER)),
+        "in the other repository": put(DEV, "team/app"),
+        "in one of two resources": put(DEV, resources=[*on("other"), *on("app")]),
+        "a deletion": ecr("BatchDeleteImage", DEV, imageIds=[{"imageTag": "latest"}]),
+        "archiving": ecr("UpdateImageStorageClass", USER),
     },
     "unnamed": {
-        "denied, with neither": without(denied(put(DEV), requestParameters=None), "resources"),
+        "denied, with neither": denied(put(DEV, **UNNAMED)),
         "a resource tag, without resources": tag_resource("app"),
     },
     "guard": {
-        "an update of the guard": call("SetRepositoryPolicy", role(DEPLOY), policyText="{}"),
-        "of the tag mutability by the pipeline": call(
-            "PutImageTagMutability", PIPE, imageTagMutability="MUTABLE"
-        ),
-        "a lifecycle policy by the root": call("PutLifecyclePolicy", ROOT),
-        "a denied deletion of the repository": denied(call("DeleteRepository", USER)),
-        "the repository made anew": call("CreateRepository", USER),
+        "an update of the guard": ecr("SetRepositoryPolicy", role(DEPLOY), policyText="{}"),
+        "of the tag mutability by the pipeline": ecr("PutImageTagMutability", PIPE),
+        "a lifecycle policy by the root": ecr("PutLifecyclePolicy", ROOT),
+        "a denied deletion of the repository": denied(ecr("DeleteRepository", USER)),
+        "the repository made anew": ecr("CreateRepository", USER),
         "a resource tag": tag_resource("app", resources=on("app")),
     },
     "registry": {
-        "replication": event(
-            "ecr", "PutReplicationConfiguration", USER, {"replicationConfiguration": {}}
-        ),
-        "a pull-through cache, denied": denied(
-            event("ecr", "CreatePullThroughCacheRule", DEV, None)
-        ),
+        "replication": event("ecr", "PutReplicationConfiguration", USER, {}),
+        "a cache, denied": denied(event("ecr", "CreatePullThroughCacheRule", DEV, None)),
     },
     "expiry": {
         "latest expires": expiry("app", ["prod-1"], ["prod-2", "latest"]),
@@ -237,14 +213,12 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "roles": {
         "a trust policy rewritten": on_role("UpdateAssumeRolePolicy", "forms-image-pipeline", DEV),
         "a policy put by an administrator": on_role("PutRolePolicy", "break-glass", role(DEPLOY)),
-        "a role by its name in other capitals": on_role(
-            "UpdateAssumeRolePolicy", "Forms-Image-PIPELINE", DEV
-        ),
-        "a denied change by name": denied_on_role("role break-glass"),
-        "a denied change by ARN": denied_on_role(PIPELINE),
+        "a role in other capitals": on_role("PutRolePolicy", "Forms-Image-PIPELINE", DEV),
+        "a denied change by name": denied_on("role break-glass", ending=BECAUSE),
+        "a denied change by ARN": denied_on(DEPLOY, ending=BECAUSE),
     },
     "builds": {
-        "a build with another buildspec": build(
+        "another buildspec": build(
             "StartBuild", projectName="push", buildspecOverride="phases: {}"
         ),
         "a batch from another source, by the project's ARN": build(
@@ -259,70 +233,52 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "assumed": {
         "a developer": assume(DEV),
         "a user": assume(USER),
-        "another service": assume({"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}),
+        "another service": assume(service("lambda")),
         "a job of another branch": assume(github("repo:example-org/forms-deploy:ref:refs/heads/x")),
         "a job by another provider": assume(github(provider=f"{IAM}oidc-provider/example.com")),
-        "an account that is not trusted": assume(OTHER_ACCOUNT),
-        "a developer who writes the role in other capitals": assume(
-            DEV, PIPELINE.replace("forms", "Forms")
-        ),
-        "a denied attempt": denied_assume(PIPELINE),
-        "a denied attempt, explained": denied_assume(
-            PIPELINE, " because no identity-based policy allows it"
-        ),
+        "an account that is not trusted": assume(account(FOREIGN)),
+        "the role in other capitals": assume(DEV, PIPELINE.replace("forms", "Forms")),
+        "a denied attempt": denied_on(PIPELINE, "sts:AssumeRole"),
+        "a denied attempt, explained": denied_on(PIPELINE, "sts:AssumeRole", BECAUSE),
     },
     "": {
         "by a listed role of another account": put(role(FOREIGN_PIPELINE)),
         "by the pipeline": put(role(PIPELINE, "release-412")),
-        "the pipeline's, too large to be recorded whole": put(PIPE, **TOO_LARGE),
-        "the pipeline's, with neither": without(put(PIPE, requestParameters=None), "resources"),
-        "a retried move": denied(
-            put(PIPE), "Image with digest ...", errorCode="ImageAlreadyExistsException"
-        ),
-        "in another repository": put(DEV, name="other"),
-        "in one whose name begins so": put(DEV, name="app-2"),
-        "in one whose name ends so": put(DEV, name="my/app"),
-        "denied in another repository": without(denied(put(DEV, name="other")), "resources"),
+        "the pipeline's, too large to be recorded whole": put(PIPE, **UNRECORDED),
+        "the pipeline's, with neither": put(PIPE, **UNNAMED),
+        "a retried move": retried(put(PIPE)),
+        "in another repository": put(DEV, "other"),
+        "in one whose name begins so": put(DEV, "app-2"),
+        "in one whose name ends so": put(DEV, "my/app"),
+        "denied in another repository": denied(put(DEV, "other", resources=None)),
         "in the same repository of another account": put(DEV, resources=on("app", FOREIGN)),
-        "a pull": call("BatchGetImage", DEV),
-        "a layer": call("CompleteLayerUpload", DEV),
+        "a pull": ecr("BatchGetImage", DEV),
+        "a layer": ecr("CompleteLayerUpload", DEV),
         "a resource tag elsewhere": tag_resource("other", resources=on("other")),
-        "the guard of another repository": call("SetRepositoryPolicy", USER, "other"),
-        "a guard that is read": call("GetRepositoryPolicy", USER),
+        "the guard of another repository": ecr("SetRepositoryPolicy", USER, "other"),
+        "a guard that is read": ecr("GetRepositoryPolicy", USER),
         "a login": event("ecr", "GetAuthorizationToken", DEV, None),
         "others expire": expiry("app", ["prod-1"], [], ["latest-2"]),
         "latest of another repository expires": expiry("other", ["latest"]),
         "another role": on_role("PutRolePolicy", "developer", USER),
         "a role whose name begins so": on_role("PutRolePolicy", "break-glass-2", USER),
         "a role that is read": on_role("GetRole", "break-glass", USER),
-        "a denied change of another role": denied_on_role("role break-glass-2"),
-        "an administrator's denied change of another role": denied(
-            event("iam", "PutRolePolicy", role(DEPLOY), None),
-            f"User: {DEPLOY} is not authorized to perform: iam:PutRolePolicy on resource: role x "
-            "because of a boundary",
-        ),
+        "a denied change of another role": denied_on("role break-glass-2", ending=BECAUSE),
         "a build of the project as it is": build(
             "StartBuild", projectName="push", sourceVersion="main"
         ),
-        "another project": build(
-            "StartBuild", projectName="push-2", buildspecOverride="phases: {}"
-        ),
+        "another project": build("StartBuild", projectName="push-2", buildspecOverride="x"),
         "another project changed": build("UpdateProject", name="push-2"),
-        "a build": assume(CODEBUILD),
-        "a job": assume(github(), name="AssumeRoleWithWebIdentity"),
+        "a build": assume(service("codebuild")),
+        "a job": assume(github(), call="AssumeRoleWithWebIdentity"),
         "a trusted role": assume(role(f"{IAM}role/ci/start")),
-        "a trusted role of another account": assume({**OTHER_ACCOUNT, "accountId": "777788889999"}),
+        "a trusted role of another account": assume(account("777788889999")),
         "a developer who becomes another role": assume(DEV, DEPLOY),
-        "a denied attempt at another role": denied_assume(f"{PIPELINE}-2"),
+        "a denied attempt at another role": denied_on(f"{PIPELINE}-2", "sts:AssumeRole"),
         "ECR's own event": {
-            **event("ecr", "x", USER, None),
+            **put(DEV),
             "detail-type": "ECR Image Action",
-            "detail": {
-                "action-type": "PUSH",
-                "result": "SUCCESS",
-                "repository-name": "app",
-                "image-tag": "latest",
-            },
+            "detail": {"action-type": "PUSH", "repository-name": "app", "image-tag": "latest"},
         },
     },
 }

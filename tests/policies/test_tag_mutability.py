@@ -7,28 +7,10 @@ from container_images.policies.tag_mutability import (
     MAX_EXCLUSION_FILTERS,
     PATTERN,
     TAG_MUTABILITIES,
-    exclusion_filters,
     is_immutable,
     left_open,
     overwriting_warning,
 )
-
-
-@pytest.mark.parametrize(
-    ("tag_mutability", "filters"),
-    [
-        ("MUTABLE", []),
-        ("MUTABLE_WITH_EXCLUSION", ["prod-*"]),
-        ("IMMUTABLE_WITH_EXCLUSION", ["latest"]),
-    ],
-)
-def test_what_is_excluded(tag_mutability: str, filters: list[str]) -> None:
-    assert exclusion_filters(tag_mutability, ["latest"], ["prod-*"]) == filters
-
-
-def test_immutable_is_none_of_the_stacks() -> None:
-    with pytest.raises(ValueError, match="'IMMUTABLE' is not one of MUTABLE, "):
-        exclusion_filters("IMMUTABLE", ["latest"], [])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +64,4 @@ def test_repositories_that_leave_the_same_open_are_named_together() -> None:
     assert "(every tag in a, d; tags that match v* in b)" in warning
     assert "MUTABLE_WITH_EXCLUSION with immutableTags" in warning
     assert "(semantic versions, bare commit hashes)" in warning
-
-
-def test_nothing_is_said_where_nothing_is_open() -> None:
     assert overwriting_warning({"a": ()}) is None

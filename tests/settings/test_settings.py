@@ -916,7 +916,7 @@ class TestAudit:
         off = valid() | {"additionalPipelineRoles": roles}
         assert parse(off)
         [problem] = problems(additionalPipelineRoles=roles, audit={"email": []})
-        assert "an event pattern of at most 2,048 characters" in problem
+        assert "of at most 2,048 characters" in problem
 
     def test_a_partition_whose_region_of_iam_is_not_known(self) -> None:
         role = "arn:aws-iso:iam::111122223333:role/"
