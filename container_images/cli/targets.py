@@ -139,11 +139,10 @@ def targets_of(
         declared.refuse_elsewhere(references)
         if not undeclared:
             declared.refuse_others(references)
-        known = {reference.name: reference for reference in declared.repositories()}
+        place = declared.account
         references = [
-            replace(known.get(each.name, each), uri=each.uri, image=each.image)
-            for each in references
-        ] or [*known.values()]
+            replace(each, registry_id=place.id, region=place.region) for each in references
+        ] or declared.repositories()
     return Targets(references=references, stack=declared, convention=_convention(declared, None))
 
 

@@ -14,7 +14,8 @@ from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws
 from container_images.rehearsal.pipeline import FailedError, Pipeline
 from container_images.rehearsal.program import Update
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.state import State, differences, intended
+from container_images.stack.differences import describe, differences
+from container_images.stack.state import State, intended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def _compare(declared: Sequence[State], live: Sequence[State]) -> str:
         if state.arn != wanted[name].arn:
             raise FailedError(f"{name} is {state.arn}, and should be {wanted[name].arn}")
         if differing := differences(state, wanted[name]):
-            raise FailedError(f"{name} is not as declared: {'; '.join(map(str, differing))}")
+            raise FailedError(f"{name} is not as declared: {'; '.join(map(describe, differing))}")
     return f"all repositories ({len(wanted)}) are as the settings say"
 
 

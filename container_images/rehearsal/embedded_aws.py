@@ -22,8 +22,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from container_images.rehearsal.moto_fixes import moto_put_right
 from container_images.rehearsal.provider_inputs import InputError, check_inputs
 from container_images.settings.stack_file import StackFile, StackFileError
-from container_images.stack.live import every
-from container_images.stack.state import State
+from container_images.stack.state import State, every
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient

@@ -23,11 +23,6 @@ class DeclaredStack:
     settings: settings.StackSettings
     file: StackFile
 
-    @property
-    def default_tags(self) -> Mapping[str, str]:
-        """What the AWS provider puts on every resource of it."""
-        return self.file.default_tags
-
     def repositories(self) -> list[Reference]:
         """Its repositories, by name."""
         return [
@@ -43,15 +38,12 @@ class DeclaredStack:
 
     def refuse_elsewhere(self, references: Iterable[Reference]) -> None:
         """Raise RefusedError for repositories of another account or Region than the stack's."""
-        account = self.account
+        account, region = self.account.id, self.account.region
         for reference in references:
-            if reference.registry_id not in {None, account.id} or reference.region not in {
-                None,
-                account.region,
-            }:
+            if (reference.registry_id or account, reference.region or region) != (account, region):
                 raise RefusedError(
-                    f"{reference} is elsewhere: stack {self.name} is in account {account.id}, "
-                    f"Region {account.region}"
+                    f"{reference} is elsewhere: stack {self.name} is in account {account}, Region "
+                    f"{region}"
                 )
 
     def refuse_others(self, references: Iterable[Reference]) -> None:

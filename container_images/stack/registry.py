@@ -1,9 +1,8 @@
 """What goes round the guards of a stack's repositories, because it is set for the registry."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 Rule = Mapping[str, Any]
-"""A rule, a template or a statement, as AWS writes it."""
+"""A replication rule, as AWS writes it."""
 
 CONSOLE_PREFIXES: Final = (
     *("docker-hub", "ecr-public", "quay", "kubernetes"),
@@ -34,51 +33,38 @@ def registry_warnings(aws: Aws, account: Account, names: Sequence[str]) -> Itera
     `aws` is in the stack's Region. What the caller may not read is a warning too.
     """
     ecr = aws.ecr()
-    reads: list[tuple[Callable[[], Iterable[Any]], Callable[[Any], str]]] = [
-        (partial(_allows, ecr), _policy_warning),
-        (partial(registry.pull_through_rules, ecr), partial(_cache_warning, names)),
-        (partial(registry.creation_templates, ecr), _template_warning),
-    ]
-    for read, warning in reads:
+    for warnings in (_of_policy(ecr), _of_caches(ecr, names), _of_templates(ecr)):
         try:
-            yield from map(warning, read())
+            yield from warnings
         except (ClientError, BotoCoreError) as error:
             yield f"not checked: {explain(error)}"
-    yield from _replication(aws, account, names)
+    yield from _of_replication(aws, account, names)
 
 
-def _allows(ecr: "ECRClient") -> list[dict[str, Any]]:
-    policy = registry.registry_policy(ecr)
-    return statements_in(json.loads(policy), "Allow") if policy else []
-
-
-def _policy_warning(statement: Rule) -> str:
+def _of_policy(ecr: "ECRClient") -> Iterator[str]:
     """A registry policy can only allow: what replicates into it, and what creates repositories.
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry-permissions.html
     """
-    replicates = names_action(statement.get("Action"), "ecr:ReplicateImage")
-    effect = "replication into this registry" if replicates else "calls"
-    return (
-        f"the registry policy allows {effect}, whatever the repository policies say: "
-        f"{json.dumps(statement)}"
-    )
+    for statement in statements_in(json.loads(registry.registry_policy(ecr) or "{}"), "Allow"):
+        replicates = names_action(statement.get("Action"), "ecr:ReplicateImage")
+        effect = "replication into this registry" if replicates else "calls"
+        yield (
+            f"the registry policy allows {effect}, whatever the repository policies say: "
+            f"{json.dumps(statement)}"
+        )
 
 
-def _cache_warning(names: Iterable[str], rule: Rule) -> str:
-    prefix = rule["ecrRepositoryPrefix"]
-    cached = [name for name in names if is_cached(name, prefix)]
-    effect = (
-        f"a pull by a pipeline role may move tags of {', '.join(cached)}"
-        if cached
-        else "its pulls create repositories that no stack guards"
-    )
-    return f"pull-through cache rule {prefix} of {rule.get('upstreamRegistryUrl')}: {effect}"
-
-
-def cache_prefixes(ecr: "ECRClient") -> list[str]:
-    """The prefixes of the pull-through cache rules."""
-    return [rule["ecrRepositoryPrefix"] for rule in registry.pull_through_rules(ecr)]
+def _of_caches(ecr: "ECRClient", names: Iterable[str]) -> Iterator[str]:
+    for rule in registry.pull_through_rules(ecr):
+        prefix, upstream = rule["ecrRepositoryPrefix"], rule.get("upstreamRegistryUrl")
+        cached = ", ".join(name for name in names if is_cached(name, prefix))
+        effect = (
+            f"a pull by a pipeline role may move tags of {cached}"
+            if cached
+            else "its pulls create repositories that no stack guards"
+        )
+        yield f"pull-through cache rule {prefix} of {upstream}: {effect}"
 
 
 def is_cached(name: str, prefix: str) -> bool:
@@ -90,18 +76,16 @@ def is_cached(name: str, prefix: str) -> bool:
     return prefix == "ROOT" or name.startswith(f"{prefix}/")
 
 
-def _template_warning(template: Rule) -> str:
-    causes = ", ".join(template.get("appliedFor", []))
-    return (
-        f"repository creation template {template['prefix']}: ECR creates repositories ({causes}) "
-        "that no stack guards"
-    )
+def _of_templates(ecr: "ECRClient") -> Iterator[str]:
+    for template in registry.creation_templates(ecr):
+        causes = ", ".join(template.get("appliedFor", []))
+        yield (
+            f"repository creation template {template['prefix']}: ECR creates repositories "
+            f"({causes}) that no stack guards"
+        )
 
 
-# --- Replication ----------------------------------------------------------------------------------
-
-
-def _replication(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[str]:
+def _of_replication(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[str]:
     """Rules of every enabled Region: another Region's may have this one as their destination."""
     regions = [account.region]
     try:
@@ -109,14 +93,13 @@ def _replication(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[s
     except (ClientError, BotoCoreError) as error:
         yield f"replication of other Regions is not checked: {explain(error)}"
     clients = [aws.ecr(region) for region in regions]
-    with ThreadPoolExecutor(_REGIONS_AT_ONCE) as threads:
-        answers = [*threads.map(_rules_or_error, clients)]
     unread: dict[str, list[str]] = {}
-    for region, answer in zip(regions, answers, strict=True):
-        if isinstance(answer, str):
-            unread.setdefault(answer, []).append(region)
-        else:
-            yield from replication_warnings(region, answer, account, names)
+    with ThreadPoolExecutor(_REGIONS_AT_ONCE) as threads:
+        for region, rules in zip(regions, threads.map(_rules_or_error, clients), strict=True):
+            if isinstance(rules, str):
+                unread.setdefault(rules, []).append(region)
+            else:
+                yield from replication_warnings(region, rules, account, names)
     for reason, those in unread.items():
         yield f"replication is not checked in {', '.join(those)}: {reason}"
 
@@ -136,7 +119,6 @@ def replication_warnings(
     Without a filter a rule is about all repositories; a filter is a prefix of their names.
     https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_RepositoryFilter.html
     """
-    here = account.region, account.id
     for rule in rules:
         prefixes = tuple(each["filter"] for each in rule.get("repositoryFilters") or []) or ("",)
         copied = ", ".join(name for name in names if name.startswith(prefixes))
@@ -147,7 +129,7 @@ def replication_warnings(
                     f"ECR replicates {copied} to {' of account '.join(there)}: this stack's guard "
                     "does not protect the copies"
                 )
-            elif there == here:
+            elif there == (account.region, account.id):
                 yield (
                     f"ECR in {region} replicates {copied} to {account.region}: who may push there "
                     "moves tags here, whatever the repository policies say"

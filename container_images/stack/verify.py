@@ -1,28 +1,20 @@
 """Whether a repository in AWS is as its stack declares it, and holds what ADR040 asks of it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from container_images.access.claims import Claim, Proof, alike, prove
+from container_images.access.claims import Proof, alike, prove
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.state import (
-    REPOSITORY_POLICY,
-    Difference,
-    State,
-    differences,
-    intended,
-)
+from container_images.stack.differences import Difference, differences
+from container_images.stack.state import State, intended
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verification:
+class Verification(NamedTuple):
     """What is true of one repository."""
 
-    live: State
-    proofs: Sequence[Proof]
+    name: str
+    proofs: list[Proof]
     """Each claim about access, on the policy as it is in AWS."""
-    differences: Sequence[Difference]
+    differences: list[Difference]
 
     @property
     def ok(self) -> bool:
@@ -31,34 +23,13 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
-        return {
-            "repository": self.live.name,
-            "ok": self.ok,
-            "proofs": [proof.to_json() for proof in self.proofs],
-            "differences": [difference.to_json() for difference in self.differences],
-        }
+        proofs = [proof.to_json() for proof in self.proofs]
+        result = {"repository": self.name, "ok": self.ok, "proofs": proofs}
+        return {**result, "differences": self.differences}
 
 
-def verify(live: State, stack: DeclaredStack) -> Verification:
+def verification(live: State, stack: DeclaredStack) -> Verification:
     """Hold a repository, which is one of the stack's, against what it declares."""
     access = stack.settings.access(live.name, stack.account)
-    return Verification(
-        live=live,
-        proofs=prove(alike([(live.arn, live.policy, access)]), Claim),
-        differences=differences(live, intended(stack, live.name)),
-    )
-
-
-def checklist(stack: DeclaredStack, verified: Sequence[Verification]) -> Iterator[str]:
-    """What no command can check after the first update in an account: docs/adoption.md says how."""
-    if any(
-        difference.setting == REPOSITORY_POLICY
-        for each in verified
-        for difference in each.differences
-    ):
-        yield "ECR has accepted every action that the Denies name: the policies are as declared"
-    yield "the repository policy denies a push to a role that is no pipeline role"
-    pullers = ["ECS (or EKS, or whatever runs the images)", "the scanner"]
-    if any(repository.lambda_pull for repository in stack.settings.repositories.values()):
-        pullers.append("Lambda")
-    yield from (f"{puller} pulls from the guarded repositories" for puller in pullers)
+    proofs = prove(alike([(live.arn, live.policy, access)]))
+    return Verification(live.name, proofs, differences(live, intended(stack, live.name)))

@@ -107,38 +107,30 @@ def ecr(sign_in: Callable[[str], None]) -> "ECRClient":
 @pytest.fixture
 def guarded(ecr: "ECRClient", stack: DeclaredStack) -> "ECRClient":
     """The same, with one of the stack's repositories as it is declared."""
-    create(ecr, as_declared(stack))
+    create(ecr, intended(stack, NAME))
     return ecr
 
 
 def create(ecr: "ECRClient", state: State) -> None:
     """Make a repository that is just so."""
-    more: dict[str, Any] = {}
-    if state.exclusion_filters:
-        more["imageTagMutabilityExclusionFilters"] = [
-            {"filterType": "WILDCARD", "filter": it} for it in state.exclusion_filters
-        ]
-    encryption = {"encryptionType": state.encryption}
+    name, encryption = state.name, {"encryptionType": state.encryption}
     if state.kms_key:
         encryption["kmsKey"] = state.kms_key
-    ecr.create_repository(
-        repositoryName=state.name,
-        imageTagMutability=state.tag_mutability,  # type: ignore[arg-type]
-        imageScanningConfiguration={"scanOnPush": state.scan_on_push},
-        encryptionConfiguration=encryption,  # type: ignore[arg-type]
-        tags=[{"Key": key, "Value": it} for key, it in state.tags.items()],
-        **more,
-    )
+    filters = [{"filterType": "WILDCARD", "filter": tags} for tags in state.exclusion_filters]
+    inputs: dict[str, Any] = {
+        "imageTagMutability": state.tag_mutability,
+        "imageScanningConfiguration": {"scanOnPush": state.scan_on_push},
+        "encryptionConfiguration": encryption
+        | ({"kmsKey": state.kms_key} if state.kms_key else {}),
+        "tags": [{"Key": key, "Value": value} for key, value in state.tags.items()],
+    }
+    if filters:
+        inputs["imageTagMutabilityExclusionFilters"] = filters
+    ecr.create_repository(repositoryName=name, **inputs)
     if state.policy:
-        ecr.set_repository_policy(repositoryName=state.name, policyText=state.policy)
+        ecr.set_repository_policy(repositoryName=name, policyText=state.policy)
     if state.lifecycle_policy:
-        ecr.put_lifecycle_policy(
-            repositoryName=state.name, lifecyclePolicyText=state.lifecycle_policy
-        )
-
-
-def as_declared(stack: DeclaredStack, name: str = NAME) -> State:
-    return intended(stack, name)
+        ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=state.lifecycle_policy)
 
 
 def policy(*statements: dict[str, Any]) -> str:

@@ -3,45 +3,36 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from container_images.access.claims import Proof
 from container_images.aws.reference import Reference
-from container_images.cli.stack_output import print_verifications
+from container_images.cli.stack_report import print_verifications
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.verify import Verification, verify
+from container_images.stack.state import intended
+from container_images.stack.verify import Verification, verification
 from tests.cli.test_cli import refused, run
-from tests.stack.conftest import NAME, Answers, as_declared, create
+from tests.conftest import FIXTURES
+from tests.stack.conftest import NAME, Answers, create
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 ANYBODY = "arn:aws:iam::111122223333:role/anybody"
+ARN, HERE = "arn:aws:ecr:", f"repository/{NAME}"
+ELSEWHERE = "is elsewhere: stack prod is in account 111122223333, Region eu-west-2"
 
 
-def test_what_is_as_declared_is_ok(ecr: "ECRClient", stack: DeclaredStack) -> None:
-    for name in stack.settings.repositories:
-        create(ecr, as_declared(stack, name))
-    done = run("verify", "--stack", "prod", "--json")
-    assert done.exit_code == 0, done.output
-    verified = json.loads(done.stdout)
-    assert {it["repository"] for it in verified["repositories"]} == {*stack.settings.repositories}
-    for repository in verified["repositories"]:
-        assert repository["ok"]
-        assert repository["differences"] == []
-        assert all(proof["proved"] for proof in repository["proofs"])
-    assert any("pulls" in it for it in verified["checklist"])
-
-
-def _without(policy: str | None, sid: str) -> str:
+def without(policy: str | None, sid: str) -> str:
     document = json.loads(policy or "")
-    document["Statement"] = [it for it in document["Statement"] if it["Sid"] != sid]
+    document["Statement"] = [each for each in document["Statement"] if each["Sid"] != sid]
     return json.dumps(document)
 
 
-def _weakened(policy: str | None) -> str:
+def weakened(policy: str | None) -> str:
     document = json.loads(policy or "")
     exempt = document["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
     exempt.append(ANYBODY)
@@ -50,27 +41,26 @@ def _weakened(policy: str | None) -> str:
 
 POLICIES: dict[str, Callable[[str | None], str | None]] = {
     "no guard at all": lambda _: None,
-    "no Deny of pushes": lambda it: _without(it, "OnlyThePipelineMovesTags"),
-    "one more role may push": _weakened,
-    "no account may pull": lambda it: _without(it, "OtherAccountsPull"),
+    "no Deny of pushes": lambda policy: without(policy, "OnlyThePipelineMovesTags"),
+    "one more role may push": weakened,
+    "no account may pull": lambda policy: without(policy, "OtherAccountsPull"),
 }
 
 
 @pytest.mark.parametrize("case", POLICIES)
 def test_a_policy_that_is_weaker_than_declared_is_seen(case: str, stack: DeclaredStack) -> None:
-    declared = as_declared(stack)
-    verified = verify(replace(declared, policy=POLICIES[case](declared.policy)), stack)
+    declared = intended(stack, NAME)
+    verified = verification(replace(declared, policy=POLICIES[case](declared.policy)), stack)
     assert not verified.ok
-    assert [it.setting for it in verified.differences] == ["repository policy"]
-    assert not all(it.proved for it in verified.proofs)
+    assert [each["setting"] for each in verified.differences] == ["repository policy"]
+    assert not all(proof.proved for proof in verified.proofs)
 
 
 def test_what_fails_is_printed_first_and_ends_in_a_failure(
     ecr: "ECRClient", stack: DeclaredStack
 ) -> None:
-    create(ecr, as_declared(stack, "end-to-end-tests"))
-    declared = as_declared(stack)
-    immutable = replace(declared, tag_mutability="IMMUTABLE", exclusion_filters=())
+    create(ecr, intended(stack, "end-to-end-tests"))
+    immutable = replace(intended(stack, NAME), tag_mutability="IMMUTABLE", exclusion_filters=())
     create(ecr, replace(immutable, policy=None, encryption="KMS", kms_key="x"))
     done = run("verify", "end-to-end-tests", NAME, "--stack", "prod")
     assert done.exit_code == 1
@@ -80,16 +70,14 @@ def test_what_fails_is_printed_first_and_ends_in_a_failure(
     assert (
         "kmsKey: x -> none; no update changes it: correct kmsKey in Pulumi.prod.yaml" in done.stdout
     )
-    assert "[ ] ECR has accepted every action" in done.stdout
+    assert "[ ] the repository policy denies a push" in done.stdout
     assert f"verify failed for {NAME}; make up STACK=prod corrects" in done.stderr
 
 
-def test_a_claim_that_is_not_decided_says_why(
-    stack: DeclaredStack, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_claim_that_is_not_decided_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     proof = Proof(claim="Nobody", proved=False, counterexample=None, undecided="statement Two")
-    verified = Verification(live=as_declared(stack), proofs=[proof], differences=[])
-    print_verifications([(Reference(name=NAME), verified)], "prod", [], [])
+    verified = Verification(NAME, [proof], [])
+    print_verifications([(Reference(name=NAME), verified)], "prod", [])
     assert "not decided: statement Two" in capsys.readouterr().out
     assert not verified.ok
 
@@ -97,43 +85,60 @@ def test_a_claim_that_is_not_decided_says_why(
 def test_a_repository_that_is_missing_does_not_stop_the_others(
     ecr: "ECRClient", stack: DeclaredStack
 ) -> None:
-    create(ecr, as_declared(stack))
+    missing, *there = stack.settings.repositories
+    for name in there:
+        create(ecr, intended(stack, name))
     done = run("verify", "--stack", "prod", "--json")
     assert done.exit_code == 1
-    repositories = {it["repository"]: it for it in json.loads(done.stdout)["repositories"]}
-    assert repositories.keys() == set(stack.settings.repositories)
-    assert repositories.pop(NAME)["ok"]
-    assert all("RepositoryNotFound" in it["error"]["error"] for it in repositories.values())
-
-
-def test_what_cannot_be_verified_is_refused(sign_in: Callable[[str], None]) -> None:
-    sign_in(ANYBODY)
-    assert "RepositoryNotFoundException" in refused("verify", NAME, "--stack", "prod")
-    assert "has no repository nobodys" in refused("verify", "nobodys", "--stack", "prod")
-    arn = f"arn:aws:ecr:eu-west-1:111122223333:repository/{NAME}"
-    assert "is elsewhere: stack prod is in account 111122223333, Region eu-west-2" in refused(
-        "verify", arn, "--stack", "prod"
-    )
-    arn = f"arn:aws:ecr:eu-west-2:444455556666:repository/{NAME}"
-    assert "is elsewhere: stack prod is in account 111122223333" in refused(
-        "verify", arn, "--stack", "prod"
-    )
-    assert "there is no such stack" in refused("verify", NAME, "--stack", "nobodys")
-    sign_in("arn:aws:iam::444455556666:role/anybody")
-    assert "is in account 111122223333, and you" in refused("verify", NAME, "--stack", "prod")
-    assert "give --stack" in run("verify", NAME).stderr
+    verified = json.loads(done.stdout)
+    repositories = {each["repository"]: each for each in verified["repositories"]}
+    assert "RepositoryNotFound" in repositories.pop(missing)["error"]["error"]
+    assert repositories.keys() == set(there)
+    for repository in repositories.values():
+        assert (repository["ok"], repository["differences"]) == (True, [])
+        assert all(proof["proved"] for proof in repository["proofs"])
+    assert any("pulls" in item for item in verified["checklist"])
+    assert run("verify", *there, "--stack", "prod").exit_code == 0
 
 
 @pytest.mark.parametrize(
-    "action",
-    ["DescribeRepositories", "GetRepositoryPolicy", "GetLifecyclePolicy", "ListTagsForResource"],
+    ("caller", "arguments", "reason"),
+    [
+        (ANYBODY, ["nobodys", "--stack", "prod"], "has no repository nobodys"),
+        (ANYBODY, [f"{ARN}eu-west-1:111122223333:{HERE}", "--stack", "prod"], ELSEWHERE),
+        (ANYBODY, [f"{ARN}eu-west-2:444455556666:{HERE}", "--stack", "prod"], ELSEWHERE),
+        (
+            "arn:aws:iam::444455556666:role/anybody",
+            [NAME, "--stack", "prod"],
+            "is in account 111122223333, and you call as",
+        ),
+        (ANYBODY, [NAME, "--stack", "nobodys"], "there is no such stack"),
+        (ANYBODY, ["--stack", "acme/prod"], "has a /, and no name of a stack file has; write the"),
+    ],
 )
-@pytest.mark.parametrize("command", ["verify", "adopt"])
-def test_a_permission_that_is_missing_is_named(
-    action: str, command: str, ecr: "ECRClient", stack: DeclaredStack, answers: Answers
+def test_what_cannot_be_verified_is_refused(
+    sign_in: Callable[[str], None], caller: str, arguments: list[str], reason: str
 ) -> None:
-    create(ecr, as_declared(stack))
-    answers[action, "eu-west-2"] = ("AccessDeniedException", "not authorized")
-    done = run(command, NAME, "--stack", "prod")
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert f"no permission for {action}" in done.stderr
+    sign_in(caller)
+    assert reason in refused("verify", *arguments)
+
+
+def test_a_stack_is_needed_and_all_its_errors_are_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "give --stack" in run("verify", NAME).stderr
+    (tmp_path / "Pulumi.yaml").write_text((FIXTURES / "Pulumi.yaml").read_text())
+    prod = (FIXTURES / "Pulumi.prod.yaml").read_text()
+    (tmp_path / "Pulumi.prod.yaml").write_text(prod.replace("MUTABLE_WITH_EXCLUSION", "IMMUTABLE"))
+    monkeypatch.chdir(tmp_path)
+    reason = refused("verify", "--stack", "prod")
+    assert reason.startswith("Pulumi.prod.yaml: the configuration has one error")
+    assert "tagMutability" in reason
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_permission_that_is_missing_is_named(answers: Answers) -> None:
+    answers["ListTagsForResource", "eu-west-2"] = ("AccessDeniedException", "not authorized")
+    for command in ("verify", "adopt"):
+        reason = run(command, NAME, "--stack", "prod").stderr
+        assert "no permission for ListTagsForResource" in reason

@@ -1,0 +1,194 @@
+"""What `adopt` and `verify` read, and what they print of it."""
+
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Final
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from container_images.aws.errors import RefusedError, explain
+from container_images.aws.images import Repository
+from container_images.aws.reference import Reference
+from container_images.aws.registry import pull_through_rules
+from container_images.aws.session import Aws
+from container_images.cli.command import note, print_json
+from container_images.cli.targets import Targets, read_each
+from container_images.cli.terminal import Cell, print_table, working
+from container_images.lifecycle.live import live_images
+from container_images.stack.adopt import Adoption, adoption, to_yaml
+from container_images.stack.declared import DeclaredStack
+from container_images.stack.differences import REPLACING, describe
+from container_images.stack.registry import registry_warnings
+from container_images.stack.state import State, live, repository_names
+from container_images.stack.verify import Verification, verification
+
+CHECKLIST: Final = (
+    "the repository policy denies a push to a role that is no pipeline role",
+    "ECS (or EKS, or whatever runs the images) pulls from the guarded repositories",
+    "Lambda pulls from them, where lambdaPull is set",
+    "the scanner pulls from them",
+)
+"""What no command can check after the first update in an account: docs/adoption.md says how."""
+
+
+def adopt(targets: Targets, pattern: str | None, *, as_json: bool) -> None:
+    """Adopt the repositories, or with a pattern all of the registry whose names match."""
+    stack = targets.stack
+    read, prefixes_of = _reader(targets), cache(_cache_prefixes)
+
+    def read_adoption(reference: Reference) -> Adoption:
+        aws, repository, state = read(reference)
+        # Without rules, no index is read: to ECR that would be a pull.
+        images = live_images(repository, rules=()) if stack else None
+        return adoption(state, stack, images, prefixes_of(aws))
+
+    references = targets.references if pattern is None else _all(targets, pattern)
+    results = read_each(references, "Reading the repositories", read_adoption)
+    if as_json:
+        objects = results.to_json(dict)
+        adopted = {"yaml": to_yaml(results.values), "repositories": objects}
+        print_json({"stack": stack.name if stack else None, **adopted})
+    else:
+        print_adoptions(results.values, stack)
+    if blocked := [adopted for adopted in results.values if adopted["blocks"]]:
+        reasons = (f"{each['repository']} ({'; '.join(each['blocks'])})" for each in blocked)
+        raise RefusedError(f"cannot be adopted: {', '.join(reasons)}")
+    results.refuse_unread()
+
+
+def verify(targets: Targets, stack: DeclaredStack, *, as_json: bool) -> None:
+    """Verify the repositories and the registry of a stack."""
+    read = _reader(targets)
+    results = read_each(
+        targets.references,
+        "Reading the repositories",
+        lambda reference: verification(read(reference)[2], stack),
+    )
+    with working("Reading the registry"):
+        aws = targets.session(stack.account.region)
+        warnings = [*registry_warnings(aws, stack.account, [*stack.settings.repositories])]
+    failed = [
+        reference.name
+        for reference, verified in results.of
+        if isinstance(verified, RefusedError) or not verified.ok
+    ]
+    if as_json:
+        objects = results.to_json(Verification.to_json)
+        verified = {"stack": stack.name, "ok": not failed, "repositories": objects}
+        print_json({**verified, "warnings": warnings, "checklist": CHECKLIST})
+    else:
+        print_verifications(results.of, stack.name, warnings)
+    if failed:
+        raise RefusedError(
+            f"verify failed for {', '.join(failed)}; make up STACK={stack.name} corrects what "
+            "differs"
+        )
+
+
+def _all(targets: Targets, pattern: str) -> Sequence[Reference]:
+    """The repositories whose names match. Raises RefusedError where there are none."""
+    with working("Reading the registry"):
+        place = targets.stack.account if targets.stack else None
+        aws = targets.session(place.region if place else None)
+        names = fnmatch.filter(repository_names(aws.ecr()), pattern)
+    if not names:
+        raise RefusedError(
+            f"no repository matches {pattern}; list their names with aws ecr describe-repositories"
+        )
+    holder = place.id if place else None
+    return [Reference(name=name, registry_id=holder, region=aws.region) for name in names]
+
+
+def _reader(targets: Targets) -> Callable[[Reference], tuple[Aws, Repository, State]]:
+    """What reads a repository of the caller's account, and refuses another account's.
+
+    ECR answers most of what is asked here only to the account that holds the repository.
+    """
+    caller = cache(Aws.caller)
+
+    def read(reference: Reference) -> tuple[Aws, Repository, State]:
+        aws, repository = targets.open(reference)
+        account, arn = caller(aws)
+        if reference.registry_id not in {None, account}:
+            raise RefusedError(
+                f"the repository is in account {reference.registry_id}, and you call as {arn}; "
+                "sign in to the account that holds it"
+            )
+        return aws, repository, live(repository)
+
+    return read
+
+
+def _cache_prefixes(aws: Aws) -> list[str]:
+    try:
+        rules = pull_through_rules(aws.ecr())
+    except (ClientError, BotoCoreError) as error:
+        note(f"pull-through caches are recognized by name alone: {explain(error)}")
+        return []
+    return [rule["ecrRepositoryPrefix"] for rule in rules]
+
+
+# --- Text ---------------------------------------------------------------------------------------
+
+
+def print_adoptions(adoptions: Sequence[Adoption], stack: DeclaredStack | None) -> None:
+    """The entries, to paste, and what comes with them: first what decides."""
+    if entries := to_yaml(adoptions):
+        project, name = (stack.file.project, stack.name) if stack else ("container-images", "STACK")
+        text = f"# {project}:repositories, Pulumi.{name}.yaml\n{entries}"
+        click.echo("".join(f"    {line}\n" for line in text.splitlines()))
+    rows: list[tuple[str, Cell, str]] = []
+    for kind, texts_of in _KINDS:
+        for adopted in adoptions:
+            rows += [(adopted["repository"], kind, text) for text in texts_of(adopted)]
+    print_table(("repository", "adoption", "what"), rows, folds=("what",))
+
+
+_KINDS: Final[Sequence[tuple[Cell, Callable[[Adoption], Iterable[str]]]]] = (
+    (("blocked", "bold red"), itemgetter("blocks")),
+    (("warning", "yellow"), itemgetter("warnings")),
+    (("loses", "yellow"), itemgetter("loses")),
+    ("changes", lambda adopted: map(describe, adopted["changes"] or ())),
+)
+
+
+def print_verifications(
+    verified: Sequence[tuple[Reference, Verification | RefusedError]],
+    stack: str,
+    warnings: Sequence[str],
+) -> None:
+    """The results, first what fails; what goes round the guard, and what is left to check."""
+    rows = [(reference.name, *row) for reference, each in verified for row in _checks(each, stack)]
+    rows.sort(key=lambda row: row[2] in _GOOD)
+    print_table(("repository", "check", "result", "detail"), rows, folds=("check", "detail"))
+    if warnings:
+        click.echo("\nThe registry as a whole:")
+        print_table(("warning",), [(warning,) for warning in warnings], folds=("warning",))
+    click.echo("\nNot checked here; check it once in each account (docs/adoption.md):")
+    click.echo("".join(f"[ ] {item}\n" for item in CHECKLIST), nl=False)
+
+
+_GOOD: Final[tuple[Cell, Cell]] = (("holds", "green"), ("yes", "green"))
+
+
+def _checks(verified: Verification | RefusedError, stack: str) -> Iterator[tuple[Cell, Cell, Cell]]:
+    if isinstance(verified, RefusedError):
+        yield "read", ("FAILED", "bold red"), str(verified)
+        return
+    broken = [proof for proof in verified.proofs if not proof.proved]
+    for proof in broken:
+        call = proof.counterexample
+        broken_by = f"{call.principal} can break it with {call.action}" if call else ""
+        detail = broken_by or f"not decided: {proof.undecided}"
+        yield proof.claim, ("DOES NOT HOLD", "bold red"), detail
+    if not broken:
+        yield "access", _GOOD[0], f"all {len(verified.proofs)} claims"
+    for difference in verified.differences:
+        is_final = difference["setting"] in REPLACING
+        fix = f"; no update changes it: correct kmsKey in Pulumi.{stack}.yaml" if is_final else ""
+        yield "as declared", ("DIFFERS", "bold red"), f"{describe(difference)}{fix}"
+    if not verified.differences:
+        yield "as declared", _GOOD[1], ""
