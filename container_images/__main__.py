@@ -2,14 +2,27 @@
 
 import io
 import os
+import signal
 import sys
+from contextlib import suppress
+from types import FrameType
+from typing import Final
 
-from container_images.cli.interrupt import end_at_once
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""The exit status that shells give to an interrupted command."""
+
+_STANDARD_ERROR: Final = 2
+_OBJECT: Final = b'{"error": "interrupted", "kind": "interrupted", "code": null}\n'
+_CLEAR_LINE_AND_SHOW_CURSOR: Final = b"\r\x1b[K\x1b[?25h"
 
 
 def main() -> None:
     """Run the command."""
-    end_at_once()
+    # Python's own KeyboardInterrupt does not do: within an import it prints a traceback, and
+    # Pulumi's SDK catches it and waits for calls that never return. Interrupts that the process
+    # ignores (nohup, a job in the background) stay ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end_at_once)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # not every encoding has a table's "…"
@@ -22,6 +35,16 @@ def main() -> None:
         sys.stderr.write(f"the output cannot be written: {error.strerror}\n")
         sys.stderr.flush()
         os._exit(1)
+
+
+def end_at_once(_signal: int, _frame: FrameType | None) -> None:
+    """End the process, with one line or object. A command keeps everything in memory."""
+    # Straight to the file: sys.stderr may be in the middle of a write.
+    with suppress(OSError):
+        if os.isatty(_STANDARD_ERROR):  # where a progress bar may have hidden the cursor
+            os.write(_STANDARD_ERROR, _CLEAR_LINE_AND_SHOW_CURSOR)
+        os.write(_STANDARD_ERROR, _OBJECT if "--json" in sys.argv else b"interrupted\n")
+    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
+from container_images.cli import terminal
 from container_images.policies.repository_policy import Access
 from container_images.settings import Account
 from container_images.settings.stack_file import StackFile, read
@@ -62,6 +63,8 @@ def _no_real_aws() -> Iterator[None]:
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        # A slow machine says nothing that the tests do not expect.
+        patch.setattr(terminal, "PATIENCE", 600.0)
         # An Output in a string is a mistake that otherwise only warns.
         patch.setenv("PULUMI_ERROR_OUTPUT_STRING", "1")
         yield

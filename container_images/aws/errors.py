@@ -57,6 +57,7 @@ _FIXES: Final[Mapping[str, str]] = {
     "NoRegion": "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI",
     "InvalidRegion": "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
     "ProfileNotFound": "correct AWS_PROFILE, or unset it",
+    "ConfigParse|ConfigNotFound": "correct AWS's configuration files",
     "NotFromAws": "check the proxy, if there is one, and AWS_ENDPOINT_URL",
     "Credential|Token|SSO|Login|Metadata|MFA|Signature|RequestExpired|Unauthorized|Unrecognized": (
         "sign in to AWS again (AWS_PROFILE, the AWS_ACCESS_KEY_ID variables, or the job's role)"
@@ -64,49 +65,40 @@ _FIXES: Final[Mapping[str, str]] = {
     "Connect|Timeout|HTTPClient|SSL|Proxy": (
         f"check the network to AWS, and the Region in the URL, then {_AGAIN}"
     ),
-    "LayersNotFound|ReferencedImagesNotFound": "push the image again: it is incomplete",
-    "LimitExceeded": "delete tags of the image that nobody needs",
-    "KmsException": "let the role use the KMS key of the repository",
+    "Throttl|TooManyRequests|Server|Unavailable|Internal|HTTP 5": _AGAIN,
 }
 """How to fix an error, by words of AWS's code or of botocore's class."""
 
-
-def explain(error: ClientError | BotoCoreError) -> str:
-    """The error and its fix, in one sentence."""
-    code = code_of(error)
-    fix = next((fix for words, fix in _FIXES.items() if re.search(words, code)), None)
-    if isinstance(error, BotoCoreError):
-        configure = "correct AWS's configuration files, or the variables that begin with AWS_"
-        return f"{str(error).rstrip('.')}; {fix or configure}"
-    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
-    if said.startswith("<"):  # of a load balancer or a proxy
-        said = "a web page instead of an answer"
-    if is_denied(error):
-        fix = next((fix for words, fix in _DENIAL_FIXES.items() if words in said), _GRANT)
-        return f"no permission for {error.operation_name}: {said}; {fix}"
-    return f"{error.operation_name} failed ({code}: {said or 'no reason given'}); {fix or _AGAIN}"
-
-
 _DENIED_BY_RESOURCE: Final = "explicit deny in a resource-based policy"
-_ORGANIZATION: Final = "the organization refuses it: ask those who manage its policies"
-_GRANT: Final = "grant it, or run as a role that has it"
-"""No policy allows it, or AWS does not say which one denies it."""
 
 _DENIAL_FIXES: Final[Mapping[str, str]] = {
     _DENIED_BY_RESOURCE: (
         "the guard, or another Deny in the resource's own policy, refuses this role, and no grant "
         "helps: run as a role that it exempts"
     ),
-    "service control policy": _ORGANIZATION,
-    "resource control policy": _ORGANIZATION,
-    "permissions boundary": "the caller's permissions boundary refuses it: run as another role",
-    "session policy": "the session's own policy refuses it: sign in without that policy",
-    "VPC endpoint policy": "the VPC endpoint refuses it: correct the endpoint's policy",
-    "explicit deny": "a Deny refuses it, and no grant helps: run as another role",
+    "control policy": "the organization refuses it: ask those who manage its policies",
+    "explicit deny|permissions boundary|session policy|endpoint policy": (
+        "that policy refuses it, and no grant helps: run as another role"
+    ),
+    "": "grant it, or run as a role that has it",
 }
-"""Why a call is denied, by the words of AWS's message, the most specific first: "with an explicit
-deny in a …" or "because no … allows the … action".
+"""By the words of AWS's message: "with an explicit deny in a …" or "because no … allows the …".
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
+
+
+def explain(error: ClientError | BotoCoreError) -> str:
+    """The error in AWS's words and, where they do not say it, the fix, in one sentence."""
+    code = code_of(error)
+    fix = next((f"; {fix}" for words, fix in _FIXES.items() if re.search(words, code)), "")
+    if isinstance(error, BotoCoreError):
+        return f"{str(error).rstrip('.')}{fix}"
+    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
+    if said.startswith("<"):  # of a load balancer or a proxy
+        said = "a web page instead of an answer"
+    if is_denied(error):
+        fix = next(fix for words, fix in _DENIAL_FIXES.items() if re.search(words, said))
+        return f"no permission for {error.operation_name}: {said}; {fix}"
+    return f"{error.operation_name} failed ({code}: {said or 'no reason given'}){fix}"
 
 
 def is_denied(error: Exception) -> bool:

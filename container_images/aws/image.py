@@ -58,11 +58,9 @@ class Image:
     @property
     def used(self) -> datetime:
         """When it was last pulled; if never since its age began, then when that was."""
-        return (
-            max(self.pulled_at, self.activated_at or self.pulled_at)
-            if self.pulled_at
-            else (self.since)
-        )
+        if not self.pulled_at:
+            return self.since
+        return max(self.pulled_at, self.activated_at or self.pulled_at)
 
 
 def image_of(detail: Mapping[str, Any]) -> Image:
@@ -70,18 +68,22 @@ def image_of(detail: Mapping[str, Any]) -> Image:
 
     https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
     """
-    status = detail.get("imageStatus")
+
+    def optional_moment(key: str) -> datetime | None:
+        written = detail.get(key)
+        return None if written is None else moment(written)
+
     return Image(
         digest=detail["imageDigest"],
         tags=tuple(detail.get("imageTags") or ()),
         pushed_at=moment(detail.get("imagePushedAt", 0)),
         size=detail.get("imageSizeInBytes") or 0,
         media_type=detail.get("imageManifestMediaType") or "",
-        archived=status == "ARCHIVED",
-        activating=status == "ACTIVATING",
-        archived_at=_moment_or_none(detail.get("lastArchivedAt")),
-        activated_at=_moment_or_none(detail.get("lastActivatedAt")),
-        pulled_at=_moment_or_none(detail.get("lastRecordedPullTime")),
+        archived=detail.get("imageStatus") == "ARCHIVED",
+        activating=detail.get("imageStatus") == "ACTIVATING",
+        archived_at=optional_moment("lastArchivedAt"),
+        activated_at=optional_moment("lastActivatedAt"),
+        pulled_at=optional_moment("lastRecordedPullTime"),
         subject=detail.get("subjectManifestDigest"),
         registry_id=detail.get("registryId") or "",
     )
@@ -93,19 +95,12 @@ def moment(written: Any) -> datetime:
     Version 1 prints seconds since 1970 unless it is told otherwise, version 2 prints ISO 8601.
     Raises ValueError for anything else, and for a time without an offset from UTC.
     """
-    if isinstance(written, int | float) and not isinstance(written, bool):
-        try:
-            return datetime.fromtimestamp(written, UTC)
-        except (OverflowError, OSError) as error:
-            raise ValueError(str(error)) from None
-    time = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
-    if time.tzinfo is None:
-        raise ValueError("a time needs an offset from UTC")
     try:
+        if type(written) in {int, float}:  # and not bool
+            return datetime.fromtimestamp(written, UTC)
+        time = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
+        if time.tzinfo is None:
+            raise ValueError("a time needs an offset from UTC")
         return time.astimezone(UTC)
-    except OverflowError as error:  # in UTC it is before the year 1, or after 9999
+    except (OverflowError, OSError) as error:  # before the year 1, or after 9999
         raise ValueError(str(error)) from None
-
-
-def _moment_or_none(written: Any) -> datetime | None:
-    return None if written is None else moment(written)

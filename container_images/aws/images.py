@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import INDEX_MEDIA_TYPES, Image, image_of
@@ -14,7 +14,7 @@ from container_images.policies.tag_convention import ADR040, TagConvention
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
-    from types_boto3_ecr.type_defs import ImageIdentifierTypeDef
+    from types_boto3_ecr.type_defs import DescribeImagesFilterTypeDef
 
 MEDIA_TYPES: Final = (
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -23,6 +23,9 @@ MEDIA_TYPES: Final = (
 )
 """Every kind of manifest that ECR holds: it hands out none that the caller does not accept.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-manifest-formats.html"""
+
+_ANY_STATUS: "Final[DescribeImagesFilterTypeDef]" = {"imageStatus": "ANY"}
+"""Without this filter, archived images are not described."""
 
 
 class NoSuchImageError(RefusedError):
@@ -47,47 +50,29 @@ class Put(Enum):
 
 
 class Repository:
-    """A repository in ECR."""
+    """A repository in ECR, by a client of its Region."""
 
     def __init__(
         self, ecr: "ECRClient", reference: Reference, convention: TagConvention = ADR040
     ) -> None:
-        """The client is of the Region that the repository is in."""
-        self._ecr = ecr
-        self._reference = reference
+        """The convention says what the tags of its images mean."""
+        self.client = ecr
+        self.name = reference.name
         self.convention = convention
-        """What the tags of its images tell."""
-
-    @property
-    def name(self) -> str:
-        """Its name in its registry."""
-        return self._reference.name
+        self._reference = reference
+        self.location: dict[str, Any] = {"repositoryName": reference.name}
+        """What each call says of it."""
+        if reference.registry_id is not None:
+            self.location["registryId"] = reference.registry_id
 
     def __str__(self) -> str:
         """The repository, for a message."""
         return str(self._reference)
 
-    @property
-    def in_region(self) -> str:
-        """The repository and the Region in which it is looked for, for AWS's errors."""
-        return f"{self} in {self._ecr.meta.region_name}"
-
     def named(self, image: Image) -> str:
         """An image of it, for a message: its digest and its unique tag."""
         tag = self.convention.unique_tag(image.tags)
         return f"{image.digest} ({tag})" if tag else image.digest
-
-    @property
-    def client(self) -> "ECRClient":
-        """For the calls that are not about one image."""
-        return self._ecr
-
-    @property
-    def location(self) -> "Location":
-        """What each call says of it."""
-        registry_id = self._reference.registry_id
-        location: Location = {"repositoryName": self.name}
-        return location if registry_id is None else {**location, "registryId": registry_id}
 
     def image(self, name: str) -> Image | None:
         """The image of this tag or digest, if there is one. One call."""
@@ -98,10 +83,8 @@ class Repository:
 
         Raises NoSuchImageError where there is no image of this name.
         """
-        images = self._describe(name, tag)
-        if not images:
-            # ECR describes none where one is missing, and does not say which.
-            images = self._describe(name)
+        # ECR describes none where one is missing, and does not say which.
+        images = self._describe(name, tag) or self._describe(name)
         image = _named(name, images)
         if image is None:
             raise NoSuchImageError(
@@ -112,8 +95,8 @@ class Repository:
 
     def images(self) -> Iterator[Image]:
         """All of them, a thousand to a call."""
-        pages = self._ecr.get_paginator("describe_images").paginate(
-            **self.location, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
+        pages = self.client.get_paginator("describe_images").paginate(
+            **self.location, filter=_ANY_STATUS, PaginationConfig={"PageSize": 1000}
         )
         for page in pages:
             yield from map(image_of, page["imageDetails"])
@@ -123,14 +106,14 @@ class Repository:
 
         https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-retag.html
         """
-        answer = self._ecr.batch_get_image(
+        answer = self.client.batch_get_image(
             **self.location,
             imageIds=[{"imageDigest": digest}],
             acceptedMediaTypes=list(MEDIA_TYPES),
         )
         if not answer["images"]:
             # A miss is no error in this operation; it stands in the answer.
-            reasons = [miss.get("failureReason", "") for miss in answer.get("failures", [])]
+            reasons = [failure.get("failureReason", "") for failure in answer.get("failures", [])]
             reason = "".join(reasons[:1]) or "no reason given"
             raise NoSuchImageError(
                 f"ECR has no manifest of {digest} in {self} ({reason.rstrip('.')}); "
@@ -149,19 +132,19 @@ class Repository:
 
     def put(self, manifest: Manifest, tag: str) -> Put:
         """Put the tag on the image, wherever it was before. One call; the image stays as it is."""
-        taken = (
-            self._ecr.exceptions.ImageAlreadyExistsException,
-            self._ecr.exceptions.ImageTagAlreadyExistsException,
-        )
+        exceptions = self.client.exceptions
         try:
-            self._ecr.put_image(
+            self.client.put_image(
                 **self.location,
                 imageManifest=manifest.text,
                 imageManifestMediaType=manifest.media_type,
                 imageDigest=manifest.digest,
                 imageTag=tag,
             )
-        except taken as error:
+        except (
+            exceptions.ImageAlreadyExistsException,
+            exceptions.ImageTagAlreadyExistsException,
+        ) as error:
             retried = error.response["ResponseMetadata"].get("RetryAttempts", 0)
             return Put.EXISTS_AFTER_RETRY if retried else Put.EXISTS
         return Put.DONE
@@ -177,38 +160,33 @@ class Repository:
 
     def uri(self, registry_id: str, dns_suffix: str) -> str:
         """Where images are pulled from, in the words of whoever named the repository by it."""
-        if self._reference.uri:
-            return self._reference.uri
-        region = self._ecr.meta.region_name
-        return f"{registry_id}.dkr.ecr.{region}.{dns_suffix}/{self.name}"
+        region = self.client.meta.region_name
+        made = f"{registry_id}.dkr.ecr.{region}.{dns_suffix}/{self.name}"
+        return self._reference.uri or made
 
     def policy(self) -> str | None:
         """The repository policy, if it has one. One call."""
         try:
-            return self._ecr.get_repository_policy(**self.location)["policyText"]
-        except self._ecr.exceptions.RepositoryPolicyNotFoundException:
+            return self.client.get_repository_policy(**self.location)["policyText"]
+        except self.client.exceptions.RepositoryPolicyNotFoundException:
             return None
 
     def _describe(self, *names: str) -> list[Image]:
         """Those images, or none where one of them is missing."""
         try:
-            answer = self._ecr.describe_images(
+            answer = self.client.describe_images(
                 **self.location,
-                imageIds=[_identifier(name) for name in dict.fromkeys(names)],
-                filter={"imageStatus": "ANY"},  # without it, archived images are not described
+                imageIds=[
+                    {"imageDigest": name} if is_digest(name) else {"imageTag": name}
+                    for name in dict.fromkeys(names)
+                ],
+                filter=_ANY_STATUS,
             )
-        except self._ecr.exceptions.ImageNotFoundException:
+        except self.client.exceptions.ImageNotFoundException:
             return []
         # ECR documents no order of tags, and a move prints and records them the same each time.
         images = map(image_of, answer["imageDetails"])
         return [replace(image, tags=tuple(sorted(image.tags))) for image in images]
-
-
-class Location(TypedDict):
-    """What each call says of the repository."""
-
-    repositoryName: str
-    registryId: NotRequired[str]
 
 
 def _media_type(manifest: str) -> str:
@@ -219,10 +197,6 @@ def _media_type(manifest: str) -> str:
     document = json.loads(manifest)
     kind = "index" if "manifests" in document else "manifest"
     return str(document.get("mediaType") or f"application/vnd.oci.image.{kind}.v1+json")
-
-
-def _identifier(name: str) -> "ImageIdentifierTypeDef":
-    return {"imageDigest": name} if is_digest(name) else {"imageTag": name}
 
 
 def _named(name: str, images: list[Image]) -> Image | None:

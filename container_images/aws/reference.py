@@ -7,7 +7,7 @@ from typing import Final
 from container_images.policies.tag_mutability import TAG
 
 _WORD: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_NAME: Final = rf"(?P<name>{_WORD}(?:/{_WORD})*)"
+_NAME: Final = rf"(?P<name>(?=.{{1,256}}\Z){_WORD}(?:/{_WORD})*)"
 """https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html"""
 
 _ARN: Final = re.compile(
@@ -19,16 +19,13 @@ _URI: Final = re.compile(
     r"(?P<registry>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/" + _NAME
 )
 
-_PARTS: Final = re.compile(r"(?P<place>.*?)(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?")
+_PARTS: Final = re.compile(r"(?P<place>.*?)(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?", re.DOTALL)
 
 _OTHER_REGISTRY: Final = re.compile(r"((?:[^/]+\.[a-z]{2,}|localhost)(?::[0-9]+)?|[^/]+:[0-9]+)/.+")
 """As container tools tell a registry's host from a name: by a dot or a port in its first part.
 https://distribution.github.io/reference/"""
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_HEX_DIGITS: Final = 64
-
-LONGEST_NAME: Final = 256
 
 
 class InvalidReferenceError(ValueError):
@@ -69,29 +66,28 @@ def parse(text: str) -> Reference:
         raise InvalidReferenceError(
             f"{text!r} is a digest and not a repository: give REPOSITORY@DIGEST"
         )
-    parts = _PARTS.fullmatch(text)
-    place = parts["place"] if parts else text
-    if not _URI.match(place) and (other := _OTHER_REGISTRY.fullmatch(place)):
+    place, written_tag, written_digest = _PARTS.fullmatch(text).groups()  # type: ignore[union-attr]
+    uri = _URI.fullmatch(place)
+    # A URI has the form of a name too: names have dots and slashes.
+    repository = uri or re.fullmatch(_NAME, place)
+    if not uri and (other := _OTHER_REGISTRY.fullmatch(place)):
         raise OtherRegistryError(
             f"{text!r} is an image of {other[1]}, and not of a private ECR repository; if a "
             "repository has this name, give its ARN"
         )
-    # A URI has the form of a name too: names have dots and slashes.
-    repository = _URI.fullmatch(place) or re.fullmatch(_NAME, place)
-    if parts is None or repository is None or len(repository["name"]) > LONGEST_NAME:
+    if not repository:
         raise InvalidReferenceError(
             f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "
             "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
         )
-    of_tag = None if parts["tag"] is None else tag(parts["tag"])
-    of_digest = None if parts["digest"] is None else digest(parts["digest"])
-    known = repository.groupdict()
+    image_tag = None if written_tag is None else tag(written_tag)
+    image_digest = None if written_digest is None else digest(written_digest)
     return Reference(
         name=repository["name"],
-        registry_id=known.get("registry"),
-        region=known.get("region"),
-        uri=place if repository.re is _URI else None,
-        image=of_digest or of_tag,
+        registry_id=uri and uri["registry"],
+        region=uri and uri["region"],
+        uri=place if uri else None,
+        image=image_digest or image_tag,
     )
 
 
@@ -111,13 +107,11 @@ def tag(text: str) -> str:
 
 def digest(text: str) -> str:
     """A digest, as it is. Raises InvalidReferenceError for anything else."""
-    if is_digest(text):
-        return text
-    algorithm, _, digits = text.partition(":")
-    wrong = f"{text!r} is a malformed digest: sha256: and {_HEX_DIGITS} hex digits in lower case"
-    if algorithm == "sha256" and len(digits) != _HEX_DIGITS:
-        wrong += f"; this has {len(digits)}"
-    raise InvalidReferenceError(wrong)
+    if not is_digest(text):
+        raise InvalidReferenceError(
+            f"{text!r} is a malformed digest: sha256: and 64 hex digits in lower case"
+        )
+    return text
 
 
 def is_digest(text: str) -> bool:

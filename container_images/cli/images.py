@@ -15,7 +15,7 @@ from container_images.aws.errors import RefusedError, explain, is_denied, refuse
 from container_images.aws.image import moment
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.cli.command import file_option, json_option, note, read
+from container_images.cli.command import file_option, json_option, note, print_json, read
 from container_images.cli.images_output import Listing, listing_json, print_listing
 from container_images.cli.targets import (
     Results,
@@ -162,7 +162,12 @@ def images_command(
             "Reading the images",
             lambda named: _live(named, options, targets, in_use),
         )
-    results.show(listing_json, print_listing, as_json=as_json)
+    if as_json:
+        print_json({"repositories": results.to_json(listing_json)})
+    else:
+        for listing in results.values:
+            print_listing(listing)
+    results.refuse_unread()
     if options.fail_on_loss:
         _refuse_losses(results.values)
 

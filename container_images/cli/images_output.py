@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from container_images.cli.terminal import brief, iso, print_paragraph, print_table, size
+from rich.filesize import decimal
+
+from container_images.cli.terminal import brief, iso, print_paragraph, print_table
 from container_images.lifecycle.attachments import subject_of
 from container_images.lifecycle.report import Report, why
 from container_images.lifecycle.simulation import Verdict
@@ -75,7 +77,7 @@ def print_listing(listing: Listing) -> None:
             shown("\n".join(verdict.image.tags) or (f"(in {parent})" if parent else "-")),
             _day(listing.convention.built_at(verdict.image.tags)),
             _day(verdict.image.pushed_at),
-            size(verdict.image.size),
+            decimal(verdict.image.size),
             _day(verdict.image.pulled_at),
             verdict.action if listing.judged else "?",
             shown(why(verdict)) if listing.judged else "?",
@@ -95,14 +97,14 @@ def _totals(listing: Listing) -> str:
     attachments = sum(attached.values())
     if not listing.judged:
         beside = f" and {attachments:,} attachments" if attachments else ""
-        return f"{listing.name}: {held}{beside}, {size(totals['bytes'])}"
+        return f"{listing.name}: {held}{beside}, {decimal(totals['bytes'])}"
     parts = [f"{totals['expire']:,} of {held} expire"]
     if totals["archive"]:
         parts.append(f"{totals['archive']:,} are archived")
     if attachments:
         lost = attachments - attached["keep"]
         parts.append(f"{lost:,} of {attachments:,} signatures and attestations are not kept")
-    freed = f"at most {size(totals['bytesFreed'])} of {size(totals['bytes'])} are freed"
+    freed = f"at most {decimal(totals['bytesFreed'])} of {decimal(totals['bytes'])} are freed"
     return f"{listing.name}: {', '.join(parts)}; {freed}"
 
 

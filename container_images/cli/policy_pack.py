@@ -11,12 +11,19 @@ from typing import Final
 import click
 
 from container_images.aws.errors import RefusedError
-from container_images.cli.command import json_option
+from container_images.cli.command import json_option, print_json
 
 WRITTEN: Final = "# Written by `container-images policy-pack`.\n"
 """The first line of each file: one that begins otherwise is somebody else's."""
 
-PROGRAM: Final = "from container_images.policypack.pack import serve\n\nserve()\n"
+MANIFEST: Final = """\
+description: Guarded ECR repositories and pinned production images (ADR040)
+version: {version}
+runtime:
+  name: python
+  options:
+    toolchain: pip
+"""
 
 
 @click.command("policy-pack")
@@ -36,46 +43,30 @@ def policy_pack_command(*, folder: Path, as_json: bool) -> None:
         raise RefusedError(
             "container-images is not installed here: in a clone, give --policy-pack policypack"
         ) from None
+    manifest = MANIFEST.format(version=installed)
+    if sys.prefix != sys.base_prefix:  # with an environment that is not there, the CLI would hang
+        manifest += f"    virtualenv: {json.dumps(_environment_from(folder.resolve()))}\n"
     files = {
-        "PulumiPolicy.yaml": WRITTEN + _manifest(folder, installed),
-        "__main__.py": WRITTEN + PROGRAM,
-        "requirements.txt": f"{WRITTEN}container-images[policy-pack]=={installed}\n",
+        "PulumiPolicy.yaml": manifest,
+        "__main__.py": "from container_images.policypack.pack import serve\n\nserve()\n",
+        "requirements.txt": f"container-images[policy-pack]=={installed}\n",
     }
-    others = [
-        name
-        for name in files
-        if (file := folder / name).exists() and not file.read_text("utf-8").startswith(WRITTEN)
-    ]
-    if others:
-        raise RefusedError(
-            f"{folder} has another {' and '.join(others)}: name a folder for this pack alone"
-        )
+    for name in files:
+        if (file := folder / name).exists() and not file.read_text("utf-8").startswith(WRITTEN):
+            raise RefusedError(f"{folder} has another {name}: name a folder for this pack alone")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            (folder / name).write_text(WRITTEN + text, encoding="utf-8")
     except OSError as error:
         raise RefusedError(f"{folder} cannot be written: {error.strerror}") from None
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "version": installed, "files": [*files]}))
+        print_json({"folder": str(folder), "version": installed, "files": [*files]})
     else:
         click.echo(f"Wrote {folder}. Next: pulumi preview --policy-pack {folder}")
 
 
-def _manifest(folder: Path, installed: str) -> str:
-    """PulumiPolicy.yaml: with a virtual environment that is not there, the CLI would hang."""
-    lines = [
-        "description: Guarded ECR repositories and pinned production images (ADR040)",
-        f"version: {installed}",
-        "runtime:",
-        "  name: python",
-        "  options:",
-        "    toolchain: pip",
-    ]
-    if sys.prefix != sys.base_prefix:
-        environment = Path(sys.prefix)
-        # Beside the folder, such as a project's .venv, it has the same place in another checkout.
-        if environment.is_relative_to(folder.resolve().parent):
-            environment = Path(os.path.relpath(environment, folder.resolve()))
-        lines.append(f"    virtualenv: {json.dumps(str(environment))}")
-    return "\n".join(lines) + "\n"
+def _environment_from(folder: Path) -> str:
+    """Beside the folder, such as a project's .venv, it has the same place in another checkout."""
+    beside = Path(sys.prefix).is_relative_to(folder.parent)
+    return os.path.relpath(sys.prefix, folder) if beside else sys.prefix

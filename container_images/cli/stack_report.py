@@ -12,7 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from container_images.aws.errors import RefusedError, explain
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.aws.registry import pull_through_rules
 from container_images.aws.session import Aws
 from container_images.cli.command import note, print_json
 from container_images.cli.targets import Targets, read_each
@@ -21,7 +20,7 @@ from container_images.lifecycle.live import live_images
 from container_images.stack.adopt import Adoption, adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.differences import REPLACING, describe
-from container_images.stack.registry import registry_warnings
+from container_images.stack.registry import pull_through_rules, registry_warnings
 from container_images.stack.state import State, live, repository_names
 from container_images.stack.verify import Verification, verification
 

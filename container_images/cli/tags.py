@@ -20,7 +20,6 @@ from container_images.cli.targets import (
     images_argument,
     read_each,
     repository_argument,
-    stack_of_tags_option,
     stack_option,
     target_of,
     targets_of,
@@ -58,7 +57,7 @@ def _trial_and_reason_options(command: Callable[..., None]) -> Callable[..., Non
 
 @click.command("move")
 @repository_argument
-@stack_of_tags_option
+@stack_option
 @convention_option
 @_source_argument
 @_tag_option
@@ -109,7 +108,7 @@ def move_command(
 
 @click.command("promote")
 @repository_argument
-@stack_of_tags_option
+@stack_option
 @convention_option
 @_source_argument
 @click.option(
@@ -200,7 +199,7 @@ def _note_unknown_tag(target: Targets, tag: str) -> None:
 
 @click.command("rollback")
 @repository_argument
-@stack_of_tags_option
+@stack_option
 @convention_option
 @_tag_option
 @click.option(
@@ -270,7 +269,11 @@ def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_
         return output.resolved_json(image, uri)
 
     results = read_each(targets.references, "Resolving", resolved)
-    results.show(dict, lambda image: print_text(image["reference"]), as_json=as_json)
+    if as_json:
+        print_json({"repositories": results.to_json(dict)})
+    else:
+        print_text("\n".join(image["reference"] for image in results.values))
+    results.refuse_unread()
 
 
 def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "Puts":

@@ -7,7 +7,7 @@ takes one, and a stack gives it the convention and the movable tags alone.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -17,7 +17,7 @@ from container_images.aws.errors import RefusedError, refused
 from container_images.aws.images import Repository
 from container_images.aws.reference import InvalidReferenceError, Reference, parse
 from container_images.aws.session import Aws
-from container_images.cli.command import file_option, print_json, read
+from container_images.cli.command import file_option, read
 from container_images.cli.terminal import working
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_convention import ADR040, TagConvention
@@ -43,30 +43,20 @@ def repository_of(text: str) -> Reference:
 
 
 _HELP: Final = "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region."
+_argument: Final = partial(click.argument, "repositories", metavar="[REPOSITORY]...", nargs=-1)
 
-repositories_argument: Final = click.argument(
-    "repositories", type=repository_of, metavar="[REPOSITORY]...", nargs=-1, help=_HELP
-)
-images_argument: Final = click.argument(
-    "repositories",
-    type=parse,
-    metavar="[REPOSITORY]...",
-    nargs=-1,
-    help=f"{_HELP} A name or a URI may end in :TAG or @DIGEST.",
-)
 repository_argument: Final = click.argument(
     "repository", type=repository_of, metavar="REPOSITORY", help=_HELP
+)
+repositories_argument: Final = _argument(type=repository_of, help=_HELP)
+images_argument: Final = _argument(
+    type=parse, help=f"{_HELP} A name or a URI may end in :TAG or @DIGEST."
 )
 stack_option: Final = click.option(
     "--stack",
     metavar="NAME",
-    help="The stack of Pulumi.NAME.yaml. Without REPOSITORY, all of its repositories. Its file "
-    "gives account, Region, tag convention and movable tags.",
-)
-stack_of_tags_option: Final = click.option(
-    "--stack",
-    metavar="NAME",
-    help="The stack of Pulumi.NAME.yaml, for its tag convention and movable tags.",
+    help="The stack of Pulumi.NAME.yaml. Its file gives tag convention and movable tags; to a "
+    "command that reads also account, Region and, without REPOSITORY, all of its repositories.",
 )
 convention_option: Final = file_option(
     "--convention",
@@ -81,7 +71,7 @@ convention_option: Final = file_option(
 class Targets:
     """What a command is about."""
 
-    references: Sequence[Reference]
+    references: Sequence[Reference] = ()
     """The repositories, each with the image that was named with it."""
     stack: "DeclaredStack | None" = None
     convention: TagConvention = ADR040
@@ -121,44 +111,38 @@ def target_of(repository: Reference, stack: str | None, convention: Path | None)
     """What a command that writes is about: one repository."""
     if stack and convention:
         raise click.UsageError("--convention cannot be used with --stack, which has its own")
-    declared = _declared(stack)
-    if declared:
-        declared.refuse_others([repository])
-    return Targets(
-        references=[repository], stack=declared, convention=_convention(declared, convention)
-    )
+    targets = _targets(stack, convention)
+    if targets.stack:
+        targets.stack.refuse_others([repository])
+    return replace(targets, references=[repository])
 
 
 def targets_of(
     repositories: Sequence[Reference], stack: str | None, *, undeclared: bool = False
 ) -> Targets:
     """What a command that reads is about. `undeclared`: also repositories not in the stack."""
-    declared = _declared(stack)
+    targets = _targets(stack)
     references = list(dict.fromkeys(repositories))
-    if declared:
-        declared.refuse_elsewhere(references)
+    if targets.stack:
+        targets.stack.refuse_elsewhere(references)
         if not undeclared:
-            declared.refuse_others(references)
-        place = declared.account
+            targets.stack.refuse_others(references)
+        place = targets.stack.account
         references = [
             replace(each, registry_id=place.id, region=place.region) for each in references
-        ] or declared.repositories()
-    return Targets(references=references, stack=declared, convention=_convention(declared, None))
+        ] or targets.stack.repositories()
+    return replace(targets, references=references)
 
 
-def _declared(stack: str | None) -> "DeclaredStack | None":
-    if stack is None:
-        return None
-    from container_images.stack.declared import declared  # noqa: PLC0415 pydantic takes its time
-
-    return declared(stack)
-
-
-def _convention(stack: "DeclaredStack | None", file: Path | None) -> TagConvention:
+def _targets(stack: str | None, convention: Path | None = None) -> Targets:
+    """Without repositories."""
     if stack:
-        return stack.settings.convention
-    path = file or os.environ.get(CONVENTION_VARIABLE)
-    return read(Path(path), _parsed_convention) if path else ADR040
+        from container_images.stack.declared import declared  # noqa: PLC0415 pydantic takes time
+
+        named = declared(stack)
+        return Targets(stack=named, convention=named.settings.convention)
+    file = convention or os.environ.get(CONVENTION_VARIABLE)
+    return Targets(convention=read(Path(file), _parsed_convention) if file else ADR040)
 
 
 def _parsed_convention(text: str) -> TagConvention:
@@ -169,7 +153,7 @@ def _parsed_convention(text: str) -> TagConvention:
 
     try:
         stages = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError) as error:
         raise InvalidInputError(
             [Problem(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
         ) from None
@@ -207,21 +191,6 @@ class Results(Generic[_Value]):
                 names.setdefault(str(value), []).append(reference.name)
         if names:
             raise RefusedError(" | ".join(f"{', '.join(of)}: {why}" for why, of in names.items()))
-
-    def show(
-        self,
-        object_of: Callable[[_Value], dict[str, Any]],
-        print_text: Callable[[_Value], None],
-        *,
-        as_json: bool,
-    ) -> None:
-        """`{"repositories": […]}`, or each as text. Raises RefusedError as refuse_unread."""
-        if as_json:
-            print_json({"repositories": self.to_json(object_of)})
-        else:
-            for value in self.values:
-                print_text(value)
-        self.refuse_unread()
 
 
 def read_each(

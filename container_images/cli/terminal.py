@@ -1,26 +1,32 @@
-"""Tables, text and progress for people."""
+"""Tables, text and signs of work for people."""
 
 import re
 import sys
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Cell = str | tuple[str, str]
 """What stands in a table: a text, or a text and its style in rich's words ("bold red")."""
-
-_Step = TypeVar("_Step")
 
 _NARROWEST: Final = 12
 """Characters of a line in a column or a paragraph that is folded, at the least."""
 
 _GAP: Final = 2
 """Spaces between columns."""
+
+PATIENCE: Final = 2.0
+"""Seconds that a command works before it says so."""
 
 _CONTROLS: Final = re.compile(
     # C0, DEL and C1; the marks, embeddings, overrides and isolates that turn the direction of
@@ -49,41 +55,41 @@ def print_table(
     """Print a table on standard output: headings, and one line for each row.
 
     Where standard output is no terminal, that holds without exception, so that grep finds whole
-    rows: nothing is folded or cut, and a line break in a cell becomes a space. On a terminal cells
-    keep their line breaks, and the columns of `folds` are folded to the terminal's width, between
-    words: a tag or a digest is never broken. All else stays whole, however narrow it is; where that
-    does not fit, the columns of `spare` are left out, one after the other. The columns of `right`
-    are set to the right.
+    rows. On a terminal cells keep their line breaks, and the columns of `folds` are folded between
+    words: a tag or a digest is never broken. All else stays whole; where that does not fit, the
+    columns of `spare` are left out, one after the other.
     """
     from rich.cells import cell_len  # noqa: PLC0415 no command but those with tables needs rich
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
 
     on_terminal = sys.stdout.isatty()
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
-    cells = [[_printable_cell(cell, breaks_lines=on_terminal) for cell in row] for row in rows]
-    longest, widths = {}, {}
+    cells = [[_text(cell, breaks_lines=on_terminal) for cell in row] for row in rows]
+    widths = {}
     for number, heading in enumerate(headings):
-        texts = [heading, *(row[number][0] for row in cells)]
-        longest[heading] = max(cell_len(line) for text in texts for line in text.split("\n"))
-        widths[heading] = longest[heading]
+        texts = [heading, *(row[number].plain for row in cells)]
+        widths[heading] = max(cell_len(line) for text in texts for line in text.split("\n"))
         if on_terminal and heading in folds:
             word = max(cell_len(word) for text in texts for word in text.split() or [""])
-            widths[heading] = max(word, min(longest[heading], _NARROWEST))
+            widths[heading] = max(word, min(widths[heading], _NARROWEST))
     console = Console(highlight=False)
     for heading in spare:
         if on_terminal and _total(widths) > console.width:
             del widths[heading]
-    for heading, width in widths.items():  # what is left over goes to the first that need it
-        room = max(console.width - _total(widths), 0)
-        widths[heading] = min(longest[heading], width + room) if on_terminal else width
-        side: Literal["left", "right"] = "right" if heading in right else "left"
-        table.add_column(heading, overflow="fold", width=widths[heading], justify=side)
+    console.width = max(console.width, _total(widths))
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
+    for heading, width in widths.items():
+        fixed = not (on_terminal and heading in folds)
+        table.add_column(
+            heading,
+            min_width=width,
+            no_wrap=fixed,
+            overflow="fold",
+            justify="right" if heading in right else "left",
+        )
     for row in cells:
         shown = zip(headings, row, strict=True)
-        table.add_row(*(Text(text, style) for name, (text, style) in shown if name in widths))
-    console.width = max(console.width, _total(widths))
+        table.add_row(*(text for heading, text in shown if heading in widths))
     console.print(table)
 
 
@@ -91,48 +97,46 @@ def _total(widths: Mapping[str, int]) -> int:
     return sum(widths.values()) + _GAP * (len(widths) - 1)
 
 
-def _printable_cell(cell: Cell, *, breaks_lines: bool) -> tuple[str, str]:
+def _text(cell: Cell, *, breaks_lines: bool) -> "Text":
+    from rich.text import Text  # noqa: PLC0415 as above
+
     text, style = cell if isinstance(cell, tuple) else (cell, "")
     lines = [printable(line) for line in text.split("\n")]
-    if breaks_lines:
-        return "\n".join(lines), style
-    return re.sub(" +", " ", " ".join(lines)), style
-
-
-PATIENCE: Final = 2.0
-"""Seconds that a command works before it says so."""
-
-
-class Counted(Protocol):
-    """Gives the steps of some work, one by one, and may show how many of them are done."""
-
-    def __call__(self, steps: Sequence[_Step], /) -> Iterable[_Step]:
-        """The same steps."""
+    return Text("\n".join(lines) if breaks_lines else re.sub(" +", " ", " ".join(lines)), style)
 
 
 @contextmanager
-def working(what: str) -> Iterator[Counted]:
-    """A bar on standard error where work takes its time, on a terminal only.
+def working(what: str) -> Iterator[Callable[[Sequence[Any]], Iterable[Any]]]:
+    """A sign on standard error where work takes its time: a bar, or off a terminal a line.
 
-    It pulses until it is given steps to count.
+    The bar pulses until it is given steps to count. The line comes once in a command, and not with
+    --json.
     """
-    if not sys.stderr.isatty():
-        yield iter
-        return
-    from rich.console import Console  # noqa: PLC0415 see above
-    from rich.progress import Progress  # noqa: PLC0415
+    bar = None
+    if sys.stderr.isatty():
+        from rich.console import Console  # noqa: PLC0415 as above
+        from rich.progress import Progress  # noqa: PLC0415
 
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=None)
-    timer = threading.Timer(PATIENCE, bar.start)
+        bar = Progress(console=Console(stderr=True), transient=True)
+        bar.add_task(what, total=None)
+    context = click.get_current_context(silent=True)
+
+    def start() -> None:
+        if bar:
+            bar.start()
+        elif context and not context.params.get("as_json") and not context.meta.get(__name__):
+            context.meta[__name__] = True
+            click.echo(f"{what} …", err=True)
+
+    timer = threading.Timer(PATIENCE, start)
     timer.daemon = True  # an interrupt does not wait for it
     timer.start()
     try:
-        yield partial(bar.track, task_id=task, description=what)
+        yield partial(bar.track, task_id=bar.task_ids[0], description=what) if bar else iter
     finally:
         timer.cancel()
         timer.join()
-        if bar.live.is_started:  # or it would end a line that it has not begun
+        if bar and bar.live.is_started:  # or it would end a line that it has not begun
             bar.stop()
 
 
@@ -147,19 +151,6 @@ def print_paragraph(text: str) -> None:
 def brief(text: str) -> str:
     """Digests and commits by their first digits."""
     return re.sub(r"\b(sha256:[0-9a-f]{8}|[0-9a-f]{8})[0-9a-f]{8,}\b", r"\1", text)
-
-
-def size(number: int) -> str:
-    """Bytes, in the unit that fits."""
-    amount = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < _THOUSAND:
-            return f"{amount:.3g} {unit}"
-        amount /= _THOUSAND
-    return f"{amount:,.3g} TB"
-
-
-_THOUSAND: Final = 1000
 
 
 def iso(time: datetime) -> str:

@@ -56,12 +56,10 @@ def live_movable_tags(
 
 
 def _movable_tags(repository: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
-    names, ecr, place = [repository.name], repository.client, repository.location
-    if "registryId" in place:
-        answer = ecr.describe_repositories(repositoryNames=names, registryId=place["registryId"])
-    else:
-        answer = ecr.describe_repositories(repositoryNames=names)
-    [described] = answer["repositories"]
+    registry = {key: repository.location[key] for key in repository.location if key == "registryId"}
+    [described] = repository.client.describe_repositories(
+        repositoryNames=[repository.name], **registry
+    )["repositories"]
     filters = [
         exclusion["filter"] for exclusion in described.get("imageTagMutabilityExclusionFilters", [])
     ]

@@ -60,13 +60,13 @@ class EventRule:
 
     name: str
     region: str
+    description: str
     pattern: dict[str, Any]
     state: str
     """Read-only calls reach no rule that does not ask for them.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail-management.html"""
-    alert: Alert
-    forwards: bool = False
-    """To the bus of the repositories' Region, where another rule makes the alert."""
+    alert: Alert | None
+    """What it sends; None for a rule that forwards to the bus of the repositories' Region."""
 
 
 _READS: Final = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
@@ -93,17 +93,20 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
     for kind, pattern in _patterns(audit):
         refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, lists)
         topic = kind.partition("-")[0]
+        alert = ALERTS[topic]
         rule = EventRule(
             name=f"{name}-{kind}",
             region=region,
+            description=alert.about,
             pattern=pattern,
             state=_READS if topic in ("expiry", "assumed") else "ENABLED",
-            alert=ALERTS[topic],
+            alert=alert,
         )
         rules.append(rule)
         if topic in _GLOBAL and region != iam_region:
-            there = f"{name}-{region}-{kind}"
-            rules.append(replace(rule, name=there, region=iam_region, forwards=True))
+            name_there, about = f"{name}-{region}-{kind}", f"To {region}: {alert.about}"
+            there = replace(rule, name=name_there, region=iam_region, description=about)
+            rules.append(replace(there, alert=None))
     return rules
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.aws import registry
 from container_images.aws.errors import explain
 from container_images.aws.session import Aws
 from container_images.policies.document import names_action, statements_in
@@ -46,7 +45,11 @@ def _of_policy(ecr: "ECRClient") -> Iterator[str]:
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry-permissions.html
     """
-    for statement in statements_in(json.loads(registry.registry_policy(ecr) or "{}"), "Allow"):
+    try:
+        policy = json.loads(ecr.get_registry_policy()["policyText"])
+    except ecr.exceptions.RegistryPolicyNotFoundException:
+        return
+    for statement in statements_in(policy, "Allow"):
         replicates = names_action(statement.get("Action"), "ecr:ReplicateImage")
         effect = "replication into this registry" if replicates else "calls"
         yield (
@@ -56,7 +59,7 @@ def _of_policy(ecr: "ECRClient") -> Iterator[str]:
 
 
 def _of_caches(ecr: "ECRClient", names: Iterable[str]) -> Iterator[str]:
-    for rule in registry.pull_through_rules(ecr):
+    for rule in pull_through_rules(ecr):
         prefix, upstream = rule["ecrRepositoryPrefix"], rule.get("upstreamRegistryUrl")
         cached = ", ".join(name for name in names if is_cached(name, prefix))
         effect = (
@@ -65,6 +68,12 @@ def _of_caches(ecr: "ECRClient", names: Iterable[str]) -> Iterator[str]:
             else "its pulls create repositories that no stack guards"
         )
         yield f"pull-through cache rule {prefix} of {upstream}: {effect}"
+
+
+def pull_through_rules(ecr: "ECRClient") -> list[Any]:
+    """Under which prefixes images of other registries are cached."""
+    pages = ecr.get_paginator("describe_pull_through_cache_rules").paginate()
+    return list(pages.build_full_result()["pullThroughCacheRules"])
 
 
 def is_cached(name: str, prefix: str) -> bool:
@@ -77,7 +86,8 @@ def is_cached(name: str, prefix: str) -> bool:
 
 
 def _of_templates(ecr: "ECRClient") -> Iterator[str]:
-    for template in registry.creation_templates(ecr):
+    pages = ecr.get_paginator("describe_repository_creation_templates").paginate()
+    for template in pages.build_full_result()["repositoryCreationTemplates"]:
         causes = ", ".join(template.get("appliedFor", []))
         yield (
             f"repository creation template {template['prefix']}: ECR creates repositories "
@@ -106,7 +116,7 @@ def _of_replication(aws: Aws, account: Account, names: Sequence[str]) -> Iterato
 
 def _rules_or_error(ecr: "ECRClient") -> "Sequence[Rule] | str":
     try:
-        return registry.replication_rules(ecr)
+        return ecr.describe_registry()["replicationConfiguration"].get("rules", [])
     except (ClientError, BotoCoreError) as error:
         return explain(error)
 

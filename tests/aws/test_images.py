@@ -1,10 +1,10 @@
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.stub import ANY, Stubber
+from botocore.stub import Stubber
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
@@ -15,8 +15,10 @@ from tests.builds import NAME, OCI_INDEX, OCI_MANIFEST, build, digest_of, push, 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
-MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST})
-DIGEST = digest_of(MANIFEST)
+TEXT = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST})
+DIGEST = digest_of(TEXT)
+MANIFEST = Manifest(digest=DIGEST, media_type=OCI_MANIFEST, text=TEXT)
+ANY = {"imageStatus": "ANY"}
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def elsewhere(client: "ECRClient") -> Repository:
     return Repository(client, Reference(name=NAME, registry_id="111122223333"))
 
 
-def test_an_image_is_found_by_tag_and_by_digest(ecr: "ECRClient", repository: Repository) -> None:
+def test_an_image_has_a_tag_and_a_digest(ecr: "ECRClient", repository: Repository) -> None:
     digest = build(ecr, "a", "latest")
     image = repository.image("latest")
     assert image is not None
@@ -42,14 +44,10 @@ def test_an_image_is_found_by_tag_and_by_digest(ecr: "ECRClient", repository: Re
     assert repository.image("nothing") is None
 
 
-def test_an_image_and_a_tags_place_come_in_one_call_where_both_exist(
-    ecr: "ECRClient", repository: Repository
-) -> None:
+def test_an_image_and_a_tags_place(ecr: "ECRClient", repository: Repository) -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
     image, current = repository.image_and_place(newer, "latest")
-    assert image.digest == newer
-    assert current is not None
-    assert current.digest == older
+    assert (image.digest, current and current.digest) == (newer, older)
     image, current = repository.image_and_place(newer, "nothing")
     assert (image.digest, current) == (newer, None)
     with pytest.raises(NoSuchImageError, match=f"no image nothing in {NAME}"):
@@ -59,40 +57,31 @@ def test_an_image_and_a_tags_place_come_in_one_call_where_both_exist(
 def test_every_call_is_about_the_registry_of_the_repository(
     stub: Stubber, elsewhere: Repository
 ) -> None:
-    here = {"repositoryName": NAME, "registryId": "111122223333"}
-    stub.add_response(
-        "describe_images",
-        {"imageDetails": []},
-        {**here, "imageIds": [{"imageTag": "latest"}], "filter": {"imageStatus": "ANY"}},
-    )
-    stub.add_response(
-        "batch_get_image",
-        {"images": [{"imageManifest": MANIFEST, "imageManifestMediaType": OCI_MANIFEST}]},
-        {**here, "imageIds": [{"imageDigest": DIGEST}], "acceptedMediaTypes": list(MEDIA_TYPES)},
-    )
-    stub.add_response(
-        "put_image",
-        {},
-        {
-            **here,
-            "imageManifest": MANIFEST,
-            "imageManifestMediaType": OCI_MANIFEST,
-            "imageDigest": DIGEST,
-            "imageTag": "latest",
-        },
-    )
-    stub.add_response("get_repository_policy", {"policyText": "{}"}, here)
-    stub.add_response(
-        "describe_images",
-        {"imageDetails": [{"imageDigest": DIGEST}]},
-        {**here, "filter": {"imageStatus": "ANY"}, "maxResults": 1000},
-    )
-    assert elsewhere.image("latest") is None
-    manifest = elsewhere.manifest(DIGEST)
-    assert manifest == Manifest(digest=DIGEST, media_type=OCI_MANIFEST, text=MANIFEST)
-    assert elsewhere.put(manifest, "latest") is Put.DONE
+    put = {
+        "imageManifest": TEXT,
+        "imageManifestMediaType": OCI_MANIFEST,
+        "imageDigest": DIGEST,
+        "imageTag": "latest",
+    }
+    by_digest = {"imageIds": [{"imageDigest": DIGEST}], "acceptedMediaTypes": [*MEDIA_TYPES]}
+    first, second = ({"imageDetails": [{"imageDigest": digest}]} for digest in (DIGEST, "other"))
+    page = {"filter": ANY, "maxResults": 1000}
+    answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("describe_images", {"imageDetails": []}, {"imageIds": [{"imageTag": "x"}], "filter": ANY}),
+        ("batch_get_image", {"images": [{"imageManifest": TEXT}]}, by_digest),
+        ("put_image", {}, put),
+        ("get_repository_policy", {"policyText": "{}"}, {}),
+        ("describe_images", {**first, "nextToken": "more"}, page),
+        ("describe_images", second, {**page, "nextToken": "more"}),
+    ]
+    for operation, answer, request in answers:
+        here = {"repositoryName": NAME, "registryId": "111122223333"}
+        stub.add_response(operation, answer, {**here, **request})
+    assert elsewhere.image("x") is None
+    assert elsewhere.manifest(DIGEST) == MANIFEST
+    assert elsewhere.put(MANIFEST, "latest") is Put.DONE
     assert elsewhere.policy() == "{}"
-    assert list(elsewhere.images()) == [Image(digest=DIGEST, tags=())]
+    assert list(elsewhere.images()) == [Image(digest=DIGEST), Image(digest="other")]
 
 
 @pytest.mark.parametrize("status", ["ARCHIVED", "ACTIVATING"])
@@ -107,11 +96,7 @@ def test_an_archived_image_is_known_as_such(
 
 
 def test_a_manifest_is_read_byte_for_byte(ecr: "ECRClient", repository: Repository) -> None:
-    odd = (
-        '{\n\t"layers" : [ ],"mediaType":"'
-        + OCI_INDEX
-        + '",\r\n "schemaVersion":2 ,"x":"é\\u00e9"}'
-    )
+    odd = f'{{\n\t"layers" : [ ],"mediaType":"{OCI_INDEX}",\r\n "schemaVersion":2 ,"x":"é\\u00e9"}}'
     digest = push(ecr, odd, "odd", media_type=OCI_INDEX)
     assert repository.manifest(digest) == Manifest(digest=digest, media_type=OCI_INDEX, text=odd)
 
@@ -132,59 +117,40 @@ def test_the_media_type_that_ecr_leaves_out_is_that_of_the_manifest(
     assert elsewhere.manifest(digest_of(text)).media_type == media_type
 
 
-def test_other_bytes_than_the_digest_says_are_refused(stub: Stubber, elsewhere: Repository) -> None:
-    other = MANIFEST + " "
-    image = {"imageManifest": other, "imageManifestMediaType": OCI_MANIFEST}
-    stub.add_response("batch_get_image", {"images": [image]})
-    with pytest.raises(RefusedError, match=f"has the digest {digest_of(other)}; no tag was moved"):
-        elsewhere.manifest(DIGEST)
-
-
 @pytest.mark.parametrize(
-    ("failures", "reason"),
+    ("answer", "error"),
     [
-        ([{"failureCode": "KmsError", "failureReason": "no key."}], r"\(no key\)"),
-        ([], "no reason given"),
+        (
+            {"images": [{"imageManifest": f"{TEXT} "}]},
+            f"has the digest {digest_of(f'{TEXT} ')}",
+        ),
+        ({"images": [], "failures": [{"failureReason": "no key."}]}, r"\(no key\)"),
+        ({"images": []}, "no reason given"),
     ],
 )
-def test_a_manifest_that_is_not_handed_out_is_a_miss_however_the_call_went(
-    stub: Stubber, elsewhere: Repository, failures: list[dict[str, str]], reason: str
+def test_a_manifest_that_is_another_or_not_handed_out_is_refused(
+    stub: Stubber, elsewhere: Repository, answer: dict[str, Any], error: str
 ) -> None:
-    stub.add_response("batch_get_image", {"images": [], "failures": failures})
-    with pytest.raises(NoSuchImageError, match=reason):
+    stub.add_response("batch_get_image", answer)
+    with pytest.raises(RefusedError, match=error):
         elsewhere.manifest(DIGEST)
 
 
 @pytest.mark.parametrize("code", ["ImageAlreadyExistsException", "ImageTagAlreadyExistsException"])
-@pytest.mark.parametrize(
-    ("attempts", "put"), [(0, Put.EXISTS), (1, Put.EXISTS_AFTER_RETRY)], ids=["first", "second"]
-)
 def test_either_exception_says_that_the_tag_exists(
-    stub: Stubber, elsewhere: Repository, code: str, attempts: int, put: Put
+    stub: Stubber, elsewhere: Repository, code: str
 ) -> None:
-    stub.add_client_error("put_image", code, response_meta={"RetryAttempts": attempts})
-    manifest = Manifest(digest=DIGEST, media_type=OCI_MANIFEST, text=MANIFEST)
-    assert elsewhere.put(manifest, "latest") is put
-
-
-def test_any_other_exception_of_a_put_is_raised(stub: Stubber, elsewhere: Repository) -> None:
+    for attempts, put in ((0, Put.EXISTS), (1, Put.EXISTS_AFTER_RETRY)):
+        stub.add_client_error("put_image", code, response_meta={"RetryAttempts": attempts})
+        assert elsewhere.put(MANIFEST, "latest") is put
     stub.add_client_error("put_image", "LayersNotFoundException")
-    manifest = Manifest(digest=DIGEST, media_type=OCI_MANIFEST, text=MANIFEST)
     with pytest.raises(ClientError, match="LayersNotFoundException"):
-        elsewhere.put(manifest, "latest")
+        elsewhere.put(MANIFEST, "latest")
 
 
 def test_a_repository_without_a_policy_has_none(stub: Stubber, elsewhere: Repository) -> None:
     stub.add_client_error("get_repository_policy", "RepositoryPolicyNotFoundException")
     assert elsewhere.policy() is None
-
-
-def test_images_come_in_pages(stub: Stubber, elsewhere: Repository) -> None:
-    here = {"repositoryName": NAME, "registryId": ANY, "filter": ANY, "maxResults": 1000}
-    first, second = ({"imageDetails": [{"imageDigest": f"sha256:{page}"}]} for page in "12")
-    stub.add_response("describe_images", {**first, "nextToken": "more"}, here)
-    stub.add_response("describe_images", second, {**here, "nextToken": "more"})
-    assert [image.digest for image in elsewhere.images()] == ["sha256:1", "sha256:2"]
 
 
 def test_a_uri_is_the_users_or_made_of_account_and_region(client: "ECRClient") -> None:

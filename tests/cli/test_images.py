@@ -144,7 +144,7 @@ def test_the_images_in_json(answer: Callable[..., None]) -> None:
 def test_what_decides_comes_first_and_each_image_has_a_line(answer: Callable[..., None]) -> None:
     answer(DOCUMENT)
     totals, warning, empty, heading, *rows = run("images", NAME).stdout.splitlines()
-    assert totals == f"{NAME}: 2 of 5 images expire; at most 1 MB of 8 MB are freed"
+    assert totals == f"{NAME}: 2 of 5 images expire; at most 1.0 MB of 8.0 MB are freed"
     assert warning.startswith("warning: rule 2 (tags merged-*) would expire the image that latest")
     assert empty == ""
     assert heading.split() == [
@@ -153,7 +153,7 @@ def test_what_decides_comes_first_and_each_image_has_a_line(answer: Callable[...
     digests = [row.split()[0].removeprefix("sha256:") for row in rows]
     assert digests == ["new", "lost", "index", "part", "old"]
     assert rows[0].split() == [
-        *("sha256:new", *MERGED, "2026-03-02", "2026-05-31", "7", "MB", "2026-06-01", "keep"),
+        *("sha256:new", *MERGED, "2026-03-02", "2026-05-31", "7.0", "MB", "2026-06-01", "keep"),
         *("rule", "2", "(tags", "merged-*)"),
     ]
     assert " ".join(RELEASED) in rows[2]
@@ -197,7 +197,7 @@ def test_without_a_policy_or_the_permission_to_read_it(
     assert result.stderr.startswith(said) is denied
     answer(code)
     totals = run("images", NAME).stdout.splitlines()[0]
-    assert (totals == f"{NAME}: 5 images, 8 MB") is denied
+    assert (totals == f"{NAME}: 5 images, 8.0 MB") is denied
     answer(code)
     assert run("images", NAME, "--fail-on-loss").exit_code == (1 if denied else 0)
 
@@ -321,7 +321,7 @@ def test_a_listing_from_files(files: Callable[..., list[str]]) -> None:
     result = run("images", *arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0] == f"{NAME}: 1 of 2 images expire; at most 1.5 MB of 3 MB are freed"
+    assert lines[0] == f"{NAME}: 1 of 2 images expire; at most 1.5 MB of 3.0 MB are freed"
     assert lines[1] == "warning: rule 1 (tags latest) matches no image"
     arguments = files(policy(ANY | older(30)), OLDER, NEWER)
     for days, expired in ((20, 0), (29, 1), (40, 2)):

@@ -179,9 +179,9 @@ def files(registry: "ECRClient", tmp_path: Path) -> None:
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch, command: str) -> tuple[int, str]:
-    """Exit status of a command, and what a terminal of 112 columns shows of it."""
+    """Exit status of a command, and what a terminal of 114 columns shows of it."""
     with monkeypatch.context() as patch:
-        for variable, value in {"COLUMNS": "112", "NO_COLOR": "1", "TERM": "xterm"}.items():
+        for variable, value in {"COLUMNS": "114", "NO_COLOR": "1", "TERM": "xterm"}.items():
             patch.setenv(variable, value)
         patch.setattr(sys, "stdout", out := Terminal())
         patch.setattr(sys, "stderr", error := io.StringIO())

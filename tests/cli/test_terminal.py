@@ -5,11 +5,15 @@ import re
 import sys
 import threading
 from collections.abc import Sequence
+from time import sleep
 
+import click
 import pytest
+from click.testing import CliRunner
 from rich.progress import Progress
 
 from container_images.cli import terminal
+from container_images.cli.command import json_option
 from container_images.cli.terminal import Cell, print_paragraph, print_table, printable, working
 
 TIME = "2026-11-23T07:58:22Z"
@@ -86,18 +90,12 @@ def test_a_column_can_be_set_to_the_right(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("stderr", "term", "patience", "shown"),
-    [
-        (Terminal, "xterm", 0.0, True),
-        (Terminal, "xterm", 600.0, False),
-        (Terminal, "dumb", 0.0, False),
-        (io.StringIO, "xterm", 0.0, False),
-    ],
+    ("term", "patience", "shown"),
+    [("xterm", 0.0, True), ("xterm", 600.0, False), ("dumb", 0.0, False)],
 )
 def test_long_work_shows_a_bar(
     monkeypatch: pytest.MonkeyPatch,
     *,
-    stderr: type[io.StringIO],
     term: str,
     patience: float,
     shown: bool,
@@ -109,7 +107,7 @@ def test_long_work_shows_a_bar(
         start(bar)
         started.set()
 
-    out = stderr()
+    out = Terminal()
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(Progress, "start", start_and_say)
     monkeypatch.setattr(sys, "stderr", out)
@@ -120,6 +118,26 @@ def test_long_work_shows_a_bar(
         assert list(counted("abcd")) == ["a", "b", "c", "d"]
     assert ("Reading" in out.getvalue()) is ("100%" in out.getvalue()) is shown
     assert bool(out.getvalue().strip()) is shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "patience", "shown"),
+    [([], 0.0, "Reading …\n"), (["--json"], 0.0, ""), ([], 600.0, "")],
+)
+def test_off_a_terminal_long_work_is_one_line_in_a_command(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], patience: float, shown: str
+) -> None:
+    @click.command()
+    @json_option
+    def command(*, as_json: bool) -> None:
+        for _ in "ab":
+            with working("Reading") as counted:
+                sleep(0.1)
+                assert [*counted([as_json])] == [bool(arguments)]
+
+    monkeypatch.setattr(terminal, "PATIENCE", patience)
+    result = CliRunner().invoke(command, arguments)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", shown)
 
 
 ERASING = "\x1b[2K\rsafe\x9b1A\x7f\u202egnp.exe\u2066"

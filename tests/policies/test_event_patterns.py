@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from container_images.policies.alert_messages import ALERTS
 from container_images.policies.document import to_json
 from container_images.policies.event_patterns import (
     IAM_REGIONS,
@@ -36,7 +35,7 @@ TRUST = audit()["trust"]
 
 
 def home(audit: Audit) -> list[EventRule]:
-    return [rule for rule in event_rules("audit", audit) if not rule.forwards]
+    return [rule for rule in event_rules("audit", audit) if rule.alert]
 
 
 def kinds(event: dict[str, Any], watched: Audit) -> list[str]:
@@ -105,14 +104,14 @@ def test_the_rules_names_and_regions() -> None:
     for kind in both:
         there, at_home = rules[f"audit-eu-west-2-{kind}"], rules[f"audit-{kind}"]
         assert (there.pattern, there.state) == (at_home.pattern, at_home.state)
-        assert there.forwards
+        assert not there.alert
 
 
 @pytest.mark.parametrize(("partition", "region"), IAM_REGIONS.items())
 def test_nothing_is_forwarded_in_the_region_of_iam(partition: str, region: str) -> None:
     rules = event_rules("audit", audit(partition=partition, region=region))
     assert {rule.region for rule in rules} == {region}
-    assert not any(rule.forwards for rule in rules)
+    assert all(rule.alert for rule in rules)
 
 
 def test_a_project_of_another_region_has_no_rule_here() -> None:
@@ -176,6 +175,7 @@ def test_an_alert_says_who_did_what_when_from_where_and_what_next(
     event: dict[str, Any], parts: list[str]
 ) -> None:
     [alert] = [rule.alert for rule in home(audit()) if matches(rule.pattern, event)]
+    assert alert
     text = transformed(alert.paths, alert.template, event)
     for part in parts:
         assert part in text
@@ -183,8 +183,7 @@ def test_an_alert_says_who_did_what_when_from_where_and_what_next(
 
 def test_alerts_are_within_eventbridges_limits() -> None:
     """TransformerPaths and TransformerInput of the API."""
-    for alert in ALERTS.values():
+    for alert in [rule.alert for rule in event_rules("audit", audit()) if rule.alert]:
         assert len(alert.paths) <= 100
-        assert len(alert.about) <= 512
         assert len(alert.template) <= 8192
         assert all(len(path) <= 256 for path in alert.paths.values())
