@@ -14,10 +14,11 @@ import boto3
 import pytest
 
 from container_images.cli.app import COMMANDS
-from container_images.rehearsal import program as program_of
+from container_images.rehearsal import program
 from container_images.rehearsal.embedded_aws import embedded_aws
 from container_images.rehearsal.rehearse import Rehearsal
 from container_images.settings.stack_file import read
+from container_images.stack.declared import declared_in
 from tests.builds import NAME, build, tag
 from tests.conftest import ROOT
 
@@ -111,17 +112,20 @@ def test_a_team_has_every_commands_help_and_rehearses_the_template(
     namespaced = settings.replace("  tagMutability:", "  ours:tagMutability:")
     assert namespaced != settings
     (team / "Pulumi.prod.yaml").write_text(namespaced)
-    program = (team / "__main__.py").read_text()
-    (team / "__main__.py").write_text(f"{program}\nimport team_module\n")
+    main = (team / "__main__.py").read_text()
+    (team / "__main__.py").write_text(f"{main}\nimport team_module\n")
     (team / "team_module.py").write_text("")
     done = run(environment / "python", "-I", "-c", AT_A_TEAM, *COMMANDS, team, folder=folder)
     assert (done.returncode, done.stderr) == (0, "")
     rehearsal = json.loads(done.stdout)
     assert all(act["ok"] for act in rehearsal["acts"])
     starter = read(ROOT, "starter")
-    with embedded_aws(starter) as aws:
-        update = program_of.run(starter, aws)
-    assert rehearsal["resources"] == Rehearsal(stack="prod", update=update).to_json()["resources"]
+    with embedded_aws(declared_in(starter, starter.account)) as aws:
+        resources = program.run(starter, aws).resources
+    assert (
+        rehearsal["resources"]
+        == Rehearsal(stack="prod", resources=resources).to_json()["resources"]
+    )
 
 
 @pytest.mark.usefixtures("moto_server")

@@ -1,9 +1,8 @@
 """`container-images rehearse`: its options, its output and its exit status."""
 
-from pathlib import Path
-
 import click
 
+from container_images.aws.errors import RefusedError
 from container_images.cli.command import FAILED, json_option, print_json
 from container_images.cli.terminal import printable, working
 
@@ -28,25 +27,19 @@ def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: b
     """
     if as_markdown + as_json + verbose > 1:
         raise click.UsageError("give one of --json, --markdown and --verbose")
-    if Path(stack).name != stack:
-        raise click.BadParameter(
-            f"--stack {stack} is not the name of a stack; give NAME of a file Pulumi.NAME.yaml"
-        )
     # These take a second, which no other command should wait for.
-    from pulumi import RunError  # noqa: PLC0415
-
     from container_images.rehearsal.rehearse import rehearse  # noqa: PLC0415
     from container_images.rehearsal.report import markdown, print_rehearsal  # noqa: PLC0415
-    from container_images.settings.stack_file import StackFileError, read  # noqa: PLC0415
+    from container_images.stack.declared import declared  # noqa: PLC0415
 
     try:
         with working("Rehearsing"):
-            rehearsal = rehearse(read(Path.cwd(), stack))
-    except (StackFileError, RunError) as error:
-        message = f"Pulumi.{stack}.yaml: {error}"
+            rehearsal = rehearse(declared(stack))
+    except RefusedError as error:
         if as_json:
-            raise click.UsageError(message) from None
-        click.echo("\n".join(map(printable, message.split("\n"))), err=True)  # an error a line
+            raise click.UsageError(str(error)) from None
+        lines = map(printable, str(error).split("\n"))  # an error a line
+        click.echo("\n".join(lines), err=True)
         raise click.exceptions.Exit(BAD_SETTINGS) from None
     if as_json:
         print_json(rehearsal.to_json())

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,11 +25,8 @@ from container_images.settings.stack_file import read
 
 BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
 """The tags of two images, an hour apart. latest is on the first."""
-SECONDS_TO_START: Final = 30
-SECONDS_TO_END: Final = 3
-"""For the server of an earlier run, which has been told to end."""
-ACCOUNT: Final = "111122223333"
-
+_ATTEMPTS: Final = 100
+"""To reach the server, which takes a few seconds to start."""
 _QUICK: Final = Config(retries={"total_max_attempts": 1}, connect_timeout=2)
 
 
@@ -45,48 +43,33 @@ def app() -> None:
 @click.argument("folder", type=Path)
 def start(folder: Path) -> None:
     """Start the server, with its log and its process id in FOLDER, and the role that updates."""
+    file = read(Path.cwd(), "local")
     port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0
-    _wait_for_port(port)
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:  # the update would go there
+            raise click.ClickException(
+                f"another program listens on port {port}; stop it, and run make local again"
+            )
     with (folder / "moto.log").open("w") as log:
         server = subprocess.Popen(  # noqa: S603 moto, of this environment
             [sys.executable, "-m", "moto.server", "--port", str(port)],
-            env={**os.environ, "MOTO_ACCOUNT_ID": ACCOUNT},
+            env={**os.environ, "MOTO_ACCOUNT_ID": file.account.id},
             stdout=log,
             stderr=log,
             start_new_session=True,  # it outlives this command, and its Ctrl-C
         )
     (folder / "moto.pid").write_text(str(server.pid))
-    [assumed] = read(Path.cwd(), "local").of_provider("assumeRoles")
-    name = assumed["roleArn"].rpartition("/")[2]
+    name = file.of_provider("assumeRoles")[0]["roleArn"].rpartition("/")[2]
     iam = boto3.client("iam", config=_QUICK)
-    deadline = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
+    for _ in range(_ATTEMPTS):
+        time.sleep(0.2)
+        if server.poll() is not None:
+            break
+        with suppress(EndpointConnectionError):
             # moto lets everybody assume every role, whatever is written there.
             iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
-        except EndpointConnectionError:
-            time.sleep(0.2)
-        else:
             return
     raise click.ClickException(f"moto's server does not answer; {folder}/moto.log says why")
-
-
-def _wait_for_port(port: int) -> None:
-    """Raise unless nobody listens on the port: the update would go to whoever does."""
-    deadline = time.monotonic() + SECONDS_TO_END
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise click.ClickException(
-                        f"another program listens on port {port}; stop it, and run make local again"
-                    ) from None
-            else:
-                return
-        time.sleep(0.2)
 
 
 @app.command()
@@ -95,9 +78,9 @@ def push() -> None:
     ecr = boto3.client("ecr")
     for description in ecr.describe_repositories()["repositories"]:
         repository = Repository(ecr, Reference(name=description["repositoryName"]))
-        for tag, more in zip(BUILDS, (["latest"], []), strict=True):
-            for name in [tag, *more]:
-                repository.put(manifest_with(tag), name)
+        for tag in BUILDS:
+            repository.put(manifest_with(tag), tag)
+        repository.put(manifest_with(BUILDS[0]), "latest")
 
 
 if __name__ == "__main__":

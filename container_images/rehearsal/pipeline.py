@@ -2,18 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.images import Manifest, Put, Repository
 from container_images.aws.reference import Reference
 from container_images.aws.trail import NoTrailError
-from container_images.policies.tag_convention import Stage, TagConvention
-from container_images.rehearsal.tags import tag_of, way_of
+from container_images.rehearsal.year import tag_of, way_of
+from container_images.settings import StackSettings
 from container_images.stack.state import State
-from container_images.tags.moves import Promotion, move, promote
+from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve
 from container_images.tags.rollback import Puts, rollback
 
@@ -42,149 +43,124 @@ def manifest_with(content: str) -> Manifest:
     return Manifest(digest=digest, media_type=_MANIFEST, text=text)
 
 
-class Build:
-    """An image, and the tag that it is built with."""
+class Build(NamedTuple):
+    """An image, and its tags of the stages that it goes through."""
 
-    def __init__(self, repository: str, number: int, built_as: Stage) -> None:
-        content = f"{repository}, build {number}"
-        self.manifest = manifest_with(content)
-        self.digest = self.manifest.digest
-        self.commit = hashlib.sha1(content.encode(), usedforsecurity=False).hexdigest()
-        self._number = number
-        self.tag = self.tag_of(built_as)
-
-    def tag_of(self, stage: Stage) -> str:
-        """Its tag of a stage."""
-        return tag_of(stage, self.commit, _START + timedelta(days=self._number), self._number)
+    manifest: Manifest
+    commit: str | None
+    """None where no tag has it."""
+    tags: list[str]
 
 
 class Pipeline:
-    """A repository with the pipeline's client. Each method raises FailedError or RefusedError."""
+    """A repository with the pipeline's client. Each act says what it did.
 
-    def __init__(
-        self,
-        ecr: "ECRClient",
-        declared: State,
-        movable_tags: Sequence[str],
-        convention: TagConvention,
-    ) -> None:
-        self.name = name = declared.name
+    It raises FailedError where it comes out otherwise, or what the command raises.
+    """
+
+    def __init__(self, ecr: "ECRClient", declared: State, settings: StackSettings) -> None:
         self._declared = declared
-        self._repository = Repository(ecr, Reference(name=name), convention)
-        self._convention = convention
-        self._movable_tags = movable_tags
-        self._movable = " and ".join(movable_tags)
-        self._is = "are" if movable_tags[1:] else "is"
-        self._way = way_of(convention)
-        self.first, self.second = (Build(name, number, self._way[0]) for number in (1, 2))
+        self._repository = Repository(ecr, Reference(name=declared.name), settings.convention)
+        self._movable_tags = settings.movable_tags
+        self._movable = " and ".join(self._movable_tags)
+        stages = way_of(settings.convention)
+        has_commit = any("sha" in stage.placeholders for stage in stages)
+
+        def build(number: int) -> Build:
+            content = f"{declared.name}, build {number}"
+            commit = hashlib.sha256(content.encode()).hexdigest()[:40]
+            at = _START + timedelta(days=number)
+            tags = [tag_of(stage, commit, at, number) for stage in stages]
+            return Build(manifest_with(content), commit if has_commit else None, tags)
+
+        self._first, self._second = build(1), build(2)
 
     def push_builds(self) -> str:
         """Two builds, each with a tag of its own. The movable tags go to the first."""
-        for build in (self.first, self.second):
-            self._put(build, build.tag)
+        self._put(self._first, self._first.tags[0])
+        self._put(self._second, self._second.tags[0])
         for tag in self._movable_tags:
-            self._put(self.first, tag)
-            self._expect(self.first, tag)
-        return f"two builds of {self.name}; {self._movable} {self._is} on the first"
+            self._put(self._first, tag)
+        self._expect(self._first, self._movable_tags)
+        return f"two builds of {self._declared.name}; {self._movable} put on the first"
 
-    def move(self, source: Build, target: Build) -> str:
-        """The movable tags go on, or return, without a layer being pulled or pushed.
+    def move_latest(self) -> str:
+        """The movable tags go on, without a layer being pulled or pushed."""
+        return self._move(self._first, self._second)
 
-        Both builds are still there, under the tags that they were built with.
-        """
+    def move_latest_back(self) -> str:
+        """And return. Both builds are still there, under the tags that they were built with."""
+        return self._move(self._second, self._first)
+
+    def _move(self, source: Build, target: Build) -> str:
+        self._expect(source, self._movable_tags)
         for tag in self._movable_tags:
-            self._expect(source, tag)
-            self._repository.put(self._repository.manifest(target.digest), tag)
-            self._expect(target, tag)
-        self._expect(source, source.tag)
-        return f"{self._movable} went from {_short(source.digest)} to {_short(target.digest)}"
+            self._repository.put(self._repository.manifest(target.manifest.digest), tag)
+        self._expect(target, self._movable_tags)
+        self._expect(source, source.tags[:1])
+        return f"{self._movable} went from {source.tags[0]} to {target.tags[0]}"
 
     def refuse_overwriting(self) -> str:
         """A tag of each immutable pattern, first on one build, then on the other."""
-        mode, filters = self._declared.tag_mutability, self._declared.exclusion_filters
-        tags = [self.first.tag] if mode == "IMMUTABLE_WITH_EXCLUSION" else []
+        mode = self._declared.tag_mutability
+        tags = self._first.tags[:1] if mode == "IMMUTABLE_WITH_EXCLUSION" else []
         if mode == "MUTABLE_WITH_EXCLUSION":  # two patterns may have the same sample
-            tags = list(dict.fromkeys(pattern.replace("*", "0") for pattern in filters))
+            samples = (each.replace("*", "0") for each in self._declared.exclusion_filters)
+            tags = list(dict.fromkeys(samples))
         for tag in tags:
-            self._put(self.first, tag)
-            if self._put(self.second, tag) is Put.DONE:
-                raise FailedError(f"{self.name}: {tag} was overwritten")
-            self._expect(self.first, tag)
-        if not tags:
-            return f"nothing to refuse in {self.name}: with {mode} no tag is immutable"
-        return f"refused for {', '.join(map(_short, tags))}"
+            self._put(self._first, tag)
+            if self._put(self._second, tag) is Put.DONE:
+                raise FailedError(f"{self._declared.name}: {tag} was overwritten")
+        self._expect(self._first, tags)
+        if tags:
+            return f"refused for {', '.join(tags)}"
+        return f"nothing to refuse in {self._declared.name}: with {mode} no tag is immutable"
 
     def promote(self) -> str:
         """The second build goes through all stages, as the first has before it."""
-        last = self._way[-1]
-        self._put(self.first, self.first.tag_of(last))
-        for stage in (*self._way[1:], last):
-            promotion = self._promote(stage, self._movable_tags if stage == last else ())
-            self._expect(self.second, promotion.tag)
-        self._expect(self.second, *self._movable_tags)
-        tags = self.images()[self.second.digest]
-        stages = [tag.stage for tag in self._convention.unique_tags(tags)]
-        if stages != [stage.name for stage in reversed(self._way)]:
-            raise FailedError(f"{self.name}: the promoted build is {tags}")
-        return f"the second build is {_short(promotion.tag)}; {self._movable} {self._is} on it"
-
-    def _promote(self, stage: Stage, movable: Sequence[str]) -> Promotion:
-        """With a tag of this stage which is made of the build's tag, or given where none can be."""
-        source = self.second.tag
-        try:
-            self._convention.write(stage.name, [source], _START)
-        except ValueError:
-            tag = self.second.tag_of(stage)
-            return promote(self._repository, source, tag=tag, movable=movable)
-        return promote(self._repository, source, stage.name, movable=movable)
+        self._put(self._first, self._first.tags[-1])
+        built_as, last = self._second.tags[0], self._second.tags[-1]
+        for tag in self._second.tags[:-1]:
+            promote(self._repository, built_as, tag=tag)
+        promote(self._repository, built_as, tag=last, movable=self._movable_tags)
+        self._expect(self._second, [*self._second.tags, *self._movable_tags])
+        return f"the second build is {last}; {self._movable} put on it"
 
     def refuse_backwards(self) -> str:
         """The first build is older."""
         for tag in self._movable_tags:
-            try:
-                move(self._repository, self.first.digest, tag)
-            except RefusedError:
-                self._expect(self.second, tag)
-            else:
-                raise FailedError(f"{self.name}: {tag} went to an older build")
+            with suppress(RefusedError):
+                move(self._repository, self._first.manifest.digest, tag)
+                raise FailedError(f"{self._declared.name}: {tag} went to an older build")
+        self._expect(self._second, self._movable_tags)
         return f"{self._movable} would not go to the older build"
 
     def roll_back(self) -> str:
         """Moto has no CloudTrail to tell where the tag was, so the unique tags do."""
         for tag in self._movable_tags:
-            done = rollback(self._repository, tag, _no_trail)
-            self._expect(self.first, tag)
-        return f"{self._movable} {self._is} on the first build again, by the {done.basis}"
+            rollback(self._repository, tag, _no_trail)
+        self._expect(self._first, self._movable_tags)
+        return f"{self._movable} went back to the first build, by the unique tags"
 
     def resolve(self) -> str:
         """What a review app would run, and what that was built from."""
-        has_commit = any("sha" in stage.placeholders for stage in self._way)
-        commit = self.first.commit if has_commit else None
         for tag in self._movable_tags:
             resolved = resolve(self._repository, tag)
-            if (resolved.image.digest, resolved.commit) != (self.first.digest, commit):
-                raise FailedError(f"{self.name}: {tag} was resolved to {resolved.image}")
-        described = f"{self._movable} {self._is} {_short(str(resolved.unique_tag))}"
-        return f"{described}, of commit {commit[:7]}" if commit else described
-
-    def images(self) -> dict[str, list[str]]:
-        """The tags of each image, by its digest."""
-        return {image.digest: sorted(image.tags) for image in self._repository.images()}
+            seen = (resolved.image.digest, resolved.commit, str(resolved.unique_tag))
+            if seen != (self._first.manifest.digest, self._first.commit, self._first.tags[-1]):
+                raise FailedError(f"{self._declared.name}: {tag} was resolved to {resolved}")
+        return f"{self._movable} resolved to {self._first.tags[-1]}"
 
     def _put(self, build: Build, tag: str) -> Put:
         return self._repository.put(build.manifest, tag)
 
-    def _expect(self, build: Build, *tags: str) -> None:
+    def _expect(self, build: Build, tags: Iterable[str]) -> None:
         """The tags name the build, to the byte."""
         for tag in tags:
             image = self._repository.image(tag)
             if image is None or self._repository.manifest(image.digest) != build.manifest:
-                raise FailedError(f"{self.name}: {tag} is not on {build.tag}")
+                raise FailedError(f"{self._declared.name}: {tag} is not on {build.tags[0]}")
 
 
 def _no_trail() -> Puts:
     raise NoTrailError("the embedded AWS has no CloudTrail")
-
-
-def _short(name: str, limit: int = 20) -> str:
-    return name if len(name) <= limit else f"{name[: limit - 1]}…"

@@ -5,10 +5,10 @@ import contextvars
 import runpy
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
@@ -18,7 +18,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from container_images.settings.stack_file import StackFile
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Resource:
     """A resource or component, as the program declares it."""
 
@@ -26,8 +26,8 @@ class Resource:
     name: str
     parent: str | None
     """Name of the component it belongs to."""
-    id: str
-    inputs: dict[str, Any]
+    id: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
     """Under Pulumi's names, in camelCase."""
     protect: bool
     retain_on_delete: bool
@@ -49,11 +49,12 @@ class Update:
 
 def run(stack: StackFile, cloud: pulumi.runtime.Mocks, *, preview: bool = False) -> Update:
     """Run the stack's program, as `execute` does, with the modules that are beside it."""
-    path = str(stack.directory / "__main__.py")
+
+    def program() -> None:
+        runpy.run_path(str(stack.directory / "__main__.py"), run_name="__main__")
+
     with patch.object(sys, "path", [str(stack.directory), *sys.path]):
-        return execute(
-            lambda: runpy.run_path(path, run_name="__main__"), stack, cloud, preview=preview
-        )
+        return execute(program, stack, cloud, preview=preview)
 
 
 def execute(
@@ -83,76 +84,64 @@ def execute(
         pulumi.runtime.set_all_config(dict(stack.config))
         pulumi.runtime.test(update)()
 
-    with _worker() as worker, asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        loop.set_default_executor(worker)
-        loop.set_exception_handler(lambda *_: None)  # what goes wrong is raised here, once
+    with (
+        # Mocks want an event loop in their thread, and would leave behind one that nobody closes.
+        closing(asyncio.new_event_loop()) as mock_loop,
+        # One thread, so that they are called one by one, in order.
+        ThreadPoolExecutor(1, initializer=asyncio.set_event_loop, initargs=(mock_loop,)) as mocks,
+        asyncio.Runner() as runner,
+    ):
+        runner.get_loop().set_default_executor(mocks)
+        # What goes wrong is raised here, once.
+        runner.get_loop().set_exception_handler(lambda *_: None)
         start = time.perf_counter()
         contextvars.copy_context().run(with_mocks)
         seconds = time.perf_counter() - start
     return Update(resources=list(recorder.declared.values()), outputs=outputs, seconds=seconds)
 
 
-@contextmanager
-def _worker() -> Iterator[ThreadPoolExecutor]:
-    """The one thread in which the mocks are called, so that it is one by one, in order.
-
-    They want an event loop there, and would leave behind one that nobody closes.
-    """
-    with (
-        closing(asyncio.new_event_loop()) as loop,
-        ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(loop)) as worker,
-    ):
-        yield worker
-
-
-_Key = tuple[str, str]
-"""Type and name."""
-
-
 class _Recorder(pulumi.runtime.Mocks):
     """Keeps what the cloud is told, and beside it the options, which mocks are not told."""
 
     def __init__(self, cloud: pulumi.runtime.Mocks) -> None:
-        self.cloud = cloud
-        self.declared: dict[_Key, Resource] = {}
+        self._cloud = cloud
+        self.declared: dict[tuple[str, str], Resource] = {}
+        """By type and name."""
 
     def record(self, args: pulumi.ResourceTransformationArgs) -> None:
-        key, opts = (args.type_, args.name), args.opts
+        key, options = (args.type_, args.name), args.opts
         if key in self.declared:
             # The engine would take two whose parents are of different types. Mocks cannot tell them
             # apart, as they are not told the parent.
             raise ValueError(
                 f"the program registers {args.type_} {args.name!r} twice; give each its own name"
             )
-        above = opts.parent and (opts.parent.pulumi_resource_type, opts.parent.pulumi_resource_name)
-        parent = self.declared.get(above) if above else None
+        parent = options.parent and self.declared.get(
+            (options.parent.pulumi_resource_type, options.parent.pulumi_resource_name)
+        )
 
         def inherited(option: str) -> bool:
-            own = getattr(opts, option)
+            own = getattr(options, option)
             return bool(getattr(parent, option, False) if own is None else own)
 
-        waits_for = opts.depends_on if isinstance(opts.depends_on, list) else [opts.depends_on]
+        awaited: Any = options.depends_on
+        awaited = awaited if isinstance(awaited, list) else [awaited]
+        names = (each.pulumi_resource_name for each in awaited if isinstance(each, pulumi.Resource))
         self.declared[key] = Resource(
             type=args.type_,
             name=args.name,
             parent=parent.name if parent else None,
-            id="",
-            inputs={},
             protect=inherited("protect"),
             retain_on_delete=inherited("retain_on_delete"),
-            import_id=opts.import_ or "",
-            depends_on=tuple(
-                it.pulumi_resource_name for it in waits_for if isinstance(it, pulumi.Resource)
-            ),
+            import_id=options.import_ or "",
+            depends_on=tuple(names),
         )
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        resource_id, state = self.cloud.new_resource(args)
-        key = args.typ, args.name
-        declared = self.declared[key]
-        self.declared[key] = replace(declared, id=resource_id or "", inputs=args.inputs)
+        resource_id, state = self._cloud.new_resource(args)
+        resource = self.declared[args.typ, args.name]
+        resource.id, resource.inputs = resource_id or "", args.inputs
         return resource_id, state
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        return self.cloud.call(args)
+        return self._cloud.call(args)

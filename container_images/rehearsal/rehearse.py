@@ -1,30 +1,39 @@
-"""One rehearsal, from the stack file to the evidence."""
+"""One rehearsal: the program on an embedded AWS, ADR040's workflow, and the evidence."""
 
-import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from textwrap import shorten
+from typing import Any, Final, Literal
 
 import moto
 from botocore.exceptions import ClientError
+from pulumi import RunError
 from pydantic.alias_generators import to_camel
 
-from container_images.lifecycle.document import rules_in
+from container_images.access.claims import Proof, Row, alike, prove, table
+from container_images.aws.errors import RefusedError
+from container_images.lifecycle.document import read_policy
 from container_images.rehearsal import program
-from container_images.rehearsal.acts import (
-    Act,
-    open_tags,
-    perform,
-    some_of,
-    unlimited_repositories,
-)
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
-from container_images.rehearsal.evidence import Proof, Row, evidence
-from container_images.rehearsal.year import broken_claims, claims, history, kept, live
-from container_images.settings.stack_file import StackFile
-from container_images.stack.declared import DeclaredStack, declared_in
-from container_images.stack.state import State
+from container_images.rehearsal.pipeline import FailedError, Pipeline
+from container_images.rehearsal.year import broken_claims, claims, history, live
+from container_images.stack.declared import DeclaredStack
+from container_images.stack.differences import describe, differences
+from container_images.stack.state import State, every, intended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """What was done, and whether it came out as ADR040 asks."""
+
+    act: str
+    ok: bool
+    detail: str
+    by: Literal["moto", "simulated"] = "moto"
+    """Whose behaviour it shows: moto's alone, or also one that this project puts in moto's place,
+    which is the rule of the exclusion filters, and the lifecycle policy."""
 
 
 @dataclass(kw_only=True)
@@ -32,12 +41,14 @@ class Rehearsal:
     """What happened, and what it shows."""
 
     stack: str
-    update: program.Update
-    acts: list[Act] = field(default_factory=list)
+    resources: Sequence[program.Resource] = ()
+    outputs: dict[str, Any] = field(default_factory=dict)
+    acts: Sequence[Act] = ()
     proofs: Sequence[Proof] = ()
     access: Sequence[Row] = ()
     warnings: Sequence[str] = ()
     """What the settings allow and ADR040 would rather not: a sentence each."""
+    program_seconds: float = 0.0
     seconds: float = 0.0
 
     @property
@@ -50,13 +61,13 @@ class Rehearsal:
         return {
             "stack": self.stack,
             "cloud": {"name": "moto", "version": moto.__version__},
-            "resources": [_camel(it, "import_id", "depends_on") for it in self.update.resources],
-            "outputs": self.update.outputs,
+            "resources": [_camel(each, "import_id", "depends_on") for each in self.resources],
+            "outputs": self.outputs,
             "acts": [_camel(act) for act in self.acts],
             "proofs": [proof.to_json() for proof in self.proofs],
             "access": [_camel(row) for row in self.access],
             "warnings": list(self.warnings),
-            "seconds": {"program": round(self.update.seconds, 3), "total": round(self.seconds, 3)},
+            "seconds": {"program": self.program_seconds, "total": self.seconds},
         }
 
 
@@ -65,36 +76,136 @@ def _camel(record: Act | Row | program.Resource, *without: str) -> dict[str, Any
     return {to_camel(key): value for key, value in fields if key not in without}
 
 
-def rehearse(file: StackFile) -> Rehearsal:
+def rehearse(stack: DeclaredStack) -> Rehearsal:
     """Run the stack's program on an embedded AWS; then play the workflow and look at the evidence.
 
-    Raises StackFileError and pulumi.RunError for a stack that is not as it should be.
+    What the embedded AWS refuses is a failed act. Raises RefusedError for what the program refuses.
     """
     start = time.perf_counter()
-    with embedded_aws(file) as aws:
-        rehearsal = _registered(file, aws)
-        if rehearsal.ok:
-            stack = declared_in(file, aws.account)
-            rehearsal.warnings = open_tags(stack) + unlimited_repositories(stack)
-            states = list(aws.repositories())
-            rehearsal.acts += perform(aws, rehearsal.update, stack)
-            rehearsal.proofs, rehearsal.access = evidence(states, stack)
-            rehearsal.acts += _years(states, stack)
-    rehearsal.seconds = time.perf_counter() - start
+    rehearsal = Rehearsal(stack=stack.name, warnings=warnings_about(stack))
+    with embedded_aws(stack) as aws:
+        try:
+            update = program.run(stack.file, aws)
+        except RunError as error:
+            raise RefusedError(f"Pulumi.{stack.name}.yaml: {error}") from None
+        except REFUSALS as error:
+            by_moto = isinstance(error, ClientError)
+            refused = Act(act="register", ok=False, detail=str(error))
+            rehearsal.acts = [refused if by_moto else replace(refused, by="simulated")]
+            return rehearsal
+        states = list(every(aws.ecr))
+        rehearsal.acts = [*perform(aws, update.resources, stack), *_years(states, stack)]
+    groups = alike(
+        (state.arn, state.policy, stack.settings.access(state.name, stack.account))
+        for state in states
+        if state.name in stack.settings.repositories
+    )
+    rehearsal.proofs, rehearsal.access = prove(groups), table(groups)
+    rehearsal.resources, rehearsal.outputs = update.resources, update.outputs
+    rehearsal.program_seconds = round(update.seconds, 3)
+    rehearsal.seconds = round(time.perf_counter() - start, 3)
     return rehearsal
 
 
-def _registered(file: StackFile, aws: EmbeddedAws) -> Rehearsal:
-    """The program has run. Where the embedded AWS refuses something, that is a failed act."""
-    try:
-        return Rehearsal(stack=file.stack, update=program.run(file, aws))
-    except REFUSALS as error:
-        update = program.Update(resources=[], outputs={}, seconds=0.0)
-        by_moto = isinstance(error, ClientError)
-        refused = Act(
-            act="register", ok=False, detail=str(error), by="moto" if by_moto else "simulated"
+def warnings_about(stack: DeclaredStack) -> list[str]:
+    """What the settings allow and ADR040 would rather not, a sentence each."""
+    repositories = stack.settings.repositories
+    warnings = [stack.settings.overwriting_warning()]
+    modes = {name: repository.tag_mutability for name, repository in repositories.items()}
+    if names := [name for name, mode in modes.items() if mode == "MUTABLE_WITH_EXCLUSION"]:
+        warnings.append(
+            "Tags that no immutableTags pattern matches, such as scratch, can be overwritten in "
+            f"{_where(names, modes)}: with IMMUTABLE_WITH_EXCLUSION only the movableTags could be."
         )
-        return Rehearsal(stack=file.stack, update=update, acts=[refused])
+    if names := [name for name, repository in repositories.items() if not repository.retention]:
+        where = _where(names, modes)
+        warnings.append(f"Every image is kept in {where}: there is no retention rule.")
+    return [warning for warning in warnings if warning]
+
+
+def _where(names: Collection[str], everything: Collection[object]) -> str:
+    if len(names) == len(everything):
+        return "every repository"
+    return shorten(", ".join(names), _MOST_CHARACTERS, placeholder=" and others")
+
+
+_MOST_CHARACTERS: Final = 60
+
+
+# --- ADR040's workflow ----------------------------------------------------------------------------
+
+_ACTS: Final[dict[str, Callable[[Pipeline], str]]] = {
+    "push-builds": Pipeline.push_builds,
+    "move-latest": Pipeline.move_latest,
+    "refuse-overwriting": Pipeline.refuse_overwriting,
+    "move-latest-back": Pipeline.move_latest_back,
+    "promote": Pipeline.promote,
+    "refuse-backwards": Pipeline.refuse_backwards,
+    "roll-back": Pipeline.roll_back,
+    "resolve": Pipeline.resolve,
+}
+
+
+def perform(
+    aws: EmbeddedAws, resources: Sequence[program.Resource], stack: DeclaredStack
+) -> Iterator[Act]:
+    """Play each act. They follow the settings, not what the program has made of them.
+
+    They follow on each other, as in a pipeline, on one repository of each kind: those with the same
+    tag mutability behave alike.
+    """
+    live = {state.name: state for state in every(aws.ecr)}
+    declared = {name: intended(stack, name) for name in stack.settings.repositories}
+    checks = [partial(_compare, declared, live), partial(_check_options, resources)]
+    yield _played("declared", checks)
+    ecr = aws.client("ecr", stack.settings.pipeline_roles_in(stack.account)[0])
+    kinds: dict[tuple[str, tuple[str, ...]], Pipeline] = {}
+    for name, state in declared.items():
+        if name in live:
+            kind = (state.tag_mutability, state.exclusion_filters)
+            kinds.setdefault(kind, Pipeline(ecr, state, stack.settings))
+    simulated = any(filters for _, filters in kinds)
+    for name, play in _ACTS.items():
+        act = _played(name, [partial(play, pipeline) for pipeline in kinds.values()])
+        yield replace(act, by="simulated") if simulated else act
+
+
+def _played(name: str, parts: Sequence[Callable[[], str]]) -> Act:
+    """One act in all its parts: what failed, or else what was done."""
+    done, failures = list[str](), list[str]()
+    for part in parts:
+        try:
+            done.append(part())
+        except (FailedError, RefusedError, *REFUSALS) as error:
+            failures.append(str(error))
+    return Act(act=name, ok=not failures, detail="; ".join(failures or done))
+
+
+def _compare(declared: Mapping[str, State], live: Mapping[str, State]) -> str:
+    """What the API has, against what the settings say."""
+    if live.keys() != declared.keys():
+        raise FailedError(f"there is {sorted(live)}, and should be {sorted(declared)}")
+    for name, state in live.items():
+        differing = "; ".join(map(describe, differences(state, declared[name])))
+        if differing or state.arn != declared[name].arn:
+            raise FailedError(f"{state.arn} is not {declared[name].arn} as declared: {differing}")
+    return f"all repositories ({len(declared)}) are as the settings say"
+
+
+_PROTECT_AND_RETAIN: Final = {
+    "aws:ecr/repository:Repository": (True, True),
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": (False, True),
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": (False, True),
+}
+
+
+def _check_options(resources: Sequence[program.Resource]) -> str:
+    """Pulumi's options that keep images and guard from being deleted; AWS does not know them."""
+    for resource in resources:
+        options = _PROTECT_AND_RETAIN.get(resource.type, (False, False))
+        if (resource.protect, resource.retain_on_delete) != options:
+            raise FailedError(f"{resource.name} ({resource.type}) is not protected and retained")
+    return "protected and retained"
 
 
 def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:
@@ -104,10 +215,10 @@ def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:
     for state in states:
         names.setdefault(state.lifecycle_policy, []).append(state.name)
     events = history(convention, movable)
-    for policy, alike in names.items():
-        year = live(rules_in(json.loads(policy)) if policy else (), events)
-        broken = broken_claims(year, convention, movable)
-        pulled = ", ".join(what for what, _ in claims(year, convention, movable))
-        of_some = f"{some_of(alike)}: " if names.keys() - {policy} else ""
-        detail = f"{of_some}{kept(year)}; " + ("; ".join(broken) or f"can be pulled: {pulled}")
+    for policy, repositories in names.items():
+        rules = read_policy(policy) if policy else ()
+        year, claimed = live(rules, events), claims(rules, events, convention, movable)
+        broken = list(broken_claims(year, claimed))
+        what = "; ".join(broken) or f"can be pulled: {', '.join(claimed)}"
+        detail = f"{_where(repositories, states)}: {year}; {what}"
         yield Act(act="year", ok=not broken, detail=detail, by="simulated")

@@ -4,24 +4,24 @@ import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from shutil import get_terminal_size
 from typing import Final
 
 import click
 
+from container_images.access.claims import Row
 from container_images.cli.terminal import print_table, printable
 from container_images.rehearsal.embedded_aws import EMBEDDED
-from container_images.rehearsal.evidence import Proof, Row
 from container_images.rehearsal.program import Resource
-from container_images.rehearsal.rehearse import Rehearsal
+from container_images.rehearsal.rehearse import Act, Rehearsal
 
-ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
-HOW_THEY_COUNT: Final = (
+_ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
+_HOW_THEY_COUNT: Final = (
     "The account's own principals count with every permission, others with what the repositories "
     "allow them."
 )
-SIMULATED: Final = (
+_SIMULATED: Final = (
     "(simulated): ECR's exclusion filters, its lifecycle policies and Pulumi's import are this "
     "project's own code; the rest is moto's."
 )
@@ -29,11 +29,11 @@ SIMULATED: Final = (
 
 def print_rehearsal(rehearsal: Rehearsal, *, verbose: bool) -> None:
     """On standard output: the verdict, what failed, the evidence, and what comes next."""
-    stack, ok = rehearsal.stack, rehearsal.ok
-    if ok:
-        _marked("ok", f"the stack {stack} does what ADR040 asks ({rehearsal.seconds:.1f} s)")
+    stack = f"the stack {rehearsal.stack}"
+    if rehearsal.ok:
+        _marked("ok", f"{stack} does what ADR040 asks ({rehearsal.seconds:.1f} s)")
     else:
-        _marked("FAILED", f"the stack {stack} does not do what ADR040 asks")
+        _marked("FAILED", f"{stack} does not do what ADR040 asks")
     for failure in _failures(rehearsal):
         _marked("FAILED", failure)
     for warning in rehearsal.warnings:
@@ -41,81 +41,67 @@ def print_rehearsal(rehearsal: Rehearsal, *, verbose: bool) -> None:
     if rehearsal.access:
         _heading("Who can do what, in any repository")
         # Without "arn:aws:iam::", which is the same in every line and takes the room.
-        rows = [
-            (it.principal.split(":", maxsplit=4)[-1], *_abilities(it)) for it in rehearsal.access
-        ]
-        print_table(("principal", *ABILITIES), rows, folds=("principal",))
-        if verbose:
-            _marked("", HOW_THEY_COUNT)
-    if rehearsal.proofs:
+        rows = [(row.principal.split(":", 4)[-1], *_abilities(row)) for row in rehearsal.access]
+        print_table(("principal", *_ABILITIES), rows, folds=("principal",))
         _heading("Claims over every principal, in every repository")
-    for proof in rehearsal.proofs:
-        _marked("holds" if proof.proved else "FALSE", proof.claim)
-    _print_acts(rehearsal, verbose=verbose)
-    _print_resources(rehearsal.update.resources, verbose=verbose)
-    if ok:
+        for proof in rehearsal.proofs:
+            _marked("holds" if proof.proved else "FALSE", proof.claim)
+    _print_acts([act for act in rehearsal.acts if act.ok], verbose=verbose)
+    _print_resources(rehearsal.resources, verbose=verbose)
+    if verbose:
+        click.echo(f"\n{_HOW_THEY_COUNT}\n{_SIMULATED}")
+    if rehearsal.ok:
         more = "" if verbose else "; --verbose shows each act and resource"
-        click.echo(f"\nNext: with an AWS account, pulumi preview --stack {stack}{more}.")
+        click.echo(f"\nNext: with an AWS account, pulumi preview --stack {rehearsal.stack}{more}.")
 
 
 def _failures(rehearsal: Rehearsal) -> list[str]:
     """Everything for which the rehearsal fails."""
-    return [
-        *(f"{act.act}: {act.detail}" for act in rehearsal.acts if not act.ok),
-        *(f"{it.claim}: {reason_of(it)}" for it in rehearsal.proofs if not it.proved),
-    ]
-
-
-def reason_of(proof: Proof) -> str:
-    """Why a claim does not hold."""
-    if call := proof.counterexample:
-        return f"counterexample: {call.action} on {call.resource} by {call.principal}"
-    return f"not decided: {proof.undecided}"
+    failures = [f"{act.act}: {act.detail}" for act in rehearsal.acts if not act.ok]
+    for proof in rehearsal.proofs:
+        if call := proof.counterexample:
+            breach = f"{call.action} on {call.resource} by {call.principal}"
+            failures.append(f"{proof.claim}: counterexample: {breach}")
+        elif not proof.proved:
+            failures.append(f"{proof.claim}: not decided: {proof.undecided}")
+    return failures
 
 
 def _abilities(row: Row) -> list[str]:
-    can = (row.pull, row.move_tags, row.delete_images, row.change_guard)
-    return ["yes" if it else "-" for it in can]
+    abilities = (row.pull, row.move_tags, row.delete_images, row.change_guard)
+    return ["yes" if ability else "-" for ability in abilities]
 
 
-def _print_acts(rehearsal: Rehearsal, *, verbose: bool) -> None:
-    done = [act for act in rehearsal.acts if act.ok]
-    if not done:
-        return
-    _heading("ADR040's workflow")
-    if not verbose:
-        brief = [act for act in done if act.act != "year"]
-        _marked("ok", ", ".join(act.act for act in brief))
-        done = [act for act in done if act.act == "year"]
-    for act in done:
-        mark = " (simulated)" if act.by == "simulated" else ""
-        _marked("ok", f"{act.act}: {act.detail}{mark}")
-    if verbose:
-        _marked("", SIMULATED)
+def _print_acts(acts: Sequence[Act], *, verbose: bool) -> None:
+    if acts:
+        _heading("ADR040's workflow")
+    if acts and not verbose:
+        _marked("ok", ", ".join(act.act for act in acts if act.act != "year"))
+    for act in acts:
+        if verbose or act.act == "year":
+            mark = " (simulated)" if act.by == "simulated" else ""
+            _marked("ok", f"{act.act}: {act.detail}{mark}")
 
 
 def _print_resources(resources: Sequence[Resource], *, verbose: bool) -> None:
-    if not resources:
-        return
-    created = Counter(_kind(it) for it in resources if it.type in EMBEDDED)
-    others = Counter(_kind(it) for it in resources if it.type.startswith("aws:")) - created
-    checked = f"; only the inputs checked of {_counted(others)}" if others else ""
-    _marked("created", f"{_counted(created)}{checked}")
-    if verbose:
-        _heading("Resources")
-        for it in resources:
-            options = {"protected": it.protect, "retained": it.retain_on_delete}
-            options["imported"] = bool(it.import_id)
-            marks = ", ".join([_kind(it), *(mark for mark, on in options.items() if on)])
-            _marked("", f"{'  ' if it.parent else ''}{it.name}  {marks}")
+    created = Counter(_kind(each) for each in resources if each.type in EMBEDDED)
+    checked = Counter(_kind(each) for each in resources if each.type.startswith("aws:")) - created
+    for mark, kinds in {"created": created, "checked": checked}.items():
+        if kinds:
+            _marked(mark, ", ".join(f"{number} {kind}" for kind, number in kinds.items()))
+    for resource in resources if verbose else ():
+        options = {
+            _kind(resource): True,
+            "protected": resource.protect,
+            "retained": resource.retain_on_delete,
+            "imported": resource.import_id,
+        }
+        marks = ", ".join(mark for mark, on in options.items() if on)
+        _marked("", f"{'  ' if resource.parent else ''}{resource.name}  {marks}")
 
 
 def _kind(resource: Resource) -> str:
     return resource.type.rpartition(":")[2]
-
-
-def _counted(kinds: Counter[str]) -> str:
-    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def _heading(text: str) -> None:
@@ -137,48 +123,29 @@ def _marked(mark: str, text: str) -> None:
     click.echo(styled + " " * (_MARK - len(mark)) + f"\n{' ' * _MARK}".join(lines))
 
 
-# --- A comment on a pull request ------------------------------------------------------------------
-
-
 def markdown(rehearsal: Rehearsal) -> str:
-    """What failed, the warnings, the claims, and the table of who can do what."""
-    blocks = [
-        [f"## Who can do what in the stack {_text(rehearsal.stack)}"],
-        [
-            *(f"- **FAILED** {_text(failure)}" for failure in _failures(rehearsal)),
-            *(f"- **warning** {_text(warning)}" for warning in rehearsal.warnings),
-            *(f"- **holds** {_text(it.claim)}" for it in rehearsal.proofs if it.proved),
-        ],
-        list(_table(rehearsal.access)),
-        [HOW_THEY_COUNT] if rehearsal.access else [],
+    """A comment on a pull request: what failed, warnings, claims, and who can do what."""
+    lines = [
+        f"## Who can do what in the stack {_literal(rehearsal.stack)}\n",
+        *(f"- **FAILED** {_literal(failure)}" for failure in _failures(rehearsal)),
+        *(f"- **warning** {_literal(warning)}" for warning in rehearsal.warnings),
+        *(f"- **holds** {_literal(proof.claim)}" for proof in rehearsal.proofs if proof.proved),
     ]
-    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+    if rehearsal.access:
+        rows = [
+            ("principal", *_ABILITIES),
+            ["---"] * (1 + len(_ABILITIES)),
+            # As code, in which GitHub sees no names of people.
+            *(
+                [f"<code>{_literal(row.principal)}</code>", *_abilities(row)]
+                for row in rehearsal.access
+            ),
+        ]
+        lines += ["", *(f"| {' | '.join(cells)} |" for cells in rows), f"\n{_HOW_THEY_COUNT}"]
+    return "\n".join(lines)
 
 
-def _table(access: Sequence[Row]) -> Iterator[str]:
-    if not access:
-        return
-    yield _row("principal", *ABILITIES)
-    yield _row(*["---"] * (1 + len(ABILITIES)))
-    for row in access:
-        is_arn = row.principal.startswith("arn:")
-        named = _code(row.principal) if is_arn else _text(row.principal)
-        yield _row(named, *_abilities(row))
-
-
-def _row(*cells: str) -> str:
-    # A cell ends at a bar, even within code.
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _text(text: str) -> str:
-    """On one line, printable, with whatever Markdown would interpret escaped."""
-    return re.sub(r"([\\`*_\[\]<>~&])", r"\\\1", printable(" ".join(text.split())))
-
-
-def _code(text: str) -> str:
-    """As code, in which GitHub sees no names of people: between more backticks than it has."""
-    text = printable(text)
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    space = " " if "`" in text else ""
-    return f"{fence}{space}{text}{space}{fence}"
+def _literal(text: str) -> str:
+    """On one line, printable, with whatever Markdown would interpret as a character reference."""
+    line = printable(" ".join(text.split()))
+    return re.sub(r"[^\w ,.:;/()'=-]|_", lambda match: f"&#{ord(match[0])};", line)

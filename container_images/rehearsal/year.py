@@ -4,182 +4,162 @@ An image that has expired is not counted the next day, and the tags that count a
 One simulation at the end of the year would count images that had expired long before.
 """
 
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from container_images.aws.image import Image
 from container_images.lifecycle.document import Rule
 from container_images.lifecycle.simulation import simulate
 from container_images.policies.patterns import compiled
 from container_images.policies.tag_convention import Stage, TagConvention
-from container_images.rehearsal.tags import tag_of, way_of
 
 DAYS: Final = 365
 RELEASES: Final = 10
 """So many of the newest are claimed to be kept, or as many as the policy is meant to keep."""
 
-_START: Final = datetime(2025, 6, 2, tzinfo=UTC)  # a Monday
+_START: Final = datetime(2025, 6, 2, 9, tzinfo=UTC)  # a Monday
 _WEEKEND: Final = 5
-_DAY: Final = timedelta(days=1)
+_LONGEST_WAY: Final = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """A tag is put on an image, which is pushed with it if it is not there."""
+def way_of(convention: TagConvention) -> list[Stage]:
+    """The stages that the image of a release goes through: the last three, if there are more.
+
+    Those before them are of images that never get further, such as the builds of pull requests.
+    """
+    return list(convention.stages.values())[-_LONGEST_WAY:]
+
+
+def tag_of(stage: Stage, commit: str, at: datetime, build: int) -> str:
+    """The tag that a build of this commit gets when it reaches a stage. Later builds count more."""
+    values = {"sha": commit, "epoch": int(at.timestamp()), "date": at.date()}
+    return stage.write({**values, "semver": f"1.{build}.0", "number": build})
+
+
+class Event(NamedTuple):
+    """A tag is put on an image. With its first tag the image is pushed."""
 
     at: datetime
     digest: str
     tag: str
-    pushed: bool = False
-
-
-# --- What happens in it ---------------------------------------------------------------------------
 
 
 def history(convention: TagConvention, movable: Sequence[str]) -> list[Event]:
     """What pipeline and developers do in a year, always the same, in the order of time.
 
-    On working days there are merges. Staging accepts most of them and production some, each under a
-    tag of that step, if there is one, and production moves the movable tags. Stages before these
-    are of builds that never get further. Two releases were bad, one amid the year and the last one:
-    the movable tags went back to the one before.
+    On working days one merge goes as far as staging, every other day into production, each step
+    under its own tag, and production moves the movable tags. Other builds get no further than their
+    first stage. The last release was bad: the movable tags went back to the one before.
     """
-    chance = random.Random("ADR040")  # noqa: S311 the same each time
-    events: list[Event] = []
     way = way_of(convention)
-    others = list(convention.stages.values())[: -len(way)]
+    dead_ends = [[stage] for stage in convention.stages.values() if stage not in way]
+    events: list[Event] = []
     for day in range(DAYS):
-        morning = _START + timedelta(days=day, hours=9)
+        morning = _START + timedelta(days=day)
         if morning.weekday() >= _WEEKEND:
             continue
-        for number in range(chance.randint(1, 3)):
-            is_staged, is_released = chance.random() < 0.8, number == 0 and chance.random() < 0.5  # noqa: PLR2004
-            stages = way if is_released else way[: -1 if is_staged else 1] or way
-            at, build = morning + timedelta(minutes=150 * number), 100 + 10 * day + number
-            events += _build(chance, at, build, stages, movable if is_released else ())
-        for stage in others:
-            for number in range(chance.randint(0, 3)):
-                at, build = morning + timedelta(minutes=90 * number), 100 + 10 * day + number
-                events += _build(chance, at, build, [stage], ())
-    releases = [event for event in events if event.tag == movable[0]]
-    for bad in (len(releases) // 2, len(releases) - 1):
-        at = releases[bad].at + timedelta(minutes=50)
-        events += (Event(at=at, digest=releases[bad - 1].digest, tag=tag) for tag in movable)
+        furthest = way if day % 2 else way[:-1] or way
+        for number, stages in enumerate([way[:1], *dead_ends, furthest], start=1):
+            build, at = 100 * day + number, morning + timedelta(hours=number)
+            digits = hashlib.sha256(str(build).encode()).hexdigest()
+            for stage in stages:
+                events.append(Event(at, digits, tag_of(stage, digits[:40], at, build)))
+                at += timedelta(minutes=10)
+            if stages[-1] is way[-1]:
+                events += (Event(at, digits, tag) for tag in movable)
+    *_, before, last = (event for event in events if event.tag == movable[0])
+    soon = last.at + timedelta(minutes=5)
+    events += (Event(soon, before.digest, tag) for tag in movable)
     return sorted(events, key=lambda event: event.at)
 
 
-def _build(
-    chance: random.Random, at: datetime, build: int, stages: Sequence[Stage], movable: Sequence[str]
-) -> Iterator[Event]:
-    """An image, and the stages that it reaches, half an hour after each other."""
-    commit, digest = f"{chance.getrandbits(160):040x}", f"sha256:{chance.getrandbits(256):064x}"
-    for number, stage in enumerate(stages):
-        tag = tag_of(stage, commit, at, build)
-        yield Event(at=at, digest=digest, tag=tag, pushed=number == 0)
-        at += timedelta(minutes=30)
-    for tag in movable:
-        yield Event(at=at, digest=digest, tag=tag)
+class Year(NamedTuple):
+    """What has become of the images that were pushed to a repository, by their digests."""
 
+    kept: dict[str, Image]
+    """Archived ones too."""
+    taken_by: dict[str, Rule | None]
+    """The rule that expired or archived an image."""
 
-# --- Day by day -----------------------------------------------------------------------------------
-
-
-@dataclass(kw_only=True)
-class Year:
-    """What becomes of the images that are pushed to a repository."""
-
-    rules: Sequence[Rule]
-    """The lifecycle policy."""
-    pushed: dict[str, Image] = field(default_factory=dict)
-    """All of them, by digest, each with the last tags that it had."""
-    kept: dict[str, Image] = field(default_factory=dict)
-    taken_by: dict[str, int | None] = field(default_factory=dict)
-    """The rule that expired or archived an image, by its digest."""
-    places: dict[str, list[str]] = field(default_factory=dict)
-    """The digests that each tag was put on, in their order."""
-
-    def happen(self, event: Event) -> None:
-        """A push, or a tag that moves. A tag for an image that has expired is lost."""
-        if event.pushed:
-            self._set(Image(digest=event.digest, tags=(), pushed_at=event.at))
-        elif event.digest not in self.kept:
-            return
-        places = self.places.setdefault(event.tag, [])
-        if places and (before := self.kept.get(places[-1])):
-            self._set(replace(before, tags=tuple(it for it in before.tags if it != event.tag)))
-        image = self.kept[event.digest]
-        self._set(replace(image, tags=(*image.tags, event.tag)))
-        places.append(event.digest)
-
-    def clean(self, now: datetime) -> None:
-        """Apply the policy, as ECR does once a day."""
-        for verdict in simulate(self.rules, self.kept.values(), now):
-            digest = verdict.image.digest
-            if verdict.action != "keep":
-                self.taken_by[digest] = verdict.rule
-            if verdict.action == "expire":
-                del self.kept[digest]
-            elif verdict.action == "archive":
-                self._set(replace(verdict.image, archived=True, archived_at=now))
-
-    def _set(self, image: Image) -> None:
-        self.pushed[image.digest] = self.kept[image.digest] = image
+    def __str__(self) -> str:
+        """How many images are kept, and how many of them nobody can pull as they are."""
+        archived = sum(image.archived for image in self.kept.values())
+        where = f", {archived:,} of them in the archive" if archived else ""
+        pushed = len({*self.kept, *self.taken_by})
+        return f"{len(self.kept):,} of {pushed:,} images are kept{where}"
 
 
 def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
     """Apply the events of each day, and the policy at its end. The events are in order."""
-    year = Year(rules=rules)
-    end = events[0].at.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
+    year, places = Year({}, {}), dict[str, str]()
+    end = events[0].at.replace(hour=0, minute=0)
     for event in events:
         while event.at >= end:
-            year.clean(end)
-            end += _DAY
-        year.happen(event)
-    year.clean(end)
+            _clean(year, rules, end)
+            end += timedelta(days=1)
+        _put(year, places, event)
+    _clean(year, rules, end)
     return year
 
 
-# --- What is claimed of it ------------------------------------------------------------------------
+def _put(year: Year, places: dict[str, str], event: Event) -> None:
+    """A push, or a tag that moves. A tag for an image that has expired is lost."""
+    digest, tag, kept = event.digest, event.tag, year.kept
+    if digest not in kept and digest in year.taken_by:
+        return
+    if before := kept.get(places.get(tag, "")):
+        tags = tuple(each for each in before.tags if each != tag)
+        kept[before.digest] = replace(before, tags=tags)
+    image = kept.get(digest) or Image(digest=digest, pushed_at=event.at)
+    kept[digest] = replace(image, tags=(*image.tags, tag))
+    places[tag] = digest
+
+
+def _clean(year: Year, rules: Sequence[Rule], now: datetime) -> None:
+    """Apply the policy, as ECR does once a day."""
+    for verdict in simulate(rules, year.kept.values(), now):
+        image = verdict.image
+        if verdict.action != "keep":
+            year.taken_by[image.digest] = verdict.decided_by
+        if verdict.action == "expire":
+            del year.kept[image.digest]
+        elif verdict.action == "archive":
+            year.kept[image.digest] = replace(image, archived=True, archived_at=now)
 
 
 def claims(
-    year: Year, convention: TagConvention, movable: Sequence[str]
-) -> Iterator[tuple[str, Sequence[str]]]:
-    """What is claimed to be pullable, and its digests.
+    rules: Sequence[Rule],
+    events: Sequence[Event],
+    convention: TagConvention,
+    movable: Sequence[str],
+) -> dict[str, list[str]]:
+    """What is claimed to be pullable at the end, and its digests.
 
     Always the image of each movable tag. The image before, and releases, only as far as the policy
     is meant to keep them: a team may want three, or none for longer than a month.
     """
-    for tag in movable:
-        yield f"the image of {tag}", year.places.get(tag, [])[-1:]
-    number = _promised(year, convention)
-    if number == 0:
-        return
-    places = year.places.get(movable[0], [])
-    yield (
-        f"the image that {movable[0]} was on before",
-        [digest for digest in places if digest != places[-1]][-1:],
-    )
-    last = way_of(convention)[-1].name
-    releases = [
-        image
-        for image in sorted(year.pushed.values(), key=lambda image: image.pushed_at)
-        if (unique := convention.unique_tag(image.tags)) and unique.stage == last
-    ]
-    named = f"the newest {number} releases" if number > 1 else "the newest release"
-    yield named, [image.digest for image in releases[-number:]]
+    release = way_of(convention)[-1]
+    places = {tag: [event.digest for event in events if event.tag == tag] for tag in movable}
+    claimed = {f"the image of {tag}": digests[-1:] for tag, digests in places.items()}
+    if number := _promised(rules, tag_of(release, "0" * 40, _START, 1)):
+        *_, last = places[movable[0]]
+        before = [digest for digest in places[movable[0]] if digest != last]
+        claimed[f"the image that {movable[0]} was on before"] = before[-1:]
+        newest = f"the newest {number} releases" if number > 1 else "the newest release"
+        releases = [event.digest for event in events if release.pattern.fullmatch(event.tag)]
+        claimed[newest] = releases[-number:]
+    return claimed
 
 
-def _promised(year: Year, convention: TagConvention) -> int:
+def _promised(rules: Sequence[Rule], release: str) -> int:
     """How many of the newest releases the policy is meant to keep; at most RELEASES.
 
     None where the rule that the releases come under counts images of all kinds, or goes by age.
     """
-    release = tag_of(way_of(convention)[-1], "0" * 40, _START, 1)
-    for rule in sorted(year.rules, key=lambda rule: rule.priority):
+    for rule in rules:
         matches = all(compiled(pattern).fullmatch(release) for pattern in rule.tags)
         if rule.tag_status == "any" or (rule.tag_status == "tagged" and matches):
             counts = (rule.tag_status, rule.count_type) == ("tagged", "imageCountMoreThan")
@@ -187,23 +167,11 @@ def _promised(year: Year, convention: TagConvention) -> int:
     return RELEASES
 
 
-def kept(year: Year) -> str:
-    """How many images are kept, and how many of them nobody can pull as they are."""
-    archived = sum(image.archived for image in year.kept.values())
-    where = f", {archived:,} of them in the archive" if archived else ""
-    return f"{len(year.kept):,} of {len(year.pushed):,} images are kept{where}"
-
-
-def broken_claims(year: Year, convention: TagConvention, movable: Sequence[str]) -> list[str]:
-    """Each claim about the year that does not hold, with the rule that breaks it, and the fix."""
-    broken = []
-    for claim, digests in claims(year, convention, movable):
+def broken_claims(year: Year, claimed: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Each claim that does not hold, with the rule that breaks it, and the fix."""
+    for claim, digests in claimed.items():
         if lost := [digest for digest in digests if digest in year.taken_by]:
-            rule = next(it for it in year.rules if it.priority == year.taken_by[lost[0]])
-            broken.append(
-                f"cannot be pulled any more: {claim} ({rule} took it; put the rule that keeps "
-                "releases before this one, or let it keep more)"
+            yield (
+                f"cannot be pulled any more: {claim} ({year.taken_by[lost[0]]} took it; put the "
+                "rule that keeps releases before this one, or let it keep more)"
             )
-        elif not digests:
-            broken.append(f"cannot be pulled: {claim} (it expired before the pipeline tagged it)")
-    return broken

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from container_images.rehearsal.rehearse import rehearse
 from container_images.settings.stack_file import read
+from container_images.stack.declared import declared_in
 from tests.conftest import ROOT
 
 MAKE = shutil.which("make") or "make"
@@ -118,7 +119,8 @@ def test_a_name_that_no_stack_can_have_is_refused(tmp_path: Path, name: str) -> 
 
 
 def test_the_starter_is_rehearsed() -> None:
-    rehearsal = rehearse(read(ROOT, "starter"))
+    file = read(ROOT, "starter")
+    rehearsal = rehearse(declared_in(file, file.account))
     assert rehearsal.ok
     assert rehearsal.acts
     assert rehearsal.proofs

@@ -1,0 +1,186 @@
+"""ADR040's workflow: each act comes out well on a repository of any kind, and each can fail."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from moto.ecr.exceptions import RepositoryNotFoundException
+from moto.ecr.models import ECRBackend
+
+from container_images.aws.errors import RefusedError
+from container_images.rehearsal import moto_fixes, rehearse
+from container_images.rehearsal import pipeline as module
+from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
+from container_images.rehearsal.rehearse import Act, perform
+from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
+from container_images.stack.state import intended
+from container_images.tags.moves import move, promote
+from container_images.tags.resolve import resolve
+from container_images.tags.rollback import rollback
+from tests.rehearsal.conftest import declared_by
+
+MOVABLE = ["latest", "stable"]
+PATTERNS = ["*-*", "0-0"]  # which have the same sample
+KINDS = {
+    "excluded": {"immutableTags": PATTERNS},
+    "excluded-too": {"immutableTags": PATTERNS},
+    "immutable": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
+    "mutable": {"tagMutability": "MUTABLE"},
+}
+ACTS = [
+    "push-builds",
+    "move-latest",
+    "refuse-overwriting",
+    "move-latest-back",
+    "promote",
+    "refuse-backwards",
+    "roll-back",
+    "resolve",
+]
+
+
+@dataclass
+class Played:
+    """The acts, and the tags of each image of each repository when all is over."""
+
+    acts: dict[str, Act]
+    tags: dict[str, list[set[str]]]
+
+    @property
+    def failed(self) -> list[str]:
+        return [name for name, act in self.acts.items() if not act.ok]
+
+
+def play(stack: DeclaredStack) -> Played:
+    """Play the acts on the repositories of the settings, without policies and without a program."""
+    with embedded_aws(stack) as aws:
+        for name in stack.settings.repositories:
+            state = intended(stack, name)
+            mode, patterns = state.tag_mutability, state.exclusion_filters
+            filters = [{"filter": pattern, "filterType": "WILDCARD"} for pattern in patterns]
+            excluding = {"imageTagMutabilityExclusionFilters": filters} if filters else {}
+            aws.ecr.create_repository(repositoryName=name, imageTagMutability=mode, **excluding)
+        acts = {act.act: act for act in perform(aws, [], stack)}
+        del acts["declared"]
+        tags = {}
+        for name in stack.settings.repositories:
+            images = aws.ecr.describe_images(repositoryName=name)["imageDetails"]
+            tags[name] = [set(image["imageTags"]) for image in images]
+    return Played(acts, tags)
+
+
+def test_all_come_out_well_on_one_repository_of_each_kind(
+    prod: StackFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles, client = list[str](), EmbeddedAws.client
+
+    def client_of(aws: EmbeddedAws, service: str, role: str) -> Any:
+        roles.append(role)
+        return client(aws, service, role)
+
+    monkeypatch.setattr(EmbeddedAws, "client", client_of)
+    played = play(declared_by(prod, repositories=KINDS, movableTags=MOVABLE, audit={}))
+    assert list(played.acts) == ACTS
+    assert played.failed == []
+    assert roles[-1] == "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
+    for name in ("excluded", "immutable", "mutable"):
+        [tags] = [tags for tags in played.tags[name] if "latest" in tags]
+        assert tags > set(MOVABLE)
+        assert any(tag.startswith("prod-") for tag in tags)
+    assert played.tags["excluded-too"] == [], "it is of the same kind as the first"
+    *refused, nothing = played.acts["refuse-overwriting"].detail.split("; ")
+    assert [detail.split(" ")[0] for detail in refused] == ["refused", "refused"]
+    assert nothing == "nothing to refuse in mutable: with MUTABLE no tag is immutable"
+    assert {act.by for act in played.acts.values()} == {"simulated"}
+
+
+def test_without_exclusion_filters_moto_alone_decides(prod: StackFile) -> None:
+    played = play(declared_by(prod, tagMutability="MUTABLE", immutableTags=None, audit={}))
+    assert {act.by for act in played.acts.values()} == {"moto"}
+
+
+def never_latest(*args: Any, **options: Any) -> None:
+    promote(*args, tag=options["tag"])
+
+
+def any_way(*args: Any) -> None:
+    move(*args, allow_older=True)
+
+
+def refuse_after_moving(*args: Any) -> None:
+    any_way(*args)
+    raise RefusedError("too late")
+
+
+def deny(*_: Any, **__: Any) -> Any:
+    raise RepositoryNotFoundException("app", "111122223333")
+
+
+def everything_moves(_: Any, repository: Any, tag: str) -> Any:
+    return [image for image in repository.images if tag in image.image_tags]
+
+
+def nothing_moves(_: Any, repository: Any, tag: str) -> Any:
+    return everything_moves(_, repository, tag) and deny()
+
+
+def forget_latest(ecr: ECRBackend, name: str, manifest: str, tag: str, *args: Any) -> Any:
+    images = ecr.repositories[name].images
+    if any(tag == "latest" in image.image_tags for image in images):
+        return images[0]
+    return PUT(ecr, name, manifest, tag, *args)
+
+
+def expire_the_first(ecr: ECRBackend, name: str, *args: Any) -> Any:
+    """As if a lifecycle rule took an image as soon as latest had left it."""
+    image = PUT(ecr, name, *args)
+    images = ecr.repositories[name].images
+    if "latest" in image.image_tags and image is not images[0]:
+        del images[0]
+    return image
+
+
+def change_bytes(*args: Any, **options: Any) -> Any:
+    answer = copy.deepcopy(GET(*args, **options))
+    for image in answer["images"]:
+        image.image_manifest += " "
+    return answer
+
+
+PUT, GET = ECRBackend.put_image, ECRBackend.batch_get_image
+BROKEN: list[tuple[Any, str, Callable[..., Any], str, str]] = [
+    (module, "promote", never_latest, "promote", "latest is not on merged-"),
+    (module, "move", any_way, "promote refuse-backwards", "latest went to an older build"),
+    (module, "move", refuse_after_moving, "promote refuse-backwards", "latest is not on merged-"),
+    (
+        *(module, "rollback", lambda *args: rollback(*args, dry_run=True)),
+        *("promote roll-back", "latest is not on merged-"),
+    ),
+    (
+        *(module, "resolve", lambda *args: replace(resolve(*args), commit="0" * 40)),
+        *("promote roll-back resolve", "latest was resolved to"),
+    ),
+    (moto_fixes, "_images_to_move", everything_moves, "refuse-overwriting", "was overwritten"),
+    (moto_fixes, "_images_to_move", nothing_moves, "move-latest", "NotFoundException"),
+    (ECRBackend, "put_image", forget_latest, "move-latest", "latest is not on merged-"),
+    (ECRBackend, "put_image", expire_the_first, "move-latest", "is not on merged-"),
+    (ECRBackend, "batch_get_image", change_bytes, "", "no tag was moved: check the proxy"),
+    (ECRBackend, "batch_get_image", deny, "", "RepositoryNotFoundException"),
+]
+"""What is otherwise than it should be; the acts behind push-builds, the last one of which fails."""
+
+
+@pytest.mark.parametrize("row", BROKEN, ids=lambda row: f"{row[1]} {row[3]}")
+def test_an_act_fails_where_the_command_or_ecr_does_otherwise(
+    prod: StackFile, monkeypatch: pytest.MonkeyPatch, row: tuple[Any, str, Any, str, str]
+) -> None:
+    holder, name, broken, acts, detail = row
+    names = ["push-builds", *acts.split()]
+    monkeypatch.setattr(rehearse, "_ACTS", {act: rehearse._ACTS[act] for act in names})
+    monkeypatch.setattr(holder, name, broken)
+    played = play(declared_by(prod, repositories={"app": {}}, audit={}))
+    assert played.failed == names[-1:]
+    assert detail in played.acts[names[-1]].detail
