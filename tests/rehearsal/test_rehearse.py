@@ -2,11 +2,8 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from html import escape
@@ -304,35 +301,6 @@ def test_wrong_usage(args: list[str], message: str) -> None:
     done = command(FIXTURES, *args)
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
-
-
-INTERRUPTED = """
-import importlib, os, runpy, signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # as a shell starts it
-
-def interrupt(*_, **__):
-    os.kill(os.getpid(), signal.SIGINT)  # as a terminal does it: to the process, no thread of it
-    time.sleep(50)
-
-module = importlib.import_module("container_images.rehearsal.embedded_aws")
-module.EmbeddedAws.new_resource = interrupt
-sys.argv = ["container-images", "rehearse", "--stack", "local"]
-runpy.run_module("container_images", run_name="__main__")
-"""
-
-
-def test_an_interrupt_ends_it_in_one_line() -> None:
-    """In the thread that creates resources, while the program runs in its event loop."""
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 # --- Other programs and stacks --------------------------------------------------------------------
