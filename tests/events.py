@@ -3,8 +3,10 @@
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/logging-using-cloudtrail.html
 """
 
+import json
 from typing import Any
 
+from container_images.policies.repository_policy import Access
 from tests.builds import ACCOUNT, NAME, REGION
 
 ARN = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
@@ -58,15 +60,6 @@ def put(hour: int, letter: str, tag: str = "latest", **parts: Any) -> dict[str, 
     )
 
 
-def deletion(hour: int, asked: list[dict[str, str]], done: list[dict[str, str]]) -> dict[str, Any]:
-    return event(
-        "BatchDeleteImage",
-        hour,
-        requestParameters={"repositoryName": NAME, "imageIds": asked},
-        responseElements={"repositoryName": NAME, "imageIds": done, "failures": []},
-    )
-
-
 def expiry(hour: int, letter: str, *tags: str) -> dict[str, Any]:
     image = {"digest": DIGESTS[letter], "tagStatus": "Tagged", "tagList": list(tags)}
     return event(
@@ -77,4 +70,24 @@ def expiry(hour: int, letter: str, *tags: str) -> dict[str, Any]:
             "repositoryName": NAME,
             "lifecycleEventImageActions": [{"lifecycleEventImage": image, "rulePriority": 1}],
         },
+    )
+
+
+def page(*raw: dict[str, Any], more: str | None = None) -> dict[str, Any]:
+    """An answer to a lookup, with the events as CloudTrail has them."""
+    events = {"Events": [{"CloudTrailEvent": json.dumps(event)} for event in raw]}
+    return {**events, "NextToken": more} if more else events
+
+
+def access(*pipeline: str) -> Access:
+    """Whose access the guard of the repository is made for."""
+    return Access(
+        partition="aws",
+        account_id=ACCOUNT,
+        region=REGION,
+        pipeline_roles=list(pipeline),
+        administrator_roles=[f"arn:aws:iam::{ACCOUNT}:role/admin"],
+        pull_accounts=[],
+        pull_organization="",
+        lambda_pull=False,
     )

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from container_images.access.claims import does_not_deny
 from container_images.access.policy import Policy
-from container_images.aws import trail
+from container_images.aws.trail import Record, records_of
 from container_images.policies.ecr_actions import Effect, actions
 
 EVENTS: Final = tuple(
@@ -50,26 +50,22 @@ def denied(policies: Mapping[str, Policy], events: Iterable[Mapping[str, Any]]) 
         arn = principal if principal.startswith("arn:") else None
         return does_not_deny(policy, next(iter(policies)), arn, action)
 
-    calls: dict[tuple[str, str, str], list[tuple[datetime, str | None]]] = defaultdict(list)
-    for raw in events:
-        if raw["eventName"] not in EVENTS or raw.get("errorCode"):
-            continue
-        principal, session = trail.caller(raw)
-        for repository in policies:
-            if trail.is_about(raw, repository):
-                key = (principal or "unknown", f"ecr:{raw['eventName']}", repository)
-                calls[key].append((datetime.fromisoformat(raw["eventTime"]), session))
+    calls: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for repository, records in records_of([*policies], events).items():
+        for record in records:
+            if repository and record.event in EVENTS and not record.error:
+                action = f"ecr:{record.event}"
+                calls[record.principal or "unknown", action, repository].append(record)
     refused = [
         Denied(
             principal=principal,
-            session=session,
+            session=made[-1].session,
             action=action,
             repository=repository,
             times=len(made),
-            last=last,
+            last=made[-1].time,
         )
         for (principal, action, repository), made in calls.items()
         if not is_allowed(policies[repository], principal, action)
-        for last, session in [max(made, key=lambda it: it[0])]
     ]
     return sorted(refused, key=lambda it: (-it.times, it.principal, it.action, it.repository))

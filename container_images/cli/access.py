@@ -14,7 +14,7 @@ from container_images.access.policy import Policy, parse
 from container_images.access.would_deny import EVENTS, denied
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
-from container_images.aws.trail import earliest, trail_of
+from container_images.aws.trail import earliest, lookup, refuse_other_account
 from container_images.cli import who_can_output, would_deny_output
 from container_images.cli.command import file_option, json_option, print_json, read
 from container_images.cli.targets import (
@@ -184,9 +184,8 @@ def would_deny_command(
     with working("Reading CloudTrail") as counted:
         aws = targets.session(targets.stack.account.region)
         account_id, _ = aws.caller()
-        trail = trail_of(aws, account_id, targets.stack.account.id)
-        events = (raw for event in counted(EVENTS) for raw in trail.events(event, since))
-        calls = denied(policies, events)
+        refuse_other_account(account_id, targets.stack.account.id)
+        calls = denied(policies, lookup(aws.cloudtrail(), counted(EVENTS), since))
     if as_json:
         print_json(would_deny_output.to_json(policies, since, calls))
     else:

@@ -20,7 +20,9 @@ from container_images.aws.trail import (
     EXPIRE,
     PUT,
     earliest,
-    trail_of,
+    lookup,
+    records_of,
+    refuse_other_account,
 )
 from container_images.cli.command import json_option, note, print_json
 from container_images.cli.targets import (
@@ -98,15 +100,14 @@ def history_command(
     results = read_each(targets.references, "Reading the policies", partial(_subject, targets))
     aws = targets.session(targets.references[0].region)
     with working("Reading CloudTrail"):
-        account, _ = aws.caller()
         arns = [subject.arn for subject in results.values]
-        records = trail_of(aws, account, account).records_of_all(arns, EVENTS, start)
+        records = records_of(arns, lookup(aws.cloudtrail(), EVENTS, start))
     events: dict[str | None, list[TagEvent]] = {}
     names: dict[str, str] = {}
     for subject in results.values:
         of_subject = tag_events(subject.reference.name, records[subject.arn], subject.expected, tag)
-        events[subject.arn] = _settled(targets, subject.reference, of_subject)
-        names |= unique_tags(records[subject.arn], subject.expected.movable_tags)
+        events[subject.arn] = settled(of_subject, partial(_digest_of, targets, subject.reference))
+        names |= unique_tags(records[subject.arn], subject.expected)
     # A pipeline role of one repository alone may have tried another.
     roles = [subject.expected.pipeline_roles for subject in results.values]
     events[None] = unnamed_events(records[None], frozenset.intersection(*roles))
@@ -170,9 +171,9 @@ def _subject(targets: Targets, named: Reference) -> Subject:
     aws, repository = targets.open(named)
     account, _ = aws.caller()
     holder = named.registry_id or account
-    trail_of(aws, account, holder)
+    refuse_other_account(account, holder)
     if stack := targets.stack:
-        movable = stack.settings.movable_tags
+        movable = stack.settings.movable_patterns
         roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
     else:
         roles = pipeline_roles(repository.policy())
@@ -189,19 +190,13 @@ def _subject(targets: Targets, named: Reference) -> Subject:
     )
 
 
-def _settled(targets: Targets, named: Reference, events: Sequence[TagEvent]) -> list[TagEvent]:
-    """The events, where ECR can say which image a refused tag is on."""
-    digests: dict[str, str | None] = {}
-    for tag in {event.tag for event in events if event.expected is None and event.tag}:
-        with suppress(RefusedError), refused():  # where it cannot be read, it stays unknown
-            image = targets.open(named)[1].image(tag)
-            digests[tag] = image.digest if image else None
-    return [
-        settled(event, digest)
-        if event.expected is None and (digest := digests.get(event.tag or ""))
-        else event
-        for event in events
-    ]
+def _digest_of(targets: Targets, named: Reference, tag: str) -> str | None:
+    """The image that a tag is on; None where it cannot be read."""
+    with suppress(RefusedError), refused():
+        _, repository = targets.open(named)
+        image = repository.image(tag)
+        return image.digest if image else None
+    return None
 
 
 # --- What it prints -------------------------------------------------------------------------------

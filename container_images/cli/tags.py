@@ -11,7 +11,14 @@ from container_images.aws.errors import AwsError, refused
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.aws.trail import PUT, NoTrailError, earliest, trail_of
+from container_images.aws.trail import (
+    PUT,
+    NoTrailError,
+    earliest,
+    lookup,
+    records_of,
+    refuse_other_account,
+)
 from container_images.cli import tags_output as output
 from container_images.cli.command import json_option, note, print_json, print_text
 from container_images.cli.targets import (
@@ -285,7 +292,7 @@ def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "P
 
     named = target.references[0]
     holder = named.registry_id or account
-    trail = trail_of(aws, account, holder)
+    refuse_other_account(account, holder)
     try:
         with refused():
             if target.stack:
@@ -293,7 +300,7 @@ def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "P
             else:
                 roles = pipeline_roles(repository.policy())
             arn = aws.repository_arn(named.name, holder)
-            records = trail.records_of_all([arn], (PUT,), earliest())[arn]
+            records = records_of([arn], lookup(aws.cloudtrail(), (PUT,), earliest()))[arn]
     except AwsError as error:
         raise NoTrailError(str(error)) from None
     return Puts(records=records, pipeline_roles=roles)

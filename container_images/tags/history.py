@@ -5,28 +5,20 @@ event gave it.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from container_images.aws.trail import ARCHIVE, DELETE, EXPIRE, PUT, Record
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.exemptions import exempted_roles
+from container_images.policies.patterns import tag_glob
 
-EVENTS: Final = (
-    *(
-        action.removeprefix("ecr:")
-        for action in actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.REPLICATE)
-    ),
-    EXPIRE,
-)
+_ACTIONS: Final = actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.REPLICATE)
+EVENTS: Final = (*(action.removeprefix("ecr:") for action in _ACTIONS), EXPIRE)
 """Names of the events that write a tag, or delete, archive or expire an image."""
 
-_TAG_EXISTS: Final = "ImageTagAlreadyExists"
-"""ECR's refusal of a put where the tag is immutable and exists, even if it is on this very image:
-so where a job is run again. AWS's documentation writes it with and without `Exception`."""
-
-_OVERWRITE: Final = "a tag that does not move was to be put on another image"
+_OVERWRITE: Final = "a tag that does not move, put on another image"
 _MAYBE_OVERWRITE: Final = (
     "the tag existed: it is not known whether on this image, as after a job that is run again"
 )
@@ -37,8 +29,13 @@ class Expected:
     """What is expected in a repository: that these roles put images and move these tags."""
 
     movable_tags: frozenset[str]
+    """And patterns of tags, which may move too."""
     pipeline_roles: frozenset[str]
     """Their ARNs. Of none of them, a deletion is expected: the guard leaves that to others."""
+
+    def lets_move(self, tag: str) -> bool:
+        """Whether the tag may be put on another image."""
+        return any(tag_glob(pattern, tag) for pattern in self.movable_tags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +72,15 @@ def tag_events(
     for record in records:
         for tag in _tags(record, locations, expected, only):
             reason, is_expected = _judged(record, tag, locations, expected)
-            if not _is_listed(record, tag, only, is_expected=is_expected):
-                continue
-            before = locations.now.get(tag) if tag else None
-            events.append(
-                TagEvent(
+            if tag is not None:
+                is_listed = only in {None, tag}
+            else:  # without a tag; where CloudTrail leaves the tags out, it may be any of them
+                is_listed = record.tags is None or (
+                    record.event != PUT if only else not is_expected
+                )
+            if is_listed:
+                before = locations.now.get(tag or "")
+                event = TagEvent(
                     repository=repository,
                     tag=tag,
                     record=record,
@@ -90,7 +91,7 @@ def tag_events(
                     expected=is_expected,
                     reason=reason,
                 )
-            )
+                events.append(event)
         locations.follow(record)
     return events
 
@@ -100,6 +101,7 @@ def unnamed_events(records: Iterable[Record], pipeline_roles: Collection[str]) -
 
     They may be about another repository than those that were asked for: nobody can tell.
     """
+    reason = "CloudTrail does not say in which repository"
     return [
         TagEvent(
             repository=None,
@@ -107,7 +109,7 @@ def unnamed_events(records: Iterable[Record], pipeline_roles: Collection[str]) -
             record=record,
             after=record.put,
             expected=False,
-            reason="CloudTrail does not say in which repository",
+            reason=reason,
         )
         for record in records
         if record.principal not in pipeline_roles
@@ -119,28 +121,40 @@ def newest_first(events: Sequence[TagEvent], *, unexpected_first: bool) -> list[
 
     Of each repository they are given the oldest first.
     """
-    newest = [*events][::-1]  # sorting leaves those of the same second as they are
-    newest.sort(key=lambda event: event.record.time, reverse=True)
+    newest = sorted(events, key=lambda event: event.record.time)
+    newest.reverse()
     if unexpected_first:
         newest.sort(key=lambda event: (False, None, True).index(event.expected))
     return newest
 
 
-def settled(event: TagEvent, digest: str) -> TagEvent:
-    """A refused put of an existing tag, judged by the digest of the image that the tag is on."""
-    if digest == event.record.put:
-        return replace(event, expected=True, reason=None)
-    return replace(event, expected=False, reason=_OVERWRITE)
+def settled(events: Sequence[TagEvent], digest_of: Callable[[str], str | None]) -> list[TagEvent]:
+    """The events, with the refused puts of existing tags judged by the images these are on now.
+
+    `digest_of` says which image that is; None if it is not known.
+    """
+    tags = {event.tag for event in events if event.tag and event.expected is None}
+    digests = {tag: digest_of(tag) for tag in tags}
+    settled = []
+    for event in events:
+        digest = digests.get(event.tag) if event.tag and event.expected is None else None
+        if digest and digest == event.record.put:
+            settled.append(replace(event, expected=True, reason=None))
+        elif digest:
+            settled.append(replace(event, expected=False, reason=_OVERWRITE))
+        else:
+            settled.append(event)
+    return settled
 
 
-def unique_tags(records: Iterable[Record], movable_tags: Collection[str]) -> dict[str, str]:
+def unique_tags(records: Iterable[Record], expected: Expected) -> dict[str, str]:
     """The last tag that does not move of each image, by the image's digest."""
     return {
         record.put: tag
         for record in records
-        if record.event == PUT and not record.error and record.put
+        if record.put and not record.error
         for tag in record.tags or ()
-        if tag not in movable_tags
+        if not expected.lets_move(tag)
     }
 
 
@@ -169,10 +183,9 @@ class _Locations:
         if record.tags is None:
             self.now.clear()  # it may have been any of them
         elif record.event == PUT:
-            for tag in record.tags:
-                self.now[tag] = record.put
-                if record.put:
-                    self.last[tag] = record.put
+            self.now |= dict.fromkeys(record.tags, record.put)
+            if record.put:
+                self.last |= dict.fromkeys(record.tags, record.put)
         else:
             for tag in record.tags | self.on(record.taken):
                 self.now.pop(tag, None)
@@ -191,43 +204,28 @@ def _tags(
     return sorted(tags) or [None]
 
 
-def _is_listed(
-    record: Record, tag: str | None, only: str | None, *, is_expected: bool | None
-) -> bool:
-    if tag is not None:
-        return only in {None, tag}
-    if record.tags is None:  # it may be any of them
-        return True
-    return record.event != PUT if only else not is_expected
-
-
 def _judged(
     record: Record, tag: str | None, locations: _Locations, expected: Expected
 ) -> tuple[str | None, bool | None]:
     """Why the event is unexpected, or may be; and whether it is expected."""
     if record.event == EXPIRE:
+        reason = None
         if tag is None:
-            return "CloudTrail does not say which images the lifecycle policy took", False
-        if tag in expected.movable_tags:
-            return "a lifecycle policy must not take the image of a movable tag", False
-        return None, True
-    moves = record.event == PUT and tag is not None and tag not in expected.movable_tags
-    last = locations.last.get(tag or "")
-    reasons = [*_who(record, expected)]
-    exists = (record.error or "").removesuffix("Exception") == _TAG_EXISTS
-    if moves and not record.error and last and record.put != last:
-        reasons.append("a tag that does not move was put on another image")
-    elif moves and exists and last and record.put and record.put != last:
-        reasons.append(_OVERWRITE)
-    elif moves and exists and not (last and record.put) and not reasons:
-        return _MAYBE_OVERWRITE, None
-    return "; ".join(reasons) or None, not reasons
-
-
-def _who(record: Record, expected: Expected) -> Iterator[str]:
+            reason = "CloudTrail does not say which images the lifecycle policy took"
+        elif tag in expected.movable_tags:
+            reason = "a lifecycle policy must not take the image of a movable tag"
+        return reason, not reason
+    reasons = []
     if record.principal not in expected.pipeline_roles:
-        yield "not by a pipeline role"
+        reasons.append("not by a pipeline role")
     elif record.event in {DELETE, ARCHIVE}:
-        yield "a pipeline role neither deletes nor archives images"
+        reasons.append("a pipeline role neither deletes nor archives images")
     elif record.denied:
-        yield "a pipeline role was denied its work"
+        reasons.append("a pipeline role was denied its work")
+    if record.event == PUT and tag and not expected.lets_move(tag):
+        last = locations.last.get(tag)
+        if record.put and last and (not record.error or record.tag_exists):
+            reasons += [_OVERWRITE] * (record.put != last)
+        elif record.tag_exists and not reasons:
+            return _MAYBE_OVERWRITE, None
+    return "; ".join(reasons) or None, not reasons

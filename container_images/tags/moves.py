@@ -1,9 +1,10 @@
-"""Tags moved, added and moved back, without an image being pulled.
+"""Tags moved and added, without an image being pulled.
 
 ECR has no compare-and-swap: the last one to put a tag wins. So each put is read back, and the
 move that lost a race fails. The pipeline has to let one job at a time move tags.
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,14 +17,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from container_images.aws.errors import AwsError, RefusedError, explain, is_denied_by_resource
 from container_images.aws.image import NEVER, Image
 from container_images.aws.images import Put, Repository
+from container_images.policies.exemptions import exempted_roles
 
 READ_AGAIN_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
 """Waits before the next look where ECR has taken a put and still shows the tag where it was."""
 
-
 Order = Literal["convention", "semver", "pushed"]
 """What told that an image is not older than another: the times in their tags, the versions there,
 or when ECR says that they were pushed. (An image keeps that time when it gets another tag.)"""
+
+_OTHER_CONVENTION: Final = "if the stack has another convention, name it with --stack"
+"""The likeliest reason why tags cannot be read, so the first fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +58,8 @@ class Promotion:
     """Whether the image had no such tag before."""
     added: bool
     """Whether it has one now for that reason: not in a dry run."""
-    moves: tuple[Move, ...]
+    moves: Sequence[Move]
     """Those of the movable tags that were asked for."""
-    dry_run: bool
 
 
 def move(  # noqa: PLR0913 the command's options, each a keyword
@@ -79,20 +82,18 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
     """
     image, current = repository.image_and_place(source, tag)
     repository.refuse_archived(image)
-    arrived = _digest(current) == image.digest
+    after, moved = image, False
     order: Order | None = None
-    if not arrived:
+    if _digest(current) != image.digest:
         if expect and (current is None or expect not in {current.digest, *current.tags}):
             raise RefusedError(
                 f"{tag} of {repository} is {_on(repository, current)}, and not on the expected "
                 f"{expect}; see what moved it (history), then expect that image"
             )
-        if not allow_older:
+        if current and not allow_older:
             order = _refuse_older(repository, image, tag, current)
-    moved = False
-    after = image
-    if not arrived and not dry_run:
-        after, moved = _put(repository, image, tag, current)
+        if not dry_run:
+            after, moved = _put(repository, image, tag, current)
     return Move(
         repository=repository.name,
         tag=tag,
@@ -121,77 +122,64 @@ def promote(  # noqa: PLR0913 the command's options, each a keyword
     image, and where one of the movable tags would not move: nothing is put in any of these cases.
     If anything fails later, the next run finds the tag and goes on from there.
     """
-    names = [*movable, *([tag] if tag else ())] or [source]
-    looked_up = {name: repository.image_and_place(source, name) for name in names}
-    image, holder = looked_up[names[-1]]
+    moves = [move(repository, source, name, dry_run=True) for name in movable]
+    image, _ = repository.image_and_place(source, source)
     repository.refuse_archived(image)
-    for name in movable:
-        if _digest(looked_up[name][1]) != image.digest:
-            _refuse_older(repository, image, name, looked_up[name][1])
-    if tag is None:
-        tag = _tag_of(repository, image, stage or "")
-        # Even with a commit and this second in it: two images may have been built from one commit.
-        holder = None if tag in image.tags else repository.image(tag)
-    else:
-        _refuse_second_tag(repository, image, tag)
+    tag = _unique_tag(repository, image, stage, tag)
     missing = tag not in image.tags
-    if missing:
-        if holder:
-            raise RefusedError(
-                f"{tag} of {repository} is {_on(repository, holder)} already, and a unique tag "
-                f"stays on its image; run the command again if the tag has the time in it, or give "
-                f"{image.digest} another one with --as"
-            )
-        if not dry_run:
-            _put(repository, image, tag, None)
-    moves: list[Move] = []
-    for name in movable:
-        try:
-            moves.append(move(repository, image.digest, name, dry_run=dry_run))
-        except RefusedError as error:
-            done = [tag] * missing + [moved.tag for moved in moves if moved.moved]
-            if dry_run or not done:
-                raise
-            raise RefusedError(f"{', '.join(done)} put on {image.digest}, but {error}") from None
-    return Promotion(
-        tag=tag,
-        digest=image.digest,
-        missing=missing,
-        added=missing and not dry_run,
-        moves=tuple(moves),
-        dry_run=dry_run,
-    )
-
-
-def _tag_of(repository: Repository, image: Image, stage: str) -> str:
-    """The image's tag of a stage, or the one that it is to get."""
-    convention = repository.convention
-    try:
-        if "sha" in convention.stages[stage].placeholders:
-            convention.commit(image.tags)
-        present = (tag.text for tag in convention.unique_tags(image.tags) if tag.stage == stage)
-        return next(present, None) or convention.write(stage, image.tags, datetime.now(UTC))
-    except ValueError as error:
+    # Even with a commit and this second in it: two images may have been built from one commit.
+    if missing and (holder := repository.image(tag)):
         raise RefusedError(
-            f"{image.digest} of {repository}: {error}; {_OTHER_CONVENTION}, or give the tag itself "
-            "with --as"
-        ) from None
+            f"{tag} of {repository} is {_on(repository, holder)} already, and a unique tag stays "
+            f"on its image; run the command again if the tag has the time in it, or give "
+            f"{image.digest} another one with --as"
+        )
+    added = missing and not dry_run
+    if added:
+        _put(repository, image, tag, None)
+    if not dry_run:
+        moves = _moves(repository, image.digest, movable, [tag] * missing)
+    return Promotion(tag=tag, digest=image.digest, missing=missing, added=added, moves=moves)
 
 
-def _refuse_second_tag(repository: Repository, image: Image, tag: str) -> None:
-    """Refuse a unique tag of a stage of which the image has another one."""
+def _moves(
+    repository: Repository, digest: str, movable: Sequence[str], done: list[str]
+) -> list[Move]:
+    """The tags moved in order. What fails says which tags were put before."""
+    moves: list[Move] = []
+    for tag in movable:
+        try:
+            moves.append(move(repository, digest, tag))
+        except RefusedError as error:
+            if not done:
+                raise
+            raise RefusedError(f"{', '.join(done)} put on {digest}, but {error}") from None
+        done += [tag] * moves[-1].moved
+    return moves
+
+
+def _unique_tag(repository: Repository, image: Image, stage: str | None, tag: str | None) -> str:
+    """The tag that is given, or the image's tag of the stage, or the one that it is to get."""
     convention = repository.convention
-    written = convention.read(tag)
-    for other in convention.unique_tags(image.tags):
-        if written and other.stage == written.stage and other.text != tag:
+    written = convention.read(tag) if tag else None
+    stage = written.stage if written else stage
+    present = [own.text for own in convention.unique_tags(image.tags) if own.stage == stage]
+    if tag is None and present:
+        return present[0]
+    if tag is None:
+        try:
+            return convention.write(stage or "", image.tags, datetime.now(UTC))
+        except ValueError as error:
             raise RefusedError(
-                f"{image.digest} of {repository} has {other} for the stage {other.stage} already, "
-                f"and gets no other; leave --as {tag} out, or promote with --stage {other.stage}"
-            )
-
-
-_OTHER_CONVENTION: Final = "if the stack has another convention, name it with --stack"
-"""The likeliest reason why tags cannot be read, so the first fix."""
+                f"{image.digest} of {repository}: {error}; {_OTHER_CONVENTION}, or give the tag "
+                "itself with --as"
+            ) from None
+    if present and tag not in present:
+        raise RefusedError(
+            f"{image.digest} of {repository} has {present[0]} for the stage {stage} already, and "
+            f"gets no other; leave --as {tag} out, or promote with --stage {stage}"
+        )
+    return tag
 
 
 def _put(
@@ -216,13 +204,14 @@ def _put(
         return holder, put is not Put.EXISTS
     now = _on(repository, holder)
     again = "let one job at a time move tags, and run the command again if the move is still wanted"
-    if put is Put.DONE and _digest(holder) == _digest(current):
+    unmoved = _digest(holder) == _digest(current)
+    if put is Put.DONE and unmoved:
         raise RefusedError(
             f"{tag} of {repository} is {now} {sum(READ_AGAIN_SECONDS):g} s after ECR "
             f"accepted its move to {image.digest}: somebody has moved it back, or ECR is late to "
             f"show the move; see which with resolve and history, {again}"
         )
-    if holder and current and holder.digest == current.digest:
+    if holder and unmoved:
         raise RefusedError(
             f"{tag} of {repository} stays {now}: the repository's tag mutability makes it an "
             "immutable tag; choose another tag, or let this one move (movableTags, immutableTags)"
@@ -235,57 +224,36 @@ def _put(
 
 def _denied_by_guard(error: ClientError, repository: Repository) -> AwsError:
     """What the guard refused, with the roles that it exempts where its policy can be read."""
-    from container_images.tags.history import pipeline_roles  # noqa: PLC0415 a move does not wait
-
     message = explain(error)
     with suppress(ClientError, BotoCoreError):
-        if roles := pipeline_roles(repository.policy()):
+        policy = json.loads(repository.policy() or "{}")
+        if roles := exempted_roles(policy, f"ecr:{error.operation_name}"):
             message += f" ({', '.join(sorted(roles))})"
     return AwsError(message, error)
 
 
-def _digest(image: Image | None) -> str | None:
-    return image.digest if image else None
-
-
-def _refuse_older(
-    repository: Repository, image: Image, tag: str, current: Image | None
-) -> Order | None:
+def _refuse_older(repository: Repository, image: Image, tag: str, current: Image) -> Order:
     """Refuse an image unless it is known not to be older than that of the tag. What told it."""
     convention = repository.convention
-    anyway = f"{_OTHER_CONVENTION}; otherwise, move --allow-older moves the tag anyway"
-    if convention.tells_time and convention.built_at(image.tags) is None:
-        raise RefusedError(
-            f"the build time of {image.digest} in {repository} is unknown: none of its tags has "
-            f"it ({', '.join(image.tags) or 'it has none'}; the convention is {convention}); "
-            f"{anyway}"
-        )
-    if current is None:
-        return None
-    if convention.tells_time and convention.built_at(current.tags) is None:
-        raise RefusedError(
-            f"{tag} of {repository} is {_on(repository, current)}, whose tags have no build "
-            f"time, so {image.digest} may be older; {anyway}"
-        )
-    if not (convention.unique_tag(image.tags) or convention.unique_tag(current.tags)):
-        raise RefusedError(
-            f"{image.digest} in {repository} ({', '.join(image.tags) or 'no tag'}) may be older "
-            f"than {current.digest}, which {tag} is on ({', '.join(current.tags)}): neither has a "
-            f"tag of the convention ({convention}); {anyway}"
-        )
-    order = convention.order(image.tags, current.tags) or _order_of_push(image, current)
+    named = [bool(convention.unique_tag(each.tags)) for each in (image, current)]
+    order: tuple[Order, int] | None = None
+    if all(named) or (any(named) and not convention.tells_time):
+        order = convention.order(image.tags, current.tags) or _order_of_push(image, current)
     if order is None:
+        tags, current_tags = (", ".join(each.tags) or "no tag" for each in (image, current))
         raise RefusedError(
-            f"neither the tags of {image.digest} in {repository} nor the times of the push tell "
-            f"whether it is older than {current.digest}, which {tag} is on; {anyway}"
+            f"{image.digest} in {repository} ({tags}) may be older than {current.digest} "
+            f"({current_tags}), which {tag} is on: by the convention {convention} their tags do "
+            f"not tell, and the times of the push do not either; {_OTHER_CONVENTION}; otherwise, "
+            "move --allow-older moves the tag anyway"
         )
     by, compared = order
     if compared < 0:
-        one, other = (_age(repository, dated, by) for dated in (image, current))
+        age, current_age = (_age(repository, each, by) for each in (image, current))
         raise RefusedError(
-            f"{image.digest} in {repository} {one}, before the image that {tag} is on, which "
-            f"{other} ({current.digest}); rollback goes back, and move --allow-older moves the tag "
-            "anyway"
+            f"{image.digest} in {repository} ({age}) is older than {current.digest} "
+            f"({current_age}), which {tag} is on; rollback goes back, and move --allow-older moves "
+            "the tag anyway"
         )
     return by
 
@@ -299,16 +267,16 @@ def _order_of_push(image: Image, other: Image) -> tuple[Order, int] | None:
 
 
 def _age(repository: Repository, image: Image, by: Order) -> str:
-    """Its age, for a message."""
-    if by == "semver":
-        return f"is {repository.convention.unique_tag(image.tags)}"
+    """What an image was ordered by, for a message."""
     if by == "pushed":
-        return f"was pushed {image.pushed_at:%Y-%m-%d %H:%M:%S} UTC"
-    tag = repository.convention.unique_tag(image.tags)
-    if tag and tag.date and tag.number:  # the day alone may not tell them apart
-        return f"was built as {tag}"
+        return f"pushed {image.pushed_at:%Y-%m-%d %H:%M:%S} UTC"
     built = repository.convention.built_at(image.tags)
-    return f"was built {built:%Y-%m-%d %H:%M:%S} UTC"
+    tag = str(repository.convention.unique_tag(image.tags))
+    return f"{tag}, built {built:%Y-%m-%d %H:%M:%S} UTC" if built else tag
+
+
+def _digest(image: Image | None) -> str | None:
+    return image.digest if image else None
 
 
 def _on(repository: Repository, image: Image | None) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import NoSuchImageError, Repository
-from container_images.aws.trail import PUT, NoTrailError, Record
+from container_images.aws.trail import NoTrailError, Record
 from container_images.lifecycle.live import UnknownExpiryError, expiry_of
 from container_images.policies.tag_convention import TagConvention
 from container_images.tags.moves import Move, move
@@ -23,7 +23,7 @@ class Rollback:
 
     move: Move
     basis: Basis
-    notes: tuple[str, ...]
+    notes: Sequence[str]
     """What whoever relies on it should know."""
 
 
@@ -36,26 +36,13 @@ class Puts:
     pipeline_roles: frozenset[str] = frozenset()
     """Their ARNs. Empty where no guard names them: then whoever put an image counts."""
 
-    def of(self, tag: str) -> list[Record]:
-        """Where a tag was put, as far as CloudTrail has the digest and the tag."""
-        return [record for record in self._done if tag in (record.tags or ())]
+    def done(self) -> list[Record]:
+        """Those that were not refused, as far as CloudTrail has the digest."""
+        return [record for record in self.records if record.put and not record.error]
 
-    def by_others(self) -> dict[str | None, Record]:
-        """The last put of each image, by its digest, where no pipeline role put the image."""
-        pipelines = {record.put for record in self._done if not self.is_by_other(record)}
-        return {record.put: record for record in self._done if record.put not in pipelines}
-
-    def is_by_other(self, record: Record) -> bool:
-        """Whether somebody else than the pipeline put it."""
-        return bool(self.pipeline_roles) and record.principal not in self.pipeline_roles
-
-    @property
-    def _done(self) -> list[Record]:
-        return [
-            record
-            for record in self.records
-            if record.event == PUT and record.put and not record.error
-        ]
+    def is_trusted(self, record: Record) -> bool:
+        """Whether the pipeline put it, or nobody knows who the pipeline is."""
+        return not self.pipeline_roles or record.principal in self.pipeline_roles
 
 
 def rollback(
@@ -73,14 +60,16 @@ def rollback(
     before, where that image is gone, archived or about to expire, and where the tag is moved by
     somebody else meanwhile.
     """
+    basis: Basis = "given"
+    notes: list[str] = []
     if to is None:
         current = repository.image(tag)
-        target, basis, notes = _target(repository, tag, current, read_puts)
+        target, basis = _target(repository, tag, current, read_puts, notes)
     else:
         image, current = repository.image_and_place(to, tag)
-        target, basis, notes = image.digest, "given", ()
+        target = image.digest
     if current is None or current.digest != target:
-        notes = (*notes, *_refuse_expiring(repository, tag, target))
+        _refuse_expiring(repository, tag, target, notes)
     try:
         moved = move(
             repository,
@@ -98,62 +87,62 @@ def rollback(
     return Rollback(move=moved, basis=basis, notes=notes)
 
 
-def _refuse_expiring(repository: Repository, tag: str, target: str) -> tuple[str, ...]:
-    """Notes where it is not known. Raises RefusedError for an image that is about to expire.
+def _refuse_expiring(repository: Repository, tag: str, target: str, notes: list[str]) -> None:
+    """Refuse an image that is about to expire; note it where that is not known.
 
     Even where the tag would shield it: ECR may have chosen it for this day already.
     """
     try:
         expiry = expiry_of(repository, target)
     except UnknownExpiryError as error:
-        return (f"it is not known whether the lifecycle policy would keep {target}: {error}",)
-    if expiry is None:
-        return ()
-    raise RefusedError(
-        f"{target}, which {tag} of {repository} would go back to, will not be kept: {expiry}; "
-        "name another image with --to, or move the tag anyway with move --allow-older"
-    )
+        notes.append(f"it is not known whether the lifecycle policy would keep {target}: {error}")
+        return
+    if expiry:
+        raise RefusedError(
+            f"{target}, which {tag} of {repository} would go back to, will not be kept: {expiry}; "
+            "name another image with --to, or move the tag anyway with move --allow-older"
+        )
 
 
 def _target(
-    repository: Repository, tag: str, current: Image | None, read_puts: Callable[[], Puts]
-) -> tuple[str, Basis, tuple[str, ...]]:
-    """Digest of the image to go back to, what says so, and notes."""
-    why, or_else = f"CloudTrail has no image that {tag} was on before the present one", ";"
+    repository: Repository,
+    tag: str,
+    current: Image | None,
+    read_puts: Callable[[], Puts],
+    notes: list[str],
+) -> tuple[str, Basis]:
+    """Digest of the image to go back to, and what says so."""
     try:
         puts = read_puts()
+        why = f"CloudTrail has no image that {tag} was on before the present one"
     except NoTrailError as error:
-        puts, why, or_else = Puts(records=()), str(error), ", or"  # the error has a fix itself
-    here = current.digest if current else _NOWHERE
-    before, notes = _before(tag, here, puts)
-    if before:
-        return before, "cloudtrail", notes
-    others = puts.by_others()
-    convention = repository.convention
-    images = list(repository.images()) if current else []
-    older = current and next_older(
-        convention, current, (image for image in images if image.digest not in others)
-    )
+        puts, why = Puts(records=()), str(error)
+    if before := _before(tag, current.digest if current else "no image", puts, notes):
+        return before, "cloudtrail"
+    strangers = {record.put for record in puts.done()}
+    strangers -= {record.put for record in puts.done() if puts.is_trusted(record)}
+    images = [image for image in repository.images() if image.digest not in strangers]
+    older = next_older(repository.convention, current, images) if current else None
     if older is None:
         raise RefusedError(
             f"it is not known where {tag} of {repository} was before: no image has an older unique "
-            f"tag of the same stage, and {why}{or_else} name the image with --to"
+            f"tag of the same stage, and {why}; name the image with --to"
             + "".join(f" ({note})" for note in notes)
         )
-    return older.digest, "tags", (*notes, f"the unique tags decided: {why}")
+    notes.append(f"the unique tags decided: {why}")
+    return older.digest, "tags"
 
 
-def _before(tag: str, here: str, puts: Puts) -> tuple[str | None, tuple[str, ...]]:
+def _before(tag: str, here: str, puts: Puts, notes: list[str]) -> str | None:
     """The place before the present one, without those where others than the pipeline put the tag.
 
-    And notes: who put it there, and what may be missing.
+    It notes who put it there, and what may be missing.
     """
-    records = puts.of(tag)
+    records = [record for record in puts.done() if tag in (record.tags or ())]
     last_seen = records[-1].put if records else here
-    notes = []
     while before := place_before([*(record.put or "" for record in records), here]):
         last = [record for record in records if record.put == before][-1]
-        if not puts.is_by_other(last):
+        if puts.is_trusted(last):
             break
         records.remove(last)
         notes.append(
@@ -165,10 +154,7 @@ def _before(tag: str, here: str, puts: Puts) -> tuple[str | None, tuple[str, ...
             f"CloudTrail has {tag} on {last_seen} last, and it is on {here} now: its events come "
             "some minutes late, so a move in between may be missing"
         )
-    return before, tuple(notes)
-
-
-_NOWHERE: Final = "no image"
+    return before
 
 
 def place_before(places: Sequence[str]) -> str | None:
@@ -191,22 +177,15 @@ def next_older(convention: TagConvention, current: Image, images: Iterable[Image
 
     Where nothing in the tags of that stage orders them, the times of the push do.
     """
-
-    def age(image: Image) -> tuple[tuple[str, bool], Any] | None:
+    here = convention.unique_tag(current.tags)
+    older: list[tuple[Any, str, Image]] = []
+    for image in images:
         tag = convention.unique_tag(image.tags)
-        if tag is None:
-            return None
+        if here is None or tag is None or tag.stage != here.stage:
+            continue
         # Where releases are deployed, pre-releases were not.
-        return (tag.stage, "-" in (tag.semver or "")), tag.version or (image.pushed_at,)
-
-    current_age = age(current)
-    if current_age is None:
-        return None
-    older = [
-        (image_age[1], image.digest, image)
-        for image in images
-        if (image_age := age(image))
-        and image_age[0] == current_age[0]
-        and image_age[1] < current_age[1]
-    ]
+        is_like_here = ("-" in (tag.semver or "")) == ("-" in (here.semver or ""))
+        age = tag.version or (image.pushed_at,)
+        if is_like_here and age < (here.version or (current.pushed_at,)):
+            older.append((age, image.digest, image))
     return max(older, key=lambda ranked: ranked[:2])[2] if older else None

@@ -1,5 +1,4 @@
 import hashlib
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +7,9 @@ import pytest
 from botocore.stub import Stubber
 
 from container_images.aws import trail
-from container_images.aws.trail import EXPIRE, PUT, Record, Trail
-from container_images.policies.repository_policy import Access
-from tests.builds import ACCOUNT, NAME, REGION
-from tests.events import ARN, DIGESTS, PIPELINE, event, expiry, put
+from container_images.aws.trail import ARCHIVE, DELETE, EXPIRE, PUT, Record, records_of
+from tests.builds import ACCOUNT, NAME
+from tests.events import ARN, DIGESTS, PIPELINE, event, expiry, page, put
 
 if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
@@ -20,16 +18,16 @@ SINCE = datetime(2026, 8, 25, tzinfo=UTC)
 A, B, C = (DIGESTS[letter] for letter in "abc")
 
 
-def read(*raw: dict[str, Any]) -> list[Record]:
-    return [record for event in raw if (record := trail.record_of(event, ARN))]
+def read(raw: dict[str, Any]) -> Record:
+    [record] = records_of([ARN], [raw])[ARN]
+    return record
 
 
 # --- One event ------------------------------------------------------------------------------------
 
 
 def test_a_put_is_read_with_who_and_what() -> None:
-    [record] = read(put(9, "a"))
-    assert record == Record(
+    assert read(put(9, "a")) == Record(
         time=datetime(2026, 11, 20, 9, tzinfo=UTC),
         event="PutImage",
         principal=PIPELINE,
@@ -56,144 +54,124 @@ def test_a_put_is_read_with_who_and_what() -> None:
 def test_users_root_and_services_have_no_session(
     identity: dict[str, Any] | None, principal: str | None
 ) -> None:
-    [record] = read(put(9, "a", userIdentity=identity))
+    record = read(put(9, "a", userIdentity=identity))
     assert (record.principal, record.session) == (principal, None)
 
 
-def tagged(arn: str) -> dict[str, Any]:
-    return event("TagResource", 9, resources=[], requestParameters={"resourceArn": arn})
+TAGGED, BOTH = {"imageTag": "latest"}, {"imageTag": "latest", "imageDigest": A}
+MANIFEST = {"imageTag": "latest", "imageManifest": '{"a": 1}'}
+
+
+def refused(**request: Any) -> dict[str, Any]:
+    return {"requestParameters": request, "responseElements": None}
 
 
 @pytest.mark.parametrize(
-    ("raw", "about"),
+    ("name", "parts", "tags", "placed", "taken"),
     [
-        (put(9, "a", resources=[]), True),
-        (put(9, "a", requestParameters=None), True),
-        (event("PutImage", 9, resources=None, errorMessage=f"denied on {ARN} because"), True),
-        (event("PutImage", 9, resources=None, errorMessage=f'denied on "{ARN}".'), True),
-        (tagged(ARN), True),
-        (put(9, "a", resources=[{"ARN": f"{ARN}-2"}]), False),
-        (put(9, "a", eventSource="ecr-public.amazonaws.com"), False),
-        (put(9, "a", resources=[], requestParameters={"repositoryName": "other"}), False),
+        # Of a put that is refused, the digest is that of the manifest.
+        (PUT, refused(**MANIFEST), {"latest"}, hashlib.sha256(b'{"a": 1}').hexdigest(), set()),
+        (PUT, refused(**MANIFEST, imageDigest=B), {"latest"}, B, set()),
+        (PUT, refused(imageTag=None, imageDigest=B), set(), B, set()),
+        (PUT, {}, None, None, set()),  # left out, as of a large call
+        (DELETE, refused(imageIds=[TAGGED]), {"latest"}, None, set()),
+        (DELETE, refused(imageIds=[{"imageDigest": A}]), set(), None, {A}),
+        # What was deleted counts, and a digest beside a tag only says where the tag has to be.
         (
-            put(
-                9,
-                "a",
-                resources=[],
-                requestParameters={"repositoryName": NAME, "registryId": "999999999999"},
-            ),
-            False,
+            DELETE,
+            refused(imageIds=[BOTH, {"imageDigest": B}, {"imageDigest": C}])
+            | {"responseElements": {"imageIds": [BOTH, {"imageDigest": C}], "failures": [{}]}},
+            {"latest"},
+            None,
+            {C},
         ),
-        (event("PutImage", 9, resources=None, errorMessage=f"denied on {ARN}-2 because"), False),
-        (tagged(f"{ARN}-2"), False),
+        (DELETE, {}, None, None, set()),
+        (ARCHIVE, refused(imageId=TAGGED), {"latest"}, None, set()),
+        (ARCHIVE, refused(imageId={"imageDigest": A}), set(), None, {A}),
+        (ARCHIVE, {}, None, None, set()),
+        (EXPIRE, {**expiry(9, "a", "x", "y")}, {"x", "y"}, None, {A}),
+        (EXPIRE, {}, None, None, set()),
+        ("ReplicateImage", refused(imageId=TAGGED), None, None, set()),
+    ],
+)
+def test_which_tags_and_images_an_event_is_about(
+    name: str, parts: dict[str, Any], tags: set[str] | None, placed: str | None, taken: set[str]
+) -> None:
+    record = read(event(name, 9, **parts))
+    assert (None if record.tags is None else {*record.tags}) == tags
+    assert {*record.taken} == taken
+    assert (record.put or "").removeprefix("sha256:") == (placed or "").removeprefix("sha256:")
+
+
+NOTHING: dict[str, Any] = {"resources": None, "requestParameters": None}
+
+
+@pytest.mark.parametrize(
+    ("parts", "of"),
+    [
+        ({"resources": []}, ARN),
+        ({"requestParameters": None}, ARN),
+        ({**NOTHING, "errorMessage": f"denied on {ARN} because"}, ARN),
+        ({**NOTHING, "errorMessage": f'denied on "{ARN}".'}, ARN),
+        ({"resources": [], "requestParameters": {"resourceArn": ARN}}, ARN),
+        (NOTHING, None),
+        # About another repository, or none of ECR's.
+        ({"resources": [{"ARN": f"{ARN}-2"}]}, ""),
+        ({"eventSource": "ecr-public.amazonaws.com"}, ""),
+        ({**NOTHING, "eventSource": "s3.amazonaws.com"}, ""),
+        ({"resources": [], "requestParameters": {"repositoryName": "other"}}, ""),
+        ({"resources": [], "requestParameters": {"repositoryName": f"x{NAME}"}}, ""),
+        (
+            {
+                "resources": [],
+                "requestParameters": {"repositoryName": NAME, "registryId": "999999999999"},
+            },
+            "",
+        ),
+        ({**NOTHING, "errorMessage": f"denied on {ARN}-2 because"}, ""),
+        ({"resources": [], "requestParameters": {"resourceArn": f"{ARN}-2"}}, ""),
     ],
 )
 def test_an_event_is_the_repositorys_wherever_it_is_named(
-    raw: dict[str, Any], *, about: bool
+    parts: dict[str, Any], of: str | None
 ) -> None:
-    assert trail.is_about(raw, ARN) is about
-
-
-def test_the_digest_of_a_refused_put_is_that_of_its_manifest() -> None:
-    request = {"repositoryName": NAME, "imageTag": "latest", "imageManifest": '{"a": 1}'}
-    refused = put(9, "a", requestParameters=request, responseElements=None)
-    computed = hashlib.sha256(b'{"a": 1}').hexdigest()
-    assert read(refused)[0].put == f"sha256:{computed}"
-    given = {**request, "imageDigest": B}
-    assert read(put(9, "a", requestParameters=given, responseElements=None))[0].put == B
+    records = records_of([ARN], [put(9, "a", **parts)])
+    assert [arn for arn, listed in records.items() if listed] == [*({of} - {""})]
 
 
 # --- Looking them up ------------------------------------------------------------------------------
 
 
-class Time:
-    """A clock that only sleeping and calling moves on."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(round(seconds, 3))
-        self.now += seconds
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += seconds
-
-
-def page(*raw: dict[str, Any], more: str | None = None) -> dict[str, Any]:
-    events = {"Events": [{"CloudTrailEvent": json.dumps(event)} for event in raw]}
-    return {**events, "NextToken": more} if more else events
-
-
-def asked(name: str, token: str | None = None) -> dict[str, Any]:
-    request = {
-        "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}],
-        "StartTime": SINCE,
-        "MaxResults": 50,
-    }
-    return {**request, "NextToken": token} if token else request
-
-
-def looked_up(trail: Trail, *events: str) -> list[Record]:
-    return trail.records_of_all([ARN], events, SINCE)[ARN]
+def request(name: str, token: str | None = None) -> dict[str, Any]:
+    attributes = [{"AttributeKey": "EventName", "AttributeValue": name}]
+    asked = {"LookupAttributes": attributes, "StartTime": SINCE, "MaxResults": 50}
+    return {**asked, "NextToken": token} if token else asked
 
 
 @pytest.fixture
-def cloudtrail() -> "CloudTrailClient":
-    return boto3.client("cloudtrail")
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited, by a clock that only waiting moves on."""
+    waited = [0.0]
+    monkeypatch.setattr(trail, "sleep", waited.append)
+    monkeypatch.setattr(trail, "monotonic", lambda: sum(waited))
+    return waited
 
 
-def test_each_events_name_is_a_pass_of_its_own_and_comes_in_pages(
-    cloudtrail: "CloudTrailClient",
-) -> None:
-    time = Time()
+def test_each_events_name_is_a_pass_of_its_own_and_comes_in_pages(waits: list[float]) -> None:
+    cloudtrail: CloudTrailClient = boto3.client("cloudtrail")
     with Stubber(cloudtrail) as stub:
-        stub.add_response("lookup_events", page(put(9, "c"), more="1"), asked(PUT))
+        stub.add_response("lookup_events", page(put(9, "c"), more="1"), request(PUT))
         # Within a second CloudTrail's order holds.
-        stub.add_response("lookup_events", page(put(5, "b"), put(5, "a")), asked(PUT, "1"))
-        stub.add_response("lookup_events", page(expiry(6, "b", "latest")), asked(EXPIRE))
-        records = looked_up(Trail(cloudtrail, time.clock, time.sleep), PUT, EXPIRE)
+        stub.add_response("lookup_events", page(put(5, "b"), put(5, "a")), request(PUT, "1"))
+        stub.add_response("lookup_events", page(expiry(6, "b", "latest")), request(EXPIRE))
+        events = [*trail.lookup(cloudtrail, [PUT, EXPIRE], SINCE)]
         stub.assert_no_pending_responses()
-    assert [(record.event, record.time.hour, record.put) for record in records] == [
-        (PUT, 5, A),
-        (PUT, 5, B),
-        (EXPIRE, 6, None),
-        (PUT, 9, C),
-    ]
-
-
-@pytest.mark.parametrize(("seconds", "pauses"), [(0.0, [0.5] * 4), (0.2, [0.3] * 4), (1.0, [])])
-def test_there_are_no_more_than_two_lookups_a_second(
-    cloudtrail: "CloudTrailClient", seconds: float, pauses: list[float]
-) -> None:
-    time = Time()
-    cloudtrail.meta.events.register("before-parameter-build", lambda **_: time.pass_by(seconds))
-    with Stubber(cloudtrail) as stub:
-        for number in range(4):
-            stub.add_response("lookup_events", page(more=str(number)))
-        stub.add_response("lookup_events", page())
-        looked_up(Trail(cloudtrail, time.clock, time.sleep), PUT)
-    assert time.slept == pauses
+    assert [
+        (record.event, record.time.hour, record.put) for record in records_of([ARN], events)[ARN]
+    ] == [(PUT, 5, A), (PUT, 5, B), (EXPIRE, 6, None), (PUT, 9, C)]
+    assert waits[1:] == [0, 0.5, 0.5]  # no more than two lookups a second
 
 
 def test_cloudtrail_goes_back_ninety_days() -> None:
-    assert trail.earliest(datetime(2026, 11, 23, 7, tzinfo=UTC)) == datetime(
-        2026, 8, 25, 7, tzinfo=UTC
-    )
-
-
-def access(*pipeline: str) -> Access:
-    return Access(
-        partition="aws",
-        account_id=ACCOUNT,
-        region=REGION,
-        pipeline_roles=list(pipeline),
-        administrator_roles=[f"arn:aws:iam::{ACCOUNT}:role/admin"],
-        pull_accounts=[],
-        pull_organization="",
-        lambda_pull=False,
-    )
+    now = datetime(2026, 11, 23, 7, tzinfo=UTC)
+    assert trail.earliest(now) == datetime(2026, 8, 25, 7, tzinfo=UTC)

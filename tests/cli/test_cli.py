@@ -22,7 +22,6 @@ from container_images.cli import tags as cli
 from container_images.cli.app import COMMANDS, app
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
-from tests.aws.test_trail import access, page
 from tests.builds import (
     ACCOUNT,
     NAME,
@@ -34,7 +33,7 @@ from tests.builds import (
     sha,
     tag,
 )
-from tests.events import DIGESTS, PIPELINE, put
+from tests.events import DIGESTS, PIPELINE, access, page, put
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient

@@ -16,11 +16,10 @@ from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.retention import lifecycle_policy
 from container_images.tags.history import EVENTS
-from tests.aws.test_trail import access, page
 from tests.builds import NAME, REGION, build
 from tests.cli.test_cli import done, refused, run
 from tests.conftest import FIXTURES
-from tests.events import DIGESTS, PIPELINE, event, identity, put
+from tests.events import DIGESTS, PIPELINE, access, event, identity, page, put
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient

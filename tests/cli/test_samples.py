@@ -24,11 +24,10 @@ from container_images.cli.app import app
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.retention import lifecycle_policy
-from tests.aws.test_trail import access, page
 from tests.builds import NAME, OCI_MANIFEST, REGION, digest_of, push
 from tests.cli.test_terminal import Terminal
 from tests.conftest import ROOT
-from tests.events import event, identity
+from tests.events import access, event, identity, page
 from tests.test_docs import differences, samples
 
 if TYPE_CHECKING:

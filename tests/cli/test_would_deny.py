@@ -21,12 +21,12 @@ from tests.access.test_would_deny import (
     call,
     push,
 )
-from tests.aws.test_trail import page
 from tests.aws_fixtures import Bars
 from tests.builds import REGION
 from tests.cli.test_cli import done, refused, run
 from tests.cli.test_samples import assert_shown
 from tests.conftest import FIXTURES
+from tests.events import page
 
 ADMIN, RUNNER, TESTS = "forms-admin-deploy", "forms-runner-deploy", "end-to-end-tests"
 COMMAND = ("would-deny", "--stack", "prod")

@@ -1,24 +1,28 @@
+"""A tag that moves: by which calls, which images it refuses, and what it makes of races."""
+
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
+from moto.backends import get_backend
 
-from container_images.aws.errors import RefusedError
+from container_images.aws.errors import AwsError, RefusedError
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.policies.tag_convention import ADR040
+from container_images.policies.document import to_json
+from container_images.policies.repository_policy import repository_policy
+from container_images.policies.tag_convention import ADR040, Stage, TagConvention
 from container_images.tags import moves
-from container_images.tags.moves import READ_AGAIN_SECONDS, Move, move, promote
+from container_images.tags.moves import READ_AGAIN_SECONDS, Move, move
 from tests.builds import (
+    ACCOUNT,
     NAME,
     OCI_MANIFEST,
+    REGION,
     Wire,
     build,
     digest_of,
@@ -27,14 +31,15 @@ from tests.builds import (
     sha,
     tag,
 )
+from tests.events import PIPELINE, access
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 
-def on(wire: Wire, name: str = NAME) -> Repository:
+def on(wire: object, convention: TagConvention = ADR040) -> Repository:
     """A repository, at the end of a wire."""
-    return Repository(wire, Reference(name=name))  # type: ignore[arg-type]
+    return Repository(wire, Reference(name=NAME), convention)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +48,6 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waited: list[float] = []
     monkeypatch.setattr(moves, "sleep", waited.append)
     return waited
-
-
-# --- A move ---------------------------------------------------------------------------------------
 
 
 def test_a_tag_moves_in_four_calls(ecr: "ECRClient") -> None:
@@ -72,37 +74,11 @@ def test_a_tag_that_does_not_exist_yet_takes_five(ecr: "ECRClient") -> None:
 def test_a_tag_that_is_there_already_is_not_put(ecr: "ECRClient") -> None:
     digest = build(ecr, "a", "latest")
     wire = Wire(ecr)
-    moved = move(on(wire), digest, "latest")
+    moved = move(on(wire), digest, "latest", expect="no-such-image")  # a job that is run again
     assert wire.calls == ["describe_images"]
     assert not moved.moved
     assert moved.before == moved.after
     assert moved.after.digest == digest
-
-
-def test_an_older_build_is_refused_unless_it_is_allowed(
-    ecr: "ECRClient", repository: Repository
-) -> None:
-    older, newer = build(ecr, "a", tag("stg", "a", 1000)), build(ecr, "b", "latest")
-    with pytest.raises(RefusedError) as refused:
-        move(repository, older, "latest")
-    assert place(ecr, "latest") == newer
-    for word in (older, newer, "latest", NAME, "--allow-older", "rollback"):
-        assert word in str(refused.value)
-    assert move(repository, older, "latest", allow_older=True).moved
-    assert place(ecr, "latest") == older
-
-
-def test_an_unknown_build_time_is_refused_unless_it_is_allowed(
-    ecr: "ECRClient", repository: Repository
-) -> None:
-    unknown = push(ecr, '{"mediaType": "x", "n": 1}', "v1", "old")
-    known = build(ecr, "a")
-    with pytest.raises(RefusedError, match=r"unknown.*old, v1.*--allow-older"):
-        move(repository, unknown, "latest")
-    assert move(repository, unknown, "latest", allow_older=True).moved
-    with pytest.raises(RefusedError, match=f"{known} may be older.*--allow-older"):
-        move(repository, known, "latest")
-    assert move(repository, known, "latest", allow_older=True).moved
 
 
 def test_another_place_than_expected_is_refused(ecr: "ECRClient", repository: Repository) -> None:
@@ -114,8 +90,93 @@ def test_another_place_than_expected_is_refused(ecr: "ECRClient", repository: Re
         move(repository, newer, "next", expect=older)
     assert place(ecr, "latest") == older
     assert move(repository, newer, "latest", expect=tag("prod", "a")).moved
-    # A job that is run again.
-    assert not move(repository, newer, "latest", expect=older).moved
+
+
+def test_a_denial_by_the_guard_names_the_roles_that_it_exempts(ecr: "ECRClient") -> None:
+    digest = build(ecr, "a")
+    policy = to_json(repository_policy(access(PIPELINE)))
+    ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
+
+    def deny(call: int) -> None:
+        if call == 4:
+            message = "not authorized with an explicit deny in a resource-based policy"
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, "PutImage")
+
+    with pytest.raises(AwsError, match=rf"guard.* \({PIPELINE}\)$"):
+        move(on(Wire(ecr, before=deny)), digest, "latest")
+
+
+# --- Which image is older -------------------------------------------------------------------------
+
+
+def convention(*templates: str) -> TagConvention:
+    return TagConvention(
+        [Stage(name=f"s{rank}", template=template) for rank, template in enumerate(templates)]
+    )
+
+
+SEMVER, HASHES, DATED = map(convention, ("v{semver}", "{sha}", "{date}.{number}"))
+MIXED = convention("b-{epoch}", "d-{date}")
+
+
+def pushed(ecr: "ECRClient", name: str, at: int, *tags: str) -> str:
+    """An image with this tag and others, that ECR says was pushed at this time."""
+    digest = push(ecr, json.dumps({"mediaType": "x", "name": name}), name, *tags)
+    for image in get_backend("ecr")[ACCOUNT][REGION].repositories[NAME].images:
+        if image.get_image_digest() == digest:
+            image.image_pushed_at = at
+    return digest
+
+
+@pytest.mark.parametrize(
+    ("by", "older", "newer", "order", "refusal"),
+    [
+        (ADR040, tag("stg", "a"), tag("prod", "b"), "convention", "built 2026-03-02 16:00:00 UTC"),
+        # A patch of an old release is pushed after the newer release.
+        (SEMVER, "v1.9.1@3000", "v2.0.0", "semver", r"\(v1.9.1\) is older than .*\(v2.0.0\)"),
+        (DATED, "2026-11-24.3", "2026-11-24.10", "convention", r"\(2026-11-24.3, built 2026-11"),
+        (HASHES, sha("b"), sha("a"), "pushed", r"\(pushed 1970-01-01 00:16:40 UTC\) is older"),
+        (MIXED, "b-1764000000", "d-2026-11-24", "pushed", "pushed"),
+        (SEMVER, "v1.0.0", "main", "pushed", "pushed"),
+    ],
+)
+def test_an_older_image_is_refused_unless_it_is_allowed(  # noqa: PLR0913, PLR0917 one case each
+    ecr: "ECRClient", by: TagConvention, older: str, newer: str, order: str, refusal: str
+) -> None:
+    older, _, at = older.partition("@")
+    first, second = pushed(ecr, older, int(at or 1000)), pushed(ecr, newer, 2000, "latest")
+    with pytest.raises(RefusedError, match=refusal) as refused:
+        move(on(ecr, by), older, "latest")
+    for word in (first, second, "latest", NAME, "--allow-older", "rollback"):
+        assert word in str(refused.value)
+    assert place(ecr, "latest") == second
+    allowed = move(on(ecr, by), first, "latest", allow_older=True)
+    assert (allowed.moved, allowed.order) == (True, None)
+    moved = move(on(ecr, by), newer, "latest")
+    assert (moved.moved, moved.order) == (True, order)
+
+
+@pytest.mark.parametrize(
+    ("by", "current", "newer"),
+    [
+        (HASHES, (sha("a"), 1000), (sha("b"), 1000)),
+        (HASHES, (sha("a"), 0), (sha("b"), 1000)),
+        (HASHES, (sha("a"), 1000), (sha("b"), 0)),
+        # Where both are outside the convention, the push orders nothing,
+        (SEMVER, ("1.5", 1000), ("1.4", 2000)),
+        # nor where the convention has a time in every tag.
+        (ADR040, (tag("merged", "a"), 1000), ("v1.0.0", 2000)),
+        (ADR040, ("v1.0.0", 1000), (tag("merged", "a"), 2000)),
+    ],
+)
+def test_an_image_that_may_be_older_is_refused_unless_it_is_allowed(
+    ecr: "ECRClient", by: TagConvention, current: tuple[str, int], newer: tuple[str, int]
+) -> None:
+    first, second = pushed(ecr, *current, "latest"), pushed(ecr, *newer)
+    refusal = rf"{second} in .*{newer[0]}.* may be older than {first} .*--stack.*--allow-older"
+    with pytest.raises(RefusedError, match=refusal):
+        move(on(ecr, by), second, "latest")
+    assert move(on(ecr, by), second, "latest", allow_older=True).moved
 
 
 # --- What ECR may say to it -----------------------------------------------------------------------
@@ -155,13 +216,12 @@ def test_already_there_is_believed_only_when_it_is_read_back(
             late = len(READ_AGAIN_SECONDS) if retries and outcome == "unmoved" else 0
             for _ in range(1 + late):
                 stub.add_response("describe_images", {"imageDetails": described(now, "latest")})
-        repository = Repository(client, Reference(name=NAME))
         if refusal:
             with pytest.raises(RefusedError, match=refusal):
-                move(repository, wanted, "latest")
+                move(on(client), wanted, "latest")
         else:
             # A second attempt finds what the first has done, although its answer was lost.
-            assert move(repository, wanted, "latest").moved is bool(retries)
+            assert move(on(client), wanted, "latest").moved is bool(retries)
 
 
 def late(ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, reads: int) -> Wire:
@@ -215,28 +275,7 @@ def test_a_put_that_is_not_shown_at_all_is_not_called_somebody_elses(
     assert waits == list(READ_AGAIN_SECONDS)
 
 
-def test_a_tag_that_is_taken_back_at_once_is_a_lost_race(ecr: "ECRClient") -> None:
-    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
-
-    def take_back(call: int) -> None:
-        if call == 3:
-            move(on(Wire(ecr)), older, "latest", allow_older=True)
-
-    with pytest.raises(RefusedError, match=f"on {older}.*somebody has moved it back"):
-        move(on(Wire(ecr, after=take_back)), newer, "latest")
-
-
-# --- Faults ---------------------------------------------------------------------------------------
-
-
-def faulty(ecr: "ECRClient", moment: str, at: int) -> Wire:
-    """A client that loses its connection at one call: before it, or before the answer to it."""
-
-    def lose(number: int) -> None:
-        if number == at:
-            raise EndpointConnectionError(endpoint_url="https://ecr")
-
-    return Wire(ecr, before=lose) if moment == "before" else Wire(ecr, after=lose)
+# --- Faults and races -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("existing", ["latest", ""], ids=["existing", "new"])
@@ -257,212 +296,66 @@ def test_a_tag_is_never_lost_and_the_next_run_finishes_the_job(
     if put or existing:
         assert place(ecr, "latest") == (newer if put else older)
     else:
-        assert on(Wire(ecr)).image("latest") is None
-    again = move(on(Wire(ecr)), newer, "latest")
+        assert on(ecr).image("latest") is None
+    again = move(on(ecr), newer, "latest")
     assert again.moved is not put
     assert place(ecr, "latest") == newer
     assert {tag("merged", "a"), tag("merged", "b")} <= {
-        name for image in on(Wire(ecr)).images() for name in image.tags
+        name for image in on(ecr).images() for name in image.tags
     }
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("at", range(1, 11))
-def test_a_promotion_goes_on_where_it_was_interrupted(
-    ecr: "ECRClient", at: int, moment: str
+def faulty(ecr: "ECRClient", moment: str, at: int) -> Wire:
+    """A client that loses its connection at one call: before it, or before the answer to it."""
+
+    def lose(number: int) -> None:
+        if number == at:
+            raise EndpointConnectionError(endpoint_url="https://ecr")
+
+    return Wire(ecr, before=lose) if moment == "before" else Wire(ecr, after=lose)
+
+
+def meanwhile(ecr: "ECRClient", at: int, other: Callable[[], Any]) -> tuple[Wire, list[Any]]:
+    """A client after whose call of this number somebody else makes a whole move; and that move."""
+    done: list[Any] = []
+
+    def run(call: int) -> None:
+        if call == at:
+            done.append(other())
+
+    return Wire(ecr, after=run), done
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_of_two_movers_the_last_to_put_wins_and_whoever_lost_is_told(
+    ecr: "ECRClient", at: int
+) -> None:
+    build(ecr, "a", "latest")
+    mine, other = build(ecr, "b"), build(ecr, "c")
+    wire, done = meanwhile(ecr, at, lambda: move(on(ecr), other, "latest"))
+    if at == 3:  # between the put and the look at it
+        with pytest.raises(RefusedError, match=f"by somebody else meanwhile and is now on {other}"):
+            move(on(wire), mine, "latest")
+    else:
+        assert move(on(wire), mine, "latest").after.digest == mine
+    assert [moved.after.digest for moved in done] == [other]
+    assert place(ecr, "latest") == (other if at > 2 else mine)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_two_movers_to_the_same_image_are_both_done_and_one_of_them_moved_it(
+    ecr: "ECRClient", at: int
 ) -> None:
     build(ecr, "a", "latest")
     newer = build(ecr, "b")
-    wire = faulty(ecr, moment, at)
-    with suppress(EndpointConnectionError):
-        promote(on(wire), newer, "prod", movable=["latest"])
-        assert (len(wire.calls), at) == (9, 10)  # a promotion has nine calls
-    done = promote(on(Wire(ecr)), newer, "prod", movable=["latest"])
-    assert place(ecr, "latest") == place(ecr, done.tag) == newer
-    image = on(Wire(ecr)).image(newer)
-    assert image is not None
-    assert [name for name in image.tags if name.startswith("prod-")] == [done.tag]
+    wire, done = meanwhile(ecr, at, lambda: move(on(ecr), newer, "latest"))
+    results: list[Move] = [move(on(wire), newer, "latest"), *done]
+    assert place(ecr, "latest") == newer
+    assert sorted(moved.moved for moved in results) == [False, True]
 
 
-# --- Two movers -----------------------------------------------------------------------------------
-
-
-class Turns:
-    """Lets two threads make their calls in a given order."""
-
-    def __init__(self, order: tuple[int, ...]) -> None:
-        self._order = list(order)
-        self._turn = threading.Condition()
-
-    def take(self, mover: int) -> None:
-        with self._turn:
-            if not self._turn.wait_for(lambda: self._order[:1] == [mover], timeout=10):
-                raise TimeoutError(f"mover {mover} never had its turn")
-
-    def give(self) -> None:
-        with self._turn:
-            self._order.pop(0)
-            self._turn.notify_all()
-
-    def leave(self, mover: int) -> None:
-        """A mover that is refused, or done, needs no more turns."""
-        with self._turn:
-            self._order = [turn for turn in self._order if turn != mover]
-            self._turn.notify_all()
-
-
-def run_both(
-    ecr: "ECRClient", movers: list[Callable[[Wire], Move]], order: tuple[int, ...]
-) -> list[object]:
-    """What each mover came to, a Move or what it raised."""
-    turns = Turns(order)
-    results: list[object] = [None, None]
-
-    def run(number: int) -> None:
-        wire = Wire(ecr, before=lambda _: turns.take(number), after=lambda _: turns.give())
-        try:
-            results[number] = movers[number](wire)
-        except Exception as error:  # noqa: BLE001 the test looks at whatever it is
-            results[number] = error
-        turns.leave(number)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
-def orders() -> Iterator[tuple[int, ...]]:
-    """Of two movers' four calls each: it makes no difference which of them begins.
-
-    The second call, which reads a manifest, comes right after the first: nobody changes that.
-    """
-    for turns in combinations(range(1, 6), 2):
-        order = [0 if turn in (0, *turns) else 1 for turn in range(6)]
-        other = order.index(1)
-        yield (0, *order[:other], 1, *order[other:])
-
-
-EVERY_ORDER = [*orders()]
-
-
-def test_of_two_movers_the_last_to_put_wins_and_whoever_lost_is_told(ecr: "ECRClient") -> None:
-    for order in EVERY_ORDER:
-        name = "forms-" + "".join(map(str, order))
-        ecr.create_repository(repositoryName=name)
-        build(ecr, "a", "latest", name=name)
-        targets = [build(ecr, letter, name=name) for letter in "bc"]
-
-        def mover(target: str, name: str = name) -> Callable[[Wire], Move]:
-            return lambda wire: move(on(wire, name), target, "latest", allow_older=True)
-
-        results = run_both(ecr, [mover(target) for target in targets], order)
-        # Of each mover's calls the third is the put, and the fourth reads it back.
-        puts, reads = (
-            [
-                [turn for turn, mover in enumerate(order) if mover == number][call]
-                for number in (0, 1)
-            ]
-            for call in (2, 3)
-        )
-        assert place(ecr, "latest", name) == targets[0 if puts[0] > puts[1] else 1], order
-        for mine, other in ((0, 1), (1, 0)):
-            result = results[mine]
-            if puts[mine] < puts[other] < reads[mine]:
-                assert isinstance(result, RefusedError), order
-                assert f"is now on {targets[other]}" in str(result), order
-            else:
-                assert isinstance(result, Move), (order, result)
-                assert result.after.digest == targets[mine], order
-
-
-def test_two_movers_to_the_same_image_are_both_done_and_one_of_them_moved_it(
-    ecr: "ECRClient",
-) -> None:
-    for order in EVERY_ORDER:
-        name = "forms-" + "".join(map(str, order))
-        ecr.create_repository(repositoryName=name)
-        build(ecr, "a", "latest", name=name)
-        newer = build(ecr, "b", name=name)
-
-        def mover(wire: Wire, name: str = name, newer: str = newer) -> Move:
-            return move(on(wire, name), newer, "latest")
-
-        results = run_both(ecr, [mover, mover], order)
-        assert place(ecr, "latest", name) == newer, order
-        moves = [result for result in results if isinstance(result, Move)]
-        assert len(moves) == 2, (order, results)
-        assert sorted(done.moved for done in moves) == [False, True], order
-
-
-# --- A promotion ----------------------------------------------------------------------------------
-
-
-def test_an_image_is_promoted_through_all_stages(ecr: "ECRClient", repository: Repository) -> None:
-    build(ecr, "a", "latest")
-    digest = build(ecr, "b")
-    before = int(datetime.now(UTC).timestamp())
-    staged = promote(repository, tag("merged", "b"), "stg")
-    assert (staged.digest, staged.added, staged.moves) == (digest, True, ())
-    assert place(ecr, "latest") != digest
-    produced = promote(repository, staged.tag, "prod", movable=["latest"])
-    assert place(ecr, "latest") == digest
-    assert [done.moved for done in produced.moves] == [True]
-    for done, stage in ((staged, "stg"), (produced, "prod")):
-        unique_tag = ADR040.read(done.tag)
-        assert unique_tag
-        assert unique_tag.epoch
-        assert (unique_tag.stage, unique_tag.sha) == (stage, sha("b"))
-        assert before <= unique_tag.epoch <= datetime.now(UTC).timestamp()
-
-
-@pytest.mark.parametrize("movable", [["stable"], []])
-def test_a_promotion_can_be_tried_dry(
-    ecr: "ECRClient", repository: Repository, movable: list[str]
-) -> None:
-    older, newer = build(ecr, "a", "stable"), build(ecr, "b")
-    before = list(repository.images())
-    done = promote(repository, newer, "prod", movable=movable, dry_run=True)
-    assert list(repository.images()) == before
-    assert place(ecr, "stable") == older
-    assert (done.digest, done.added, done.missing, done.dry_run) == (newer, False, True, True)
-    assert done.tag.startswith(f"prod-{sha('b')}-")
-    assert [(would.tag, would.moved, would.dry_run) for would in done.moves] == [
-        (name, False, True) for name in movable
-    ]
-    move(repository, newer, tag("prod", "b"))
-    assert not promote(repository, newer, "prod", dry_run=True).missing
-    move(repository, newer, "stable")
-    with pytest.raises(RefusedError, match="was built"):
-        promote(repository, older, "prod", movable=["stable"], dry_run=True)
-
-
-def test_an_image_of_unknown_commit_is_not_promoted(
-    ecr: "ECRClient", repository: Repository
-) -> None:
-    digest = push(ecr, '{"mediaType": "x"}', "v1")
-    with pytest.raises(RefusedError, match="none with its commit"):
-        promote(repository, digest, "stg")
-    torn = build(ecr, "a", tag("merged", "b"))
-    with pytest.raises(RefusedError, match="disagree"):
-        promote(repository, torn, "stg")
-    assert [image.tags for image in repository.images() if image.digest == digest] == [("v1",)]
-
-
-def test_two_builds_of_one_commit_in_one_second_get_no_common_tag(
-    ecr: "ECRClient", repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Second(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return cls(2026, 11, 24, 12, tzinfo=tz)
-
-    monkeypatch.setattr(moves, "datetime", Second)
-    first = build(ecr, "a")
-    second = push(ecr, '{"mediaType": "x"}', f"pr-1-{sha('a')}-1764000000")
-    promoted = promote(repository, first, "prod")
-    with pytest.raises(RefusedError, match=rf"{promoted.tag} of .* already.*run the command again"):
-        promote(repository, second, "prod")
-    assert place(ecr, promoted.tag) == first
+def test_a_tag_that_is_taken_back_at_once_is_a_lost_race(ecr: "ECRClient") -> None:
+    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
+    wire, _ = meanwhile(ecr, 3, lambda: move(on(ecr), older, "latest", allow_older=True))
+    with pytest.raises(RefusedError, match=f"on {older}.*somebody has moved it back"):
+        move(on(wire), newer, "latest")

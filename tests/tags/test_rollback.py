@@ -1,29 +1,31 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import Repository
-from container_images.aws.trail import DELETE, PUT, NoTrailError, Record
-from container_images.policies.tag_convention import ADR040
+from container_images.aws.trail import PUT, NoTrailError, Record
+from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.tags.rollback import Puts, next_older, place_before, rollback
-from tests.builds import build, place, tag
+from tests.builds import build, place, sha, tag
 from tests.events import PIPELINE
+from tests.tags.test_moves import HASHES, SEMVER
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
-
 MARY = "arn:aws:iam::123456789012:role/mary"
 
 
-def record(digest: str, principal: str = PIPELINE, tag: str = "latest", **parts: Any) -> Record:
-    parts = {"event": PUT, "session": None, "error": None} | parts
-    time = datetime(2026, 11, 20, tzinfo=UTC)
-    return Record(time=time, principal=principal, tags=frozenset({tag}), put=digest, **parts)
+def record(
+    digest: str, principal: str = PIPELINE, tag: str = "latest", error: str | None = None
+) -> Record:
+    time, tags = datetime(2026, 11, 20, tzinfo=UTC), frozenset({tag})
+    parts = {"event": PUT, "time": time, "session": None, "error": error}
+    return Record(principal=principal, tags=tags, put=digest, **parts)  # type: ignore[arg-type]
 
 
 def seen(*places: str | Record) -> Callable[[], Puts]:
@@ -43,11 +45,9 @@ def unseen() -> Puts:
     ("places", "before"),
     [
         ("", None),
-        ("a", None),
         ("aa", None),
         ("ab", "a"),
         ("abb", "a"),
-        ("aab", "a"),
         ("abc", "b"),
         # Rolled back, once, twice, and all the way.
         ("abcb", "a"),
@@ -81,27 +81,18 @@ def test_that_cloudtrail_is_late_is_said(
     assert done.basis == "cloudtrail"
     [note] = done.notes
     assert f"on {digests[puts[-1]]} last, and it is on {digests.get(now, 'no image')} now" in note
-    assert "late" in note
+
+
+def test_only_puts_of_the_tag_that_were_done_count(
+    ecr: "ECRClient", repository: Repository
+) -> None:
+    first, second, third = build(ecr, "a"), build(ecr, "b"), build(ecr, "c", "latest")
+    refused, other = record(second, error="AccessDenied"), record(second, tag="stable")
+    done = rollback(repository, "latest", seen(first, refused, other, third))
+    assert (done.basis, place(ecr, "latest")) == ("cloudtrail", first)
 
 
 # --- What others put ------------------------------------------------------------------------------
-
-
-def test_where_somebody_else_put_the_tag_is_no_place_to_go_back_to(
-    ecr: "ECRClient", repository: Repository
-) -> None:
-    good, bad = build(ecr, "a"), build(ecr, "b")
-    build(ecr, "c", "latest")
-    places = seen(good, record(bad, MARY), place(ecr, "latest"))
-    done = rollback(repository, "latest", places, dry_run=True)
-    assert (done.basis, done.move.after.digest) == ("cloudtrail", good)
-    [note] = done.notes
-    assert note == (
-        f"skipped {bad}: {MARY}, which is no pipeline role, put latest on it at "
-        "2026-11-20 00:00:00 UTC; --to goes there all the same"
-    )
-    rollback(repository, "latest", places, to=bad)
-    assert place(ecr, "latest") == bad
 
 
 @pytest.mark.parametrize(
@@ -116,7 +107,7 @@ def test_where_somebody_else_put_the_tag_is_no_place_to_go_back_to(
         ("?:a b", None),
     ],
 )
-def test_places_of_others_are_skipped(
+def test_where_somebody_else_put_the_tag_is_no_place_to_go_back_to(
     ecr: "ECRClient", repository: Repository, puts: str, target: str | None
 ) -> None:
     digests = {letter: build(ecr, letter, *["latest"] * (letter == puts[-1])) for letter in "abcd"}
@@ -130,11 +121,27 @@ def test_places_of_others_are_skipped(
         assert rollback(repository, "latest", places).move.after.digest == digests[target]
 
 
+def test_a_skipped_place_is_noted_and_to_goes_there(
+    ecr: "ECRClient", repository: Repository
+) -> None:
+    good, bad = build(ecr, "a"), build(ecr, "b")
+    places = seen(good, record(bad, MARY), build(ecr, "c", "latest"))
+    done = rollback(repository, "latest", places, dry_run=True)
+    assert (done.basis, done.move.after.digest) == ("cloudtrail", good)
+    [note] = done.notes
+    assert note == (
+        f"skipped {bad}: {MARY}, which is no pipeline role, put latest on it at "
+        "2026-11-20 00:00:00 UTC; --to goes there all the same"
+    )
+    assert rollback(repository, "latest", places, to=bad).basis == "given"
+    assert place(ecr, "latest") == bad
+
+
 def test_without_a_guard_everybodys_places_count(ecr: "ECRClient", repository: Repository) -> None:
     first, second = build(ecr, "a"), build(ecr, "b", "latest")
     puts = Puts(records=[record(first, MARY), record(second)])
     done = rollback(repository, "latest", lambda: puts)
-    assert (done.move.after.digest, done.notes) == (first, ())
+    assert (done.move.after.digest, done.notes) == (first, [])
 
 
 def test_the_tags_do_not_lead_to_an_image_that_only_others_put(
@@ -146,19 +153,6 @@ def test_the_tags_do_not_lead_to_an_image_that_only_others_put(
     puts = seen(record(bad, MARY, tag("prod", "b")), record(good, MARY), record(good, tag="x"))
     done = rollback(repository, "latest", puts, dry_run=True)
     assert (done.basis, done.move.after.digest) == ("tags", good)
-
-
-def test_only_puts_that_were_done_count() -> None:
-    puts = Puts(
-        records=[
-            record("a"),
-            record("b", error="AccessDenied"),
-            record("b", tag="prod"),
-            record("c", event=DELETE),
-            record("c"),
-        ]
-    )
-    assert [put.put for put in puts.of("latest")] == ["a", "c"]
 
 
 # --- By the unique tags ---------------------------------------------------------------------------
@@ -175,32 +169,47 @@ def test_what_cloudtrail_does_not_reach_the_tags_do(
         assert "no image that latest was on before the present one" in done.notes[0]
 
 
-def image(letter: str, *tags: str) -> Image:
-    return Image(digest=letter, tags=tags)
+LATE, EARLY = f"{tag('merged', 'a')} {tag('prod', 'a', 500)}", tag("prod", "b")
+CURRENT, STAGED = tag("prod", "c", 500), tag("stg", "c")
 
 
-def test_the_next_older_is_told_by_the_time_of_the_stage_and_not_of_the_build() -> None:
-    late = image("1", tag("merged", "a"), tag("prod", "a", 500))
-    early = image("2", tag("merged", "b"), tag("prod", "b"))
-    current = image("3", tag("prod", "c", 500))
-    never_in_production = image("4", tag("merged", "c"), tag("stg", "c"))
-    images = [late, early, current, never_in_production]
-    assert next_older(ADR040, current, images) == late
-    assert next_older(ADR040, late, images) == early
-    assert next_older(ADR040, early, images) is None
-    assert next_older(ADR040, image("5", "latest"), images) is None
+@pytest.mark.parametrize(
+    ("by", "images", "current", "older"),
+    [
+        # By the time of the stage, and not of the build; and among images of the stage.
+        (ADR040, [LATE, EARLY, CURRENT, STAGED], CURRENT, LATE),
+        (ADR040, [LATE, EARLY, CURRENT, STAGED], LATE, EARLY),
+        (ADR040, [LATE, EARLY, CURRENT, STAGED], EARLY, None),
+        (ADR040, [LATE, "latest"], "latest", None),
+        (SEMVER, ["v1.11.0", "v1.10.0", "v1.9.0"], "v1.11.0", "v1.10.0"),
+        (SEMVER, ["v1.1.0", "v1.1.1-rc.1", "v1.1.1"], "v1.1.1", "v1.1.0"),  # to a release
+        # Where tags tell no age, the next older was pushed before.
+        (HASHES, [sha("c"), sha("a"), sha("b")], sha("b"), sha("a")),
+        (HASHES, [sha("c"), sha("a"), sha("b")], sha("c"), None),
+    ],
+)
+def test_what_a_rollback_by_tags_goes_to(
+    by: TagConvention, images: list[str], current: str, older: str | None
+) -> None:
+    known = {
+        tags: Image(
+            digest=tags, tags=tuple(tags.split()), pushed_at=datetime(2026, 11, day, tzinfo=UTC)
+        )
+        for day, tags in enumerate(images, 1)
+    }
+    assert next_older(by, known[current], known.values()) == (known[older] if older else None)
+
+
+# --- What will not do -----------------------------------------------------------------------------
 
 
 def test_where_nothing_tells_nothing_moves(ecr: "ECRClient", repository: Repository) -> None:
     digest = build(ecr, "a", "latest")
-    with pytest.raises(RefusedError, match=r"nobody may look, or name the image with --to"):
+    with pytest.raises(RefusedError, match=r"nobody may look; name the image with --to"):
         rollback(repository, "latest", unseen)
     assert place(ecr, "latest") == digest
     with pytest.raises(RefusedError, match="it is not known where next"):
         rollback(repository, "next", unseen)
-
-
-# --- Targets that will not do ---------------------------------------------------------------------
 
 
 def test_an_image_that_is_gone_is_refused(ecr: "ECRClient", repository: Repository) -> None:

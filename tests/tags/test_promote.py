@@ -1,0 +1,155 @@
+"""An image that reaches a stage: the tag that it gets there, and the tags that move to it."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from container_images.aws.errors import RefusedError
+from container_images.aws.images import Repository
+from container_images.policies.tag_convention import ADR040
+from container_images.tags import moves
+from container_images.tags.moves import move, promote
+from tests.builds import Wire, build, place, push, sha, tag
+from tests.tags.test_moves import DATED, convention, faulty, on, pushed
+
+if TYPE_CHECKING:
+    from types_boto3_ecr import ECRClient
+
+CANDIDATES = convention("rc-{semver}", "v{semver}")
+
+
+def test_an_image_is_promoted_through_all_stages(ecr: "ECRClient", repository: Repository) -> None:
+    build(ecr, "a", "latest")
+    digest = build(ecr, "b")
+    before = int(datetime.now(UTC).timestamp())
+    staged = promote(repository, tag("merged", "b"), "stg")
+    assert (staged.digest, staged.added, list(staged.moves)) == (digest, True, [])
+    assert place(ecr, "latest") != digest
+    produced = promote(repository, staged.tag, "prod", movable=["latest"])
+    assert place(ecr, "latest") == digest
+    assert [done.moved for done in produced.moves] == [True]
+    for done, stage in ((staged, "stg"), (produced, "prod")):
+        unique_tag = ADR040.read(done.tag)
+        assert unique_tag
+        assert unique_tag.epoch
+        assert (unique_tag.stage, unique_tag.sha) == (stage, sha("b"))
+        assert before <= unique_tag.epoch <= datetime.now(UTC).timestamp()
+
+
+@pytest.mark.parametrize("movable", [["stable"], []])
+def test_a_promotion_can_be_tried_dry(
+    ecr: "ECRClient", repository: Repository, movable: list[str]
+) -> None:
+    older, newer = build(ecr, "a", "stable"), build(ecr, "b")
+    before = list(repository.images())
+    done = promote(repository, newer, "prod", movable=movable, dry_run=True)
+    assert list(repository.images()) == before
+    assert (done.digest, done.added, done.missing) == (newer, False, True)
+    assert done.tag.startswith(f"prod-{sha('b')}-")
+    assert [(would.tag, would.moved, would.dry_run) for would in done.moves] == [
+        (name, False, True) for name in movable
+    ]
+    move(repository, newer, tag("prod", "b"))
+    assert not promote(repository, newer, "prod", dry_run=True).missing
+    move(repository, newer, "stable")
+    with pytest.raises(RefusedError, match="is older than"):
+        promote(repository, older, "prod", movable=["stable"], dry_run=True)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, 12))
+def test_a_promotion_goes_on_where_it_was_interrupted(
+    ecr: "ECRClient", at: int, moment: str
+) -> None:
+    build(ecr, "a", "latest")
+    newer = build(ecr, "b")
+    wire = faulty(ecr, moment, at)
+    with suppress(EndpointConnectionError):
+        promote(on(wire), newer, "prod", movable=["latest"])
+        assert (len(wire.calls), at) == (10, 11)  # a promotion has ten calls
+    done = promote(on(ecr), newer, "prod", movable=["latest"])
+    assert place(ecr, "latest") == place(ecr, done.tag) == newer
+    image = on(ecr).image(newer)
+    assert image is not None
+    assert [name for name in image.tags if name.startswith("prod-")] == [done.tag]
+
+
+def test_what_fails_says_what_was_put_before(ecr: "ECRClient") -> None:
+    build(ecr, "a", "latest")
+    digest = build(ecr, "b")
+
+    def overtake(call: int) -> None:
+        if call == 9:  # the put of latest
+            build(ecr, "c", "latest")
+
+    with pytest.raises(
+        RefusedError, match=rf"prod-\S+ put on {digest}, but latest .* was moved by"
+    ):
+        promote(on(Wire(ecr, after=overtake)), digest, "prod", movable=["latest"])
+
+
+def test_an_image_of_unknown_commit_is_not_promoted(
+    ecr: "ECRClient", repository: Repository
+) -> None:
+    digest = push(ecr, '{"mediaType": "x"}', "v1")
+    with pytest.raises(RefusedError, match="none with its commit"):
+        promote(repository, digest, "stg")
+    torn = build(ecr, "a", tag("merged", "b"))
+    with pytest.raises(RefusedError, match="disagree"):
+        promote(repository, torn, "stg")
+    assert [image.tags for image in repository.images() if image.digest == digest] == [("v1",)]
+
+
+def test_two_builds_of_one_commit_in_one_second_get_no_common_tag(
+    ecr: "ECRClient", repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Second(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return cls(2026, 11, 24, 12, tzinfo=tz)
+
+    monkeypatch.setattr(moves, "datetime", Second)
+    first = build(ecr, "a")
+    second = push(ecr, '{"mediaType": "x"}', f"pr-1-{sha('a')}-1764000000")
+    promoted = promote(repository, first, "prod")
+    with pytest.raises(RefusedError, match=rf"{promoted.tag} of .* already.*run the command again"):
+        promote(repository, second, "prod")
+    assert place(ecr, promoted.tag) == first
+
+
+def test_a_candidate_becomes_the_release_of_its_version(ecr: "ECRClient") -> None:
+    digest = pushed(ecr, "rc-1.2.0", 1000)
+    there = on(ecr, CANDIDATES)
+    done = promote(there, "rc-1.2.0", "s1", movable=["stable", "latest"])
+    assert (done.tag, done.added) == ("v1.2.0", True)
+    assert [moved.tag for moved in done.moves] == ["stable", "latest"]
+    assert place(ecr, "v1.2.0") == place(ecr, "stable") == place(ecr, "latest") == digest
+    assert promote(there, digest, "s1").added is False
+    # Neither another image gets that tag, nor this one another of the stage.
+    other = pushed(ecr, "other", 2000, "rc-1.2.0")
+    with pytest.raises(RefusedError, match=r"v1\.2\.0 of .* already, and a unique tag stays"):
+        promote(there, other, "s1")
+    with pytest.raises(RefusedError, match=r"has v1\.2\.0 for the stage s1 already.*--as v1\.3\.0"):
+        promote(there, digest, tag="v1.3.0")
+
+
+def test_a_tag_that_cannot_be_made_is_asked_for(ecr: "ECRClient") -> None:
+    digest = pushed(ecr, "rc-1.2.0", 1000)
+    with pytest.raises(RefusedError, match="name it with --stack, or give the tag itself"):
+        promote(on(ecr, DATED), digest, "s0")
+    assert promote(on(ecr, DATED), digest, tag="2026-11-24.1").added
+    assert promote(on(ecr, DATED), digest, "s0").tag == "2026-11-24.1"
+
+
+def test_if_one_movable_tag_is_refused_nothing_is_put(ecr: "ECRClient") -> None:
+    older, newer = pushed(ecr, "v1.0.0", 1000), pushed(ecr, "v2.0.0", 2000, "stable")
+    there = on(ecr, convention("v{semver}"))
+    before = list(there.images())
+    for stage, unique_tag in (("s0", None), (None, "v1.0.0-final")):
+        with pytest.raises(RefusedError, match="stable"):
+            promote(there, older, stage, tag=unique_tag, movable=["latest", "stable"])
+    assert list(there.images()) == before
+    assert place(ecr, "stable") == newer
