@@ -23,7 +23,7 @@ class Rollback:
 
     move: Move
     basis: Basis
-    notes: Sequence[str]
+    notes: tuple[str, ...]
     """What whoever relies on it should know."""
 
 
@@ -84,7 +84,7 @@ def rollback(
             f"{target}, which {tag} of {repository} would go back to, is gone: it has expired or "
             "was deleted; name another image with --to"
         ) from None
-    return Rollback(move=moved, basis=basis, notes=notes)
+    return Rollback(move=moved, basis=basis, notes=tuple(notes))
 
 
 def _refuse_expiring(repository: Repository, tag: str, target: str, notes: list[str]) -> None:

@@ -141,7 +141,7 @@ def test_without_a_guard_everybodys_places_count(ecr: "ECRClient", repository: R
     first, second = build(ecr, "a"), build(ecr, "b", "latest")
     puts = Puts(records=[record(first, MARY), record(second)])
     done = rollback(repository, "latest", lambda: puts)
-    assert (done.move.after.digest, done.notes) == (first, [])
+    assert (done.move.after.digest, done.notes) == (first, ())
 
 
 def test_the_tags_do_not_lead_to_an_image_that_only_others_put(
