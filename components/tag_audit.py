@@ -68,9 +68,9 @@ class TagAudit(pulumi.ComponentResource):
         queue, queue_arn = self._queue(home, name)
         rules = event_rules(name, args["audit"])
         for rule in rules:
-            if rule.alert:
+            if not rule.forwards:
                 self._rule(rule, topic_arn, queue_arn, [topic, queue])
-        if forwarding := [rule for rule in rules if not rule.alert]:
+        if forwarding := [rule for rule in rules if rule.forwards]:
             self._forward(forwarding, home, name, args.get("permissions_boundary"))
 
         self.topic_arn = topic.arn
@@ -104,13 +104,13 @@ class TagAudit(pulumi.ComponentResource):
         registered = aws.cloudwatch.EventRule(
             rule.name,
             name=rule.name,
-            description=rule.description,
+            description=rule.alert.about,
             event_pattern=to_json(rule.pattern),
             state=rule.state,
             region=rule.region,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        alert = rule.alert
+        alert = None if rule.forwards else rule.alert
         aws.cloudwatch.EventTarget(
             rule.name,
             rule=rule.name,

@@ -168,10 +168,13 @@ def _trust_problems(kind: str, trust: Trust) -> Iterator[Problem]:
         # Whoever can push a branch may preview: that is what the preview role is for.
         previews = kind == "Preview" and subject.endswith(":pull_request")
         exact = subject.replace(":pull_request", ":environment:any") if previews else subject
-        if not GITHUB_SUBJECT.fullmatch(exact):
-            fix = "write one such as repo:OWNER/NAME:environment:live"
-            where = (subjects, position)
-            yield Problem(where=where, value=subject, rule=GITHUB_SUBJECT_RULE, fix=fix)
+        rule = GITHUB_SUBJECT_RULE
+        if kind == "Deploy" and ":environment:" not in subject:
+            rule = "must name one environment, whose reviewers approve what is deployed"
+        elif GITHUB_SUBJECT.fullmatch(exact):
+            continue
+        fix = "write one such as repo:OWNER/NAME:environment:live"
+        yield Problem(where=(subjects, position), value=subject, rule=rule, fix=fix)
     for position, project in enumerate(trust["codebuild_projects"]):
         if not CODEBUILD_PROJECT_ARN.fullmatch(project):
             where, rule = (projects, position), CODEBUILD_PROJECT_ARN_RULE

@@ -16,7 +16,7 @@ from typing import Any, Final, TypedDict
 from container_images.policies.alert_messages import ALERTS, Alert
 from container_images.policies.document import arn, refuse_longer_than, to_json
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.trust_policy import Trust, github_provider
+from container_images.policies.trust_policy import Trust, federations, provider_arn
 
 MAX_EVENT_PATTERN: Final = 2_048
 """Characters of a pattern, unless AWS raised the account's quota:
@@ -60,13 +60,13 @@ class EventRule:
 
     name: str
     region: str
-    description: str
     pattern: dict[str, Any]
     state: str
     """Read-only calls reach no rule that does not ask for them.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail-management.html"""
-    alert: Alert | None
-    """What it sends; None for a rule that forwards to the bus of the repositories' Region."""
+    alert: Alert
+    forwards: bool = False
+    """To the bus of the repositories' Region, where another rule makes the alert."""
 
 
 _READS: Final = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
@@ -84,29 +84,23 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
     """
     region, iam_region = audit["region"], IAM_REGIONS[audit["partition"]]
     trust = audit["trust"]
-    lists = {
-        "pipeline roles": audit["pipeline_roles"],
-        "GitHub subjects": trust["github_subjects"],
-        "trusted roles": trust["roles"],
-    }
+    lists = {"pipeline roles": audit["pipeline_roles"], "trusted roles": trust["roles"]}
+    lists |= {f"subjects of {provider}": subjects for provider, _, subjects in federations(trust)}
     rules = []
     for kind, pattern in _patterns(audit):
         refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, lists)
         topic = kind.partition("-")[0]
-        alert = ALERTS[topic]
         rule = EventRule(
             name=f"{name}-{kind}",
             region=region,
-            description=alert.about,
             pattern=pattern,
             state=_READS if topic in ("expiry", "assumed") else "ENABLED",
-            alert=alert,
+            alert=ALERTS[topic],
         )
         rules.append(rule)
         if topic in _GLOBAL and region != iam_region:
-            name_there, about = f"{name}-{region}-{kind}", f"To {region}: {alert.about}"
-            there = replace(rule, name=name_there, region=iam_region, description=about)
-            rules.append(replace(there, alert=None))
+            there = f"{name}-{region}-{kind}"
+            rules.append(replace(rule, name=there, region=iam_region, forwards=True))
     return rules
 
 
@@ -277,11 +271,12 @@ def _assumed(audit: Audit) -> dict[str, Any]:
     identity = _by_anybody_but(trust["roles"]) if trust["roles"] else {}
     if trust["codebuild_projects"]:
         identity["invokedBy"] = _but(["codebuild.amazonaws.com"])
-    if trust["github_subjects"]:
-        provider = f"{github_provider(trust)}:sts.amazonaws.com"
-        identity["principalId"] = _but(
-            [f"{provider}:{it}" for it in sorted(trust["github_subjects"])]
-        )
+    if jobs := [
+        f"{provider_arn(trust, provider)}:{audience}:{subject}"
+        for provider, audience, subjects in federations(trust)
+        for subject in subjects
+    ]:
+        identity["principalId"] = _but(jobs)
     if accounts:
         identity["$or"] = [{"type": _but(["AWSAccount"])}, {"accountId": _but(accounts)}]
     denial = [{"suffix": f" on resource: {role}"}, {"wildcard": f"*resource: {role} *"}]

@@ -17,10 +17,15 @@ from container_images.policies.tag_mutability import (
     PATTERN,
 )
 from container_images.policies.trust_policy import (
+    AUDIENCE,
+    AUDIENCE_RULE,
     CODEBUILD_PROJECT_ARN,
     CODEBUILD_PROJECT_ARN_RULE,
     GITHUB_SUBJECT,
     GITHUB_SUBJECT_RULE,
+    OIDC_PROVIDER,
+    OIDC_PROVIDER_RULE,
+    OIDC_SUBJECT,
     ROLE_ARN,
     ROLE_ARN_RULE,
     Trust,
@@ -41,6 +46,9 @@ _RULES: Final = {
     "immutable_tags": (PATTERN, IMMUTABLE_PATTERN_RULE),
     "codebuild_projects": (CODEBUILD_PROJECT_ARN, CODEBUILD_PROJECT_ARN_RULE),
     "github_subjects": (GITHUB_SUBJECT, GITHUB_SUBJECT_RULE),
+    "provider": (OIDC_PROVIDER, OIDC_PROVIDER_RULE),
+    "audience": (AUDIENCE, AUDIENCE_RULE),
+    "subjects": (OIDC_SUBJECT, GITHUB_SUBJECT_RULE),
     "roles": (ROLE_ARN, ROLE_ARN_RULE),
 }
 
@@ -67,7 +75,8 @@ def refuse_access(
 
 def refuse_trust(trust: Trust) -> None:
     """Raise InvalidInputError with all errors of what a trust policy is made of."""
-    if problems := list(_mismatches(trust, "trust")):
+    oidc = _mismatches(trust.get("oidc") or {}, "trust", "oidc")
+    if problems := [*_mismatches(trust, "trust"), *oidc]:
         raise InvalidInputError(problems)
 
 

@@ -1,7 +1,7 @@
 """Pure: the trust policy of a pipeline role, and its own permissions."""
 
 import re
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from container_images.policies.document import allow, document_of, refuse_longer_than
 
@@ -30,13 +30,40 @@ GITHUB_SUBJECT: Final = re.compile(
 """Any branch, tag or pull request of the repository can send another `sub` than these, and a trust
 policy that lets it in lets everybody in who can push a branch.
 https://docs.github.com/en/actions/reference/security/oidc"""
+OIDC_SUBJECT: Final = re.compile(
+    r"[a-z_]+:[^:*?$/\s]+(/[^:*?$/\s]+)+:([^*?$\s]+:)?(environment|ref):(?!refs/pull/)[^*?$\s]+",
+    re.ASCII,
+)
+"""The same of another provider, such as GitLab's project_path:GROUP/NAME:ref_type:branch:ref:main.
+https://docs.gitlab.com/ci/secrets/id_token_authentication/"""
 GITHUB_SUBJECT_RULE: Final = (
     "must name one environment, branch or tag: others let in all who can push a branch"
 )
 
+GITHUB: Final = "token.actions.githubusercontent.com"
+OIDC_PROVIDER: Final = re.compile(
+    rf"(?!{re.escape(GITHUB)}\Z)[a-z0-9.-]+(:\d+)?(/[\w.~-]+)*", re.ASCII
+)
+OIDC_PROVIDER_RULE: Final = (
+    "must be the URL of an OIDC provider without https://; GitHub's has trustedGitHubSubjects"
+)
+AUDIENCE: Final = re.compile(r"[^*?$\s]{1,255}", re.ASCII)
+AUDIENCE_RULE: Final = "must be the exact aud claim"
+
 MAX_TRUST_POLICY: Final = 2_048
 """Characters of a trust policy, white space aside, unless AWS raised the account's quota:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+
+class Oidc(TypedDict):
+    """Jobs with tokens of an OIDC provider, which has to exist in the role's account."""
+
+    provider: str
+    """Its URL without https://, such as gitlab.com."""
+    audience: str
+    """The `aud` claim of the tokens."""
+    subjects: list[str]
+    """Their `sub` claims, exact, each with an environment, a branch or a tag."""
 
 
 class Trust(TypedDict):
@@ -53,14 +80,21 @@ class Trust(TypedDict):
     provider for token.actions.githubusercontent.com has to exist."""
     roles: list[str]
     """ARNs of the roles that may assume the role."""
+    oidc: NotRequired[Oidc]
+    """The jobs of another OIDC provider than GitHub's that may assume the role. Default: none."""
 
 
-_GITHUB: Final = "token.actions.githubusercontent.com"
+def federations(trust: Trust) -> list[tuple[str, str, list[str]]]:
+    """Each OIDC provider whose jobs may assume the role: its URL, the audience, the subjects."""
+    trusted = [(GITHUB, "sts.amazonaws.com", sorted(trust["github_subjects"]))]
+    if oidc := trust.get("oidc"):
+        trusted.append((oidc["provider"], oidc["audience"], sorted(oidc["subjects"])))
+    return [federation for federation in trusted if federation[2]]
 
 
-def github_provider(trust: Trust) -> str:
-    """ARN of the account's OIDC provider for GitHub Actions."""
-    return f"arn:{trust['partition']}:iam::{trust['account_id']}:oidc-provider/{_GITHUB}"
+def provider_arn(trust: Trust, provider: str) -> str:
+    """ARN of an OIDC provider of the role's account."""
+    return f"arn:{trust['partition']}:iam::{trust['account_id']}:oidc-provider/{provider}"
 
 
 def trust_policy(trust: Trust) -> dict[str, Any]:
@@ -71,27 +105,26 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
 
     Raises InvalidInputError where AWS would refuse the document for its length.
     """
-    account_id = trust["account_id"]
-    projects = sorted(trust["codebuild_projects"])
-    subjects = sorted(trust["github_subjects"])
-    roles = sorted(trust["roles"])
+    projects, roles = sorted(trust["codebuild_projects"]), sorted(trust["roles"])
     statements = []
     if projects:
         conditions = {
             "ArnEquals": {"aws:SourceArn": projects},
-            "StringEquals": {"aws:SourceAccount": account_id},
+            "StringEquals": {"aws:SourceAccount": trust["account_id"]},
         }
         principal = {"Service": "codebuild.amazonaws.com"}
         statements.append(allow("CodeBuild", principal, ["sts:AssumeRole"], Condition=conditions))
-    if subjects:
-        claims = {f"{_GITHUB}:aud": "sts.amazonaws.com", f"{_GITHUB}:sub": subjects}
-        principal = {"Federated": github_provider(trust)}
+    for provider, audience, subjects in federations(trust):
+        sid = "GitHubActions" if provider == GITHUB else "Oidc"
+        claims = {f"{provider}:aud": audience, f"{provider}:sub": subjects}
+        principal = {"Federated": provider_arn(trust, provider)}
         actions, condition = ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims}
-        statements.append(allow("GitHubActions", principal, actions, Condition=condition))
+        statements.append(allow(sid, principal, actions, Condition=condition))
     if roles:
         statements.append(allow("Roles", {"AWS": roles}, ["sts:AssumeRole"]))
     document = document_of(statements)
-    lists = {"CodeBuild projects": projects, "GitHub subjects": subjects, "roles": roles}
+    lists = {"CodeBuild projects": projects, "roles": roles}
+    lists |= {f"subjects of {provider}": subjects for provider, _, subjects in federations(trust)}
     refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, lists)
     return document
 

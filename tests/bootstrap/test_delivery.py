@@ -259,8 +259,8 @@ def test_what_would_let_in_the_wrong_ones_is_refused(changes: dict[str, Any], er
     [
         ("repo:o/r:environment:live", True, True),
         ("repo:o@1/r@2:environment:live", True, True),
-        ("repo:o/r:ref:refs/heads/main", True, True),
-        ("repo:o/r:ref:refs/tags/v1", True, True),
+        ("repo:o/r:ref:refs/heads/main", True, False),
+        ("repo:o/r:ref:refs/tags/v1", True, False),
         ("repo:o/r:pull_request", True, False),
         ("repo:o/r", False, False),
         ("repo:o/r:*", False, False),
@@ -274,13 +274,13 @@ def test_what_would_let_in_the_wrong_ones_is_refused(changes: dict[str, Any], er
 def test_which_github_subjects_each_role_takes(
     subject: str, *, preview: bool, deploy: bool
 ) -> None:
-    """For the deploy role the same as the settings take for the pipeline role."""
+    """As the settings for the pipeline role; for the deploy role environments alone."""
     for key, takes in (("githubPreviewSubjects", preview), ("githubDeploySubjects", deploy)):
         if takes:
             assert declared(**{key: [subject]}).resources
         else:
             [message] = refusal(**{key: [subject]})
-            assert message.startswith(f'{key}[0] = "{subject}": must name one environment, branch')
+            assert message.startswith(f'{key}[0] = "{subject}": must name one environment, ')
 
 
 def test_no_job_may_have_both_roles() -> None:

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from components import pipeline_role
 from components.pipeline_role import PipelineRole, PipelineRoleArgs
-from container_images.policies.trust_policy import Trust, trust_policy
+from container_images.access.policy import parse
+from container_images.access.steps import is_pinned
 from tests.components.conftest import Mocks, build
 
 ROLE = "aws:iam/role:Role"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 
-TRUST = {
+TRUST: dict[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [
         {
@@ -45,6 +45,18 @@ TRUST = {
             },
         },
         {
+            "Sid": "Oidc",
+            "Effect": "Allow",
+            "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/gitlab.com"},
+            "Action": ["sts:AssumeRoleWithWebIdentity"],
+            "Condition": {
+                "StringEquals": {
+                    "gitlab.com:aud": "https://gitlab.com",
+                    "gitlab.com:sub": ["project_path:example/forms:ref_type:branch:ref:main"],
+                }
+            },
+        },
+        {
             "Sid": "Roles",
             "Effect": "Allow",
             "Principal": {"AWS": ["arn:aws:iam::444455556666:role/ci"]},
@@ -65,116 +77,72 @@ def everything() -> PipelineRoleArgs:
             "codebuild_projects": ["arn:aws:codebuild:eu-west-2:111122223333:project/deploy"],
             "github_subjects": ["repo:example-org/forms-deploy:environment:production"],
             "roles": ["arn:aws:iam::444455556666:role/ci"],
+            "oidc": {
+                "provider": "gitlab.com",
+                "audience": "https://gitlab.com",
+                "subjects": ["project_path:example/forms:ref_type:branch:ref:main"],
+            },
         },
         "path": "/ci/",
         "permissions_boundary": "arn:aws:iam::111122223333:policy/boundary",
     }
 
 
-@pytest.fixture
-def args(everything: PipelineRoleArgs) -> PipelineRoleArgs:
-    """Only what has to be given."""
-    trust = everything["trust"]
-    trust["codebuild_projects"] = trust["github_subjects"] = []
-    return {"trust": trust}
-
-
 def test_a_role_and_its_policy_are_registered_and_nothing_else(
     mocks: Mocks, everything: PipelineRoleArgs
 ) -> None:
-    """Types, names and parents make up the URNs: they stay as they are, for ever."""
-    build(lambda: PipelineRole("push", everything))
-    parents = {key: options.parent for key, options in mocks.options.items()}
-    component = parents[ROLE, "push"]
+    """Types, names and parents make up the URNs: they stay as they are, for ever.
+
+    Nothing is protected: a role holds nothing that is lost with it.
+    """
+    assert build(lambda: {"arn": PipelineRole("push", everything).arn}) == {
+        "arn": "arn:aws:iam::111122223333:role/ci/push"
+    }
+    component = mocks.options[ROLE, "push"].parent
     assert isinstance(component, PipelineRole)
-    assert parents == {
+    assert {key: options.parent for key, options in mocks.options.items()} == {
         ("container-images:index:PipelineRole", "push"): None,
         ("aws:iam/role:Role", "push"): component,
         ("aws:iam/rolePolicy:RolePolicy", "push-login"): component,
     }
-    assert mocks.inputs.keys() == parents.keys()
+    assert mocks.inputs.keys() == mocks.options.keys()
+    options = [(it.protect, it.retain_on_delete, it.import_) for it in mocks.options.values()]
+    assert options == [(None, None, None)] * 3
 
 
-def test_the_role_with_whatever_can_be_given(mocks: Mocks, everything: PipelineRoleArgs) -> None:
+def test_all_inputs_with_whatever_can_be_given(mocks: Mocks, everything: PipelineRoleArgs) -> None:
     build(lambda: PipelineRole("push", everything))
-    rest = {key: it for key, it in mocks.inputs[ROLE, "push"].items() if key != "assumeRolePolicy"}
-    assert rest == {
+    assert mocks.document(ROLE, "push", "assumeRolePolicy") == TRUST
+    del mocks.inputs[ROLE, "push"]["assumeRolePolicy"]
+    assert mocks.inputs[ROLE, "push"] == {
         "name": "push",
         "path": "/ci/",
         "description": "Pushes images to ECR and moves their tags",
         "permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary",
     }
-    assert mocks.document(ROLE, "push", "assumeRolePolicy") == TRUST
-
-
-def test_without_options_there_is_no_boundary_and_only_the_trust_that_is_given(
-    mocks: Mocks, args: PipelineRoleArgs
-) -> None:
-    build(lambda: PipelineRole("push", args))
-    assert mocks.inputs[ROLE, "push"].keys() == {
-        *("name", "path", "description", "assumeRolePolicy")
-    }
-    assert mocks.inputs[ROLE, "push"]["path"] == "/"
-    assert mocks.document(ROLE, "push", "assumeRolePolicy") == {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "Roles",
-                "Effect": "Allow",
-                "Principal": {"AWS": ["arn:aws:iam::444455556666:role/ci"]},
-                "Action": ["sts:AssumeRole"],
-            }
-        ],
-    }
-
-
-def test_the_role_itself_may_log_in_to_the_registry_and_nothing_else(
-    mocks: Mocks, everything: PipelineRoleArgs
-) -> None:
-    build(lambda: PipelineRole("push", everything))
     inputs = mocks.inputs[ROLE_POLICY, "push-login"]
-    assert (inputs["name"], inputs["role"]) == ("registry-login", "push")
     assert inputs.keys() == {"name", "role", "policy"}
+    assert (inputs["name"], inputs["role"]) == ("registry-login", "push")
     assert mocks.document(ROLE_POLICY, "push-login") == {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}],
     }
 
 
-def test_a_role_is_neither_protected_nor_retained(
+def test_without_options_there_is_no_boundary_and_only_the_trust_that_is_given(
     mocks: Mocks, everything: PipelineRoleArgs
 ) -> None:
-    """It holds nothing that is lost with it: whoever stops using it may delete it."""
-    build(lambda: PipelineRole("push", everything))
-    options = [(it.protect, it.retain_on_delete, it.import_) for it in mocks.options.values()]
-    assert options == [(None, None, None)] * 3
+    trust = everything["trust"]
+    trust["codebuild_projects"] = trust["github_subjects"] = []
+    del trust["oidc"]
+    build(lambda: PipelineRole("push", {"trust": trust}))
+    inputs = mocks.inputs[ROLE, "push"]
+    assert inputs.keys() == {"name", "path", "description", "assumeRolePolicy"}
+    assert inputs["path"] == "/"
+    trusted = mocks.document(ROLE, "push", "assumeRolePolicy")
+    assert trusted == {**TRUST, "Statement": TRUST["Statement"][-1:]}
 
 
-@pytest.mark.usefixtures("mocks")
-def test_its_output_is_the_roles_arn(everything: PipelineRoleArgs) -> None:
-    assert build(lambda: {"arn": PipelineRole("push", everything).arn}) == {
-        "arn": "arn:aws:iam::111122223333:role/ci/push"
-    }
-
-
-@pytest.mark.parametrize("missing", range(3))
-def test_a_statement_that_is_missing_is_seen(
-    mocks: Mocks, everything: PipelineRoleArgs, monkeypatch: pytest.MonkeyPatch, missing: int
-) -> None:
-    def without_one(trust: Trust) -> dict[str, Any]:
-        document = trust_policy(trust)
-        del document["Statement"][missing]
-        return document
-
-    monkeypatch.setattr(pipeline_role, "trust_policy", without_one)
-    with pytest.raises(AssertionError):
-        test_the_role_with_whatever_can_be_given(mocks, everything)
-
-
-def test_a_role_that_may_do_more_is_seen(
-    mocks: Mocks, everything: PipelineRoleArgs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    more = {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}
-    monkeypatch.setattr(pipeline_role, "pipeline_role_policy", lambda: {"Statement": [more]})
-    with pytest.raises(AssertionError):
-        test_the_role_itself_may_log_in_to_the_registry_and_nothing_else(mocks, everything)
+def test_who_can_reads_exact_subjects_of_any_provider_as_a_restriction() -> None:
+    statements = parse(TRUST).statements
+    assert [is_pinned(statement) for statement in statements] == [False, True, True, False]

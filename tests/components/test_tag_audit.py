@@ -6,7 +6,6 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.output import Unknown
-from pulumi.provider.experimental.analyzer import Analyzer
 
 from components.tag_audit import TagAudit, TagAuditArgs
 from container_images.policies.document import to_json
@@ -48,16 +47,16 @@ def of(update: Update, kind: str) -> dict[str, Resource]:
 def policies(update: Update) -> dict[str, Any]:
     """The one statement of every policy, by type and name."""
     statements = {}
-    for it in update.resources:
-        for key in {"policy", "assumeRolePolicy"} & it.inputs.keys():
-            [statement] = json.loads(it.inputs[key])["Statement"]
-            statements[f"{it.type.rpartition(':')[2]} {it.name}"] = statement
+    for resource in update.resources:
+        for key in {"policy", "assumeRolePolicy"} & resource.inputs.keys():
+            [statement] = json.loads(resource.inputs[key])["Statement"]
+            statements[f"{resource.type.rpartition(':')[2]} {resource.name}"] = statement
     return statements
 
 
-def from_rules(sid: str, action: str, resource: str, rules: str) -> dict[str, Any]:
+def from_rules(action: str, resource: str, rules: str) -> dict[str, Any]:
     return {
-        "Sid": sid,
+        "Sid": "Rules",
         "Effect": "Allow",
         "Principal": EVENTBRIDGE,
         "Action": [action],
@@ -68,15 +67,13 @@ def from_rules(sid: str, action: str, resource: str, rules: str) -> dict[str, An
 
 def test_types_and_names(plain: Update) -> None:
     """They are part of every URN."""
-    kinds = ("tags-1", "guard-1", "expiry-1", "unnamed", "registry", "roles-1", "roles-2")
-    there = ("eu-west-2-roles-1", "eu-west-2-roles-2", "eu-west-2-assumed")
-    rules = {f"audit-{kind}" for kind in (*kinds, "builds-1", "assumed", *there)}
+    rules = {rule.name for rule in event_rules("audit", audit())}
     assert set(of(plain, "EventRule")) == set(of(plain, "EventTarget")) == rules
-    others = [
+    first, *others = [
         (it.type, it.name, it.parent) for it in plain.resources if "cloudwatch" not in it.type
     ]
-    assert others[0] == ("container-images:index:TagAudit", "audit", None)
-    assert sorted(others[1:]) == [
+    assert first == ("container-images:index:TagAudit", "audit", None)
+    assert sorted(others) == [
         ("aws:iam/role:Role", "audit-eu-west-2", "audit"),
         ("aws:iam/rolePolicy:RolePolicy", "audit-eu-west-2", "audit"),
         ("aws:sns/topic:Topic", "audit", "audit"),
@@ -84,56 +81,45 @@ def test_types_and_names(plain: Update) -> None:
         ("aws:sqs/queue:Queue", "audit-eu-west-2-undelivered", "audit"),
         ("aws:sqs/queue:Queue", "audit-undelivered", "audit"),
     ]
-    assert all(it.parent == "audit" for it in plain.resources[1:])
     assert plain.outputs == {"topicArn": f"arn:aws:sns:{HOME}:audit"}
 
 
-def test_the_rules_are_those_of_the_patterns(plain: Update) -> None:
-    rules = of(plain, "EventRule")
+def test_each_rule_has_its_pattern_and_its_target(plain: Update) -> None:
     for rule in event_rules("audit", audit()):
-        inputs = rules[rule.name].inputs
+        inputs = of(plain, "EventRule")[rule.name].inputs
         assert inputs["eventPattern"] == to_json(rule.pattern)
-        assert inputs["region"] == rule.region
-        assert inputs["state"] == rule.state
+        assert (inputs["region"], inputs["state"]) == (rule.region, rule.state)
         assert len(inputs["name"]) <= 64
         assert len(inputs["description"]) <= 512
+        target = of(plain, "EventTarget")[rule.name]
+        assert target.inputs["rule"] == rule.name
+        assert rule.name in target.depends_on
+        there = {
+            "region": "us-east-1",
+            "arn": f"arn:aws:events:{HOME}:event-bus/default",
+            "roleArn": f"arn:aws:iam::{ACCOUNT}:role/audit-eu-west-2",
+            "deadLetterConfig": {"arn": f"arn:aws:sqs:{THERE}:audit-eu-west-2-undelivered"},
+        }
+        here = {
+            "region": "eu-west-2",
+            "arn": f"arn:aws:sns:{HOME}:audit",
+            "deadLetterConfig": {"arn": f"arn:aws:sqs:{HOME}:audit-undelivered"},
+        }
+        if not rule.forwards:
+            paths, template = rule.alert.paths, rule.alert.template
+            here["inputTransformer"] = {"inputPaths": paths, "inputTemplate": template}
+        of_target = {"rule": rule.name, "targetId": "audit"}
+        assert target.inputs == of_target | (there if rule.forwards else here)
 
 
-def test_each_target_is_in_its_rules_region_or_takes_the_role(plain: Update) -> None:
-    for name, target in of(plain, "EventTarget").items():
-        inputs = target.inputs
-        assert inputs["rule"] == name
-        queue = inputs["deadLetterConfig"]["arn"]
-        if "eu-west-2" in name:
-            assert inputs["region"] == "us-east-1"
-            assert inputs["arn"] == f"arn:aws:events:{HOME}:event-bus/default"
-            assert inputs["roleArn"] == f"arn:aws:iam::{ACCOUNT}:role/audit-eu-west-2"
-            assert queue == f"arn:aws:sqs:{THERE}:audit-eu-west-2-undelivered"
-            assert "inputTransformer" not in inputs
-        else:
-            assert inputs["arn"] == f"arn:aws:sns:{HOME}:audit"
-            assert queue == f"arn:aws:sqs:{HOME}:audit-undelivered"
-            assert "roleArn" not in inputs
-            assert inputs["inputTransformer"]["inputTemplate"].startswith('"')
-        assert name in target.depends_on
-
-
-def test_the_topic_is_encrypted_with_the_teams_key_if_there_is_one(
-    prod: StackFile, cloud: Cloud, plain: Update
-) -> None:
-    key = f"arn:aws:kms:{HOME}:key/1"
-    assert of(built(prod, cloud, kms_key=key), "Topic")["audit"].inputs["kmsMasterKeyId"] == key
+def test_what_may_be_given_besides(prod: StackFile, cloud: Cloud, plain: Update) -> None:
+    key, boundary = f"arn:aws:kms:{HOME}:key/1", f"arn:aws:iam::{ACCOUNT}:policy/audit-boundary"
+    full = built(prod, cloud, kms_key=key, permissions_boundary=boundary)
+    assert of(full, "Topic")["audit"].inputs["kmsMasterKeyId"] == key
     assert "kmsMasterKeyId" not in of(plain, "Topic")["audit"].inputs
-    assert all(it.inputs["sqsManagedSseEnabled"] for it in of(plain, "Queue").values())
-
-
-def test_the_role_that_forwards_has_the_boundary_it_is_given(
-    prod: StackFile, cloud: Cloud, plain: Update
-) -> None:
-    boundary = f"arn:aws:iam::{ACCOUNT}:policy/audit-boundary"
-    [bounded] = of(built(prod, cloud, permissions_boundary=boundary), "Role").values()
+    assert all(queue.inputs["sqsManagedSseEnabled"] for queue in of(plain, "Queue").values())
+    [bounded], [free] = (of(update, "Role").values() for update in (full, plain))
     assert bounded.inputs["permissionsBoundary"] == boundary
-    [free] = of(plain, "Role").values()
     assert "permissionsBoundary" not in free.inputs
 
 
@@ -141,7 +127,7 @@ def test_in_the_region_of_iam_nothing_is_forwarded(prod: StackFile, cloud: Cloud
     update = built(prod, cloud, audit={"region": "us-east-1"})
     assert of(update, "Role") == {}
     assert len(of(update, "Queue")) == 1
-    assert {it.inputs["region"] for it in of(update, "EventRule").values()} == {"us-east-1"}
+    assert {rule.inputs["region"] for rule in of(update, "EventRule").values()} == {"us-east-1"}
 
 
 def test_a_preview_shows_everything(prod: StackFile, cloud: Cloud, plain: Update) -> None:
@@ -151,17 +137,14 @@ def test_a_preview_shows_everything(prod: StackFile, cloud: Cloud, plain: Update
 
 
 def test_each_policy_lets_in_exactly_whom_it_names(plain: Update) -> None:
-    queues, topic = f"arn:aws:sqs:{HOME}:audit-undelivered", f"arn:aws:sns:{HOME}:audit"
-    iam_queue = f"arn:aws:sqs:{THERE}:audit-eu-west-2-undelivered"
-    iam_rules = f"{THERE}:rule/audit-eu-west-2-*"
+    queue, topic = f"arn:aws:sqs:{HOME}:audit-undelivered", f"arn:aws:sns:{HOME}:audit"
+    queue_there = f"arn:aws:sqs:{THERE}:audit-eu-west-2-undelivered"
+    rules, rules_there = f"{HOME}:rule/audit-*", f"{THERE}:rule/audit-eu-west-2-*"
+    send = "sqs:SendMessage"
     assert policies(plain) == {
-        "Topic audit": from_rules("Rules", "sns:Publish", topic, f"{HOME}:rule/audit-*"),
-        "Queue audit-undelivered": from_rules(
-            "Rules", "sqs:SendMessage", queues, f"{HOME}:rule/audit-*"
-        ),
-        "Queue audit-eu-west-2-undelivered": from_rules(
-            "Rules", "sqs:SendMessage", iam_queue, iam_rules
-        ),
+        "Topic audit": from_rules("sns:Publish", topic, rules),
+        "Queue audit-undelivered": from_rules(send, queue, rules),
+        "Queue audit-eu-west-2-undelivered": from_rules(send, queue_there, rules_there),
         "Role audit-eu-west-2": {
             "Sid": "EventBridge",
             "Effect": "Allow",
@@ -177,25 +160,17 @@ def test_each_policy_lets_in_exactly_whom_it_names(plain: Update) -> None:
     }
 
 
-class TestTheStack:
-    def test_without_it_registers_the_same_but_for_it(self, prod: StackFile, cloud: Cloud) -> None:
-        on, off = run(prod, cloud), run(changed(prod, audit={}), cloud)
-        rules = of(on, "EventRule")
-        assert "end-to-end-tests" in rules["tag-audit-tags-1"].inputs["eventPattern"]
-        rest = [it for it in on.resources if "tag-audit" not in (it.name, it.parent)]
-        assert off.resources == rest
-        assert len(off.resources) == 24
-        assert off.outputs == on.outputs
-
-    def test_names_whatever_role_exists(self, prod: StackFile, cloud: Cloud) -> None:
-        arn = f"arn:aws:iam::{ACCOUNT}:role/ci/push"
-        rules = of(run(changed(prod, pipelineRole={"arn": arn}), cloud), "EventRule")
-        assert arn in rules["tag-audit-tags-1"].inputs["eventPattern"]
-        assert not [it for it in rules if "assumed" in it], "its trust policy is not the stack's"
+def test_the_stack_without_it_is_the_same_but_for_it(prod: StackFile, cloud: Cloud) -> None:
+    on, off = run(prod, cloud), run(changed(prod, audit={}), cloud)
+    assert "end-to-end-tests" in of(on, "EventRule")["tag-audit-tags-1"].inputs["eventPattern"]
+    rest = [it for it in on.resources if "tag-audit" not in (it.name, it.parent)]
+    assert off.resources == rest
+    assert len(off.resources) == 24
+    assert off.outputs == on.outputs
 
 
-def test_other_languages_could_use_it() -> None:
-    definition = Analyzer("container-images").analyze([TagAudit])["component_definitions"]
-    inputs = definition["TagAudit"].inputs.keys()
-    assert inputs == {"audit", "email", "kmsKey", "permissionsBoundary"}
-    assert definition["TagAudit"].outputs.keys() == {"topicArn"}
+def test_the_stack_names_whatever_role_exists(prod: StackFile, cloud: Cloud) -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:role/ci/push"
+    rules = of(run(changed(prod, pipelineRole={"arn": arn}), cloud), "EventRule")
+    assert arn in rules["tag-audit-tags-1"].inputs["eventPattern"]
+    assert not [name for name in rules if "assumed" in name], "its trust policy is not the stack's"

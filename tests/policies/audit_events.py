@@ -17,8 +17,10 @@ PIPELINE: Final = f"{IAM}role/pipeline/forms-image-pipeline"
 FOREIGN_PIPELINE: Final = f"arn:aws:iam::{FOREIGN}:role/ci/push"
 DEPLOY: Final = f"{IAM}role/platform/forms-registry-deploy"
 DEVELOPER: Final = f"{IAM}role/team/developer"
-PROVIDER: Final = f"{IAM}oidc-provider/token.actions.githubusercontent.com"
+PROVIDER: Final = f"{IAM}oidc-provider/token.actions.githubusercontent.com:sts.amazonaws.com"
 SUBJECT: Final = "repo:example-org/forms-deploy:environment:production"
+GITLAB: Final = f"{IAM}oidc-provider/gitlab.com:https://gitlab.com"
+GITLAB_SUBJECT: Final = "project_path:example/forms:ref_type:branch:ref:main"
 PROJECT: Final = f"arn:aws:codebuild:eu-west-2:{ACCOUNT}:project/push"
 
 
@@ -39,6 +41,11 @@ def audit(**changes: Any) -> Audit:
             "codebuild_projects": [PROJECT],
             "github_subjects": [SUBJECT],
             "roles": [f"{IAM}role/ci/start", "arn:aws:iam::777788889999:role/ci/start"],
+            "oidc": {
+                "provider": "gitlab.com",
+                "audience": "https://gitlab.com",
+                "subjects": [GITLAB_SUBJECT],
+            },
         },
     }
     return {**everything, **changes}  # type: ignore[typeddict-item]
@@ -62,8 +69,8 @@ def service(name: str) -> dict[str, Any]:
     return {"type": "AWSService", "invokedBy": f"{name}.amazonaws.com"}
 
 
-def github(subject: str = SUBJECT, provider: str = PROVIDER) -> dict[str, Any]:
-    principal = f"{provider}:sts.amazonaws.com:{subject}"
+def job(subject: str = SUBJECT, provider: str = PROVIDER) -> dict[str, Any]:
+    principal = f"{provider}:{subject}"
     return {"type": "WebIdentityUser", "principalId": principal, "userName": subject}
 
 
@@ -234,8 +241,9 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "a developer": assume(DEV),
         "a user": assume(USER),
         "another service": assume(service("lambda")),
-        "a job of another branch": assume(github("repo:example-org/forms-deploy:ref:refs/heads/x")),
-        "a job by another provider": assume(github(provider=f"{IAM}oidc-provider/example.com")),
+        "a job of another branch": assume(job("repo:example-org/forms-deploy:ref:refs/heads/x")),
+        "a job by another provider": assume(job(provider=GITLAB)),
+        "a GitLab job of another branch": assume(job(f"{GITLAB_SUBJECT}-2", GITLAB)),
         "an account that is not trusted": assume(account(FOREIGN)),
         "the role in other capitals": assume(DEV, PIPELINE.replace("forms", "Forms")),
         "a denied attempt": denied_on(PIPELINE, "sts:AssumeRole"),
@@ -270,7 +278,8 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "another project": build("StartBuild", projectName="push-2", buildspecOverride="x"),
         "another project changed": build("UpdateProject", name="push-2"),
         "a build": assume(service("codebuild")),
-        "a job": assume(github(), call="AssumeRoleWithWebIdentity"),
+        "a job": assume(job(), call="AssumeRoleWithWebIdentity"),
+        "a GitLab job": assume(job(GITLAB_SUBJECT, GITLAB), call="AssumeRoleWithWebIdentity"),
         "a trusted role": assume(role(f"{IAM}role/ci/start")),
         "a trusted role of another account": assume(account("777788889999")),
         "a developer who becomes another role": assume(DEV, DEPLOY),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from container_images.policies.alert_messages import ALERTS
 from container_images.policies.document import to_json
 from container_images.policies.event_patterns import (
     IAM_REGIONS,
@@ -16,6 +17,8 @@ from container_images.policies.invalid_input import InvalidInputError
 from tests.policies.audit_events import (
     CASES,
     DEPLOY,
+    GITLAB,
+    GITLAB_SUBJECT,
     IAM,
     PIPELINE,
     PROJECT,
@@ -24,7 +27,7 @@ from tests.policies.audit_events import (
     assume,
     audit,
     expiry,
-    github,
+    job,
     put,
     role,
     service,
@@ -35,7 +38,7 @@ TRUST = audit()["trust"]
 
 
 def home(audit: Audit) -> list[EventRule]:
-    return [rule for rule in event_rules("audit", audit) if rule.alert]
+    return [rule for rule in event_rules("audit", audit) if not rule.forwards]
 
 
 def kinds(event: dict[str, Any], watched: Audit) -> list[str]:
@@ -81,14 +84,15 @@ def test_an_audit_of_something_else_alerts_otherwise(weakened: dict[str, Any], c
     ("left_out", "who"),
     [
         (["codebuild_projects"], service("codebuild")),
-        (["github_subjects"], github()),
+        (["github_subjects"], job()),
         (["roles"], role(f"{IAM}role/ci/start")),
         (["roles"], account("777788889999")),
-        (["codebuild_projects", "github_subjects", "roles"], service("codebuild")),
+        (["oidc"], job(GITLAB_SUBJECT, GITLAB)),
+        (["codebuild_projects", "github_subjects", "roles", "oidc"], service("codebuild")),
     ],
 )
 def test_whom_the_settings_do_not_trust_makes_an_alert(left_out: list[str], who: Any) -> None:
-    trust = {**TRUST, **{key: [] for key in left_out}}
+    trust: Any = {**TRUST, **{key: [] for key in left_out}}
     assert kinds(assume(who), audit()) == []
     assert kinds(assume(who), audit(trust=trust)) == ["assumed"]
 
@@ -104,14 +108,14 @@ def test_the_rules_names_and_regions() -> None:
     for kind in both:
         there, at_home = rules[f"audit-eu-west-2-{kind}"], rules[f"audit-{kind}"]
         assert (there.pattern, there.state) == (at_home.pattern, at_home.state)
-        assert not there.alert
+        assert there.forwards
 
 
 @pytest.mark.parametrize(("partition", "region"), IAM_REGIONS.items())
 def test_nothing_is_forwarded_in_the_region_of_iam(partition: str, region: str) -> None:
     rules = event_rules("audit", audit(partition=partition, region=region))
     assert {rule.region for rule in rules} == {region}
-    assert all(rule.alert for rule in rules)
+    assert not any(rule.forwards for rule in rules)
 
 
 def test_a_project_of_another_region_has_no_rule_here() -> None:
@@ -175,7 +179,6 @@ def test_an_alert_says_who_did_what_when_from_where_and_what_next(
     event: dict[str, Any], parts: list[str]
 ) -> None:
     [alert] = [rule.alert for rule in home(audit()) if matches(rule.pattern, event)]
-    assert alert
     text = transformed(alert.paths, alert.template, event)
     for part in parts:
         assert part in text
@@ -183,7 +186,8 @@ def test_an_alert_says_who_did_what_when_from_where_and_what_next(
 
 def test_alerts_are_within_eventbridges_limits() -> None:
     """TransformerPaths and TransformerInput of the API."""
-    for alert in [rule.alert for rule in event_rules("audit", audit()) if rule.alert]:
+    for alert in ALERTS.values():
         assert len(alert.paths) <= 100
+        assert len(alert.about) <= 512
         assert len(alert.template) <= 8192
         assert all(len(path) <= 256 for path in alert.paths.values())

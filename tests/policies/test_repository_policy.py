@@ -3,6 +3,7 @@
 tests/components has the documents, word for word.
 """
 
+import re
 from typing import Literal
 
 import botocore.session
@@ -11,12 +12,13 @@ import pytest
 from container_images.policies.document import to_json
 from container_images.policies.ecr_actions import ACTIONS, Effect, actions
 from container_images.policies.invalid_input import InvalidInputError
+from container_images.policies.principals import refuse_trust
 from container_images.policies.repository_policy import (
     MAX_REPOSITORY_POLICY,
     Access,
     repository_policy,
 )
-from container_images.policies.trust_policy import Trust, trust_policy
+from container_images.policies.trust_policy import Oidc, Trust, trust_policy
 
 DEPLOY = "arn:aws:iam::111122223333:role/deploy"
 
@@ -116,25 +118,56 @@ def test_the_last_character_that_fits_is_accepted(access: Access) -> None:
         repository_policy(access)
 
 
+NOBODY: Trust = {
+    "partition": "aws",
+    "account_id": "111122223333",
+    "codebuild_projects": [],
+    "github_subjects": [],
+    "roles": [],
+}
+
+
 @pytest.mark.parametrize(
     ("key", "what"),
     [
         ("codebuild_projects", "CodeBuild projects"),
-        ("github_subjects", "GitHub subjects"),
+        ("github_subjects", "subjects of token.actions.githubusercontent.com"),
         ("roles", "roles"),
     ],
 )
 def test_what_to_shorten_is_said_where_aws_would_refuse_the_trust_policy(
     key: Literal["codebuild_projects", "github_subjects", "roles"], what: str
 ) -> None:
-    trust: Trust = {
-        "partition": "aws",
-        "account_id": "111122223333",
-        "codebuild_projects": [],
-        "github_subjects": [],
-        "roles": [],
-    }
+    trust = NOBODY.copy()
     trust[key] = [f"{DEPLOY}-{number}" for number in range(60)]
     sentence = f"AWS takes a trust policy of at most 2,048 characters; .* the 60 {what}$"
     with pytest.raises(InvalidInputError, match=sentence):
         trust_policy(trust)
+
+
+@pytest.mark.parametrize(
+    ("provider", "subject", "error"),
+    [
+        ("gitlab.com", "project_path:group/sub/app:ref_type:branch:ref:main", None),
+        ("gitlab.example.org:8443/a", "project_path:g/app:ref_type:tag:ref:v1.2", None),
+        ("token.actions.githubusercontent.com/org", "repo:o/r:environment:live", None),
+        ("gitlab.com", "project_path:g/app:ref_type:branch:ref:*", "oidc.subjects[0]"),
+        ("gitlab.com", "project_path:g/*:ref_type:branch:ref:main", "oidc.subjects[0]"),
+        ("gitlab.com", "project_path:g/app", "oidc.subjects[0]"),
+        ("gitlab.com", "ref_type:branch:ref:main", "oidc.subjects[0]"),
+        ("gitlab.com", "repo:o/r:pull_request", "oidc.subjects[0]"),
+        ("gitlab.com", "repo:o/r:ref:refs/pull/1/merge", "oidc.subjects[0]"),
+        ("gitlab.com", "project_path:g/app:ref:${aws:username}", "oidc.subjects[0]"),
+        ("https://gitlab.com", "project_path:g/app:ref:main", "oidc.provider[0]"),
+        ("token.actions.githubusercontent.com", "repo:o/r:ref:main", "trustedGitHubSubjects"),
+    ],
+)
+def test_subjects_of_any_provider_name_an_environment_a_branch_or_a_tag(
+    provider: str, subject: str, error: str | None
+) -> None:
+    oidc: Oidc = {"provider": provider, "audience": "sts.amazonaws.com", "subjects": [subject]}
+    if error is None:
+        refuse_trust({**NOBODY, "oidc": oidc})
+    else:
+        with pytest.raises(InvalidInputError, match=re.escape(error)):
+            refuse_trust({**NOBODY, "oidc": oidc})
