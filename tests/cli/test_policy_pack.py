@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from container_images.cli import policy_pack
-from container_images.cli.app import app
+from tests.cli.test_cli import done, refused, run
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +20,9 @@ def _installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, ["policy-pack", *words])
-
-
 def test_the_folder_has_what_pulumi_takes(tmp_path: Path) -> None:
-    result = run("build/pack")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "Wrote build/pack. Next: pulumi preview --policy-pack build/pack\n"
+    printed = run("policy-pack", "build/pack").stdout
+    assert printed == "Wrote build/pack. Next: pulumi preview --policy-pack build/pack\n"
     folder = tmp_path / "build" / "pack"
     manifest = YAML(typ="safe", pure=True).load((folder / "PulumiPolicy.yaml").read_text())
     assert manifest["version"] == "1.2.3"
@@ -38,27 +32,21 @@ def test_the_folder_has_what_pulumi_takes(tmp_path: Path) -> None:
     compile((folder / "__main__.py").read_text(), "__main__.py", "exec")
 
 
-def test_a_folder_beside_the_environment_names_it_from_there(tmp_path: Path) -> None:
-    """So that it can be committed."""
-    result = run("pack", "--json")
-    assert json.loads(result.stdout) == {
-        "folder": "pack",
-        "version": "1.2.3",
-        "files": ["PulumiPolicy.yaml", "__main__.py", "requirements.txt"],
-    }
-    assert 'virtualenv: "../.venv"' in (tmp_path / "pack" / "PulumiPolicy.yaml").read_text()
-    assert run("pack").exit_code == 0  # again, after an upgrade
+def test_a_folder_beside_the_environment_can_be_committed(tmp_path: Path) -> None:
+    files = ["PulumiPolicy.yaml", "__main__.py", "requirements.txt"]
+    for _ in range(2):  # again, after an upgrade
+        written = done("policy-pack", "pack")
+        assert written == {"folder": "pack", "version": "1.2.3", "files": files}
+    manifest = (tmp_path / "pack" / "PulumiPolicy.yaml").read_text()
+    assert f"virtualenv: {json.dumps('../.venv')}" in manifest
 
 
 def test_another_pack_is_not_overwritten(tmp_path: Path) -> None:
-    manifest = tmp_path / "PulumiPolicy.yaml"
-    manifest.write_text("runtime: nodejs\n")
-    result = run(".")
-    assert result.exit_code == 1
-    assert ". has another PulumiPolicy.yaml: name a folder for this pack alone" in result.stderr
+    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: nodejs\n")
+    assert ". has another PulumiPolicy.yaml: name a folder" in refused("policy-pack", ".")
     assert not (tmp_path / "__main__.py").exists()
-    error = "PulumiPolicy.yaml/pack cannot be written: Not a directory\n"
-    assert run("PulumiPolicy.yaml/pack").stderr == error
+    error = refused("policy-pack", "PulumiPolicy.yaml/pack")
+    assert error == "PulumiPolicy.yaml/pack cannot be written: Not a directory"
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +54,6 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(policy_pack, "version", not_installed)
-    assert "in a clone, give --policy-pack policypack" in run("pack").stderr
+    assert "in a clone, give --policy-pack policypack" in refused("policy-pack", "pack")
     monkeypatch.setattr(policy_pack, "find_spec", lambda _: None)
-    assert "pip install 'container-images[policy-pack]'" in run("pack").stderr
+    assert "pip install 'container-images[policy-pack]'" in refused("policy-pack", "pack")

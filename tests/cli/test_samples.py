@@ -57,10 +57,9 @@ class Clock(datetime):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
     monkeypatch.setattr(Clock, "minutes", 0)
-    folder = ROOT / "container_images"
-    rooms = [str(folder / room) for room in ("cli", "tags", "lifecycle", "aws", "access", "stack")]
-    for room in rooms:
-        for module_info in iter_modules([room], f"container_images.{Path(room).name}."):
+    for room in ("cli", "tags", "lifecycle", "aws", "access", "stack"):
+        folder = str(ROOT / "container_images" / room)
+        for module_info in iter_modules([folder], f"container_images.{room}."):
             module = import_module(module_info.name)  # a command would load it after this
             if getattr(module, "datetime", None) is datetime:
                 monkeypatch.setattr(module, "datetime", Clock)
