@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from container_images.aws.errors import RefusedError, refused
-from container_images.cli.terminal import printable
+from container_images.policies.invalid_input import printable
 
 FAILED: Final = 1
 

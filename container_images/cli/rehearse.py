@@ -4,7 +4,8 @@ import click
 
 from container_images.aws.errors import RefusedError
 from container_images.cli.command import FAILED, json_option, print_json
-from container_images.cli.terminal import printable, working
+from container_images.cli.terminal import working
+from container_images.policies.invalid_input import printable
 
 BAD_SETTINGS = 2
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from container_images.policies.invalid_input import printable
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -27,21 +29,6 @@ _GAP: Final = 2
 
 PATIENCE: Final = 2.0
 """Seconds that a command works before it says so."""
-
-_CONTROLS: Final = re.compile(
-    # C0, DEL and C1; the marks, embeddings, overrides and isolates that turn the direction of
-    # writing; and Unicode's own line breaks. https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
-)
-
-
-def printable(text: str) -> str:
-    r"""The text with every control character as its escape, such as \x1b.
-
-    Tags, principals and messages come from AWS, from events that anybody can cause, and from files:
-    printed as they are, they could erase or reorder what stands beside them on a terminal.
-    """
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def print_table(

@@ -66,6 +66,22 @@ def key_at(where: Iterable[str | int]) -> str:
     return key
 
 
+_CONTROLS: Final = re.compile(
+    # C0, DEL and C1; the marks, embeddings, overrides and isolates that turn the direction of
+    # writing; and Unicode's own line breaks. https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    r"""The text with every control character as its escape, such as \x1b.
+
+    Tags, principals and messages come from AWS, from events that anybody can cause, and from files:
+    printed as they are, they could erase or reorder what stands beside them on a terminal.
+    """
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 def _excerpt(value: object, limit: int = 100) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)

@@ -5,6 +5,7 @@ raises the SDK's UnknownValueError, which is reported as advisory and judged by 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pulumi_policy import ResourceValidationArgs
@@ -24,7 +25,6 @@ REPOSITORY_POLICY: Final = "aws:ecr/repositoryPolicy:RepositoryPolicy"
 LIFECYCLE_POLICY: Final = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
 
 _DECLARE_IT: Final = "declare the repository with ImageRepository, which writes it"
-
 
 Config = Mapping[str, Sequence[str]]
 """The configuration of a policy, with all its keys. docs/policy-pack.md says what they mean."""
@@ -67,26 +67,26 @@ def _plain(value: Any) -> Any:
 
 def _in_repository(props: Mapping[str, Any], config: Config) -> Iterator[Problem]:
     mode = props.get("imageTagMutability") or "MUTABLE"  # AWS's default
-
-    def broken(rule: str, fix: str) -> Problem:
-        return Problem(where=("imageTagMutability",), value=mode, rule=rule, fix=fix)
-
+    broken = Problem(
+        where=("imageTagMutability",),
+        value=mode,
+        rule="no tag can move in it, and ADR040 needs one that does",
+        fix=f"write one of {', '.join(TAG_MUTABILITIES)}",
+    )
     if mode not in TAG_MUTABILITIES:
-        rule = "no tag can move in it, and ADR040 needs one that does"
-        yield broken(rule, f"write one of {', '.join(TAG_MUTABILITIES)}")
+        yield broken
         return
     written = () if mode == "MUTABLE" else props.get("imageTagMutabilityExclusionFilters") or ()
     filters = [element["filter"] for element in written]
-    which = f"with the exclusion filters {filters},"
     for tag in config["movableTags"]:
         if is_immutable(tag, mode, filters):
-            yield broken(
-                f"{which} the tag {tag} cannot move", f"leave {tag} out of the immutable tags"
-            )
+            rule = f"with the exclusion filters {filters}, the tag {tag} cannot move"
+            yield replace(broken, rule=rule, fix=f"leave {tag} out of the immutable tags")
     for pattern in config["immutableTags"]:
         if not _all_immutable(pattern, mode, filters):
+            rule = f"with the exclusion filters {filters}, tags that match {pattern} can move"
             fix = f"write MUTABLE_WITH_EXCLUSION and the filter {pattern}"
-            yield broken(f"{which} tags that match {pattern} can move", fix)
+            yield replace(broken, rule=rule, fix=fix)
 
 
 def _all_immutable(pattern: str, mode: str, filters: Sequence[str]) -> bool:
@@ -107,21 +107,23 @@ def _in_lifecycle_policy(props: Mapping[str, Any], config: Config) -> Iterator[P
 
 
 _GUARDED: Final = {
-    "the pipeline roles": frozenset(actions(Effect.MOVE_TAG)),
-    "the administrators": frozenset(actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD)),
+    "the pipeline roles": actions(Effect.MOVE_TAG),
+    "the administrators": actions(Effect.DELETE_IMAGE, Effect.CHANGE_GUARD),
 }
 """What each Deny of the guard denies to everybody but these."""
 
 
 def _in_repository_policy(props: Mapping[str, Any], _: Config) -> Iterator[Problem]:
-    exempted, weak = exemptions(document_in(props), frozenset[str]().union(*_GUARDED.values()))
-    for who, needed in _GUARDED.items():
-        if missing := sorted(needed - exempted.keys()):
-            because = f" ({'; '.join(weak)})" if weak else ""
-            rule = f"no Deny stops everybody but {who} from {', '.join(missing)}{because}"
+    exempted, weak = exemptions(
+        document_in(props), [each for of in _GUARDED.values() for each in of]
+    )
+    because = f" ({'; '.join(weak)})" if weak else ""
+    for who, guarded in _GUARDED.items():
+        if missing := ", ".join(sorted({*guarded} - exempted.keys())):
+            rule = f"no Deny stops everybody but {who} from {missing}{because}"
             yield Problem(where=(), rule=rule, fix=_DECLARE_IT)
     pushers, administrators = (
-        frozenset[str]().union(*(exempted.get(action, ()) for action in guarded))
+        {role for action in guarded for role in exempted.get(action, ())}
         for guarded in _GUARDED.values()
     )
     if both := sorted(pushers & administrators):
@@ -140,32 +142,21 @@ _MISSING: Final[Mapping[str, str]] = {
 def incomplete(
     resources: Sequence[PolicyResource], config: Config
 ) -> Iterator[tuple[PolicyResource, Problem]]:
-    """Each repository that lacks one of its policies, and which.
-
-    A policy belongs to the repository that its `repository` comes from, or, where it is written
-    out, to the one of that name, Region and provider.
-    """
+    """Each repository that lacks one of its policies, and which."""
     unknown = None
-    repositories = [resource for resource in resources if resource.resource_type == REPOSITORY]
     for policy_type, missing in _MISSING.items():
-        with_policy = set[str]()
-        by_name = []
-        for policy in resources:
-            if policy.resource_type == policy_type:
-                sources = policy.property_dependencies.get("repository")
-                with_policy |= {source.urn for source in sources or ()}
-                by_name += [] if sources else [policy]
-        for repository in repositories:
+        policies = [each for each in resources if each.resource_type == policy_type]
+        policies.sort(key=lambda policy: not policy.property_dependencies.get("repository"))
+        for repository in resources:
+            if repository.resource_type != REPOSITORY:
+                continue
             try:
-                complete = (
-                    repository.urn in with_policy
-                    or _is_exempt(repository.props, "name", config)
-                    or any(_belongs(policy, repository) for policy in by_name)
-                )
+                complete = any(_belongs(policy, repository) for policy in policies)
+                if complete or _is_exempt(repository.props, "name", config):
+                    continue
             except UnknownValueError as error:
                 unknown = error
-                continue
-            if not complete:
+            else:
                 kind = policy_type.rpartition(":")[2]
                 rule = f"this stack has no {kind} for it: {missing}"
                 yield repository, Problem(where=(), rule=rule, fix=_DECLARE_IT)
@@ -174,12 +165,15 @@ def incomplete(
 
 
 def _belongs(policy: PolicyResource, repository: PolicyResource) -> bool:
-    """Whether a policy names a repository, in its account and Region as far as they are written."""
+    """Whether a policy is a repository's.
+
+    It is where its `repository` comes from, or else that of the name that is written there, in its
+    account and Region as far as they are written.
+    """
+    if sources := policy.property_dependencies.get("repository"):
+        return repository.urn in {source.urn for source in sources}
     both = (policy, repository)
     regions = {resource.props.get("region") for resource in both} - {None}
     providers = {resource.provider.urn if resource.provider else "" for resource in both}
-    return (
-        policy.props.get("repository") == repository.props.get("name")
-        and len(regions) <= 1
-        and len(providers) == 1
-    )
+    names = {policy.props.get("repository"), repository.props.get("name")}
+    return len(names) == len(providers) == 1 and len(regions) <= 1

@@ -33,7 +33,7 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 def check_in_production(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
     """What `check` finds, in a stack whose name is that of a production stack."""
     stack = args.urn.split("::")[0].rpartition(":")[2]
-    if any(tag_glob(pattern, stack) for pattern in config["productionStacks"]):
+    if _any(config["productionStacks"], stack):
         yield from check(args, config)
 
 
@@ -48,33 +48,30 @@ def check(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
         for where, image in _values(args.props, place.split("."), ()):
             if isinstance(image, UnknownValueError):
                 unknown = image
-            elif isinstance(image, Problem):
-                yield image
-            elif any(tag_glob(pattern, str(image)) for pattern in config["allowedImages"]):
-                continue
-            elif rule := _broken_rule(image, config["movableTags"]):
-                yield Problem(where=where, value=image, rule=rule, fix=_fix(image))
+            elif image is _UNREADABLE:
+                rule = "this is not what AWS documents here, so its images cannot be judged"
+                fix = "write JSON with pulumi.Output.json_dumps or json.dumps"
+                yield Problem(where=where, rule=rule, fix=fix)
+            elif rule_broken := _broken_rule(image, config):
+                yield Problem(where=where, value=image, rule=rule_broken, fix=_FIX)
     if unknown:
         raise unknown
 
 
-def _values(value: Any, steps: Sequence[str], where: _Path) -> Iterator[tuple[_Path, Any]]:
-    """The values at a place, each with its path.
+_UNREADABLE: Final = object()
 
-    For one that is not known there is the SDK's error, and a Problem where the way there cannot be
-    read.
-    """
+
+def _values(value: Any, steps: Sequence[str], where: _Path) -> Iterator[tuple[_Path, Any]]:
+    """The values at a place, each with its path: for one that is not known, the SDK's error."""
     if isinstance(value, UnknownValueError) or not steps:
         yield where, value
         return
     step, *rest = steps
-    try:
-        value = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError) as error:
-        rule = f"the text is not JSON ({error}), so its images cannot be judged"
-        fix = "write it with pulumi.Output.json_dumps or json.dumps"
-        yield where, Problem(where=where, rule=rule, fix=fix)
-        return
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
     keys: Sequence[str | int]
     if step == "[]" and isinstance(value, Sequence):
         keys = range(len(value))
@@ -82,9 +79,7 @@ def _values(value: Any, steps: Sequence[str], where: _Path) -> Iterator[tuple[_P
         # The provider reads its JSON texts without regard to case, as Go's decoder does.
         keys = [key for key in value if key.lower() == step.lower()]
     else:
-        expected = "a list" if step == "[]" else f"an object with {step}"
-        rule = f"this is not {expected}, so its images cannot be judged"
-        yield where, Problem(where=where, rule=rule, fix="write it as AWS documents it")
+        yield where, _UNREADABLE
         return
     for key in keys:
         try:
@@ -95,35 +90,29 @@ def _values(value: Any, steps: Sequence[str], where: _Path) -> Iterator[tuple[_P
             yield from _values(element, rest, (*where, key))
 
 
-def _broken_rule(image: Any, movable_tags: Sequence[str]) -> str | None:
+_FIX: Final = (
+    "name the image by a unique tag or by its digest: `container-images resolve "
+    "REPOSITORY` prints that of one in ECR"
+)
+
+
+def _broken_rule(image: Any, config: Config) -> str | None:
     """The rule that the reference breaks, if any."""
     if not isinstance(image, str) or not image:
         return "this is not an image reference"
     name, at, digest = image.partition("@")
-    if at:
+    # A colon before a slash is that of a port.
+    _, colon, tag = name.rpartition("/")[2].partition(":")
+    rules = {
         # With a digest, a tag beside it has no say.
-        return None if _DIGEST.fullmatch(digest) else "the text after the @ is not a digest"
-    _, tag = _split(name)
-    if tag is None:
-        return "a name without a tag means latest, which moves from image to image"
-    if not TAG.fullmatch(tag):
-        return "the text after the colon is not a tag"
-    if any(tag_glob(pattern, tag) for pattern in movable_tags):
-        return f"the tag {tag} moves from image to image"
-    return None
+        "the text after the @ is not a digest": at and not _DIGEST.fullmatch(digest),
+        "a name without a tag means latest, which moves from image to image": not (at or colon),
+        "the text after the colon is not a tag": not at and not TAG.fullmatch(tag),
+        f"the tag {tag} moves from image to image": not at and _any(config["movableTags"], tag),
+    }
+    broken = (rule for rule, is_broken in rules.items() if is_broken)
+    return None if _any(config["allowedImages"], image) else next(broken, None)
 
 
-def _split(name: str) -> tuple[str, str | None]:
-    """A reference without digest as repository and tag. A colon before a slash is a port's."""
-    path, slash, last = name.rpartition("/")
-    base, colon, tag = last.partition(":")
-    return path + slash + base, tag if colon else None
-
-
-def _fix(image: Any) -> str:
-    repository, tag = _split(image.partition("@")[0]) if isinstance(image, str) else ("", None)
-    if ".dkr" in repository.partition("/")[0]:
-        tagged = tag and TAG.fullmatch(tag) and tag != "latest"
-        command = f"container-images resolve {repository}{f':{tag}' if tagged else ''}"
-        return f"write the reference that `{command}` prints, or the image's unique tag"
-    return f"name the image by its digest, {repository or 'REPOSITORY'}@sha256:…"
+def _any(patterns: Sequence[str], text: str) -> bool:
+    return any(tag_glob(pattern, text) for pattern in patterns)

@@ -20,16 +20,43 @@ from pulumi_policy import (
 )
 from pulumi_policy.policy import PolicyResource
 
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import InvalidInputError, Problem, printable
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.policypack import guard, images, registries
 
 NAME: Final = "container-images"
 """The pack's name: it stands in every message of it, and in its configuration."""
 
-PRODUCTION_STACKS: Final[Sequence[str]] = (
-    "prod", "production", "prod-*", "production-*", "*-prod", "*-production",
-)  # fmt: skip
+_PRODUCTION: Final = ("prod", "production", "prod-*", "production-*", "*-prod", "*-production")
+
+POLICIES: Final[Mapping[str, tuple[str, Callable[..., Iterator[Any]], Sequence[str]]]] = {
+    "guarded-repository": (
+        "Tag mutability is as decided, and repository and lifecycle policies hold the guard.",
+        guard.check,
+        ("exempt", "movableTags", "immutableTags"),
+    ),
+    "complete-repository": (
+        "An ECR repository comes with a repository policy and a lifecycle policy.",
+        guard.incomplete,
+        ("exempt",),
+    ),
+    "pinned-production-image": (
+        "A production stack runs images by a unique tag or a digest.",
+        images.check_in_production,
+        ("movableTags", "allowedImages", "productionStacks"),
+    ),
+    "pinned-image": (
+        "A stack runs images by a unique tag or a digest.",
+        images.check,
+        ("movableTags", "allowedImages"),
+    ),
+    "no-way-round-the-guard": (
+        "No resource changes images where no repository's guard applies.",
+        registries.check,
+        ("allowed",),
+    ),
+}
+"""By name: description, check, and the keys of the configuration."""
 
 
 def serve() -> None:
@@ -40,57 +67,38 @@ def serve() -> None:
 
 
 def policies() -> list[Policy]:
-    """All policies of the pack."""
-    exempt = {"exempt": _texts("Names of repositories that are exempt", ())}
-    decided = exempt | {
-        "movableTags": _texts(
-            "Movable tags: they must be able to move, and never expire", DEFAULT_MOVABLE_TAGS
-        ),
-        "immutableTags": _texts(
-            "Patterns of tags that must be immutable", immutable_tags(get_config_env())
-        ),
+    """All policies of the pack. One only advises; the one about a whole stack is of another class.
+
+    The keys of the configuration are lists of texts: docs/policy-pack.md says what they mean.
+    """
+    defaults: Mapping[str, Sequence[str]] = {
+        "allowed": (),
+        "allowedImages": images.ALLOWED_IMAGES,
+        "exempt": (),
+        "immutableTags": immutable_tags(get_config_env()),
+        "movableTags": DEFAULT_MOVABLE_TAGS,
+        "productionStacks": _PRODUCTION,
     }
-    pinned = {
-        "movableTags": _texts("Patterns of tags that move", DEFAULT_MOVABLE_TAGS),
-        "allowedImages": _texts("Patterns of images that are exempt", images.ALLOWED_IMAGES),
-    }
-    stacks = {"productionStacks": _texts("Patterns of stack names", PRODUCTION_STACKS)}
-    allowed = {"allowed": _texts("Resources that are exempt, as PROJECT/STACK/NAME", ())}
-    return [
-        _of_resources(
-            "guarded-repository",
-            "An ECR repository has the decided tag mutability, a policy with both "
-            "Denies, and a lifecycle policy that never expires what a movable tag names.",
-            decided,
-            guard.check,
-        ),
-        StackValidationPolicy(
-            name="complete-repository",
-            description="An ECR repository comes with a repository policy and a lifecycle policy.",
-            enforcement_level=EnforcementLevel.MANDATORY,
-            config_schema=PolicyConfigSchema(exempt),
-            validate=_complete,
-        ),
-        _of_resources(
-            "pinned-production-image",
-            "A production stack runs images by a unique tag or a digest.",
-            pinned | stacks,
-            images.check_in_production,
-        ),
-        _of_resources(
-            "pinned-image",
-            "A stack runs images by a unique tag or a digest.",
-            pinned,
-            images.check,
-            EnforcementLevel.ADVISORY,
-        ),
-        _of_resources(
-            "no-way-round-the-guard",
-            "No resource changes images where no repository's guard applies.",
-            allowed,
-            registries.check,
-        ),
-    ]
+    texts = {"type": "array", "items": {"type": "string"}}
+    made: list[Policy] = []
+    for name, (description, check, keys) in POLICIES.items():
+        own = {key: defaults[key] for key in keys}
+        of_stack = check is guard.incomplete
+        advises = name == "pinned-image"
+        made.append(
+            (StackValidationPolicy if of_stack else ResourceValidationPolicy)(
+                name=name,
+                description=description,
+                enforcement_level=(
+                    EnforcementLevel.ADVISORY if advises else EnforcementLevel.MANDATORY
+                ),
+                config_schema=PolicyConfigSchema(
+                    {key: {**texts, "default": [*default]} for key, default in own.items()}
+                ),
+                validate=_of_stack(check, own) if of_stack else _of_resource(check, own),
+            )
+        )
+    return made
 
 
 def immutable_tags(config: Mapping[str, str]) -> list[str]:
@@ -109,25 +117,7 @@ def immutable_tags(config: Mapping[str, str]) -> list[str]:
     return tags if isinstance(tags, list) and not own & {"immutableTags", "tagMutability"} else []
 
 
-def _texts(description: str, default: Sequence[str]) -> dict[str, Any]:
-    return {
-        "type": "array",
-        "items": {"type": "string"},
-        "default": list(default),
-        "description": description,
-    }
-
-
-def _of_resources(
-    name: str,
-    description: str,
-    schema: dict[str, Any],
-    check: Callable[[ResourceValidationArgs, guard.Config], Iterator[Problem]],
-    level: EnforcementLevel = EnforcementLevel.MANDATORY,
-) -> Policy:
-    """A policy that checks one resource at a time."""
-    defaults = {key: declared["default"] for key, declared in schema.items()}
-
+def _of_resource(check: Callable[..., Iterator[Problem]], defaults: guard.Config) -> Any:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         try:
             for problem in check(args, {**defaults, **args.get_config()}):
@@ -136,24 +126,23 @@ def _of_resources(
             for problem in error.problems:
                 report(_message(args, problem.under("policy")), args.urn)
 
-    return ResourceValidationPolicy(
-        name=name,
-        description=description,
-        enforcement_level=level,
-        config_schema=PolicyConfigSchema(schema),
-        validate=validate,
-    )
+    return validate
+
+
+def _of_stack(
+    check: Callable[..., Iterator[tuple[PolicyResource, Problem]]], defaults: guard.Config
+) -> Any:
+    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        for resource, problem in check(args.resources, {**defaults, **args.get_config()}):
+            report(_message(resource, problem), resource.urn)
+
+    return validate
 
 
 def _message(resource: ResourceValidationArgs | PolicyResource, problem: Problem) -> str:
+    """One line, printable: names and values come from other people's programs."""
     name = f"{resource.resource_type.rpartition(':')[2]} {resource.name}"
-    return f"{name} {problem}" if problem.where else f"{name}: {problem}"
-
-
-def _complete(args: StackValidationArgs, report: ReportViolation) -> None:
-    config = {"exempt": (), **args.get_config()}
-    for resource, problem in guard.incomplete(args.resources, config):
-        report(_message(resource, problem), resource.urn)
+    return printable(f"{name} {problem}" if problem.where else f"{name}: {problem}")
 
 
 class _StrictServicer(policy._PolicyAnalyzerServicer):  # noqa: SLF001 as above
@@ -165,21 +154,16 @@ class _StrictServicer(policy._PolicyAnalyzerServicer):  # noqa: SLF001 as above
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802 the protocol's name
         """Raise ValueError, which ends the preview, with every name that is not known."""
-        schemas = {check.name: check.config_schema for check in policies()}
         errors = []
         for name, config in request.policyConfig.items():
-            schema = schemas.get(name)
-            if schema:
-                keys = schema.properties.keys()
-                errors += [
-                    _misspelt(f"{name}.{key}", key, keys) for key in {*config.properties} - keys
-                ]
+            if name in POLICIES:
+                _, _, keys = POLICIES[name]
+                wrong = sorted({*config.properties} - {*keys})
+                errors += [_misspelt(f"{name}.{key}", key, keys) for key in wrong]
             elif name != "all":
-                errors.append(_misspelt(name, name, schemas))
+                errors.append(_misspelt(name, name, POLICIES))
         if errors:
-            raise ValueError(
-                "; ".join(["the policy pack's configuration is wrong", *sorted(errors)])
-            )
+            raise ValueError("; ".join(["the policy pack's configuration is wrong", *errors]))
         return super().Configure(request, context)  # type: ignore[no-untyped-call]
 
 

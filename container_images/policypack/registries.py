@@ -58,15 +58,15 @@ def check(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
             "a registry policy that allows this lets others put or change what no repository's "
             f"guard sees: {_GUIDE}/registry-permissions.html"
         )
-        yield Problem(where=("policy",), value=sorted(granted), rule=rule, fix=fix)
+        yield Problem(where=("policy",), value=granted, rule=rule, fix=fix)
 
 
-def _granted(document: Any) -> set[str]:
+def _granted(document: Any) -> list[str]:
     """What the policy allows others to do to images. A Deny goes round nothing."""
-    return {
+    allows = statements_in(document, "Allow")
+    return [
         action
-        for allow in statements_in(document, "Allow")
         for action in _WRITING
-        if ("NotAction" in allow and not names_action(allow["NotAction"], action))
-        or names_action(allow.get("Action"), action)
-    }
+        if any(names_action(allow.get("Action"), action) for allow in allows)
+        or any(not names_action(allow.get("NotAction", "*"), action) for allow in allows)
+    ]

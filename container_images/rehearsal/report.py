@@ -11,7 +11,8 @@ from typing import Final
 import click
 
 from container_images.access.claims import Row
-from container_images.cli.terminal import print_table, printable
+from container_images.cli.terminal import print_table
+from container_images.policies.invalid_input import printable
 from container_images.rehearsal.embedded_aws import EMBEDDED
 from container_images.rehearsal.program import Resource
 from container_images.rehearsal.rehearse import Act, Rehearsal

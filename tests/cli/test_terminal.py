@@ -14,7 +14,8 @@ from rich.progress import Progress
 
 from container_images.cli import terminal
 from container_images.cli.command import json_option
-from container_images.cli.terminal import Cell, print_paragraph, print_table, printable, working
+from container_images.cli.terminal import Cell, print_paragraph, print_table, working
+from container_images.policies.invalid_input import printable
 
 TIME = "2026-11-23T07:58:22Z"
 TAG = "prod-356a192b-1795003600"

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pulumi_policy import (
-    Policy,
     PolicyResourceOptions,
     ResourceValidationArgs,
     ResourceValidationPolicy,
@@ -19,8 +18,7 @@ from container_images.policypack.pack import policies
 UNKNOWN = UNKNOWN_STRING_VALUE
 """What the engine puts for a value that a preview does not know."""
 
-POLICIES: Mapping[str, Policy] = {it.name: it for it in policies()}
-
+_BY_NAME = {policy.name: policy for policy in policies()}
 _OPTIONS = PolicyResourceOptions(
     protect=False,
     ignore_changes=[],
@@ -32,11 +30,12 @@ _OPTIONS = PolicyResourceOptions(
 
 Verdict = tuple[list[str], str | None]
 """The violations, and what could not be judged in this preview."""
+GOOD: Verdict = ([], None)
 
 
-def later(where: str) -> str:
+def later(where: str) -> Verdict:
     """What the SDK says of a string that is not known in a preview."""
-    return f"string value at .{where} can't be known during preview"
+    return [], f"string value at .{where} can't be known during preview"
 
 
 def urn(type_: str, name: str, stack: str = "prod") -> str:
@@ -44,32 +43,35 @@ def urn(type_: str, name: str, stack: str = "prod") -> str:
 
 
 def judge(
-    policy: str,
-    type_: str,
-    props: Mapping[str, Any],
-    *,
-    stack: str = "prod",
-    config: Mapping[str, Any] | None = None,
+    policy: str, type_: str, props: Mapping[str, Any], stack: str = "prod", **config: Any
 ) -> Verdict:
-    """What a resource policy says of a resource named "it"."""
-    found = POLICIES[policy]
-    assert isinstance(found, ResourceValidationPolicy)
+    """What a policy about one resource says of one named "it"."""
+    about_resource = _BY_NAME[policy]
+    assert isinstance(about_resource, ResourceValidationPolicy)
+    read = unknown_checking_proxy(dict(props))
     args = ResourceValidationArgs(
-        type_,
-        unknown_checking_proxy(dict(props)),
-        urn(type_, "it", stack),
-        "it",
-        _OPTIONS,
-        None,
-        dict(config or {}),
+        type_, read, urn(type_, "it", stack), "it", _OPTIONS, None, config
     )
+    return _verdict(about_resource, args)
+
+
+def judge_stack(*resources: PolicyResource, exempt: Sequence[str] = ()) -> Verdict:
+    """What the policy about a whole stack says."""
+    return _verdict(
+        _BY_NAME["complete-repository"],
+        StackValidationArgs(list(resources), {"exempt": list(exempt)}),
+    )
+
+
+def _verdict(policy: Any, args: ResourceValidationArgs | StackValidationArgs) -> Verdict:
+    assert isinstance(policy, ResourceValidationPolicy | StackValidationPolicy)
     violations: list[str] = []
 
     def report(message: str, _of: str | None = None) -> None:
         violations.append(message)
 
     try:
-        found.validate(args, report)
+        policy.validate(args, report)  # type: ignore[arg-type]
     except UnknownValueError as error:
         return violations, error.message
     return violations, None
@@ -83,34 +85,15 @@ def resource(
     provider: str = "default",
 ) -> PolicyResource:
     """A resource of a stack; `origins` are where its `repository` comes from."""
+    kind = "pulumi:providers:aws"
     return PolicyResource(
         type_,
         unknown_checking_proxy(dict(props)),
         urn(type_, name),
         name,
         _OPTIONS,
-        PolicyProviderResource(
-            "pulumi:providers:aws", {}, urn("pulumi:providers:aws", provider), provider
-        ),
+        PolicyProviderResource(kind, {}, urn(kind, provider), provider),
         None,
         list(origins),
         {"repository": list(origins)},
     )
-
-
-def judge_stack(
-    policy: str, resources: Sequence[PolicyResource], config: Mapping[str, Any] | None = None
-) -> tuple[list[tuple[str, str | None]], str | None]:
-    """What a stack policy says, and of which URN."""
-    found = POLICIES[policy]
-    assert isinstance(found, StackValidationPolicy)
-    violations: list[tuple[str, str | None]] = []
-
-    def report(message: str, of: str | None = None) -> None:
-        violations.append((message, of))
-
-    try:
-        found.validate(StackValidationArgs(list(resources), dict(config or {})), report)
-    except UnknownValueError as error:
-        return violations, error.message
-    return violations, None

@@ -15,14 +15,15 @@ from pulumi.runtime.proto import AnalyzeDiagnostic, analyzer_pb2, analyzer_pb2_g
 from ruamel.yaml import YAML
 
 from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
-from container_images.policypack.pack import NAME, immutable_tags
+from container_images.policypack.pack import NAME, POLICIES, immutable_tags
 from container_images.policypack.registries import WAYS_ROUND
 from container_images.rehearsal.program import Resource, run
 from container_images.settings.stack_file import StackFile
 from tests.conftest import ROOT, Cloud
-from tests.policypack.analysis import POLICIES, UNKNOWN, later, urn
+from tests.policypack.analysis import UNKNOWN, later, urn
 
 PACK = ROOT / "policypack"
+FUNCTION = "aws:lambda/function:Function"
 LATEST = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy:latest"
 
 
@@ -35,10 +36,11 @@ def resources(prod: StackFile) -> list[Resource]:
 
 
 @pytest.fixture(scope="module")
-def analyzer() -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
-    """The pack, started in its folder as the engine's pulumi-analyzer-policy-python does it."""
+def analyzer(prod: StackFile) -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
+    """The pack, started as the engine does it for the production stack: in the pack's folder."""
     command = [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:9", "."]
-    with subprocess.Popen(command, cwd=PACK, stdout=subprocess.PIPE) as process:
+    environment = os.environ | {"PULUMI_CONFIG": json.dumps(prod.config)}
+    with subprocess.Popen(command, cwd=PACK, stdout=subprocess.PIPE, env=environment) as process:
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline())
@@ -49,44 +51,50 @@ def analyzer() -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
 
 
 def struct(props: dict[str, Any]) -> struct_pb2.Struct:
-    found = struct_pb2.Struct()
-    found.update(props)
-    return found
+    message = struct_pb2.Struct()
+    message.update(props)
+    return message
 
 
 def analyze(
-    analyzer: analyzer_pb2_grpc.AnalyzerStub, type_: str, name: str, props: dict[str, Any]
+    analyzer: analyzer_pb2_grpc.AnalyzerStub,
+    type_: str,
+    name: str,
+    props: dict[str, Any],
+    stack: str = "prod",
 ) -> list[AnalyzeDiagnostic]:
     request = analyzer_pb2.AnalyzeRequest(
-        type=type_, name=name, urn=urn(type_, name), properties=struct(props)
+        type=type_, name=name, urn=urn(type_, name, stack), properties=struct(props)
     )
     return list(analyzer.Analyze(request).diagnostics)
 
 
-def analyze_stack(
-    analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[tuple[str, str, dict[str, Any]]]
-) -> list[AnalyzeDiagnostic]:
-    request = analyzer_pb2.AnalyzeStackRequest(
-        resources=[
-            analyzer_pb2.AnalyzerResource(
-                type=type_, name=name, urn=urn(type_, name), properties=struct(props)
-            )
-            for type_, name, props in resources
-        ]
-    )
-    return list(analyzer.AnalyzeStack(request).diagnostics)
-
-
 def test_a_stack_of_this_project_breaks_no_rule(
-    analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[Resource]
+    analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[Resource], prod: StackFile
 ) -> None:
-    assert {it.type for it in resources} >= {REPOSITORY, REPOSITORY_POLICY, LIFECYCLE_POLICY}
-    for it in resources:
-        assert analyze(analyzer, it.type, it.name, it.inputs) == []
-    whole = [(it.type, it.name, it.inputs) for it in resources]
-    assert analyze_stack(analyzer, whole) == []
-    without = [it for it in whole if it[1] != "forms-admin-deploy-policy"]
-    [lacking] = analyze_stack(analyzer, without)
+    assert {each.type for each in resources} >= {REPOSITORY, REPOSITORY_POLICY, LIFECYCLE_POLICY}
+    for each in resources:
+        assert analyze(analyzer, each.type, each.name, each.inputs) == []
+
+    def of_stack(kept: list[Resource]) -> list[AnalyzeDiagnostic]:
+        asked = [
+            analyzer_pb2.AnalyzerResource(
+                type=each.type,
+                name=each.name,
+                urn=urn(each.type, each.name),
+                properties=struct(each.inputs),
+            )
+            for each in kept
+        ]
+        request = analyzer_pb2.AnalyzeStackRequest(resources=asked)
+        return list(analyzer.AnalyzeStack(request).diagnostics)
+
+    # The immutable tags are those of the stack's configuration.
+    broken = analyze(analyzer, REPOSITORY, "it", {"imageTagMutability": "MUTABLE"})
+    assert len(broken) == len(json.loads(prod.config["container-images:immutableTags"]))
+    assert of_stack(resources) == []
+    unguarded = [each for each in resources if each.name != "forms-admin-deploy-policy"]
+    [lacking] = of_stack(unguarded)
     assert lacking.urn == urn(REPOSITORY, "forms-admin-deploy")
 
 
@@ -107,7 +115,7 @@ def configure(analyzer: analyzer_pb2_grpc.AnalyzerStub, **policies: dict[str, An
 
 
 def test_the_configuration_of_the_documentation_is_taken(
-    analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[Resource]
+    analyzer: analyzer_pb2_grpc.AnalyzerStub,
 ) -> None:
     page = (ROOT / "docs" / "policy-pack.md").read_text(encoding="utf-8")
     [text] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
@@ -117,10 +125,8 @@ def test_the_configuration_of_the_documentation_is_taken(
     }
     try:
         configure(analyzer, **written)
-        for it in resources:
-            assert analyze(analyzer, it.type, it.name, it.inputs) == []
-        broken = analyze(analyzer, REPOSITORY, "it", {"imageTagMutability": "MUTABLE"})
-        assert len(broken) == len(written["guarded-repository"]["immutableTags"])
+        broken = analyze(analyzer, FUNCTION, "it", {"imageUri": LATEST}, stack="live-eu")
+        assert {each.policyName for each in broken} == {"pinned-production-image", "pinned-image"}
     finally:
         configure(analyzer)
 
@@ -159,41 +165,30 @@ def test_the_immutable_tags_of_a_stack_of_this_project(
 
 # --- A stack that breaks every rule ---------------------------------------------------------------
 
-SAMPLE: list[tuple[str, dict[str, Any], set[str]]] = [
-    (REPOSITORY, {"name": "shop", "imageTagMutability": "IMMUTABLE"}, {"guarded-repository"}),
-    (next(iter(WAYS_ROUND)), {}, {"no-way-round-the-guard"}),
-    (
-        "aws:ecs/taskDefinition:TaskDefinition",
-        {"containerDefinitions": json.dumps([{"image": LATEST}])},
-        {"pinned-production-image", "pinned-image"},
-    ),
-]
 
-
-@pytest.mark.parametrize(("type_", "props", "broken"), SAMPLE)
+@pytest.mark.parametrize(
+    ("type_", "props", "broken"),
+    [
+        (REPOSITORY, {"name": "shop", "imageTagMutability": "IMMUTABLE"}, {"guarded-repository"}),
+        (next(iter(WAYS_ROUND)), {}, {"no-way-round-the-guard"}),
+        (FUNCTION, {"imageUri": LATEST}, {"pinned-production-image", "pinned-image"}),
+    ],
+)
 def test_a_resource_that_breaks_a_rule_fails(
     analyzer: analyzer_pb2_grpc.AnalyzerStub, type_: str, props: dict[str, Any], broken: set[str]
 ) -> None:
     diagnostics = analyze(analyzer, type_, "it", props)
-    assert {it.policyName for it in diagnostics} == broken
-    for it in diagnostics:
-        advises = it.policyName == "pinned-image"
-        assert it.enforcementLevel == (analyzer_pb2.ADVISORY if advises else analyzer_pb2.MANDATORY)
+    assert {each.policyName for each in diagnostics} == broken
+    for each in diagnostics:
+        advises = each.policyName == "pinned-image"
+        level = analyzer_pb2.ADVISORY if advises else analyzer_pb2.MANDATORY
+        assert each.enforcementLevel == level
 
 
-def test_what_is_not_known_yet_is_only_advised_about(
+def test_values_are_read_as_the_protocol_sends_them(
     analyzer: analyzer_pb2_grpc.AnalyzerStub,
 ) -> None:
-    props = {"repository": "a", "policy": UNKNOWN}
-    [found] = analyze(analyzer, REPOSITORY_POLICY, "it", props)
-    assert found.enforcementLevel == analyzer_pb2.ADVISORY
-    assert later("policy") in found.message
-
-
-def test_numbers_reach_a_policy_as_the_protocol_sends_them(
-    analyzer: analyzer_pb2_grpc.AnalyzerStub,
-) -> None:
-    """All of them are floating-point numbers, and AWS takes whole ones."""
+    """All numbers are floating-point numbers, and AWS takes whole ones; some values are unknown."""
     shield = {
         "rulePriority": 1,
         "selection": {
@@ -204,23 +199,22 @@ def test_numbers_reach_a_policy_as_the_protocol_sends_them(
         },
         "action": {"type": "expire"},
     }
-    props = {"repository": "a", "policy": {"rules": [shield]}}
+    props: dict[str, Any] = {"repository": "a", "policy": {"rules": [shield]}}
     assert analyze(analyzer, LIFECYCLE_POLICY, "it", props) == []
+    [advice] = analyze(analyzer, REPOSITORY_POLICY, "it", {"repository": "a", "policy": UNKNOWN})
+    assert advice.enforcementLevel == analyzer_pb2.ADVISORY
+    assert str(later("policy")[1]) in advice.message
 
 
-def test_the_engine_is_told_of_every_policy_and_its_configuration(
-    analyzer: analyzer_pb2_grpc.AnalyzerStub,
-) -> None:
+def test_the_pack_says_what_its_policies_are(analyzer: analyzer_pb2_grpc.AnalyzerStub) -> None:
     info = analyzer.GetAnalyzerInfo(empty_pb2.Empty())
     assert info.name == NAME
-    assert {it.name for it in info.policies} == POLICIES.keys()
-    for it in info.policies:
-        assert it.configSchema.properties
+    assert {each.name for each in info.policies} == POLICIES.keys()
+    assert all(each.configSchema.properties for each in info.policies)
 
 
 def test_the_pack_runs_in_the_virtual_environment_that_make_sets_up() -> None:
     project = YAML(typ="safe", pure=True).load((PACK / "PulumiPolicy.yaml").read_text())
-    assert project["runtime"]["name"] == "python"
     virtualenv = os.path.normpath(PACK / project["runtime"]["options"]["virtualenv"])
     assert virtualenv == str(ROOT / ".venv")
     assert "VENV := .venv\n" in (ROOT / "Makefile").read_text()
