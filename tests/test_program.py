@@ -282,9 +282,9 @@ class TestOverwriting:
             "as-the-stack": {},
         }
         [warning] = self.warnings(prod, cloud, caplog, repositories=entries)
-        assert "every tag in one, other" in warning
-        assert "tags that match stg-*, merged-*, dev-*, pr-* in partly" in warning
-        assert "none," not in warning
+        assert "one (*), other (*)" in warning
+        assert "partly (stg-*, merged-*, dev-*, pr-*)" in warning
+        assert "none (" not in warning
         assert "as-the-stack" not in warning
         assert "choose MUTABLE_WITH_EXCLUSION with immutableTags for" in warning
         assert "or IMMUTABLE_WITH_EXCLUSION for any others" in warning

@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
@@ -50,15 +49,14 @@ def exclusion_filters(
 
     Raises ValueError for a tag mutability that the stack does not have.
     """
-    match tag_mutability:
-        case "MUTABLE":
-            return []
-        case "MUTABLE_WITH_EXCLUSION":
-            return list(immutable_tags)
-        case "IMMUTABLE_WITH_EXCLUSION":
-            return list(movable_tags)
-        case _:
-            raise ValueError(f"{tag_mutability!r} is not one of {', '.join(TAG_MUTABILITIES)}")
+    filters = {
+        "MUTABLE": (),
+        "MUTABLE_WITH_EXCLUSION": immutable_tags,
+        "IMMUTABLE_WITH_EXCLUSION": movable_tags,
+    }
+    if tag_mutability not in filters:
+        raise ValueError(f"{tag_mutability!r} is not one of {', '.join(filters)}")
+    return list(filters[tag_mutability])
 
 
 def is_immutable(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:
@@ -85,19 +83,14 @@ def left_open(
 
 
 def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:
-    """One sentence about the repositories, by name, and what `left_open` says of each.
+    """One sentence about the repositories, by name, of which `left_open` says something.
 
-    None where it says nothing of any of them. Of many repositories, three are named.
+    Of many, three are named.
     """
-    repositories = defaultdict(list)
-    for name, patterns in open_tags.items():
-        if patterns:
-            tags = "every tag" if "*" in patterns else f"tags that match {', '.join(patterns)}"
-            repositories[tags].append(name)
+    repositories = [f"{name} ({', '.join(tags)})" for name, tags in open_tags.items() if tags]
     if not repositories:
         return None
-    overwritable = [
-        f"{tags} in {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if names[3:] else "")
-        for tags, names in repositories.items()
-    ]
-    return f"A push can change which image a tag names ({'; '.join(overwritable)}): {MODE_ADVICE}."
+    named = ", ".join(repositories[:3])
+    if others := repositories[3:]:
+        named += f" and {len(others)} more"
+    return f"A push can change which image a tag names in {named}: {MODE_ADVICE}."

@@ -58,10 +58,11 @@ def test_which_tags_are_left_open(
     assert left_open(tag_mutability, filters, patterns) == expected
 
 
-def test_repositories_that_leave_the_same_open_are_named_together() -> None:
-    warning = overwriting_warning({"a": ("*",), "b": ("v*",), "c": (), "d": ("*",)})
+def test_three_of_the_repositories_that_leave_tags_open_are_named() -> None:
+    open_tags: dict[str, tuple[str, ...]] = {"a": ("*",), "b": ("v*", "w"), "c": (), "d": ("*",)}
+    warning = overwriting_warning(open_tags)
     assert warning is not None
-    assert "(every tag in a, d; tags that match v* in b)" in warning
-    assert "MUTABLE_WITH_EXCLUSION with immutableTags" in warning
+    assert "which image a tag names in a (*), b (v*, w), d (*): choose MUTABLE_WITH" in warning
     assert "(semantic versions, bare commit hashes)" in warning
-    assert overwriting_warning({"a": ()}) is None
+    assert "d (*) and 1 more" in str(overwriting_warning({**open_tags, "e": ("*",)}))
+    assert overwriting_warning({"c": ()}) is None

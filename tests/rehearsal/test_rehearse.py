@@ -378,7 +378,7 @@ def test_what_the_settings_leave_open_is_a_warning(prod: StackFile) -> None:
         prod, immutableTags=None, repositories=repositories, tagMutability="MUTABLE"
     )
     mutable, excluded, unlimited = warnings_about(stack)
-    assert "every tag in repository-00, " in mutable
+    assert "repository-00 (*), " in mutable
     assert "such as scratch, can be overwritten in some: with IMMUTABLE_WITH" in excluded
     assert "kept" not in mutable + excluded
     assert unlimited == "Every image is kept in some: there is no retention rule."
