@@ -16,7 +16,12 @@ from typing import Any, Final, TypedDict
 from container_images.policies.alert_messages import ALERTS, Alert
 from container_images.policies.document import arn, refuse_longer_than, to_json
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.trust_policy import Trust, federations, provider_arn
+from container_images.policies.trust_policy import (
+    Trust,
+    federations,
+    provider_arn,
+    trusted_principals,
+)
 
 MAX_EVENT_PATTERN: Final = 2_048
 """Characters of a pattern, unless AWS raised the account's quota:
@@ -83,9 +88,7 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
     where even that does not help: a pattern names all pipeline roles, or all trusted principals.
     """
     region, iam_region = audit["region"], IAM_REGIONS[audit["partition"]]
-    trust = audit["trust"]
-    lists = {"pipeline roles": audit["pipeline_roles"], "trusted roles": trust["roles"]}
-    lists |= {f"subjects of {provider}": subjects for provider, _, subjects in federations(trust)}
+    lists = {"pipeline roles": audit["pipeline_roles"], **trusted_principals(audit["trust"])}
     rules = []
     for kind, pattern in _patterns(audit):
         refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, lists)
@@ -272,9 +275,9 @@ def _assumed(audit: Audit) -> dict[str, Any]:
     if trust["codebuild_projects"]:
         identity["invokedBy"] = _but(["codebuild.amazonaws.com"])
     if jobs := [
-        f"{provider_arn(trust, provider)}:{audience}:{subject}"
-        for provider, audience, subjects in federations(trust)
-        for subject in subjects
+        f"{provider_arn(trust, oidc['provider'])}:{oidc['audience']}:{subject}"
+        for _, oidc in federations(trust)
+        for subject in sorted(oidc["subjects"])
     ]:
         identity["principalId"] = _but(jobs)
     if accounts:

@@ -25,7 +25,6 @@ from container_images.policies.trust_policy import (
     GITHUB_SUBJECT_RULE,
     OIDC_PROVIDER,
     OIDC_PROVIDER_RULE,
-    OIDC_SUBJECT,
     ROLE_ARN,
     ROLE_ARN_RULE,
     Trust,
@@ -48,7 +47,7 @@ _RULES: Final = {
     "github_subjects": (GITHUB_SUBJECT, GITHUB_SUBJECT_RULE),
     "provider": (OIDC_PROVIDER, OIDC_PROVIDER_RULE),
     "audience": (AUDIENCE, AUDIENCE_RULE),
-    "subjects": (OIDC_SUBJECT, GITHUB_SUBJECT_RULE),
+    "subjects": (GITHUB_SUBJECT, GITHUB_SUBJECT_RULE),
     "roles": (ROLE_ARN, ROLE_ARN_RULE),
 }
 

@@ -25,29 +25,21 @@ CODEBUILD_PROJECT_ARN_RULE: Final = (
 )
 
 GITHUB_SUBJECT: Final = re.compile(
-    r"repo:[^:*?/\s]+/[^:*?/\s]+:(environment:[^*?$\s]+|ref:refs/(heads|tags)/[^*?$\s]+)", re.ASCII
-)
-"""Any branch, tag or pull request of the repository can send another `sub` than these, and a trust
-policy that lets it in lets everybody in who can push a branch.
-https://docs.github.com/en/actions/reference/security/oidc"""
-OIDC_SUBJECT: Final = re.compile(
     r"[a-z_]+:[^:*?$/\s]+(/[^:*?$/\s]+)+:([^*?$\s]+:)?(environment|ref):(?!refs/pull/)[^*?$\s]+",
     re.ASCII,
 )
-"""The same of another provider, such as GitLab's project_path:GROUP/NAME:ref_type:branch:ref:main.
+"""A `sub` claim of GitHub or GitLab: repo:OWNER/NAME:environment:production, or
+project_path:GROUP/NAME:ref_type:branch:ref:main. Any branch or pull request can send another, and a
+trust policy that lets it in lets everybody in who can push a branch.
+https://docs.github.com/en/actions/reference/security/oidc
 https://docs.gitlab.com/ci/secrets/id_token_authentication/"""
 GITHUB_SUBJECT_RULE: Final = (
     "must name one environment, branch or tag: others let in all who can push a branch"
 )
 
-GITHUB: Final = "token.actions.githubusercontent.com"
-OIDC_PROVIDER: Final = re.compile(
-    rf"(?!{re.escape(GITHUB)}\Z)[a-z0-9.-]+(:\d+)?(/[\w.~-]+)*", re.ASCII
-)
-OIDC_PROVIDER_RULE: Final = (
-    "must be the URL of an OIDC provider without https://; GitHub's has trustedGitHubSubjects"
-)
-AUDIENCE: Final = re.compile(r"[^*?$\s]{1,255}", re.ASCII)
+OIDC_PROVIDER: Final = re.compile(r"[a-z0-9.-]+(:\d+)?(/[\w.~-]+)*", re.ASCII)
+OIDC_PROVIDER_RULE: Final = "must be the URL of an OIDC provider, without https://"
+AUDIENCE: Final = re.compile(r"[^*?$\s]+", re.ASCII)
 AUDIENCE_RULE: Final = "must be the exact aud claim"
 
 MAX_TRUST_POLICY: Final = 2_048
@@ -84,17 +76,31 @@ class Trust(TypedDict):
     """The jobs of another OIDC provider than GitHub's that may assume the role. Default: none."""
 
 
-def federations(trust: Trust) -> list[tuple[str, str, list[str]]]:
-    """Each OIDC provider whose jobs may assume the role: its URL, the audience, the subjects."""
-    trusted = [(GITHUB, "sts.amazonaws.com", sorted(trust["github_subjects"]))]
-    if oidc := trust.get("oidc"):
-        trusted.append((oidc["provider"], oidc["audience"], sorted(oidc["subjects"])))
-    return [federation for federation in trusted if federation[2]]
+def federations(trust: Trust) -> list[tuple[str, Oidc]]:
+    """The OIDC providers whose jobs may assume the role, by the Sid of their statement."""
+    github: Oidc = {
+        "provider": "token.actions.githubusercontent.com",
+        "audience": "sts.amazonaws.com",
+        "subjects": trust["github_subjects"],
+    }
+    trusted = (("GitHubActions", github), ("Oidc", trust.get("oidc")))
+    return [(sid, oidc) for sid, oidc in trusted if oidc and oidc["subjects"]]
 
 
 def provider_arn(trust: Trust, provider: str) -> str:
     """ARN of an OIDC provider of the role's account."""
     return f"arn:{trust['partition']}:iam::{trust['account_id']}:oidc-provider/{provider}"
+
+
+def trusted_principals(trust: Trust) -> dict[str, list[str]]:
+    """All that may assume the role, by kind."""
+    oidc = trust.get("oidc")
+    return {
+        "CodeBuild projects": trust["codebuild_projects"],
+        "GitHub subjects": trust["github_subjects"],
+        "OIDC subjects": oidc["subjects"] if oidc else [],
+        "roles": trust["roles"],
+    }
 
 
 def trust_policy(trust: Trust) -> dict[str, Any]:
@@ -114,18 +120,16 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
         }
         principal = {"Service": "codebuild.amazonaws.com"}
         statements.append(allow("CodeBuild", principal, ["sts:AssumeRole"], Condition=conditions))
-    for provider, audience, subjects in federations(trust):
-        sid = "GitHubActions" if provider == GITHUB else "Oidc"
-        claims = {f"{provider}:aud": audience, f"{provider}:sub": subjects}
+    for sid, oidc in federations(trust):
+        provider, subjects = oidc["provider"], sorted(oidc["subjects"])
+        claims = {f"{provider}:aud": oidc["audience"], f"{provider}:sub": subjects}
         principal = {"Federated": provider_arn(trust, provider)}
         actions, condition = ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims}
         statements.append(allow(sid, principal, actions, Condition=condition))
     if roles:
         statements.append(allow("Roles", {"AWS": roles}, ["sts:AssumeRole"]))
     document = document_of(statements)
-    lists = {"CodeBuild projects": projects, "roles": roles}
-    lists |= {f"subjects of {provider}": subjects for provider, _, subjects in federations(trust)}
-    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, lists)
+    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, trusted_principals(trust))
     return document
 
 

@@ -131,7 +131,7 @@ NOBODY: Trust = {
     ("key", "what"),
     [
         ("codebuild_projects", "CodeBuild projects"),
-        ("github_subjects", "subjects of token.actions.githubusercontent.com"),
+        ("github_subjects", "GitHub subjects"),
         ("roles", "roles"),
     ],
 )
@@ -159,7 +159,6 @@ def test_what_to_shorten_is_said_where_aws_would_refuse_the_trust_policy(
         ("gitlab.com", "repo:o/r:ref:refs/pull/1/merge", "oidc.subjects[0]"),
         ("gitlab.com", "project_path:g/app:ref:${aws:username}", "oidc.subjects[0]"),
         ("https://gitlab.com", "project_path:g/app:ref:main", "oidc.provider[0]"),
-        ("token.actions.githubusercontent.com", "repo:o/r:ref:main", "trustedGitHubSubjects"),
     ],
 )
 def test_subjects_of_any_provider_name_an_environment_a_branch_or_a_tag(
