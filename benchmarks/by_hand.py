@@ -10,7 +10,6 @@ import pulumi_aws as aws
 
 from container_images.policies.document import to_json
 from container_images.policies.trust_policy import pipeline_role_policy, trust_policy
-from container_images.settings.planned import planned_lifecycle_policy, planned_repository_policy
 from container_images.settings.stack_file import read
 from container_images.stack.declared import declared_in
 
@@ -18,8 +17,8 @@ _FILE = read(Path.cwd(), "prod")
 _STACK = declared_in(_FILE, _FILE.account)
 _NAME = next(iter(_STACK.settings.repositories))
 _ROLE = _STACK.settings.pipeline_role
-POLICY = to_json(planned_repository_policy(_STACK.settings, _NAME, _STACK.account))
-LIFECYCLE_POLICY = to_json(planned_lifecycle_policy(_STACK.settings, _NAME) or {})
+POLICY = to_json(_STACK.settings.repository_policy(_NAME, _STACK.account))
+LIFECYCLE_POLICY = to_json(_STACK.settings.lifecycle_policy(_NAME) or {})
 TRUST_POLICY = to_json(trust_policy(_ROLE.trust(_STACK.account)))
 
 

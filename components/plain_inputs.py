@@ -14,23 +14,12 @@ def refuse_outputs(args: Mapping[str, Any], inputs: Collection[str] = ()) -> Non
 
     `inputs` may be Outputs: no policy is made of them.
     """
-    plain = {_camel(key): value for key, value in args.items() if key not in inputs}
-    problems = [
-        Problem(
-            where=where,
-            rule="must be a plain value, no Output: policies are made of it, and a preview has to "
-            "show them whole",
-            fix="write the value itself, or take it from the configuration",
-        )
-        for where in _outputs_in(plain)
-    ]
+    rule = "must be a plain value, no Output: policies are made of it, and previews show them whole"
+    fix = "write the value itself, or take it from the configuration"
+    plain = {key: value for key, value in args.items() if key not in inputs}
+    problems = [Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(plain)]
     if problems:
         raise InvalidInputError(problems)
-
-
-def _camel(name: str) -> str:
-    """The input's name in the schema."""
-    return re.sub(r"_([a-z])", lambda letter: letter[1].upper(), name)
 
 
 def _outputs_in(value: Any, *where: str | int) -> Iterator[tuple[str | int, ...]]:
@@ -38,7 +27,9 @@ def _outputs_in(value: Any, *where: str | int) -> Iterator[tuple[str | int, ...]
         yield where
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _outputs_in(item, *where, _camel(key) if where else key)
+            # The input's name in the schema.
+            name = re.sub(r"_([a-z])", lambda letter: letter[1].upper(), key)
+            yield from _outputs_in(item, *where, name)
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             yield from _outputs_in(item, *where, position)

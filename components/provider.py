@@ -3,12 +3,15 @@
 from typing import Any
 
 import pulumi
-from pulumi.errors import InputPropertiesError, InputPropertyError
+from pulumi.errors import InputPropertiesError
 from pulumi.provider import ConstructResult
+from pulumi.provider.experimental.analyzer import ComponentDefinition
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
 from container_images.policies.invalid_input import InvalidInputError
+
+from .plain_inputs import refuse_outputs
 
 
 class Provider(ComponentProvider):
@@ -21,22 +24,33 @@ class Provider(ComponentProvider):
         inputs: pulumi.Inputs,
         options: pulumi.ResourceOptions | None = None,
     ) -> ConstructResult:
-        """The component. Raises the SDK's errors for inputs, which the engine prints."""
-        definition = self._component_defs[resource_type.rpartition(":")[2]]
-        for key, declared in definition.inputs.items():
-            if declared.plain and _has_output(inputs.get(key)):
-                reason = "must be a plain value, not an output: a preview shows the policies whole"
-                raise InputPropertyError(key, reason)
+        """The component. Raises the SDK's error for inputs, which the engine prints."""
         try:
             return super().construct(name, resource_type, inputs, options)
+        except InvalidInputError as error:
+            reason: Exception = error
         except ComponentInitError as error:
-            if isinstance(error.inner, pulumi.RunError | InvalidInputError):
-                raise InputPropertiesError(str(error.inner), []) from None
-            raise
+            reason = error.inner
+            if not isinstance(reason, pulumi.RunError | InvalidInputError):
+                raise
+        raise InputPropertiesError(str(reason), [])
+
+    def map_inputs(
+        self, inputs: pulumi.Inputs, component_def: ComponentDefinition
+    ) -> pulumi.Inputs:
+        """The inputs as the component takes them. Registry's are the keys of a stack file."""
+        outputs = [key for key, declared in component_def.inputs.items() if not declared.plain]
+        refuse_outputs(inputs, outputs)
+        whole = _with_whole_numbers(inputs)
+        return (
+            whole if component_def.name == "Registry" else super().map_inputs(whole, component_def)
+        )
 
 
-def _has_output(value: Any) -> bool:
-    """Whether an output stands anywhere in a value."""
-    if isinstance(value, dict | list):
-        return any(map(_has_output, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, pulumi.Output)
+def _with_whole_numbers(value: Any) -> Any:
+    """Pulumi's protocol has floating-point numbers alone: 50 arrives as 50.0."""
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

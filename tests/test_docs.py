@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from container_images.cli.app import app
 from container_images.policies.tag_convention import ADR040
 from container_images.settings import StackSettings
-from container_images.settings.model import as_written
 from tests.conftest import ROOT
+from tests.test_project_files import as_written
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -173,7 +173,7 @@ def _subject(targets: Targets, named: Reference) -> Subject:
     holder = named.registry_id or account
     refuse_other_account(account, holder)
     if stack := targets.stack:
-        movable = stack.settings.movable_patterns
+        movable = stack.settings.movable_tags
         roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
     else:
         roles = pipeline_roles(repository.policy())

@@ -243,9 +243,7 @@ def _rules(repository: Repository, options: _Options, targets: Targets) -> Seque
     if options.policy:
         return read(options.policy, read_policy)
     if options.planned and targets.stack:
-        from container_images.settings.planned import planned_lifecycle_policy  # noqa: PLC0415
-
-        return rules_in(planned_lifecycle_policy(targets.stack.settings, repository.name))
+        return rules_in(targets.stack.settings.lifecycle_policy(repository.name))
     try:
         return live_rules(repository)
     except RefusedError as error:

@@ -196,7 +196,7 @@ def _note_unknown_tag(target: Targets, tag: str) -> None:
         settings = target.stack.settings
         repository = settings.repositories[target.references[0].name]
         mode = repository.tag_mutability
-        filters = exclusion_filters(mode, settings.movable_patterns, repository.immutable_tags)
+        filters = exclusion_filters(mode, settings.movable_tags, repository.immutable_tags)
         if not is_immutable(tag, mode, filters):
             text += f", and {mode} with {', '.join(filters) or 'no pattern'} lets it move"
     else:

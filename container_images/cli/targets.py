@@ -81,7 +81,7 @@ class Targets:
     @property
     def movable_tags(self) -> Sequence[str] | None:
         """Those of the stack. None where no stack is named."""
-        return self.stack.settings.movable_tags if self.stack else None
+        return self.stack.settings.exact_movable_tags if self.stack else None
 
     @property
     def default_tag(self) -> str:

@@ -61,7 +61,7 @@ class Pipeline:
     def __init__(self, ecr: "ECRClient", declared: State, settings: StackSettings) -> None:
         self._declared = declared
         self._repository = Repository(ecr, Reference(name=declared.name), settings.convention)
-        self._movable_tags = settings.movable_tags
+        self._movable_tags = settings.exact_movable_tags
         self._movable = " and ".join(self._movable_tags)
         stages = way_of(settings.convention)
         has_commit = any("sha" in stage.placeholders for stage in stages)

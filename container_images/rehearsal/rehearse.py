@@ -210,7 +210,7 @@ def _check_options(resources: Sequence[program.Resource]) -> str:
 
 def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:
     """A year under each lifecycle policy of the stack: what is kept, and what can be pulled."""
-    convention, movable = stack.settings.convention, stack.settings.movable_tags
+    convention, movable = stack.settings.convention, stack.settings.exact_movable_tags
     names: dict[str | None, list[str]] = {}
     for state in states:
         names.setdefault(state.lifecycle_policy, []).append(state.name)

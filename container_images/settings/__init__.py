@@ -9,65 +9,124 @@ values share. So a mistake in one place hides none in another, and all of them c
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem
 from container_images.policies.tag_convention import TagConvention, stages_in
 from container_images.settings import values
-from container_images.settings.draft import Draft
-from container_images.settings.errors import problems_in
+from container_images.settings.errors import Path, check
 from container_images.settings.model import (
     Account,
+    ProviderSettings,
     Settings,
     StackSettings,
+    partial_settings,
 )
-from container_images.settings.planned import length_problems
-from container_images.settings.rules import shared_problems
+from container_images.settings.rules import violations
 
-__all__ = [
-    "Account",
-    "StackSettings",
-    "convention_in",
-    "decoded",
-    "explain",
-    "misspelt_namespaces",
-    "parse",
-    "validated",
-]
+__all__ = ["Account", "StackSettings"]
+
+_STACK: Final = TypeAdapter(StackSettings)
+_PROVIDER: Final = TypeAdapter(ProviderSettings)
+_STAGES: Final = TypeAdapter(values.Stages, config=Settings.model_config)
 
 
 def parse(
-    configuration: Mapping[str, str], account: Account, problems: Sequence[Problem] = ()
+    configuration: Mapping[str, str], project: str, problems: Sequence[Problem] = ()
 ) -> StackSettings:
-    """The settings that a configuration says, for a stack in this account.
+    """The settings that a stack's configuration says: its keys have their namespaces.
 
-    `configuration` has the values as Pulumi hands them over: text as it is, all else as JSON.
+    The values are as Pulumi hands them over: text as it is, all else as JSON.
     Raises InvalidInputError with all errors, behind those found elsewhere.
     """
-    return validated(decoded(configuration), account, problems)
+    everything, prefix = decoded(configuration), f"{project}:"
+    _, _, of_provider = check(_PROVIDER, everything)
+    problems = [*problems, *of_provider, *_misspelt_namespaces(everything, project)]
+    own = [key for key in everything if key.startswith(prefix)]
+    written = {key.removeprefix(prefix): everything[key] for key in own}
+    return validated(written, account_in(configuration, project), problems)
 
 
 def validated(
-    written: Mapping[str, Any], account: Account, problems: Sequence[Problem] = ()
+    written: Mapping[str, Any], account: Account | None = None, problems: Sequence[Problem] = ()
 ) -> StackSettings:
-    """The settings that plain values say, under the keys of the stack file.
+    """The settings that plain values say, under the keys of a stack file.
 
+    Without an account, it is that of the roles.
     Raises InvalidInputError with all errors, behind those found elsewhere.
     """
-    draft = Draft(written, account)
-    problems = [*problems, *draft.problems, *shared_problems(draft)]
-    settings = draft.settings
-    if settings and not problems:
-        repositories = sorted(settings.repositories.items())
-        inherited = {name: repository.in_stack(settings) for name, repository in repositories}
-        settings = settings.model_copy(update={"repositories": inherited})
-        problems = [*length_problems(settings, account)]
-    if problems or not settings:
+    account = account or _account(str([written.get(key) for key in _ROLES]))
+    settings, valid, own_problems = check(_STACK, written)
+    settings = (settings or partial_settings(valid)).with_inheritance()
+    shared = (
+        Problem(where=where, value=_value_at(where, written), rule=rule, fix=fix)
+        for where, rule, fix in violations(settings, account)
+    )
+    if problems := [*problems, *own_problems, *shared]:
         raise InvalidInputError(problems)
+    settings.refuse_too_long(account)
     return settings
+
+
+def _value_at(where: Path, written: Any) -> Any:
+    for step in where:
+        try:
+            written = written[step]
+        except (KeyError, TypeError):
+            return ABSENT
+    return written
+
+
+def account_in(configuration: Mapping[str, str], project: str) -> Account:
+    """Where a stack is, as far as its configuration tells: the Region may be empty.
+
+    The account is the first of aws:allowedAccountIds, or that of the first of the roles.
+    """
+    return _account(
+        " ".join(configuration.get(f"{project}:{key}", "") for key in _ROLES),
+        configuration.get("aws:allowedAccountIds", ""),
+        configuration.get("aws:region", ""),
+    )
+
+
+_ROLES: Final = ("administratorRoles", "pipelineRole", "additionalPipelineRoles")
+
+
+def _account(roles: str, allowed: str = "", region: str = "") -> Account:
+    arns = re.findall(r"arn:(aws[a-z-]*):iam::(\d{12}):", roles)
+    # If none says so, it is one of AWS's documentation.
+    partition, account = next(iter(arns), ("aws", "123456789012"))
+    [account, *_] = [*re.findall(r"\d{12}", allowed), account]
+    return Account(partition=partition, id=account, region=region)
+
+
+def decoded(configuration: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a configuration, from JSON where they are."""
+    values_of: dict[str, Any] = {}
+    for key, text in configuration.items():
+        try:
+            values_of[key] = json.loads(text)
+        except (ValueError, RecursionError):
+            values_of[key] = text
+    return values_of
+
+
+def _misspelt_namespaces(everything: Mapping[str, Any], project: str) -> Iterator[Problem]:
+    """Each key whose namespace resembles the project's. Nobody would read it, and nobody say so.
+
+    Any other namespace may be that of a provider: https://www.pulumi.com/docs/iac/concepts/config/
+    """
+    for key, value in everything.items():
+        namespace, _, name = key.partition(":")
+        near = difflib.get_close_matches(namespace, [project], cutoff=0.85)
+        if near and namespace != project:
+            rule = f"nothing reads the namespace {namespace}"
+            fix = f"did you mean {project}:{name}?"
+            yield Problem(where=(key,), value=value, rule=rule, fix=fix)
 
 
 def convention_in(written: Any) -> TagConvention:
@@ -75,17 +134,10 @@ def convention_in(written: Any) -> TagConvention:
 
     Raises InvalidInputError with all errors.
     """
-    return TagConvention(stages_in(_checked(written, values.Stages)))
-
-
-def _checked(written: Any, kind: Any) -> Any:
-    """The values, of this type. Raises InvalidInputError."""
-    adapter = TypeAdapter(kind, config=Settings.model_config)
-    try:
-        return adapter.validate_python(written)
-    except ValidationError as refused:
-        told = [problem for problem, _ in problems_in(refused, adapter.json_schema())]
-    raise InvalidInputError(told)
+    stages, _, problems = check(_STAGES, written)
+    if problems:
+        raise InvalidInputError(problems)
+    return TagConvention(stages_in(stages))
 
 
 def explain(invalid: InvalidInputError) -> str:
@@ -94,37 +146,3 @@ def explain(invalid: InvalidInputError) -> str:
     errors = "one error" if count == 1 else f"{count} errors"
     listed = [f"  {number}. {problem}" for number, problem in enumerate(invalid.problems, start=1)]
     return "\n".join([f"the configuration has {errors}; nothing has been changed:", *listed])
-
-
-def misspelt_namespaces(keys: Iterable[str], project: str) -> Iterator[Problem]:
-    """Each key whose namespace resembles the project's. Nobody would read it, and nobody say so.
-
-    Any other namespace may be that of a provider: https://www.pulumi.com/docs/iac/concepts/config/
-    """
-    for key in keys:
-        namespace, _, name = key.partition(":")
-        near = difflib.get_close_matches(namespace, [project], cutoff=0.85)
-        if near and namespace != project:
-            yield Problem(
-                where=(key,),
-                rule=f"nothing reads the namespace {namespace}",
-                fix=f"did you mean {project}:{name}?",
-            )
-
-
-def decoded(configuration: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a configuration: `_TEXT` as it is, all else from JSON."""
-    return {key: _decoded(key, text) for key, text in configuration.items()}
-
-
-_TEXT: Final = {"tagMutability", "pullOrganization"}
-"""The keys whose values are text, and so no JSON."""
-
-
-def _decoded(key: str, text: str) -> Any:
-    if key in _TEXT:
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text

@@ -1,16 +1,17 @@
-"""What is wrong with a value: pydantic's errors, told as the value, the rule and the fix."""
+"""What is wrong with a value: pydantic's errors, as the value, the rule and the fix."""
 
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from container_images.policies.invalid_input import ABSENT, Problem
-from container_images.policies.tag_mutability import MODE_ADVICE
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
@@ -26,84 +27,112 @@ _KINDS: Final = {
 }
 
 
-def problems_in(refused: ValidationError, schema: Schema) -> Iterator[tuple[Problem, ErrorDetails]]:
-    """Each error, told, with pydantic's own. `schema` is the JSON schema of what was validated."""
-    for error in refused.errors(include_url=False):
-        where = error["loc"]
-        value = ABSENT if error["type"] == "missing" else error["input"]
-        if where[-1:] == ("[key]",):
-            rule, fix = _of_key(_node(schema, where[:-2]))
-            yield Problem(where=where[:-1], rule=rule, fix=fix), error
-        elif error["type"] == "extra_forbidden":
-            keys = sorted(_node(schema, where[:-1])["properties"])
-            _, fix = suggested(str(where[-1]), keys, cutoff=0.5)
-            rule = "there is no such key"
-            yield Problem(where=where, value=value, rule=rule, fix=fix), error
-        else:
-            rule, fix = _told(error, _node(schema, where), _example(schema, where))
-            yield Problem(where=where, value=value, rule=rule, fix=fix), error
+def check(adapter: TypeAdapter[Any], written: Any) -> tuple[Any, Any, list[Problem]]:
+    """The value that is written; what of it is valid; and its errors.
+
+    There is no value if there are errors. In what is valid, an invalid value is None, and so is an
+    item of a list as a whole; an unknown key is left out.
+    """
+    try:
+        return adapter.validate_python(written), written, []
+    except ValidationError as refused:
+        errors = refused.errors(include_url=False)
+    valid, problems = deepcopy(written), []
+    for error in errors:
+        problems.append(_problem(error, _schema(adapter)))
+        if error["loc"] and error["loc"][-1] != "[key]":  # what is under such a key may be valid
+            _invalidate(valid, error)
+    return None, valid, problems
 
 
-def suggested(key: str, keys: Sequence[str], cutoff: float = 0.6) -> tuple[list[str], str]:
-    """The key that an unknown one resembles, if any; and what to write in its place."""
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=cutoff)
-    return near, f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"
+@cache
+def _schema(adapter: TypeAdapter[Any]) -> Schema:
+    return adapter.json_schema()
 
 
-def _told(error: ErrorDetails, node: Schema, example: str) -> tuple[str, str]:
-    """Rule and fix. The fix shows the value that is written there, where that can be kept."""
+def _invalidate(valid: Any, error: ErrorDetails) -> None:
+    where = error["loc"]
+    items = (position for position, step in enumerate(where, 1) if isinstance(step, int))
+    *outer, last = where[: next(items, None)]
+    for step in outer:
+        valid = valid[step]
+        if valid is None:  # was invalid as a whole
+            return
+    valid[last] = None
+    if error["type"] == "extra_forbidden" and last == where[-1]:
+        del valid[last]
+
+
+def suggested(key: str, keys: Sequence[str]) -> str:
+    """What to write in place of an unknown key."""
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"
+
+
+def _problem(error: ErrorDetails, schema: Schema) -> Problem:
+    where, value = error["loc"], error["input"]
+    if where[-1:] == ("[key]",):
+        node = _node(schema, where[:-2])["propertyNames"]
+        fix = f"write one such as {json.dumps(node['examples'][0])}"
+        return Problem(where=where[:-1], rule=node["description"], fix=fix)
+    if error["type"] == "extra_forbidden":
+        keys = sorted(_node(schema, where[:-1])["properties"])
+        fix = suggested(str(where[-1]), keys)
+        return Problem(where=where, value=value, rule="there is no such key", fix=fix)
+    rule, fix = _rule_and_fix(error, _node(schema, where), _example(schema, where))
+    value = ABSENT if error["type"] == "missing" else value
+    return Problem(where=where, value=value, rule=rule, fix=fix)
+
+
+_RULES: Final = {
+    "missing": ("this key is required", "write it as {example}"),
+    "too_short": ("must have at least one entry", "write it as {example}"),
+    "too_long": ("AWS takes at most {max_length}", "leave the others out"),
+    "literal_error": ("must be one of {expected}", "write it as {example}"),
+    "rule": ("{rule}", "{fix}"),
+}
+
+
+def _rule_and_fix(error: ErrorDetails, node: Schema, example: str) -> tuple[str, str]:
     value, kind = error["input"], error["type"]
-    fix = f"write it as {example}"
-    if kind == "missing":
-        return "this key is required", fix
+    if kind in _RULES:
+        words = {**error.get("ctx", {}), "example": example}
+        rule, fix = _RULES[kind]
+        return rule.format(**words), fix.format(**words)
     if value is None:
-        return "a key needs a value", f"leave it out, or {fix}"
-    if value == "IMMUTABLE" and kind == "literal_error":
-        return "ADR040 decided that latest moves, and with it no tag can", MODE_ADVICE
-    if kind == "literal_error":
-        rule = f"must be one of {', '.join(node['enum'])}"
-    elif kind in _KINDS and not _breaks_pattern(value, node):
-        rule, fix = f"must be {_KINDS[kind]}", _converted(value, kind, node) or fix
-    else:
-        rule, fix = node["description"], f"write one such as {example}"
-    return rule, fix
+        return "a key needs a value", f"leave it out, or write it as {example}"
+    if isinstance(value, dict) and value.keys() == {"secure"}:
+        rule = "it is encrypted, and only the Pulumi CLI can decrypt it"
+        return rule, "use a stack file with a placeholder in plain text"
+    as_meant = _as_meant(value, kind, node)
+    if "pattern" in node and not as_meant:
+        return node["description"], f"write one such as {example}"
+    return f"must be {_KINDS[kind]}", as_meant or f"write it as {example}"
 
 
-def _example(schema: Schema, where: Path) -> str:
-    """A valid value of a place, as JSON: its own, or the one in the example of what it is in."""
-    node = _node(schema, where)
-    if "examples" in node:
-        example = node["examples"][0]
-    else:
-        [around] = _node(schema, where[:-1])["examples"]
-        example = around.get(where[-1], _OF_TYPE.get(node["type"]))
-    return json.dumps(example)
-
-
-_OF_TYPE: Final = {"boolean": True, "integer": 20, "string": "prod-*"}
-
-
-def _breaks_pattern(value: Any, node: Schema) -> bool:
-    """Whether a number would not do as text either."""
-    is_number = type(value) in {int, float} and "pattern" in node
-    return is_number and not re.match(node["pattern"], json.dumps(value))
-
-
-def _converted(value: Any, kind: str, node: Schema) -> str | None:
-    """How to write a value as one of the right kind."""
-    if kind == "string_type" and type(value) in {int, float} and "pattern" in node:
+def _as_meant(value: Any, kind: str, node: Schema) -> str | None:
+    """The value that is written, in the right form, where that can be told."""
+    is_number = type(value) in {int, float}
+    if is_number and "pattern" in node and re.match(node["pattern"], str(value)):
         # Of a number YAML does not keep how it was written, leading zeros for instance.
-        return f'write it with all its digits in quotes, such as "{json.dumps(value)}"'
-    if kind == "tuple_type" and isinstance(value, str) and value:
+        return f'write it with all its digits in quotes, such as "{value}"'
+    if kind == "tuple_type" and value and isinstance(value, str):
         return f"write it as {json.dumps([value])}"
     if kind == "int_type" and isinstance(value, str) and value.isdecimal():
         return f"write it as {int(value)}, without quotes"
     return None
 
 
-def _of_key(mapping: Schema) -> tuple[str, str]:
-    names = mapping["propertyNames"]
-    return names["description"], f"write one such as {json.dumps(names['examples'][0])}"
+def _example(schema: Schema, where: Path) -> str:
+    """A valid value of a place, as JSON: its own, or the one in the example of what it is in."""
+    node = _node(schema, where)
+    if "examples" in node:
+        return json.dumps(node["examples"][0])
+    [around] = _node(schema, where[:-1])["examples"]
+    return json.dumps(around.get(where[-1], _OF_TYPE.get(node["type"])))
+
+
+_OF_TYPE: Final = {"boolean": True, "integer": 20, "string": "prod-*"}
 
 
 def _node(schema: Schema, where: Path) -> Schema:
@@ -117,5 +146,5 @@ def _node(schema: Schema, where: Path) -> Schema:
         else:  # a mapping with any keys, or with those of a pattern
             [below] = node.get("patternProperties", {0: node.get("additionalProperties")}).values()
         reference = below.get("$ref", "").rpartition("/")[2]
-        node = {**schema["$defs"].get(reference, {}), **below}
+        node = {**schema.get("$defs", {}).get(reference, {}), **below}
     return node

@@ -1,20 +1,26 @@
-"""The settings of a stack: what the program is given, valid and frozen."""
+"""The settings of a stack: what the program is given, valid and frozen.
 
+What stands below a key describes it in the schema of the plugin.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from container_images.policies.event_patterns import Audit, event_rules
 from container_images.policies.patterns import ANY
-from container_images.policies.repository_policy import Access
+from container_images.policies.repository_policy import Access, repository_policy
+from container_images.policies.retention import lifecycle_policy
 from container_images.policies.tag_convention import ADR040, TagConvention, stages_in
 from container_images.policies.tag_mutability import (
     exclusion_filters,
     left_open,
     overwriting_warning,
 )
-from container_images.policies.trust_policy import Trust
+from container_images.policies.trust_policy import Trust, trust_policy
 from container_images.settings import values
 
 
@@ -27,31 +33,53 @@ class Account:
     region: str
 
 
+AUDIT_NAME: Final = "tag-audit"
+"""Of the component, and so what the names of its resources begin with."""
+
+
 class Settings(BaseModel):
     """What the models share: camelCase keys, no other keys, no changes, no conversions."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, strict=True
-    )
-
-
-def as_written(default: Any) -> Any:
-    """A default as it is written in YAML."""
-    if isinstance(default, Settings):
-        return default.model_dump(by_alias=True, exclude_defaults=True)
-    return list(default) if isinstance(default, tuple) else default
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, strict=True)
 
 
 class PipelineRoleSettings(Settings):
-    """The role that pushes and moves tags: an existing one, by its ARN, or one to create."""
+    """The role that pushes images and moves tags: the arn of an existing one, or one to create."""
 
     arn: values.RoleArn = ""
+    """ARN of an existing role, which the stack does not modify."""
     name: values.RoleName = ""
+    """Name of the role to create."""
     path: values.RolePath = "/"
+    """Its path, with a slash at both ends. Default: /."""
     permissions_boundary: values.PolicyArn = ""
+    """ARN of its permissions boundary. Default: none."""
     trusted_code_build_projects: values.CodeBuildProjectArns = ()
+    """ARNs of the CodeBuild projects whose builds run as the role."""
     trusted_git_hub_subjects: values.GitHubSubjects = ()
+    """`sub` claims of the GitHub Actions jobs that may assume the role."""
     trusted_roles: values.RoleArns = ()
+    """ARNs of the roles that may assume the role."""
+
+    @model_validator(mode="after")
+    def _exists_or_is_created(self) -> Self:
+        written = {to_camel(name) for name in self.model_fields_set}
+        if "arn" in written and len(written) > 1:
+            rule = "a role that exists is named by its arn alone: nothing is attached to it"
+            others = ", ".join(sorted(written - {"arn"}))
+            fix = f"leave out {others}; or leave out arn, and the stack creates the role"
+            raise values.broken(rule, fix)
+        if not self.arn and not self.name:
+            rule = "the pipeline role either exists or is created"
+            raise values.broken(rule, "write the arn of the one, or the name of the other")
+        trusted = (
+            self.trusted_code_build_projects or self.trusted_git_hub_subjects or self.trusted_roles
+        )
+        if self.name and not trusted:
+            rule = "somebody must be able to assume the role that the stack creates"
+            fix = "write one of trustedCodeBuildProjects, trustedGitHubSubjects, trustedRoles"
+            raise values.broken(rule, fix)
+        return self
 
     def arn_in(self, account: Account) -> str:
         """The ARN that the role has, or will have."""
@@ -69,22 +97,27 @@ class PipelineRoleSettings(Settings):
 
 
 class RepositorySettings(Settings):
-    """One repository. The first four are the stack's, unless its own entry says otherwise."""
+    """What a repository has of its own. `{}` takes the defaults of the registry."""
 
-    tag_mutability: values.Mutability = "MUTABLE"
-    immutable_tags: values.ImmutableTags = ()
     retention: values.Retention = ()
+    """Which images are kept. Default: the registry's."""
+    immutable_tags: values.ImmutableTags = ()
+    """Patterns of immutable tags. Default: the registry's."""
+    tag_mutability: values.Mutability = "MUTABLE"
+    """Default: the registry's."""
     lambda_pull: values.Flag = False
+    """Whether Lambda functions of this account may be made from the images. Default: the
+    registry's."""
     tags: values.ResourceTags = {}
+    """Resource tags."""
     kms_key: values.KmsKeyArn = ""
+    """ARN of the KMS key that encrypts the images. Default: AES256."""
     scan_on_push: values.Flag = True
-    import_existing: values.Flag = Field(default=False, alias="import")
-
-    def in_stack(self, stack: "StackSettings") -> Self:
-        """The repository with what it inherits. `model_fields_set` still has its own keys alone."""
-        own = self.model_fields_set
-        inherited = {key: getattr(stack, key) for key in INHERITED if key not in own}
-        return self.model_construct(_fields_set=set(own), **(dict(self) | inherited))
+    """Whether an image is scanned when it is pushed. Default: true."""
+    import_existing: values.Flag = Field(
+        default=False, alias="import", validation_alias=AliasChoices("import", "importExisting")
+    )
+    """Adopt the repository of this name that exists in AWS. In a stack file: `import`."""
 
 
 INHERITED: Final = ("tag_mutability", "immutable_tags", "retention", "lambda_pull")
@@ -95,10 +128,12 @@ class AuditSettings(Settings):
     """Who gets an alert of unexpected changes."""
 
     email: values.EmailAddresses = ()
+    """Addresses. Each has to confirm the subscription that SNS sends it."""
     kms_key: values.KmsKeyArn = ""
-    """Of the topic. EventBridge must be allowed to use it: docs/audit.md."""
+    """ARN of the KMS key that encrypts the topic. Default: none."""
     permissions_boundary: values.PolicyArn = ""
-    """Of the role that takes events of IAM to the repositories' Region."""
+    """ARN of the permissions boundary of the role that takes events to another Region. Default:
+    none."""
 
     @property
     def enabled(self) -> bool:
@@ -114,36 +149,64 @@ _Repository = Annotated[
 
 
 class StackSettings(Settings):
-    """The whole configuration, valid, with every default filled in."""
+    """The settings of a registry: the keys of a stack file. docs/settings.md explains each.
+
+    They are plain values, not Inputs, so that a preview shows all policies whole.
+    """
 
     repositories: Annotated[
-        dict[values.RepositoryName, _Repository], Field(examples=[{"forms-admin-deploy": {}}])
+        dict[values.RepositoryName, _Repository],
+        Field(examples=[{"forms-admin-deploy": {}}], min_length=1),
     ]
-    """By name, in alphabetical order."""
+    """The repositories, by name."""
     tag_mutability: values.Mutability = "MUTABLE"
-    movable_patterns: values.MovableTags = Field(default=("latest",), alias="movableTags")
-    """The tags that move, and patterns of tags that may: `sha256-*.sig`, `v1.*`."""
+    """MUTABLE, MUTABLE_WITH_EXCLUSION or IMMUTABLE_WITH_EXCLUSION. Default: MUTABLE."""
+    movable_tags: values.MovableTags = ("latest",)
+    """Tags that the pipeline moves. Their images are never expired. Default: latest."""
     immutable_tags: values.ImmutableTags = ()
+    """With MUTABLE_WITH_EXCLUSION: 1 to 5 patterns of immutable tags."""
     tag_convention: values.Stages = tuple(ADR040.to_data())
-    """The stages that an image reaches, in their order, and the unique tag that each gives it."""
+    """The unique tags of the images, production last. Default: ADR040's."""
     pipeline_role: Annotated[
         PipelineRoleSettings, Field(examples=[{"arn": "arn:aws:iam::111122223333:role/ci/push"}])
     ]
+    """The role that pushes images and moves tags."""
     additional_pipeline_roles: values.RoleArns = ()
-    administrator_roles: values.RoleArns
+    """ARNs of other roles that push and move tags, also of other accounts."""
+    administrator_roles: values.AdministratorRoles
+    """ARNs of this account's roles that delete images and change the guard; the role that runs the
+    update must be one of them."""
     pull_accounts: values.PullAccounts = {}
+    """Accounts that may pull, name to id."""
     pull_organization: values.OrganizationId = ""
+    """Id of an organization whose accounts may pull."""
     lambda_pull: values.Flag = False
+    """Whether Lambda functions of this account may be made from the images. Default: false."""
     lambda_pull_accounts: values.AccountIds = ()
+    """Ids of other accounts whose Lambda functions may be made from the images."""
     retention: values.Retention = ()
+    """Which images are kept, in the order in which the rules apply. Default: all of them."""
     audit: Annotated[AuditSettings, Field(examples=[{"email": ["platform@example.org"]}])] = (
         AuditSettings()
     )
+    """Who gets an alert of unexpected changes. Default: nobody."""
+
+    def with_inheritance(self) -> Self:
+        """The settings with what each repository takes from the stack, in alphabetical order.
+
+        The `model_fields_set` of a repository still has its own keys alone.
+        """
+        repositories = {}
+        for name, entry in sorted(self.repositories.items()):
+            own = entry.model_fields_set
+            whole = dict(entry) | {key: getattr(self, key) for key in INHERITED if key not in own}
+            repositories[name] = RepositorySettings.model_construct(_fields_set=own, **whole)
+        return self.model_copy(update={"repositories": repositories})
 
     @property
-    def movable_tags(self) -> tuple[str, ...]:
+    def exact_movable_tags(self) -> tuple[str, ...]:
         """The tags that the pipeline moves: what is no pattern. There is one at least."""
-        return tuple(tag for tag in self.movable_patterns if ANY not in tag)
+        return tuple(tag for tag in self.movable_tags if ANY not in tag)
 
     @property
     def convention(self) -> TagConvention:
@@ -164,23 +227,83 @@ class StackSettings(Settings):
             "lambda_pull_accounts": list(self.lambda_pull_accounts),
         }
 
+    def repository_policy(self, name: str, account: Account) -> dict[str, Any]:
+        """The repository policy of one of the repositories."""
+        return repository_policy(self.access(name, account))
+
+    def lifecycle_policy(self, name: str) -> dict[str, Any]:
+        """The lifecycle policy of one of the repositories: without retention, it protects alone."""
+        return lifecycle_policy(self.movable_tags, self.repositories[name].retention)
+
+    def audit_of(self, account: Account) -> Audit:
+        """What the audit watches."""
+        role = self.pipeline_role
+        return {
+            "partition": account.partition,
+            "account_id": account.id,
+            "region": account.region,
+            "repositories": list(self.repositories),
+            "movable_tags": list(self.exact_movable_tags),
+            "pipeline_roles": self.pipeline_roles_in(account),
+            "administrator_roles": list(self.administrator_roles),
+            "created_role": role.arn_in(account) if role.name else "",
+            "trust": role.trust(account),
+        }
+
+    def refuse_too_long(self, account: Account) -> None:
+        """Raise InvalidInputError for what AWS would refuse for its length.
+
+        All repositories have the same lists, and at most one statement more.
+        """
+        longest = max(self.repositories, key=lambda name: self.repositories[name].lambda_pull)
+        self.repository_policy(longest, account)
+        trust_policy(self.pipeline_role.trust(account))
+        if self.audit.enabled:
+            event_rules(AUDIT_NAME, self.audit_of(account))
+
     def pipeline_roles_in(self, account: Account) -> list[str]:
         """ARNs of all roles that push and move tags."""
         return [self.pipeline_role.arn_in(account), *self.additional_pipeline_roles]
 
     def overwriting_warning(self) -> str | None:
         """Which tags may be overwritten in which repositories, or None where none may be."""
-        return overwriting_warning(
-            {
-                name: left_open(
-                    repository.tag_mutability,
-                    exclusion_filters(
-                        repository.tag_mutability,
-                        self.movable_patterns,
-                        repository.immutable_tags,
-                    ),
-                    [rule["tags"] for rule in repository.retention if "tags" in rule],
-                )
-                for name, repository in self.repositories.items()
-            }
-        )
+        open_tags = {}
+        for name, repository in self.repositories.items():
+            mode = repository.tag_mutability
+            filters = exclusion_filters(mode, self.movable_tags, repository.immutable_tags)
+            known = [rule["tags"] for rule in repository.retention if "tags" in rule]
+            open_tags[name] = left_open(mode, filters, known)
+        return overwriting_warning(open_tags)
+
+
+def partial_settings(valid: Mapping[str, Any]) -> StackSettings:
+    """The settings of which a part is invalid: what is None."""
+    role, entries = valid.get("pipelineRole"), valid.get("repositories") or {}
+    parts = {
+        "administratorRoles": None,
+        **valid,
+        "pipelineRole": None if role is None else PipelineRoleSettings.model_construct(**role),
+        "repositories": {
+            name: RepositorySettings.model_construct(**(entry or {}))
+            for name, entry in entries.items()
+        },
+        "audit": AuditSettings.model_construct(**(valid.get("audit") or {})),
+    }
+    return StackSettings.model_construct(**parts)
+
+
+_DefaultTags = Annotated[dict[str, Any], Field(examples=[{"Team": "forms"}])]
+
+
+class ProviderSettings(Settings):
+    """What the stack file says to the AWS provider, as far as the settings depend on it."""
+
+    model_config = ConfigDict(
+        extra="ignore", alias_generator=lambda name: f"aws:{to_camel(name)}", strict=True
+    )
+
+    region: values.Region
+    allowed_account_ids: values.AccountIds = ()
+    default_tags: Annotated[
+        dict[str, _DefaultTags], Field(examples=[{"tags": {"Team": "forms"}}])
+    ] = {}

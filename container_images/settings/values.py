@@ -4,140 +4,156 @@ A type's description is its rule and its example is a valid value; `settings.err
 """
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
 import typing_extensions
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
-from container_images.policies import retention, tag_convention
-from container_images.policies.principals import (
-    ACCOUNT_ID,
-    ACCOUNT_ID_RULE,
-    ORGANIZATION_ID,
-    ORGANIZATION_ID_RULE,
-)
-from container_images.policies.tag_mutability import (
-    IMMUTABLE_PATTERN_RULE,
-    MOVABLE_TAG_RULE,
-    PATTERN,
-    TagMutability,
-)
-from container_images.policies.trust_policy import (
-    CODEBUILD_PROJECT_ARN,
-    CODEBUILD_PROJECT_ARN_RULE,
-    GITHUB_SUBJECT,
-    GITHUB_SUBJECT_RULE,
-    PARTITION,
-    PATH,
-    ROLE_ARN,
-    ROLE_ARN_RULE,
-)
+from container_images.policies import principals, retention, tag_convention
+from container_images.policies import tag_mutability as mutability
+from container_images.policies import trust_policy as trust
+from container_images.policies.patterns import ANY
+
+_Values = TypeVar("_Values", bound=Iterable[str])
 
 
-def _text(pattern: str, rule: str, example: str, most: int | None = None) -> Any:
-    whole = re.compile(rf"\A(?:{pattern})\Z", re.ASCII)
-    return Field(pattern=whole, description=rule, examples=[example], max_length=most)
+def broken(rule: str, fix: str) -> PydanticCustomError:
+    """What a validator raises for a rule of its own."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule, "fix": fix})
 
 
-def _listed(example: object) -> Any:
-    return Field(examples=[[example]], strict=False)  # JSON has lists where the models have tuples
+def _text(pattern: str | re.Pattern[str], rule: str, example: str) -> Any:
+    inner = pattern if isinstance(pattern, str) else pattern.pattern
+    whole = re.compile(rf"\A(?:{inner})\Z", re.ASCII)
+    return Field(pattern=whole, description=rule, examples=[example])
 
 
+def _tag_pattern(rule: str, example: str) -> Any:
+    """A tag or a pattern, with no more wildcards than ECR takes in an exclusion filter."""
+    most = mutability.MAX_FILTER_WILDCARDS
+    few = rf"(?!(.*\*){{{most + 1}}})"
+    return _text(few + mutability.PATTERN.pattern, f"{rule}, with at most {most} *", example)
+
+
+def _listed(example: object, most: int | None = None) -> Any:
+    # JSON has lists where the models have tuples.
+    return Field(examples=[[example]], strict=False, max_length=most)
+
+
+def _unique(values: _Values) -> _Values:
+    written = list(values.values() if isinstance(values, dict) else values)
+    if repeated := sorted({value for value in written if written.count(value) > 1}):
+        raise broken(f"{', '.join(repeated)} is written twice", "write it once")
+    return values
+
+
+def _with_a_tag(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if all(ANY in tag for tag in tags):
+        raise broken("must have at least one tag that is no pattern", "write one such as latest")
+    return tags
+
+
+def _with_a_role(roles: tuple[str, ...]) -> tuple[str, ...]:
+    if not roles:
+        raise broken("must have at least one entry", f'write it as ["{_DEPLOY_ROLE}"]')
+    return roles
+
+
+def _moving(mode: Any) -> Any:
+    if mode == "IMMUTABLE":
+        rule = "ADR040 decided that latest moves, and with it no tag can"
+        raise broken(rule, mutability.MODE_ADVICE)
+    return mode
+
+
+_UNIQUE: Final = AfterValidator(_unique)
+_PART: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_ACCOUNT: Final = "444455556666"
 _DEPLOY_ROLE: Final = "arn:aws:iam::111122223333:role/platform/deploy"
 _PROJECT: Final = "arn:aws:codebuild:eu-west-2:111122223333:project/deploy"
 _SUBJECT: Final = "repo:OWNER/REPOSITORY:environment:production"
+_EMAIL: Final = "platform@example.org"
+
+# The pattern of RepositoryName in the API reference; a test holds it against botocore's.
+_NAME_RULE: Final = "a name has 2 to 256 lower-case letters and digits, joined by . _ __ - or /"
 RepositoryName = Annotated[
     str,
-    # The pattern of RepositoryName in the API reference; a test holds it against botocore's.
-    _text(
-        r"(?=..)[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
-        "a name has 2 to 256 lower-case letters and digits, joined by . _ __ - or /",
-        "forms-admin-deploy",
-        most=256,
-    ),
+    _text(rf"(?=.{{2,256}}\Z){_PART}(/{_PART})*", _NAME_RULE, "forms-admin-deploy"),
 ]
-RoleArn = Annotated[str, _text(ROLE_ARN.pattern, ROLE_ARN_RULE, _DEPLOY_ROLE)]
+RoleArn = Annotated[str, _text(trust.ROLE_ARN, trust.ROLE_ARN_RULE, _DEPLOY_ROLE)]
 CodeBuildProjectArn = Annotated[
-    str, _text(CODEBUILD_PROJECT_ARN.pattern, CODEBUILD_PROJECT_ARN_RULE, _PROJECT)
+    str, _text(trust.CODEBUILD_PROJECT_ARN, trust.CODEBUILD_PROJECT_ARN_RULE, _PROJECT)
 ]
-PolicyArn = Annotated[
-    str,
-    _text(
-        rf"arn:{PARTITION}:iam::(\d{{12}}|aws):policy/{PATH}[\w+=,.@-]{{1,128}}",
-        "must be the ARN of a managed policy",
-        "arn:aws:iam::111122223333:policy/boundary",
-    ),
-]
+GitHubSubject = Annotated[str, _text(trust.GITHUB_SUBJECT, trust.GITHUB_SUBJECT_RULE, _SUBJECT)]
+_POLICY: Final = (
+    rf"arn:{trust.PARTITION}:iam::(\d{{12}}|aws):policy/{trust.PATH}[\w+=,.@-]{{1,128}}"
+)
+_BOUNDARY: Final = "arn:aws:iam::111122223333:policy/boundary"
+PolicyArn = Annotated[str, _text(_POLICY, "must be the ARN of a managed policy", _BOUNDARY)]
 KmsKeyArn = Annotated[
     str,
     _text(
-        rf"arn:{PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]+",
+        rf"arn:{trust.PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]+",
         "must be the ARN of a KMS key, never of an alias",
         "arn:aws:kms:eu-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     ),
 ]
-AccountId = Annotated[str, _text(ACCOUNT_ID.pattern, ACCOUNT_ID_RULE, "444455556666")]
+AccountId = Annotated[str, _text(principals.ACCOUNT_ID, principals.ACCOUNT_ID_RULE, _ACCOUNT)]
 OrganizationId = Annotated[
-    str, _text(ORGANIZATION_ID.pattern, ORGANIZATION_ID_RULE, "o-exampleorgid")
+    str, _text(principals.ORGANIZATION_ID, principals.ORGANIZATION_ID_RULE, "o-exampleorgid")
 ]
-GitHubSubject = Annotated[str, _text(GITHUB_SUBJECT.pattern, GITHUB_SUBJECT_RULE, _SUBJECT)]
-RoleName = Annotated[
-    str,
-    _text(
-        r"[\w+=,.@-]{1,64}",
-        "a role name has 1 to 64 letters, digits and + = , . @ _ -",
-        "image-pipeline",
-    ),
+Region = Annotated[
+    str, _text(r"[a-z]{2,}(-[a-z]+)+-\d+", "must be the name of a Region", "eu-west-2")
 ]
-RolePath = Annotated[
-    str,
-    _text(
-        f"/{PATH}",
-        "a path is / or starts and ends with one, without wildcards, of at most 512 characters",
-        "/pipeline/",
-        most=512,
-    ),
-]
-MovableTag = Annotated[
-    str,
-    _text(
-        PATTERN.pattern,
-        MOVABLE_TAG_RULE,
-        "latest",
-    ),
-]
-ImmutablePattern = Annotated[
-    str,
-    _text(
-        PATTERN.pattern,
-        IMMUTABLE_PATTERN_RULE,
-        "prod-*",
-    ),
-]
+_ROLE_NAME_RULE: Final = "a role name has 1 to 64 letters, digits and + = , . @ _ -"
+RoleName = Annotated[str, _text(r"[\w+=,.@-]{1,64}", _ROLE_NAME_RULE, "image-pipeline")]
+_PATH_RULE: Final = (
+    "a path is / or starts and ends with one, without wildcards, of at most 512 characters"
+)
+RolePath = Annotated[str, _text(rf"(?=.{{1,512}}\Z)/{trust.PATH}", _PATH_RULE, "/pipeline/")]
 EmailAddress = Annotated[
-    str,
-    _text(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", "must be an e-mail address", "platform@example.org"),
+    str, _text(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", "must be an e-mail address", _EMAIL)
 ]
+MovableTag = Annotated[str, _tag_pattern(mutability.MOVABLE_TAG_RULE, "latest")]
+ImmutablePattern = Annotated[str, _tag_pattern(mutability.IMMUTABLE_PATTERN_RULE, "prod-*")]
+_KEY_RULE: Final = "must have 1 to 128 characters, and must not start with aws:, AWS's own prefix"
+_TagKey = Annotated[str, _text(r"(?![aA][wW][sS]:)[\s\S]{1,128}", _KEY_RULE, "Service")]
+_TagValue = Annotated[str, _text(r"[\s\S]{0,256}", "must have at most 256 characters", "forms")]
 
 Flag = Annotated[bool, Field(examples=[True])]
-Mutability = Annotated[TagMutability, Field(examples=["MUTABLE_WITH_EXCLUSION"])]
-MovableTags = Annotated[tuple[MovableTag, ...], _listed("latest")]
-ImmutableTags = Annotated[tuple[ImmutablePattern, ...], _listed("prod-*")]
-RoleArns = Annotated[tuple[RoleArn, ...], _listed(_DEPLOY_ROLE)]
-CodeBuildProjectArns = Annotated[tuple[CodeBuildProjectArn, ...], _listed(_PROJECT)]
-GitHubSubjects = Annotated[tuple[GitHubSubject, ...], _listed(_SUBJECT)]
-EmailAddresses = Annotated[tuple[EmailAddress, ...], _listed("platform@example.org")]
-AccountIds = Annotated[tuple[AccountId, ...], _listed("444455556666")]
-PullAccounts = Annotated[dict[str, AccountId], Field(examples=[{"staging": "444455556666"}])]
-_TagKey = Annotated[str, _text(r"[\s\S]{1,128}", "must have 1 to 128 characters", "Service")]
-_TagValue = Annotated[str, _text(r"[\s\S]{0,256}", "must have at most 256 characters", "forms")]
+Mutability = Annotated[
+    mutability.TagMutability,
+    Field(examples=["MUTABLE_WITH_EXCLUSION"]),
+    BeforeValidator(_moving),
+]
+MovableTags = Annotated[
+    tuple[MovableTag, ...],
+    _listed("latest", retention.MAX_RULES),
+    _UNIQUE,
+    AfterValidator(_with_a_tag),
+]
+ImmutableTags = Annotated[
+    tuple[ImmutablePattern, ...], _listed("prod-*", mutability.MAX_EXCLUSION_FILTERS), _UNIQUE
+]
+RoleArns = Annotated[tuple[RoleArn, ...], _listed(_DEPLOY_ROLE), _UNIQUE]
+AdministratorRoles = Annotated[RoleArns, AfterValidator(_with_a_role)]
+CodeBuildProjectArns = Annotated[tuple[CodeBuildProjectArn, ...], _listed(_PROJECT), _UNIQUE]
+GitHubSubjects = Annotated[tuple[GitHubSubject, ...], _listed(_SUBJECT), _UNIQUE]
+EmailAddresses = Annotated[tuple[EmailAddress, ...], _listed(_EMAIL), _UNIQUE]
+AccountIds = Annotated[tuple[AccountId, ...], _listed(_ACCOUNT), _UNIQUE]
+PullAccounts = Annotated[dict[str, AccountId], Field(examples=[{"staging": _ACCOUNT}]), _UNIQUE]
 ResourceTags = Annotated[dict[_TagKey, _TagValue], Field(examples=[{"Service": "forms"}])]
 
 
 def _for_pydantic(kind: Any) -> Any:
     """The same TypedDict, of the one kind that pydantic takes before Python 3.12."""
     fields = get_type_hints(kind, include_extras=True)
-    return typing_extensions.TypedDict(kind.__name__, fields)  # type: ignore[operator]
+    typed_dict: Any = typing_extensions.TypedDict
+    same = typed_dict(kind.__name__, fields)
+    same.declared = kind
+    return same
 
 
 if TYPE_CHECKING:

@@ -74,5 +74,5 @@ def declared(name: str) -> DeclaredStack:
 
 def declared_in(file: StackFile, account: settings.Account) -> DeclaredStack:
     """What a stack's file declares, in this account. Raises InvalidInputError."""
-    parsed = settings.parse(file.config_in(file.project), account)
+    parsed = settings.parse(file.config, file.project)
     return DeclaredStack(name=file.stack, account=account, settings=parsed, file=file)

@@ -9,7 +9,6 @@ from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.policies.document import arn, to_json
 from container_images.policies.tag_mutability import exclusion_filters
-from container_images.settings.planned import planned_lifecycle_policy, planned_repository_policy
 from container_images.stack.declared import DeclaredStack
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def intended(stack: DeclaredStack, name: str) -> State:
     account, settings = stack.account, stack.settings
     repository = settings.repositories[name]
     filters = exclusion_filters(
-        repository.tag_mutability, settings.movable_patterns, repository.immutable_tags
+        repository.tag_mutability, settings.movable_tags, repository.immutable_tags
     )
     return State(
         arn=arn(settings.access(name, account), "ecr", f"repository/{name}"),
@@ -49,8 +48,8 @@ def intended(stack: DeclaredStack, name: str) -> State:
         encryption="KMS" if repository.kms_key else "AES256",
         kms_key=repository.kms_key or None,
         tags={**stack.file.default_tags, **repository.tags},
-        lifecycle_policy=to_json(planned_lifecycle_policy(settings, name)),
-        policy=to_json(planned_repository_policy(settings, name, account)),
+        lifecycle_policy=to_json(settings.lifecycle_policy(name)),
+        policy=to_json(settings.repository_policy(name, account)),
     )
 
 

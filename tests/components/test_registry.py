@@ -1,82 +1,51 @@
 """Registry: what it takes as inputs, refuses, and reads from the configuration."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 import pulumi
 import pytest
-from pulumi.provider.experimental.analyzer import Analyzer
 
 from components.image_repository import ImageRepository, ImageRepositoryArgs
 from components.pipeline_role import PipelineRole, PipelineRoleArgs
-from components.registry import Registry, RegistryArgs
-from components.tag_audit import TagAudit
+from components.registry import Registry
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import Access
 from container_images.rehearsal.program import Update, execute
-from container_images.settings import StackSettings
 from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
 
-ARGS: RegistryArgs = {
-    "repositories": {"app": {"scan_on_push": False, "tags": {"the_team": "forms"}}, "my_web": {}},
-    "tag_mutability": "IMMUTABLE_WITH_EXCLUSION",
-    "pipeline_role": {"arn": "arn:aws:iam::111122223333:role/ci/push"},
-    "administrator_roles": ["arn:aws:iam::111122223333:role/platform/forms-registry-deploy"],
-    "retention": [{"tags": "prod-*", "keep_newest": 2}],
+ROLE = "arn:aws:iam::111122223333:role"
+ARGS: dict[str, Any] = {
+    "repositories": {"app": {"scanOnPush": False, "tags": {"the_team": "forms"}}, "my_web": {}},
+    "tagMutability": "IMMUTABLE_WITH_EXCLUSION",
+    "pipelineRole": {"arn": f"{ROLE}/ci/push"},
+    "administratorRoles": [f"{ROLE}/platform/forms-registry-deploy"],
+    "retention": [{"tags": "prod-*", "keepNewest": 2}],
 }
 
 
-def registered(prod: StackFile, cloud: Cloud, args: Any, name: str = "registry") -> Update:
-    return execute(lambda: Registry(name, cast("RegistryArgs", args)), prod, cloud)
+def registered(prod: StackFile, cloud: Cloud, args: Mapping[str, Any]) -> Update:
+    return execute(lambda: Registry("registry", args), prod, cloud)
 
 
 def of_type(update: Update, kind: str) -> list[dict[str, Any]]:
-    return [it.inputs for it in update.resources if it.type.endswith(f":{kind}")]
+    return [each.inputs for each in update.resources if each.type.endswith(f":{kind}")]
 
 
-def test_its_inputs_are_the_settings() -> None:
-    inputs = Analyzer("container-images").analyze([Registry])["component_definitions"]
-    keys = {field.alias for field in StackSettings.model_fields.values()}
-    assert inputs["Registry"].inputs.keys() == keys
-    required = {key for key, field in inputs["Registry"].inputs.items() if not field.optional}
-    assert required == {
-        field.alias for field in StackSettings.model_fields.values() if field.is_required()
-    }
-
-
-def test_other_languages_could_use_all_four() -> None:
-    components: list[type] = [Registry, ImageRepository, PipelineRole, TagAudit]
-    analyzed = Analyzer("container-images").analyze(components)
-    assert len(analyzed["component_definitions"]) == 4
-    registry = analyzed["component_definitions"]["Registry"]
-    assert set(registry.outputs) == {
-        *("repositoryUrls", "repositoryArns", "tagMutability", "pipelineRoleArn"),
-    }
-    assert all(field.plain for field in registry.inputs.values()), "no Outputs"
-
-
-def test_python_values_mean_what_a_stack_file_says(prod: StackFile, cloud: Cloud) -> None:
+def test_its_inputs_are_the_settings(prod: StackFile, cloud: Cloud) -> None:
     update = registered(prod, cloud, ARGS)
     app, web = of_type(update, "Repository")
     assert (app["name"], web["name"]) == ("app", "my_web")
     assert app["imageScanningConfiguration"] == {"scanOnPush": False}
     assert app["tags"] == {"the_team": "forms"}
-    assert [it["policy"].count("prod-*") for it in of_type(update, "LifecyclePolicy")] == [2, 2]
-
-
-def test_whole_numbers_may_come_as_floats(prod: StackFile, cloud: Cloud) -> None:
-    """Pulumi's protocol has no others."""
-    args = {**ARGS, "retention": [{"tags": "prod-*", "keep_newest": 2.0}]}
-    assert of_type(registered(prod, cloud, args), "LifecyclePolicy") == of_type(
-        registered(prod, cloud, ARGS), "LifecyclePolicy"
-    )
+    assert [each["policy"].count("prod-*") for each in of_type(update, "LifecyclePolicy")] == [2, 2]
 
 
 def test_all_errors_come_at_once(prod: StackFile, cloud: Cloud) -> None:
-    args = {**ARGS, "lambda_pull": "x", "administrator_roles": ["arn:aws:iam::1:role/*"], "no": 1}
+    args = {**ARGS, "lambdaPull": "x", "administratorRoles": ["arn:aws:iam::1:role/*"], "no": 1}
     with pytest.raises(pulumi.RunError) as refused:
         registered(prod, cloud, args)
     message = str(refused.value)
@@ -102,12 +71,18 @@ def test_from_config_reads_the_namespace_of_the_project(
     assert len(of_type(execute(Registry.from_config, stack, cloud), "Repository")) == 5
 
 
-def test_a_namespace_like_the_projects_is_told_with_the_rest(prod: StackFile, cloud: Cloud) -> None:
-    changes = {"container-image:lambdaPull": "true", "container-images:lambdaPull": '"x"'}
+def test_a_wrong_region_and_namespace_hide_no_other_error(prod: StackFile, cloud: Cloud) -> None:
+    changes = {
+        "container-image:lambdaPull": "true",
+        "container-images:lambdaPull": '"x"',
+        "aws:region": "europe",
+    }
     stack = replace(prod, config={**prod.config, **changes})
-    with pytest.raises(pulumi.RunError, match="2 errors") as refused:
+    with pytest.raises(pulumi.RunError, match="3 errors") as refused:
         execute(Registry.from_config, stack, cloud)
-    assert "did you mean container-images:lambdaPull?" in str(refused.value)
+    message = str(refused.value)
+    assert "did you mean container-images:lambdaPull?" in message
+    assert 'aws:region = "europe": must be the name of a Region' in message
 
 
 # --- What the components refuse, whoever calls them -----------------------------------------------
@@ -116,79 +91,75 @@ def test_a_namespace_like_the_projects_is_told_with_the_rest(prod: StackFile, cl
 def test_an_output_is_refused_by_name(prod: StackFile, cloud: Cloud) -> None:
     def program() -> None:
         account = pulumi.Output.from_input("444455556666")
-        Registry("registry", cast("RegistryArgs", {**ARGS, "pull_accounts": {"dev": account}}))
+        Registry("registry", {**ARGS, "pullAccounts": {"dev": account}})
 
     with pytest.raises(pulumi.RunError, match=r"pullAccounts\.dev: must be a plain value"):
         execute(program, prod, cloud)
 
 
-def repository_args(access: Access, **changes: Any) -> ImageRepositoryArgs:
+def repository_args(access: Mapping[str, Any], **changes: Any) -> ImageRepositoryArgs:
     args = {"tag_mutability": "MUTABLE", "movable_tags": ["latest"], "access": access, **changes}
     return cast("ImageRepositoryArgs", args)
 
 
-def wrong_access(**changes: Any) -> Callable[[Access], ImageRepositoryArgs]:
-    return lambda access: repository_args(cast("Access", {**access, **changes}))
+@pytest.fixture
+def refusal(prod: StackFile, cloud: Cloud) -> Callable[[Callable[[], object]], str]:
+    """What a component says against a program."""
+
+    def of(program: Callable[[], object]) -> str:
+        with pytest.raises(InvalidInputError) as refused:
+            execute(program, prod, cloud)
+        return str(refused.value)
+
+    return of
 
 
 @pytest.mark.parametrize(
-    ("args_of", "error"),
+    ("of_access", "changes", "error"),
     [
+        ({"pipeline_roles": [f"{ROLE}/*"]}, {}, "access.pipelineRoles[0] = "),
+        ({"administrator_roles": [f"{ROLE}/a?"]}, {}, "access.administratorRoles[0] = "),
+        ({"pipeline_roles": []}, {}, "access.pipelineRoles = []: must have at least one"),
+        ({"pull_accounts": ["12"]}, {}, 'access.pullAccounts[0] = "12": must be an account'),
+        ({"lambda_pull_accounts": ["*"]}, {}, "access.lambdaPullAccounts[0] = "),
+        ({"pull_organization": "o-*"}, {}, "access.pullOrganization[0] = "),
         (
-            wrong_access(pipeline_roles=["arn:aws:iam::111122223333:role/*"]),
-            "access.pipelineRoles[0] = ",
-        ),
-        (
-            wrong_access(administrator_roles=["arn:aws:iam::111122223333:role/a?"]),
-            "access.administratorRoles[0] = ",
-        ),
-        (wrong_access(pipeline_roles=[]), "access.pipelineRoles = []: must have at least one"),
-        (wrong_access(pull_accounts=["12"]), 'access.pullAccounts[0] = "12": must be an account'),
-        (wrong_access(lambda_pull_accounts=["*"]), "access.lambdaPullAccounts[0] = "),
-        (wrong_access(pull_organization="o-*"), "access.pullOrganization[0] = "),
-        (
-            lambda access: repository_args(
-                cast("Access", {**access, "administrator_roles": access["pipeline_roles"]})
-            ),
+            {"pipeline_roles": [f"{ROLE}/a"], "administrator_roles": [f"{ROLE}/a"]},
+            {},
             "no role both moves tags and administers",
         ),
-        (lambda access: repository_args(access, movable_tags=["-la"]), "movableTags[0] = "),
-        (lambda access: repository_args(access, immutable_tags=["-x"]), "immutableTags[0] = "),
-        (
-            lambda access: repository_args(access, movable_tags=[pulumi.Output.from_input("x")]),
-            "movableTags[0]: must be a plain value",
-        ),
+        ({}, {"movable_tags": ["-la"]}, "movableTags[0] = "),
+        ({}, {"immutable_tags": ["-x"]}, "immutableTags[0] = "),
     ],
 )
 def test_an_image_repository_refuses(
-    prod: StackFile,
-    cloud: Cloud,
-    access: Access,
-    args_of: Callable[[Access], ImageRepositoryArgs],
-    error: str,
+    refusal: Any, access: Access, of_access: Any, changes: Any, error: str
 ) -> None:
-    with pytest.raises(InvalidInputError) as refused:
-        execute(lambda: ImageRepository("app", args_of(access)), prod, cloud)
-    assert error in str(refused.value)
+    args = repository_args({**access, **of_access}, **changes)
+    assert error in refusal(lambda: ImageRepository("app", args))
+
+
+def test_an_image_repository_refuses_an_output_by_name(refusal: Any, access: Access) -> None:
+    def program() -> None:
+        tags = [pulumi.Output.from_input("x")]
+        ImageRepository("app", repository_args(access, movable_tags=tags))
+
+    assert "movableTags[0]: must be a plain value" in refusal(program)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "error"),
     [
-        ("roles", "arn:aws:iam::111122223333:role/*", "trust.roles[0] = "),
+        ("roles", f"{ROLE}/*", "trust.roles[0] = "),
         ("github_subjects", "repo:o/r:pull_request", "trust.githubSubjects[0] = "),
         ("codebuild_projects", "*", "trust.codebuildProjects[0] = "),
     ],
 )
-def test_a_pipeline_role_refuses(
-    prod: StackFile, cloud: Cloud, key: str, value: str, error: str
-) -> None:
+def test_a_pipeline_role_refuses(refusal: Any, key: str, value: str, error: str) -> None:
     trust = {"partition": "aws", "account_id": "111122223333", "codebuild_projects": []}
     trust |= {"github_subjects": [], "roles": [], key: [value]}
     args = cast("PipelineRoleArgs", {"trust": trust})
-    with pytest.raises(InvalidInputError) as refused:
-        execute(lambda: PipelineRole("push", args), prod, cloud)
-    assert error in str(refused.value)
+    assert error in refusal(lambda: PipelineRole("push", args))
 
 
 def test_the_policies_let_functions_of_other_accounts_pull(
@@ -197,9 +168,7 @@ def test_the_policies_let_functions_of_other_accounts_pull(
     access["lambda_pull"], access["lambda_pull_accounts"] = True, ["444455556666"]
     update = execute(lambda: ImageRepository("app", repository_args(access)), prod, cloud)
     [policy] = of_type(update, "RepositoryPolicy")
-    [statement] = [
-        it for it in json.loads(policy["policy"])["Statement"] if it["Sid"] == "LambdaPulls"
-    ]
+    *_, statement = json.loads(policy["policy"])["Statement"]
     assert statement["Condition"] == {
         "ArnLike": {
             "aws:SourceArn": [

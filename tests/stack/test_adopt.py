@@ -218,8 +218,8 @@ def test_what_is_printed_is_what_the_settings_read(
     older = YAML(typ="safe", pure=True)
     older.version = (1, 1)
     assert older.load(f"repositories:\n{entries}\n")["repositories"] == read_back
-    config = _PROD.config_in("container-images") | {"repositories": json.dumps(read_back)}
-    parsed = settings.parse(config, _PROD.account).repositories
+    config = {**_PROD.config, "container-images:repositories": json.dumps(read_back)}
+    parsed = settings.parse(config, _PROD.project).repositories
     assert parsed.keys() == set(names)
     for repository in parsed.values():
         assert repository.import_existing
