@@ -1,5 +1,7 @@
 """What ImageRepository registers, word for word, and what it leaves out."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -7,12 +9,15 @@ import pytest
 
 from components.image_repository import ImageRepository, ImageRepositoryArgs
 from container_images.policies.repository_policy import Access
-from tests.components.conftest import Mocks, build
+from container_images.rehearsal.program import Resource, execute
+from container_images.settings.stack_file import StackFile
+from tests.conftest import Cloud
 
-COMPONENT = "container-images:index:ImageRepository"
 REPOSITORY = "aws:ecr/repository:Repository"
 LIFECYCLE_POLICY = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
 REPOSITORY_POLICY = "aws:ecr/repositoryPolicy:RepositoryPolicy"
+
+Build = Callable[[ImageRepositoryArgs], dict[str, Resource]]
 
 PULL = [
     "ecr:BatchCheckLayerAvailability",
@@ -198,27 +203,60 @@ def everything() -> ImageRepositoryArgs:
     }
 
 
+@pytest.fixture
+def build(prod: StackFile, cloud: Cloud) -> Build:
+    """Registers a component named app, and gives what is registered, by type."""
+
+    def registered(args: ImageRepositoryArgs) -> dict[str, Resource]:
+        def program() -> None:
+            component = ImageRepository("app", args)
+            pulumi.export("url", component.repository_url)
+            pulumi.export("arn", component.repository_arn)
+            pulumi.export("tagMutability", component.tag_mutability)
+
+        update = execute(program, prod, cloud)
+        assert update.outputs == {
+            "url": "111122223333.dkr.ecr.eu-west-2.amazonaws.com/app",
+            "arn": "arn:aws:ecr:eu-west-2:111122223333:repository/app",
+            "tagMutability": args["tag_mutability"],
+        }
+        return {resource.type: resource for resource in update.resources}
+
+    return registered
+
+
+def policy(resource: Resource) -> Any:
+    assert resource.inputs.keys() == {"repository", "policy"}
+    assert resource.inputs["repository"] == "app"
+    return json.loads(resource.inputs["policy"])
+
+
+@pytest.mark.parametrize("imported", ["app", ""])
 def test_a_repository_and_two_policies_are_registered_and_nothing_else(
-    mocks: Mocks, everything: ImageRepositoryArgs
+    build: Build, args: ImageRepositoryArgs, imported: str
 ) -> None:
-    """Types, names and parents make up the URNs: they stay as they are, for ever."""
-    build(lambda: ImageRepository("app", everything))
-    component = mocks.options[REPOSITORY, "app"].parent
-    assert isinstance(component, ImageRepository)
-    assert {key: options.parent for key, options in mocks.options.items()} == {
-        ("container-images:index:ImageRepository", "app"): None,
-        ("aws:ecr/repository:Repository", "app"): component,
-        ("aws:ecr/lifecyclePolicy:LifecyclePolicy", "app-lifecycle"): component,
-        ("aws:ecr/repositoryPolicy:RepositoryPolicy", "app-policy"): component,
+    """Types, names and parents make up the URNs: they stay as they are, for ever.
+
+    The component is not protected: its children would inherit it, and a protected policy could not
+    be replaced.
+    """
+    args["import_existing"] = bool(imported)
+    assert {
+        (it.type, it.name, it.parent, it.protect, it.retain_on_delete, it.import_id)
+        for it in build(args).values()
+    } == {
+        ("container-images:index:ImageRepository", "app", None, False, False, ""),
+        ("aws:ecr/repository:Repository", "app", "app", True, True, imported),
+        ("aws:ecr/lifecyclePolicy:LifecyclePolicy", "app-lifecycle", "app", False, True, ""),
+        ("aws:ecr/repositoryPolicy:RepositoryPolicy", "app-policy", "app", False, True, ""),
     }
-    assert mocks.inputs.keys() == mocks.options.keys()
 
 
 def test_all_inputs_with_whatever_can_be_given(
-    mocks: Mocks, everything: ImageRepositoryArgs
+    build: Build, everything: ImageRepositoryArgs
 ) -> None:
-    build(lambda: ImageRepository("app", everything))
-    assert mocks.inputs[REPOSITORY, "app"] == {
+    resources = build(everything)
+    assert resources[REPOSITORY].inputs == {
         "name": "app",
         "imageTagMutability": "MUTABLE_WITH_EXCLUSION",
         "imageTagMutabilityExclusionFilters": [
@@ -231,27 +269,23 @@ def test_all_inputs_with_whatever_can_be_given(
         ],
         "tags": {"Team": "forms"},
     }
-    for key, document in (
-        ((REPOSITORY_POLICY, "app-policy"), GUARD),
-        ((LIFECYCLE_POLICY, "app-lifecycle"), RETENTION),
-    ):
-        assert mocks.inputs[key].keys() == {"repository", "policy"}
-        assert mocks.inputs[key]["repository"] == "app"
-        assert mocks.document(*key) == document
+    assert policy(resources[REPOSITORY_POLICY]) == GUARD
+    assert policy(resources[LIFECYCLE_POLICY]) == RETENTION
 
 
-def test_all_inputs_with_only_what_has_to_be_given(mocks: Mocks, args: ImageRepositoryArgs) -> None:
+def test_all_inputs_with_only_what_has_to_be_given(build: Build, args: ImageRepositoryArgs) -> None:
     args["access"]["pull_accounts"] = []
-    build(lambda: ImageRepository("app", args))
-    assert mocks.inputs[REPOSITORY, "app"] == {
+    resources = build(args)
+    assert resources[REPOSITORY].inputs == {
         "name": "app",
         "imageTagMutability": "MUTABLE",
         "imageScanningConfiguration": {"scanOnPush": True},
         "encryptionConfigurations": [{"encryptionType": "AES256"}],
     }
-    assert mocks.document(LIFECYCLE_POLICY, "app-lifecycle") == {"rules": [PROTECTIVE_RULE]}
-    statements = mocks.document(REPOSITORY_POLICY, "app-policy")["Statement"]
-    assert [statement["Sid"] for statement in statements] == [
+    assert policy(resources[LIFECYCLE_POLICY]) == {"rules": [PROTECTIVE_RULE]}
+    assert [
+        statement["Sid"] for statement in policy(resources[REPOSITORY_POLICY])["Statement"]
+    ] == [
         "OnlyThePipelineMovesTags",
         "OnlyAdministratorsDeleteAndChangeTheGuard",
         "ThePipelinePushesAndPulls",
@@ -259,67 +293,31 @@ def test_all_inputs_with_only_what_has_to_be_given(mocks: Mocks, args: ImageRepo
 
 
 def test_with_immutable_tags_the_movable_ones_are_excluded(
-    mocks: Mocks, everything: ImageRepositoryArgs
+    build: Build, everything: ImageRepositoryArgs
 ) -> None:
     everything["tag_mutability"] = "IMMUTABLE_WITH_EXCLUSION"
     everything["movable_tags"] = ["latest", "sha256-*.sig"]
-    build(lambda: ImageRepository("app", everything))
-    assert mocks.inputs[REPOSITORY, "app"]["imageTagMutabilityExclusionFilters"] == [
+    resources = build(everything)
+    assert resources[REPOSITORY].inputs["imageTagMutabilityExclusionFilters"] == [
         {"filter": "latest", "filterType": "WILDCARD"},
         {"filter": "sha256-*.sig", "filterType": "WILDCARD"},
     ]
     # A pattern of movable tags has no protective rule.
-    assert mocks.document(LIFECYCLE_POLICY, "app-lifecycle") == RETENTION
-
-
-@pytest.mark.parametrize("imported", ["app", None])
-def test_the_repository_is_protected_and_imported_and_all_three_are_retained(
-    mocks: Mocks, args: ImageRepositoryArgs, imported: str | None
-) -> None:
-    args["import_existing"] = imported is not None
-    build(lambda: ImageRepository("app", args))
-    options = {
-        key: (it.protect, it.retain_on_delete, it.import_) for key, it in mocks.options.items()
-    }
-    assert options == {
-        # What a component says its children inherit: a protected policy could not be replaced.
-        (COMPONENT, "app"): (None, None, None),
-        (REPOSITORY, "app"): (True, True, imported),
-        (LIFECYCLE_POLICY, "app-lifecycle"): (None, True, None),
-        (REPOSITORY_POLICY, "app-policy"): (None, True, None),
-    }
+    assert policy(resources[LIFECYCLE_POLICY]) == RETENTION
 
 
 def test_the_repository_policy_waits_for_what_the_component_depends_on(
-    mocks: Mocks, args: ImageRepositoryArgs
+    prod: StackFile, cloud: Cloud, args: ImageRepositoryArgs
 ) -> None:
-    waited_for: list[pulumi.Resource] = []
-
     def program() -> None:
-        waited_for.append(pulumi.ComponentResource("container-images:index:PipelineRole", "push"))
-        ImageRepository("app", args, pulumi.ResourceOptions(depends_on=waited_for))
+        role = pulumi.ComponentResource("container-images:index:PipelineRole", "push")
+        ImageRepository("app", args, pulumi.ResourceOptions(depends_on=role))
 
-    build(program)
-    assert len(waited_for) == 1
-    assert mocks.options[REPOSITORY_POLICY, "app-policy"].depends_on == waited_for
-    assert mocks.options[LIFECYCLE_POLICY, "app-lifecycle"].depends_on == []
-    assert mocks.options[REPOSITORY, "app"].depends_on == []
-
-
-@pytest.mark.usefixtures("mocks")
-def test_its_outputs_are_the_repositorys(args: ImageRepositoryArgs) -> None:
-    def program() -> dict[str, pulumi.Output[Any]]:
-        component = ImageRepository("app", args)
-        return {
-            "url": component.repository_url,
-            "arn": component.repository_arn,
-            "tagMutability": component.tag_mutability,
-        }
-
-    assert build(program) == {
-        "url": "111122223333.dkr.ecr.eu-west-2.amazonaws.com/app",
-        "arn": "arn:aws:ecr:eu-west-2:111122223333:repository/app",
-        "tagMutability": "MUTABLE",
+    update = execute(program, prod, cloud)
+    assert {resource.name: resource.depends_on for resource in update.resources[2:]} == {
+        "app": (),
+        "app-lifecycle": (),
+        "app-policy": ("push",),
     }
 
 
@@ -340,9 +338,8 @@ NUMBER = r"keepNewest = .*between 1 and 100,000"
         ({"retention": [{"any": True, "keep_newest": "1"}]}, NUMBER),
     ],
 )
-def test_what_is_refused_registers_nothing(
-    mocks: Mocks, args: ImageRepositoryArgs, change: Any, error: str
+def test_what_no_repository_can_have_is_refused(
+    build: Build, args: ImageRepositoryArgs, change: Any, error: str
 ) -> None:
     with pytest.raises(ValueError, match=error):
-        build(lambda: ImageRepository("app", {**args, **change}))
-    assert (REPOSITORY, "app") not in mocks.inputs
+        build({**args, **change})

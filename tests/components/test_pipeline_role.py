@@ -1,16 +1,17 @@
 """What PipelineRole registers, word for word, and what it leaves out."""
 
+import json
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.pipeline_role import PipelineRole, PipelineRoleArgs
 from container_images.access.policy import parse
 from container_images.access.steps import is_pinned
-from tests.components.conftest import Mocks, build
-
-ROLE = "aws:iam/role:Role"
-ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+from container_images.rehearsal.program import Update, execute
+from container_images.settings.stack_file import StackFile
+from tests.conftest import Cloud
 
 TRUST: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -88,59 +89,53 @@ def everything() -> PipelineRoleArgs:
     }
 
 
-def test_a_role_and_its_policy_are_registered_and_nothing_else(
-    mocks: Mocks, everything: PipelineRoleArgs
+def built(prod: StackFile, cloud: Cloud, args: PipelineRoleArgs) -> Update:
+    def program() -> None:
+        pulumi.export("arn", PipelineRole("push", args).arn)
+
+    return execute(program, prod, cloud)
+
+
+def test_everything_that_is_registered_with_whatever_can_be_given(
+    prod: StackFile, cloud: Cloud, everything: PipelineRoleArgs
 ) -> None:
     """Types, names and parents make up the URNs: they stay as they are, for ever.
 
     Nothing is protected: a role holds nothing that is lost with it.
     """
-    assert build(lambda: {"arn": PipelineRole("push", everything).arn}) == {
-        "arn": "arn:aws:iam::111122223333:role/ci/push"
-    }
-    component = mocks.options[ROLE, "push"].parent
-    assert isinstance(component, PipelineRole)
-    assert {key: options.parent for key, options in mocks.options.items()} == {
-        ("container-images:index:PipelineRole", "push"): None,
-        ("aws:iam/role:Role", "push"): component,
-        ("aws:iam/rolePolicy:RolePolicy", "push-login"): component,
-    }
-    assert mocks.inputs.keys() == mocks.options.keys()
-    options = [(it.protect, it.retain_on_delete, it.import_) for it in mocks.options.values()]
-    assert options == [(None, None, None)] * 3
-
-
-def test_all_inputs_with_whatever_can_be_given(mocks: Mocks, everything: PipelineRoleArgs) -> None:
-    build(lambda: PipelineRole("push", everything))
-    assert mocks.document(ROLE, "push", "assumeRolePolicy") == TRUST
-    del mocks.inputs[ROLE, "push"]["assumeRolePolicy"]
-    assert mocks.inputs[ROLE, "push"] == {
+    update = built(prod, cloud, everything)
+    assert update.outputs == {"arn": "arn:aws:iam::111122223333:role/ci/push"}
+    assert [(it.type, it.name, it.parent) for it in update.resources] == [
+        ("container-images:index:PipelineRole", "push", None),
+        ("aws:iam/role:Role", "push", "push"),
+        ("aws:iam/rolePolicy:RolePolicy", "push-login", "push"),
+    ]
+    assert not any(it.protect or it.retain_on_delete or it.import_id for it in update.resources)
+    _, role, login = update.resources
+    assert json.loads(role.inputs.pop("assumeRolePolicy")) == TRUST
+    assert role.inputs == {
         "name": "push",
         "path": "/ci/",
         "description": "Pushes images to ECR and moves their tags",
         "permissionsBoundary": "arn:aws:iam::111122223333:policy/boundary",
     }
-    inputs = mocks.inputs[ROLE_POLICY, "push-login"]
-    assert inputs.keys() == {"name", "role", "policy"}
-    assert (inputs["name"], inputs["role"]) == ("registry-login", "push")
-    assert mocks.document(ROLE_POLICY, "push-login") == {
+    assert json.loads(login.inputs.pop("policy")) == {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}],
     }
+    assert login.inputs == {"name": "registry-login", "role": "push"}
 
 
 def test_without_options_there_is_no_boundary_and_only_the_trust_that_is_given(
-    mocks: Mocks, everything: PipelineRoleArgs
+    prod: StackFile, cloud: Cloud, everything: PipelineRoleArgs
 ) -> None:
     trust = everything["trust"]
     trust["codebuild_projects"] = trust["github_subjects"] = []
     del trust["oidc"]
-    build(lambda: PipelineRole("push", {"trust": trust}))
-    inputs = mocks.inputs[ROLE, "push"]
+    inputs = built(prod, cloud, {"trust": trust}).resources[1].inputs
     assert inputs.keys() == {"name", "path", "description", "assumeRolePolicy"}
     assert inputs["path"] == "/"
-    trusted = mocks.document(ROLE, "push", "assumeRolePolicy")
-    assert trusted == {**TRUST, "Statement": TRUST["Statement"][-1:]}
+    assert json.loads(inputs["assumeRolePolicy"]) == {**TRUST, "Statement": TRUST["Statement"][-1:]}
 
 
 def test_who_can_reads_exact_subjects_of_any_provider_as_a_restriction() -> None:
