@@ -64,15 +64,20 @@ def _fail(failure: Mapping[str, Any], notes: Sequence[str] | None) -> int:
     return FAILED
 
 
+_EXTRAS: Final = {
+    **dict.fromkeys(("moto", "pulumi", "pulumi_aws"), "rehearse"),
+    **dict.fromkeys(("pulumi_policy", "container-images"), "policy-pack"),
+}
+"""What not every command needs, and the extra of pyproject.toml that brings it."""
+
+
 def _missing_extra(error: ModuleNotFoundError) -> RefusedError:
-    """What to install, by the extras of pyproject.toml. Raises any other error as it is."""
     module = (error.name or "").partition(".")[0]
-    if module not in {"moto", "pulumi", "pulumi_aws", "pulumi_policy"}:
+    if module not in _EXTRAS:
         raise error
-    extra = "policy-pack" if module == "pulumi_policy" else "rehearse"
     return RefusedError(
         f"this command needs {module}, which is not installed; run pip install "
-        f"'container-images[{extra}]'"
+        f"'container-images[{_EXTRAS[module]}]'"
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ WRITTEN: Final = "# Written by `container-images policy-pack`.\n"
 
 MANIFEST: Final = """\
 description: Guarded ECR repositories and pinned production images (ADR040)
-version: {version}
+version: {}
 runtime:
   name: python
   options:
@@ -37,15 +37,11 @@ def policy_pack_command(*, folder: Path, as_json: bool) -> None:
     """
     if find_spec("pulumi_policy") is None:
         raise ModuleNotFoundError("pulumi_policy", name="pulumi_policy")
-    try:
-        installed = version("container-images")
-    except PackageNotFoundError:
-        raise RefusedError(
-            "container-images is not installed here: in a clone, give --policy-pack policypack"
-        ) from None
-    manifest = MANIFEST.format(version=installed)
-    if sys.prefix != sys.base_prefix:  # with an environment that is not there, the CLI would hang
-        manifest += f"    virtualenv: {json.dumps(_environment_from(folder.resolve()))}\n"
+    installed = version("container-images")
+    manifest = MANIFEST.format(installed)
+    if sys.prefix != sys.base_prefix:  # seen from the folder, it is the same in another checkout
+        environment = os.path.relpath(sys.prefix, folder.resolve())
+        manifest += f"    virtualenv: {json.dumps(environment)}\n"
     files = {
         "PulumiPolicy.yaml": manifest,
         "__main__.py": "from container_images.policypack.pack import serve\n\nserve()\n",
@@ -64,9 +60,3 @@ def policy_pack_command(*, folder: Path, as_json: bool) -> None:
         print_json({"folder": str(folder), "version": installed, "files": [*files]})
     else:
         click.echo(f"Wrote {folder}. Next: pulumi preview --policy-pack {folder}")
-
-
-def _environment_from(folder: Path) -> str:
-    """Beside the folder, such as a project's .venv, it has the same place in another checkout."""
-    beside = Path(sys.prefix).is_relative_to(folder.parent)
-    return os.path.relpath(sys.prefix, folder) if beside else sys.prefix

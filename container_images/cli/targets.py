@@ -31,8 +31,6 @@ CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
 
 _Value = TypeVar("_Value")
 
-# --- Arguments and options ------------------------------------------------------------------------
-
 
 def repository_of(text: str) -> Reference:
     """A REPOSITORY argument, without an image."""
@@ -63,8 +61,6 @@ convention_option: Final = file_option(
     help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: "
     f"the stack's, or that of the file named in {CONVENTION_VARIABLE}, or ADR040's.",
 )
-
-# --- What they mean -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,15 +148,12 @@ def _parsed_convention(text: str) -> TagConvention:
     from container_images.settings import convention_in  # noqa: PLC0415
 
     try:
-        stages = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:
-        raise InvalidInputError(
-            [Problem(where=(), rule=f"this is not YAML ({error})", fix="write a list of stages")]
-        ) from None
-    return convention_in(stages)
-
-
-# --- Results of several repositories --------------------------------------------------------------
+        return convention_in(YAML(typ="safe", pure=True).load(text))
+    except YAMLError as error:
+        problem = Problem(
+            where=(), rule=f"this is not YAML ({error})", fix="write a list of stages"
+        )
+        raise InvalidInputError([problem]) from None
 
 
 @dataclass(frozen=True)

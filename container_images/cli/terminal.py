@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -66,14 +66,8 @@ def print_table(
     console.width = max(console.width, _total(widths))
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
     for heading, width in widths.items():
-        fixed = not (on_terminal and heading in folds)
-        table.add_column(
-            heading,
-            min_width=width,
-            no_wrap=fixed,
-            overflow="fold",
-            justify="right" if heading in right else "left",
-        )
+        justify: Literal["left", "right"] = "right" if heading in right else "left"
+        table.add_column(heading, min_width=width, no_wrap=heading not in folds, justify=justify)
     for row in cells:
         shown = zip(headings, row, strict=True)
         table.add_row(*(text for heading, text in shown if heading in widths))

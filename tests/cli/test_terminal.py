@@ -63,6 +63,16 @@ def test_on_a_terminal_only_the_columns_that_may_be_are_folded(
     assert {TIME, "forms-image-pipeline", "release-412", TAG} <= set(" ".join(lines).split())
 
 
+def test_the_widest_column_stays_whole_if_another_one_can_be_folded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", out := Terminal())
+    print_table(("digest", "why"), [("d" * 60, "word " * 8)], folds=("why",))
+    _, *lines = out.getvalue().splitlines()
+    assert ("d" * 60 in lines[0], max(map(len, lines)) <= 80) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("width", "out", "shown"),
     [
