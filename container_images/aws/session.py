@@ -2,7 +2,8 @@
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
@@ -46,12 +47,8 @@ class Aws:
         region = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
         if region:
             self._core.set_config_variable("region", region)
-
-    @property
-    def region(self) -> str | None:
+        self.region: str | None = self._core.get_config_variable("region")
         """The Region, if one is set anywhere."""
-        region: str | None = self._core.get_config_variable("region")
-        return region
 
     def client(self, service: str, region: str | None = None) -> Any:
         """A client with credentials. Raises AwsError where the environment's are of no use."""
@@ -81,13 +78,11 @@ class Aws:
 
     def ecr(self, region: str | None = None) -> "ECRClient":
         """A client of ECR, in this Region or another."""
-        client: ECRClient = self.client("ecr", region)
-        return client
+        return cast("ECRClient", self.client("ecr", region))
 
     def cloudtrail(self) -> "CloudTrailClient":
         """A client of CloudTrail."""
-        client: CloudTrailClient = self.client("cloudtrail")
-        return client
+        return cast("CloudTrailClient", self.client("cloudtrail"))
 
     def caller(self) -> tuple[str, str]:
         """Account and ARN of whoever calls. It needs no permission."""
@@ -110,9 +105,9 @@ class Aws:
 
     def dns_suffix(self) -> str:
         """What the names of AWS's hosts end in, in this Region's partition."""
-        partition = self._partition()
         partitions: list[dict[str, str]] = self._core.get_data("endpoints")["partitions"]
-        return next(known["dnsSuffix"] for known in partitions if known["partition"] == partition)
+        [partition] = [each for each in partitions if each["partition"] == self._partition()]
+        return partition["dnsSuffix"]
 
     def _partition(self) -> str:
         partition: str = self._core.get_partition_for_region(self.region or "")
@@ -122,9 +117,8 @@ class Aws:
 def _give_up_in_silence(**event: Any) -> None:
     """Raise the timeout of a call that nobody answers."""
     error = event["caught_exception"]
-    if event["attempts"] >= SILENT_ATTEMPTS and isinstance(
-        error, ConnectTimeoutError | ReadTimeoutError
-    ):
+    silent = isinstance(error, ConnectTimeoutError | ReadTimeoutError)
+    if silent and event["attempts"] >= SILENT_ATTEMPTS:
         raise error
 
 
@@ -134,17 +128,13 @@ def _refuse_web_page(**event: Any) -> None:
     botocore takes it for an empty answer.
     """
     answer = event["response_dict"]
-    page = re.match(rb"\s*<(!doctype )?html", answer["body"], re.IGNORECASE)
-    if page and answer["status_code"] < _FIRST_ERROR:
+    is_page = re.match(rb"\s*<(!doctype )?html", answer["body"], re.IGNORECASE)
+    if is_page and answer["status_code"] < HTTPStatus.MULTIPLE_CHOICES:
         raise NotFromAwsError
 
 
-_FIRST_ERROR: Final = 301
-"""From this HTTP status on, botocore reads an answer as an error."""
-
-
 def _name_region(**event: Any) -> None:
-    """Add the Region in which ECR has no such repository. ECR says the account alone."""
+    """Add the Region in which ECR has no such repository. ECR names the account alone."""
     error = event["parsed"].get("Error", {})
     if error.get("Code") == "RepositoryNotFoundException":
         error["Message"] += f" in {event['context']['client_region']}"

@@ -45,7 +45,8 @@ class Commands(click.Group):
         except RefusedError as error:
             status = _fail(error.to_json(), notes)
         except ModuleNotFoundError as error:
-            status = _fail(_missing_extra(error).to_json(), notes)
+            fix = "run pip install 'container-images[rehearse,policy-pack]'"
+            status = _fail(RefusedError(f"{error}; {fix}").to_json(), notes)
         except click.ClickException as error:
             status = error.exit_code
             if notes is None:
@@ -62,23 +63,6 @@ def _fail(failure: Mapping[str, Any], notes: Sequence[str] | None) -> int:
     else:
         click.echo(json.dumps({**failure, **({"notes": notes} if notes else {})}), err=True)
     return FAILED
-
-
-_EXTRAS: Final = {
-    **dict.fromkeys(("moto", "pulumi", "pulumi_aws"), "rehearse"),
-    **dict.fromkeys(("pulumi_policy", "container-images"), "policy-pack"),
-}
-"""What not every command needs, and the extra of pyproject.toml that brings it."""
-
-
-def _missing_extra(error: ModuleNotFoundError) -> RefusedError:
-    module = (error.name or "").partition(".")[0]
-    if module not in _EXTRAS:
-        raise error
-    return RefusedError(
-        f"this command needs {module}, which is not installed; run pip install "
-        f"'container-images[{_EXTRAS[module]}]'"
-    )
 
 
 def read(file: Path, parse: Callable[[str], _T]) -> _T:

@@ -36,7 +36,7 @@ def policy_pack_command(*, folder: Path, as_json: bool) -> None:
     upgrade.
     """
     if find_spec("pulumi_policy") is None:
-        raise ModuleNotFoundError("pulumi_policy", name="pulumi_policy")
+        raise ModuleNotFoundError("No module named 'pulumi_policy'")
     installed = version("container-images")
     manifest = MANIFEST.format(installed)
     if sys.prefix != sys.base_prefix:  # seen from the folder, it is the same in another checkout

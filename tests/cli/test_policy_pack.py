@@ -51,6 +51,8 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(policy_pack, "version", not_installed)
-    assert "needs container-images, which is not installed" in refused("policy-pack", "pack")
+    assert "No package metadata was found for container-images; run pip install " in refused(
+        "policy-pack", "pack"
+    )
     monkeypatch.setattr(policy_pack, "find_spec", lambda _: None)
-    assert "pip install 'container-images[policy-pack]'" in refused("policy-pack", "pack")
+    assert "No module named 'pulumi_policy'; run pip install " in refused("policy-pack", "pack")
