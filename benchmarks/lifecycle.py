@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from container_images.aws.image import Image
+from container_images.aws.in_use import InUse
 from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.in_use import read_in_use
 from container_images.lifecycle.listing import RepositoryImages
@@ -26,7 +27,7 @@ def main(console: Console) -> None:
         images = RepositoryImages(images=tuple(map(_image, range(number))), name="app")
         text = "\n".join(f"{_URI}@{image.digest}" for image in images.images[::10])
         start = time.perf_counter()
-        report = examine(rules, images, _NOW, read_in_use(text))
+        report = examine(rules, images, _NOW, InUse(uses=read_in_use(text)))
         seconds = time.perf_counter() - start
         console.print(
             f"{number:>7,} images, {number // 10:,} in use, {len(rules)} rules: {seconds:6.3f} s, "

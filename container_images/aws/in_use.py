@@ -7,11 +7,12 @@ where only one can be described, several calls at a time.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal
 
 from botocore.exceptions import ClientError
 
 from container_images.aws.errors import code_of, explain, is_denied
+from container_images.aws.reference import InvalidReferenceError, Reference, parse
 from container_images.aws.session import Aws
 
 _AT_ONCE: Final = 8
@@ -26,65 +27,65 @@ _GONE: Final = frozenset(
 )
 """Said of what was deleted since it was listed."""
 
-_Item = TypeVar("_Item")
-_T = TypeVar("_T")
-
 
 @dataclass(frozen=True, kw_only=True)
-class RunningImage:
-    """An image, as a container or a function names it."""
+class Use:
+    """An image, as what runs it names it."""
 
-    image: str
-    by: str
-    """The ARN of the service, the task, the task definition or the function."""
+    written: str
+    reference: Reference
+    """No repository is named with a digest or a tag by itself."""
+    by: str = ""
+    """The ARN of the service, task, task definition or function, where it is known."""
 
 
 @dataclass(kw_only=True)
-class Running:
-    """What runs, and what could not be read: there, any image may run."""
+class InUse:
+    """What is in use, and what may be besides."""
 
-    images: list[RunningImage] = field(default_factory=list)
-    unread: dict[str, str] = field(default_factory=dict)
-    """By the operation that failed, why it did, the first time."""
+    uses: list[Use] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
+    """By the operation that failed, why it did, the first time: there, any image may run."""
 
 
-def running_images(aws: Aws, count: Callable[[Sequence[Any]], Iterable[Any]] = iter) -> Running:
-    """What ECS and Lambda run. `count` shows the progress through a sequence of calls.
+def add_running(
+    in_use: InUse, aws: Aws, count: Callable[[Sequence[Any]], Iterable[Any]] = iter
+) -> None:
+    """Add what ECS and Lambda run, as far as it comes from ECR.
 
-    What the caller may not read is told in `unread`. Raises ClientError for any other failure.
+    `count` shows the progress through a sequence of calls. What the caller may not read is unknown.
+    Raises ClientError for any other failure.
     """
     account, _ = aws.caller()
-    running = Running()
     about = f"account {account} in {aws.region}"
-    ecs = _Reader(client=aws.client("ecs"), about=about, running=running, count=count)
-    functions = _Reader(client=aws.client("lambda"), about=about, running=running, count=count)
-    _read_ecs(ecs)
-    _read_lambda(functions)
-    return running
+    _read_ecs(_Reader(aws.client("ecs"), about, in_use, count))
+    _read_lambda(_Reader(aws.client("lambda"), about, in_use, count))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Reader:
     """One service's client, which notes what may not be read."""
 
     client: Any
     about: str
-    running: Running
+    in_use: InUse
     count: Callable[[Sequence[Any]], Iterable[Any]]
 
     def add(self, image: str | None, by: str) -> None:
-        """An image that is in use."""
-        if image:
-            self.running.images.append(RunningImage(image=image, by=by))
+        """An image that is in use. Without a host in its name, it is one of Docker Hub."""
+        try:
+            reference = parse(image or "")
+        except InvalidReferenceError:
+            return
+        if image and reference.registry_id:
+            self.in_use.uses.append(Use(written=image, reference=reference, by=by))
 
     def pages(self, operation: str, key: str, size: int = 100, **about: Any) -> list[Any]:
         """All that an operation lists; nothing where that may not be read."""
-        pages = self.client.get_paginator(operation).paginate(
-            **about, PaginationConfig={"PageSize": size}
-        )
+        paginator = self.client.get_paginator(operation)
         listed: list[Any] = []
         try:
-            for page in pages:
+            for page in paginator.paginate(**about, PaginationConfig={"PageSize": size}):
                 listed += page[key]
         except ClientError as error:
             self._note(error)
@@ -99,25 +100,33 @@ class _Reader:
             return {}
         for failure in answer.get("failures", ()):
             if failure.get("reason") != "MISSING":
-                said = f"{failure.get('arn')}: {failure.get('reason')}"
-                self.running.unread.setdefault(operation, f"{operation} in {self.about}: {said}")
+                reason = f"{operation} in {self.about}: {failure.get('arn')}: {failure['reason']}"
+                self.in_use.unknown.setdefault(f"{operation} in {self.about}", reason)
         return answer
 
-    def each(self, read: Callable[[_Item], _T], items: Sequence[_Item]) -> Iterator[_T]:
-        """What is read of each item, in their order, some at a time."""
+    def each(self, read: Callable[[str], Any], names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Each name with what is read of it, some at a time."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for _, answer in zip(self.count(items), pool.map(read, items), strict=True):
-                yield answer
+            yield from zip(self.count(names), pool.map(read, names), strict=True)
+
+    def described(
+        self, kind: Literal["service", "task"], cluster: str, at_once: int
+    ) -> Iterator[dict[str, Any]]:
+        """The services or the tasks of a cluster."""
+        arns = self.pages(f"list_{kind}s", f"{kind}Arns", cluster=cluster)
+        for start in range(0, len(arns), at_once):
+            batch = {f"{kind}s": arns[start : start + at_once]}
+            yield from self.ask(f"describe_{kind}s", cluster=cluster, **batch).get(f"{kind}s", ())
 
     def _note(self, error: ClientError) -> None:
         if is_denied(error):
-            self.running.unread.setdefault(error.operation_name, f"{self.about}: {explain(error)}")
+            key, reason = (
+                f"{error.operation_name} in {self.about}",
+                f"{self.about}: {explain(error)}",
+            )
+            self.in_use.unknown.setdefault(key, reason)
         elif code_of(error) not in _GONE:
             raise error
-
-
-def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _read_ecs(ecs: _Reader) -> None:
@@ -126,55 +135,31 @@ def _read_ecs(ecs: _Reader) -> None:
     The newest one of a family is what a schedule or a person starts next. A task has the digest
     that it runs; a task definition has the image that its next task will pull.
     """
-    definitions: dict[str, str] = {}
+    users: dict[str, str] = {}  # of task definitions
     for cluster in ecs.pages("list_clusters", "clusterArns"):
-        definitions |= _read_cluster(ecs, cluster)
-
-    def describe(name: str) -> dict[str, Any]:
-        answer = ecs.ask("describe_task_definition", taskDefinition=name)
-        definition: dict[str, Any] = answer.get("taskDefinition", {})
-        return definition
-
-    families = ecs.pages("list_task_definition_families", "families", status="ACTIVE")
-    for newest in ecs.each(describe, families):
-        arn = newest.get("taskDefinitionArn", "")
-        _add_containers(ecs, newest, definitions.pop(arn, arn))
-    older = [arn for arn in definitions if arn]
-    for arn, definition in zip(older, ecs.each(describe, older), strict=True):
-        _add_containers(ecs, definition, definitions[arn])
-
-
-def _read_cluster(ecs: _Reader, cluster: str) -> dict[str, str]:
-    """The task definitions of its services and tasks, each with the ARN of what uses it."""
-    definitions: dict[str, str] = {}
-    services = ecs.pages("list_services", "serviceArns", cluster=cluster)
-    for batch in _batches(services, _SERVICES):
-        answer = ecs.ask("describe_services", cluster=cluster, services=batch)
-        for service in answer.get("services", ()):
+        for service in ecs.described("service", cluster, _SERVICES):
             # Deployments of ECS's own, and the task sets of CodeDeploy and others.
             for part in (service, *service["deployments"], *service.get("taskSets", ())):
-                definitions.setdefault(part.get("taskDefinition", ""), service["serviceArn"])
-    tasks = ecs.pages("list_tasks", "taskArns", cluster=cluster)
-    for batch in _batches(tasks, _TASKS):
-        answer = ecs.ask("describe_tasks", cluster=cluster, tasks=batch)
-        for task in answer.get("tasks", ()):
-            definitions.setdefault(task["taskDefinitionArn"], task["taskArn"])
+                users.setdefault(part.get("taskDefinition", ""), service["serviceArn"])
+        for task in ecs.described("task", cluster, _TASKS):
+            users.setdefault(task["taskDefinitionArn"], task["taskArn"])
             for container in task["containers"]:
-                ecs.add(_by_digest(container), task["taskArn"])
-    return definitions
+                names = [container.get("image"), container.get("imageDigest")]
+                whole = "@" in (names[0] or "")
+                ecs.add(names[0] if whole else "@".join(filter(None, names)), task["taskArn"])
 
+    def describe(name: str) -> Any:
+        return ecs.ask("describe_task_definition", taskDefinition=name).get("taskDefinition", {})
 
-def _add_containers(ecs: _Reader, definition: dict[str, Any], by: str) -> None:
-    for container in definition.get("containerDefinitions", ()):
-        ecs.add(container.get("image"), by)
+    def add_definitions(names: Sequence[str]) -> None:
+        for _, definition in ecs.each(describe, names):
+            arn = definition.get("taskDefinitionArn", "")
+            by = users.pop(arn, arn)
+            for container in definition.get("containerDefinitions", ()):
+                ecs.add(container.get("image"), by)
 
-
-def _by_digest(container: dict[str, Any]) -> str | None:
-    image, digest = container.get("image"), container.get("imageDigest")
-    if not image or not digest or "@" in image:
-        return image
-    name, _, tag = image.rpartition(":")
-    return f"{image if '/' in tag or not name else name}@{digest}"
+    add_definitions(ecs.pages("list_task_definition_families", "families", status="ACTIVE"))
+    add_definitions([arn for arn in users if arn])
 
 
 def _read_lambda(functions: _Reader) -> None:
@@ -182,21 +167,20 @@ def _read_lambda(functions: _Reader) -> None:
 
     Lambda runs the digest that the tag was on when the code was set.
     """
-    listed = functions.pages("list_functions", "Functions", size=_FUNCTIONS)
-    arns = [it["FunctionArn"] for it in listed if it.get("PackageType") == "Image"]
 
-    def versions_of(arn: str) -> list[tuple[str, str]]:
+    def codes(arn: str) -> list[dict[str, Any]]:
         versions = {"$LATEST"}
         for alias in functions.pages("list_aliases", "Aliases", _FUNCTIONS, FunctionName=arn):
             weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
             versions |= {alias["FunctionVersion"], *weights}
-        return [(arn, version) for version in sorted(versions)]
+        answers = (
+            functions.ask("get_function", FunctionName=arn, Qualifier=version)
+            for version in sorted(versions)
+        )
+        return [answer.get("Code", {}) for answer in answers]
 
-    def code_of_version(of: tuple[str, str]) -> dict[str, Any]:
-        answer = functions.ask("get_function", FunctionName=of[0], Qualifier=of[1])
-        code: dict[str, Any] = answer.get("Code", {})
-        return code
-
-    versions = [it for of_one in functions.each(versions_of, arns) for it in of_one]
-    for (arn, _), code in zip(versions, functions.each(code_of_version, versions), strict=True):
-        functions.add(code.get("ResolvedImageUri") or code.get("ImageUri"), arn)
+    listed = functions.pages("list_functions", "Functions", _FUNCTIONS)
+    arns = [each["FunctionArn"] for each in listed if each.get("PackageType") == "Image"]
+    for arn, versions in functions.each(codes, arns):
+        for code in versions:
+            functions.add(code.get("ResolvedImageUri") or code.get("ImageUri"), arn)

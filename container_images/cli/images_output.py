@@ -1,88 +1,75 @@
 """What `images` prints: a JSON object for machines, text for people."""
 
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.filesize import decimal
 
 from container_images.cli.terminal import brief, iso, print_paragraph, print_table
-from container_images.lifecycle.attachments import subject_of
-from container_images.lifecycle.report import Report, why
+from container_images.lifecycle.listing import subject_of
+from container_images.lifecycle.report import Report
 from container_images.lifecycle.simulation import Verdict
 from container_images.policies.tag_convention import TagConvention
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """The images of a repository, and what a lifecycle policy does with each."""
-
-    name: str
-    report: Report
-    convention: TagConvention
-    judged: bool = True
-    """Whether the lifecycle policy is known."""
-    expiring: bool = False
-    """Only the images that are not kept are listed."""
-
-    @property
-    def verdicts(self) -> list[Verdict]:
-        """The images to list, the newest push first."""
-        return sorted(
-            (it for it in self.report.verdicts if it.action != "keep" or not self.expiring),
-            key=lambda verdict: (verdict.image.pushed_at, verdict.image.digest),
-            reverse=True,
-        )
-
-
-def listing_json(listing: Listing) -> dict[str, Any]:
-    """For machines."""
-    return {
-        "repository": listing.name,
-        "images": [_image_json(verdict, listing) for verdict in listing.verdicts],
-        "warnings": [warning.to_json() for warning in listing.report.warnings],
-        "totals": listing.report.totals(),
-    }
-
-
-def _image_json(verdict: Verdict, listing: Listing) -> dict[str, Any]:
-    image = verdict.image
-    built = listing.convention.built_at(image.tags)
-    return {
-        "digest": image.digest,
-        "tags": list(image.tags),
-        "subject": subject_of(image),
-        "builtAt": iso(built) if built else None,
-        "pushedAt": iso(image.pushed_at),
-        "lastPulledAt": iso(image.pulled_at) if image.pulled_at else None,
-        "size": image.size,
-        "action": verdict.action if listing.judged else None,
-        "rule": verdict.rule,
-        "shieldedBy": verdict.shielded_by,
-    }
+def report_json(report: Report, convention: TagConvention, *, expiring: bool) -> dict[str, Any]:
+    """For machines. `expiring`: without the images that are kept."""
+    images = []
+    for verdict in _folded([it for it in report.verdicts if it.action != "keep" or not expiring]):
+        image, built_at = verdict.image, convention.built_at(verdict.image.tags)
+        listed = {
+            "digest": image.digest,
+            "tags": list(image.tags),
+            "subject": subject_of(image),
+            "builtAt": iso(built_at) if built_at else None,
+            "pushedAt": iso(image.pushed_at),
+            "lastPulledAt": iso(image.pulled_at) if image.pulled_at else None,
+            "size": image.size,
+            "action": verdict.action if report.judged else None,
+            "rule": verdict.rule,
+            "shieldedBy": verdict.shielded_by,
+            "why": _why(verdict) if report.judged else None,
+        }
+        images.append(listed)
+    warnings = [
+        {
+            "warning": warning.kind,
+            "text": warning.text,
+            "rule": warning.rule and warning.rule.priority,
+            "digests": list(warning.digests),
+        }
+        for warning in report.warnings
+    ]
+    totals = report.totals()
+    return {"repository": report.name, "images": images, "warnings": warnings, "totals": totals}
 
 
-def print_listing(listing: Listing) -> None:
+def _why(verdict: Verdict) -> str:
+    if verdict.goes_with:
+        return f"goes with {verdict.goes_with}, which {verdict.decided_by} takes"
+    if verdict.held_by:
+        return f"the index {verdict.held_by} lists it"
+    return str(verdict.decided_by or "no rule matches it")
+
+
+def print_report(listing: Mapping[str, Any]) -> None:
     """The totals, the warnings, and the images. On a terminal digests and commits are brief."""
-    print_paragraph(_totals(listing))
-    for warning in listing.report.warnings:
-        print_paragraph(f"warning: {brief(warning.text)}")
+    print_paragraph(f"{listing['repository']}: {_totals(listing)}")
+    for warning in listing["warnings"]:
+        print_paragraph(f"warning: {brief(warning['text'])}")
     shown = brief if sys.stdout.isatty() else str
     rows = [
         (
-            shown(verdict.image.digest),
-            shown("\n".join(verdict.image.tags) or (f"(in {parent})" if parent else "-")),
-            _day(listing.convention.built_at(verdict.image.tags)),
-            _day(verdict.image.pushed_at),
-            decimal(verdict.image.size),
-            _day(verdict.image.pulled_at),
-            verdict.action if listing.judged else "?",
-            shown(why(verdict)) if listing.judged else "?",
+            shown(image["digest"]),
+            shown("\n".join(image["tags"]) or "-"),
+            *((image[key] or "-").partition("T")[0] for key in ("builtAt", "pushedAt")),
+            decimal(image["size"]),
+            (image["lastPulledAt"] or "-").partition("T")[0],
+            image["action"] or "?",
+            shown(image["why"] or "?"),
         )
-        for verdict, parent in _folded(listing.verdicts)
+        for image in listing["images"]
     ]
     if rows:
         headings = ("image", "tags", "built", "pushed", "size", "pulled", "action", "why")
@@ -90,51 +77,43 @@ def print_listing(listing: Listing) -> None:
         print_table(headings, rows, folds=("why",), spare=("built", "size", "pulled", "pushed"))
 
 
-def _totals(listing: Listing) -> str:
-    totals = listing.report.totals()
-    attached = totals["attachments"]
-    held = f"{totals['images']:,} images"
-    attachments = sum(attached.values())
-    if not listing.judged:
-        beside = f" and {attachments:,} attachments" if attachments else ""
-        return f"{listing.name}: {held}{beside}, {decimal(totals['bytes'])}"
-    parts = [f"{totals['expire']:,} of {held} expire"]
+def _totals(listing: Mapping[str, Any]) -> str:
+    totals = listing["totals"]
+    attached = sum(totals["attachments"].values())
+    if any(image["action"] is None for image in listing["images"]):
+        return f"{totals['images']:,} images, {decimal(totals['bytes'])}"
+    parts = [f"{totals['expire']:,} of {totals['images']:,} images expire"]
     if totals["archive"]:
         parts.append(f"{totals['archive']:,} are archived")
-    if attachments:
-        lost = attachments - attached["keep"]
-        parts.append(f"{lost:,} of {attachments:,} signatures and attestations are not kept")
+    if attached:
+        lost = attached - totals["attachments"]["keep"]
+        parts.append(f"{lost:,} of {attached:,} signatures and attestations are not kept")
     freed = f"at most {decimal(totals['bytesFreed'])} of {decimal(totals['bytes'])} are freed"
-    return f"{listing.name}: {', '.join(parts)}; {freed}"
+    return f"{', '.join(parts)}; {freed}"
 
 
-def _folded(verdicts: Sequence[Verdict]) -> Iterator[tuple[Verdict, str | None]]:
-    """The same; but what belongs to another of them follows it, with its digest.
+def _folded(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The newest push first; but what belongs to another of them follows it.
 
     That is what is attached to an image, and the untagged images that an index lists.
     """
-    listed = {verdict.image.digest for verdict in verdicts}
-    untagged = {verdict.image.digest for verdict in verdicts if not verdict.image.tags}
-    parents: dict[str, str] = {}
-    for verdict in verdicts:
-        digest, subject = verdict.image.digest, subject_of(verdict.image)
-        if subject in listed:
-            parents[digest] = subject
-        for child in untagged.intersection(verdict.image.children or ()):
-            parents.setdefault(child, digest)
-    parts = defaultdict[str | None, list[Verdict]](list)
-    for verdict in verdicts:
-        parts[parents.get(verdict.image.digest)].append(verdict)
+    images = [verdict.image for verdict in verdicts]
+    images.sort(key=lambda image: (image.pushed_at, image.digest), reverse=True)
+    places = {image.digest: place for place, image in enumerate(images)}
+    untagged = {image.digest for image in images if not image.tags}
+    parents = {
+        child: image.digest
+        for image in images
+        for child in untagged.intersection(image.children or ())
+    }
+    parents |= {
+        image.digest: subject for image in images if (subject := subject_of(image)) in places
+    }
 
-    def under(parent: str | None) -> Iterator[tuple[Verdict, str | None]]:
-        for verdict in parts.pop(parent, ()):
-            yield verdict, parent
-            yield from under(verdict.image.digest)
+    def path(verdict: Verdict) -> list[int]:
+        digests = [verdict.image.digest]
+        while (parent := parents.get(digests[0], digests[0])) not in digests:
+            digests.insert(0, parent)
+        return [places[digest] for digest in digests]
 
-    yield from under(None)
-    for parent in list(parts):  # only tags that name each other can leave any
-        yield from under(parent)
-
-
-def _day(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d}" if time else "-"
+    return sorted(verdicts, key=path)

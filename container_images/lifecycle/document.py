@@ -70,9 +70,18 @@ def rules_in(document: Any) -> tuple[Rule, ...]:
 
     Raises InvalidInputError with everything that the simulation cannot read.
     """
-    if problems := list(problems_in(document)):
+    rules = document.get("rules") if isinstance(document, dict) else None
+    if not isinstance(rules, list) or not rules:
+        says, fix = "a lifecycle policy is an object with rules", 'write {"rules": [...]}'
+        raise InvalidInputError([Problem(where=(), value=document, rule=says, fix=fix)])
+    problems = [
+        problem.under("rules", position)
+        for position, rule in enumerate(rules)
+        for problem in _problems_in(rule)
+    ]
+    if problems:
         raise InvalidInputError(problems)
-    return tuple(sorted(map(_read, document["rules"]), key=lambda rule: rule.priority))
+    return tuple(sorted(map(_read, rules), key=lambda rule: rule.priority))
 
 
 def _read(written: Mapping[str, Any]) -> Rule:
@@ -93,80 +102,47 @@ def _read(written: Mapping[str, Any]) -> Rule:
 # --- What cannot be read --------------------------------------------------------------------------
 
 _LISTS: Final = ("tagPatternList", "tagPrefixList")
-_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "selection": (
-        *("tagStatus", *_LISTS, "storageClass", "countType", "countUnit", "countNumber"),
-    ),
-    "action": ("type", "targetStorageClass"),
+_WORDS: Final[Mapping[str, Mapping[str, tuple[object, ...]]]] = {
+    "selection": {
+        "tagStatus": get_args(TagStatus),
+        "storageClass": ("standard", "archive", ABSENT),
+        "countType": get_args(CountType),
+        "countUnit": ("days", ABSENT),
+    },
+    "action": {"type": ("expire", "transition"), "targetStorageClass": ("archive", ABSENT)},
 }
-_WORDS: Final[Mapping[tuple[str, str], tuple[object, ...]]] = {
-    ("selection", "tagStatus"): get_args(TagStatus),
-    ("selection", "storageClass"): ("standard", "archive", ABSENT),
-    ("selection", "countType"): get_args(CountType),
-    ("selection", "countUnit"): ("days", ABSENT),
-    ("action", "type"): ("expire", "transition"),
-    ("action", "targetStorageClass"): ("archive", ABSENT),
-}
-_NUMBERS: Final = (("rulePriority",), ("selection", "countNumber"))
-
-
-def problems_in(document: Any) -> Iterator[Problem]:
-    """Everything in a parsed document that the simulation cannot read."""
-    rules = document.get("rules") if isinstance(document, dict) else None
-    if not isinstance(rules, list) or not rules:
-        rule, fix = (
-            "a lifecycle policy is an object with at least one rule",
-            'write {"rules": [...]}',
-        )
-        yield Problem(where=(), value=document, rule=rule, fix=fix)
-        return
-    first_with: dict[int, int] = {}
-    for position, written in enumerate(rules):
-        problems = list(_problems_in(written))
-        yield from (problem.under("rules", position) for problem in problems)
-        if problems:
-            continue
-        priority = written["rulePriority"]
-        if (first := first_with.setdefault(priority, position)) != position:
-            rule, fix = f"rules[{first}] has this priority", "give each rule a priority of its own"
-            where = ("rules", position, "rulePriority")
-            yield Problem(where=where, value=priority, rule=rule, fix=fix)
+_KEYS: Final = {"countNumber", *_LISTS}.union(*_WORDS.values())
 
 
 def _problems_in(rule: Any) -> Iterator[Problem]:
-    if not isinstance(rule, dict) or not all(isinstance(rule.get(part), dict) for part in _KEYS):
+    if not isinstance(rule, dict) or not all(isinstance(rule.get(part), dict) for part in _WORDS):
         says = "a rule is an object with rulePriority, selection and action"
         yield Problem(where=(), value=rule, rule=says, fix="write all three")
         return
-    for part, known in _KEYS.items():
-        for key in (key for key in rule[part] if key not in known):
-            says, fix = "this key is not known here", f"write one of {', '.join(known)}"
+    for part, words in _WORDS.items():
+        for key in (key for key in rule[part] if key not in _KEYS):
+            says, fix = "this key is not known here", "leave it out, or do without the simulation"
             yield Problem(where=(part, key), value=rule[part][key], rule=says, fix=fix)
-    for (part, key), words in _WORDS.items():
-        value = rule[part].get(key, ABSENT)
-        if value not in words:
-            says = f"this is {' or '.join(word for word in words if isinstance(word, str))}"
-            fix = "write it in these letters"
-            yield Problem(where=(part, key), value=value, rule=says, fix=fix)
-    for *parts, key in _NUMBERS:
-        value = (rule["selection"] if parts else rule).get(key, ABSENT)
+        for key, allowed in words.items():
+            if (value := rule[part].get(key, ABSENT)) not in allowed:
+                says = f"this is {' or '.join(word for word in allowed if isinstance(word, str))}"
+                yield Problem(where=(part, key), value=value, rule=says, fix="write it so")
+    selection = rule["selection"]
+    for where, parent in ((("rulePriority",), rule), (("selection", "countNumber"), selection)):
+        value = parent.get(where[-1], ABSENT)
         if type(value) is not int or value < 1:  # in Python, True is an int too
             says, fix = "this is a whole number from 1", "write such a number, without quotes"
-            yield Problem(where=(*parts, key), value=value, rule=says, fix=fix)
-    yield from _problems_with_tags(rule["selection"])
+            yield Problem(where=where, value=value, rule=says, fix=fix)
+    lists = [selection[key] for key in _LISTS if key in selection]
+    is_tagged = selection.get("tagStatus") == "tagged"
+    if len(lists) != is_tagged or not all(map(_is_list_of_text, lists)):
+        says = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
+        fix = 'correct the status, or write a list such as ["prod-*"]'
+        yield Problem(where=("selection",), value=selection, rule=says, fix=fix)
 
 
-def _problems_with_tags(selection: Mapping[str, Any]) -> Iterator[Problem]:
-    lists = [key for key in _LISTS if key in selection]
-    if len(lists) != (selection.get("tagStatus") == "tagged"):
-        says = "tagged has either a tagPatternList or a tagPrefixList; untagged and any have none"
-        fix = "correct the status, or the lists"
-        yield Problem(where=("selection", "tagStatus"), value=lists, rule=says, fix=fix)
-    for key in lists:
-        entries = selection[key]
-        if not (isinstance(entries, list) and entries and all(map(_is_text, entries))):
-            says, fix = "this is a list of text, with at least one entry", "write one such as prod-"
-            yield Problem(where=("selection", key), value=entries, rule=says, fix=fix)
+def _is_list_of_text(entries: Any) -> bool:
+    return isinstance(entries, list) and entries != [] and all(map(_is_text, entries))
 
 
 def _is_text(entry: Any) -> bool:

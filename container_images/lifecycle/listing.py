@@ -1,11 +1,12 @@
 """Pure: the images of a repository, and the file of them that the AWS CLI prints."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from container_images.aws.image import Image, image_of
-from container_images.aws.reference import Reference
+from container_images.aws.reference import Reference, is_tag
 from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
 
 
@@ -32,6 +33,32 @@ class RepositoryImages:
         )
 
 
+_ATTACHED: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?")
+"""Of what cosign attaches, and of the list of referrers that clients keep where a registry has no
+API for it: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
+"""
+
+
+def subject_of(image: Image) -> str | None:
+    """The digest of the image that this one is attached to; None for an image of its own kind.
+
+    Attached is a referrer, which names its subject, and what has no other tags than such as cosign
+    gives. To ECR the second is an image like any other: it does not go with its subject.
+    """
+    if image.subject or not image.tags or not image.tags[0].startswith("sha256-"):
+        return image.subject
+    tags = [_ATTACHED.fullmatch(tag) for tag in image.tags]
+    return f"sha256:{tags[0][1]}" if tags[0] and all(tags) else None
+
+
+# --- From a file ----------------------------------------------------------------------------------
+
+_PRINT: Final = (
+    "print it with aws ecr describe-images --output json, without --max-items, --max-results and "
+    "--no-paginate"
+)
+
+
 def read_images(text: str, repository: Reference | None = None) -> RepositoryImages:
     """The images that `aws ecr describe-images` prints, in either version of the AWS CLI.
 
@@ -39,75 +66,58 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
     Raises InvalidInputError with everything that cannot be read, and for a listing that is not
     whole: it would make images count as the newest that are not, and hide losses.
     """
-    written = parse_json(
-        text, "list of images", "write it as aws ecr describe-images has it, with --output json"
-    )
-    details = written.get("imageDetails") if isinstance(written, dict) else written
-    if not isinstance(details, list):
-        rule = "the file of images is an object with imageDetails"
-        raise InvalidInputError([Problem(where=(), value=written, rule=rule, fix=_PRINT)])
+    written = parse_json(text, "list of images", _PRINT)
+    whole = written if isinstance(written, dict) else {"imageDetails": written}
+    details = whole.get("imageDetails")
+    if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
+        says = "the file of images is an object with imageDetails"
+        raise InvalidInputError([Problem(where=(), value=written, rule=says, fix=_PRINT)])
     problems = [
-        Problem(where=(key,), value=token, rule="the listing is not whole", fix=_PRINT_ALL)
+        Problem(where=(key,), value=token, rule="the listing is not whole", fix=_PRINT)
         for key in ("nextToken", "NextToken")
-        if isinstance(written, dict) and (token := written.get(key))
+        if (token := whole.get(key))
     ]
     images: dict[str, Image] = {}
     for position, detail in enumerate(details):
-        where: tuple[str | int, ...] = ("imageDetails", position)
         try:
-            image = _image(detail)
+            image = _image(detail, images)
+            images[image.digest] = image
         except ValueError as error:
-            rule = f"this is not an image with its digest and times ({error})"
-            problems.append(Problem(where=where, value=detail, rule=rule, fix=_PRINT))
-            continue
-        if images.setdefault(image.digest, image) is not image:
-            rule, where = "this image stands there twice", (*where, "imageDigest")
-            problems.append(Problem(where=where, value=image.digest, rule=rule, fix=_PRINT))
-    details = [detail for detail in details if isinstance(detail, dict)]
-    owner = {
-        key: sorted({str(detail[key]) for detail in details if detail.get(key)})
-        for key in ("repositoryName", "registryId")
-    }
-    problems += _problems_with(owner, repository)
+            where, says = ("imageDetails", position), f"this is no image of its own ({error})"
+            problems.append(Problem(where=where, value=detail, rule=says, fix=_PRINT))
+    named = repository or Reference(name="")
+    owner = {}
+    for key, name in (("repositoryName", named.name), ("registryId", named.registry_id)):
+        names = {name or "", *(str(detail.get(key) or "") for detail in details)} - {""}
+        owner[key] = "".join(names)
+        if len(names) > 1:
+            says, fix = "these are not the images of one repository", "take one file for each"
+            problems.append(Problem(where=(key,), value=sorted(names), rule=says, fix=fix))
     if problems:
         raise InvalidInputError(problems)
-    name, registry_id = ("".join(values) for values in owner.values())
     return RepositoryImages(
         images=tuple(images.values()),
-        name=repository.name if repository else name,
-        registry_id=(repository and repository.registry_id) or registry_id,
-        region=(repository and repository.region) or "",
+        name=owner["repositoryName"],
+        registry_id=owner["registryId"],
+        region=named.region or "",
     )
 
 
-_PRINT: Final = "print it with aws ecr describe-images --output json"
-_PRINT_ALL: Final = f"{_PRINT}, without --max-items, --max-results and --no-paginate"
-
-
-def _problems_with(
-    owner: Mapping[str, list[str]], repository: Reference | None
-) -> Iterator[Problem]:
-    """What is wrong with the repositories and the accounts that the images are of."""
-    meant = (repository.name, repository.registry_id) if repository else (None, None)
-    for (key, values), expected in zip(owner.items(), meant, strict=True):
-        if len(values) > 1:
-            rule = "these are the images of several repositories"
-            fix = "take one file for each: a policy counts in one repository"
-            yield Problem(where=("imageDetails", key), value=values, rule=rule, fix=fix)
-        elif values and expected and values != [expected]:
-            rule, fix = f"these are not the images of {repository}", "take the file of that one"
-            yield Problem(where=("imageDetails", key), value=values[0], rule=rule, fix=fix)
-
-
-def _image(detail: Any) -> Image:
-    """The image of an ImageDetail. Raises ValueError for anything else."""
-    detail = detail if isinstance(detail, dict) else {}
-    for key, kind in (("imageDigest", str), ("imageTags", list), ("imageSizeInBytes", int)):
-        value = detail.get(key)
-        if not isinstance(value, kind) and (value is not None or key == "imageDigest"):
-            raise ValueError(f"{key} is {value!r}")
-    if not all(isinstance(tag, str) for tag in detail.get("imageTags") or ()):
-        raise ValueError("imageTags has what is no text")
-    if "imagePushedAt" not in detail:
-        raise ValueError("imagePushedAt is missing")
+def _image(detail: Mapping[str, Any], others: Container[str]) -> Image:
+    """The image of an ImageDetail. Raises ValueError for anything else, and for one of others."""
+    tags = detail.get("imageTags") or []
+    for key, is_right in (
+        ("imageDigest", isinstance(detail.get("imageDigest"), str)),
+        ("imageTags", isinstance(tags, list) and all(map(_is_tag, tags))),
+        ("imageSizeInBytes", isinstance(detail.get("imageSizeInBytes", 0), int)),
+        ("imagePushedAt", "imagePushedAt" in detail),
+    ):
+        if not is_right:
+            raise ValueError(f"{key} is {detail.get(key)!r}")
+    if detail["imageDigest"] in others:
+        raise ValueError("it stands there twice")
     return image_of(detail)
+
+
+def _is_tag(tag: Any) -> bool:
+    return isinstance(tag, str) and is_tag(tag)

@@ -42,75 +42,68 @@ def live_movable_tags(
     Two calls, one where the rules are given. What the caller may not read counts as if it were not
     there, with a note of it.
     """
-    known = rules or ()
     try:
-        known = live_rules(repository) if rules is None else rules
-        return _movable_tags(repository, known)
+        rules = live_rules(repository) if rules is None else rules
+        place = repository.location
+        registry = {key: place[key] for key in place if key == "registryId"}
+        [described] = repository.client.describe_repositories(
+            repositoryNames=[repository.name], **registry
+        )["repositories"]
+        filters = described.get("imageTagMutabilityExclusionFilters", [])
+        patterns = [exclusion["filter"] for exclusion in filters]
+        return movable_tags_of(rules, described["imageTagMutability"], patterns)
     except ClientError as error:
         if not is_denied(error):
             raise
-        tags = movable_tags_of(known)
+        tags = movable_tags_of(rules or ())
         reason = explain(error)
         note(f"the movable tags are taken to be {', '.join(tags)}: {reason}")
         return tags
 
 
-def _movable_tags(repository: Repository, rules: Sequence[Rule]) -> tuple[str, ...]:
-    registry = {key: repository.location[key] for key in repository.location if key == "registryId"}
-    [described] = repository.client.describe_repositories(
-        repositoryNames=[repository.name], **registry
-    )["repositories"]
-    filters = [
-        exclusion["filter"] for exclusion in described.get("imageTagMutabilityExclusionFilters", [])
-    ]
-    return movable_tags_of(rules, described["imageTagMutability"], filters)
-
-
-# --- Images ---------------------------------------------------------------------------------------
-
-
 def live_images(
-    repository: Repository, rules: Sequence[Rule] | None = None, now: datetime | None = None
+    repository: Repository,
+    rules: Sequence[Rule] | None = None,
+    now: datetime | None = None,
+    digest: str | None = None,
 ) -> RepositoryImages:
     """The images of the repository, archived ones too, with what its indexes list.
 
-    Where rules are given, with that only if it decides whether an image goes by them: to read an
-    index is to pull it, as ECR sees it, and sets back the time without a pull that a rule may
-    measure; unless the reader's role is excluded from that:
+    Where rules are given, with that only if it decides whether an image, or the one of that digest,
+    goes by them: to read an index is to pull it, as ECR sees it, and sets back the time without a
+    pull that a rule may measure; unless the reader's role is excluded from that:
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-time-update-exclusions.html
     """
-    images = _described(repository)
-    if rules is not None:
-        verdicts = simulate(rules, images.images, now or datetime.now(UTC))
-        if all(verdict.action == "keep" for verdict in verdicts):
-            return images
-    return _with_children(repository, images)
-
-
-def _with_children(repository: Repository, images: RepositoryImages) -> RepositoryImages:
-    """The same images, with what their indexes list, or why that may not be read.
-
-    An index in the archive cannot be read, and holds nothing.
-    """
-    indexes = [image.digest for image in images.images if image.is_index and not image.archived]
-    try:
-        children = dict(_children(repository, indexes))
-    except ClientError as error:
-        if not is_denied(error):
-            raise
-        return replace(images, unread=explain(error))
-    listed = [replace(image, children=children.get(image.digest)) for image in images.images]
-    return replace(images, images=tuple(listed))
-
-
-def _described(repository: Repository) -> RepositoryImages:
     images = tuple(repository.images())
-    return RepositoryImages(
+    described = RepositoryImages(
         images=images,
         name=repository.name,
         registry_id=images[0].registry_id if images else "",
         region=repository.client.meta.region_name,
     )
+    if rules is not None and not _going(rules, described, now or datetime.now(UTC), digest):
+        return described
+    # An index in the archive cannot be read, and holds nothing.
+    indexes = [image.digest for image in images if image.is_index and not image.archived]
+    try:
+        children = dict(_children(repository, indexes))
+    except ClientError as error:
+        if not is_denied(error):
+            raise
+        return replace(described, unread=explain(error))
+    listed = [replace(image, children=children.get(image.digest)) for image in images]
+    return replace(described, images=tuple(listed))
+
+
+def _going(
+    rules: Sequence[Rule], images: RepositoryImages, now: datetime, digest: str | None
+) -> list[Verdict]:
+    """On the images, or on the one, that would not be kept."""
+    return [
+        verdict
+        for verdict in simulate(rules, images.images, now)
+        if verdict.action != "keep" and digest in {None, verdict.image.digest}
+    ]
 
 
 def _children(
@@ -129,9 +122,6 @@ def _children(
             yield image["imageId"]["imageDigest"], children
 
 
-# --- One image ------------------------------------------------------------------------------------
-
-
 class UnknownExpiryError(Exception):
     """It is not known whether an image will be kept, and why."""
 
@@ -142,29 +132,20 @@ def expiry_of(repository: Repository, digest: str) -> str | None:
     None if it stays. One call without a policy; otherwise one more for each thousand images.
     Raises UnknownExpiryError where the caller may not know, or AWS does not say.
     """
+    now = datetime.now(UTC)
     try:
-        verdict = _verdict(repository, digest)
+        if not (rules := live_rules(repository)):
+            return None
+        images = live_images(repository, rules, now, digest)
     except (ClientError, BotoCoreError) as error:
         raise UnknownExpiryError(explain(error)) from None
     except RefusedError as error:
         raise UnknownExpiryError(str(error)) from None
-    if verdict is None or verdict.action == "keep":
-        return None
-    return f"{verdict.decided_by} of the lifecycle policy would {verdict.action} it within a day"
-
-
-def _verdict(repository: Repository, digest: str) -> Verdict | None:
-    """None without a policy, or an image. Indexes are read only where they may save the image."""
-    rules, now = live_rules(repository), datetime.now(UTC)
-    images = _described(repository) if rules else RepositoryImages(images=())
-    verdict = _verdict_on(digest, simulate(rules, images.images, now))
-    if verdict is None or verdict.action == "keep":
-        return verdict
-    images = _with_children(repository, images)
-    if images.unread:
+    going = _going(rules, images, now, digest)
+    if going and images.unread:
         raise UnknownExpiryError(images.unread)
-    return _verdict_on(digest, simulate(rules, images.images, now))
-
-
-def _verdict_on(digest: str, verdicts: Sequence[Verdict]) -> Verdict | None:
-    return next((verdict for verdict in verdicts if verdict.image.digest == digest), None)
+    for verdict in going:
+        return (
+            f"{verdict.decided_by} of the lifecycle policy would {verdict.action} it within a day"
+        )
+    return None

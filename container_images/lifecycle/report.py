@@ -4,46 +4,28 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from container_images.aws.image import Image
-from container_images.aws.reference import Reference
-from container_images.lifecycle.attachments import subject_of
+from container_images.aws.in_use import InUse
 from container_images.lifecycle.document import Rule
-from container_images.lifecycle.in_use import InUse
-from container_images.lifecycle.listing import RepositoryImages
+from container_images.lifecycle.listing import RepositoryImages, subject_of
 from container_images.lifecycle.simulation import Verdict, by_age, judge, selections, taker
 from container_images.policies.patterns import compiled
-from container_images.policies.retention import MAX_IMAGES
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
-Kind = Literal[
-    "in-use-going",
-    "in-use-unknown",
-    "movable-tag-going",
-    "signature-going",
-    "movable-tag-unshielded",
-    "kept-by-movable-tag-alone",
-    "in-use-missing",
-    "rule-without-images",
-    "rule-without-effect",
-    "growth-without-bound",
-    "children-unknown",
-]
-
-LOSSES: Final = frozenset[Kind](
-    ("in-use-going", "in-use-unknown", "movable-tag-going", "signature-going")
+LOSSES: Final = frozenset(
+    {"in-use-going", "in-use-unknown", "movable-tag-going", "signature-going"}
 )
 """What was not read may be in use: it counts as a loss, too."""
 
-_Selected = Sequence[tuple[Rule, Sequence[Image]]]
+_Selected = Sequence[tuple[Rule, Sequence[int]]]
 
 
 @dataclass(frozen=True)
 class PolicyWarning:
     """Something in the policy or its outcome that its author hardly meant."""
 
-    kind: Kind
+    kind: str
     text: str
     """A sentence, with the fix where there is one."""
     rule: Rule | None = None
@@ -51,22 +33,17 @@ class PolicyWarning:
     digests: tuple[str, ...] = ()
     """Of the images that it is about."""
 
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {
-            "warning": self.kind,
-            "text": self.text,
-            "rule": self.rule and self.rule.priority,
-            "digests": list(self.digests),
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What becomes of each image, the youngest first, and what there is to warn of."""
 
+    name: str
+    """The repository's."""
     verdicts: Sequence[Verdict]
     warnings: Sequence[PolicyWarning] = ()
+    judged: bool = True
+    """Whether the rules are known. Otherwise all verdicts are to keep the image."""
 
     @property
     def losses(self) -> list[PolicyWarning]:
@@ -96,16 +73,18 @@ class Report:
 
 
 def examine(
-    rules: Sequence[Rule],
+    rules: Sequence[Rule] | None,
     repository: RepositoryImages,
     now: datetime,
     in_use: InUse | None = None,
     movable_tags: Sequence[str] = DEFAULT_MOVABLE_TAGS,
 ) -> Report:
-    """What rules do to the images of a repository. No rules are a repository without a policy."""
+    """What rules do to the images of a repository: () without a policy, None if it is not known."""
     ordered = by_age(repository.images)
-    selected = list(selections(rules, ordered))
+    selected = list(selections(rules or (), ordered))
     verdicts = judge(selected, ordered, now)
+    if rules is None:
+        return Report(name=repository.name, verdicts=verdicts, judged=False)
     warnings = [
         *_about_use(verdicts, repository, in_use or InUse()),
         *_about_movable_tags(selected, verdicts, movable_tags, now),
@@ -116,16 +95,11 @@ def examine(
     ]
     # Stable: the losses come first, and the others stay as they are.
     warnings.sort(key=lambda warning: warning.kind not in LOSSES)
-    return Report(verdicts=verdicts, warnings=warnings)
+    return Report(name=repository.name, verdicts=verdicts, warnings=warnings)
 
 
-def why(verdict: Verdict) -> str:
-    """The reason for a verdict, in a few words."""
-    if verdict.goes_with:
-        return f"goes with {verdict.goes_with}, which {verdict.decided_by} takes"
-    if verdict.held_by:
-        return f"the index {verdict.held_by} lists it"
-    return str(verdict.decided_by or "no rule matches it")
+def _expiry(verdict: Verdict) -> str:
+    return f"{verdict.decided_by} would {verdict.action}"
 
 
 # --- Movable tags ---------------------------------------------------------------------------------
@@ -140,19 +114,13 @@ def movable_tags_of(
     one. And, where all other tags are immutable, those that the exclusion filters name. Where
     neither names any, DEFAULT_MOVABLE_TAGS.
     """
-    tags = {rule.tags[0][0] for rule in rules if _is_protective(rule)}
+    tags = set[str]()
+    for rule in rules:
+        if (rule.count_type, rule.number, rule.action) == ("imageCountMoreThan", 1, "expire"):
+            tags |= {entry[0] for entry in rule.tags if len(entry) == len(rule.tags) == 1}
     if tag_mutability == "IMMUTABLE_WITH_EXCLUSION":
         tags |= {pattern for pattern in exclusion_filters if "*" not in pattern}
     return tuple(sorted(tags)) or DEFAULT_MOVABLE_TAGS
-
-
-def _is_protective(rule: Rule) -> bool:
-    names_one_tag = len(rule.tags) == 1 and len(rule.tags[0]) == 1
-    return names_one_tag and (rule.count_type, rule.number, rule.action) == (
-        "imageCountMoreThan",
-        1,
-        "expire",
-    )
 
 
 def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
@@ -185,22 +153,20 @@ def _about_movable_tags(
     listed = {
         child
         for verdict in verdicts
-        if verdict.action == "keep" and not verdict.image.archived
-        for child in verdict.image.children or ()
+        if verdict.image.children and verdict.action == "keep" and not verdict.image.archived
+        for child in verdict.image.children
     }
-    for verdict in verdicts:
-        image = verdict.image
-        own = [tag for tag in image.tags if tag in movable_tags]
-        if not own:
+    for place, (image, action, decided_by, *_) in enumerate(verdicts):
+        if not (own := [tag for tag in image.tags if tag in movable_tags]):
             continue
         names, digests = " and ".join(own), (image.digest,)
-        if verdict.action != "keep":
-            text = f"{names} is on an image that {verdict.decided_by} would {verdict.action}"
-            yield PolicyWarning("movable-tag-going", text, verdict.decided_by, digests)
-            continue
         others = tuple(tag for tag in image.tags if tag not in own)
-        rule = taker(selected, replace(image, tags=others), now)
-        if rule and image.digest not in listed:
+        if action != "keep":
+            text = f"{names} is on an image that {decided_by} would {action}"
+            yield PolicyWarning("movable-tag-going", text, decided_by, digests)
+        elif image.digest not in listed and (
+            rule := taker(selected, replace(image, tags=others), place, now)
+        ):
             text = (
                 f"{rule} would {rule.action} the image that {names} names as soon as the tag "
                 "moves on; then no rollback to it is possible"
@@ -214,39 +180,32 @@ def _about_movable_tags(
 def _about_use(
     verdicts: Sequence[Verdict], repository: RepositoryImages, in_use: InUse
 ) -> Iterator[PolicyWarning]:
-    for reason in in_use.unknown:
+    for reason in in_use.unknown.values():
         yield PolicyWarning("in-use-unknown", f"it is not known what else is in use: {reason}")
-    if not in_use.uses:
-        return
-    by_digest = {verdict.image.digest: verdict for verdict in verdicts}
-    by_tag = {tag: verdict for verdict in verdicts for tag in verdict.image.tags}
-    users = defaultdict[str, list[str]](list)
-    references = {}
+    uses = {use.written: use for use in in_use.uses}
+    users = defaultdict[str, set[str]](set)
     for use in in_use.uses:
-        users[use.written].append(use.by)
-        # A tag by itself may look like the name of a repository.
-        is_tag = use.written in by_tag
-        references[use.written] = Reference(name="", image=use.written) if is_tag else use.reference
-    for written, reference in sorted(references.items()):
-        if not repository.is_named_by(reference):
+        users[use.written] |= {use.by} - {""}
+    # Without tag and digest, it is the tag that Docker takes. A tag may look like a repository.
+    names = {use.reference.image or "latest" for use in in_use.uses}.union(uses)
+    named = {
+        name: verdict
+        for verdict in verdicts
+        for name in names.intersection((verdict.image.digest, *verdict.image.tags))
+    }
+    for written, use in sorted(uses.items()):
+        reference = use.reference
+        if not (written in named or repository.is_named_by(reference)):
             continue
-        # Without tag and digest, it is the tag that Docker takes.
-        image = reference.image or "latest"
-        verdict = by_digest.get(image) or by_tag.get(image)
-        by = _users(users[written])
+        verdict = named.get(written) or named.get(reference.image or "latest")
+        by = "".join(f" by {user}" for user in sorted(users[written])[:1])
+        by += f" and {len(users[written]) - 1:,} more" if len(users[written]) > 1 else ""
         if verdict is None and reference.name and reference.name == repository.name:
             text = f"{written} is in use{by}, but there is no such image"
             yield PolicyWarning("in-use-missing", text)
         if verdict is not None and verdict.action != "keep":
-            text = f"{written} is in use{by}, and {verdict.decided_by} would {verdict.action} it"
-            digests = (verdict.image.digest,)
-            yield PolicyWarning("in-use-going", text, verdict.decided_by, digests)
-
-
-def _users(names: Sequence[str]) -> str:
-    known = sorted({name for name in names if name})
-    more = f" and {len(known) - 1:,} more" if len(known) > 1 else ""
-    return f" by {known[0]}{more}" if known else ""
+            text = f"{written} is in use{by}, and {_expiry(verdict)} it"
+            yield PolicyWarning("in-use-going", text, verdict.decided_by, (verdict.image.digest,))
 
 
 def _about_attachments(verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
@@ -255,19 +214,15 @@ def _about_attachments(verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
     for verdict in verdicts:
         if verdict.action != "keep" and (subject := subject_of(verdict.image)):
             going[subject].append(verdict)
-    for verdict in verdicts:
-        lost = going.get(verdict.image.digest, ()) if verdict.action == "keep" else ()
-        if lost:
-            image = " ".join((verdict.image.digest, *verdict.image.tags))
-            attached = ", ".join(_expiry_of_attachment(attachment) for attachment in lost)
-            text = f"{image} stays, and would lose what is attached to it: {attached}"
-            digests = (verdict.image.digest, *(attachment.image.digest for attachment in lost))
+    for image in (verdict.image for verdict in verdicts if verdict.action == "keep"):
+        if lost := going.get(image.digest):
+            attached = ", ".join(
+                f"{(*each.image.tags, each.image.digest)[0]} ({_expiry(each)} it)" for each in lost
+            )
+            name = " ".join((image.digest, *image.tags))
+            text = f"{name} stays, and would lose what is attached to it: {attached}"
+            digests = (image.digest, *(attachment.image.digest for attachment in lost))
             yield PolicyWarning("signature-going", text, lost[0].decided_by, digests)
-
-
-def _expiry_of_attachment(verdict: Verdict) -> str:
-    name = verdict.image.tags[0] if verdict.image.tags else verdict.image.digest
-    return f"{name} ({verdict.decided_by} would {verdict.action} it)"
 
 
 def _about_rules(selected: _Selected, verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
@@ -281,25 +236,24 @@ def _about_rules(selected: _Selected, verdicts: Sequence[Verdict]) -> Iterator[P
 
 
 def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
-    kind: Kind = "growth-without-bound"
+    kind = "growth-without-bound"
     if not rules:
         yield PolicyWarning(kind, "there is no lifecycle policy: all images stay")
         return
     if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
         text = "no rule matches untagged images: an image that loses its last tag stays"
         yield PolicyWarning(kind, text)
-    unmatched = [
-        verdict.image for verdict in verdicts if verdict.decided_by is None and verdict.image.tags
-    ]
-    for attached, noun in ((False, "tagged image"), (True, "attachment")):
-        stay = [image for image in unmatched if (subject_of(image) is not None) is attached]
+    for noun in ("tagged images", "attachments"):
+        stay = [
+            image
+            for image, _, decided_by, *_ in verdicts
+            if not decided_by
+            and image.tags
+            and (noun == "attachments") is (subject_of(image) is not None)
+        ]
         if stay:
-            number = f"one {noun}" if len(stay) == 1 else f"{len(stay):,} {noun}s"
-            text = f"no rule matches {number}, such as {stay[0].tags[0]}: they stay"
+            text = f"no rule matches {len(stay):,} of the {noun}, such as {stay[0].tags[0]}"
             yield PolicyWarning(kind, text, digests=tuple(image.digest for image in stay))
-    for rule in rules:
-        if rule.count_type == "imageCountMoreThan" and rule.number >= MAX_IMAGES:
-            yield PolicyWarning(kind, f"{rule} keeps as many images as a repository can hold", rule)
     archiving = [rule for rule in rules if rule.action == "archive"]
     if archiving and not any(rule.archived for rule in rules):
         text = f"{archiving[0]} archives images, and no rule expires archived images"
@@ -307,16 +261,14 @@ def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterato
 
 
 def _about_indexes(verdicts: Sequence[Verdict], unread: str) -> Iterator[PolicyWarning]:
-    indexes = [
-        verdict.image
+    indexes = sum(
+        verdict.image.is_index and verdict.image.children is None and not verdict.image.archived
         for verdict in verdicts
-        if verdict.image.is_index and verdict.image.children is None and not verdict.image.archived
-    ]
-    going = [verdict.image.digest for verdict in verdicts if verdict.action != "keep"]
+    )
+    going = tuple(verdict.image.digest for verdict in verdicts if verdict.action != "keep")
     if indexes and going:
-        lists = "the index lists" if len(indexes) == 1 else f"{len(indexes):,} indexes list"
         text = (
-            f"it is not known what {lists}: of the {len(going):,} images shown as going, those "
-            f"that an index lists stay{unread and f' ({unread})'}"
+            f"it is not known what {indexes:,} of the indexes list: of the {len(going):,} images "
+            f"shown as going, those that an index lists stay{unread and f' ({unread})'}"
         )
-        yield PolicyWarning("children-unknown", text, digests=tuple(going))
+        yield PolicyWarning("children-unknown", text, digests=going)

@@ -18,8 +18,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import cache
-from itertools import accumulate, pairwise
+from functools import cache, partial
 from typing import Final, Literal, NamedTuple
 
 from container_images.aws.image import Image
@@ -64,46 +63,46 @@ def by_age(images: Iterable[Image]) -> list[Image]:
     return sorted(by_digest, key=lambda image: image.since, reverse=True)
 
 
-def judge(
-    selected: Iterable[tuple[Rule, Sequence[Image]]], images: Sequence[Image], now: datetime
-) -> list[Verdict]:
-    """What becomes of each image, given what each rule selects. Both have the youngest first."""
-    selecting: dict[str, Rule] = {}
+Selected = Iterable[tuple[Rule, Sequence[int]]]
+"""Each rule with the places of the images that it is about, in a list that has the youngest first.
+
+They are in order, so that an image's place among them says how many younger ones there are.
+"""
+
+
+def judge(selected: Selected, images: Sequence[Image], now: datetime) -> list[Verdict]:
+    """What becomes of each image, given what each rule selects."""
+    deciding: dict[int, Rule] = {}
     taking: dict[str, Rule] = {}
-    for rule, candidates in selected:
-        for younger, image in enumerate(candidates):
+    for rule, places in selected:
+        for younger, place in enumerate(places):
             # What an earlier rule has selected keeps its place in the count all the same.
-            if image.digest not in selecting:
-                selecting[image.digest] = rule
-                if _due(rule, image, younger, now):
-                    taking[image.digest] = rule
+            if place not in deciding:
+                deciding[place] = rule
+                if _due(rule, images[place], younger, now):
+                    taking[images[place].digest] = rule
     holding, listed = _hold(images, taking)
     following = _follow(images, taking, listed)
     return [
         Verdict(
-            image=image,
-            action=taking[digest].action if (digest := image.digest) in taking else "keep",
-            decided_by=taking.get(digest) or selecting.get(digest),
-            held_by=holding.get(digest),
-            goes_with=following.get(digest),
+            image,
+            taken.action if (taken := taking.get(image.digest)) else "keep",
+            taken or deciding.get(place),
+            holding.get(image.digest),
+            following.get(image.digest),
         )
-        for image in images
+        for place, image in enumerate(images)
     ]
 
 
-def taker(
-    selected: Iterable[tuple[Rule, Sequence[Image]]], image: Image, now: datetime
-) -> Rule | None:
-    """The rule that would take one image, if it were as it is given here: with fewer tags, say.
+def taker(selected: Selected, image: Image, place: int, now: datetime) -> Rule | None:
+    """The rule that would take an image, if it were as it is given here: with fewer tags, say.
 
-    `selected` is what each rule selects, the image itself left out or not. Indexes are not looked
-    at.
+    Indexes are not looked at.
     """
-    for rule, candidates in selected:
+    for rule, places in selected:
         if selects(rule, image):
-            age = image.since, image.digest
-            younger = sum((other.since, other.digest) > age for other in candidates)
-            return rule if _due(rule, image, younger, now) else None
+            return rule if _due(rule, image, bisect_left(places, place), now) else None
     return None
 
 
@@ -135,54 +134,38 @@ _DAY: Final = 86_400
 
 def selections(
     rules: Iterable[Rule], images: Sequence[Image]
-) -> Iterator[tuple[Rule, Sequence[Image]]]:
-    """Each rule, in the order in which they decide, with the images that it is about in theirs.
+) -> Iterator[tuple[Rule, Sequence[int]]]:
+    """Each rule, in the order in which they decide, with the places of the images it is about.
 
     Whether or not it decides about them. A rule sees one storage class, never both.
     """
-    classes = {
-        archived: _StorageClass([image for image in images if image.archived is archived])
-        for archived in (False, True)
-    }
+    tags = [tag for image in images for tag in image.tags]
+    owners = [place for place, image in enumerate(images) for _ in image.tags]
+    order = sorted(range(len(tags)), key=tags.__getitem__)
+    # Tags that are one behind the other in memory are searched four times as fast.
+    tags = "\n".join(tags[number] for number in order).splitlines()
+    search = cache(partial(_places, tags, [owners[number] for number in order]))
+    archived = {place for place, image in enumerate(images) if image.archived}
+    standard = set(range(len(images))) - archived
     for rule in sorted(rules, key=lambda rule: rule.priority):
-        yield rule, classes[rule.archived].select(rule)
+        seen = archived if rule.archived else standard
+        places = seen.intersection(*map(search, rule.tags))
+        if rule.tag_status == "untagged":
+            places = {place for place in places if not images[place].tags}
+        yield rule, sorted(places)
 
 
-class _StorageClass:
-    """The images of one storage class, and an index of their tags."""
-
-    def __init__(self, images: Sequence[Image]) -> None:
-        self._images = images
-        carried = sorted((tag, place) for place, image in enumerate(images) for tag in image.tags)
-        # In alphabetical order: those with the same beginning are one stretch.
-        self._tags = _side_by_side([tag for tag, _ in carried])
-        self._places = [place for _, place in carried]
-        self._matching = cache(self._search)
-
-    def select(self, rule: Rule) -> Sequence[Image]:
-        """The images that the rule is about."""
-        if rule.tag_status != "tagged":
-            untagged = rule.tag_status == "untagged"
-            return [image for image in self._images if not (untagged and image.tags)]
-        places = set.intersection(*map(self._matching, rule.tags))
-        return [self._images[place] for place in sorted(places)]
-
-    def _search(self, entry: tuple[str, ...]) -> set[int]:
-        """The places of the images with a tag that matches."""
-        head, *rest = entry
-        start = bisect_left(self._tags, head)
-        end = bisect_right(self._tags, head, start, key=lambda tag: tag[: len(head)])
-        longest = max(rest, key=len, default=head)  # most tags fail here, at little cost
-        matches = compiled(entry).fullmatch
-        stretch = zip(self._tags[start:end], self._places[start:end], strict=True)
-        return {place for tag, place in stretch if longest in tag and matches(tag)}
-
-
-def _side_by_side(tags: Sequence[str]) -> list[str]:
-    """The same tags, one behind the other in memory, where a search is four times as fast."""
-    text = "".join(tags)
-    ends = list(accumulate(map(len, tags)))
-    return [text[start:end] for start, end in pairwise([0, *ends])]
+def _places(tags: Sequence[str], owners: Sequence[int], entry: tuple[str, ...]) -> set[int]:
+    """The places of the images with a tag that matches. The tags are in alphabetical order."""
+    head, *rest = entry
+    start = bisect_left(tags, head)
+    end = bisect_right(tags, head, start, key=lambda tag: tag[: len(head)])
+    if rest == [""]:
+        return set(owners[start:end])
+    longest = max(rest, key=len, default=head)  # most tags fail here, at little cost
+    matches = compiled(entry).fullmatch
+    stretch = zip(tags[start:end], owners[start:end], strict=True)
+    return {place for tag, place in stretch if longest in tag and matches(tag)}
 
 
 def _hold(

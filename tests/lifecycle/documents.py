@@ -1,6 +1,6 @@
 """Policies and images, written briefly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,11 @@ def days_ago(days: float) -> datetime:
 def image(digest: str, *tags: str, days: float = 0, **more: Any) -> Image:
     """An image that was pushed so many days ago."""
     return Image(digest=digest, tags=tags, pushed_at=days_ago(days), **more)
+
+
+def images(days: Mapping[str, float]) -> list[Image]:
+    """Images by digest and tags, `"1 latest prod-1"`, with the days since their push."""
+    return [image(*names.split(), days=age) for names, age in days.items()]
 
 
 def count(number: int) -> dict[str, Any]:
@@ -41,29 +46,32 @@ UNTAGGED: dict[str, Any] = {"tagStatus": "untagged"}
 ANY: dict[str, Any] = {"tagStatus": "any"}
 ARCHIVE: dict[str, Any] = {"type": "transition", "targetStorageClass": "archive"}
 IN_ARCHIVE: dict[str, Any] = {"storageClass": "archive"}
+LATEST = tagged("latest") | count(1)
 
 
 def rule(
     priority: int, selection: dict[str, Any], action: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    return {
-        "rulePriority": priority,
-        "selection": selection,
-        "action": {"type": "expire"} if action is None else action,
-    }
+    action = {"type": "expire"} if action is None else action
+    return {"rulePriority": priority, "selection": selection, "action": action}
 
 
 def policy(*selections: dict[str, Any]) -> dict[str, Any]:
     """A policy that expires, its rules numbered from 1."""
-    return {"rules": [rule(number, it) for number, it in enumerate(selections, start=1)]}
+    return {"rules": [rule(number, each) for number, each in enumerate(selections, start=1)]}
+
+
+def archiving(selection: dict[str, Any]) -> dict[str, Any]:
+    """A policy of one rule that archives."""
+    return {"rules": [rule(1, selection, ARCHIVE)]}
 
 
 def verdicts(document: dict[str, Any], images: Sequence[Image]) -> dict[str, Verdict]:
     """What becomes of each image, by its digest."""
-    return {it.image.digest: it for it in simulate(rules_in(document), images, NOW)}
+    return {each.image.digest: each for each in simulate(rules_in(document), images, NOW)}
 
 
 def outcome(document: dict[str, Any], images: Sequence[Image]) -> dict[str, int]:
     """The images that go, each with the number of the rule that takes it."""
-    found = verdicts(document, images)
-    return {key: it.rule for key, it in found.items() if it.rule is not None}
+    of = verdicts(document, images)
+    return {digest: verdict.rule for digest, verdict in of.items() if verdict.rule is not None}

@@ -1,16 +1,26 @@
 """Arbitrary repositories, policies and retention settings."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import strategies as st
 
 from container_images.aws.image import Image
 from container_images.policies.retention import RetentionRule, problems_in
-from tests.lifecycle.documents import IN_ARCHIVE, NOW, older, rule
+from tests.lifecycle.documents import (
+    ANY,
+    ARCHIVE,
+    IN_ARCHIVE,
+    NOW,
+    UNTAGGED,
+    count,
+    older,
+    prefixed,
+    rule,
+    tagged,
+)
 
 TAGS = ("latest", "latest-2", "prod-1", "prod-2", "stg-1", "pr-1", "a", "ab", "aba")
 PATTERNS = ("latest", "late*", "prod-*", "*-1", "a*a", "*", "p*-*", "stg-1", "a", "*b*")
@@ -45,24 +55,25 @@ def histories(draw: st.DrawFn, *, referrers: bool = True) -> list[Image]:
     ]
 
 
-_expire: dict[str, Any] = {"type": "expire"}
-_archive: dict[str, Any] = {"type": "transition", "targetStorageClass": "archive"}
-_standard = st.one_of(
-    st.tuples(
-        st.integers(1, 5).map(lambda it: {"countType": "imageCountMoreThan", "countNumber": it}),
-        st.sampled_from((_expire, _archive)),
+_actions = st.sampled_from(({"type": "expire"}, ARCHIVE))
+_measures = {
+    "standard": st.one_of(
+        st.tuples(st.integers(1, 5).map(count), _actions),
+        st.tuples(st.integers(1, 6).map(older), _actions),
+        st.tuples(
+            st.integers(1, 6).map(lambda days: older(days, "sinceImagePulled")), st.just(ARCHIVE)
+        ),
     ),
-    st.tuples(st.integers(1, 6).map(older), st.sampled_from((_expire, _archive))),
-    st.tuples(
-        st.integers(1, 6).map(lambda days: older(days, "sinceImagePulled")), st.just(_archive)
+    "archive": st.tuples(
+        st.integers(90, 92).map(lambda days: IN_ARCHIVE | older(days, "sinceImageTransitioned")),
+        st.just({"type": "expire"}),
     ),
-)
-_in_archive = st.tuples(
-    st.integers(90, 92).map(lambda it: IN_ARCHIVE | older(it, "sinceImageTransitioned")),
-    st.just(_expire),
-)
-_measures = {"standard": _standard, "archive": _in_archive}
+}
 """What rules measure and do, by the storage class that they see."""
+_tagged = st.one_of(
+    st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2).map(lambda it: prefixed(*it)),
+    st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2).map(lambda it: tagged(*it)),
+)
 
 
 @st.composite
@@ -73,56 +84,33 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
     for priority in sorted(draw(st.sets(st.integers(1, 99), min_size=1, max_size=7))):
         storage = draw(st.sampled_from(("standard", "standard", "archive")))
         measure, action = draw(_measures[storage])
-        status = draw(st.sampled_from(("tagged", "tagged", "untagged")))
-        selection: dict[str, Any] = {"tagStatus": status, **measure}
-        if status == "tagged" and draw(st.booleans()):
-            prefixes = draw(st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2))
-            selection["tagPrefixList"] = prefixes
-            same = (storage, frozenset(prefixes))
-        elif status == "tagged":
-            selection["tagPatternList"] = draw(
-                st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2)
-            )
-            same = (storage, frozenset({str(priority)}))
-        else:
-            same = (storage, frozenset())
+        status = draw(st.one_of(_tagged, _tagged, st.just(UNTAGGED)))
+        # Of rules with the same prefixes, and of those about untagged images, ECR takes one.
+        same = (
+            storage,
+            *sorted(status.get("tagPrefixList", [])),
+            *status.get("tagPatternList", []),
+        )
         if same not in seen:
             seen.add(same)
-            rules.append(rule(priority, selection, action))
+            rules.append(rule(priority, status | measure, action))
     for number, storage in enumerate(("standard", "archive")):
         if draw(st.booleans()) or not rules:
             measure, action = draw(_measures[storage])
-            rules.append(rule(100 + number, {"tagStatus": "any", **measure}, action))
+            rules.append(rule(100 + number, ANY | measure, action))
     return {"rules": draw(st.permutations(rules))}
 
 
 _retention_rules = st.one_of(
-    st.builds(
-        lambda tags, number: RetentionRule(tags=tags, keep_newest=number),
-        st.sampled_from(PATTERNS),
-        st.integers(1, 5),
+    st.fixed_dictionaries({"tags": st.sampled_from(PATTERNS), "keep_newest": st.integers(1, 5)}),
+    st.fixed_dictionaries({"any": st.just(value=True), "keep_newest": st.integers(1, 5)}),
+    st.fixed_dictionaries(
+        {"archived": st.just(value=True), "expire_after_days": st.integers(90, 92)}
     ),
-    st.builds(
-        lambda tags, number: RetentionRule(tags=tags, expire_after_days=number),
-        st.sampled_from(PATTERNS),
-        st.integers(1, 6),
-    ),
-    st.builds(
-        lambda number: RetentionRule(untagged=True, expire_after_days=number), st.integers(1, 6)
-    ),
-    st.builds(lambda number: RetentionRule(any=True, keep_newest=number), st.integers(1, 5)),
-    st.builds(
-        lambda tags, number: RetentionRule(tags=tags, archive_after_days=number),
-        st.sampled_from(PATTERNS),
-        st.integers(1, 6),
-    ),
-    st.builds(
-        lambda number: RetentionRule(untagged=True, archive_after_days_unpulled=number),
-        st.integers(1, 6),
-    ),
-    st.builds(
-        lambda number: RetentionRule(archived=True, expire_after_days=number),
-        st.integers(90, 92),
+    *(
+        st.fixed_dictionaries({kind: which, key: st.integers(1, 6)})
+        for kind, which in (("tags", st.sampled_from(PATTERNS)), ("untagged", st.just(value=True)))
+        for key in ("expire_after_days", "archive_after_days", "archive_after_days_unpulled")
     ),
 )
 
@@ -134,81 +122,31 @@ def retentions(draw: st.DrawFn) -> tuple[list[str], list[RetentionRule]]:
         st.lists(st.sampled_from(("latest", "latest-2", "prod-1", "a")), max_size=3, unique=True)
     )
     rules: list[RetentionRule] = []
-    for it in draw(st.lists(_retention_rules, max_size=6)):
-        if valid(movable, [*rules, it]):
-            rules.append(it)
+    for drawn in draw(st.lists(_retention_rules, max_size=6)):
+        rule = cast("RetentionRule", drawn)
+        if not list(problems_in(movable, [*rules, rule])):
+            rules.append(rule)
     return movable, rules
-
-
-def valid(movable: Sequence[str], rules: Sequence[RetentionRule]) -> bool:
-    return not list(problems_in(movable, rules))
-
-
-_keys = st.sampled_from(
-    (
-        *("rules", "rulePriority", "description", "selection", "action", "tagStatus", "type"),
-        *("tagPatternList", "tagPrefixList", "storageClass", "countType", "countUnit"),
-        *("countNumber", "targetStorageClass", "other"),
-    )
-)
-_scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-1, 100),
-    st.floats(),
-    st.text(max_size=3),
-    st.sampled_from(("any", "tagged", "untagged", "archive", "days", "sinceImagePushed", "expire")),
-)
-anything = st.recursive(
-    _scalars,
-    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(_keys, parts, max_size=4),
-    max_leaves=8,
-)
-
-
-@st.composite
-def spoilt_policies(draw: st.DrawFn) -> Any:
-    """A document with anything in one of its places, or in the place of all of it."""
-    document = draw(policies())
-    where = draw(st.integers(0, 3))
-    if where == 0:
-        return draw(anything)
-    rules = document["rules"]
-    at = draw(st.integers(0, len(rules) - 1))
-    if where == 1:
-        rules[at] = draw(anything)
-    elif where == 2:
-        rules[at][draw(_keys)] = draw(anything)
-    else:
-        part = draw(st.sampled_from(("selection", "action")))
-        rules[at][part] = {**rules[at][part], draw(_keys): draw(anything)}
-    return document
 
 
 @st.composite
 def signed_histories(draw: st.DrawFn) -> list[Image]:
     """The same, and for some images a signature by tag, as cosign makes it."""
-    images = [replace(it, digest=_long(it.digest)) for it in draw(histories())]
     images = [
         replace(
             it,
+            digest=_long(it.digest),
             children=it.children and tuple(map(_long, it.children)),
             subject=it.subject and _long(it.subject),
         )
-        for it in images
+        for it in draw(histories())
     ]
     signed = draw(st.lists(st.sampled_from(images), unique=True, max_size=4)) if images else []
-    return [
-        *images,
-        *(
-            Image(
-                digest=_long(f"signature {number}"),
-                tags=(f"{it.digest.replace(':', '-')}.sig",),
-                pushed_at=draw(_times),
-            )
-            for number, it in enumerate(signed)
-        ),
+    signatures = [
+        Image(digest=_long(tag), tags=(tag,), pushed_at=draw(_times))
+        for tag in (f"{it.digest.replace(':', '-')}.sig" for it in signed)
     ]
+    return [*images, *signatures]
 
 
 def _long(digest: str) -> str:

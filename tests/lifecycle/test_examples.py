@@ -13,9 +13,11 @@ from tests.lifecycle.documents import (
     ARCHIVE,
     IN_ARCHIVE,
     UNTAGGED,
+    archiving,
     count,
     days_ago,
     image,
+    images,
     older,
     outcome,
     policy,
@@ -25,48 +27,23 @@ from tests.lifecycle.documents import (
     verdicts,
 )
 
-SEVERAL_RULES = [
-    image("A", "beta-1", "prod-1", days=10),
-    image("B", "beta-2", "prod-2", days=9),
-    image("C", "beta-3", days=8),
-]
-SEVERAL_TAGS_BY_AGE = [
-    image("A", "alpha-1", days=12),
-    image("B", "beta-1", days=11),
-    image("C", "alpha-2", "beta-2", days=10),
-    image("D", "alpha-3", days=4),
-    image("E", "beta-3", days=3),
-    image("F", "alpha-4", "beta-4", days=2),
-]
-SEVERAL_TAGS_BY_NUMBER = [
-    image("A", "alpha-1", "beta-1", "gamma-1", days=10),
-    image("B", "alpha-2", "beta-2", days=9),
-    image("C", "alpha-3", "beta-3", "gamma-2", days=8),
-]
-ALL_IMAGES = [
-    image("A", "alpha-1", days=4),
-    image("B", "beta-1", days=3),
-    image("C", days=2),
-    image("D", "alpha-2", days=1),
-]
-ALL_KINDS = [
-    image("A", "alpha-1", "beta-1", days=4),
-    image("B", days=3),
-    image("C", "alpha-2", days=2),
-    # Both are a day old. AWS counts the second as the newest, so it came a moment later.
-    image("D", "git hash", days=1.01),
-    image("E", days=1),
-]
-OLD_AND_NEW = [
-    image("old", "prod-1", days=15),
-    image("new", "prod-2", days=13),
-    image("other", "stg-1", days=15),
-]
-UNTAGGED_IMAGES = [image("A", days=3), image("B", days=2), image("C", "prod-1", days=4)]
+SEVERAL_RULES = images({"A beta-1 prod-1": 10, "B beta-2 prod-2": 9, "C beta-3": 8})
+SEVERAL_TAGS_BY_AGE = images(
+    {"A alpha-1": 12, "B beta-1": 11, "C alpha-2 beta-2": 10}
+    | {"D alpha-3": 4, "E beta-3": 3, "F alpha-4 beta-4": 2}
+)
+SEVERAL_TAGS_BY_NUMBER = images(
+    {"A alpha-1 beta-1 gamma-1": 10, "B alpha-2 beta-2": 9, "C alpha-3 beta-3 gamma-2": 8}
+)
+ALL_IMAGES = images({"A alpha-1": 4, "B beta-1": 3, "C": 2, "D alpha-2": 1})
+# D and E are a day old. AWS counts E as the newest, so it came a moment later.
+ALL_KINDS = images({"A alpha-1 beta-1": 4, "B": 3, "C alpha-2": 2, "D hash": 1.01, "E": 1})
+OLD_AND_NEW = images({"old prod-1": 15, "new prod-2": 13, "other stg-1": 15})
+UNTAGGED_IMAGES = images({"A": 3, "B": 2, "C prod-1": 4})
 
 
 @pytest.mark.parametrize(
-    ("document", "images", "gone"),
+    ("document", "listed", "gone"),
     [
         pytest.param(policy(tagged("prod*") | older(14)), OLD_AND_NEW, {"old": 1}, id="age"),
         pytest.param(policy(UNTAGGED | count(1)), UNTAGGED_IMAGES, {"A": 1}, id="count"),
@@ -111,58 +88,53 @@ UNTAGGED_IMAGES = [image("A", days=3), image("B", days=2), image("C", "prod-1", 
         ),
     ],
 )
-def test_example(document: dict[str, Any], images: list[Image], gone: dict[str, int]) -> None:
-    assert outcome(document, images) == gone
+def test_example(document: dict[str, Any], listed: list[Image], gone: dict[str, int]) -> None:
+    assert outcome(document, listed) == gone
 
 
-def test_example_of_archiving_what_is_not_pulled() -> None:
-    document = {"rules": [rule(1, ANY | older(90, "sinceImagePulled"), ARCHIVE)]}
-    images = [
-        image("pulled", "a", days=200, pulled_at=days_ago(80)),
-        image("not pulled for long", "b", days=200, pulled_at=days_ago(91)),
-        image("never pulled", "c", days=91),
-        image("new", "d", days=89),
-    ]
-    found = verdicts(document, images)
-    assert {it.image.digest for it in found.values() if it.action == "archive"} == {
-        "not pulled for long",
-        "never pulled",
-    }
+def archived(digest: str, days: float) -> Image:
+    return image(digest, days=900, archived=True, archived_at=days_ago(days))
 
 
-def test_example_of_expiring_what_was_archived() -> None:
-    document = policy(ANY | IN_ARCHIVE | older(365, "sinceImageTransitioned"))
-    images = [
-        image("long", days=900, archived=True, archived_at=days_ago(366)),
-        image("short", days=900, archived=True, archived_at=days_ago(364)),
-        image("not archived", days=900),
-    ]
-    assert outcome(document, images) == {"long": 1}
-
-
-def test_example_of_archiving_by_age() -> None:
-    document = {"rules": [rule(1, tagged("prod*") | older(30), ARCHIVE)]}
-    images = [image("old", "prod-1", days=31), image("new", "prod-2", days=29)]
-    assert [it.action for it in verdicts(document, images).values()] == ["keep", "archive"]
-
-
-def test_example_of_archiving_and_expiring() -> None:
-    """The rule about any image comes first here: it sees the other storage class."""
-    document = {
-        "rules": [
-            rule(1, ANY | older(30), ARCHIVE),
-            rule(2, ANY | IN_ARCHIVE | older(365, "sinceImageTransitioned")),
-        ]
-    }
-    images = [
-        image("new", "a", days=10),
-        image("old", "b", days=31),
-        image("archived", "c", days=400, archived=True, archived_at=days_ago(364)),
-        image("archived long ago", "d", days=400, archived=True, archived_at=days_ago(366)),
-    ]
-    assert {digest: it.action for digest, it in verdicts(document, images).items()} == {
-        "new": "keep",
-        "old": "archive",
-        "archived": "keep",
-        "archived long ago": "expire",
-    }
+@pytest.mark.parametrize(
+    ("document", "listed", "actions"),
+    [
+        (
+            archiving(ANY | older(90, "sinceImagePulled")),
+            [
+                image("1", "a", days=200, pulled_at=days_ago(80)),
+                image("2", "b", days=200, pulled_at=days_ago(91)),
+                image("3 never pulled", "c", days=91),
+                image("4", "d", days=89),
+            ],
+            ["keep", "archive", "archive", "keep"],
+        ),
+        (
+            policy(ANY | IN_ARCHIVE | older(365, "sinceImageTransitioned")),
+            [archived("1", 366), archived("2", 364), image("3", days=900)],
+            ["expire", "keep", "keep"],
+        ),
+        (
+            archiving(tagged("prod*") | older(30)),
+            images({"1 prod-1": 31, "2 prod-2": 29}),
+            ["archive", "keep"],
+        ),
+        # The rule about any image comes first here: it sees the other storage class.
+        (
+            {
+                "rules": [
+                    rule(1, ANY | older(30), ARCHIVE),
+                    rule(2, ANY | IN_ARCHIVE | older(365, "sinceImageTransitioned")),
+                ]
+            },
+            [*images({"1 a": 10, "2 b": 31}), archived("3", 364), archived("4", 366)],
+            ["keep", "archive", "keep", "expire"],
+        ),
+    ],
+    ids=["not pulled", "expiring the archive", "archiving by age", "archiving and expiring"],
+)
+def test_example_of_the_archive(
+    document: dict[str, Any], listed: list[Image], actions: list[str]
+) -> None:
+    result = verdicts(document, listed)
+    assert [result[digest].action for digest in sorted(result)] == actions

@@ -13,13 +13,12 @@ URI = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/team/repo"
     "text",
     [
         f"{DIGEST}\n\n  repo:tag  \n docker.io/library/nginx:1",
-        f'["{DIGEST}", "repo:tag", "localhost:5000/repo"]',  # as ecrm scan prints it
-        f'\n ["{DIGEST}","repo:tag"]',
+        f'\n ["{DIGEST}", "repo:tag", "localhost:5000/repo"]',  # as ecrm scan prints it
     ],
 )
 def test_images_in_use(text: str) -> None:
     """Without those of other registries, where a repository may have the same name."""
-    assert [use.written for use in read_in_use(text).uses] == [DIGEST, "repo:tag"]
+    assert [use.written for use in read_in_use(text)] == [DIGEST, "repo:tag"]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +33,7 @@ def test_images_in_use(text: str) -> None:
     ],
 )
 def test_what_names_an_image(written: str, name: str, image: str | None) -> None:
-    [use] = read_in_use(written).uses
+    [use] = read_in_use(written)
     assert (use.written, use.reference.name, use.reference.image) == (written, name, image)
     assert use.reference.registry_id == ("111122223333" if URI in written else None)
 
@@ -42,16 +41,11 @@ def test_what_names_an_image(written: str, name: str, image: str | None) -> None
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "^no image in use is named in it; write one digest or .*, or leave out --in-use$"),
-        (" \n", "no image in use is named in it"),
+        (" \n", "^no image in use is named in it; write one digest or .*, or leave out --in-use$"),
         ("[]", "no image in use is named in it"),
-        ("null\n", "^null: images in use are digests and image references; write each as text"),
-        ("repo:tag\nnull", "^null: images in use are digests and image references"),
-        ("[null]", "^null: images in use are digests and image references"),
-        ("[[]]", "^\\[\\]: images in use are digests and image references"),
-        ("[1]", "^1: images in use are digests and image references; write each as text"),
+        ("repo:tag\nnull\n", r"^null: images in use are digests and .* \(this is no text\)"),
+        ("[[]]", r"^\[\]: images in use are digests and image references"),
         ("[", "in use is not JSON"),
-        ("sha256:1", "'sha256:1' is a malformed digest"),
         (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
         # Docker's own number of an image, which no registry knows.
         (f"docker://{DIGEST}", "is not a repository"),

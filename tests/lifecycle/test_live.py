@@ -2,19 +2,27 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from container_images.aws.image import INDEX_MEDIA_TYPES
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.lifecycle.document import rules_in
-from container_images.lifecycle.live import live_images, live_rules
+from container_images.lifecycle.live import (
+    UnknownExpiryError,
+    expiry_of,
+    live_images,
+    live_movable_tags,
+    live_rules,
+)
 from tests.lifecycle.documents import (
     ANY,
     INDEX,
+    LATEST,
     NOW,
     UNTAGGED,
     count,
@@ -24,130 +32,106 @@ from tests.lifecycle.documents import (
     tagged,
 )
 
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
-
-REFERENCE = Reference(name="forms-admin-deploy", registry_id="111122223333")
 PLACE = {"repositoryName": "forms-admin-deploy", "registryId": "111122223333"}
-TEXT = json.dumps(policy(UNTAGGED | older(7), ANY | count(9)))
 TAKE_ALL = rules_in(policy(ANY | older(7)))
-OLD = days_ago(9)
 
 
 @pytest.fixture
-def ecr() -> "ECRClient":
-    return boto3.client(
-        "ecr",
-        region_name="eu-west-2",
-        aws_access_key_id="nobody",
-        aws_secret_access_key="nothing",  # noqa: S106 nothing leaves this process
+def there() -> Repository:
+    return Repository(
+        boto3.client("ecr"), Reference(name="forms-admin-deploy", registry_id="111122223333")
     )
 
 
 @pytest.fixture
-def there(ecr: "ECRClient") -> Repository:
-    return Repository(ecr, REFERENCE)
-
-
-@pytest.fixture
-def aws(ecr: "ECRClient") -> Iterator[Stubber]:
-    with Stubber(ecr) as stubber:
+def aws(there: Repository) -> Iterator[Stubber]:
+    with Stubber(there.client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
 
 
 def detail(digest: str, *tags: str, media_type: str = "", **more: Any) -> dict[str, Any]:
-    return {
-        "imageDigest": digest,
-        "imageTags": list(tags),
-        "imagePushedAt": OLD,
-        "imageManifestMediaType": media_type,
-        **more,
-    }
+    times = {"imagePushedAt": days_ago(9), "imageManifestMediaType": media_type}
+    return {"imageDigest": digest, "imageTags": list(tags), **times, **more}
+
+
+def lists(digest: str, *children: str) -> dict[str, Any]:
+    """What BatchGetImage says of an index."""
+    manifest = json.dumps({"manifests": [{"digest": child} for child in children]})
+    return {"imageId": {"imageDigest": digest}, "imageManifest": manifest}
+
+
+def add_policy(aws: Stubber, document: Any) -> None:
+    text = json.dumps(document).ljust(100)
+    aws.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text}, PLACE)
 
 
 def test_the_rules_of_the_repository(there: Repository, aws: Stubber) -> None:
-    aws.add_response("get_lifecycle_policy", {"lifecyclePolicyText": TEXT}, PLACE)
+    add_policy(aws, policy(UNTAGGED | older(7), ANY | count(9)))
     assert [rule.priority for rule in live_rules(there)] == [1, 2]
-
-
-def test_a_repository_without_a_policy_has_no_rules(there: Repository, aws: Stubber) -> None:
     aws.add_client_error("get_lifecycle_policy", "LifecyclePolicyNotFoundException")
     assert live_rules(there) == ()
-
-
-def test_another_refusal_is_no_missing_policy(there: Repository, aws: Stubber) -> None:
     aws.add_client_error("get_lifecycle_policy", "RepositoryNotFoundException")
     with pytest.raises(there.client.exceptions.RepositoryNotFoundException):
         live_rules(there)
 
 
+def test_the_movable_tags_of_a_repository_of_another_account(
+    there: Repository, aws: Stubber
+) -> None:
+    described = {
+        "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+        "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "stable"}],
+    }
+    asked = {"repositoryNames": ["forms-admin-deploy"], "registryId": "111122223333"}
+    add_policy(aws, policy(LATEST))
+    aws.add_response("describe_repositories", {"repositories": [described]}, asked)
+    assert live_movable_tags(there, pytest.fail) == ("latest", "stable")
+
+
 def test_all_pages_and_what_the_indexes_list(there: Repository, aws: Stubber) -> None:
     asked = {**PLACE, "maxResults": 1000, "filter": {"imageStatus": "ANY"}}
-    aws.add_response(
-        "describe_images",
-        {
-            "imageDetails": [
-                detail("sha256:index", "latest", media_type=INDEX),
-                detail("sha256:archived", media_type=INDEX, imageStatus="ARCHIVED"),
-                detail("sha256:gone", "a", media_type=INDEX),
-            ],
-            "nextToken": "more",
-        },
-        asked,
-    )
-    aws.add_response(
-        "describe_images",
-        {"imageDetails": [detail("sha256:1"), detail("sha256:2")]},
-        {**asked, "nextToken": "more"},
-    )
-    manifest = {"manifests": [{"digest": "sha256:1"}, {"digest": "sha256:2"}]}
-    aws.add_response(
-        "batch_get_image",
-        {
-            "images": [
-                {
-                    "imageId": {"imageDigest": "sha256:index"},
-                    "imageManifest": json.dumps(manifest),
-                }
-            ],
-            "failures": [{"imageId": {"imageDigest": "sha256:gone"}}],
-        },
-        {
-            **PLACE,
-            "imageIds": [{"imageDigest": "sha256:index"}, {"imageDigest": "sha256:gone"}],
-            "acceptedMediaTypes": [
-                "application/vnd.oci.image.index.v1+json",
-                "application/vnd.docker.distribution.manifest.list.v2+json",
-            ],
-        },
-    )
+    indexes = [
+        detail("sha256:index", "latest", media_type=INDEX),
+        detail("sha256:archived", media_type=INDEX, imageStatus="ARCHIVED"),
+        detail("sha256:gone", "a", media_type=INDEX),
+    ]
+    first, second = {"imageDetails": indexes}, {"imageDetails": [detail("sha256:1")]}
+    aws.add_response("describe_images", {**first, "nextToken": "more"}, asked)
+    aws.add_response("describe_images", second, {**asked, "nextToken": "more"})
+    answer = {
+        "images": [lists("sha256:index", "sha256:1", "sha256:2")],
+        "failures": [{"imageId": {"imageDigest": "sha256:gone"}}],
+    }
+    ids = [{"imageDigest": "sha256:index"}, {"imageDigest": "sha256:gone"}]
+    read = {**PLACE, "imageIds": ids, "acceptedMediaTypes": [*INDEX_MEDIA_TYPES]}
+    aws.add_response("batch_get_image", answer, read)
     repository = live_images(there, TAKE_ALL, NOW)
     assert (repository.name, repository.region) == ("forms-admin-deploy", "eu-west-2")
-    assert {it.digest: it.children for it in repository.images} == {
+    assert {image.digest: image.children for image in repository.images} == {
         "sha256:index": ("sha256:1", "sha256:2"),
         "sha256:archived": None,
         "sha256:gone": None,
         "sha256:1": None,
-        "sha256:2": None,
     }
 
 
-def test_no_index_is_pulled_where_nothing_goes(there: Repository, aws: Stubber) -> None:
-    details = [detail("sha256:1", "a", media_type=INDEX), detail("sha256:2")]
-    aws.add_response("describe_images", {"imageDetails": details})
-    assert len(live_images(there, rules_in(policy(ANY | older(10))), NOW).images) == 2
-
-
-def test_an_index_is_read_where_a_tagged_image_goes(there: Repository, aws: Stubber) -> None:
-    """`docker manifest create` lists images that have tags of their own."""
+@pytest.mark.parametrize(
+    ("selection", "is_read"),
+    [
+        (ANY | older(10), False),  # nothing goes
+        (tagged("1-*") | older(7), True),  # `docker manifest create` lists tagged images
+    ],
+)
+def test_an_index_is_read_only_where_something_goes(
+    there: Repository, aws: Stubber, selection: dict[str, Any], *, is_read: bool
+) -> None:
     details = [detail("sha256:1", "v1", media_type=INDEX), detail("sha256:2", "1-amd64")]
     aws.add_response("describe_images", {"imageDetails": details})
-    manifest = json.dumps({"manifests": [{"digest": "sha256:2"}]})
-    images = [{"imageId": {"imageDigest": "sha256:1"}, "imageManifest": manifest}]
-    aws.add_response("batch_get_image", {"images": images})
-    [index, _] = live_images(there, rules_in(policy(tagged("1-*") | older(7))), NOW).images
-    assert index.children == ("sha256:2",)
+    if is_read:
+        aws.add_response("batch_get_image", {"images": [lists("sha256:1", "sha256:2")]})
+    [index, _] = live_images(there, rules_in(policy(selection)), NOW).images
+    assert index.children == (("sha256:2",) if is_read else None)
 
 
 def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
@@ -163,14 +147,44 @@ def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
 
 
 def test_a_hundred_indexes_at_once(there: Repository, aws: Stubber) -> None:
-    indexes = [detail(f"sha256:{number}", "a", media_type=INDEX) for number in range(101)]
-    aws.add_response("describe_images", {"imageDetails": indexes})
-    for digests in (range(100), [100]):
-        ids = [{"imageDigest": f"sha256:{number}"} for number in digests]
-        images = [{"imageId": one, "imageManifest": "{}"} for one in ids]
-        asked = {**PLACE, "imageIds": ids, "acceptedMediaTypes": [INDEX, *OTHER]}
-        aws.add_response("batch_get_image", {"images": images}, asked)
-    assert [it.children for it in live_images(there, TAKE_ALL, NOW).images] == [()] * 101
+    digests = [f"sha256:{number}" for number in range(101)]
+    details = [detail(digest, "a", media_type=INDEX) for digest in digests]
+    aws.add_response("describe_images", {"imageDetails": details})
+    for batch in (digests[:100], digests[100:]):
+        ids = [{"imageDigest": digest} for digest in batch]
+        asked = {**PLACE, "imageIds": ids, "acceptedMediaTypes": [*INDEX_MEDIA_TYPES]}
+        aws.add_response("batch_get_image", {"images": [*map(lists, batch)]}, asked)
+    assert [image.children for image in live_images(there, TAKE_ALL, NOW).images] == [()] * 101
 
 
-OTHER = ["application/vnd.docker.distribution.manifest.list.v2+json"]
+# --- One image ------------------------------------------------------------------------------------
+
+
+def test_what_an_index_lists_is_read_only_where_it_may_save_the_image(
+    there: Repository, aws: Stubber
+) -> None:
+    details = [detail("index", "latest", media_type=INDEX), detail("part"), detail("old")]
+    for digest in ("index", "part", "old"):
+        add_policy(aws, policy(LATEST, ANY | older(1)))
+        aws.add_response("describe_images", {"imageDetails": details})
+        if digest != "index":
+            aws.add_response("batch_get_image", {"images": [lists("index", "part")]})
+        expiry = "rule 2 (any image) of the lifecycle policy would expire it within a day"
+        assert expiry_of(there, digest) == (expiry if digest == "old" else None)
+    aws.add_client_error("get_lifecycle_policy", "LifecyclePolicyNotFoundException")
+    assert expiry_of(there, "part") is None
+
+
+def test_what_may_not_or_cannot_be_read_leaves_it_open(there: Repository, aws: Stubber) -> None:
+    add_policy(aws, {"rules": [{}]})
+    with pytest.raises(UnknownExpiryError, match=r"policy of forms-admin-deploy .*: rules"):
+        expiry_of(there, "a")
+    add_policy(aws, policy(ANY | older(1)))
+    aws.add_client_error("describe_images", "AccessDeniedException")
+    with pytest.raises(UnknownExpiryError, match="no permission for DescribeImages"):
+        expiry_of(there, "a")
+    add_policy(aws, policy(ANY | older(1)))
+    aws.add_response("describe_images", {"imageDetails": [detail("a", media_type=INDEX)]})
+    aws.add_client_error("batch_get_image", "AccessDeniedException")
+    with pytest.raises(UnknownExpiryError, match="no permission for BatchGetImage"):
+        expiry_of(there, "a")

@@ -11,92 +11,70 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from container_images.aws.image import Image
+from container_images.aws.in_use import InUse, Use
 from container_images.aws.reference import Reference
 from container_images.lifecycle import simulation
-from container_images.lifecycle.attachments import subject_of
-from container_images.lifecycle.document import problems_in, rules_in
-from container_images.lifecycle.in_use import InUse, Use
-from container_images.lifecycle.listing import RepositoryImages
-from container_images.lifecycle.report import examine
+from container_images.lifecycle.document import rules_in
+from container_images.lifecycle.listing import RepositoryImages, subject_of
+from container_images.lifecycle.report import examine, movable_tags_of, taker_of
 from container_images.lifecycle.simulation import Verdict, simulate
 from container_images.policies.patterns import tag_glob
 from container_images.policies.retention import RetentionRule, lifecycle_policy
-from tests.lifecycle.documents import NOW, days_ago, image, verdicts
-from tests.lifecycle.strategies import (
-    TAGS,
-    histories,
-    policies,
-    retentions,
-    signed_histories,
-    spoilt_policies,
+from tests.lifecycle.documents import (
+    ANY,
+    NOW,
+    UNTAGGED,
+    count,
+    days_ago,
+    image,
+    images,
+    older,
+    policy,
+    tagged,
+    verdicts,
 )
+from tests.lifecycle.strategies import TAGS, histories, policies, retentions, signed_histories
 
 # --- Any policy -----------------------------------------------------------------------------------
 
 
 @given(policies(), histories(), st.randoms(use_true_random=False))
 def test_the_order_of_images_and_rules_changes_nothing(
-    document: dict[str, Any], images: list[Image], chance: random.Random
+    document: dict[str, Any], listed: list[Image], chance: random.Random
 ) -> None:
     rules = list(rules_in(document))
-    told = simulate(rules, images, NOW)
-    for order in (rules, images):
+    before = simulate(rules, listed, NOW)
+    for order in (rules, listed):
         chance.shuffle(order)
-    assert simulate(rules, images, NOW) == told
+    assert simulate(rules, listed, NOW) == before
 
 
 @given(policies(), histories())
-def test_each_image_is_told_once_and_goes_by_one_rule_that_exists(
-    document: dict[str, Any], images: list[Image]
+def test_each_image_has_one_verdict_by_a_rule_that_exists(
+    document: dict[str, Any], listed: list[Image]
 ) -> None:
     rules = {rule.priority: rule for rule in rules_in(document)}
-    told = simulate(rules.values(), images, NOW)
-    assert sorted(it.image.digest for it in told) == sorted(it.digest for it in images)
-    for it in told:
-        assert (it.rule is None) is (it.action == "keep")
-        if it.rule is not None:
-            assert rules[it.rule].action == it.action
-            assert it.shielded_by is None
-            assert it.held_by is None
-        assert it.shielded_by is None or it.shielded_by in rules
-
-
-@given(spoilt_policies(), histories())
-def test_whatever_stands_in_a_document_is_refused_in_words_or_simulated(
-    document: Any, images: list[Image]
-) -> None:
-    if found := list(problems_in(document)):
-        assert all(str(fault) for fault in found)
-    else:
-        assert len(simulate(rules_in(document), images, NOW)) == len(images)
-
-
-@given(histories())
-def test_without_rules_all_images_stay(images: list[Image]) -> None:
-    assert {it.action for it in simulate((), images, NOW)} <= {"keep"}
+    result = simulate(rules.values(), listed, NOW)
+    assert sorted(it.image.digest for it in result) == sorted(it.digest for it in listed)
+    for verdict in result:
+        assert (verdict.rule is None) is (verdict.action == "keep")
+        if verdict.rule is not None:
+            assert rules[verdict.rule].action == verdict.action
+            assert (verdict.shielded_by, verdict.held_by) == (None, None)
+        assert verdict.shielded_by is None or verdict.shielded_by in rules
 
 
 @given(policies(), histories(referrers=False), st.data())
 def test_a_rule_before_all_others_can_shield_any_image(
-    document: dict[str, Any], images: list[Image], data: st.DataObject
+    document: dict[str, Any], listed: list[Image], data: st.DataObject
 ) -> None:
-    tagged = [it for it in images if it.tags and not it.archived]
-    if tagged:
-        one = data.draw(st.sampled_from(tagged))
-        shield = {
-            "rulePriority": 1,
-            "selection": {
-                "tagStatus": "tagged",
-                "tagPatternList": [one.tags[0]],
-                "countType": "imageCountMoreThan",
-                "countNumber": 1,
-            },
-            "action": {"type": "expire"},
-        }
-        for rule in document["rules"]:
-            rule["rulePriority"] += 1
-        found = verdicts({"rules": [*document["rules"], shield]}, images)
-        assert (found[one.digest].action, found[one.digest].shielded_by) == ("keep", 1)
+    if candidates := [it for it in listed if it.tags and not it.archived]:
+        shielded = data.draw(st.sampled_from(candidates))
+        for later in document["rules"]:
+            later["rulePriority"] += 1
+        document["rules"] += policy(tagged(shielded.tags[0]) | count(1))["rules"]
+        verdict = verdicts(document, listed)[shielded.digest]
+        assert (verdict.action, verdict.shielded_by) == ("keep", 1)
 
 
 # --- A second evaluator ---------------------------------------------------------------------------
@@ -227,15 +205,15 @@ def marks(rule: dict[str, Any], found: list[Image]) -> list[Image]:
     return unused
 
 
-def decided(document: dict[str, Any], images: list[Image]) -> dict[str, tuple[str, int | None]]:
-    return {key: (it.action, it.rule) for key, it in verdicts(document, images).items()}
+def agree(document: dict[str, Any], listed: list[Image]) -> bool:
+    result = verdicts(document, listed).items()
+    return {key: (it.action, it.rule) for key, it in result} == evaluate(document, listed)
 
 
 @given(policies(), histories())
 @settings(max_examples=2 * settings().max_examples)  # of the profile's
-def test_a_second_evaluator_agrees(document: dict[str, Any], images: list[Image]) -> None:
-    assert list(problems_in(document)) == []
-    assert decided(document, images) == evaluate(document, images)
+def test_a_second_evaluator_agrees(document: dict[str, Any], listed: list[Image]) -> None:
+    assert agree(document, listed)
 
 
 @pytest.mark.parametrize("fault", ["ages", "holds", "shields"])
@@ -243,52 +221,35 @@ def test_the_second_evaluator_notices_a_mistake(
     fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each time one sentence is broken, and the comparison sees it."""
-    document = {
-        "rules": [
-            {
-                "rulePriority": 1,
-                "selection": {
-                    "tagStatus": "untagged",
-                    "countType": "sinceImagePushed",
-                    "countUnit": "days",
-                    "countNumber": 3,
-                },
-                "action": {"type": "expire"},
-            },
-            {
-                "rulePriority": 2,
-                "selection": {
-                    "tagStatus": "any",
-                    "countType": "imageCountMoreThan",
-                    "countNumber": 1,
-                },
-                "action": {"type": "expire"},
-            },
-        ]
-    }
-    images = [
+    document = policy(UNTAGGED | older(3), ANY | count(1))
+    listed = [
         image("index", "b", children=("child",)),
-        image("young", days=2),
-        image("child", days=9),
+        *images({"young": 2, "child": 9}),
         image("restored", days=9, activated_at=days_ago(1)),
     ]
-    assert decided(document, images) == evaluate(document, images)
-    match fault:
-        case "ages":
-            monkeypatch.setattr(Image, "since", property(lambda it: it.pushed_at))
-        case "holds":
-            monkeypatch.setattr(simulation, "_hold", lambda *_: ({}, ()))
-        case "shields":
-            due = simulation._due
-            monkeypatch.setattr(
-                simulation,
-                "selections",
-                lambda rules, images: [
-                    (rule, [it for it in images if rule.number == 1 or due(rule, it, 0, NOW)])
-                    for rule in rules
-                ],
-            )
-    assert decided(document, images) != evaluate(document, images)
+    assert agree(document, listed)
+    if fault == "ages":
+        monkeypatch.setattr(Image, "since", property(lambda it: it.pushed_at))
+    elif fault == "holds":
+        monkeypatch.setattr(simulation, "_hold", lambda *_: ({}, ()))
+    else:
+        due = simulation._due
+        monkeypatch.setattr(
+            simulation,
+            "selections",
+            lambda rules, ordered: [
+                (
+                    rule,
+                    [
+                        n
+                        for n, it in enumerate(ordered)
+                        if rule.number == 1 or due(rule, it, 0, NOW)
+                    ],
+                )
+                for rule in rules
+            ],
+        )
+    assert not agree(document, listed)
 
 
 # --- The policy that this stack writes ------------------------------------------------------------
@@ -305,93 +266,69 @@ def test_the_second_evaluator_notices_a_mistake(
 
 
 def broken_promises(
-    movable: list[str], rules: list[RetentionRule], told: list[Verdict]
+    movable: list[str], rules: list[RetentionRule], result: list[Verdict]
 ) -> list[str]:
     """Each image that the settings promise to keep and the policy takes."""
-    # The youngest first, as the simulator tells them: the order is the order of age.
-    standard = [it for it in told if not it.image.archived]
+    # The youngest first, as the simulator has them: the order is the order of age.
+    standard = [it for it in result if not it.image.archived]
     broken = [
         f"{it.image.digest} has a movable tag"
         for it in standard
-        if it.action != "keep" and set(it.image.tags) & set(movable)
+        if it.action != "keep" and {*it.image.tags} & {*movable}
     ]
-    offset = len(movable)
-    for position, rule in enumerate(rules):
-        if "keep_newest" not in rule:
-            continue
-        found = [
-            it
-            for it in standard
-            if "any" in rule or any(tag_glob(rule["tags"], tag) for tag in it.image.tags)
-        ]
-        for it in found[: rule["keep_newest"]]:
-            if it.rule is None:
-                continue
-            taker = rules[it.rule - offset - 1] if it.rule > offset else None
-            earlier = taker is not None and it.rule - offset - 1 < position
-            if not (earlier and taker is not None and _about(taker, it.image)):
+    for position, promise in enumerate(rules):
+        matching = [it for it in standard if _about(promise, it.image)]
+        for it in matching[: promise.get("keep_newest", 0)]:
+            number = len(rules) if it.rule is None else it.rule - len(movable) - 1
+            earlier = 0 <= number < position and _about(rules[number], it.image)
+            if it.rule is not None and not earlier:
                 broken.append(f"{it.image.digest} is one of the newest of [{position}]")
     return broken
 
 
-def _about(rule: RetentionRule, it: Image) -> bool:
-    if "tags" in rule:
-        return any(tag_glob(rule["tags"], tag) for tag in it.tags)
-    if "archived" in rule:
+def _about(promise: RetentionRule, it: Image) -> bool:
+    if "tags" in promise:
+        return any(tag_glob(promise["tags"], tag) for tag in it.tags)
+    if "archived" in promise:
         return it.archived
-    return not it.tags if "untagged" in rule else True
+    return not it.tags if "untagged" in promise else True
 
 
 @given(retentions(), histories(referrers=False))
 @settings(max_examples=2 * settings().max_examples)  # of the profile's
 def test_the_stack_s_policy_keeps_what_it_promises(
-    settings_: tuple[list[str], list[RetentionRule]], images: list[Image]
+    chosen: tuple[list[str], list[RetentionRule]], listed: list[Image]
 ) -> None:
-    movable, rules = settings_
-    document = lifecycle_policy(movable, rules)
-    if document["rules"]:
-        assert list(problems_in(document)) == []
-    told = simulate(rules_in(document) if document["rules"] else (), images, NOW)
-    assert broken_promises(movable, rules, told) == []
-    for it in told:
-        alone = [rule for rule in rules if _about(rule, it.image)]
-        if alone and "keep_newest" in alone[0] and not it.image.archived:
+    movable, promises = chosen
+    document = lifecycle_policy(movable, promises)
+    rules = rules_in(document) if document["rules"] else ()
+    result = simulate(rules, listed, NOW)
+    assert broken_promises(movable, promises, result) == []
+    assert {tag for tag in movable if taker_of(tag, rules)} == set()
+    assert not movable or {*movable} <= {*movable_tags_of(rules)}
+    for it in result:
+        first = next((rule for rule in promises if _about(rule, it.image)), None)
+        if first and "keep_newest" in first and not it.image.archived:
             # The first rule about an image is the one that decides: no age, however high, counts.
-            number = len(movable) + rules.index(alone[0]) + 1
-            assert it.rule in (None, number)
+            assert it.rule in (None, len(movable) + promises.index(first) + 1)
 
 
-@pytest.mark.parametrize("weakness", ["shield last", "no shield", "prefix", "count less", "age"])
-def test_a_policy_that_breaks_the_promise_is_noticed(weakness: str) -> None:
-    movable = ["latest"]
-    rules = [RetentionRule(tags="prod-*", keep_newest=2), RetentionRule(any=True, keep_newest=1)]
-    images = [
-        image("1", "prod-1", days=5, activated_at=None),
-        image("2", "latest", "prod-2", days=9),
-        image("3", "prod-3", days=4),
-        image("4", "latest-arm64", days=3),
-    ]
-    document = lifecycle_policy(movable, rules)
-    assert broken_promises(movable, rules, simulate(rules_in(document), images, NOW)) == []
-    written = document["rules"]
-    match weakness:
-        case "shield last":
-            written[0]["rulePriority"], written[1]["rulePriority"] = 2, 1
-        case "no shield":
-            written[0]["selection"]["tagPatternList"] = ["lates"]
-        case "prefix":
-            written[0]["selection"]["tagPatternList"] = ["latest*"]
-        case "count less":
-            written[1]["selection"]["countNumber"] = 1
-        case "age":
-            del written[1]["selection"]["tagPatternList"]
-            written[1]["selection"].update(
-                tagPatternList=["prod-*"],
-                countType="sinceImagePushed",
-                countUnit="days",
-                countNumber=1,
-            )
-    assert broken_promises(movable, rules, simulate(rules_in(document), images, NOW))
+@pytest.mark.parametrize(
+    ("number", "weakness"),
+    [
+        (0, {"tagPatternList": ["lates"]}),
+        (0, {"tagPatternList": ["latest*"]}),
+        (1, {"countNumber": 1}),
+        (1, older(1)),
+    ],
+)
+def test_a_policy_that_breaks_the_promise_is_noticed(number: int, weakness: dict[str, Any]) -> None:
+    promises = [RetentionRule(tags="prod-*", keep_newest=2), RetentionRule(any=True, keep_newest=1)]
+    listed = images({"1 prod-1": 5, "2 latest prod-2": 9, "3 prod-3": 4, "4 latest-arm64": 3})
+    document = lifecycle_policy(["latest"], promises)
+    assert broken_promises(["latest"], promises, simulate(rules_in(document), listed, NOW)) == []
+    document["rules"][number]["selection"].update(weakness)
+    assert broken_promises(["latest"], promises, simulate(rules_in(document), listed, NOW))
 
 
 # --- What belongs together, and what is in use ----------------------------------------------------
@@ -399,10 +336,9 @@ def test_a_policy_that_breaks_the_promise_is_noticed(weakness: str) -> None:
 
 @given(policies(), signed_histories())
 def test_what_stays_keeps_what_belongs_to_it_or_there_is_a_warning(
-    document: dict[str, Any], images: list[Image]
+    document: dict[str, Any], listed: list[Image]
 ) -> None:
-    rules, repository = rules_in(document), RepositoryImages(images=tuple(images))
-    report = examine(rules, repository, NOW)
+    report = examine(rules_in(document), RepositoryImages(images=tuple(listed)), NOW)
     stays = {it.image.digest for it in report.verdicts if it.action == "keep"}
     warned = {
         (warning.digests[0], digest)
@@ -411,9 +347,8 @@ def test_what_stays_keeps_what_belongs_to_it_or_there_is_a_warning(
         for digest in warning.digests[1:]
     }
     for it in report.verdicts:
-        kept = it.image.digest in stays
-        if kept and not it.image.archived:
-            assert {*(it.image.children or ())} & {one.digest for one in images} <= stays
+        if it.image.digest in stays and not it.image.archived:
+            assert {*(it.image.children or ())} & {one.digest for one in listed} <= stays
         subject = subject_of(it.image)
         lost = it.action != "keep" and subject in stays
         assert ((subject, it.image.digest) in warned) is lost
@@ -421,45 +356,49 @@ def test_what_stays_keeps_what_belongs_to_it_or_there_is_a_warning(
 
 @given(policies(), histories(), st.data())
 def test_what_is_in_use_and_would_go_is_in_the_warnings(
-    document: dict[str, Any], images: list[Image], data: st.DataObject
+    document: dict[str, Any], listed: list[Image], data: st.DataObject
 ) -> None:
-    names = [(it.digest, name) for it in images for name in (it.digest, *it.tags)]
-    some = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
-    uses = [
-        Use(
-            written=f"app:{name}",
-            reference=Reference(name="app", image=name, registry_id="1", region="eu-west-2"),
-        )
-        for _, name in some
-    ]
-    unknown = data.draw(st.lists(st.just("no permission"), max_size=1))
+    names = [(it.digest, name) for it in listed for name in (it.digest, *it.tags)]
+    used = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
+    here = Reference(name="app", registry_id="1", region="eu-west-2")
+    uses = [Use(written=f"app:{name}", reference=replace(here, image=name)) for _, name in used]
+    unknown = {"a": "no permission"} if data.draw(st.booleans()) else {}
     for account in ("1", "2"):
-        repository = RepositoryImages(images=tuple(images), name="app", registry_id=account)
+        repository = RepositoryImages(images=tuple(listed), name="app", registry_id=account)
         in_use = InUse(uses=uses, unknown=unknown)
         report = examine(rules_in(document), repository, NOW, in_use, ())
         goes = {it.image.digest for it in report.verdicts if it.action != "keep"}
-        lost = {digest for digest, _ in some if digest in goes} if account == "1" else set()
+        lost = {digest for digest, _ in used if digest in goes} if account == "1" else set()
         going = [it for it in report.warnings if it.kind == "in-use-going"]
         assert {digest for it in going for digest in it.digests} == lost
         assert bool(report.losses) >= bool(lost or unknown)
 
 
+@given(policies(), histories(referrers=False))
+def test_what_is_called_shielded_is_never_taken(
+    document: dict[str, Any], listed: list[Image]
+) -> None:
+    shielded = {tag for tag in TAGS if taker_of(tag, rules_in(document)) is None}
+    for it in verdicts(document, listed).values():
+        assert it.action == "keep" or it.image.archived or not shielded & {*it.image.tags}
+
+
 @given(policies(), histories(referrers=False), st.lists(st.sampled_from(TAGS), unique=True))
 def test_an_image_that_its_movable_tag_alone_keeps_goes_without_it(
-    document: dict[str, Any], images: list[Image], movable: list[str]
+    document: dict[str, Any], listed: list[Image], movable: list[str]
 ) -> None:
     """The warning simulates one image; here the whole repository is simulated again."""
     rules = rules_in(document)
     # No index lists itself, or one that lists it: its digest is made of those that it lists.
-    images = [
+    listed = [
         replace(it, children=tuple(child for child in it.children or () if child < it.digest))
-        for it in images
+        for it in listed
     ]
-    report = examine(rules, RepositoryImages(images=tuple(images)), NOW, movable_tags=movable)
+    report = examine(rules, RepositoryImages(images=tuple(listed)), NOW, movable_tags=movable)
     warned = {it.digests[0] for it in report.warnings if it.kind == "kept-by-movable-tag-alone"}
     for it in report.verdicts:
         bare = replace(it.image, tags=tuple(tag for tag in it.image.tags if tag not in movable))
-        others = [one for one in images if one.digest != bare.digest]
+        others = [one for one in listed if one.digest != bare.digest]
         [after] = [one for one in simulate(rules, [*others, bare], NOW) if one.image is bare]
         alone = bare.tags != it.image.tags and it.action == "keep" and after.action != "keep"
         assert (bare.digest in warned) is alone
