@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -22,9 +21,9 @@ from container_images.aws.trail import (
     earliest,
     lookup,
     records_of,
-    refuse_other_account,
 )
 from container_images.cli.command import json_option, note, print_json
+from container_images.cli.tags import pipeline_of
 from container_images.cli.targets import (
     Targets,
     read_each,
@@ -32,28 +31,18 @@ from container_images.cli.targets import (
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import brief, iso, print_table, working
+from container_images.cli.terminal import Cell, brief, iso, print_table, working
 from container_images.lifecycle.live import live_movable_tags
 from container_images.tags.history import (
     EVENTS,
     Expected,
     TagEvent,
     newest_first,
-    pipeline_roles,
     settled,
     tag_events,
     unique_tags,
     unnamed_events,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """A repository that is asked about."""
-
-    reference: Reference
-    arn: str
-    expected: Expected
 
 
 @click.command("history")
@@ -96,43 +85,42 @@ def history_command(
     title = ", ".join(map(str, targets.references))
     if targets.stack and len(targets.references) > 1:
         title = f"the stack {targets.stack.name}"
-    _refuse_several_regions(targets)
-    results = read_each(targets.references, "Reading the policies", partial(_subject, targets))
-    aws = targets.session(targets.references[0].region)
-    with working("Reading CloudTrail"):
-        arns = [subject.arn for subject in results.values]
-        records = records_of(arns, lookup(aws.cloudtrail(), EVENTS, start))
-    events: dict[str | None, list[TagEvent]] = {}
-    names: dict[str, str] = {}
-    for subject in results.values:
-        of_subject = tag_events(subject.reference.name, records[subject.arn], subject.expected, tag)
-        events[subject.arn] = settled(of_subject, partial(_digest_of, targets, subject.reference))
-        names |= unique_tags(records[subject.arn], subject.expected)
-    # A pipeline role of one repository alone may have tried another.
-    roles = [subject.expected.pipeline_roles for subject in results.values]
-    events[None] = unnamed_events(records[None], frozenset.intersection(*roles))
-    every = [event for of_subject in events.values() for event in of_subject]
-    order = partial(
-        newest_first, unexpected_first=fail_on_unexpected or len(targets.references) > 1
-    )
-    if as_json:
-        objects = results.to_json(
-            lambda subject: _to_json(subject.reference.name, start, order(events[subject.arn]))
+    regions = {targets.session(named.region).region: named.region for named in targets.references}
+    if len(regions) > 1:  # a lookup in CloudTrail is about one
+        raise click.UsageError(
+            f"the repositories are in several Regions ({', '.join(sorted(map(str, regions)))}): "
+            "run the command once for each Region"
         )
-        if events[None]:
-            objects.append(_to_json(None, start, order(events[None])))
+    results = read_each(targets.references, "Reading the policies", partial(_expected, targets))
+    with working("Reading CloudTrail"):
+        cloudtrail = targets.session(targets.references[0].region).cloudtrail()
+        arns = [arn for _, arn, _ in results.values]
+        records = records_of(arns, lookup(cloudtrail, EVENTS, start))
+    events: list[TagEvent] = []
+    names: dict[str, str] = {}
+    for named, arn, expected in results.values:
+        of_repository = tag_events(named.name, records[arn], expected, tag)
+        events += settled(of_repository, partial(_digest_of, targets, named))
+        names |= unique_tags(records[arn], expected)
+    # A pipeline role of one repository alone may have tried another.
+    roles = (expected.pipeline_roles for *_, expected in results.values)
+    events += unnamed_events(records[None], frozenset.intersection(*roles))
+    urgent = fail_on_unexpected or len(targets.references) > 1
+    events = newest_first(events, unexpected_first=urgent)
+    if as_json:
+        objects = results.to_json(lambda value: _to_json(value[0].name, start, events))
+        if any(event.repository is None for event in events):
+            objects.append(_to_json(None, start, events))
         print_json({"repositories": objects})
     else:
-        _print(title, start, order(every), names, listed_tag=tag)
+        _print(title, start, events, names, listed_tag=tag)
     results.refuse_unread()
-    unexpected = sum(event.expected is False for event in every)
+    unexpected = sum(event.expected is False for event in events)
     if fail_on_unexpected and unexpected:
         raise RefusedError(f"{title}: {unexpected} unexpected; docs/runbook.md says what to do")
 
 
 # --- What it reads --------------------------------------------------------------------------------
-
-_SPAN: Final = re.compile(r"([0-9]{1,5})([dh])")
 
 
 def since_of(text: str, now: datetime) -> datetime:
@@ -140,54 +128,35 @@ def since_of(text: str, now: datetime) -> datetime:
 
     Raises UsageError for anything else, for the future, and for what CloudTrail no longer has.
     """
-    try:
-        if span := _SPAN.fullmatch(text):
+    start = None
+    with suppress(ValueError, OverflowError):
+        if span := re.fullmatch(r"([0-9]{1,5})([dh])", text):
             start = now - timedelta(hours=int(span[1]) * (24 if span[2] == "d" else 1))
         else:
             start = datetime.fromisoformat(text)
             start = start.astimezone(UTC) if start.tzinfo else start.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
+    if start is None or not earliest(now) <= start < now:
         raise click.UsageError(
-            f"--since {text} is not a date such as 2026-01-31, a time such as "
-            "2026-01-31T12:00:00Z, or a span such as 36h or 7d"
-        ) from None
-    if not earliest(now) <= start < now:
-        raise click.UsageError(f"--since {text} is not in the {DAYS} days that CloudTrail keeps")
+            f"--since {text} is not in the {DAYS} days that CloudTrail keeps: write a date such as "
+            "2026-01-31, a time such as 2026-01-31T12:00:00Z, or a span such as 36h or 7d"
+        )
     return start
 
 
-def _refuse_several_regions(targets: Targets) -> None:
-    """Raise UsageError for repositories of several Regions: a lookup in CloudTrail is about one."""
-    regions = {targets.session(named.region).region for named in targets.references}
-    if len(regions) > 1:
-        raise click.UsageError(
-            f"the repositories are in several Regions ({', '.join(sorted(map(str, regions)))}): "
-            "run the command once for each Region"
-        )
-
-
-def _subject(targets: Targets, named: Reference) -> Subject:
-    """A repository and what is expected of it: by the stack, or else by its own policies."""
-    aws, repository = targets.open(named)
-    account, _ = aws.caller()
-    holder = named.registry_id or account
-    refuse_other_account(account, holder)
-    if stack := targets.stack:
-        movable = stack.settings.movable_tags
-        roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
+def _expected(targets: Targets, named: Reference) -> tuple[Reference, str, Expected]:
+    """A repository, its ARN and what is expected: by the stack, or else by its own policies."""
+    arn, roles = pipeline_of(targets, named)
+    if targets.stack:
+        movable = targets.stack.settings.movable_tags
     else:
-        roles = pipeline_roles(repository.policy())
+        _, repository = targets.open(named)
         movable = live_movable_tags(repository, note)
         if not roles:
             note(
                 f"the policy of {repository} does not say which roles may move tags, so nobody "
                 "counts as the pipeline"
             )
-    return Subject(
-        reference=named,
-        arn=aws.repository_arn(named.name, holder),
-        expected=Expected(movable_tags=frozenset(movable), pipeline_roles=roles),
-    )
+    return named, arn, Expected(movable_tags=frozenset(movable), pipeline_roles=roles)
 
 
 def _digest_of(targets: Targets, named: Reference, tag: str) -> str | None:
@@ -222,6 +191,7 @@ def _to_json(repository: str | None, since: datetime, events: Sequence[TagEvent]
                 "error": event.record.error,
             }
             for event in events
+            if event.repository == repository
         ],
     }
 
@@ -245,44 +215,40 @@ def _print(
         for event in events
         if listed_tag or event.movable or not event.expected or event.tag is None
     ]
-    rows = []
-    for event in listed[:MOST_ROWS]:
-        mark = {False: "! ", None: "? ", True: ""}[event.expected]
-        who = (mark + _who(event), "bold red" if event.expected is False else "")
-        subject = f"{event.repository or '?'}\n{event.tag or '?'}"
-        rows.append((iso(event.record.time), subject, who, "\n".join(_what(event, names))))
-    if rows:
-        print_table(_COLUMNS, rows, folds=_COLUMNS[1:])
+    if listed:
+        columns = ("time", "repository, tag", "who", "what")
+        print_table(
+            columns, (_row(event, names) for event in listed[:MOST_ROWS]), folds=columns[1:]
+        )
     if len(listed) > MOST_ROWS:
         click.echo(f"more events, not listed: {len(listed) - MOST_ROWS}; --json has all")
     if others := len(events) - len(listed):
         click.echo(f"expected events of other tags, not listed: {others}; --json has all")
 
 
-_COLUMNS: Final = ("time", "repository, tag", "who", "what")
+def _row(event: TagEvent, names: Mapping[str, str]) -> Sequence[Cell]:
+    """When, what it is about, whose call it was, and what that did."""
 
-
-def _who(event: TagEvent) -> str:
-    """Whose call it was: the last part of the name, and below it the session's."""
-    record = event.record
-    if record.event == EXPIRE:
-        return "the lifecycle policy"
-    name = (record.principal or "unknown").rpartition("/")[2]
-    return f"{name}\n{record.session}" if record.session else name
-
-
-_VERBS: Final = {DELETE: "deleted", EXPIRE: "expired", ARCHIVE: "archived or restored"}
-
-
-def _what(event: TagEvent, names: Mapping[str, str]) -> list[str]:
     def short(digest: str | None) -> str:
         return brief(names.get(digest, digest)) if digest else "?"
 
-    name = event.record.event
-    if name == PUT:
-        lines = [f"from {short(event.before)}", f"to   {short(event.after)}"]
+    record = event.record
+    # The last part of the name, and below it the session's.
+    who = (record.principal or "unknown").rpartition("/")[2]
+    who = "the lifecycle policy" if record.event == EXPIRE else who
+    mark = {False: "! ", None: "? ", True: ""}[event.expected]
+    who = "\n".join([f"{mark}{who}", *filter(None, [record.session])])
+    what = [f"refused: {record.error}"] if record.error else []
+    if record.event == PUT:
+        what += [f"from {short(event.before)}", f"to   {short(event.after)}"]
     else:
-        lines = [_VERBS.get(name, name), *([f"from {short(event.before)}"] * bool(event.before))]
-    if event.record.error:
-        lines.insert(0, f"refused: {event.record.error}")
-    return [*lines, f"({event.reason})"] if event.reason else lines
+        verbs = {DELETE: "deleted", EXPIRE: "expired", ARCHIVE: "archived or restored"}
+        what += [verbs.get(record.event, record.event)]
+        what += [f"from {short(event.before)}"] if event.before else []
+    what += [f"({event.reason})"] if event.reason else []
+    return (
+        iso(record.time),
+        f"{event.repository or '?'}\n{event.tag or '?'}",
+        (who, "bold red" if event.expected is False else ""),
+        "\n".join(what),
+    )

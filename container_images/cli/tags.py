@@ -1,6 +1,8 @@
 """The commands that move tags, and the one that resolves them: move, promote, rollback, resolve."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,8 +10,9 @@ import click
 
 from container_images.aws import reference
 from container_images.aws.errors import AwsError, refused
+from container_images.aws.image import Image
 from container_images.aws.images import Repository
-from container_images.aws.reference import Reference
+from container_images.aws.reference import Reference, is_digest
 from container_images.aws.session import Aws
 from container_images.aws.trail import (
     PUT,
@@ -19,7 +22,6 @@ from container_images.aws.trail import (
     records_of,
     refuse_other_account,
 )
-from container_images.cli import tags_output as output
 from container_images.cli.command import json_option, note, print_json, print_text
 from container_images.cli.targets import (
     Targets,
@@ -31,14 +33,88 @@ from container_images.cli.targets import (
     target_of,
     targets_of,
 )
-from container_images.cli.terminal import working
+from container_images.cli.terminal import iso, working
 from container_images.policies.tag_mutability import exclusion_filters, is_immutable
 from container_images.tags.history import pipeline_roles
-from container_images.tags.moves import move, promote
+from container_images.tags.moves import Move, move, promote
 from container_images.tags.resolve import resolve
 
 if TYPE_CHECKING:
     from container_images.tags.rollback import Puts
+
+# --- What the commands that move tags share -------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveContext:
+    """The options that these commands share, and how they print moves."""
+
+    target: Targets
+    dry_run: bool
+    reason: str | None
+    as_json: bool
+
+    def move_json(self, move: Move, caller: str) -> dict[str, Any]:
+        """A move, and so its record."""
+        return {
+            "repository": move.repository,
+            "tag": move.tag,
+            "from": _image_json(move.before) if move.before else None,
+            "to": _image_json(move.after),
+            "moved": move.moved,
+            "order": move.order,
+            "dryRun": move.dry_run,
+            "caller": caller,
+            "time": iso(move.time),
+            "reason": self.reason,
+        }
+
+    def print(self, result: dict[str, Any], *lines: str) -> None:
+        """The object for machines, or the lines for people."""
+        if self.as_json:
+            print_json(result)
+        else:
+            print_text("\n".join(lines))
+
+
+def _image_json(image: Image) -> dict[str, Any]:
+    return {"digest": image.digest, "tags": list(image.tags)}
+
+
+def _move_text(repository: Repository, move: Move) -> str:
+    before, after = (image and repository.named(image) for image in (move.before, move.after))
+    if move.before and move.before.digest == move.after.digest:
+        return f"{move.tag} is on {after} already"
+    verb = "would move" if move.dry_run else "moved"
+    return f"{move.tag} {verb} from {before or 'no image'} to {after}"
+
+
+def _moves_tags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command REPOSITORY and the shared options, as a MoveContext."""
+
+    @repository_argument
+    @stack_option
+    @convention_option
+    @click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing.")
+    @click.option("--reason", metavar="TEXT", help="The reason, for the JSON.")
+    @json_option
+    @wraps(command)
+    def moving(
+        *,
+        repository: Reference,
+        stack: str | None,
+        convention: Path | None,
+        dry_run: bool,
+        reason: str | None,
+        as_json: bool,
+        **options: Any,
+    ) -> None:
+        target = target_of(repository, stack, convention)
+        context = MoveContext(target=target, dry_run=dry_run, reason=reason, as_json=as_json)
+        command(context, **options)
+
+    return moving
+
 
 _source_argument: Final = click.argument(
     "source", type=reference.image, metavar="SOURCE", help="The image: a tag or a digest."
@@ -50,22 +126,11 @@ _tag_option: Final = click.option(
     help="The movable tag. Default: the stack's first movable tag, or latest.",
 )
 
-
-def _trial_and_reason_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of all commands that move tags."""
-    for option in (
-        json_option,
-        click.option("--reason", metavar="TEXT", help="The reason, for the JSON."),
-        click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing."),
-    ):
-        command = option(command)
-    return command
+# --- The commands ---------------------------------------------------------------------------------
 
 
 @click.command("move")
-@repository_argument
-@stack_option
-@convention_option
+@_moves_tags
 @_source_argument
 @_tag_option
 @click.option(
@@ -77,51 +142,39 @@ def _trial_and_reason_options(command: Callable[..., None]) -> Callable[..., Non
 @click.option(
     "--allow-older", is_flag=True, help="Allow an image that is older, or whose age is unknown."
 )
-@_trial_and_reason_options
 def move_command(
-    *,
-    repository: Reference,
-    stack: str | None,
-    convention: Path | None,
-    source: str,
-    tag: str | None,
-    expect: str | None,
-    allow_older: bool,
-    dry_run: bool,
-    reason: str | None,
-    as_json: bool,
+    context: MoveContext, *, source: str, tag: str | None, expect: str | None, allow_older: bool
 ) -> None:
     """Move a tag to another image, without pulling the image.
 
     An image that is older than the one the tag is on is refused. The times or the versions in their
     tags decide, or else when they were pushed. If the tag is on the image already, nothing is done.
     """
-    target = target_of(repository, stack, convention)
-    tag = tag or target.default_tag
-    target.refuse_immovable("--tag", tag)
+    tag = tag or context.target.default_tag
+    context.target.refuse_immovable("--tag", tag)
     if expect == tag:
         raise click.UsageError(
             f"--expect {tag} names the tag that moves: give a digest, or another tag"
         )
-    aws, opened = target.open(repository)
+    aws, repository = context.target.open(context.target.references[0])
     with working("Moving the tag"):
         _, caller = aws.caller()
-        moved = move(opened, source, tag, expect=expect, allow_older=allow_older, dry_run=dry_run)
-    if as_json:
-        print_json(output.move_json(moved, caller, reason))
-    else:
-        print_text(output.move_text(opened, moved))
+        moved = move(
+            repository,
+            source,
+            tag,
+            expect=expect,
+            allow_older=allow_older,
+            dry_run=context.dry_run,
+        )
+    context.print(context.move_json(moved, caller), _move_text(repository, moved))
 
 
 @click.command("promote")
-@repository_argument
-@stack_option
-@convention_option
+@_moves_tags
 @_source_argument
 @click.option(
-    "--stage",
-    metavar="STAGE",
-    help="The stage of the convention that the image was accepted for.",
+    "--stage", metavar="STAGE", help="The stage of the convention that the image was accepted for."
 )
 @click.option(
     "--as",
@@ -139,20 +192,14 @@ def move_command(
     help="Then move this tag to the image, as move does. May be repeated.",
 )
 @click.option("--latest", is_flag=True, help="Short for --move latest.")
-@_trial_and_reason_options
 def promote_command(
+    context: MoveContext,
     *,
-    repository: Reference,
-    stack: str | None,
-    convention: Path | None,
     source: str,
     stage: str | None,
     tag: str | None,
     movable_tags: Sequence[str],
     latest: bool,
-    dry_run: bool,
-    reason: str | None,
-    as_json: bool,
 ) -> None:
     """Give an image a stage's unique tag, and move tags to it.
 
@@ -161,7 +208,7 @@ def promote_command(
     one with --as is refused. If a tag to move is on a newer image, nothing is changed. What ECR
     itself refuses, an immutable tag, is known only when the tag is put, after the unique one.
     """
-    target = target_of(repository, stack, convention)
+    target = context.target
     if (stage is None) is (tag is None):
         raise click.UsageError("give either --stage or --as: the stage, or the tag itself")
     if stage is not None and stage not in target.convention.stages:
@@ -177,14 +224,24 @@ def promote_command(
             )
     if tag is not None:
         _note_unknown_tag(target, tag)
-    aws, opened = target.open(repository)
+    aws, repository = context.target.open(context.target.references[0])
     with working("Promoting"):
         _, caller = aws.caller()
-        promotion = promote(opened, source, stage, tag=tag, movable=movable, dry_run=dry_run)
-    if as_json:
-        print_json(output.promotion_json(promotion, caller, reason))
-    else:
-        print_text(output.promotion_text(opened, promotion))
+        promotion = promote(
+            repository, source, stage, tag=tag, movable=movable, dry_run=context.dry_run
+        )
+    unadded = "would be added to" if promotion.missing else "was already on"
+    verb = "added to" if promotion.added else unadded
+    context.print(
+        {
+            "tag": promotion.tag,
+            "digest": promotion.digest,
+            "added": promotion.added,
+            "moves": [context.move_json(moved, caller) for moved in promotion.moves],
+        },
+        f"{promotion.tag} {verb} {promotion.digest}",
+        *(_move_text(repository, moved) for moved in promotion.moves),
+    )
 
 
 def _note_unknown_tag(target: Targets, tag: str) -> None:
@@ -205,9 +262,7 @@ def _note_unknown_tag(target: Targets, tag: str) -> None:
 
 
 @click.command("rollback")
-@repository_argument
-@stack_option
-@convention_option
+@_moves_tags
 @_tag_option
 @click.option(
     "--to",
@@ -215,18 +270,7 @@ def _note_unknown_tag(target: Targets, tag: str) -> None:
     metavar="IMAGE",
     help="The image to go to: a tag or a digest.",
 )
-@_trial_and_reason_options
-def rollback_command(
-    *,
-    repository: Reference,
-    stack: str | None,
-    convention: Path | None,
-    tag: str | None,
-    to: str | None,
-    dry_run: bool,
-    reason: str | None,
-    as_json: bool,
-) -> None:
+def rollback_command(context: MoveContext, *, tag: str | None, to: str | None) -> None:
     """Move a tag back to the image that it was on before.
 
     CloudTrail has which image that was; an image on which another principal than the pipeline put
@@ -236,22 +280,50 @@ def rollback_command(
     # Here, and not above: no other command waits for the simulation of lifecycle policies.
     from container_images.tags.rollback import rollback  # noqa: PLC0415
 
-    target = target_of(repository, stack, convention)
+    target = context.target
     moving = tag or target.default_tag
     target.refuse_immovable("--tag", moving)
-    aws, opened = target.open(repository)
+    aws, repository = context.target.open(context.target.references[0])
     with working("Reading CloudTrail"):
-        account, caller = aws.caller()
-        rolled_back = rollback(
-            opened, moving, lambda: _puts(target, aws, account, opened), to=to, dry_run=dry_run
-        )
-    for text in rolled_back.notes:
+        _, caller = aws.caller()
+        read_puts = partial(_puts, target, aws)
+        done = rollback(repository, moving, read_puts, to=to, dry_run=context.dry_run)
+    for text in done.notes:
         note(text)
-    basis = rolled_back.basis
-    if as_json:
-        print_json(output.move_json(rolled_back.move, caller, reason) | {"basis": basis})
+    context.print(
+        context.move_json(done.move, caller) | {"basis": done.basis},
+        _move_text(repository, done.move),
+        f"basis: {done.basis}",
+    )
+
+
+def _puts(target: Targets, aws: Aws) -> "Puts":
+    """What CloudTrail has of the repository. Raises NoTrailError where that cannot be read."""
+    from container_images.tags.rollback import Puts  # noqa: PLC0415 as above
+
+    try:
+        with refused():
+            arn, roles = pipeline_of(target, target.references[0])
+            records = records_of([arn], lookup(aws.cloudtrail(), (PUT,), earliest()))[arn]
+    except AwsError as error:
+        raise NoTrailError(str(error)) from None
+    return Puts(records=records, pipeline_roles=roles)
+
+
+def pipeline_of(targets: Targets, named: Reference) -> tuple[str, frozenset[str]]:
+    """ARN of a repository, and its pipeline roles: the stack's, or else those its guard exempts.
+
+    Raises NoTrailError for a repository of another account than the caller's.
+    """
+    aws, repository = targets.open(named)
+    account, _ = aws.caller()
+    holder = named.registry_id or account
+    refuse_other_account(account, holder)
+    if stack := targets.stack:
+        roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
     else:
-        print_text(f"{output.move_text(opened, rolled_back.move)}\nbasis: {basis}")
+        roles = pipeline_roles(repository.policy())
+    return aws.repository_arn(named.name, holder), roles
 
 
 @click.command("resolve")
@@ -269,38 +341,25 @@ def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_
 
     def resolved(named: Reference) -> dict[str, Any]:
         aws, repository = targets.open(named)
-        image = resolve(repository, named.image or targets.default_tag)
-        uri = repository.uri(image.image.registry_id, aws.dns_suffix())
-        if image.unknown:
-            note(f"commit, unique tag and build time of {image.name} are unknown: {image.unknown}")
-        return output.resolved_json(image, uri)
+        name = named.image or targets.default_tag
+        resolved = resolve(repository, name)
+        if resolved.unknown:
+            note(f"commit, unique tag and build time of {name} are unknown: {resolved.unknown}")
+        uri = repository.uri(resolved.image.registry_id, aws.dns_suffix())
+        return {
+            "reference": f"{uri}@{resolved.image.digest}",
+            "digest": resolved.image.digest,
+            "tag": None if is_digest(name) else name,
+            "uniqueTag": str(resolved.unique_tag) if resolved.unique_tag else None,
+            "commit": resolved.commit,
+            "builtAt": iso(resolved.built_at) if resolved.built_at else None,
+            "tags": list(resolved.image.tags),
+        }
 
     results = read_each(targets.references, "Resolving", resolved)
     if as_json:
         print_json({"repositories": results.to_json(dict)})
     else:
-        print_text("\n".join(image["reference"] for image in results.values))
+        for resolution in results.values:
+            print_text(resolution["reference"])
     results.refuse_unread()
-
-
-def _puts(target: Targets, aws: Aws, account: str, repository: Repository) -> "Puts":
-    """What CloudTrail has of the repository, and whose puts count.
-
-    Raises NoTrailError where either cannot be read.
-    """
-    from container_images.tags.rollback import Puts  # noqa: PLC0415 as above
-
-    named = target.references[0]
-    holder = named.registry_id or account
-    refuse_other_account(account, holder)
-    try:
-        with refused():
-            if target.stack:
-                roles = frozenset(target.stack.settings.pipeline_roles_in(target.stack.account))
-            else:
-                roles = pipeline_roles(repository.policy())
-            arn = aws.repository_arn(named.name, holder)
-            records = records_of([arn], lookup(aws.cloudtrail(), (PUT,), earliest()))[arn]
-    except AwsError as error:
-        raise NoTrailError(str(error)) from None
-    return Puts(records=records, pipeline_roles=roles)
