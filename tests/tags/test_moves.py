@@ -6,15 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from moto.backends import get_backend
 
-from container_images.aws.errors import AwsError, RefusedError
+from container_images.aws.errors import RefusedError
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.policies.document import to_json
-from container_images.policies.repository_policy import repository_policy
 from container_images.policies.tag_convention import ADR040, Stage, TagConvention
 from container_images.tags import moves
 from container_images.tags.moves import READ_AGAIN_SECONDS, Move, move
@@ -31,7 +29,6 @@ from tests.builds import (
     sha,
     tag,
 )
-from tests.events import PIPELINE, access
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
@@ -90,20 +87,6 @@ def test_another_place_than_expected_is_refused(ecr: "ECRClient", repository: Re
         move(repository, newer, "next", expect=older)
     assert place(ecr, "latest") == older
     assert move(repository, newer, "latest", expect=tag("prod", "a")).moved
-
-
-def test_a_denial_by_the_guard_names_the_roles_that_it_exempts(ecr: "ECRClient") -> None:
-    digest = build(ecr, "a")
-    policy = to_json(repository_policy(access(PIPELINE)))
-    ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
-
-    def deny(call: int) -> None:
-        if call == 4:
-            message = "not authorized with an explicit deny in a resource-based policy"
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, "PutImage")
-
-    with pytest.raises(AwsError, match=rf"guard.* \({PIPELINE}\)$"):
-        move(on(Wire(ecr, before=deny)), digest, "latest")
 
 
 # --- Which image is older -------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from container_images.aws.images import Repository
 from container_images.policies.tag_convention import ADR040
 from container_images.tags import moves
 from container_images.tags.moves import move, promote
-from tests.builds import Wire, build, place, push, sha, tag
+from tests.builds import build, place, push, sha, tag
 from tests.tags.test_moves import DATED, convention, faulty, on, pushed
 
 if TYPE_CHECKING:
@@ -75,20 +75,6 @@ def test_a_promotion_goes_on_where_it_was_interrupted(
     image = on(ecr).image(newer)
     assert image is not None
     assert [name for name in image.tags if name.startswith("prod-")] == [done.tag]
-
-
-def test_what_fails_says_what_was_put_before(ecr: "ECRClient") -> None:
-    build(ecr, "a", "latest")
-    digest = build(ecr, "b")
-
-    def overtake(call: int) -> None:
-        if call == 9:  # the put of latest
-            build(ecr, "c", "latest")
-
-    with pytest.raises(
-        RefusedError, match=rf"prod-\S+ put on {digest}, but latest .* was moved by"
-    ):
-        promote(on(Wire(ecr, after=overtake)), digest, "prod", movable=["latest"])
 
 
 def test_an_image_of_unknown_commit_is_not_promoted(
