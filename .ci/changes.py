@@ -27,15 +27,10 @@ def changes(preview: dict[str, Any]) -> Iterator[str]:
             yield f"{step['op']} {kind} {name}"
 
 
-def main() -> int:
-    """Print the difference, and whether there is one."""
+if __name__ == "__main__":
     expected_file = Path(sys.argv[1]).with_suffix(".changes")
     expected = set(expected_file.read_text().splitlines()) if expected_file.exists() else set()
     actual = set(changes(json.load(sys.stdin)))
     for line in sorted(actual ^ expected):
         sys.stdout.write(f"{'unexpected' if line in actual else 'missing'}: {line}\n")
-    return 1 if actual != expected else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(actual != expected)

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,64 +28,41 @@ UV_VARIABLES: Final = {
 """For each of pip's options: uv's variable, and what separates several values in it."""
 
 
-def pip_options(listing: str) -> dict[str, list[str]]:
-    """The options in what `pip config list` prints, such as `global.index-url='https://…'`.
-
-    The environment wins over files, and pip's section for `install` over the one for all commands.
-    """
-    options: dict[str, tuple[int, list[str]]] = {}
-    for line in listing.splitlines():
-        key, _, value = line.partition("=")
-        section, _, option = key.rpartition(".")
-        rank = {"global": 1, "install": 2, ":env:": 3}.get(section, 0)
-        if rank and rank >= options.get(option, (0, []))[0]:
-            options[option] = rank, str(ast.literal_eval(value)).split()
-    return {option: values for option, (_, values) in options.items()}
-
-
-def uv_environment(options: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """Pip's options as uv's environment variables."""
-    variables = {
-        variable: separator.join(options[option])
-        for option, (variable, separator) in UV_VARIABLES.items()
-        if option in options
-    }
+def uv_environment(listing: str) -> dict[str, str]:
+    """What `pip config list` prints, such as `global.index-url='https://…'`, as uv's variables."""
     # pip takes the newest version that any of its indexes has; uv, by default, that of the first.
-    return {"UV_INDEX_STRATEGY": "unsafe-best-match", **variables}
+    environment = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
+    # The environment wins over files, and pip's section for `install` over the one for all.
+    for section in ("global", "install", ":env:"):
+        for line in listing.splitlines():
+            key, _, value = line.partition("=")
+            option = key.removeprefix(f"{section}.")
+            if key != option and option in UV_VARIABLES:
+                variable, separator = UV_VARIABLES[option]
+                environment[variable] = separator.join(str(ast.literal_eval(value)).split())
+    return environment
 
 
-def install(folder: Path, requirements: list[str]) -> None:
-    """Install the requirements. Raises subprocess.CalledProcessError where pip cannot either."""
+def install(folder: Path, requirements: list[str]) -> int:
+    """Install the requirements. Returns the exit status."""
     python = str(folder / "bin" / "python")
     pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     options = [word for file in requirements for word in ("--requirement", file)]
-    with_uv = not subprocess.run(
-        [*pip, "install", "--constraint", "constraints.txt", "uv"], check=False, capture_output=True
-    ).returncode
-    if with_uv:
-        listing = subprocess.run(
-            [python, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
-        ).stdout
-        environment = uv_environment(pip_options(listing)) | os.environ
+    get_uv = [*pip, "install", "--constraint", "constraints.txt", "uv"]
+    if not subprocess.run(get_uv, check=False, capture_output=True).returncode:
+        config = [python, "-m", "pip", "config", "list"]  # which --quiet would silence
+        listing = subprocess.run(config, check=True, capture_output=True, text=True)
+        environment = uv_environment(listing.stdout) | os.environ
         uv = [str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--python", python]
         if not subprocess.run([*uv, *options], check=False, env=environment).returncode:
-            return
+            return 0
         sys.stderr.write("uv could not install them; pip tries\n")
-    subprocess.run([*pip, "install", *options], check=True)
-
-
-def main() -> int:
-    """Make the environment if there is none, and install."""
-    folder, *requirements = sys.argv[1:]
-    sys.stderr.write(f"Setting up {folder} for {' and '.join(requirements)}\n")
-    if not (Path(folder) / "bin" / "python").exists():
-        venv.create(folder, with_pip=True)
-    try:
-        install(Path(folder), requirements)
-    except subprocess.CalledProcessError as error:
-        return error.returncode
-    return 0
+    return subprocess.run([*pip, "install", *options], check=False).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    environment, *files = sys.argv[1:]
+    sys.stderr.write(f"Setting up {environment} for {' and '.join(files)}\n")
+    if not (Path(environment) / "bin" / "python").exists():
+        venv.create(environment, with_pip=True)
+    sys.exit(install(Path(environment), files))

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from benchmarks import by_hand
 from container_images.rehearsal.program import Update, execute, run
-from container_images.settings.stack_file import StackFile, read
+from container_images.settings.stack_file import read
 
 ADMINISTRATOR = "arn:aws:iam::111122223333:role/platform/forms-registry-deploy"
 SESSION = "arn:aws:sts::111122223333:assumed-role/forms-registry-deploy/bench"
@@ -41,19 +42,18 @@ class Nothing(pulumi.runtime.Mocks):
         return answers[args.token.rpartition(":")[2]], []
 
 
-def milliseconds(program: Callable[[StackFile], Update], stack: StackFile) -> float:
+def milliseconds(program: Callable[[], Update]) -> float:
     """Processor time, which other processes do not lengthen as they do wall time.
 
     Without the garbage collector, as in timeit: what it costs depends on what else is in memory.
     """
     gc.collect()
     gc.disable()
-    try:
-        start = time.process_time()
-        program(stack)
-        return 1_000 * (time.process_time() - start)
-    finally:
-        gc.enable()
+    start = time.process_time()
+    program()
+    seconds = time.process_time() - start
+    gc.enable()
+    return 1_000 * seconds
 
 
 def main(console: Console) -> None:
@@ -61,17 +61,12 @@ def main(console: Console) -> None:
     stack = read(Path.cwd(), "prod")
     console.print(f"The program, processor time per repository, median of {ROUNDS} runs")
     for size in SIZES:
-        entries: dict[str, object] = {f"app-{number:04}": {} for number in range(size)}
-        config = {**stack.config, "container-images:repositories": json.dumps(entries)}
+        entries = json.dumps({f"app-{number:04}": {} for number in range(size)})
+        config = {**stack.config, "container-images:repositories": entries}
         config.pop("container-images:audit", None)
         sized = replace(stack, config=config)
-        times = [
-            (
-                milliseconds(lambda it: run(it, Nothing()), sized) / size,
-                milliseconds(lambda it: execute(by_hand.main, it, Nothing()), sized) / size,
-            )
-            for _ in range(ROUNDS)
-        ]
+        programs = partial(run, sized, Nothing()), partial(execute, by_hand.main, sized, Nothing())
+        times = [[milliseconds(program) / size for program in programs] for _ in range(ROUNDS)]
         ours, theirs = map(statistics.median, zip(*times, strict=True))
         ratio = statistics.median(one / other for one, other in times)
         console.print(

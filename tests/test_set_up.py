@@ -8,14 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-SCRIPT = runpy.run_path(str(ROOT / ".ci" / "set_up.py"))
-MIRROR = "https://pip.example.org/simple"
-
-
-def variables(listing: str) -> dict[str, str]:
-    environment: dict[str, str] = SCRIPT["uv_environment"](SCRIPT["pip_options"](listing))
-    assert environment.pop("UV_INDEX_STRATEGY") == "unsafe-best-match"
-    return environment
+uv_environment = runpy.run_path(str(ROOT / ".ci" / "set_up.py"))["uv_environment"]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +17,7 @@ def variables(listing: str) -> dict[str, str]:
         ("", {}),
         ("global.index-url='https://a'", {"UV_DEFAULT_INDEX": "https://a"}),
         (
-            "global.index-url='https://a'\ninstall.index-url='https://b'",
+            "install.index-url='https://b'\nglobal.index-url='https://a'",
             {"UV_DEFAULT_INDEX": "https://b"},
         ),
         (
@@ -40,15 +33,16 @@ def variables(listing: str) -> dict[str, str]:
     ],
 )
 def test_uv_takes_the_options_of_pip(listing: str, expected: dict[str, str]) -> None:
-    assert variables(listing) == expected
+    assert uv_environment(listing) == {"UV_INDEX_STRATEGY": "unsafe-best-match", **expected}
 
 
 def test_the_installed_pip_lists_its_options_so() -> None:
+    mirror = "https://pip.example.org/simple"
     listing = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],
-        env={"PIP_INDEX_URL": MIRROR},
+        env={"PIP_INDEX_URL": mirror},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert variables(listing)["UV_DEFAULT_INDEX"] == MIRROR
+    assert uv_environment(listing)["UV_DEFAULT_INDEX"] == mirror
