@@ -1,4 +1,4 @@
-"""The package as a pipeline has it: installed from a wheel, outside the project's folder."""
+"""The package as a team has it: installed from a wheel, outside the project's folder."""
 
 import json
 import os
@@ -8,9 +8,7 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from container_images.cli.app import COMMANDS
@@ -19,7 +17,6 @@ from container_images.rehearsal.embedded_aws import embedded_aws
 from container_images.rehearsal.rehearse import Rehearsal
 from container_images.settings.stack_file import read
 from container_images.stack.declared import declared_in
-from tests.builds import NAME, build, tag
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "container_images"
@@ -28,43 +25,10 @@ PACKAGE = ROOT / "container_images"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    build_it = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
-    subprocess.run([*build_it, str(folder)], cwd=ROOT, check=True, capture_output=True)
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
+    subprocess.run([*build, str(folder)], cwd=ROOT, check=True, capture_output=True)
     [file] = folder.glob("*.whl")
     return file
-
-
-@pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel. What it depends on is that of the tests."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=False)
-    python = folder / "bin" / "python"
-    uv = [str(Path(sysconfig.get_path("scripts")) / "uv"), "pip", "install", "--quiet", "--offline"]
-    subprocess.run([*uv, "--no-deps", "--python", str(python), str(wheel)], check=True)
-    [packages] = (folder / "lib").glob("python*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "bin"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A working directory whose modules have names that the package's modules have too."""
-    for name in ("policies", "settings", "components", "cli", "aws"):
-        (tmp_path / f"{name}.py").write_text("raise ImportError('this is not the package')\n")
-    return tmp_path
-
-
-def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd=folder,
-        env={key: text for key, text in os.environ.items() if key != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_the_wheel_has_one_package_at_its_top(wheel: Path) -> None:
@@ -78,6 +42,17 @@ def test_the_wheel_has_one_package_at_its_top(wheel: Path) -> None:
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+def installed(wheel: Path, folder: Path) -> str:
+    """Python of an environment with the wheel. What it depends on is that of the tests."""
+    venv.create(folder, with_pip=False)
+    python = str(folder / "bin" / "python")
+    uv = [str(Path(sysconfig.get_path("scripts")) / "uv"), "pip", "install", "--quiet", "--offline"]
+    subprocess.run([*uv, "--no-deps", "--python", python, str(wheel)], check=True)
+    [packages] = (folder / "lib").glob("python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
 
 
 AT_A_TEAM = """
@@ -95,55 +70,40 @@ app(["rehearse", "--stack", "prod", "--json"])
 
 
 def test_a_team_has_every_commands_help_and_rehearses_the_template(
-    environment: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory
+    wheel: Path, tmp_path: Path
 ) -> None:
     """As `pulumi new` leaves it, and with a module of the team's own, outside of any clone.
 
     In one process: each would load its libraries anew. It begins in a folder whose modules have
     the names of the package's.
     """
-    team = tmp_path_factory.mktemp("team")
+    folder, team = tmp_path / "folder", tmp_path / "team"
+    folder.mkdir()
+    for name in ("policies", "settings", "components", "cli", "aws"):
+        (folder / f"{name}.py").write_text("raise ImportError('this is not the package')\n")
+    team.mkdir()
     for file in (ROOT / "template").iterdir():
         if file.is_file():
             text = file.read_text().replace("${PROJECT}", "ours").replace("${DESCRIPTION}", "x")
+            # A key with the project's own name as its namespace is one without a namespace.
+            text = text.replace("  tagMutability:", "  ours:tagMutability:")
             (team / file.name).write_text(text)
-    settings = (team / "Pulumi.prod.yaml").read_text()
-    # A key with the project's own name as its namespace is one without a namespace.
-    namespaced = settings.replace("  tagMutability:", "  ours:tagMutability:")
-    assert namespaced != settings
-    (team / "Pulumi.prod.yaml").write_text(namespaced)
     main = (team / "__main__.py").read_text()
     (team / "__main__.py").write_text(f"{main}\nimport team_module\n")
     (team / "team_module.py").write_text("")
-    done = run(environment / "python", "-I", "-c", AT_A_TEAM, *COMMANDS, team, folder=folder)
+    done = subprocess.run(
+        [installed(wheel, tmp_path / "environment"), "-I", "-c", AT_A_TEAM, *COMMANDS, str(team)],
+        cwd=folder,
+        env={key: text for key, text in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     rehearsal = json.loads(done.stdout)
     assert all(act["ok"] for act in rehearsal["acts"])
     starter = read(ROOT, "starter")
     with embedded_aws(declared_in(starter, starter.account)) as aws:
-        resources = program.run(starter, aws).resources
-    assert (
-        rehearsal["resources"]
-        == Rehearsal(stack="prod", resources=resources).to_json()["resources"]
-    )
-
-
-@pytest.mark.usefixtures("moto_server")
-def test_a_pipeline_promotes_an_image(environment: Path, folder: Path) -> None:
-    def command(*words: str | Path) -> Any:
-        done = run(*words, "--json", folder=folder)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    ecr = boto3.client("ecr")
-    ecr.create_repository(repositoryName=NAME)
-    digest = build(ecr, "a")
-    script = environment / "container-images"
-    module = (environment / "python", "-m", "container_images")
-    merged = tag("merged", "a")
-    promoted = command(script, "promote", NAME, merged, "--stage", "prod", "--latest")
-    assert promoted["digest"] == digest
-    [resolved] = command(*module, "resolve", NAME)["repositories"]
-    assert resolved["uniqueTag"] == promoted["tag"]
-    [image] = ecr.describe_images(repositoryName=NAME)["imageDetails"]
-    assert set(image["imageTags"]) == {merged, promoted["tag"], "latest"}
+        ours = Rehearsal(stack="prod", resources=program.run(starter, aws).resources)
+    assert rehearsal["resources"] == ours.to_json()["resources"]

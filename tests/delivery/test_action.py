@@ -18,61 +18,50 @@ from tests.conftest import ROOT
 
 ACTION: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "action.yml").read_text())
 INSTALL, RUN = (step["run"] for step in ACTION["runs"]["steps"] if "run" in step)
+OFFLINE = {
+    # What the tests run with is there already: nothing is downloaded.
+    "PYTHONPATH": sysconfig.get_path("purelib"),
+    "PIP_NO_DEPS": "1",
+    "PIP_NO_COMPILE": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INDEX": "1",
+    "PIP_NO_BUILD_ISOLATION": "0",
+}
 
 
 def run(script: str, temp: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    work = temp / "work"
-    work.mkdir(exist_ok=True)
+    runner = {"GITHUB_ACTION_PATH": str(ROOT), "RUNNER_TEMP": str(temp)}
+    output = {"GITHUB_OUTPUT": str(temp / "output")}
+    (temp / "work").mkdir(exist_ok=True)
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],  # noqa: S607
-        cwd=work,
-        env={
-            **os.environ,
-            # What the tests run with is there already: nothing is downloaded.
-            "PYTHONPATH": sysconfig.get_path("purelib"),
-            "PIP_NO_DEPS": "1",
-            "PIP_NO_COMPILE": "1",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_NO_INDEX": "1",
-            "PIP_NO_BUILD_ISOLATION": "0",
-            "GITHUB_ACTION_PATH": str(ROOT),
-            "GITHUB_OUTPUT": str(temp / "output"),
-            "RUNNER_TEMP": str(temp),
-            **environment,
-        },
+        cwd=temp / "work",
+        env={**os.environ, **OFFLINE, **runner, **output, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-@pytest.fixture(scope="module")
-def temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the action has installed the command."""
-    folder = tmp_path_factory.mktemp("action")
-    done = run(INSTALL, folder, PYTHON=sys.executable)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 @pytest.mark.usefixtures("moto_server")
-def test_an_image_is_promoted(temp: Path) -> None:
+def test_an_image_is_promoted_and_an_argument_is_never_a_script(tmp_path: Path) -> None:
+    done = run(INSTALL, tmp_path, PYTHON=sys.executable)
+    assert done.returncode == 0, done.stderr
     ecr = boto3.client("ecr")
     ecr.create_repository(repositoryName=NAME)
     digest = build(ecr, "a")
     arguments = f"{NAME}\n{tag('merged', 'a')}\r\n--stage\nprod\n\n--latest\n"
-    done = run(RUN, temp, COMMAND="promote", ARGUMENTS=arguments)
+    done = run(RUN, tmp_path, COMMAND="promote", ARGUMENTS=arguments)
     assert done.returncode == 0, done.stderr
-    output = (temp / "output").read_text()
-    match = re.fullmatch(r"json<<(\w{32})\n(.*)\n\1\n", output, re.DOTALL)
+    match = re.fullmatch(
+        r"json<<(\w{32})\n(.*)\n\1\n", (tmp_path / "output").read_text(), re.DOTALL
+    )
     assert match
     assert json.loads(match[2])["digest"] == digest
 
-
-def test_an_argument_is_never_a_script(temp: Path) -> None:
-    done = run(RUN, temp, COMMAND="resolve", ARGUMENTS="app; touch injected\n$(touch injected)")
+    done = run(RUN, tmp_path, COMMAND="resolve", ARGUMENTS="app; touch injected\n$(touch injected)")
     assert done.returncode != 0
-    assert not list((temp / "work").iterdir())
+    assert not list((tmp_path / "work").iterdir())
 
 
 def test_each_input_reaches_the_script_by_the_environment() -> None:
