@@ -115,12 +115,22 @@ def prod() -> StackFile:
     return fixture_stack()
 
 
-AUDIT_TYPES = (
-    "aws:cloudwatch/eventRule:EventRule",
-    "aws:cloudwatch/eventTarget:EventTarget",
-    "aws:sns/topicSubscription:TopicSubscription",
-    "aws:sqs/queue:Queue",
-)
+COMPUTED: dict[str, dict[str, str]] = {
+    "aws:ecr/repository:Repository": {
+        "arn": "arn:aws:ecr:eu-west-2:111122223333:repository/{name}",
+        "repositoryUrl": "111122223333.dkr.ecr.eu-west-2.amazonaws.com/{name}",
+    },
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": {},
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": {},
+    "aws:iam/role:Role": {"arn": "arn:aws:iam::111122223333:role{path}{name}"},
+    "aws:iam/rolePolicy:RolePolicy": {},
+    "aws:cloudwatch/eventRule:EventRule": {},
+    "aws:cloudwatch/eventTarget:EventTarget": {},
+    "aws:sns/topic:Topic": {"arn": "arn:aws:sns:eu-west-2:111122223333:{name}"},
+    "aws:sns/topicSubscription:TopicSubscription": {},
+    "aws:sqs/queue:Queue": {},
+}
+"""The types of AWS that there are, and what it adds to a resource's inputs."""
 
 
 class Cloud(pulumi.runtime.Mocks):
@@ -132,38 +142,20 @@ class Cloud(pulumi.runtime.Mocks):
         self.invokes: list[str] = []
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        computed = {
-            "aws:ecr/repository:Repository": {
-                "arn": f"arn:aws:ecr:eu-west-2:111122223333:repository/{args.name}",
-                "repositoryUrl": f"111122223333.dkr.ecr.eu-west-2.amazonaws.com/{args.name}",
-            },
-            "aws:ecr/lifecyclePolicy:LifecyclePolicy": {},
-            "aws:ecr/repositoryPolicy:RepositoryPolicy": {},
-            "aws:iam/role:Role": {
-                "arn": f"arn:aws:iam::111122223333:role{args.inputs.get('path')}{args.name}"
-            },
-            "aws:iam/rolePolicy:RolePolicy": {},
-            "aws:sns/topic:Topic": {"arn": f"arn:aws:sns:eu-west-2:111122223333:{args.name}"},
-            **{kind: {} for kind in AUDIT_TYPES},
-            "container-images:index:Registry": {},
-            "container-images:index:ImageRepository": {},
-            "container-images:index:PipelineRole": {},
-            "container-images:index:TagAudit": {},
-        }[args.typ]
+        known = {} if args.typ.startswith("container-images:index:") else COMPUTED[args.typ]
+        values = {"name": args.name, "path": args.inputs.get("path")}
+        computed = {key: text.format(**values) for key, text in known.items()}
         return (args.name, args.inputs | computed) if self.computed else (None, args.inputs)
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         self.invokes.append(args.token)
-        session = "arn:aws:sts::111122223333:assumed-role/" + self.caller.rpartition("/")[2] + "/ci"
-        answers: dict[str, dict[str, Any]] = {
-            "aws:index/getCallerIdentity:getCallerIdentity": {
-                "accountId": "111122223333",
-                "arn": session,
-            },
-            "aws:index/getRegion:getRegion": {"region": "eu-west-2"},
-            "aws:iam/getSessionContext:getSessionContext": {"issuerArn": self.caller},
+        session = f"arn:aws:sts::111122223333:assumed-role/{self.caller.rpartition('/')[2]}/ci"
+        answers = {
+            "getCallerIdentity": {"accountId": "111122223333", "arn": session},
+            "getRegion": {"region": "eu-west-2"},
+            "getSessionContext": {"issuerArn": self.caller},
         }
-        return answers[args.token], []
+        return answers[args.token.rpartition(":")[2]], []
 
 
 @pytest.fixture

@@ -6,34 +6,29 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import ROOT
 
 PULUMI = {"pulumi", "pulumi_aws", "pulumi_policy"}
 LAYERS: dict[str, set[str]] = {
-    "container_images.policies": set(),
-    "container_images.lifecycle": {"policies", "aws"},
-    "container_images.settings": {"policies"},
-    "container_images.aws": {"policies"},
-    "container_images.access": {"policies", "aws"},
-    "container_images.tags": {"policies", "aws", "lifecycle"},
-    "container_images.stack": {"policies", "settings", "lifecycle", "access", "aws"},
-    "container_images.rehearsal": {
-        *("policies", "settings", "lifecycle", "access", "aws", "tags", "stack", "cli"),
-    },
-    "container_images.cli": {
-        *("policies", "settings", "lifecycle", "access", "aws", "tags", "stack", "rehearsal"),
-    },
-    "container_images.policypack": {"policies", "lifecycle"},
-    "container_images.bootstrap": {"policies"},
+    "policies": set(),
+    "lifecycle": {"policies", "aws"},
+    "settings": {"policies"},
+    "aws": {"policies"},
+    "access": {"policies", "aws"},
+    "tags": {"policies", "aws", "lifecycle"},
+    "stack": {"policies", "settings", "lifecycle", "access", "aws"},
+    "rehearsal": {"policies", "settings", "lifecycle", "access", "aws", "tags", "stack", "cli"},
+    "cli": {"policies", "settings", "lifecycle", "access", "aws", "tags", "stack", "rehearsal"},
+    "policypack": {"policies", "lifecycle"},
+    "bootstrap": {"policies"},
     "components": {"policies", "settings"},
 }
-"""Each package, and those of the others that it may import."""
+"""Each package of container_images, and components, and those of the others that it may import."""
 
 
 def layer_of(module: str) -> str | None:
-    return next((layer for layer in LAYERS if f"{module}.".startswith(f"{layer}.")), None)
+    first = module.removeprefix("container_images.").partition(".")[0]
+    return first if first in LAYERS else None
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -45,22 +40,15 @@ def imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def module_of(file: Path, root: Path) -> str:
-    return ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-
-
 def upward_imports(root: Path) -> list[str]:
-    """Each import of a package that the importing one may not use."""
+    """Each module without a layer, and each import of a package that the importing may not use."""
     wrong = []
-    for file in sorted(root.rglob("*.py")):
-        module = module_of(file, root)
+    for file in sorted([*root.glob("container_images/*/**/*.py"), *root.glob("components/*.py")]):
+        module = ".".join(file.relative_to(root).with_suffix("").parts)
         layer = layer_of(module)
-        for name in imports(file) if layer else ():
-            other = layer_of(name)
-            permitted = {f"container_images.{name}" for name in LAYERS[str(layer)]} | LAYERS[
-                str(layer)
-            ]
-            if other not in {None, layer, *permitted}:
+        for name in imports(file):
+            ours = name.startswith(("container_images.", "components."))
+            if layer is None or (ours and layer_of(name) not in {layer, None, *LAYERS[layer]}):
                 wrong.append(f"{module} imports {name}")
     return wrong
 
@@ -77,17 +65,10 @@ def test_an_import_that_goes_up_is_noticed(tmp_path: Path) -> None:
     assert upward_imports(tmp_path) == [wrong]
 
 
-def test_every_module_of_the_package_has_a_layer() -> None:
-    top = {"container_images", "container_images.__main__"}
-    files = [*(ROOT / "container_images").rglob("*.py"), *(ROOT / "components").rglob("*.py")]
-    modules = {module_of(file, ROOT) for file in files}
-    assert {module for module in modules if layer_of(module) is None} == top
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "container_images/policies").glob("*.py")), ids=str)
-def test_the_policies_need_the_standard_library_alone(file: Path) -> None:
-    others = {name.partition(".")[0] for name in imports(file)} - {"container_images"}
-    assert others <= set(sys.stdlib_module_names) - {"time", "pathlib", "os"}
+def test_the_policies_need_the_standard_library_alone() -> None:
+    for file in (ROOT / "container_images" / "policies").glob("*.py"):
+        others = {name.partition(".")[0] for name in imports(file)} - {"container_images"}
+        assert others <= set(sys.stdlib_module_names) - {"time", "pathlib", "os"}, file.name
 
 
 def loaded(*statements: str) -> list[set[str]]:
@@ -100,20 +81,17 @@ def loaded(*statements: str) -> list[set[str]]:
     return [set(line.split()) for line in done.stdout.splitlines()]
 
 
-def test_the_help_of_all_commands_needs_neither_boto3_nor_pydantic_nor_pulumi() -> None:
+def test_no_command_loads_more_than_it_needs() -> None:
     names = "from container_images.cli.app import app; names = app.list_commands(None)"
-    commands = "[app.get_command(None, name) for name in names]"
-    session = "from container_images.aws.session import Aws; Aws('eu-west-2').ecr()"
-    for_help, with_calls = loaded(f"{names}; {commands}", session)
+    for_help, with_settings, with_calls = loaded(
+        f"{names}; [app.get_command(None, name) for name in names]",
+        "import container_images.settings.stack_file",
+        "from container_images.aws.session import Aws; Aws('eu-west-2').ecr()",
+    )
     assert not for_help & {"boto3", "pydantic", "moto", *PULUMI}
+    assert not with_settings & {"boto3", "components", *PULUMI}
     assert "botocore" in with_calls
     assert not with_calls & {"moto", *PULUMI}
-
-
-def test_reading_settings_needs_neither_pulumi_nor_boto3() -> None:
-    reading = "import container_images.settings, container_images.settings.stack_file"
-    [modules] = loaded(reading)
-    assert not modules & {"boto3", "components", *PULUMI}
 
 
 def test_the_pack_and_the_components_load_no_more_than_their_requirements() -> None:

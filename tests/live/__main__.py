@@ -12,8 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -31,46 +30,59 @@ if TYPE_CHECKING:
 NAME: Final = "container-images-live"
 BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
 CONFIG: Final = b"{}"
-EVERYTHING: Final = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}],
-}
 SECONDS_UNTIL_IAM_AGREES: Final = 60
 
 
-@dataclass(kw_only=True)
+def policy(**statement: Any) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}
+
+
+EVERYTHING: Final = policy(Action="ecr:*", Resource="*")
+ROLES: Final = {
+    "pipeline": pipeline_role_policy(),
+    "administrator": EVERYTHING,
+    "other": EVERYTHING,
+}
+
+
+def eventually(action: Callable[..., Any], **arguments: Any) -> Any:
+    """IAM is eventually consistent: a new role can neither be assumed nor be named at once."""
+    deadline = time.monotonic() + SECONDS_UNTIL_IAM_AGREES
+    while True:
+        try:
+            return action(**arguments)
+        except ClientError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(2)
+
+
 class LiveTier:
-    """The steps, in the account that `identity` is in."""
+    """The steps, in the account of an identity."""
 
-    identity: dict[str, Any]
-    region: str
-    seconds: float = SECONDS_UNTIL_IAM_AGREES
-    failures: int = 0
-    sessions: dict[str, boto3.Session] = field(default_factory=dict)
-
-    @cached_property
-    def account(self) -> str:
-        return str(self.identity["Account"])
+    def __init__(self, identity: dict[str, Any], region: str) -> None:
+        self.region = region
+        self.account = str(identity["Account"])
+        self.partition = identity["Arn"].split(":")[1]
+        self.failures = 0
+        self.credentials: dict[str, dict[str, str]] = {}
+        self.access: Access = {
+            "partition": self.partition,
+            "account_id": self.account,
+            "region": region,
+            "pipeline_roles": [self.role("pipeline")],
+            "administrator_roles": [self.role("administrator")],
+            "pull_accounts": [],
+            "pull_organization": "",
+            "lambda_pull": True,
+        }
 
     def role(self, kind: str) -> str:
-        partition = self.identity["Arn"].split(":")[1]
-        return f"arn:{partition}:iam::{self.account}:role/{NAME}/{NAME}-{kind}"
-
-    @cached_property
-    def access(self) -> Access:
-        return Access(
-            partition=self.identity["Arn"].split(":")[1],
-            account_id=self.account,
-            region=self.region,
-            pipeline_roles=[self.role("pipeline")],
-            administrator_roles=[self.role("administrator")],
-            pull_accounts=[],
-            pull_organization="",
-            lambda_pull=True,
-        )
+        return f"arn:{self.partition}:iam::{self.account}:role/{NAME}/{NAME}-{kind}"
 
     def ecr(self, kind: str) -> "ECRClient":
-        return self.sessions[kind].client("ecr", region_name=self.region)
+        keys = {f"aws_{name}": value for name, value in self.credentials[kind].items()}
+        return boto3.client("ecr", region_name=self.region, **keys)  # type: ignore[call-overload,no-any-return]
 
     def step(self, name: str, action: Callable[[], object]) -> None:
         """Do it, and write down whether it went as it must."""
@@ -88,51 +100,28 @@ class LiveTier:
     def roles(self) -> Iterator[None]:
         """Three roles that this identity can assume: pipeline, administrator, and another."""
         iam, sts = boto3.client("iam"), boto3.client("sts")
-        root = self.role("x").partition(":role/")[0] + ":root"
-        trust = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "sts:AssumeRole"}
-        policies = {
-            "pipeline": pipeline_role_policy(),
-            "administrator": EVERYTHING,
-            "other": EVERYTHING,
-        }
+        root = {"AWS": f"arn:{self.partition}:iam::{self.account}:root"}
+        trust = json.dumps(policy(Principal=root, Action="sts:AssumeRole"))
         try:
-            for kind, policy in policies.items():
-                name = f"{NAME}-{kind}"
-                iam.create_role(
-                    RoleName=name,
-                    Path=f"/{NAME}/",
-                    AssumeRolePolicyDocument=json.dumps(
-                        {"Version": "2012-10-17", "Statement": [trust]}
-                    ),
-                )
-                iam.put_role_policy(
-                    RoleName=name, PolicyName=NAME, PolicyDocument=json.dumps(policy)
-                )
-            for kind in policies:
-                self.sessions[kind] = self._assume(sts, kind)
+            for kind, document in ROLES.items():
+                name, text = f"{NAME}-{kind}", json.dumps(document)
+                iam.create_role(RoleName=name, Path=f"/{NAME}/", AssumeRolePolicyDocument=trust)
+                iam.put_role_policy(RoleName=name, PolicyName=NAME, PolicyDocument=text)
+            for kind in ROLES:
+                role = {"RoleArn": self.role(kind), "RoleSessionName": "live"}
+                keys = eventually(sts.assume_role, **role)["Credentials"]
+                self.credentials[kind] = {
+                    "access_key_id": keys["AccessKeyId"],
+                    "secret_access_key": keys["SecretAccessKey"],
+                    "session_token": keys["SessionToken"],
+                }
             yield
         finally:
-            for kind in policies:
+            for kind in ROLES:
                 with suppress(iam.exceptions.NoSuchEntityException):
                     iam.delete_role_policy(RoleName=f"{NAME}-{kind}", PolicyName=NAME)
                 with suppress(iam.exceptions.NoSuchEntityException):
                     iam.delete_role(RoleName=f"{NAME}-{kind}")
-
-    def _assume(self, sts: Any, kind: str) -> boto3.Session:
-        """IAM is eventually consistent: a new role cannot be assumed at once."""
-        deadline = time.monotonic() + self.seconds
-        while True:
-            try:
-                answer = sts.assume_role(RoleArn=self.role(kind), RoleSessionName="live")
-            except ClientError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(2)
-            else:
-                keys = answer["Credentials"]
-                return boto3.Session(
-                    keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
-                )
 
     @contextmanager
     def repository(self) -> Iterator[None]:
@@ -152,26 +141,12 @@ class LiveTier:
 
     def take_the_policy(self) -> str:
         """ECR refuses a policy with an action that it does not know."""
-        text = to_json(repository_policy(self.access))
-        deadline = time.monotonic() + self.seconds
-        while True:
-            try:
-                self.ecr("administrator").set_repository_policy(
-                    repositoryName=NAME, policyText=text
-                )
-                break
-            except ClientError:  # a principal that IAM has not told ECR of yet
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(2)
-        live = self.ecr("administrator").get_repository_policy(repositoryName=NAME)["policyText"]
+        ecr, text = self.ecr("administrator"), to_json(repository_policy(self.access))
+        eventually(ecr.set_repository_policy, repositoryName=NAME, policyText=text)
+        live = json.loads(ecr.get_repository_policy(repositoryName=NAME)["policyText"])
         actions = [
-            sorted(
-                [statement["Action"]]
-                if isinstance(statement["Action"], str)
-                else statement["Action"]
-            )
-            for statement in json.loads(live)["Statement"]
+            sorted([written] if isinstance(written := statement["Action"], str) else written)
+            for statement in live["Statement"]
             if statement["Effect"] == "Deny"
         ]
         expected = [sorted(statement["Action"]) for statement in denies(self.access)]
@@ -183,14 +158,12 @@ class LiveTier:
             ["latest"],
             [{"tags": "prod-*", "keep_newest": 50}, {"untagged": True, "expire_after_days": 7}],
         )
-        self.ecr("administrator").put_lifecycle_policy(
-            repositoryName=NAME, lifecyclePolicyText=to_json(document)
-        )
+        ecr, text = self.ecr("administrator"), to_json(document)
+        ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=text)
 
     def push(self) -> None:
         """Two builds, as Docker pushes them: the layers, then the manifest."""
         ecr = self.ecr("pipeline")
-        blob = digest_of(CONFIG.decode())
         upload = ecr.initiate_layer_upload(repositoryName=NAME)["uploadId"]
         ecr.upload_layer_part(
             repositoryName=NAME,
@@ -199,24 +172,24 @@ class LiveTier:
             partLastByte=len(CONFIG) - 1,
             layerPartBlob=CONFIG,
         )
+        blob = digest_of(CONFIG.decode())
         ecr.complete_layer_upload(repositoryName=NAME, uploadId=upload, layerDigests=[blob])
-        for tag in BUILDS:
-            self.put(ecr, tag, tag)
-        self.put(ecr, BUILDS[0], "latest")
+        for build, tag in zip((*BUILDS, BUILDS[0]), (*BUILDS, "latest"), strict=True):
+            self.put("pipeline", build, tag)
 
-    def put(self, ecr: "ECRClient", build: str, tag: str) -> None:
+    def put(self, kind: str, build: str, tag: str) -> None:
         part = {"size": len(CONFIG), "digest": digest_of(CONFIG.decode())}
-        kind = "application/vnd.oci.image.{}".format
+        media_type = "application/vnd.oci.image.{}".format
         manifest = json.dumps(
             {
                 "schemaVersion": 2,
                 "mediaType": OCI_MANIFEST,
-                "config": {"mediaType": kind("config.v1+json"), **part},
-                "layers": [{"mediaType": kind("layer.v1.tar"), **part}],
+                "config": {"mediaType": media_type("config.v1+json"), **part},
+                "layers": [{"mediaType": media_type("layer.v1.tar"), **part}],
                 "annotations": {"build": build},
             }
         )
-        ecr.put_image(
+        self.ecr(kind).put_image(
             repositoryName=NAME,
             imageManifest=manifest,
             imageManifestMediaType=OCI_MANIFEST,
@@ -226,17 +199,11 @@ class LiveTier:
 
     def move(self) -> str:
         """The command itself, with the pipeline role's credentials."""
-        keys = self.sessions["pipeline"].get_credentials()
-        assert keys
+        keys = {f"AWS_{key.upper()}": text for key, text in self.credentials["pipeline"].items()}
+        others = {name: text for name, text in os.environ.items() if name != "AWS_PROFILE"}
         done = subprocess.run(
             [sys.executable, "-m", "container_images", "move", NAME, BUILDS[1], "--json"],
-            env={
-                **{name: text for name, text in os.environ.items() if name != "AWS_PROFILE"},
-                "AWS_DEFAULT_REGION": self.region,
-                "AWS_ACCESS_KEY_ID": str(keys.access_key),
-                "AWS_SECRET_ACCESS_KEY": str(keys.secret_key),
-                "AWS_SESSION_TOKEN": str(keys.token),
-            },
+            env={**others, **keys, "AWS_DEFAULT_REGION": self.region},
             capture_output=True,
             text=True,
             check=False,
@@ -246,18 +213,18 @@ class LiveTier:
         assert move["moved"]
         return f"latest is on {move['to']['digest']}"
 
-    def denied(self, action: Callable[[], object], *codes: str) -> str:
-        """AWS refuses it with one of these codes, or as an explicit Deny of the policy."""
+    def denied(self, action: Callable[[], object], code: str = "AccessDeniedException") -> str:
+        """AWS refuses it with this code: where access is denied, by the repository's policy."""
         answer: dict[str, Any] = {}
         try:
             action()
         except ClientError as error:
             answer = dict(error.response["Error"])
         assert answer, "AWS allowed it"
-        assert answer["Code"] in (codes or ("AccessDeniedException",)), str(answer)
-        if not codes:
-            assert "explicit deny in a resource-based policy" in answer["Message"], str(answer)
-        return str(answer["Code"])
+        assert answer["Code"] == code, str(answer)
+        denial = "explicit deny in a resource-based policy"
+        assert code != "AccessDeniedException" or denial in answer["Message"], str(answer)
+        return code
 
     def run(self) -> None:
         """All steps. What fails does not keep the others from being tried."""
@@ -267,36 +234,28 @@ class LiveTier:
             self.step("the pipeline role pushes", self.push)
             self.step("the pipeline role moves latest", self.move)
             other, pipeline = self.ecr("other"), self.ecr("pipeline")
-            administrator = self.ecr("administrator")
-            image = {"imageTag": BUILDS[0]}
+            one: Any = {"repositoryName": NAME, "imageIds": [{"imageTag": BUILDS[0]}]}
+            mutable: Any = {"repositoryName": NAME, "imageTagMutability": "MUTABLE"}
             attempts: dict[str, Callable[[], object]] = {
-                "another role moves latest": lambda: self.put(other, BUILDS[0], "latest"),
-                "an administrator moves latest": lambda: self.put(
-                    administrator, BUILDS[0], "latest"
+                "another role moves latest": partial(self.put, "other", BUILDS[0], "latest"),
+                "an administrator moves latest": partial(
+                    self.put, "administrator", BUILDS[0], "latest"
                 ),
-                "another role deletes an image": lambda: other.batch_delete_image(
-                    repositoryName=NAME,
-                    imageIds=[image],  # type: ignore[list-item]
+                "another role deletes an image": partial(other.batch_delete_image, **one),
+                "the pipeline role deletes an image": partial(pipeline.batch_delete_image, **one),
+                "another role deletes the guard": partial(
+                    other.delete_repository_policy, repositoryName=NAME
                 ),
-                "the pipeline role deletes an image": lambda: pipeline.batch_delete_image(
-                    repositoryName=NAME,
-                    imageIds=[image],  # type: ignore[list-item]
-                ),
-                "another role deletes the guard": lambda: other.delete_repository_policy(
-                    repositoryName=NAME
-                ),
-                "another role changes what may move": lambda: other.put_image_tag_mutability(
-                    repositoryName=NAME, imageTagMutability="MUTABLE"
+                "another role changes what may move": partial(
+                    other.put_image_tag_mutability, **mutable
                 ),
             }
             for name, attempt in attempts.items():
-                self.step(f"denied: {name}", lambda attempt=attempt: self.denied(attempt))  # type: ignore[misc]
+                self.step(f"denied: {name}", partial(self.denied, attempt))
+            overwrite = partial(self.put, "pipeline", BUILDS[1], BUILDS[0])
             self.step(
                 "refused by ECR: the pipeline role overwrites an immutable tag",
-                lambda: self.denied(
-                    lambda: self.put(pipeline, BUILDS[1], BUILDS[0]),
-                    "ImageTagAlreadyExistsException",
-                ),
+                partial(self.denied, overwrite, "ImageTagAlreadyExistsException"),
             )
 
 
@@ -310,7 +269,7 @@ def main(account: str) -> int:
             "name a throw-away account, make live ACCOUNT=111122223333\n"
         )
         return 2
-    tier = LiveTier(identity=dict(identity), region=session.region_name or "eu-west-2")
+    tier = LiveTier(dict(identity), session.region_name or "eu-west-2")
     tier.run()
     sys.stdout.write(f"{tier.failures} failed; everything is deleted again\n")
     return 1 if tier.failures else 0

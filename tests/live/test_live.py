@@ -19,22 +19,16 @@ DENIED = (
 )
 
 
-def role_of(access_key: str) -> str | None:
-    """ARN of the role that the credentials are of."""
-    assumed = sts_backends[ACCOUNT]["aws"].assumed_roles
-    return next((it.role_arn for it in assumed if it.access_key_id == access_key), None)
-
-
 def authorize(response: Any, _resource: str) -> None:
     """What ECR does before each call: the Denies of the repository's policy."""
-    name, region = response._get_param("repositoryName"), response.region
-    repository = ecr_backends[ACCOUNT][region].repositories.get(name)
-    role = role_of(response.get_access_key())
-    action = f"ecr:{response._get_action()}"
+    name = response._get_param("repositoryName")
+    repository = ecr_backends[ACCOUNT][response.region].repositories.get(name)
     if repository is None:
         return
-    policy = json.loads(repository.policy or "{}")
-    for statement in policy.get("Statement", []):
+    key, assumed = response.get_access_key(), sts_backends[ACCOUNT]["aws"].assumed_roles
+    role = next((each.role_arn for each in assumed if each.access_key_id == key), None)
+    action = f"ecr:{response._get_action()}"
+    for statement in json.loads(repository.policy or '{"Statement": []}')["Statement"]:
         exempt = statement.get("Condition", {}).get("ArnNotEquals", {}).get("aws:PrincipalArn", [])
         if statement["Effect"] == "Deny" and action in statement["Action"] and role not in exempt:
             values = {"principal": role, "action": action, "resource": repository.arn}
@@ -70,7 +64,8 @@ def test_every_step_holds(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_guard_that_is_not_there_is_seen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(live.LiveTier, "take_the_policy", lambda _: None)
+    for step in ("take_the_policy", "move"):
+        monkeypatch.setattr(live.LiveTier, step, lambda _: None)
     assert live.main(ACCOUNT) == 1
     assert capsys.readouterr().out.count("FAILED  denied: ") == 6
 
