@@ -7,9 +7,9 @@ policy could tell apart more than these, such as by two patterns that overlap.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import chain, product
+from itertools import product
 from typing import Any, Final
 
 from container_images.access.evaluation import Call, Principal, Request, decide
@@ -20,9 +20,9 @@ from container_images.access.policy import (
     NO_POLICY,
     PRINCIPAL_ARN,
     SERVICE,
+    UNREAD,
     USER_NAME,
     Policy,
-    about,
     account_in,
     parse,
 )
@@ -112,7 +112,7 @@ class Proof:
         return {
             "claim": self.claim,
             "proved": self.proved,
-            "counterexample": self.counterexample and asdict(self.counterexample),
+            "counterexample": self.counterexample and self.counterexample._asdict(),
         }
 
 
@@ -156,13 +156,13 @@ class Subject:
         """What ARNs of an account's roles and users begin with."""
         return f"arn:{self.access['partition']}:iam::{account_id}:"
 
-    def caller(self, arn: str, named: str | None = None) -> Principal:
+    def caller(self, arn: str) -> Principal:
         """Whoever has this ARN or fits it, with every permission that an account can give.
 
         That is what counts of another account's too: the repository's policy has to allow them what
         they do, whatever their own allow. So only what that says is asked.
         """
-        named = named if named is not None else "" if is_pattern(arn) else arn
+        named = "" if is_pattern(arn) else arn
         return Principal(arn=arn, account=account_in(arn), named=named, policies=(EVERYTHING,))
 
     def request(self, action: str) -> Request:
@@ -171,11 +171,10 @@ class Subject:
 
     def everybody(self) -> Iterator[Principal]:
         """One of each that the policy tells apart, and of everybody else."""
-        statements = self.policy.statements
-        names = {name for it in statements for name in it.principals} - {ANY}
+        names = {name for it in self.policy.statements for name in it.principals} - {ANY}
         arns = {*names, *self.policy.compared(PRINCIPAL_ARN), *self.access["pipeline_roles"]}
-        accounts = {*names, *map(account_in, arns), *self.access["pull_accounts"], self.account}
-        accounts |= {*self.policy.compared("aws:principalaccount")}
+        accounts = {*names, *map(account_in, arns), *self.policy.compared("aws:principalaccount")}
+        accounts |= {*self.access["pull_accounts"], self.account}
         accounts = {it for it in accounts if it.isdigit()}
         accounts.add(next(it for it in _FRESH_ACCOUNTS if it not in accounts))
         for account in sorted(accounts, key=lambda it: (it != self.account, it)):
@@ -186,19 +185,11 @@ class Subject:
                 yield from map(self.caller, (kind, *sorted(narrower - {kind})))
             yield self.caller(f"{iam}root")
             # Whoever is of the account without an ARN of IAM's, such as a federated user.
-            yield self.caller(f"arn:{self.access['partition']}:sts::{account}:*")
+            yield self.caller(iam.replace(":iam:", ":sts:") + ANY)
         for name in sorted(names):
             if not name.startswith("arn:") and not name.isdigit():
                 yield Principal(arn="", account="", named=name)
         yield Principal(arn="", account="", named="")
-
-    def pipeline(self) -> Iterator[Principal]:
-        """The pipeline roles: those of the repository's account without policies of their own.
-
-        To them the repository's policy alone allows what they do.
-        """
-        for caller in map(self.caller, self.access["pipeline_roles"]):
-            yield replace(caller, policies=()) if caller.account == self.account else caller
 
     def breach(self, caller: Principal, *actions: Sequence[str]) -> Call | None:
         """Requests by the caller, one for an action of each of these, that may be allowed."""
@@ -223,11 +214,6 @@ class Subject:
 _FRESH_ACCOUNTS: Final = [digit * 12 for digit in "9876543210"]
 
 
-def root(account_id: str, access: Access) -> str:
-    """The ARN of an account's root."""
-    return f"arn:{access['partition']}:iam::{account_id}:root"
-
-
 def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Subject]:
     """Repositories by ARN, policy text and intended access, grouped by the last two."""
     groups: dict[tuple[Any, ...], tuple[str, ...]] = {}
@@ -237,15 +223,33 @@ def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Subjec
         key = (text, json.dumps(access), arn if apart else "")
         groups[key] = (*groups.get(key, ()), arn)
     return [
-        subject(arns, text or NO_POLICY, json.loads(access))
+        _subject(arns, text or _NONE, json.loads(access))
         for (text, access, _), arns in groups.items()
     ]
 
 
-def subject(arns: tuple[str, ...], policy: Policy | str, access: Access) -> Subject:
-    """Repositories with this policy."""
+_NONE: Final = '{"Statement": []}'
+
+
+def guarded(arn: str, document: Any) -> Subject:
+    """A repository that is meant for those alone whom its policy's Denies exempt."""
+    _, partition, _, region, account_id, _ = arn.split(":", maxsplit=COLONS_IN_ARN)
+    access = Access(
+        partition=partition,
+        account_id=account_id,
+        region=region,
+        pipeline_roles=sorted(exempted_roles(document, "ecr:PutImage")),
+        administrator_roles=sorted(exempted_roles(document, "ecr:SetRepositoryPolicy")),
+        pull_accounts=[],
+        pull_organization="",
+        lambda_pull=False,
+    )
+    return _subject((arn,), document, access)
+
+
+def _subject(arns: tuple[str, ...], document: Any, access: Access) -> Subject:
     try:
-        policy = policy if isinstance(policy, Policy) else parse(policy)
+        policy = parse(document)
     except InvalidInputError as error:
         return Subject(arns=arns, access=access, errors=str(error))
     return Subject(arns=arns, access=access, policy=policy, errors="; ".join(_unclear(policy)))
@@ -255,12 +259,11 @@ def _unclear(policy: Policy) -> Iterator[str]:
     """The statements that could tell more principals apart than there are cases, and why."""
     names = [it for it in policy.compared(PRINCIPAL_ARN) if is_pattern(it)]
     for statement in policy.statements:
-        if statement.all_but_principals or any(":sts:" in it for it in statement.principals):
+        conditions = statement.conditions
+        if UNREAD in {it.key for it in conditions} or ":sts:" in "".join(statement.principals):
             yield f"{statement.label}: NotPrincipal, or a session as a principal"
-        values = [
-            it for one in statement.conditions if one.key == PRINCIPAL_ARN for it in one.values
-        ]
-        for value in filter(is_pattern, values):
+        values = {value for it in conditions if it.key == PRINCIPAL_ARN for value in it.values}
+        for value in values.intersection(names):
             parts = value.split(":", COLONS_IN_ARN)
             if len(parts) <= COLONS_IN_ARN and value != ANY:
                 yield f"{statement.label}: {value} is not a pattern of ARNs"
@@ -268,56 +271,7 @@ def _unclear(policy: Policy) -> Iterator[str]:
                 yield f"{statement.label}: {value} overlaps another pattern"
 
 
-def guarded(arn: str, policy: Policy) -> Subject:
-    """A repository that is meant for those alone whom its policy's Denies exempt."""
-    _, partition, _, region, account_id, _ = arn.split(":", maxsplit=COLONS_IN_ARN)
-    access = Access(
-        partition=partition,
-        account_id=account_id,
-        region=region,
-        pipeline_roles=_exempted(policy, "ecr:PutImage"),
-        administrator_roles=_exempted(policy, "ecr:SetRepositoryPolicy"),
-        pull_accounts=[],
-        pull_organization="",
-        lambda_pull=False,
-    )
-    return subject((arn,), policy, access)
-
-
-def _exempted(policy: Policy, action: str) -> list[str]:
-    """The roles that the Denies of an action exempt."""
-    denies = [
-        {
-            "Effect": "Deny",
-            "Action": action,
-            "Principal": list(statement.principals),
-            "Condition": {condition.operator: {condition.key: list(condition.values)}},
-        }
-        for statement in about(policy, action)
-        if not (statement.allows or statement.all_but_principals or statement.all_but_resources)
-        if statement.resources == (ANY,) and len(statement.conditions) == 1
-        for condition in statement.conditions
-    ]
-    return sorted(exempted_roles({"Statement": denies}, action))
-
-
-def does_not_deny(policy: Policy, repository_arn: str, principal: str | None, action: str) -> bool:
-    """Whether a repository policy leaves it to a principal's own policies to allow a call.
-
-    It does where it surely denies no such request and, to a principal of another account, surely
-    allows each. What cannot be read counts as a Deny. `principal` is the caller's aws:PrincipalArn;
-    None is a caller without one, such as a service of AWS, of which only what is denied is known.
-    """
-    repository = guarded(repository_arn, policy)
-    caller = repository.caller(principal or "")
-    return not repository.errors and repository.denial(caller, [action]) is None
-
-
 # --- Claims ---------------------------------------------------------------------------------------
-
-
-Breaches = Iterator[Call | None]
-"""None where one of the ways to break a claim is none."""
 
 
 def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> list[Proof]:
@@ -328,18 +282,22 @@ def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> l
     errors = next((it.errors for it in repositories if it.errors), "")
     proofs = []
     for claim in claims:
-        breaches = (_BREACHES[claim](it) for it in repositories if not it.errors)
-        breach = next(filter(None, chain.from_iterable(breaches)), None)
+        known = (it for it in repositories if not it.errors)
+        breaches = (breach for it in known for breach in _BREACHES[claim](it))
+        breach = next(filter(None, breaches), None)
         undecided = "" if breach else errors
         proved = not (breach or undecided)
         proofs.append(Proof(claim=claim, proved=proved, counterexample=breach, undecided=undecided))
     return proofs
 
 
-def _others(repository: Subject, exempt: str, *actions: Sequence[str]) -> Breaches:
-    """Requests by anybody but the roles that the access has for it."""
-    roles = repository.access[exempt] if exempt else ()  # type: ignore[literal-required]
-    callers = (it for it in repository.everybody() if it.arn not in roles)
+Breaches = Iterator[Call | None]
+"""None where one of the ways to break a claim is none."""
+
+
+def _others(repository: Subject, exempt: Sequence[str], *actions: Sequence[str]) -> Breaches:
+    """Requests by anybody but the exempt roles."""
+    callers = (it for it in repository.everybody() if it.arn not in exempt)
     return (repository.breach(it, *actions) for it in callers)
 
 
@@ -384,20 +342,28 @@ def _listed(repository: Subject) -> Iterator[Principal]:
         member = repository.caller(f"{repository.iam(_FRESH_ACCOUNTS[-1])}role/*")
         yield replace(member, context=((_ORGANIZATION, access["pull_organization"]),))
     for functions in lambda_functions(access):
-        context = ((_SOURCE, functions),)
-        yield Principal(arn="", account="", named=_LAMBDA, context=context)
+        yield Principal(arn="", account="", named=_LAMBDA, context=((_SOURCE, functions),))
+
+
+def _pushing(repository: Subject) -> Iterator[Principal]:
+    """The pipeline roles: those of the repository's account without policies of their own.
+
+    To them the repository's policy alone allows what they do.
+    """
+    for caller in map(repository.caller, repository.access["pipeline_roles"]):
+        is_own = caller.account == repository.account
+        yield replace(caller, policies=()) if is_own else caller
 
 
 _ORGANIZATION: Final = "aws:principalorgid"
 _SOURCE: Final = "aws:sourcearn"
 _LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
 
-
 _BREACHES: Final[dict[Claim, Callable[[Subject], Breaches]]] = {
-    Claim.MOVED: lambda it: _others(it, "pipeline_roles", MOVE_TAGS),
-    Claim.ADMINISTERED: lambda it: _others(it, "administrator_roles", ADMINISTER),
-    Claim.BOTH: lambda it: _others(it, "", MOVE_TAGS, ADMINISTER),
-    Claim.PUSHED: lambda it: (it.denial(one, (*MAY_PULL, *PUSH)) for one in it.pipeline()),
+    Claim.MOVED: lambda it: _others(it, it.access["pipeline_roles"], MOVE_TAGS),
+    Claim.ADMINISTERED: lambda it: _others(it, it.access["administrator_roles"], ADMINISTER),
+    Claim.BOTH: lambda it: _others(it, (), MOVE_TAGS, ADMINISTER),
+    Claim.PUSHED: lambda it: (it.denial(one, (*MAY_PULL, *PUSH)) for one in _pushing(it)),
     Claim.LOCKED_OUT: lambda it: (
         it.denial(it.caller(arn), ADMINISTER) for arn in it.access["administrator_roles"]
     ),
@@ -415,24 +381,23 @@ def table(repositories: Sequence[Subject]) -> list[Row]:
     known = [it for it in repositories if not it.errors]  # or else no claim is proved
     if not known:
         return []
-    access = repositories[0].access
+    access, iam = repositories[0].access, known[0].iam
     own = access["account_id"]
-    listed = (*access["pipeline_roles"], *access["administrator_roles"])
-    named = {arn: arn for arn in (*listed, root(own, access))}
-    named |= {root(it, access): f"{known[0].iam(it)}role/*" for it in access["pull_accounts"]}
-    named["anybody else in the account"] = f"{known[0].iam(own)}role/*"
+    named = {arn: arn for arn in (*access["pipeline_roles"], *access["administrator_roles"])}
+    named |= {f"{iam(it)}root": f"{iam(it)}role/*" for it in access["pull_accounts"]}
+    named |= {f"{iam(own)}root": f"{iam(own)}root"}
+    named["anybody else in the account"] = f"{iam(own)}role/*"
 
-    def can(name: str, *needed: Sequence[str]) -> bool:
-        return any(it.breach(it.caller(named[name]), *needed) is not None for it in known)
+    def can(arn: str, *needed: Sequence[str]) -> bool:
+        return any(it.breach(it.caller(arn), *needed) is not None for it in known)
 
-    rows = (*listed, *(root(it, access) for it in access["pull_accounts"]), root(own, access))
     return [
         Row(
             principal=name,
-            pull=can(name, *([action] for action in PULL)),
-            move_tags=can(name, MOVE_TAGS),
-            delete_images=can(name, DELETE_IMAGES),
-            change_guard=can(name, CHANGE_GUARD),
+            pull=can(arn, *([action] for action in PULL)),
+            move_tags=can(arn, MOVE_TAGS),
+            delete_images=can(arn, DELETE_IMAGES),
+            change_guard=can(arn, CHANGE_GUARD),
         )
-        for name in (*rows, "anybody else in the account")
+        for name, arn in named.items()
     ]

@@ -9,19 +9,20 @@ A name may be a pattern: it stands for all names that fit it and that no narrowe
 policies fits. Whoever asks about a pattern therefore asks about the narrower ones as well.
 """
 
+import itertools
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import chain
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
-from container_images.access.patterns import covers, is_pattern
+from container_images.access.patterns import as_in, covers, is_pattern
 from container_images.access.policy import (
     COLONS_IN_ARN,
     NO_POLICY,
     PRINCIPAL_ARN,
+    SERVICE,
     USER_NAME,
     Condition,
     Policy,
@@ -30,11 +31,11 @@ from container_images.access.policy import (
 )
 from container_images.policies.patterns import ANY
 
-# --- Principals and calls -------------------------------------------------------------------------
-
-
 Context = tuple[str, str | None]
 """A condition key, in lower case, and its value in a request. None: the key is absent."""
+
+Answer = tuple[str, ...] | None
+"""None: no. Empty: yes. Otherwise yes as far as all of this is so, which is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,17 +76,13 @@ class Principal:
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
         """
         keys: dict[str, str | None] = {PRINCIPAL_ARN: self.arn or None}
-        if self.named.startswith("service:"):
-            keys["aws:principalisawsservice"] = "true"
-        if self.account:
-            keys["aws:principalisawsservice"] = "false"
-            if self.account != ANY:
-                keys["aws:principalaccount"] = self.account
-            kind = self.arn.partition("/")[0].rpartition(":")[2]
-            if kind in ("role", "root"):
-                keys[USER_NAME] = None
-            elif kind == "user":
-                keys[USER_NAME] = self.arn.rpartition("/")[2]
+        if self.account or self.named.startswith(SERVICE):
+            keys["aws:principalisawsservice"] = "false" if self.account else "true"
+        if self.account not in ("", ANY):
+            keys["aws:principalaccount"] = self.account
+        kind = self.arn.partition("/")[0].rpartition(":")[2]
+        if kind in ("role", "root", "user"):
+            keys[USER_NAME] = self.arn.rpartition("/")[2] if kind == "user" else None
         return keys | dict(self.context)
 
 
@@ -107,8 +104,7 @@ class Request:
     """What is known of it by itself."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """A request as it is shown: who makes it, with which action, on what."""
 
     principal: str
@@ -116,35 +112,34 @@ class Call:
     resource: str
 
 
-Answer = tuple[str, ...] | None
-"""None: no. Empty: yes. Otherwise yes as far as all of this is so, which is not known."""
+# --- Decisions ------------------------------------------------------------------------------------
 
 
 def decide(principal: Principal, request: Request) -> Answer:
     """Whether AWS allows the principal this request."""
-    keys = principal.keys
-    if request.context:
-        keys = {**keys, **dict(request.context)}
-    effect = partial(_effect, request=request, keys=keys)
-    action = request.action
-    own = [it for policy in principal.policies for it in about(policy, action)]
-    by_own = _granted(own, effect)
-    resource = [(_relation(it, principal), it) for it in about(request.policy, action)]
+    own = [it for policy in principal.policies for it in about(policy, request.action)]
+    resource = [
+        (meant, it)
+        for it in about(request.policy, request.action)
+        if (meant := _meant(it, principal))
+    ]
+    keys = {**principal.keys, **dict(request.context)} if request.context else principal.keys
+    by_own = _granted(own, request, keys)
     if by_own is None and not resource:
         return None
     # A boundary's Deny counts for every grant, also for those that its limits do not reach.
-    bounds = [about(principal.boundary, action)] if principal.boundary else []
-    levels = [about(it, action) for it in principal.scps]
-    meant = [it for relation, it in resource if relation]
-    denied = _denied(chain(own, meant, *bounds, *levels), effect)
+    bounds = [about(principal.boundary, request.action)] if principal.boundary else []
+    levels = [about(it, request.action) for it in principal.scps]
+    all_of_them = itertools.chain(own, (it for _, it in resource), *bounds, *levels)
+    denied = _denied(all_of_them, request, keys)
     if denied is None:
         return None
 
-    def granted(relation: str) -> Answer:
-        return _granted((it for named, it in resource if named == relation), effect)
+    def granted(meant: str) -> Answer:
+        return _granted((it for how, it in resource if how == meant), request, keys)
 
-    on_levels = _all(*(_granted(it, effect) for it in levels))
-    within = _all(on_levels, *(_granted(it, effect) for it in bounds))
+    on_levels = _all(*(_granted(it, request, keys) for it in levels))
+    within = _all(on_levels, *(_granted(it, request, keys) for it in bounds))
     by_own = _all(by_own, within)
     by_account = _all(granted("account"), on_levels)
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
@@ -159,36 +154,16 @@ def decide(principal: Principal, request: Request) -> Answer:
     return _all(allowed, denied)
 
 
-def _relation(statement: Statement, principal: Principal) -> str:
+def _meant(statement: Statement, principal: Principal) -> str:
     """How a Principal element means somebody: by name, as one of everybody or of its account.
 
     The last is as far as its own policies allow it. Empty where it does not mean the principal.
     """
-    root = f":iam::{principal.account}:root"
-    by_account = any(
-        name == principal.account or name.endswith(root) for name in statement.principals
-    )
-    if statement.all_but_principals:
-        # Who is listed without its account or its sessions, or the other way round, may be meant or
-        # not: by an Allow it counts as meant.
-        listed = by_account or {principal.named, ANY} & {*statement.principals}
-        return "" if listed and not statement.allows else "everybody"
-    if ANY in statement.principals or (
-        statement.allows and any(_is_session(name, principal) for name in statement.principals)
-    ):
+    if ANY in statement.principals:
         return "everybody"
     if principal.named in statement.principals:
         return "itself"
-    return "account" if principal.arn and by_account else ""
-
-
-def _is_session(name: str, principal: Principal) -> bool:
-    """Whether the name is that of a role's session, in which a role's path is left out."""
-    if f":sts::{principal.account}:assumed-role/" not in name:
-        return False
-    return is_pattern(principal.arn) or (
-        principal.is_role and name.split("/")[1] == principal.arn.rpartition("/")[2]
-    )
+    return "account" if principal.arn and principal.account in statement.principals else ""
 
 
 def _all(*answers: Answer) -> Answer:
@@ -198,39 +173,23 @@ def _all(*answers: Answer) -> Answer:
     return tuple(dict.fromkeys(it for answer in answers for it in answer or ()))
 
 
-def _granted(statements: Iterable[Statement], effect: Callable[[Statement], Answer]) -> Answer:
-    """The Allow that asks for least."""
-    answers = (effect(it) for it in statements if it.allows)
-    best: Answer = None
-    for answer in answers:
-        if answer == ():
-            return answer
-        if answer is not None and (best is None or len(answer) < len(best)):
-            best = answer
-    return best
-
-
-def _denied(statements: Iterable[Statement], effect: Callable[[Statement], Answer]) -> Answer:
-    """What must not be so, for no Deny to apply. None where one applies."""
-    assumptions = []
-    for statement in statements:
-        if statement.allows:
-            continue
-        answer = effect(statement)
-        if answer == ():
-            return None
-        if answer:
-            assumptions.append(f"not ({' and '.join(answer)})")
-    return tuple(assumptions)
-
-
-# --- Statements -----------------------------------------------------------------------------------
-
 _Keys = Mapping[str, str | None]
 """Condition keys of a request. None for those that it certainly does not have."""
 
 
-def _effect(statement: Statement, *, request: Request, keys: _Keys) -> Answer:
+def _granted(statements: Iterable[Statement], request: Request, keys: _Keys) -> Answer:
+    """The Allow that asks for least."""
+    answers = (_effect(it, request, keys) for it in statements if it.allows)
+    return min((it for it in answers if it is not None), key=len, default=None)
+
+
+def _denied(statements: Iterable[Statement], request: Request, keys: _Keys) -> Answer:
+    """What must not be so, for no Deny to apply. None where one applies."""
+    answers = [_effect(it, request, keys) for it in statements if not it.allows]
+    return None if () in answers else tuple(f"not ({' and '.join(it)})" for it in answers if it)
+
+
+def _effect(statement: Statement, request: Request, keys: _Keys) -> Answer:
     """Whether a statement about the action has its effect on the request."""
     assumptions = []
     matches = _any(_covers_resource(it, request, keys) for it in statement.resources)
@@ -253,6 +212,9 @@ def _any(matches: Iterable[bool | None]) -> bool | None:
     return True if True in answers else None if None in answers else False
 
 
+# --- Resources and their variables ----------------------------------------------------------------
+
+
 def _covers_resource(pattern: str, request: Request, keys: _Keys) -> bool | None:
     """Whether a Resource element matches.
 
@@ -262,9 +224,8 @@ def _covers_resource(pattern: str, request: Request, keys: _Keys) -> bool | None
     plain = _filled_in(pattern, keys)
     if plain is None:
         return False
-    if "${" not in plain:
-        return covers(plain, request.resource)
-    return covers(_VARIABLE.sub("*", plain), request.resource) and None
+    matches = covers(_VARIABLE.sub("*", plain), request.resource)
+    return matches and None if "${" in plain else matches
 
 
 def widened(pattern: str, keys: _Keys) -> str | None:
@@ -278,15 +239,12 @@ def widened(pattern: str, keys: _Keys) -> str | None:
 
 def _filled_in(text: str, keys: _Keys) -> str | None:
     """The text with the variables that are known. None if one of them has no value."""
-    if "${" not in text:
-        return text
-    for variable in _VARIABLE.findall(text):
+    for variable in _VARIABLE.findall(text) if "${" in text else ():
         key = variable[2:-1].strip().lower()
-        if key in keys:
-            value = keys[key]
-            if value is None:
-                return None
-            text = text.replace(variable, value)
+        value = keys.get(key, variable)
+        if value is None:
+            return None
+        text = text.replace(variable, value)
     return text
 
 
@@ -312,7 +270,7 @@ def _holds(condition: Condition, keys: _Keys) -> bool | None:
         return None
     if value is None:
         return positive != base or base != name
-    matches = _any(_matches(positive, it, value) for it in (_filled_in(it, keys) for it in values))
+    matches = _any(_matches(positive, _filled_in(it, keys), value) for it in values)
     return matches if matches is None else matches is (positive == base)
 
 
@@ -323,17 +281,8 @@ def _matches(base: str, wanted: str | None, value: str) -> bool | None:
     no_arn = wanted != ANY and is_pattern(wanted) and wanted.count(":") < COLONS_IN_ARN
     if "${" in wanted or (base.startswith("Arn") and no_arn):
         return None
-    return _COMPARISONS[base](_within_account(wanted, value), value)
-
-
-def _within_account(wanted: str, value: str) -> str:
-    """A pattern of principals, as far as it is about the account of the one that is meant."""
-    parts = wanted.split(":", COLONS_IN_ARN)
-    mine = value.split(":", COLONS_IN_ARN)
-    if not is_pattern(value) or len(parts) <= COLONS_IN_ARN or len(mine) <= COLONS_IN_ARN:
-        return wanted
-    pairs = zip(parts[:COLONS_IN_ARN], mine, strict=False)
-    return ":".join([own if covers(part, own) else part for part, own in pairs] + parts[-1:])
+    # Whoever a pattern of callers stands for is of one account.
+    return _COMPARISONS[base](as_in(wanted, value) if is_pattern(value) else wanted, value)
 
 
 def _equal(wanted: str, value: str) -> bool:

@@ -1,27 +1,23 @@
 """The shortest privilege-escalation paths from principals to what they could do."""
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import NamedTuple
+from functools import cache, reduce
+from operator import or_
+from typing import Final
 
 from container_images.access.compute import is_harmless
-from container_images.access.evaluation import (
-    Call,
-    Principal,
-    Request,
-    decide,
-    widened,
-)
+from container_images.access.evaluation import Call, Principal, Request, decide, widened
 from container_images.access.patterns import covers, is_pattern, overlap
 from container_images.access.policy import NO_POLICY, Policy, about
 from container_images.access.steps import Need, Step
 from container_images.policies.patterns import ANY, expression
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Path:
     """Calls, one after the other, and what is assumed about them."""
 
@@ -31,8 +27,8 @@ class Path:
     def __add__(self, other: "Path") -> "Path":
         """Both, one after the other; nothing twice."""
         return Path(
-            calls=tuple(dict.fromkeys((*self.calls, *other.calls))),
-            assuming=tuple(dict.fromkeys((*self.assuming, *other.assuming))),
+            tuple(dict.fromkeys((*self.calls, *other.calls))),
+            tuple(dict.fromkeys((*self.assuming, *other.assuming))),
         )
 
 
@@ -42,20 +38,15 @@ class Path:
 def attempt(principal: Principal, request: Request) -> Path | None:
     """The request, if the principal may make it; of any call of a pattern, the likeliest."""
     best: Path | None = None
-    for action, resource in _narrowed(principal, request) if request.is_any else [_itself(request)]:
-        call = Call(principal=principal.shown, action=action, resource=resource)
-        narrow = Request(action=action, resource=resource, account=request.account)
-        answer = decide(principal, narrow if request.is_any else request)
+    for narrow in _narrowed(principal, request) if request.is_any else (request,):
+        answer = decide(principal, narrow)
         if answer is not None and (best is None or len(answer) < len(best.assuming)):
-            best = Path(calls=(call,), assuming=answer)
+            call = Call(principal=principal.shown, action=narrow.action, resource=narrow.resource)
+            best = Path((call,), answer)
     return best
 
 
-def _itself(request: Request) -> tuple[str, str]:
-    return request.action, request.resource
-
-
-def _narrowed(principal: Principal, request: Request) -> Iterator[tuple[str, str]]:
+def _narrowed(principal: Principal, request: Request) -> Iterator[Request]:
     """The request, and what it is in the narrower patterns of the principal's policies.
 
     They tell no more requests apart than these: see evaluation.py.
@@ -72,10 +63,9 @@ def _narrowed(principal: Principal, request: Request) -> Iterator[tuple[str, str
             for statement in about(policy, action)
             for resource in statement.resources
         }
-        yield action, request.resource
-        for resource in sorted(it for it in resources if it):
-            if covers(request.resource, resource) and _belongs(resource, prefix):
-                yield action, resource
+        narrow = (it for it in resources if it and covers(request.resource, it))
+        for resource in (request.resource, *sorted(it for it in narrow if _belongs(it, prefix))):
+            yield Request(action=action, resource=resource, account=request.account)
 
 
 def _belongs(resource: str, prefix: str) -> bool:
@@ -117,7 +107,7 @@ def _reach(policies: tuple[Policy, ...], action: str) -> re.Pattern[str] | None:
     return re.compile(regular, re.DOTALL) if patterns else None
 
 
-# --- Who may go which step ------------------------------------------------------------------------
+# --- Who may make which calls ---------------------------------------------------------------------
 
 Members = int
 """A set of principals: the bits whose positions are their numbers."""
@@ -136,7 +126,9 @@ class Network:
     def __init__(self, steps: Iterable[Step], principals: Iterable[Principal]) -> None:
         """`principals` are all that will be asked about, besides those that the steps lead to."""
         self.steps = list(steps)
-        self.principals = list(dict.fromkeys((*principals, *(step.to for step in self.steps))))
+        starts = dict.fromkeys(principals)
+        self.starts: Members = (1 << len(starts)) - 1
+        self.principals = list(dict.fromkeys((*starts, *(step.to for step in self.steps))))
         self.everybody: Members = (1 << len(self.principals)) - 1
         self.number = {principal: number for number, principal in enumerate(self.principals)}
         self.into: dict[int, list[Step]] = defaultdict(list)
@@ -147,14 +139,13 @@ class Network:
         """Principals by their ARN, and by their name in a Principal element."""
         for number, principal in enumerate(self.principals):
             groups[_likeness(principal)] |= 1 << number
-            self._called[principal.arn] |= 1 << number
-            self._called[principal.named] |= 1 << number
+            for name in {principal.arn, principal.named}:
+                self._called[name] |= 1 << number
         self._groups = list(groups.values())
         """Principals whom no policy of their own tells apart."""
         self._able: dict[str, list[tuple[Members, str, re.Pattern[str]]]] = {}
         self._asked: dict[Need, tuple[Members, Members]] = {}
         """For each need those who have been asked about, and who of them can meet it."""
-        self._searches: dict[Need | Principal, PathSearch] = {}
 
     def makers(self, need: Need | Principal, among: Members) -> Members:
         """Who of some principals may make one of some requests; or who is this principal."""
@@ -167,26 +158,11 @@ class Network:
             self._asked[need] = (asked | new, able)
         return able & among
 
-    def search(self, need: Need | Principal) -> "PathSearch":
-        """The paths to whoever meets a need."""
-        if need not in self._searches:
-            self._searches[need] = PathSearch(self, need)
-        return self._searches[need]
-
-    def complete(self, need: Need) -> "PathSearch":
-        """All paths to whoever meets a need, those too that take several principals at once."""
-        search = PathSearch(self, need)
-        while any(each.join() for each in (search, *self._searches.values())):
-            pass
-        return search
-
-    def way(self, number: int, need: Need | Principal) -> Path:
-        """How a principal meets a need, which it can, itself or by a path."""
-        principal = self.principals[number]
-        if not self.makers(need, 1 << number):
-            return self.search(need).path(principal) or Path()
+    def call(self, number: int, need: Need | Principal) -> Path:
+        """The call by which a principal meets a need, which it can."""
         requests = () if isinstance(need, Principal) else need
-        return next(filter(None, (attempt(principal, it) for it in requests)), Path())
+        attempts = (attempt(self.principals[number], it) for it in requests)
+        return next(filter(None, attempts), Path())
 
     def _evaluated(self, request: Request, among: Members) -> Members:
         told_apart = request.policy.distinguished_arns
@@ -236,108 +212,156 @@ def _likeness(principal: Principal) -> Hashable:
 # --- The search -----------------------------------------------------------------------------------
 
 
-class Leg(NamedTuple):
-    """How a principal gets on."""
-
-    length: int
-    """Calls from here to the end."""
-    step: Step | None = None
-    """None: the principal meets the need itself."""
-    to: int = -1
-
-
 class PathSearch:
-    """The shortest paths to those who meet a need, such as to make one of some calls.
+    """The shortest paths to those who meet a need, such as to make one of some calls."""
 
-    From them back to those that can become one of them. So nobody is looked at twice, and nobody at
-    all who leads nowhere.
-    """
-
-    def __init__(self, network: Network, need: Need | Principal) -> None:
-        self.able: Members = 0
-        """Those that meet the need, or have a path to one who does."""
+    def __init__(self, network: Network, need: Need) -> None:
         self._network, self._need = network, need
-        self._legs: dict[int, Leg] = {}
-        self._waiting: dict[int, list[tuple[Members, Leg]]] = defaultdict(list)
-        """By length of the path: those that may have one."""
-        self._seen: set[Need | Principal] = set()
-        self._wait(network.makers(need, network.everybody), Leg(_length(need)))
-        self._run()
-
-    def join(self) -> bool:
-        """Add those that can go a step because each of its needs has a path. Whether there are any.
-
-        A principal that can become one who makes one call, and one who makes another, makes both.
-        """
-        before = self.able
-        for number in numbers_in(self.able):
-            for step in self._network.into.get(number, ()):
-                unable = self._network.everybody & ~self.able
-                # Whoever leads to nobody but those who are able is so already.
-                if len(step.needs) > 1 and all(
-                    self._network.makers(need, unable) for need in step.needs
-                ):
-                    searches = [self._network.search(need) for need in step.needs]
-                    for each in searches:
-                        unable &= each.able
-                    for start in numbers_in(unable):
-                        length = sum(each.length(start) for each in searches)
-                        self._wait(1 << start, Leg(self.length(number) + length, step, number))
-        self._run()
-        return self.able != before
-
-    def length(self, number: int) -> int:
-        """The number of calls from a principal that is able to the end."""
-        return self._legs[number].length
+        self._legs: dict[int, tuple[Step | None, int]] = {}
+        """The step that each takes, and to whom. No step: that one meets the need itself."""
+        self._search()
+        self._unable = network.everybody & ~sum(1 << number for number in self._legs)
+        self._joined: dict[int, list[tuple[int, Members, Step]]] = defaultdict(list)
+        """In which round some were found to become another, and by which step."""
+        self._found: dict[tuple[int, int], Path] = {}
+        self._join()
 
     def path(self, start: Principal) -> Path | None:
         """The path from a principal, with the last call; None if there is none."""
-        number, path = self._network.number[start], Path()
-        if number not in self._legs:
-            return None
-        while step := self._legs[number].step:
-            for need in step.needs:
-                path += self._network.way(number, need)
-            if step.then:
-                last = path.calls[-1].principal
-                call = Call(principal=last, action=step.then, resource=step.to.shown)
-                path += Path(calls=(call,))
-            number = self._legs[number].to
-        return path + self._network.way(number, self._need)
+        number = self._network.number[start]
+        if number in self._legs:
+            return self._onward(number)
+        return self._becoming(number, _ABLE) if self._round(number, _ABLE) else None
 
     def direct(self, principal: Principal) -> Path | None:
         """The call of a principal that meets the need itself."""
-        leg = self._legs.get(self._network.number[principal])
-        return self.path(principal) if leg and leg.step is None else None
+        number = self._network.number[principal]
+        return self._onward(number) if self._legs.get(number) == (None, _ABLE) else None
 
-    def _wait(self, members: Members, leg: Leg) -> None:
-        if members:
-            self._waiting[leg.length].append((members, leg))
+    def _onward(self, number: int) -> Path:
+        path = Path()
+        while step := self._legs[number][0]:
+            for need in step.needs:
+                path += self._network.call(number, need)
+            path = _followed(path, step)
+            number = self._legs[number][1]
+        return path + self._network.call(number, self._need)
 
-    def _run(self) -> None:
-        """Dijkstra's algorithm, from the end, with all that have paths of one length at once."""
-        while self._waiting:
-            for members, leg in self._waiting.pop(min(self._waiting)):
-                for number in numbers_in(members & ~self.able):
-                    self._legs[number] = leg
-                    self.able |= 1 << number
-                    for step in self._network.into.get(number, ()):
-                        self._look_behind(step, number)
+    def _search(self) -> None:
+        """Dijkstra's algorithm, from the end, with all that have paths of one length at once.
 
-    def _look_behind(self, step: Step, number: int) -> None:
-        """Who can become a principal, which has a path, by going a step alone."""
-        if len(step.needs) == 1:
-            # Whoever makes a call that is enough for several has been found by the first.
-            if step.needs[0] in self._seen:
+        From those that meet the need back to those that can become one of them. So nobody is looked
+        at twice, and nobody at all who leads nowhere.
+        """
+        network = self._network
+        unable, seen = network.everybody, set[Need | Principal]()
+        waiting: dict[int, list[tuple[Members, Step | None, int]]] = defaultdict(list)
+        waiting[1].append((network.makers(self._need, unable), None, _ABLE))
+        while waiting:
+            length = min(waiting)
+            for members, taken, to in waiting.pop(length):
+                for number in numbers_in(members & unable):
+                    self._legs[number] = (taken, to)
+                    unable &= ~(1 << number)
+                    for step in network.into.get(number, ()):
+                        if len(step.needs) == 1:
+                            # Whoever makes a call that is enough for several is found by the first.
+                            if step.needs[0] in seen:
+                                continue
+                            seen.add(step.needs[0])
+                        makers = unable
+                        for need in step.needs:
+                            makers = network.makers(need, makers) if makers else 0
+                        if makers:
+                            calls = sum(not isinstance(need, Principal) for need in step.needs)
+                            longer = length + calls + bool(step.then)
+                            waiting[longer].append((makers, step, number))
+
+    def _join(self) -> None:
+        """Add those that can go a step because each of its needs has a path.
+
+        A principal that can become one who makes one call, and one who makes another, makes both.
+        In each round steps are gone by what was found in the rounds before.
+        """
+        starts = self._unable & self._network.starts
+        steps = list(self._joint_steps())
+        becomes: dict[int, Members] = defaultdict(int)
+        becomes |= {number: 1 << number for number in numbers_in(starts)}
+        before: dict[int, Members] = {}
+        for number in itertools.count(1):
+            if before == becomes:
                 return
-            self._seen.add(step.needs[0])
-        members = self._network.everybody & ~self.able
+            before = dict(becomes)
+            for step, end, makers in steps:
+                able = starts & ~before.get(end, 0)
+                for members in makers if able else ():
+                    able &= _union(before.get(maker, 0) for maker in numbers_in(members))
+                if able:
+                    becomes[end] |= able
+                    self._joined[end].append((number, able, step))
+
+    def _joint_steps(self) -> Iterator[tuple[Step, int, list[Members]]]:
+        """Steps that may help the others, whom they lead to, and who of the others meets each need.
+
+        One that leads to somebody with a path leads to the end.
+        """
+        network = self._network
+        waiting, seen = [*self._legs], 0
+        while waiting:
+            number = waiting.pop()
+            for step in network.into.get(number, ()):
+                makers = [network.makers(need, self._unable) for need in step.needs]
+                if all(makers):
+                    yield step, _ABLE if number in self._legs else number, makers
+                    new = _union(makers) & ~seen
+                    seen |= new
+                    waiting += numbers_in(new)
+
+    def _round(self, start: int, end: int) -> int:
+        """In which round a principal was found to become another. 0: never, or it is that one."""
+        return next((each for each, able, _ in self._joined[end] if able >> start & 1), 0)
+
+    def _becoming(self, start: int, end: int) -> Path:
+        """The calls by which a principal becomes another, by way of several at once."""
+        if start == end:
+            return Path()
+        if (start, end) not in self._found:
+            ways = (
+                self._gone(start, number, step)
+                for number, able, step in self._joined[end]
+                if able >> start & 1
+            )
+            self._found[start, end] = min(ways, key=_length)
+        return self._found[start, end]
+
+    def _gone(self, start: int, number: int, step: Step) -> Path:
+        """A step that was gone in a round, by those that a principal had become before."""
+        network, path = self._network, Path()
         for need in step.needs:
-            members = self._network.makers(need, members) if members else 0
-        length = sum(map(_length, step.needs)) + bool(step.then)
-        self._wait(members, Leg(self.length(number) + length, step, number))
+            makers = numbers_in(network.makers(need, self._unable))
+            reached = [it for it in makers if it == start or 0 < self._round(start, it) < number]
+            maker = min(reached, key=lambda it: _length(self._becoming(start, it)))
+            path += self._becoming(start, maker) + network.call(maker, need)
+        path = _followed(path, step)
+        to = network.number[step.to]
+        return path + self._onward(to) if to in self._legs else path
 
 
-def _length(need: Need | Principal) -> int:
-    """The number of calls that it takes to meet it."""
-    return 0 if isinstance(need, Principal) else 1
+_ABLE: Final = -1
+"""In place of a principal's number: whoever has a path."""
+
+
+def _union(sets: Iterable[Members]) -> Members:
+    return reduce(or_, sets, 0)
+
+
+def _length(path: Path) -> int:
+    return len(path.calls)
+
+
+def _followed(path: Path, step: Step) -> Path:
+    """The path with the call that a step has made possible."""
+    if not step.then:
+        return path
+    last = path.calls[-1].principal
+    return path + Path((Call(principal=last, action=step.then, resource=step.to.shown),))

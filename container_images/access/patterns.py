@@ -46,12 +46,20 @@ def overlap(left: str, right: str) -> bool:
     return same and overlap(left[1:], right[1:])
 
 
+@cache
+def as_in(name: str, arn: str) -> str:
+    """A pattern of ARNs, as far as it is about the account and the service of an ARN."""
+    parts, own = name.split(":", 5), arn.split(":", 5)
+    if len(parts) != len(own):
+        return name
+    pairs = zip(parts[:-1], own, strict=False)
+    return ":".join([*(mine if covers(part, mine) else part for part, mine in pairs), parts[-1]])
+
+
 def within(name: str, kind: str) -> str | None:
     """A name, or what of a pattern is about one kind of ARN: `arn:aws:iam::111122223333:role/*`.
 
     None where it is about none of them, and where it says more than that kind.
     """
-    wanted, fixed = name.split(":", 5), kind.split(":", 5)
-    if len(wanted) == len(fixed) and all(map(covers, wanted[:5], fixed[:5])):
-        name = ":".join((*fixed[:5], wanted[5]))
+    name = as_in(name, kind)
     return name if covers(kind, name) else None

@@ -2,14 +2,15 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from container_images.access.patterns import covers, is_pattern
-from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
+from container_images.policies.document import listed
+from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
 from container_images.policies.patterns import ANY
 
 ASSUME_ROLE: Final = "sts:AssumeRole"
@@ -21,6 +22,9 @@ FEDERATED: Final = "federated:"
 PRINCIPAL_ARN: Final = "aws:principalarn"
 USER_NAME: Final = "aws:username"
 """Condition keys that say who a principal is."""
+
+UNREAD: Final = "the principal"
+"""In place of a condition's key: what a Principal element says that no case can decide."""
 
 
 class Condition(NamedTuple):
@@ -50,7 +54,6 @@ class Statement:
     principals: tuple[str, ...]
     """`*`, ARNs and account ids; services and federations with their prefix. Empty in a policy that
     belongs to its principal."""
-    all_but_principals: bool
     conditions: tuple[Condition, ...]
     label: str = field(compare=False)
     """How people find it: its Sid, or its place in the policy."""
@@ -94,107 +97,24 @@ class Policy:
 
         None if it could tell any two apart. Those that an Allow names are in `admitted`.
         """
-        arns = set[str]()
-        for statement in self.statements:
-            arns.update(
-                name
-                for name in statement.principals
-                if not statement.allows or ":assumed-role/" in name
-            )
-            for _, key, values in statement.conditions:
-                arns.update(values if key == PRINCIPAL_ARN else ())
-                if key == USER_NAME or "${" in "".join(values):
-                    return None
-            if statement.all_but_principals or "${" in "".join(statement.resources):
-                return None
-        arns.discard(ANY)
-        return (
-            None
-            if any(is_pattern(arn) or ":assumed-role/" in arn for arn in arns)
-            else (frozenset(arns))
-        )
+        arns = {name for it in self.statements if not it.allows for name in it.principals}
+        arns = arns.union(self.compared(PRINCIPAL_ARN)) - {ANY}
+        texts = [
+            *(text for it in self.statements for text in it.resources),
+            *(text for it in self.statements for one in it.conditions for text in one.values),
+        ]
+        is_any = self.compared(USER_NAME) or any("${" in text for text in texts)
+        return None if is_any or any(map(is_pattern, arns)) else frozenset(arns)
+
+    @cached_property
+    def admitted(self) -> frozenset[str]:
+        """Whom it may allow something: ARNs, account ids, services, federations; `*`: anybody."""
+        return frozenset(name for it in self.statements if it.allows for name in it.principals)
 
     def compared(self, key: str) -> list[str]:
         """The values that its conditions compare a condition key with."""
         conditions = (it for statement in self.statements for it in statement.conditions)
         return [value for it in conditions if it.key == key for value in it.values]
-
-    @cached_property
-    def admitted(self) -> frozenset[str]:
-        """Whom it may allow something: ARNs, account ids, services, federations; `*`: anybody."""
-        return frozenset(
-            name
-            for statement in self.statements
-            if statement.allows
-            for names in (statement.principals, (ANY,) if statement.all_but_principals else ())
-            for named in names
-            for name in _accounts_of(named)
-        )
-
-
-def _accounts_of(name: str) -> tuple[str, ...]:
-    if name.endswith(":root"):
-        return (account_in(name),)
-    if ":assumed-role/" in name:
-        # It does not say the path of the session's role: a role of that account.
-        return (ANY, account_in(name))
-    return (name,)
-
-
-def is_exact(arn: str) -> bool:
-    """Whether it is the ARN of one role or user."""
-    return (
-        bool(account_in(arn))
-        and not is_pattern(arn)
-        and arn.split(":")[5].startswith(("role/", "user/"))
-    )
-
-
-def account_in(arn: str) -> str:
-    """The account in an ARN. Empty in anything else."""
-    parts = arn.split(":")
-    return parts[4] if arn.startswith("arn:") and len(parts) > COLONS_IN_ARN else ""
-
-
-COLONS_IN_ARN: Final = 5
-"""At least."""
-
-AS_IAM_TAKES_IT: Final = "write it as IAM takes it"
-
-
-def parse(
-    document: Any, *, what: str = "policy", fix: str = AS_IAM_TAKES_IT, has_principal: bool = False
-) -> Policy:
-    """The policy in a document: an object, or its text, percent-encoded or not.
-
-    `has_principal` says that each statement needs a Principal, as in a repository policy. Raises
-    InvalidInputError with all errors: `what` names the document there, and `fix` says where to get
-    a right one.
-    """
-    if isinstance(document, str):
-        document = parse_json(
-            document if document.lstrip()[:1] == "{" else unquote(document), what, fix
-        )
-    written = document.get("Statement") if isinstance(document, dict) else None
-    if not isinstance(written, list | dict):
-        rule = "a policy has a Statement"
-        raise InvalidInputError([Problem(where=(), value=document, rule=rule, fix=fix)])
-    if document.get("Version") != _WITH_VARIABLES:
-        # What would be a variable is plain text there, and no resource has that in its name.
-        written = json.loads(json.dumps(written).replace("${", "$ {"))
-    optional = {"Condition"} if has_principal else {"Condition", "Principal"}
-    problems = [
-        problem.under("Statement", position)
-        for position, raw in enumerate(_listed(written))
-        for problem in _problems(raw, optional)
-    ]
-    if problems:
-        raise InvalidInputError(problems)
-    return policy_of(tuple(_statement(*raw) for raw in enumerate(_listed(written))))
-
-
-_WITH_VARIABLES: Final = "2012-10-17"
-"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html"""
 
 
 @cache
@@ -203,79 +123,162 @@ def policy_of(statements: tuple[Statement, ...]) -> Policy:
     return Policy(statements)
 
 
-def _problems(raw: Any, optional: set[str]) -> Iterator[Problem]:
-    """What is not as IAM takes it in a statement."""
-    written = raw if isinstance(raw, dict) else {}
-    for element, (is_right, rule) in _ELEMENTS.items():
-        # NotPrincipal and NotAction stand in the place of the others.
-        name = next((it for it in (element, f"Not{element}") if it in written), element)
-        value = written.get(name, ABSENT)
-        if not (is_right(value) or (value is ABSENT and element in optional)):
-            yield Problem(where=(name,), value=value, rule=rule, fix=AS_IAM_TAKES_IT)
-
-
-def _are_texts(value: Any) -> bool:
-    return all(isinstance(it, str) for it in _listed(value))
-
-
-_ELEMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "Effect": (lambda value: value in ("Allow", "Deny"), "the effect is Allow or Deny"),
-    "Principal": (
-        lambda value: (
-            value == ANY or (isinstance(value, dict) and all(map(_are_texts, value.values())))
-        ),
-        'the principal is "*" or an object of names',
-    ),
-    "Action": (_are_texts, "the actions are a text or a list of texts"),
-    "Condition": (
-        lambda value: (
-            value is None
-            or (isinstance(value, dict) and all(isinstance(keys, dict) for keys in value.values()))
-        ),
-        "a condition is an object of objects, by its operators",
-    ),
-}
-"""Elements of a statement, and what they are."""
-
-
 @cache
 def about(policy: Policy, action: str) -> tuple[Statement, ...]:
     """The statements of a policy that are about an action, or a pattern of actions."""
     return tuple(it for it in policy.statements if it.is_about(action))
 
 
-def _statement(position: int, raw: Mapping[str, Any]) -> Statement:
-    return Statement(
-        allows=raw["Effect"] == "Allow",
-        actions=_texts(raw.get("Action", raw.get("NotAction"))),
+COLONS_IN_ARN: Final = 5
+"""At least."""
+
+
+def account_in(arn: str) -> str:
+    """The account in an ARN. Empty in anything else."""
+    parts = arn.split(":")
+    return parts[4] if arn.startswith("arn:") and len(parts) > COLONS_IN_ARN else ""
+
+
+def is_exact(arn: str) -> bool:
+    """Whether it is the ARN of one role or user."""
+    kind = arn.split(":")[5:6] if account_in(arn) and not is_pattern(arn) else []
+    return any(it.startswith(("role/", "user/")) for it in kind)
+
+
+# --- Reading --------------------------------------------------------------------------------------
+
+
+def parse(
+    document: Any,
+    *,
+    what: str = "policy",
+    fix: str = "write it as IAM takes it",
+    has_principal: bool = False,
+) -> Policy:
+    """The policy in a document: an object, or its text, percent-encoded or not.
+
+    `has_principal` says that each statement needs a Principal, as in a repository policy. Raises
+    InvalidInputError with all errors: `what` names the document there, and `fix` says where to get
+    a right one.
+    """
+    if isinstance(document, str):
+        text = document if document.lstrip()[:1] in ("{", "[") else unquote(document)
+        document = parse_json(text, what, fix)
+    written = document.get("Statement") if isinstance(document, dict) else None
+    if not isinstance(written, list | dict):
+        rule = "a policy has a Statement"
+        raise InvalidInputError([Problem(where=(), value=document, rule=rule, fix=fix)])
+    if document.get("Version") != _WITH_VARIABLES:
+        # What would be a variable is plain text there, and no resource has that in its name.
+        written = json.loads(json.dumps(written).replace("${", "$ {"))
+    statements: list[Statement] = []
+    wrong = []
+    for position, raw in enumerate(listed(written)):
+        try:
+            statements += _statements(position + 1, raw, has_principal=has_principal)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            wrong.append(Problem(where=("Statement", position), value=raw, rule=_RULE, fix=fix))
+    if wrong:
+        raise InvalidInputError(wrong)
+    return policy_of(tuple(statements))
+
+
+_WITH_VARIABLES: Final = "2012-10-17"
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html"""
+
+_EFFECTS: Final = {"Allow": True, "Deny": False}
+_RULE: Final = (
+    "a statement has an Effect, Allow or Deny, and an Action, a text or a list of texts; the "
+    "Principal of a resource's policy is * or an object of names, and a Condition is an object of "
+    "objects, by their operators"
+)
+
+
+def _statements(
+    position: int, raw: Mapping[str, Any], *, has_principal: bool
+) -> Iterator[Statement]:
+    """A statement. NotPrincipal and sessions are principals under a condition that is open.
+
+    Raises one of the errors that `parse` turns into a Problem for what is no statement.
+    """
+    named: Any = raw.get("Principal", raw.get("NotPrincipal", None if has_principal else {}))
+    names = tuple(
+        # The root stands for its account. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-accounts
+        f"{'' if kind == 'AWS' else f'{kind.lower()}:'}"
+        f"{account_in(name) if name.endswith(':root') else name}"
+        for kind, values in ({"AWS": ANY} if named == ANY else named).items()
+        for name in listed(values)
+    )
+    sessions = [name for name in names if ":assumed-role/" in name]
+    statement = Statement(
+        allows=_EFFECTS[raw["Effect"]],
+        # The format takes texts alone.
+        actions=tuple(f"{name:s}" for name in listed(raw.get("Action") or raw["NotAction"])),
         all_but_actions="Action" not in raw,
         # Trust policies and repository policies are about what they belong to.
         resources=_texts(raw.get("Resource", raw.get("NotResource", "*"))),
         all_but_resources="NotResource" in raw,
-        principals=tuple(_principals(raw.get("Principal", raw.get("NotPrincipal", {})))),
-        all_but_principals="NotPrincipal" in raw,
+        principals=tuple(name for name in names if name not in sessions),
         conditions=tuple(
             Condition(operator, key.lower(), _texts(values))
-            for operator, keys in (raw.get("Condition") or {}).items()
+            for operator, keys in raw.get("Condition", {}).items()
             for key, values in keys.items()
         ),
-        label=str(raw.get("Sid") or f"statement {position + 1}"),
+        label=str(raw.get("Sid") or f"statement {position}"),
     )
+    if "NotPrincipal" in raw:
+        yield _under(statement, Condition("is none of", UNREAD, names))
+        return
+    yield statement
+    for session in sessions:
+        # It does not say the path of the session's role.
+        role = f"arn:*:iam::{account_in(session)}:role*/{session.split('/')[1]}"
+        its_role = Condition("ArnLike", PRINCIPAL_ARN, (role,))
+        yield _under(statement, its_role, Condition("is", UNREAD, (session,)))
 
 
-def _principals(raw: Any) -> Iterator[str]:
-    for kind, names in ({"AWS": raw} if isinstance(raw, str) else raw).items():
-        prefix = "" if kind == "AWS" else f"{kind.lower()}:"
-        yield from (f"{prefix}{name}" for name in _texts(names))
+def _under(statement: Statement, *conditions: Condition) -> Statement:
+    """A statement about anybody who meets the conditions besides."""
+    return replace(statement, principals=(ANY,), conditions=(*statement.conditions, *conditions))
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     """Values as IAM compares them: a JSON true is the text true."""
-    return tuple(it if isinstance(it, str) else json.dumps(it) for it in _listed(value))
+    return tuple(it if isinstance(it, str) else json.dumps(it) for it in listed(value))
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def repository_policy_in(text: str) -> dict[str, Any]:
+    """A repository policy, or what `aws ecr get-repository-policy` prints.
+
+    Raises InvalidInputError with all errors in it.
+    """
+    fix = "print it with aws ecr get-repository-policy --output json"
+    document = _unwrapped(text, "repository policy", fix, "policyText")
+    parse(document, what="repository policy", fix=fix, has_principal=True)
+    whole: dict[str, Any] = document if isinstance(document, dict) else json.loads(document)
+    return whole
+
+
+def service_control_policy_in(text: str) -> Policy:
+    """A service control policy, or what `aws organizations describe-policy` prints.
+
+    A file stands for one level of the organization. AWS wants an Allow at each: a policy that only
+    denies has AWS's own FullAWSAccess beside it. Raises InvalidInputError with all errors in it.
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
+    """
+    what, fix = "service control policy", "print it with aws organizations describe-policy"
+    policy = parse(_unwrapped(text, what, fix, "Policy", "Content"), what=what, fix=fix)
+    if any(it.allows for it in policy.statements):
+        return policy
+    return policy_of((*EVERYTHING.statements, *policy.statements))
+
+
+def _unwrapped(text: str, what: str, fix: str, *keys: str) -> Any:
+    """The document in a file: what stands under these keys, where AWS prints it so."""
+    written = inner = parse_json(text, what, fix)
+    for key in keys:
+        inner = inner.get(key) if isinstance(inner, dict) else None
+    return written if inner is None else inner
 
 
 NO_POLICY: Final = parse({"Statement": []})

@@ -5,12 +5,12 @@ A step that may need more calls than stand here has fewer: no ability is left ou
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Final, NamedTuple
 
 from container_images.access.account import Identity, Listing
-from container_images.access.compute import passed_to, service_of
+from container_images.access.compute import TABLE, passed_to, service_of
 from container_images.access.evaluation import Context, Principal, Request, decide
 from container_images.access.patterns import covers, is_pattern, within
 from container_images.access.policy import (
@@ -31,8 +31,7 @@ Need = tuple[Request, ...]
 """Calls of which any one does."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Step:
+class Step(NamedTuple):
     """What gives access to a principal. Each call is made by anybody who is reached by then."""
 
     to: Principal
@@ -51,27 +50,7 @@ class Boundary(NamedTuple):
     """None where it sets no limit, or its text is not known."""
 
 
-_KEY: Final = "iam:permissionsboundary"
-_CALLS: Final = (
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/security-creds.html
-    ("sign in", "itself", "CreateAccessKey CreateLoginProfile UpdateLoginProfile"),
-    ("trust", "itself", "UpdateAssumeRolePolicy"),
-    ("allow", "itself", "Put{}Policy Attach{}Policy"),
-    ("allow", "its groups", "PutGroupPolicy AttachGroupPolicy"),
-    ("allow", "any group", "AddUserToGroup"),
-    ("allow", "its policies", "CreatePolicyVersion SetDefaultPolicyVersion"),
-    ("undeny", "itself", "Delete{}Policy Detach{}Policy"),
-    ("undeny", "its groups", "DeleteGroupPolicy DetachGroupPolicy RemoveUserFromGroup"),
-    ("undeny", "its policies", "CreatePolicyVersion SetDefaultPolicyVersion"),
-    ("bind", "itself", "Put{}PermissionsBoundary"),
-    ("unbind", "itself", "Delete{}PermissionsBoundary"),
-    ("unbind", "its boundary", "CreatePolicyVersion SetDefaultPolicyVersion"),
-    ("rename", "itself", "UpdateUser"),
-    ("delete", "itself", "Delete{}"),
-    ("create", "itself", "Create{}"),
-)
-"""What is done to a role or a user, what is called for that, and the calls of which any one does
-it. `{}` is Role or User."""
+_BOUNDARY: Final = "iam:permissionsboundary"
 
 
 @cache
@@ -84,27 +63,26 @@ def request(
     )
 
 
-def _calls(
-    done: str, identity: Identity, names: Iterable[str] = (), values: Iterable[str | None] = ()
-) -> Need:
-    """Any one of these calls does this to it, by these names, with these boundaries."""
-    places = {"its policies": sorted(identity.managed)}
-    places["its boundary"] = [identity.boundary_arn] if identity.boundary_arn else []
+def _calls(done: str, identity: Identity, values: Iterable[str | None] = ()) -> Need:
+    """The calls of which any one does this to it, with any of these boundaries."""
+    places = {
+        "policies": sorted(identity.managed),
+        "boundary": [identity.boundary_arn] if identity.boundary_arn else [],
+    }
     if not identity.is_protected:
-        places["itself"] = [*names] or [identity.arn]
-        places["any group"] = [] if identity.is_role else [f"{identity.iam}group/*"]
-        places["its groups"] = sorted(identity.groups)
-    contexts: list[tuple[Context, ...]] = [((_KEY, value),) for value in values] or [()]
+        places["itself"] = [identity.arn, *identity.former]
+        places["groups"] = sorted(identity.groups)
+        places["any-group"] = [] if identity.is_role else [f"{identity.iam}group/*"]
+    contexts: list[tuple[Context, ...]] = [((_BOUNDARY, value),) for value in values] or [()]
     return tuple(
         request(
             f"iam:{action.format(identity.kind)}",
             arn,
             identity.account,
             *context,
-            is_any=on == "any group",
+            is_any=on == "any-group",
         )
-        for what, on, actions in _CALLS
-        if what == done
+        for on, actions in TABLE["iam"][done].items()
         for arn in places.get(on, ())
         if ":iam::aws:policy/" not in arn  # AWS's own, which nobody can change
         for action in actions.split()
@@ -126,12 +104,15 @@ class Steps:
 
         `scps` bind the principals of the accounts `homes`, whose service control policies they are.
         """
-        self._account, self._scps, self._homes = account, scps, homes
         self._policies = {*account.policies, *scps}
-        self._boundaries = [*self._demanded_boundaries()]
+        self._boundaries = [*self._demanded_boundaries(account)]
         self._passed_to = _compared(self._policies, "iam:passedtoservice")
-        self.principals = {it.arn: self._bound(it) for it in account.identities}
+        self.principals: dict[str, Identity] = {}
         """The account's roles and users as they are, by ARN."""
+        for it in account.identities:
+            # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
+            is_bound = it.account in homes and not it.is_service_linked
+            self.principals[it.arn] = replace(it, scps=scps if is_bound else ())
         self._same_name: dict[tuple[str, ...], list[Identity]] = defaultdict(list)
         self.all: list[Step] = []
         names = self._names(listed)
@@ -139,32 +120,24 @@ class Steps:
             self._same_name[identity.unique].append(identity)
             if not identity.is_service_linked:
                 self.all += self._into(identity)
-                own = Boundary((identity.boundary_arn,), identity.boundary)
-                self._changed(identity, own, [identity.arn])
-                self._renamed(identity, own, [] if identity.is_role else names)
+                self.all += self._changed(identity)
+                self.all += self._renamed(identity, names)
         for name in names:
-            self._made(self._bound(Identity(arn=name, account=account_in(name), named="")))
+            home = account_in(name)
+            made = Identity(arn=name, account=home, named="", scps=scps if home in homes else ())
+            self.all += self._made(made)
 
-    def _bound(self, identity: Identity) -> Identity:
-        """With the organization's policies, which do not bind what belongs to AWS's services.
-
-        https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
-        """
-        is_bound = identity.account in self._homes and not identity.is_service_linked
-        return replace(identity, scps=self._scps if is_bound else ())
-
-    def _demanded_boundaries(self) -> Iterator[Boundary]:
+    def _demanded_boundaries(self, account: Listing) -> Iterator[Boundary]:
         """No boundary, and what somebody's policies demand as a boundary of others."""
-        managed, identities = self._account.managed, self._account.identities
         unlimited: list[str | None] = [None]
         wanted = {
-            value.replace("${aws:PrincipalAccount}", account)
-            for value in _compared(self._policies, _KEY)
-            for account in {it.account for it in identities}
+            value.replace("${aws:PrincipalAccount}", home)
+            for value in _compared(self._policies, _BOUNDARY)
+            for home in {it.account for it in account.identities}
         }
         for value in sorted(wanted):
-            known = [arn for arn in sorted(managed) if covers(value, arn)]
-            yield from (Boundary((arn,), managed[arn]) for arn in known)
+            known = [arn for arn in sorted(account.managed) if covers(value, arn)]
+            yield from (Boundary((arn,), account.managed[arn]) for arn in known)
             if is_pattern(value) or not known:
                 # One that may be made first allows whatever its maker likes.
                 unlimited.append(value)
@@ -175,26 +148,26 @@ class Steps:
 
         Those by which a policy tells callers apart, and those that somebody may make.
         """
-        policies = {*self._policies, *(it.trust for it in self._account.identities)}
+        identities = self.principals.values()
+        policies = {*self._policies, *(it.trust for it in identities)}
         wanted = {*listed, *_compared(policies, PRINCIPAL_ARN)}
         wanted |= {f"arn:*:iam::*:user/{it}" for it in _compared(policies, USER_NAME)}
         for statement in (it for policy in self._policies for it in policy.statements):
             if statement.is_about("iam:CreateRole") or statement.is_about("iam:CreateUser"):
                 wanted.update(statement.resources)
-        kinds = {
-            f"{it.iam}{kind}/*" for it in self._account.identities for kind in ("role", "user")
-        }
-        names = kinds | {it for name in wanted for kind in kinds if (it := within(name, kind))}
-        return sorted(names)
+        kinds = {f"{it.iam}{kind}/*" for it in identities for kind in ("role", "user")}
+        return sorted(
+            kinds | {it for name in wanted for kind in kinds if (it := within(name, kind))}
+        )
 
     # --- Becoming somebody who exists -------------------------------------------------------------
 
     def _into(self, identity: Identity) -> Iterator[Step]:
         if not identity.is_role:
-            yield Step(to=identity, needs=(_calls("sign in", identity),))
+            yield Step(identity, (_calls("sign-in", identity),))
             return
-        yield Step(to=identity, needs=((_assuming(identity, ASSUME_ROLE, identity.trust),),))
-        yield Step(to=identity, needs=(_calls("trust", identity),), then=ASSUME_ROLE)
+        yield Step(identity, ((_assuming(identity, ASSUME_ROLE, identity.trust),),))
+        yield Step(identity, (_calls("trust", identity),), ASSUME_ROLE)
         yield from _through_federations(identity)
         for name in sorted(identity.trust.admitted):
             if name.startswith(SERVICE):
@@ -204,64 +177,63 @@ class Steps:
         """Passing the role to a service, or taking over what runs there as the role."""
         service, account = service_of(name), identity.account
         # How a service of one Region is named in a request is not documented.
-        values = passed_to(name, self._passed_to) if service.name == name else ()
-        passed = tuple(
-            request("iam:PassRole", identity.arn, account, ("iam:passedtoservice", value))
-            for value in values
-        ) or (request("iam:PassRole", identity.arn, account),)
-        for source in _sources(identity, name, seen=bool(service.source)):
+        values = passed_to(service, self._passed_to) if service.name == name else ()
+        contexts: list[tuple[Context, ...]]
+        contexts = [(("iam:passedtoservice", value),) for value in values] or [()]
+        passed = tuple(request("iam:PassRole", identity.arn, account, *it) for it in contexts)
+        sources = [*_sources(identity, name, is_seen=bool(service.source))]
+        for source in sources:
             # Only that resource, whoever makes it, is trusted with the role that it is given.
             made = request(service.source, source, account, is_any=True)
-            yield Step(to=identity, needs=(passed,) if source == ANY else (passed, (made,)))
-            calls = [(action, source if source != ANY else it) for action, it in service.calls]
-            for call in (*calls, *service.elsewhere):
-                yield Step(to=identity, needs=((request(*call, account, is_any=True),),))
+            yield Step(identity, (passed,) if source == ANY else (passed, (made,)))
+        calls = [
+            *((f"{prefix}:*", source) for prefix in service.prefixes for source in sources),
+            *(it.split(" ") for it in service.calls if sources),
+        ]
+        for action, resource in calls:
+            yield Step(identity, ((request(action, resource, account, is_any=True),),))
 
     # --- Changing what somebody may do ------------------------------------------------------------
 
-    def _changed(self, base: Identity, own: Boundary, names: list[str]) -> None:
+    def _changed(self, base: Identity, own: Boundary | None = None) -> Iterator[Step]:
         """The principal with more permissions, with another boundary, or with both.
 
         Whoever controls somebody's policies counts as able to do all that the boundary lets
-        through. `names` are the ARNs by which it is called.
+        through.
         """
         statements = [it for policy in base.policies for it in policy.statements]
         granted = policy_of(tuple(it for it in statements if it.allows))
+        own = own or Boundary((base.boundary_arn,), base.boundary)
         for bound in (own, *(it for it in self._boundaries if it != own)):
-            needs: tuple[Need, ...] = ()
-            values = bound.values
-            if bound is not own:
+            at, values = base, bound.values
+            if bound != own:
+                at = replace(base, boundary=bound.policy)
                 if bound.policy is None:
                     # One of AWS's own, which sets no limit; and that whose text is rewritten.
-                    partition = base.arn.split(":")[1]
-                    values += (f"arn:{partition}:iam::aws:policy/AdministratorAccess",)
-                    values += own.values
-                unbound = () if bound.policy else _calls("unbind", base, names)
-                needs = ((*_calls("bind", base, names, filter(None, values)), *unbound),)
-            changes: list[tuple[tuple[Policy, ...], Need]] = [
-                ((EVERYTHING,), _calls("allow", base, names, values))
-            ]
+                    administrator = (
+                        f"arn:{base.arn.split(':')[1]}:iam::aws:policy/AdministratorAccess"
+                    )
+                    values += (administrator, *own.values)
+                unbound = () if bound.policy else _calls("unbind", base)
+                yield Step(at, (base, (*_calls("bind", base, filter(None, values)), *unbound)))
+            everything = replace(at, policies=(EVERYTHING,))
+            yield Step(everything, (at, _calls("allow", base, values)))
             if len(granted.statements) < len(statements):
-                changes.append(((granted,), _calls("undeny", base, names)))
-            if needs and own.policy:  # a limit alone is no gain
-                changes.append((base.policies, ()))
-            for policies, calls in changes:
-                to = replace(base, policies=policies, boundary=bound.policy)
-                calls_made = (*needs, calls) if calls else needs
-                self.all.append(Step(to=to, needs=(base, *calls_made)))
+                yield Step(replace(at, policies=(granted,)), (at, _calls("undeny", base)))
 
-    def _renamed(self, base: Identity, own: Boundary, names: list[str]) -> None:
+    def _renamed(self, base: Identity, names: Iterable[str]) -> Iterator[Step]:
         """A user may be given any name that is free, or has been made free."""
-        for name in names:
+        for name in () if base.is_role else names:
             if ":user/" in name and name != base.arn:
-                taken = (_calls("rename", base, [name]),) if name in self.principals else ()
-                renamed = replace(base, arn=name)
-                self.all.append(Step(to=renamed, needs=(base, *taken, _calls("rename", base))))
-                self._changed(renamed, own, [base.arn, name])
+                taken = self.principals.get(name)
+                renamed = replace(base, arn=name, former=(base.arn,))
+                needs = (_calls("rename", it) for it in (taken, base) if it)
+                yield Step(renamed, (base, *needs))
+                yield from self._changed(renamed)
 
     # --- Making somebody --------------------------------------------------------------------------
 
-    def _made(self, identity: Identity) -> None:
+    def _made(self, identity: Identity) -> Iterator[Step]:
         """A role or a user made anew, by a name that is free, or has been made free.
 
         It has no policy, and a Principal element that had its name meant who was there before.
@@ -272,13 +244,13 @@ class Steps:
         removed = tuple(_calls("delete", it) for it in existing)
         for bound in self._boundaries:
             made = replace(identity, boundary=bound.policy, boundary_arn=bound.values[0])
-            needs = (*removed, _calls("create", identity, values=bound.values))
+            needs = (*removed, _calls("create", identity, bound.values))
             if identity.is_role:
                 # Its trust policy is its creator's.
-                self.all.append(Step(to=made, needs=needs, then=ASSUME_ROLE))
+                yield Step(made, needs, ASSUME_ROLE)
             else:
-                self.all.append(Step(to=made, needs=(*needs, _calls("sign in", identity))))
-            self._changed(made, bound, [identity.arn])
+                yield Step(made, (*needs, _calls("sign-in", identity)))
+            yield from self._changed(made, bound)
 
 
 def _compared(policies: Iterable[Policy], key: str) -> set[str]:
@@ -299,25 +271,23 @@ def _assuming(identity: Identity, action: str, trust: Policy, *context: Context)
     )
 
 
-_SOURCE: Final = "aws:sourcearn"
-
-
-def _sources(identity: Identity, service: str, *, seen: bool) -> Iterator[str]:
+def _sources(identity: Identity, service: str, *, is_seen: bool) -> Iterator[str]:
     """ARNs of resources, or patterns, for which the service may assume the role; `*`: for any.
 
     The trust policy sees none of them, or sees it as aws:SourceArn.
     """
+    key = "aws:sourcearn"
+    caller = Principal(arn="", account="", named=f"{SERVICE}{service}")
 
     def serves(*keys: Context) -> bool:
         own = ("aws:sourceaccount", identity.account)
-        caller = Principal(arn="", account="", named=f"{SERVICE}{service}")
         assuming = _assuming(identity, ASSUME_ROLE, identity.trust, own, *keys)
         return decide(caller, assuming) is not None
 
-    if seen:
-        named = [it for it in identity.trust.compared(_SOURCE) if "${" not in it]
-        yield from (it for it in named if serves((_SOURCE, it)))
-    if any(map(serves, [(_SOURCE, ANY), (_SOURCE, None)])) if seen else serves():
+    if is_seen:
+        named = [it for it in identity.trust.compared(key) if "${" not in it]
+        yield from (it for it in named if serves((key, it)))
+    if any(map(serves, [(key, ANY), (key, None)])) if is_seen else serves():
         yield ANY
 
 
@@ -329,20 +299,19 @@ def _through_federations(identity: Identity) -> Iterator[Step]:
     if federations:
         anybodys = policy_of(tuple(it for it in identity.trust.statements if not is_pinned(it)))
         for action in ("sts:AssumeRoleWithWebIdentity", _WITH_SAML):
-            yield Step(to=identity, needs=((_assuming(identity, action, anybodys),),))
-    for name in federations:
-        provider = name.removeprefix(FEDERATED)
+            yield Step(identity, ((_assuming(identity, action, anybodys),),))
+    for provider in (it.removeprefix(FEDERATED) for it in federations):
         if ":saml-provider/" in provider:
             # Whoever says what the provider is vouches for anybody.
             verbs = ("iam:UpdateSAMLProvider", "iam:CreateSAMLProvider")
-            needs = tuple(request(it, provider, account_in(provider)) for it in verbs)
-            yield Step(to=identity, needs=(needs,), then=_WITH_SAML)
+            calls = tuple(request(it, provider, account_in(provider)) for it in verbs)
+            yield Step(identity, (calls,), _WITH_SAML)
         elif "oidc.eks." in provider:
             # Whoever may do something in a cluster runs a pod as the service account.
             # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
-            for call in service_of("pods.eks.amazonaws.com").calls:
-                need = (request(*call, identity.account, is_any=True),)
-                yield Step(to=identity, needs=(need,))
+            for prefix in service_of("pods.eks.amazonaws.com").prefixes:
+                call = request(f"{prefix}:*", ANY, identity.account, is_any=True)
+                yield Step(identity, ((call,),))
 
 
 _GITHUB: Final = "token.actions.githubusercontent.com:"

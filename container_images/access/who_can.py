@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from container_images.access.account import Listing
 from container_images.access.claims import (
@@ -15,11 +15,12 @@ from container_images.access.claims import (
     prove,
 )
 from container_images.access.evaluation import Principal
-from container_images.access.paths import Network, Path
+from container_images.access.paths import Network, Path, PathSearch
 from container_images.access.policy import (
     FEDERATED,
     PRINCIPAL_ARN,
     SERVICE,
+    UNREAD,
     Policy,
     account_in,
     is_exact,
@@ -35,8 +36,7 @@ ABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
 """What is asked of everybody, and the calls on a repository of which any one is enough."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrincipalPaths:
+class PrincipalPaths(NamedTuple):
     """What a principal can do, by itself or by a privilege-escalation path."""
 
     principal: str
@@ -94,15 +94,9 @@ def findings(
     for repository in counted(repositories):
         key = _likeness(repository, patterns)
         if key not in evaluated:
-            evaluated[key] = _evaluated(account, repository, steps, network, outsiders)
+            evaluated[key] = _evaluated(repository, steps, network, outsiders)
         found.append(replace(evaluated[key], repository=repository.arn))
     return found
-
-
-def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
-    """Who else could move a tag in any of the repositories."""
-    able = {row.principal for it in found for row in it.principals if row.paths["moveTags"]}
-    return sorted(able.difference(only))
 
 
 def _likeness(repository: Subject, patterns: Collection[str]) -> Any:
@@ -116,43 +110,36 @@ def _likeness(repository: Subject, patterns: Collection[str]) -> Any:
 
 
 def _evaluated(
-    account: Listing,
-    repository: Subject,
-    steps: Steps,
-    network: Network,
-    outsiders: Sequence[Principal],
+    repository: Subject, steps: Steps, network: Network, outsiders: Sequence[Principal]
 ) -> Findings:
-    principals = steps.principals
     searches = {
-        ability: network.complete(tuple(map(repository.request, actions)))
+        ability: PathSearch(network, tuple(map(repository.request, actions)))
         for ability, actions in ABILITIES.items()
     }
 
-    def paths_of(principal: Principal, *, direct: bool = False) -> PrincipalPaths:
+    def paths_of(principal: Principal, *, is_direct: bool = False) -> PrincipalPaths:
         paths = {
-            name: it.direct(principal) if direct else it.path(principal)
+            name: it.direct(principal) if is_direct else it.path(principal)
             for name, it in searches.items()
         }
-        return PrincipalPaths(principal=principal.shown, paths=paths)
+        return PrincipalPaths(principal.shown, paths)
 
-    rows = [
-        # Only its service assumes a service-linked role, and does with it what it is for.
-        paths_of(principals[it.arn], direct=it.is_service_linked)
-        for it in account.identities
-    ]
+    known = steps.principals
+    # Only its service assumes a service-linked role, and does with it what it is for.
+    rows = [paths_of(it, is_direct=it.is_service_linked) for it in known.values()]
     listed = {*repository.policy.compared(PRINCIPAL_ARN)}
     # Others' roles that are let in nowhere near are not worth a line.
     rows += (
         it for it in map(paths_of, outsiders) if any(it.paths.values()) or it.principal in listed
     )
-    homes = {it.account for it in account.identities}
-    missing = (it for it in sorted(listed) if is_exact(it) and account_in(it) in homes)
+    homes = {it.account for it in known.values()}
+    missing = (it for it in sorted(listed - known.keys()) if is_exact(it))
     return Findings(
         repository=repository.arn,
         like=repository.arn,
         principals=tuple(rows),
         is_home=repository.account in homes,
-        missing=tuple(it for it in missing if it not in principals),
+        missing=tuple(it for it in missing if account_in(it) in homes),
     )
 
 
@@ -162,15 +149,25 @@ def _outsiders(account: Listing, repositories: Sequence[Subject]) -> Iterator[Pr
     What their own accounts allow them is not known: so it is everything.
     """
     homes = {it.account for it in account.identities}
+    repository, trusts = repositories[0], [it.trust for it in account.identities]
     admitted = {name for it in repositories for name in it.policy.admitted}
     named = {name for it in repositories for name in it.policy.compared(PRINCIPAL_ARN)}
-    named = named.union(admitted, *(it.trust.admitted for it in account.identities))
-    exact = sorted(it for it in named if is_exact(it) and account_in(it) not in homes)
-    foreign = {it for it in named if it.isdigit()} | {account_in(it) for it in exact}
-    partition = repositories[0].access["partition"]
+    named = named.union(admitted, *(it.admitted for it in trusts))
+    for trust in trusts:
+        named.update(trust.compared(PRINCIPAL_ARN), trust.compared(UNREAD))
+    elsewhere = {it for it in named if account_in(it) not in ("", *homes)}
+    arns = {it for it in elsewhere if ":iam:" in it}
+    foreign = {it for it in named if it.isdigit()} | {account_in(it) for it in elsewhere}
     accounts = sorted((foreign | ({ANY} & named)) - homes)
-    yield from map(repositories[0].caller, exact)
-    yield from (repositories[0].caller(f"arn:{partition}:iam::{it}:*") for it in accounts)
+    partition = repository.access["partition"]
+    yield from map(repository.caller, sorted(arns))
+    yield from (repository.caller(f"arn:{partition}:iam::{it}:*") for it in accounts)
     for name in sorted(named):
         if name.startswith(FEDERATED) or (name.startswith(SERVICE) and name in admitted):
             yield Principal(arn="", account="", named=name)
+
+
+def others(found: Iterable[Findings], only: Collection[str]) -> list[str]:
+    """Who else could move a tag in any of the repositories."""
+    able = {row.principal for it in found for row in it.principals if row.paths["moveTags"]}
+    return sorted(able.difference(only))

@@ -4,11 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
 
-from container_images.access.claims import does_not_deny
-from container_images.access.policy import Policy
+from container_images.access.claims import Subject
 from container_images.aws.trail import Record, records_of
 from container_images.policies.ecr_actions import Effect, actions
 
@@ -37,35 +35,34 @@ class Denied:
     last: datetime
 
 
-def denied(policies: Mapping[str, Policy], events: Iterable[Mapping[str, Any]]) -> list[Denied]:
-    """What the policies, by repository ARN, would deny of what has been done; most frequent first.
+def denied(repositories: Iterable[Subject], events: Iterable[Mapping[str, Any]]) -> list[Denied]:
+    """What the policies would deny of what has been done; most frequent first.
 
     Of calls that failed nothing is said: whoever made them has managed without. A Deny under a
-    condition counts: nobody knows whether the next call meets it.
+    condition counts: nobody knows whether the next call meets it. So does what cannot be read.
     """
-
-    @cache
-    def is_allowed(policy: Policy, principal: str, action: str) -> bool:
-        # Any repository of the account will do: the policies are about their own repository.
-        arn = principal if principal.startswith("arn:") else None
-        return does_not_deny(policy, next(iter(policies)), arn, action)
-
+    subjects = {it.arn: it for it in repositories}
     calls: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
-    for repository, records in records_of([*policies], events).items():
+    for arn, records in records_of([*subjects], events).items():
         for record in records:
-            if repository and record.event in EVENTS and not record.error:
+            if arn and record.event in EVENTS and not record.error:
                 action = f"ecr:{record.event}"
-                calls[record.principal or "unknown", action, repository].append(record)
+                calls[record.principal or "unknown", action, arn].append(record)
+
+    def is_denied(principal: str, action: str, subject: Subject) -> bool:
+        caller = subject.caller(principal if principal.startswith("arn:") else "")
+        return bool(subject.errors or subject.denial(caller, [action]))
+
     refused = [
         Denied(
             principal=principal,
             session=made[-1].session,
             action=action,
-            repository=repository,
+            repository=arn,
             times=len(made),
             last=made[-1].time,
         )
-        for (principal, action, repository), made in calls.items()
-        if not is_allowed(policies[repository], principal, action)
+        for (principal, action, arn), made in calls.items()
+        if is_denied(principal, action, subjects[arn])
     ]
     return sorted(refused, key=lambda it: (-it.times, it.principal, it.action, it.repository))

@@ -1,16 +1,14 @@
 """The commands about who may do what: who-can, would-deny."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import click
 
-from container_images.access import documents, who_can
-from container_images.access.account import Listing, account_of, merged, read_account
-from container_images.access.claims import guarded
-from container_images.access.policy import Policy, parse
+from container_images.access import who_can
+from container_images.access.account import account_of, merged, read_account
+from container_images.access.claims import Subject, guarded
+from container_images.access.policy import repository_policy_in, service_control_policy_in
 from container_images.access.would_deny import EVENTS, denied
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
@@ -25,23 +23,16 @@ from container_images.cli.targets import (
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import working
+from container_images.cli.terminal import print_paragraph, working
 from container_images.policies.document import arn
-from container_images.policies.repository_policy import repository_policy
+from container_images.policies.repository_policy import repository_policy as repository_policy_of
 
 
 def _repository_arn(text: str) -> str:
-    with suppress(ValueError):
-        if text.startswith("arn:") and repository_of(text).registry_id:
-            return text
-    raise ValueError(
-        f"{text!r} is not the ARN of a repository: write arn:aws:ecr:REGION:ACCOUNT:repository/NAME"
-    )
-
-
-def _principal(text: str) -> str:
-    if not text.startswith("arn:") and "." not in text:
-        raise ValueError(f"{text!r} is not the ARN of a role or a user, or a service")
+    if not (text.startswith("arn:") and repository_of(text).registry_id):
+        raise ValueError(
+            f"{text!r} is no repository's ARN: write arn:aws:ecr:REGION:ACCOUNT:repository/NAME"
+        )
     return text
 
 
@@ -75,7 +66,6 @@ def _principal(text: str) -> str:
 )
 @click.option(
     "--only",
-    type=_principal,
     metavar="ARN",
     multiple=True,
     help="Exit 1 if any other principal could move a tag. May be repeated.",
@@ -108,52 +98,36 @@ def who_can_command(
         raise click.UsageError(
             "--repository-arn goes with --repository-policy and --authorization-details"
         )
-    levels = [read(file, documents.read_service_control_policy) for file in scp]
+    levels = tuple(read(file, service_control_policy_in) for file in scp)
     accounts = [read(file, read_account) for file in authorization_details]
-    references = [repository_of(repository_arn)] if repository_arn else targets.references
+    references = targets.references
+    given = None
     if repository_arn and repository_policy:
-        policy = read(repository_policy, documents.read_repository_policy)
-        results = read_each(references, "Reading the policy", lambda _: (repository_arn, policy))
-    else:
-        results = read_each(references, "Reading the policies", partial(_policy_of, targets))
+        given = guarded(repository_arn, read(repository_policy, repository_policy_in))
+        references = [repository_of(repository_arn)]
+    results = read_each(
+        references, "Reading the policies", lambda each: given or _subject_of(targets, each)
+    )
     if not accounts:
-        accounts = [_account(targets, references[0].region)]
-    subjects = [guarded(its_arn, policy) for its_arn, policy in results.values]
+        about = "the account's authorization details"
+        with working("Reading the account's roles and users"), refused(about):
+            details = targets.session(references[0].region).authorization_details()
+            accounts = [account_of(details)]
     with working("Looking for privilege-escalation paths") as counted:
-        found = who_can.findings(merged(accounts), subjects, tuple(levels), counted)
-        proofs = {subject.arn: who_can.proofs(subject) for subject in subjects}
+        found = who_can.findings(merged(accounts), results.values, levels, counted)
+        proofs = {subject.arn: who_can.proofs(subject) for subject in results.values}
     if as_json:
         objects = {it.repository: who_can_output.to_json(it, proofs[it.repository]) for it in found}
-        print_json({"repositories": results.to_json(lambda value: objects[value[0]])})
+        print_json({"repositories": results.to_json(lambda subject: objects[subject.arn])})
     else:
-        bare = [its_arn for its_arn, policy in results.values if not policy.statements]
-        who_can_output.print_findings(found, proofs, bare)
+        for subject in results.values:
+            if not subject.policy.statements:
+                print_paragraph(
+                    f"{subject.arn.partition(':repository/')[2]} has no repository policy: whoever "
+                    "has the IAM permission can do all of this."
+                )
+        who_can_output.print_findings(found, proofs)
     results.refuse_unread()
-    _refuse_others(found, only)
-
-
-def _policy_of(targets: Targets, reference: Reference) -> tuple[str, Policy]:
-    """A repository's ARN, and the policy that the stack's settings make, or else that in AWS."""
-    if targets.stack:
-        access = targets.stack.settings.access(reference.name, targets.stack.account)
-        return arn(access, "ecr", f"repository/{reference.name}"), parse(repository_policy(access))
-    aws, repository = targets.open(reference)
-    with refused(f"the policy of {reference}"):
-        # Without a policy a repository is open to whoever has the permission.
-        policy = documents.read_repository_policy(repository.policy() or '{"Statement": []}')
-        registry_id = reference.registry_id or aws.caller()[0]
-        return aws.repository_arn(reference.name, registry_id), policy
-
-
-def _account(targets: Targets, region: str | None) -> Listing:
-    with (
-        working("Reading the account's roles and users"),
-        refused("the account's authorization details"),
-    ):
-        return account_of(targets.session(region).authorization_details())
-
-
-def _refuse_others(found: Sequence[who_can.Findings], only: Sequence[str]) -> None:
     if only and not all(it.is_home for it in found):
         raise RefusedError(
             "it is not known who could move a tag: the roles and users of the repository's own "
@@ -163,6 +137,22 @@ def _refuse_others(found: Sequence[who_can.Findings], only: Sequence[str]) -> No
         raise RefusedError(
             f"{len(others)} besides those of --only could move a tag: {', '.join(others)}"
         )
+
+
+def _subject_of(targets: Targets, reference: Reference) -> Subject:
+    """A repository with the policy that the stack's settings make, or else with that in AWS."""
+    if targets.stack:
+        access = targets.stack.settings.access(reference.name, targets.stack.account)
+        return guarded(
+            arn(access, "ecr", f"repository/{reference.name}"), repository_policy_of(access)
+        )
+    aws, repository = targets.open(reference)
+    with refused(f"the policy of {reference}"):
+        # Without a policy a repository is open to whoever has the permission.
+        policy = repository_policy_in(repository.policy() or '{"Statement": []}')
+    return guarded(
+        aws.repository_arn(reference.name, reference.registry_id or aws.caller()[0]), policy
+    )
 
 
 @click.command("would-deny")
@@ -179,14 +169,13 @@ def would_deny_command(
     targets = targets_of(repositories, stack)
     if targets.stack is None:
         raise click.UsageError("give --stack: the guard is the one that its settings make")
-    policies = dict(_policy_of(targets, reference) for reference in targets.references)
-    since = earliest()
+    subjects = [_subject_of(targets, reference) for reference in targets.references]
+    arns, since = [subject.arn for subject in subjects], earliest()
     with working("Reading CloudTrail") as counted:
         aws = targets.session(targets.stack.account.region)
-        account_id, _ = aws.caller()
-        refuse_other_account(account_id, targets.stack.account.id)
-        calls = denied(policies, lookup(aws.cloudtrail(), counted(EVENTS), since))
+        refuse_other_account(aws.caller()[0], targets.stack.account.id)
+        calls = denied(subjects, lookup(aws.cloudtrail(), counted(EVENTS), since))
     if as_json:
-        print_json(would_deny_output.to_json(policies, since, calls))
+        print_json(would_deny_output.to_json(arns, since, calls))
     else:
-        would_deny_output.print_denied(targets.stack.name, policies, since, calls)
+        would_deny_output.print_denied(targets.stack.name, arns, since, calls)

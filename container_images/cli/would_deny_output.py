@@ -1,6 +1,6 @@
 """What `would-deny` prints: a JSON object for machines, text for people."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +11,8 @@ from container_images.access.policy import account_in
 from container_images.access.would_deny import Denied
 from container_images.aws.trail import DAYS
 from container_images.cli.terminal import iso, print_paragraph, print_table
+
+_COLUMNS: Final = ("principal", "what", "repository", "times", "last")
 
 
 def to_json(arns: Collection[str], since: datetime, denied: Sequence[Denied]) -> dict[str, Any]:
@@ -26,55 +28,48 @@ def print_denied(
     stack: str, arns: Collection[str], since: datetime, denied: Sequence[Denied]
 ) -> None:
     """What has been done that the guard will deny, a line for each principal and action."""
-    groups: dict[tuple[str, str], list[Denied]] = {}
-    for it in denied:
-        groups.setdefault((it.principal, it.action), []).append(it)
     principals = {it.principal for it in denied}
-    which = f"{len(arns)} repositories" if len(arns) > 1 else _name(*arns)
-    click.echo(
-        f"{which} of {stack}, back to {iso(since)}: {len(principals) or 'nobody'} would be denied"
+    print_paragraph(
+        f"{_repositories(arns)} of {stack}, back to {iso(since)}: "
+        f"{len(principals) or 'nobody'} would be denied"
     )
-    if denied:
-        print_table(_COLUMNS, _rows(groups.values()), folds=_COLUMNS[:3], right=["times"])
+    if not denied:
+        print_paragraph(f"It is safe to go on: make up STACK={stack}.")
+    else:
+        print_table(_COLUMNS, _rows(denied), folds=_COLUMNS[:3], right=["times"])
         click.echo()
-    for line in _next(stack, denied):
-        print_paragraph(line)
-
-
-_COLUMNS: Final = ("principal", "what", "repository", "times", "last")
-
-
-def _rows(groups: Iterable[list[Denied]]) -> Iterator[tuple[str, ...]]:
-    for calls in sorted(groups, key=lambda calls: -sum(it.times for it in calls)):
-        own = f"{account_in(calls[0].repository)}:"
-        yield (
-            # Without "arn:aws:iam::" and the account that holds the repository, for the room.
-            calls[0].principal.split(":", maxsplit=4)[-1].removeprefix(own),
-            calls[0].action.removeprefix("ecr:"),
-            _name(calls[0].repository) if len(calls) == 1 else f"{len(calls)} repositories",
-            f"{sum(it.times for it in calls):,}",
-            f"{max(it.last for it in calls):%Y-%m-%d}",
-        )
-
-
-def _name(arn: str) -> str:
-    return arn.partition(":repository/")[2]
-
-
-def _next(stack: str, denied: Sequence[Denied]) -> Iterator[str]:
-    """What to do about it."""
-    if denied:
-        yield (
+        print_paragraph(
             f"Next: in Pulumi.{stack}.yaml, add the roles that may push to "
             "additionalPipelineRoles, and those that may delete images or change the guard to "
             "administratorRoles; or give a cache or a signing tool a repository of its own, or let "
             f"the pipeline do its work. Run this again, then make up STACK={stack}."
         )
-    else:
-        yield f"It is safe to go on: make up STACK={stack}."
-    if any(":role/" not in it.principal for it in denied):
-        yield "Only roles can be named: users, the root and services would have to use one."
-    yield (
+    if any(":role/" not in it for it in principals):
+        print_paragraph(
+            "Only roles can be named: users, the root and services would have to use one."
+        )
+    print_paragraph(
         f"CloudTrail has no events that are older than {DAYS} days, of other Regions, or of the "
         "last minutes."
     )
+
+
+def _rows(denied: Sequence[Denied]) -> Iterator[tuple[str, ...]]:
+    groups: dict[tuple[str, str], list[Denied]] = {}
+    for it in denied:
+        groups.setdefault((it.principal, it.action), []).append(it)
+    for calls in sorted(groups.values(), key=lambda calls: -sum(it.times for it in calls)):
+        own = f"{account_in(calls[0].repository)}:"
+        yield (
+            # Without "arn:aws:iam::" and the account that holds the repository, for the room.
+            calls[0].principal.split(":", maxsplit=4)[-1].removeprefix(own),
+            calls[0].action.removeprefix("ecr:"),
+            _repositories([it.repository for it in calls]),
+            f"{sum(it.times for it in calls):,}",
+            f"{max(it.last for it in calls):%Y-%m-%d}",
+        )
+
+
+def _repositories(arns: Collection[str]) -> str:
+    name = next(iter(arns)).partition(":repository/")[2]
+    return name if len(arns) == 1 else f"{len(arns)} repositories"

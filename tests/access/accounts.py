@@ -5,7 +5,6 @@ from typing import Any
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
 from container_images.access.evaluation import Principal, Request, decide
-from container_images.access.policy import parse
 from container_images.access.who_can import findings
 from container_images.policies.repository_policy import Access, repository_policy
 
@@ -151,5 +150,5 @@ def is_allowed(principal: Principal, request: Request) -> bool:
 
 def able(account: Document, guard: Document = GUARD) -> list[str]:
     """Who could move a tag, without what the ARNs of the account begin with."""
-    [found] = findings(account_of(account), [guarded(REPOSITORY, parse(guard))])
+    [found] = findings(account_of(account), [guarded(REPOSITORY, guard)])
     return [it.principal.replace(IAM, "") for it in found.principals if it.paths["moveTags"]]

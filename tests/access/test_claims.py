@@ -9,8 +9,7 @@ from typing import Any, cast
 import pytest
 
 from container_images.access import claims as claims_module
-from container_images.access.claims import Claim, Proof, Row, alike, does_not_deny, prove, table
-from container_images.access.policy import parse
+from container_images.access.claims import Claim, Proof, Row, alike, prove, table
 from container_images.policies.ecr_actions import ACTIONS, Effect, actions
 from container_images.policies.repository_policy import Access, repository_policy
 
@@ -408,58 +407,3 @@ def test_repositories_that_are_alike_are_evaluated_once(access: Access) -> None:
     assert [len(group.arns) for group in groups] == [1000]
     with_lambda: Access = {**access, "lambda_pull": True}
     assert len(alike([(ARN, text, access), (ARN, text, with_lambda), (ARN, None, access)])) == 3
-
-
-ROOT = "arn:aws:iam::111122223333:root"
-CACHE = "arn:aws:iam::111122223333:role/buildx-cache"
-
-
-class TestWhomAPolicyLets:
-    @pytest.mark.parametrize(
-        ("principal", "let"),
-        [
-            (PIPELINE, ["ecr:PutImage"]),
-            (FOREIGN, ["ecr:PutImage"]),
-            (DEPLOY, ["ecr:SetRepositoryPolicy"]),
-            ("arn:aws:iam::777788889999:role/ci/other", []),
-            ("arn:aws:iam::111122223333:role/push", []),
-            ("arn:aws:iam::111122223333:user/mary", []),
-            (ROOT, []),
-            (None, []),
-        ],
-    )
-    def test_of_the_guard(self, access: Access, principal: str | None, let: list[str]) -> None:
-        access["pipeline_roles"].append(FOREIGN)
-        policy = repository_policy(access)
-        asked = ("ecr:PutImage", "ecr:SetRepositoryPolicy")
-        assert [it for it in asked if does_not_deny(parse(policy), ARN, principal, it)] == let
-
-    @pytest.mark.parametrize(
-        ("effect", "named", "let"),
-        [
-            ("Allow", CACHE, [CACHE, None]),  # without a Deny the account's own policies decide
-            ("Allow", FOREIGN, [CACHE, FOREIGN, None]),
-            ("Allow", "777788889999", [CACHE, FOREIGN, None]),
-            ("Allow", "arn:aws:iam::777788889999:root", [CACHE, FOREIGN, None]),
-            ("Deny", CACHE, [None]),
-            ("Deny", ROOT, [None]),
-            ("Deny", "111122223333", [None]),
-            ("Deny", "*", []),
-        ],
-    )
-    def test_by_name(self, effect: str, named: str, let: list[str | None]) -> None:
-        statement = {"Effect": effect, "Principal": {"AWS": named}, "Action": "ecr:PutImage"}
-        policy = parse({"Statement": statement})
-        asked = (CACHE, FOREIGN, None)
-        assert [it for it in asked if does_not_deny(policy, ARN, it, "ecr:PutImage")] == let
-
-    def test_nobody_is_let_who_is_denied_from_some_network(self, access: Access) -> None:
-        policy = repository_policy(access)
-        only_pipeline(under({"StringLike": {"aws:SourceVpce": "v*"}}))(policy)
-        assert does_not_deny(parse(policy), ARN, PIPELINE, "ecr:PutImage")
-        assert not does_not_deny(parse(policy), ARN, CACHE, "ecr:PutImage")
-
-    def test_a_policy_that_cannot_be_read_lets_nobody(self, access: Access) -> None:
-        policy = parse(unreadable(access))
-        for principal in (PIPELINE, CACHE, None):
-            assert not does_not_deny(policy, ARN, principal, "ecr:PutImage")

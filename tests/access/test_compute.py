@@ -31,7 +31,13 @@ from tests.access.accounts import (
 from tests.access.botocore_models import operations, secrets_in
 
 SERVICES: Final = {name: service_of(f"{name}.amazonaws.com") for name in TABLE["services"]}
-CALLS: Final = {name: {*service.calls, *service.elsewhere} for name, service in SERVICES.items()}
+CALLS: Final = {
+    name: {
+        *((f"{prefix}:*", "*") for prefix in service.prefixes),
+        *((it.split(" ")[0], it.split(" ")[1]) for it in service.calls),
+    }
+    for name, service in SERVICES.items()
+}
 PREFIXES: Final = sorted(
     {action[:-2] for calls in CALLS.values() for action, _ in calls if action.endswith(":*")}
 )
@@ -286,7 +292,7 @@ def test_the_service_that_a_role_is_passed_to(service: str, value: str, *, found
 
 
 def test_what_may_be_passed_is_known_where_nobody_else_passes_it() -> None:
-    assert list(passed_to("scheduler.amazonaws.com", {"ec2.amazonaws.com"})) == [
+    assert list(passed_to(SERVICES["scheduler"], {"ec2.amazonaws.com"})) == [
         "scheduler.amazonaws.com"
     ]
 

@@ -10,10 +10,10 @@ from container_images.access.paths import (
     Members,
     Network,
     Path,
+    PathSearch,
     attempt,
     numbers_in,
 )
-from container_images.access.policy import parse
 from container_images.access.steps import Need, Steps
 from container_images.access.who_can import ABILITIES
 from tests.access.accounts import (
@@ -139,10 +139,10 @@ def test_it_finds_what_can_be_found_and_nothing_else(details: Document) -> None:
     steps = Steps(account_of(details), {PIPELINE, DEPLOY})
     principals = list(steps.principals.values())
     network = Network(steps.all, principals)
-    repository = guarded(REPOSITORY, parse(GUARD))
+    repository = guarded(REPOSITORY, GUARD)
     for actions in ABILITIES.values():
         wanted = tuple(map(repository.request, actions))
-        search = Network(steps.all, principals).complete(wanted)
+        search = PathSearch(Network(steps.all, principals), wanted)
         able = network.makers(wanted, network.everybody)
         for principal in principals:
             reach = everybody_within_reach(network, principal)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from container_images.access import claims, would_deny
-from container_images.access.policy import parse
+from container_images.access import claims
+from container_images.access.claims import guarded
 from container_images.access.would_deny import EVENTS, Denied, denied
 from container_images.policies.repository_policy import Access, repository_policy
 from tests.builds import NAME, REGION
@@ -66,16 +66,16 @@ def access(*pipeline: str) -> Access:
     )
 
 
-GUARD = parse(repository_policy(access()))
+GUARD = repository_policy(access())
 
 
 def who(*events: Event, policy: Any = GUARD) -> list[tuple[str, str, int]]:
-    return [(it.principal, it.action, it.times) for it in denied({arn(): policy}, events)]
+    return [(it.principal, it.action, it.times) for it in denied([guarded(arn(), policy)], events)]
 
 
 def test_calls_are_counted_and_the_last_is_named() -> None:
     pushes = [push(day=day, session=f"build-{day}") for day in (3, 20, 7)]
-    assert denied({arn(): GUARD}, [call("BatchDeleteImage", CACHE, day=21), *pushes]) == [
+    assert denied([guarded(arn(), GUARD)], [call("BatchDeleteImage", CACHE, day=21), *pushes]) == [
         Denied(
             principal=CACHE,
             session="build-20",
@@ -96,7 +96,7 @@ def test_calls_are_counted_and_the_last_is_named() -> None:
 
 
 def test_whom_the_policy_exempts_is_not_named() -> None:
-    policy = parse(repository_policy(access(PIPELINE, FOREIGN)))
+    policy = repository_policy(access(PIPELINE, FOREIGN))
     exempt = [push(PIPELINE), push(FOREIGN), call("BatchDeleteImage", ADMINISTRATOR)]
     others = [push(ADMINISTRATOR), call("SetRepositoryPolicy", PIPELINE)]
     assert who(*exempt, *others, policy=policy) == [
@@ -106,8 +106,11 @@ def test_whom_the_policy_exempts_is_not_named() -> None:
 
 
 def test_each_repository_has_its_own_policy() -> None:
-    policies = {arn(): GUARD, arn("cache"): parse(repository_policy(access(CACHE)))}
-    assert [it.repository for it in denied(policies, [push(), push(repository="cache")])] == [arn()]
+    cache = guarded(arn("cache"), repository_policy(access(CACHE)))
+    repositories = [guarded(arn(), GUARD), cache]
+    assert [it.repository for it in denied(repositories, [push(), push(repository="cache")])] == [
+        arn()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_each_repository_has_its_own_policy() -> None:
     ],
 )
 def test_others_than_roles_count_too(caller: dict[str, Any] | None, principal: str) -> None:
-    [call] = denied({arn(): GUARD}, [push(userIdentity=caller)])
+    [call] = denied([guarded(arn(), GUARD)], [push(userIdentity=caller)])
     assert (call.principal, call.session) == (principal, None)
 
 
@@ -150,7 +153,7 @@ def test_a_role_that_a_service_calls_as_counts_as_that_role() -> None:
     ids=["failed", "elsewhere", "public", "another service", "a pull", "expiry"],
 )
 def test_other_events_do_not_count(other: Event) -> None:
-    everything = parse({"Statement": {"Effect": "Deny", "Principal": "*", "Action": "ecr:*"}})
+    everything = {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "ecr:*"}}
     assert who(other, push(), policy=everything) == [(CACHE, "ecr:PutImage", 1)]
 
 
@@ -166,12 +169,3 @@ def test_everything_that_the_guard_denies_is_looked_up() -> None:
     assert sorted(EVENTS) == sorted(
         action.removeprefix("ecr:") for action in (*claims.MOVE_TAGS, *claims.ADMINISTER)
     )
-
-
-def test_policies_that_are_alike_are_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(would_deny, "does_not_deny", lambda *arguments: asked.append(arguments))
-    names = [f"app-{number}" for number in range(50)]
-    policies = {arn(name): GUARD for name in names}
-    assert len(denied(policies, [push(repository=name) for name in names])) == 50
-    assert len(asked) == 1

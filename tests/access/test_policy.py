@@ -1,0 +1,99 @@
+"""Policies as they are written: what is read, and everything that is wrong with it at once."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from container_images.access.evaluation import Principal, Request
+from container_images.access.policy import (
+    EVERYTHING,
+    Policy,
+    parse,
+    repository_policy_in,
+    service_control_policy_in,
+)
+from container_images.policies.invalid_input import InvalidInputError
+from tests.access.accounts import ACCOUNT, GUARD, PIPELINE, allow, deny, is_allowed, policy
+
+
+def one_of(**changes: Any) -> str:
+    """A policy of one statement; None takes an element away."""
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "ecr:PutImage"} | changes
+    return json.dumps(
+        {"Statement": {key: value for key, value in statement.items() if value is not None}}
+    )
+
+
+def test_a_policy_is_read_in_every_form_that_iam_takes() -> None:
+    text = '{"Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}}'
+    for document in (text, quote(text)):
+        assert parse(document) is parse(policy(allow("ecr:*")))
+    for whole in (GUARD, {"policyText": json.dumps(GUARD)}):
+        assert repository_policy_in(json.dumps(whole)) == GUARD
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "the repository policy is not JSON"),
+        ("[]", "[]: a policy has a Statement; print it with aws ecr get-repository-policy"),
+        ("{}", "a policy has a Statement"),
+        ('{"Statement": "x"}', "a policy has a Statement"),
+        ('{"Statement": [3]}', "Statement[0] = 3: a statement has an Effect, Allow or Deny"),
+        *(
+            (text, "a statement has an Effect")
+            for text in (
+                one_of(Effect="deny"),
+                one_of(Effect=None),
+                one_of(Principal=None),
+                one_of(Principal="arn"),
+                one_of(Principal={"AWS": 3}),
+                one_of(Action=None),
+                one_of(Action=3),
+                one_of(Action=None, NotAction=[3]),
+                one_of(Condition=[]),
+                one_of(Condition={"ArnEquals": "x"}),
+            )
+        ),
+    ],
+)
+def test_a_policy_that_cannot_be_held_against_anybody_is_refused(text: str, error: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        repository_policy_in(text)
+    assert error in str(caught.value)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse({"Statement": [{"Effect": "deny"}, allow("*"), {"Effect": "Allow"}]})
+    assert [problem.where for problem in caught.value.problems] == [
+        ("Statement", 0),
+        ("Statement", 2),
+    ]
+
+
+class TestServiceControlPolicies:
+    def allows(self, level: Policy, action: str) -> bool:
+        caller = Principal(
+            arn=PIPELINE, account=ACCOUNT, named=PIPELINE, policies=(EVERYTHING,), scps=(level,)
+        )
+        return is_allowed(caller, Request(action=action, resource="*", account=ACCOUNT))
+
+    def test_one_that_only_denies_has_full_access_beside_it(self) -> None:
+        denies = json.dumps(policy(deny("ecr:*")))
+        for text in (denies, json.dumps({"Policy": {"PolicySummary": {}, "Content": denies}})):
+            level = service_control_policy_in(text)
+            assert self.allows(level, "s3:GetObject")
+            assert not self.allows(level, "ecr:PutImage")
+
+    def test_one_that_allows_is_all_that_its_level_allows(self) -> None:
+        level = service_control_policy_in(json.dumps(policy(allow("ecr:*"))))
+        assert self.allows(level, "ecr:PutImage")
+        assert not self.allows(level, "s3:GetObject")
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"Policy": {}}', one_of(Effect="deny")])
+    def test_anything_else_is_refused(self, text: str) -> None:
+        with pytest.raises(InvalidInputError):
+            service_control_policy_in(text)
