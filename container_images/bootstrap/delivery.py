@@ -20,9 +20,9 @@ from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.trust_policy import (
     CODEBUILD_PROJECT_ARN,
     CODEBUILD_PROJECT_ARN_RULE,
-    GITHUB_SUBJECT,
-    GITHUB_SUBJECT_RULE,
     ROLE_ARN,
+    SUBJECT,
+    SUBJECT_RULE,
     Trust,
     trust_policy,
 )
@@ -168,10 +168,10 @@ def _trust_problems(kind: str, trust: Trust) -> Iterator[Problem]:
         # Whoever can push a branch may preview: that is what the preview role is for.
         previews = kind == "Preview" and subject.endswith(":pull_request")
         exact = subject.replace(":pull_request", ":environment:any") if previews else subject
-        rule = GITHUB_SUBJECT_RULE
+        rule = SUBJECT_RULE
         if kind == "Deploy" and ":environment:" not in subject:
             rule = "must name one environment, whose reviewers approve what is deployed"
-        elif GITHUB_SUBJECT.fullmatch(exact):
+        elif SUBJECT.fullmatch(exact):
             continue
         fix = "write one such as repo:OWNER/NAME:environment:live"
         yield Problem(where=(subjects, position), value=subject, rule=rule, fix=fix)

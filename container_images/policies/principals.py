@@ -21,12 +21,12 @@ from container_images.policies.trust_policy import (
     AUDIENCE_RULE,
     CODEBUILD_PROJECT_ARN,
     CODEBUILD_PROJECT_ARN_RULE,
-    GITHUB_SUBJECT,
-    GITHUB_SUBJECT_RULE,
     OIDC_PROVIDER,
     OIDC_PROVIDER_RULE,
     ROLE_ARN,
     ROLE_ARN_RULE,
+    SUBJECT,
+    SUBJECT_RULE,
     Trust,
 )
 
@@ -44,10 +44,10 @@ _RULES: Final = {
     "movable_tags": (PATTERN, MOVABLE_TAG_RULE),
     "immutable_tags": (PATTERN, IMMUTABLE_PATTERN_RULE),
     "codebuild_projects": (CODEBUILD_PROJECT_ARN, CODEBUILD_PROJECT_ARN_RULE),
-    "github_subjects": (GITHUB_SUBJECT, GITHUB_SUBJECT_RULE),
+    "github_subjects": (SUBJECT, SUBJECT_RULE),
     "provider": (OIDC_PROVIDER, OIDC_PROVIDER_RULE),
     "audience": (AUDIENCE, AUDIENCE_RULE),
-    "subjects": (GITHUB_SUBJECT, GITHUB_SUBJECT_RULE),
+    "subjects": (SUBJECT, SUBJECT_RULE),
     "roles": (ROLE_ARN, ROLE_ARN_RULE),
 }
 

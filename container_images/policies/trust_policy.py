@@ -24,7 +24,7 @@ CODEBUILD_PROJECT_ARN_RULE: Final = (
     "must be the exact ARN of one CodeBuild project, without wildcards"
 )
 
-GITHUB_SUBJECT: Final = re.compile(
+SUBJECT: Final = re.compile(
     r"[a-z_]+:[^:*?$/\s]+(/[^:*?$/\s]+)+:([^*?$\s]+:)?(environment|ref):(?!refs/pull/)[^*?$\s]+",
     re.ASCII,
 )
@@ -33,7 +33,7 @@ project_path:GROUP/NAME:ref_type:branch:ref:main. Any branch or pull request can
 trust policy that lets it in lets everybody in who can push a branch.
 https://docs.github.com/en/actions/reference/security/oidc
 https://docs.gitlab.com/ci/secrets/id_token_authentication/"""
-GITHUB_SUBJECT_RULE: Final = (
+SUBJECT_RULE: Final = (
     "must name one environment, branch or tag: others let in all who can push a branch"
 )
 

@@ -43,6 +43,17 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, strict=True)
 
 
+class OidcSettings(Settings):
+    """Jobs with tokens of an OIDC provider, such as GitLab's, that exists in the account."""
+
+    provider: values.OidcProvider
+    """The provider's URL without https://, such as gitlab.com."""
+    audience: values.Audience
+    """The `aud` claim of the tokens."""
+    subjects: values.Subjects
+    """Their `sub` claims, exact, each with an environment, a branch or a tag."""
+
+
 class PipelineRoleSettings(Settings):
     """The role that pushes images and moves tags: the arn of an existing one, or one to create."""
 
@@ -56,8 +67,12 @@ class PipelineRoleSettings(Settings):
     """ARN of its permissions boundary. Default: none."""
     trusted_code_build_projects: values.CodeBuildProjectArns = ()
     """ARNs of the CodeBuild projects whose builds run as the role."""
-    trusted_git_hub_subjects: values.GitHubSubjects = ()
+    trusted_git_hub_subjects: values.Subjects = ()
     """`sub` claims of the GitHub Actions jobs that may assume the role."""
+    trusted_oidc: Annotated[OidcSettings, Field(examples=[values.OIDC])] = (
+        OidcSettings.model_construct(subjects=())
+    )
+    """Jobs of another OIDC provider that may assume the role. Default: none."""
     trusted_roles: values.RoleArns = ()
     """ARNs of the roles that may assume the role."""
 
@@ -73,12 +88,15 @@ class PipelineRoleSettings(Settings):
             rule = "the pipeline role either exists or is created"
             raise values.broken(rule, "write the arn of the one, or the name of the other")
         trusted = (
-            self.trusted_code_build_projects or self.trusted_git_hub_subjects or self.trusted_roles
+            self.trusted_code_build_projects,
+            self.trusted_git_hub_subjects,
+            self.trusted_oidc.subjects,
+            self.trusted_roles,
         )
-        if self.name and not trusted:
+        if self.name and not any(trusted):
             rule = "somebody must be able to assume the role that the stack creates"
-            fix = "write one of trustedCodeBuildProjects, trustedGitHubSubjects, trustedRoles"
-            raise values.broken(rule, fix)
+            keys = "trustedCodeBuildProjects, trustedGitHubSubjects, trustedOidc, trustedRoles"
+            raise values.broken(rule, f"write one of {keys}")
         return self
 
     def arn_in(self, account: Account) -> str:
@@ -87,13 +105,21 @@ class PipelineRoleSettings(Settings):
 
     def trust(self, account: Account) -> Trust:
         """Who may assume the role that the stack creates."""
-        return {
+        trust: Trust = {
             "partition": account.partition,
             "account_id": account.id,
             "codebuild_projects": list(self.trusted_code_build_projects),
             "github_subjects": list(self.trusted_git_hub_subjects),
             "roles": list(self.trusted_roles),
         }
+        if subjects := list(self.trusted_oidc.subjects):
+            oidc = self.trusted_oidc
+            trust["oidc"] = {
+                "provider": oidc.provider,
+                "audience": oidc.audience,
+                "subjects": subjects,
+            }
+        return trust
 
 
 class RepositorySettings(Settings):

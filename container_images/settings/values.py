@@ -74,6 +74,11 @@ _ACCOUNT: Final = "444455556666"
 _DEPLOY_ROLE: Final = "arn:aws:iam::111122223333:role/platform/deploy"
 _PROJECT: Final = "arn:aws:codebuild:eu-west-2:111122223333:project/deploy"
 _SUBJECT: Final = "repo:OWNER/REPOSITORY:environment:production"
+OIDC: Final = {
+    "provider": "gitlab.com",
+    "audience": "sts.amazonaws.com",
+    "subjects": ["project_path:GROUP/NAME:ref_type:branch:ref:main"],
+}
 _EMAIL: Final = "platform@example.org"
 
 # The pattern of RepositoryName in the API reference; a test holds it against botocore's.
@@ -86,7 +91,9 @@ RoleArn = Annotated[str, _text(trust.ROLE_ARN, trust.ROLE_ARN_RULE, _DEPLOY_ROLE
 CodeBuildProjectArn = Annotated[
     str, _text(trust.CODEBUILD_PROJECT_ARN, trust.CODEBUILD_PROJECT_ARN_RULE, _PROJECT)
 ]
-GitHubSubject = Annotated[str, _text(trust.GITHUB_SUBJECT, trust.GITHUB_SUBJECT_RULE, _SUBJECT)]
+Subject = Annotated[str, _text(trust.SUBJECT, trust.SUBJECT_RULE, _SUBJECT)]
+OidcProvider = Annotated[str, _text(trust.OIDC_PROVIDER, trust.OIDC_PROVIDER_RULE, "gitlab.com")]
+Audience = Annotated[str, _text(trust.AUDIENCE, trust.AUDIENCE_RULE, "sts.amazonaws.com")]
 _POLICY: Final = (
     rf"arn:{trust.PARTITION}:iam::(\d{{12}}|aws):policy/{trust.PATH}[\w+=,.@-]{{1,128}}"
 )
@@ -140,7 +147,7 @@ ImmutableTags = Annotated[
 RoleArns = Annotated[tuple[RoleArn, ...], _listed(_DEPLOY_ROLE), _UNIQUE]
 AdministratorRoles = Annotated[RoleArns, AfterValidator(_with_a_role)]
 CodeBuildProjectArns = Annotated[tuple[CodeBuildProjectArn, ...], _listed(_PROJECT), _UNIQUE]
-GitHubSubjects = Annotated[tuple[GitHubSubject, ...], _listed(_SUBJECT), _UNIQUE]
+Subjects = Annotated[tuple[Subject, ...], _listed(_SUBJECT), _UNIQUE]
 EmailAddresses = Annotated[tuple[EmailAddress, ...], _listed(_EMAIL), _UNIQUE]
 AccountIds = Annotated[tuple[AccountId, ...], _listed(_ACCOUNT), _UNIQUE]
 PullAccounts = Annotated[dict[str, AccountId], Field(examples=[{"staging": _ACCOUNT}]), _UNIQUE]

@@ -9,9 +9,10 @@ import pytest
 from components.pipeline_role import PipelineRole, PipelineRoleArgs
 from container_images.access.policy import parse
 from container_images.access.steps import is_pinned
-from container_images.rehearsal.program import Update, execute
+from container_images.rehearsal.program import Update, execute, run
 from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
+from tests.test_program import changed
 
 TRUST: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -141,3 +142,14 @@ def test_without_options_there_is_no_boundary_and_only_the_trust_that_is_given(
 def test_who_can_reads_exact_subjects_of_any_provider_as_a_restriction() -> None:
     statements = parse(TRUST).statements
     assert [is_pinned(statement) for statement in statements] == [False, True, True, False]
+
+
+def test_a_stack_trusts_the_jobs_of_another_provider(prod: StackFile, cloud: Cloud) -> None:
+    oidc = {
+        "provider": "gitlab.com",
+        "audience": "https://gitlab.com",
+        "subjects": ["project_path:example/forms:ref_type:branch:ref:main"],
+    }
+    update = run(changed(prod, pipelineRole={"name": "push", "trustedOidc": oidc}), cloud)
+    [role] = [it for it in update.resources if it.type == "aws:iam/role:Role" and it.name == "push"]
+    assert json.loads(role.inputs["assumeRolePolicy"])["Statement"] == [TRUST["Statement"][2]]

@@ -21,6 +21,7 @@ from container_images.settings.values import RepositoryName
 ROLE = "arn:aws:iam::111122223333:role"
 FOREIGN = "arn:aws:iam::444455556666:role"
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/1"
+GITLAB = "project_path:group/name:ref_type:branch:ref:main"
 PROJECT = "arn:aws:codebuild:eu-west-2:{}:project/deploy"
 VALID: dict[str, Any] = {
     "repositories": {"app": {}},
@@ -119,6 +120,7 @@ def test_an_entry_replaces_what_the_stack_says() -> None:
         role(trustedGitHubSubjects=["repo:owner/name:ref:refs/tags/v1.0"]),
         # Repositories created after 15 July 2026 send their ids too.
         role(trustedGitHubSubjects=["repo:owner@123/name@456:environment:production"]),
+        role(trustedOidc={"provider": "gitlab.com", "audience": "aws", "subjects": [GITLAB]}),
         {"tagConvention": [{"stage": "a", "tag": "v{semver}"}]},
         # The default need not be within the patterns, as Pulumi hands it over.
         {
@@ -315,6 +317,18 @@ RETENTION = [
             )
             for subject in OTHER_SUBJECTS
         ),
+        (
+            role(
+                trustedOidc={"provider": "a.b", "audience": "c", "subjects": ["project_path:g/p"]}
+            ),
+            "pipelineRole.trustedOidc.subjects[0]",
+            "all who can push a branch",
+        ),
+        (
+            role(trustedOidc={"provider": "https://a.b", "audience": "c", "subjects": [GITLAB]}),
+            "pipelineRole.trustedOidc.provider",
+            "without https://",
+        ),
         ({"immutableTags": ["v*"]}, "immutableTags", "no effect"),
         (entry(immutableTags=["v*"]), "repositories.app.immutableTags", "MUTABLE they have no"),
         ({"tagConvention": []}, "tagConvention", "at least one stage"),
@@ -509,6 +523,7 @@ EVERY_KEY: dict[str, Any] = {
         "permissionsBoundary": BOUNDARY,
         "trustedCodeBuildProjects": [PROJECT.format("111122223333")],
         "trustedGitHubSubjects": ["repo:o/r:environment:production"],
+        "trustedOidc": {"provider": "gitlab.com", "audience": "aws", "subjects": [GITLAB]},
         "trustedRoles": [f"{ROLE}/ci"],
     },
     "additionalPipelineRoles": [f"{ROLE}/other"],
