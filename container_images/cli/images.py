@@ -34,6 +34,7 @@ from container_images.lifecycle.in_use import read_in_use
 from container_images.lifecycle.listing import read_images
 from container_images.lifecycle.live import live_images, live_movable_tags, live_rules
 from container_images.lifecycle.report import Report, examine, movable_tags_of
+from container_images.policies.patterns import ANY
 
 _LIVE: Final = "live"
 """The --in-use that is no file."""
@@ -134,7 +135,7 @@ def images_command(
         images = live_images(repository, rules or ())
         tags = movable_tag or targets.movable_tags
         if rules is not None and not tags:
-            tags = live_movable_tags(repository, note, rules)
+            tags = [tag for tag in live_movable_tags(repository, note, rules) if ANY not in tag]
         return examine(rules, images, datetime.now(UTC), used, tags or ())
 
     if listing:

@@ -37,7 +37,7 @@ def live_rules(repository: Repository) -> tuple[Rule, ...]:
 def live_movable_tags(
     repository: Repository, note: Callable[[str], None], rules: Sequence[Rule] | None = None
 ) -> tuple[str, ...]:
-    """The tags that the repository says are moved, by its rules and its mutability.
+    """The tags and patterns that the repository says are moved, by its rules and its mutability.
 
     Two calls, one where the rules are given. What the caller may not read counts as if it were not
     there, with a note of it.

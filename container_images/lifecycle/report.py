@@ -10,7 +10,7 @@ from container_images.aws.in_use import InUse
 from container_images.lifecycle.document import Rule
 from container_images.lifecycle.listing import RepositoryImages, subject_of
 from container_images.lifecycle.simulation import Verdict, by_age, judge, selections, taker
-from container_images.policies.patterns import compiled
+from container_images.policies.patterns import ANY, compiled
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
 LOSSES: Final = frozenset(
@@ -108,19 +108,19 @@ def _expiry(verdict: Verdict) -> str:
 def movable_tags_of(
     rules: Iterable[Rule], tag_mutability: str = "", exclusion_filters: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """The tags that a repository itself says are moved, in alphabetical order.
+    """The tags, and behind them patterns of tags, that a repository itself says are moved.
 
     Those that a protective rule names: one pattern without a wildcard, of whose images it keeps
     one. And, where all other tags are immutable, those that the exclusion filters name. Where
-    neither names any, DEFAULT_MOVABLE_TAGS.
+    neither names a tag, DEFAULT_MOVABLE_TAGS.
     """
     tags = set[str]()
     for rule in rules:
         if (rule.count_type, rule.number, rule.action) == ("imageCountMoreThan", 1, "expire"):
             tags |= {entry[0] for entry in rule.tags if len(entry) == len(rule.tags) == 1}
-    if tag_mutability == "IMMUTABLE_WITH_EXCLUSION":
-        tags |= {pattern for pattern in exclusion_filters if "*" not in pattern}
-    return tuple(sorted(tags)) or DEFAULT_MOVABLE_TAGS
+    filters = {*exclusion_filters} if tag_mutability == "IMMUTABLE_WITH_EXCLUSION" else set[str]()
+    patterns = {pattern for pattern in filters if ANY in pattern}
+    return (*(sorted(tags | (filters - patterns)) or DEFAULT_MOVABLE_TAGS), *sorted(patterns))
 
 
 def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:

@@ -241,6 +241,21 @@ def test_a_job_that_ran_again_is_no_alarm(ecr: "ECRClient", holds: Callable[...,
         assert (f"{mark}forms-image-pipeline" in table) is (expected is not True)
 
 
+def test_a_tag_of_a_movable_pattern_may_be_put_again(
+    ecr: "ECRClient", holds: Callable[..., None]
+) -> None:
+    guard(ecr, NAME, PIPELINE)
+    signature = "sha256-*.sig"
+    ecr.put_image_tag_mutability(
+        repositoryName=NAME,
+        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": signature}],
+    )
+    holds(*(put(hour, letter, "sha256-1.sig") for hour, letter in enumerate("ab")))
+    [repository] = done("history", NAME, "--fail-on-unexpected")["repositories"]
+    assert [event["to"] for event in repository["events"]] == [B, A]
+
+
 @pytest.mark.usefixtures("ecr")
 def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> None:
     holds(put(1, "a"))

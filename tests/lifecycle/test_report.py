@@ -206,8 +206,8 @@ def test_an_image_that_only_its_movable_tags_keep(
         (LATEST, "MUTABLE", (), ["latest"]),
         (tagged("stable") | count(1), "MUTABLE", (), ["stable"]),
         (ANY | count(1), "MUTABLE_WITH_EXCLUSION", ("stable",), ["latest"]),
-        (ANY | count(1), "IMMUTABLE_WITH_EXCLUSION", ("stable", "pr-*"), ["stable"]),
-        (ANY | count(1), "IMMUTABLE_WITH_EXCLUSION", ("pr-*",), ["latest"]),
+        (ANY | count(1), "IMMUTABLE_WITH_EXCLUSION", ("pr-*", "stable"), ["stable", "pr-*"]),
+        (ANY | count(1), "IMMUTABLE_WITH_EXCLUSION", ("pr-*",), ["latest", "pr-*"]),
         (LATEST, "IMMUTABLE_WITH_EXCLUSION", ("stable",), ["latest", "stable"]),
         # Near to protective, and not.
         (tagged("stable") | count(2), "MUTABLE", (), ["latest"]),
