@@ -48,12 +48,7 @@ from container_images.tags.history import (
 @click.command("history")
 @repositories_argument
 @stack_option
-@click.option(
-    "--tag",
-    type=reference.tag,
-    metavar="TAG",
-    help="List the events of this tag alone. Default: of all tags.",
-)
+@click.option("--tag", type=reference.tag, help="List the events of this tag alone.")
 @click.option(
     "--since",
     metavar="TIME",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +11,6 @@ import click
 
 from container_images.aws import reference
 from container_images.aws.errors import AwsError, refused
-from container_images.aws.image import Image
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference, is_digest
 from container_images.aws.session import Aws
@@ -56,18 +56,30 @@ class MoveContext:
 
     def move_json(self, move: Move, caller: str) -> dict[str, Any]:
         """A move, and so its record."""
+        images = [
+            image and {"digest": image.digest, "tags": list(image.tags)}
+            for image in (move.before, move.after)
+        ]
         return {
-            "repository": move.repository,
+            "repository": self.target.references[0].name,
             "tag": move.tag,
-            "from": _image_json(move.before) if move.before else None,
-            "to": _image_json(move.after),
+            "from": images[0],
+            "to": images[1],
             "moved": move.moved,
             "order": move.order,
-            "dryRun": move.dry_run,
+            "dryRun": self.dry_run,
             "caller": caller,
-            "time": iso(move.time),
+            "time": iso(datetime.now(UTC)),
             "reason": self.reason,
         }
+
+    def move_text(self, move: Move, repository: Repository) -> str:
+        """A move, in one line."""
+        before, after = (image and repository.named(image) for image in (move.before, move.after))
+        if move.before and move.before.digest == move.after.digest:
+            return f"{move.tag} is on {after} already"
+        verb = "would move" if self.dry_run else "moved"
+        return f"{move.tag} {verb} from {before or 'no image'} to {after}"
 
     def print(self, result: dict[str, Any], *lines: str) -> None:
         """The object for machines, or the lines for people."""
@@ -77,18 +89,6 @@ class MoveContext:
             print_text("\n".join(lines))
 
 
-def _image_json(image: Image) -> dict[str, Any]:
-    return {"digest": image.digest, "tags": list(image.tags)}
-
-
-def _move_text(repository: Repository, move: Move) -> str:
-    before, after = (image and repository.named(image) for image in (move.before, move.after))
-    if move.before and move.before.digest == move.after.digest:
-        return f"{move.tag} is on {after} already"
-    verb = "would move" if move.dry_run else "moved"
-    return f"{move.tag} {verb} from {before or 'no image'} to {after}"
-
-
 def _moves_tags(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command REPOSITORY and the shared options, as a MoveContext."""
 
@@ -96,7 +96,7 @@ def _moves_tags(command: Callable[..., None]) -> Callable[..., None]:
     @stack_option
     @convention_option
     @click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing.")
-    @click.option("--reason", metavar="TEXT", help="The reason, for the JSON.")
+    @click.option("--reason", help="The reason, for the JSON.")
     @json_option
     @wraps(command)
     def moving(
@@ -122,7 +122,6 @@ _source_argument: Final = click.argument(
 _tag_option: Final = click.option(
     "--tag",
     type=reference.tag,
-    metavar="TAG",
     help="The movable tag. Default: the stack's first movable tag, or latest.",
 )
 
@@ -136,7 +135,6 @@ _tag_option: Final = click.option(
 @click.option(
     "--expect",
     type=reference.image,
-    metavar="IMAGE",
     help="Move only if the tag is on this image now: a digest, or another tag of the image.",
 )
 @click.option(
@@ -167,7 +165,7 @@ def move_command(
             allow_older=allow_older,
             dry_run=context.dry_run,
         )
-    context.print(context.move_json(moved, caller), _move_text(repository, moved))
+    context.print(context.move_json(moved, caller), context.move_text(moved, repository))
 
 
 @click.command("promote")
@@ -176,18 +174,11 @@ def move_command(
 @click.option(
     "--stage", metavar="STAGE", help="The stage of the convention that the image was accepted for."
 )
-@click.option(
-    "--as",
-    "tag",
-    type=reference.tag,
-    metavar="TAG",
-    help="The unique tag itself, instead of --stage.",
-)
+@click.option("--as", "tag", type=reference.tag, help="The unique tag itself, instead of --stage.")
 @click.option(
     "--move",
     "movable_tags",
     type=reference.tag,
-    metavar="TAG",
     multiple=True,
     help="Then move this tag to the image, as move does. May be repeated.",
 )
@@ -230,17 +221,17 @@ def promote_command(
         promotion = promote(
             repository, source, stage, tag=tag, movable=movable, dry_run=context.dry_run
         )
-    unadded = "would be added to" if promotion.missing else "was already on"
-    verb = "added to" if promotion.added else unadded
+    adding = "would be added to" if context.dry_run else "added to"
+    verb = adding if promotion.missing else "was already on"
     context.print(
         {
             "tag": promotion.tag,
             "digest": promotion.digest,
-            "added": promotion.added,
+            "added": promotion.missing and not context.dry_run,
             "moves": [context.move_json(moved, caller) for moved in promotion.moves],
         },
         f"{promotion.tag} {verb} {promotion.digest}",
-        *(_move_text(repository, moved) for moved in promotion.moves),
+        *(context.move_text(moved, repository) for moved in promotion.moves),
     )
 
 
@@ -264,12 +255,7 @@ def _note_unknown_tag(target: Targets, tag: str) -> None:
 @click.command("rollback")
 @_moves_tags
 @_tag_option
-@click.option(
-    "--to",
-    type=reference.image,
-    metavar="IMAGE",
-    help="The image to go to: a tag or a digest.",
-)
+@click.option("--to", type=reference.image, help="The image to go to: a tag or a digest.")
 def rollback_command(context: MoveContext, *, tag: str | None, to: str | None) -> None:
     """Move a tag back to the image that it was on before.
 
@@ -292,7 +278,7 @@ def rollback_command(context: MoveContext, *, tag: str | None, to: str | None) -
         note(text)
     context.print(
         context.move_json(done.move, caller) | {"basis": done.basis},
-        _move_text(repository, done.move),
+        context.move_text(done.move, repository),
         f"basis: {done.basis}",
     )
 

@@ -34,7 +34,6 @@ _OTHER_CONVENTION: Final = "if the stack has another convention, name it with --
 class Move:
     """A tag that went from one image to another, or would have."""
 
-    repository: str
     tag: str
     before: Image | None
     """Where the tag was. None where it did not exist."""
@@ -42,10 +41,8 @@ class Move:
     """Where the tag is, with the tags that the image has now."""
     moved: bool
     """Whether this move, and no other, put it there."""
-    dry_run: bool
     order: Order | None
     """What told that the image is not older. None where nothing had to be ordered."""
-    time: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +52,7 @@ class Promotion:
     tag: str
     digest: str
     missing: bool
-    """Whether the image had no such tag before."""
-    added: bool
-    """Whether it has one now for that reason: not in a dry run."""
+    """Whether the image had no such tag before: it has one now, if this was no dry run."""
     moves: Sequence[Move]
     """Those of the movable tags that were asked for."""
 
@@ -94,16 +89,7 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
             order = _refuse_older(repository, image, tag, current)
         if not dry_run:
             after, moved = _put(repository, image, tag, current)
-    return Move(
-        repository=repository.name,
-        tag=tag,
-        before=current,
-        after=after,
-        moved=moved,
-        dry_run=dry_run,
-        order=order,
-        time=datetime.now(UTC),
-    )
+    return Move(tag=tag, before=current, after=after, moved=moved, order=order)
 
 
 def promote(  # noqa: PLR0913 the command's options, each a keyword
@@ -134,12 +120,11 @@ def promote(  # noqa: PLR0913 the command's options, each a keyword
             f"on its image; run the command again if the tag has the time in it, or give "
             f"{image.digest} another one with --as"
         )
-    added = missing and not dry_run
-    if added:
-        _put(repository, image, tag, None)
     if not dry_run:
+        if missing:
+            _put(repository, image, tag, None)
         moves = _moves(repository, image.digest, movable, [tag] * missing)
-    return Promotion(tag=tag, digest=image.digest, missing=missing, added=added, moves=moves)
+    return Promotion(tag=tag, digest=image.digest, missing=missing, moves=moves)
 
 
 def _moves(

@@ -12,8 +12,6 @@ from container_images.policies.tag_convention import UniqueTag, UnknownCommitErr
 class Resolved:
     """What a tag means at this moment, or what a digest names."""
 
-    name: str
-    """The tag or the digest that was asked about."""
     image: Image
     unique_tag: UniqueTag | None
     """This, the commit and the build time are None where the tags do not tell what was built."""
@@ -41,7 +39,6 @@ def resolve(repository: Repository, name: str) -> Resolved:
         if not tags or any(tag.sha for tag in tags):
             tags, unknown = [], str(error)
     return Resolved(
-        name=name,
         image=image,
         unique_tag=next(iter(tags), None),
         commit=commit,

@@ -26,7 +26,7 @@ def test_an_image_is_promoted_through_all_stages(ecr: "ECRClient", repository: R
     digest = build(ecr, "b")
     before = int(datetime.now(UTC).timestamp())
     staged = promote(repository, tag("merged", "b"), "stg")
-    assert (staged.digest, staged.added, list(staged.moves)) == (digest, True, [])
+    assert (staged.digest, staged.missing, staged.moves) == (digest, True, [])
     assert place(ecr, "latest") != digest
     produced = promote(repository, staged.tag, "prod", movable=["latest"])
     assert place(ecr, "latest") == digest
@@ -47,11 +47,9 @@ def test_a_promotion_can_be_tried_dry(
     before = list(repository.images())
     done = promote(repository, newer, "prod", movable=movable, dry_run=True)
     assert list(repository.images()) == before
-    assert (done.digest, done.added, done.missing) == (newer, False, True)
+    assert (done.digest, done.missing) == (newer, True)
     assert done.tag.startswith(f"prod-{sha('b')}-")
-    assert [(would.tag, would.moved, would.dry_run) for would in done.moves] == [
-        (name, False, True) for name in movable
-    ]
+    assert [(would.tag, would.moved) for would in done.moves] == [(name, False) for name in movable]
     move(repository, newer, tag("prod", "b"))
     assert not promote(repository, newer, "prod", dry_run=True).missing
     move(repository, newer, "stable")
@@ -110,10 +108,10 @@ def test_a_candidate_becomes_the_release_of_its_version(ecr: "ECRClient") -> Non
     digest = pushed(ecr, "rc-1.2.0", 1000)
     there = on(ecr, CANDIDATES)
     done = promote(there, "rc-1.2.0", "s1", movable=["stable", "latest"])
-    assert (done.tag, done.added) == ("v1.2.0", True)
+    assert (done.tag, done.missing) == ("v1.2.0", True)
     assert [moved.tag for moved in done.moves] == ["stable", "latest"]
     assert place(ecr, "v1.2.0") == place(ecr, "stable") == place(ecr, "latest") == digest
-    assert promote(there, digest, "s1").added is False
+    assert promote(there, digest, "s1").missing is False
     # Neither another image gets that tag, nor this one another of the stage.
     other = pushed(ecr, "other", 2000, "rc-1.2.0")
     with pytest.raises(RefusedError, match=r"v1\.2\.0 of .* already, and a unique tag stays"):
@@ -126,7 +124,7 @@ def test_a_tag_that_cannot_be_made_is_asked_for(ecr: "ECRClient") -> None:
     digest = pushed(ecr, "rc-1.2.0", 1000)
     with pytest.raises(RefusedError, match="name it with --stack, or give the tag itself"):
         promote(on(ecr, DATED), digest, "s0")
-    assert promote(on(ecr, DATED), digest, tag="2026-11-24.1").added
+    assert promote(on(ecr, DATED), digest, tag="2026-11-24.1").missing
     assert promote(on(ecr, DATED), digest, "s0").tag == "2026-11-24.1"
 
 
