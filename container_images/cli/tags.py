@@ -34,7 +34,6 @@ from container_images.cli.targets import (
     targets_of,
 )
 from container_images.cli.terminal import iso, working
-from container_images.policies.tag_mutability import exclusion_filters, is_immutable
 from container_images.tags.history import pipeline_roles
 from container_images.tags.moves import Move, move, promote
 from container_images.tags.resolve import resolve
@@ -202,19 +201,18 @@ def promote_command(
     target = context.target
     if (stage is None) is (tag is None):
         raise click.UsageError("give either --stage or --as: the stage, or the tag itself")
-    if stage is not None and stage not in target.convention.stages:
-        raise click.UsageError(
-            f"--stage {stage} is not one of {', '.join(target.convention.stages)}"
-        )
+    if stage and stage not in (stages := target.convention.stages):
+        raise click.UsageError(f"--stage {stage} is not one of {', '.join(stages)}")
     movable = list(dict.fromkeys([*movable_tags, *(["latest"] * latest)]))
     for name in movable:
         target.refuse_immovable("--move", name)
-        if name == tag:
-            raise click.UsageError(
-                f"--move {name} is a unique tag by --as, which stays on its image"
-            )
-    if tag is not None:
-        _note_unknown_tag(target, tag)
+    if tag in movable:
+        raise click.UsageError(f"--move {tag} is a unique tag by --as, which stays on its image")
+    if tag is not None and not target.convention.read(tag):
+        note(
+            f"--as {tag} does not follow the tag convention ({target.convention}): see that ECR "
+            "keeps it immutable; if the stack has another convention, name it with --stack"
+        )
     aws, repository = context.target.open(context.target.references[0])
     with working("Promoting"):
         _, caller = aws.caller()
@@ -233,23 +231,6 @@ def promote_command(
         f"{promotion.tag} {verb} {promotion.digest}",
         *(context.move_text(moved, repository) for moved in promotion.moves),
     )
-
-
-def _note_unknown_tag(target: Targets, tag: str) -> None:
-    """Note a tag that is given as a unique one and that nothing knows as one."""
-    if target.convention.read(tag):
-        return
-    text = f"--as {tag} does not follow the tag convention ({target.convention})"
-    if target.stack:
-        settings = target.stack.settings
-        repository = settings.repositories[target.references[0].name]
-        mode = repository.tag_mutability
-        filters = exclusion_filters(mode, settings.movable_tags, repository.immutable_tags)
-        if not is_immutable(tag, mode, filters):
-            text += f", and {mode} with {', '.join(filters) or 'no pattern'} lets it move"
-    else:
-        text += "; if the stack has another one, name it with --stack"
-    note(text)
 
 
 @click.command("rollback")
