@@ -11,8 +11,9 @@ from pulumi.runtime.config import CONFIG
 from pydantic import BaseModel
 
 from container_images import settings
+from container_images.policies.audit_policies import AUDIT_NAME
 from container_images.policies.invalid_input import InvalidInputError
-from container_images.settings.model import AUDIT_NAME, Account, StackSettings
+from container_images.settings.model import Account, StackSettings
 
 from .image_repository import ImageRepository, ImageRepositoryArgs
 from .pipeline_role import PipelineRole, PipelineRoleArgs

@@ -1,6 +1,6 @@
 """What CI needs in AWS: declared once, by an administrator of the account. See docs/ci.md."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from container_images.bootstrap.permissions import (
     pipeline_boundary,
     preview_policy,
 )
-from container_images.policies.document import allow, arn, document_of, to_json
+from container_images.policies.document import Location, allow, arn, document_of, to_json
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.trust_policy import (
     CODEBUILD_PROJECT_ARN,
@@ -51,9 +51,9 @@ def main() -> None:
         )
     key = _state_key(delivery)
     _state_bucket(delivery, key)
-    boundary = _policy(delivery.pipeline_boundary, to_json(pipeline_boundary()))
+    boundary = _policy(delivery.boundary("pipeline"), to_json(pipeline_boundary()))
     if delivery.audit:
-        auditing = _policy(delivery.audit_boundary, to_json(audit_boundary(delivery.location)))
+        auditing = _policy(delivery.boundary("audit"), to_json(audit_boundary(delivery.location)))
         pulumi.export("auditBoundaryArn", auditing.arn)
     # The key's ARN is only known once it is there.
     bound = _policy(
@@ -61,14 +61,10 @@ def main() -> None:
     )
 
     def role(path_and_name: str, trust: Trust, **arguments: Any) -> aws.iam.Role:
-        path, _, name = path_and_name.rpartition("/")
+        named, after = _named(path_and_name), pulumi.ResourceOptions(depends_on=provider)
+        trusted = to_json(trust_policy(trust))
         return aws.iam.Role(
-            name,
-            name=name,
-            path=f"{path}/",
-            assume_role_policy=to_json(trust_policy(trust)),
-            opts=pulumi.ResourceOptions(depends_on=provider),
-            **arguments,
+            named["name"], **named, assume_role_policy=trusted, opts=after, **arguments
         )
 
     deploying = role(
@@ -78,16 +74,10 @@ def main() -> None:
         permissions_boundary=bound.arn,
     )
     aws.iam.RolePolicyAttachment("deploy", role=deploying.name, policy_arn=bound.arn)
-    previewing = role(
-        delivery.preview_role,
-        delivery.preview,
-        description="Previews the container-images stack",
-    )
-    aws.iam.RolePolicy(
-        "preview",
-        role=previewing.name,
-        policy=key.arn.apply(lambda arn: to_json(preview_policy(delivery, arn))),
-    )
+    reading = key.arn.apply(lambda arn: to_json(preview_policy(delivery, arn)))
+    description = "Previews the container-images stack"
+    previewing = role(delivery.preview_role, delivery.preview, description=description)
+    aws.iam.RolePolicy("preview", role=previewing.name, policy=reading)
 
     region = delivery.location["region"]
     pulumi.export("previewRoleArn", previewing.arn)
@@ -99,23 +89,23 @@ def main() -> None:
 
 def _read(config: pulumi.Config) -> Delivery:
     caller = aws.get_caller_identity()
-    partition, account = caller.arn.split(":")[1], caller.account_id
+    location: Location = {
+        "partition": caller.arn.split(":")[1],
+        "account_id": caller.account_id,
+        "region": aws.get_region().region,
+    }
 
     def trust(kind: str) -> Trust:
         return {
-            "partition": partition,
-            "account_id": account,
+            "partition": location["partition"],
+            "account_id": location["account_id"],
             "codebuild_projects": config.get_object(f"codeBuild{kind}Projects") or [],
             "github_subjects": config.get_object(f"github{kind}Subjects") or [],
             "roles": [],
         }
 
     return Delivery(
-        location={
-            "partition": partition,
-            "account_id": account,
-            "region": aws.get_region().region,
-        },
+        location=location,
         preview=trust("Preview"),
         deploy=trust("Deploy"),
         preview_role=config.require("previewRole"),
@@ -141,44 +131,43 @@ def problems_in(delivery: Delivery) -> Iterator[Problem]:
             rule = "must be the path and name of one role, without wildcards"
             fix = f"write one such as /platform/{key.lower()}"
             yield Problem(where=(key,), value=name, rule=rule, fix=fix)
-    names = [name.rpartition("/")[2] for name in roles.values() if name]
-    if len({name.lower() for name in names}) < len(names):
-        rule = "two of these roles have one name, and the path does not tell them apart"
-        yield Problem(where=(), value=names, rule=rule, fix="give each role a name of its own")
-    yield from _trust_problems("Preview", delivery.preview)
-    yield from _trust_problems("Deploy", delivery.deploy)
-    both = _trusted(delivery.preview) & _trusted(delivery.deploy)
-    for name in sorted(both):
+    yield from _trust_problems("Preview", delivery.preview, _may_preview, SUBJECT_RULE)
+    rule = "must name one environment, whose reviewers approve what is deployed"
+    yield from _trust_problems("Deploy", delivery.deploy, _may_deploy, rule)
+    for name in sorted(_trusted(delivery.preview) & _trusted(delivery.deploy)):
         rule = "may assume both roles, and a job that previews a pull request must not deploy"
         yield Problem(where=(), value=name, rule=rule, fix="trust it for one of the two")
-    # A key's id is a UUID: the document is as long with any other.
-    key_arn = arn(delivery.location, "kms", f"key/{UUID(int=0)}")
-    try:
-        deploy_policy(delivery, key_arn)
+    try:  # a key's id is a UUID: the document is as long with any other
+        deploy_policy(delivery, arn(delivery.location, "kms", f"key/{UUID(int=0)}"))
     except InvalidInputError as too_long:
         yield from too_long.problems
 
 
-def _trust_problems(kind: str, trust: Trust) -> Iterator[Problem]:
+def _trust_problems(
+    kind: str, trust: Trust, takes: Callable[[str], object], rule: str
+) -> Iterator[Problem]:
     subjects, projects = f"github{kind}Subjects", f"codeBuild{kind}Projects"
     if not _trusted(trust):
-        rule = f"nobody may assume the {kind.lower()} role"
-        yield Problem(where=(), rule=rule, fix=f"give {subjects} or {projects}")
+        nobody = f"nobody may assume the {kind.lower()} role"
+        yield Problem(where=(), rule=nobody, fix=f"give {subjects} or {projects}")
     for position, subject in enumerate(trust["github_subjects"]):
-        # Whoever can push a branch may preview: that is what the preview role is for.
-        previews = kind == "Preview" and subject.endswith(":pull_request")
-        exact = subject.replace(":pull_request", ":environment:any") if previews else subject
-        rule = SUBJECT_RULE
-        if kind == "Deploy" and ":environment:" not in subject:
-            rule = "must name one environment, whose reviewers approve what is deployed"
-        elif SUBJECT.fullmatch(exact):
-            continue
-        fix = "write one such as repo:OWNER/NAME:environment:live"
-        yield Problem(where=(subjects, position), value=subject, rule=rule, fix=fix)
+        if not takes(subject):
+            fix = "write one such as repo:OWNER/NAME:environment:live"
+            yield Problem(where=(subjects, position), value=subject, rule=rule, fix=fix)
     for position, project in enumerate(trust["codebuild_projects"]):
         if not CODEBUILD_PROJECT_ARN.fullmatch(project):
-            where, rule = (projects, position), CODEBUILD_PROJECT_ARN_RULE
-            yield Problem(where=where, value=project, rule=rule, fix="copy the project's ARN")
+            where, fix = (projects, position), "copy the project's ARN"
+            yield Problem(where=where, value=project, rule=CODEBUILD_PROJECT_ARN_RULE, fix=fix)
+
+
+def _may_preview(subject: str) -> object:
+    """Whoever can push a branch may preview: that is what the preview role is for."""
+    repository = subject.removesuffix(":pull_request")
+    return SUBJECT.fullmatch(subject if subject == repository else f"{repository}:environment:any")
+
+
+def _may_deploy(subject: str) -> object:
+    return ":environment:" in subject and SUBJECT.fullmatch(subject)
 
 
 def _trusted(trust: Trust) -> set[str]:
@@ -186,8 +175,13 @@ def _trusted(trust: Trust) -> set[str]:
 
 
 def _policy(path_and_name: str, document: pulumi.Input[str]) -> aws.iam.Policy:
+    named = _named(path_and_name)
+    return aws.iam.Policy(named["name"], **named, policy=document)
+
+
+def _named(path_and_name: str) -> dict[str, Any]:
     path, _, name = path_and_name.rpartition("/")
-    return aws.iam.Policy(name, name=name, path=f"{path}/", policy=document)
+    return {"name": name, "path": f"{path}/"}
 
 
 def _state_key(delivery: Delivery) -> aws.kms.Key:

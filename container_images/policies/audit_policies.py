@@ -4,6 +4,9 @@ from typing import Any, Final
 
 from container_images.policies.document import Location, allow, arn, document_of
 
+AUDIT_NAME: Final = "tag-audit"
+"""Of the component, and so what the names of its resources begin with."""
+
 EVENTBRIDGE: Final = "events.amazonaws.com"
 
 

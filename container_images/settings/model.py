@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from container_images.policies.audit_policies import AUDIT_NAME
 from container_images.policies.event_patterns import Audit, event_rules
 from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, repository_policy
@@ -31,10 +32,6 @@ class Account:
     partition: str
     id: str
     region: str
-
-
-AUDIT_NAME: Final = "tag-audit"
-"""Of the component, and so what the names of its resources begin with."""
 
 
 class Settings(BaseModel):

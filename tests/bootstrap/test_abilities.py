@@ -25,7 +25,10 @@ BOUNDARY = DELIVERY.iam_arn("policy", DELIVERY.deploy_role)
 EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
-def role(arn: str, trusted: dict[str, list[str]], *documents: Any, **more: Any) -> dict[str, Any]:
+def role(
+    arn: str, trusted: dict[str, list[str]], *documents: Any, bounded: str = "", attached: str = ""
+) -> dict[str, Any]:
+    boundary = {"PermissionsBoundary": {"PermissionsBoundaryArn": bounded}} if bounded else {}
     return {
         "Arn": arn,
         "RoleName": arn.rpartition("/")[2],
@@ -34,36 +37,24 @@ def role(arn: str, trusted: dict[str, list[str]], *documents: Any, **more: Any) 
             {"PolicyName": str(number), "PolicyDocument": document}
             for number, document in enumerate(documents)
         ],
-        "AttachedManagedPolicies": [],
+        "AttachedManagedPolicies": [{"PolicyArn": attached}] if attached else [],
         "InstanceProfileList": [],
-        **more,
+        **boundary,
     }
 
 
 def abilities(folder: Path, deploying: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
     """What each role could do, in an account with the three roles and the deploy role's policy."""
-    deploy = role(
-        DEPLOY,
-        {"github_subjects": ["repo:example-org/registry:environment:registry"]},
-        *more,
-        AttachedManagedPolicies=[{"PolicyArn": BOUNDARY}],
-        PermissionsBoundary={"PermissionsBoundaryArn": BOUNDARY},
-    )
-    preview = role(
-        PREVIEW,
-        {"github_subjects": ["repo:example-org/registry:pull_request"]},
-        preview_policy(DELIVERY, KEY),
-    )
+    live = ["repo:example-org/registry:environment:registry"]
+    deploy = role(DEPLOY, {"github_subjects": live}, *more, bounded=BOUNDARY, attached=BOUNDARY)
+    requests = ["repo:example-org/registry:pull_request"]
+    preview = role(PREVIEW, {"github_subjects": requests}, preview_policy(DELIVERY, KEY))
     # The pipeline role itself trusts the deploy role: the Deny has to hold alone.
-    pipeline = role(
-        PIPELINE,
-        {"roles": [DEPLOY]},
-        pipeline_role_policy(),
-        PermissionsBoundary={"PermissionsBoundaryArn": f"{BOUNDARY}-pipeline-boundary"},
-    )
+    bounded = f"{BOUNDARY}-pipeline-boundary"
+    pipeline = role(PIPELINE, {"roles": [DEPLOY]}, pipeline_role_policy(), bounded=bounded)
     managed = {
         BOUNDARY: deploying,
-        f"{BOUNDARY}-pipeline-boundary": pipeline_boundary(),
+        bounded: pipeline_boundary(),
         f"{BOUNDARY}-audit-boundary": audit_boundary(DELIVERY.location),
     }
     account = {
@@ -90,15 +81,12 @@ def abilities(folder: Path, deploying: dict[str, Any], *more: dict[str, Any]) ->
             "lambda_pull_accounts": [],
         }
     )
-    (folder / "account.json").write_text(json.dumps(account))
-    (folder / "guard.json").write_text(json.dumps(guard))
-    files = {
-        "--repository-arn": "arn:aws:ecr:eu-west-2:111122223333:repository/app",
-        "--repository-policy": str(folder / "guard.json"),
-        "--authorization-details": str(folder / "account.json"),
-    }
-    words = [word for option in files.items() for word in option]
-    result = CliRunner().invoke(app, ["who-can", *words, "--json"])
+    options = ["--repository-arn", "arn:aws:ecr:eu-west-2:111122223333:repository/app"]
+    for option, document in (("repository-policy", guard), ("authorization-details", account)):
+        file = folder / f"{option}.json"
+        file.write_text(json.dumps(document))
+        options += [f"--{option}", str(file)]
+    result = CliRunner().invoke(app, ["who-can", *options, "--json"])
     assert result.exit_code == 0, result.output
     return {
         principal["principal"]: {
