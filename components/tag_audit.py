@@ -1,7 +1,7 @@
 """TagAudit: alerts when a tag, a guard, the registry or a role changes unexpectedly."""
 
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -49,58 +49,50 @@ class TagAudit(pulumi.ComponentResource):
         """
         super().__init__("container-images:index:TagAudit", name, {}, opts)
         home: Location = args["audit"]
-        topic_arn = arn(home, "sns", name)
+        rules = event_rules(name, args["audit"])
+        policy = audit_policies.from_rules(home, name, "sns:Publish", arn(home, "sns", name))
+        kms_key = args.get("kms_key")
         topic = aws.sns.Topic(
-            name,
-            name=name,
-            kms_master_key_id=args.get("kms_key"),
-            policy=to_json(audit_policies.from_rules(home, name, "sns:Publish", topic_arn)),
-            opts=pulumi.ResourceOptions(parent=self),
+            name, name=name, kms_master_key_id=kms_key, policy=to_json(policy), opts=self._child()
         )
         for address in args.get("email", []):
             aws.sns.TopicSubscription(
                 f"{name}-{address}",
-                topic=topic_arn,
+                topic=topic.arn,
                 protocol="email",
                 endpoint=address,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[topic]),
+                opts=self._child(),
             )
-        queue, queue_arn = self._queue(home, name)
-        rules = event_rules(name, args["audit"])
+        queue = self._queue(home, name)
         for rule in rules:
             if not rule.forwards:
-                self._rule(rule, topic_arn, queue_arn, [topic, queue])
+                alert = {"input_paths": rule.alert.paths, "input_template": rule.alert.template}
+                self._rule(rule, queue, arn=topic.arn, input_transformer=alert)
         if forwarding := [rule for rule in rules if rule.forwards]:
             self._forward(forwarding, home, name, args.get("permissions_boundary"))
 
         self.topic_arn = topic.arn
         self.register_outputs({"topicArn": self.topic_arn})
 
-    def _queue(self, location: Location, rules: str) -> tuple[pulumi.Resource, str]:
-        """The dead-letter queue of the rules whose names begin so, and its ARN."""
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self)
+
+    def _queue(self, location: Location, rules: str) -> aws.sqs.Queue:
+        """The dead-letter queue of the rules whose names begin so."""
         name = f"{rules}-undelivered"
         queue_arn = arn(location, "sqs", name)
-        queue = aws.sqs.Queue(
+        policy = audit_policies.from_rules(location, rules, "sqs:SendMessage", queue_arn)
+        return aws.sqs.Queue(
             name,
             name=name,
             sqs_managed_sse_enabled=True,  # which EventBridge can use without a key policy
             message_retention_seconds=14 * 24 * 3600,  # the longest that SQS keeps a message
-            policy=to_json(
-                audit_policies.from_rules(location, rules, "sqs:SendMessage", queue_arn)
-            ),
+            policy=to_json(policy),
             region=location["region"],
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._child(),
         )
-        return queue, queue_arn
 
-    def _rule(
-        self,
-        rule: EventRule,
-        target: str,
-        undelivered: str,
-        depends_on: Sequence[pulumi.Resource],
-        role: str | None = None,
-    ) -> None:
+    def _rule(self, rule: EventRule, undelivered: aws.sqs.Queue, **target: Any) -> None:
         registered = aws.cloudwatch.EventRule(
             rule.name,
             name=rule.name,
@@ -108,21 +100,16 @@ class TagAudit(pulumi.ComponentResource):
             event_pattern=to_json(rule.pattern),
             state=rule.state,
             region=rule.region,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=self._child(),
         )
-        alert = None if rule.forwards else rule.alert
         aws.cloudwatch.EventTarget(
             rule.name,
-            rule=rule.name,
+            rule=registered.name,
             target_id="audit",
-            arn=target,
-            role_arn=role,
-            input_transformer={"input_paths": alert.paths, "input_template": alert.template}
-            if alert
-            else None,
-            dead_letter_config={"arn": undelivered},
+            dead_letter_config={"arn": undelivered.arn},
             region=rule.region,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[registered, *depends_on]),
+            opts=self._child(),
+            **target,
         )
 
     def _forward(
@@ -137,19 +124,17 @@ class TagAudit(pulumi.ComponentResource):
             name=name,
             description=f"Forwards events of IAM and STS to {home['region']}",
             assume_role_policy=to_json(audit_policies.forwarding_trust(home["account_id"])),
-            path="/",
             permissions_boundary=boundary,
-            opts=pulumi.ResourceOptions(parent=self),
+            path="/",
+            opts=self._child(),
         )
-        policy = aws.iam.RolePolicy(
+        aws.iam.RolePolicy(
             name,
             name="put-events",
-            role=name,
+            role=role.name,
             policy=to_json(audit_policies.forwarding_policy(bus)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+            opts=self._child(),
         )
-        there: Location = {**home, "region": rules[0].region}
-        queue, queue_arn = self._queue(there, name)
-        role_arn = f"arn:{home['partition']}:iam::{home['account_id']}:role/{name}"
+        queue = self._queue({**home, "region": rules[0].region}, name)
         for rule in rules:
-            self._rule(rule, bus, queue_arn, [role, policy, queue], role_arn)
+            self._rule(rule, queue, arn=bus, role_arn=role.arn)

@@ -128,7 +128,7 @@ COMPUTED: dict[str, dict[str, str]] = {
     "aws:cloudwatch/eventTarget:EventTarget": {},
     "aws:sns/topic:Topic": {"arn": "arn:aws:sns:eu-west-2:111122223333:{name}"},
     "aws:sns/topicSubscription:TopicSubscription": {},
-    "aws:sqs/queue:Queue": {},
+    "aws:sqs/queue:Queue": {"arn": "arn:aws:sqs:{region}:111122223333:{name}"},
 }
 """The types of AWS that there are, and what it adds to a resource's inputs."""
 
@@ -143,7 +143,7 @@ class Cloud(pulumi.runtime.Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         known = {} if args.typ.startswith("container-images:index:") else COMPUTED[args.typ]
-        values = {"name": args.name, "path": args.inputs.get("path")}
+        values = {**args.inputs, "name": args.name}
         computed = {key: text.format(**values) for key, text in known.items()}
         return (args.name, args.inputs | computed) if self.computed else (None, args.inputs)
 
