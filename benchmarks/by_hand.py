@@ -44,10 +44,18 @@ def main() -> None:
     pulumi.export("role", role.arn)
 
 
+class Component(ComponentResource):
+    """A component without any logic."""
+
+    def __init__(self, name: str, opts: ResourceOptions) -> None:
+        """Register it."""
+        super().__init__("bench:index:Repository", name, {}, opts)
+
+
 def register(name: str, pipeline: pulumi.Resource) -> aws.ecr.Repository:
     """One repository with its policies."""
     behind = ResourceOptions(depends_on=pipeline)
-    component = ComponentResource("bench:index:Repository", name, {}, behind)
+    component = Component(name, behind)
     repository = aws.ecr.Repository(
         name,
         name=name,

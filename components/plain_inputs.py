@@ -17,19 +17,18 @@ def refuse_outputs(args: Mapping[str, Any], inputs: Collection[str] = ()) -> Non
     rule = "must be a plain value, no Output: policies are made of it, and previews show them whole"
     fix = "write the value itself, or take it from the configuration"
     plain = {key: value for key, value in args.items() if key not in inputs}
-    problems = [Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(plain)]
-    if problems:
+    if problems := [Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(plain)]:
         raise InvalidInputError(problems)
 
 
 def _outputs_in(value: Any, *where: str | int) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, pulumi.Output):
-        yield where
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            # The input's name in the schema.
-            name = re.sub(r"_([a-z])", lambda letter: letter[1].upper(), key)
-            yield from _outputs_in(item, *where, name)
-    elif isinstance(value, list | tuple):
-        for position, item in enumerate(value):
-            yield from _outputs_in(item, *where, position)
+        # By the names that the inputs have in the schema.
+        yield tuple(step if isinstance(step, int) else _camel(step) for step in where)
+    elif isinstance(value, dict | list | tuple):
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _outputs_in(item, *where, step)
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda letter: letter[1].upper(), name)
