@@ -16,9 +16,9 @@ from container_images.policies.invalid_input import InvalidInputError
 from container_images.settings.model import Account, StackSettings
 
 from .image_repository import ImageRepository, ImageRepositoryArgs
-from .pipeline_role import PipelineRole, PipelineRoleArgs
+from .pipeline_role import PipelineRole
 from .plain_inputs import refuse_outputs
-from .tag_audit import TagAudit, TagAuditArgs
+from .tag_audit import TagAudit
 
 
 def _schema_type(kind: Any) -> Any:
@@ -74,12 +74,15 @@ class Registry(pulumi.ComponentResource):
         for a second Registry; and before anything in AWS is changed where AWS accepts no call, and
         where the guard would lock out the role that runs the update.
         """
-        if (first := _first_registry(name)) != name:
+        # A plugin has no root resource, and its process serves one update.
+        holder: Any = get_root_resource() or Registry
+        if (first := getattr(holder, _FIRST, name)) != name:
             raise pulumi.RunError(
                 f"the stack has the Registry {first} already, and {name} would be a second one; "
                 f"put the repositories of {name} into {first}"
             )
-        stack = args if isinstance(args, StackSettings) else _valid(_settings_of, args)
+        setattr(holder, _FIRST, name)
+        stack = args if isinstance(args, StackSettings) else _valid(settings.validated, args)
         super().__init__("container-images:index:Registry", name, {}, opts)
         caller, account = _whoami(self)
         _refuse_lock_out(self, caller, stack.administrator_roles)
@@ -88,8 +91,10 @@ class Registry(pulumi.ComponentResource):
 
         child = pulumi.ResourceOptions(parent=self)
         role = None
-        if stack.pipeline_role.name:
-            role = PipelineRole(stack.pipeline_role.name, _role_args(stack, account), child)
+        if (created := stack.pipeline_role).name:
+            trust, boundary = created.trust(account), created.permissions_boundary
+            of_role = _without_empty(path=created.path, trust=trust, permissions_boundary=boundary)
+            role = PipelineRole(created.name, of_role, child)
         # AWS takes no repository policy whose principals do not exist.
         behind = pulumi.ResourceOptions(parent=self, depends_on=role)
         repositories: dict[str, ImageRepository] = {}
@@ -97,7 +102,13 @@ class Registry(pulumi.ComponentResource):
             repository_args = _repository_args(stack, repository, account)
             repositories[repository] = ImageRepository(repository, repository_args, behind)
         if stack.audit.enabled:
-            TagAudit(AUDIT_NAME, _audit_args(stack, account), child)
+            of_audit = _without_empty(
+                audit=stack.audit_of(account),
+                email=list(stack.audit.email),
+                kms_key=stack.audit.kms_key,
+                permissions_boundary=stack.audit.permissions_boundary,
+            )
+            TagAudit(AUDIT_NAME, of_audit, child)
 
         self.repository_urls, self.repository_arns, self.tag_mutability = (
             pulumi.Output.all(**{key: getattr(each, name) for key, each in repositories.items()})
@@ -130,28 +141,16 @@ class Registry(pulumi.ComponentResource):
         return cls(name, _valid(settings.parse, configuration, pulumi.get_project()), opts)
 
 
-_KEY: Final = "_container_images_registry"
-_OF_PLUGIN: Final[dict[str, Any]] = {}
+_FIRST: Final = "_container_images_registry"
+"""The attribute that has the name of a stack's first Registry."""
 
 
-def _first_registry(name: str) -> str:
-    """Name of the first Registry of the stack.
-
-    A program has a root resource. In a plugin there is none, and its process serves one update.
-    """
-    root = get_root_resource()
-    of_stack = _OF_PLUGIN if root is None else vars(root)
-    return str(of_stack.setdefault(_KEY, name))
-
-
-def _settings_of(args: Mapping[str, Any]) -> StackSettings:
-    refuse_outputs(args)
-    return settings.validated(args)
-
-
-def _valid(read: Callable[..., StackSettings], *values: Any) -> StackSettings:
+def _valid(
+    read: Callable[..., StackSettings], written: Mapping[str, Any], *project: str
+) -> StackSettings:
     try:
-        return read(*values)
+        refuse_outputs(written)
+        return read(written, *project)
     except InvalidInputError as invalid:
         raise pulumi.RunError(settings.explain(invalid)) from None
 
@@ -194,36 +193,22 @@ def _refuse_lock_out(registry: Registry, caller: str, administrator_roles: tuple
     pulumi.log.warn(f"{message} An update would fail here.", registry)
 
 
-def _role_args(stack: StackSettings, account: Account) -> PipelineRoleArgs:
-    role = stack.pipeline_role
-    args: PipelineRoleArgs = {"path": role.path, "trust": role.trust(account)}
-    if role.permissions_boundary:
-        args["permissions_boundary"] = role.permissions_boundary
-    return args
-
-
 def _repository_args(stack: StackSettings, name: str, account: Account) -> ImageRepositoryArgs:
     repository = stack.repositories[name]
-    args: ImageRepositoryArgs = {
-        "access": stack.access(name, account),
-        "tag_mutability": repository.tag_mutability,
-        "movable_tags": list(stack.movable_tags),
-        "immutable_tags": list(repository.immutable_tags),
-        "retention": list(repository.retention),
-        "scan_on_push": repository.scan_on_push,
-        "import_existing": repository.import_existing,
-    }
-    if repository.tags:
-        args["tags"] = {key: repository.tags[key] for key in sorted(repository.tags)}
-    if repository.kms_key:
-        args["kms_key"] = repository.kms_key
+    args: ImageRepositoryArgs = _without_empty(
+        access=stack.access(name, account),
+        tag_mutability=repository.tag_mutability,
+        movable_tags=list(stack.movable_tags),
+        immutable_tags=list(repository.immutable_tags),
+        retention=list(repository.retention),
+        scan_on_push=repository.scan_on_push,
+        import_existing=repository.import_existing,
+        tags=dict(sorted(repository.tags.items())),
+        kms_key=repository.kms_key,
+    )
     return args
 
 
-def _audit_args(stack: StackSettings, account: Account) -> TagAuditArgs:
-    args: TagAuditArgs = {"audit": stack.audit_of(account), "email": list(stack.audit.email)}
-    if stack.audit.kms_key:
-        args["kms_key"] = stack.audit.kms_key
-    if stack.audit.permissions_boundary:
-        args["permissions_boundary"] = stack.audit.permissions_boundary
-    return args
+def _without_empty(**args: Any) -> Any:
+    """The inputs of a component, where an empty text, list or mapping stands for none."""
+    return {key: value for key, value in args.items() if value not in ("", [], {})}

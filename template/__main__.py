@@ -1,5 +1,5 @@
 """The registry that Pulumi.STACK.yaml describes."""
 
-from container_images.components import Registry
+from container_images.components.registry import Registry
 
 Registry.from_config()

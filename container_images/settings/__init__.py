@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_convention import TagConvention, stages_in
 from container_images.settings import values
-from container_images.settings.errors import Path, check
+from container_images.settings.errors import check, value_at
 from container_images.settings.model import (
     Account,
     ProviderSettings,
@@ -59,11 +59,11 @@ def validated(
     Without an account, it is that of the roles.
     Raises InvalidInputError with all errors, behind those found elsewhere.
     """
-    account = account or _account(str([written.get(key) for key in _ROLES]))
+    account = account or account_in({f":{key}": str(written[key]) for key in written}, "")
     settings, valid, own_problems = check(_STACK, written)
     settings = (settings or partial_settings(valid)).with_inheritance()
     shared = (
-        Problem(where=where, value=_value_at(where, written), rule=rule, fix=fix)
+        Problem(where=where, value=value_at(where, written), rule=rule, fix=fix)
         for where, rule, fix in violations(settings, account)
     )
     if problems := [*problems, *own_problems, *shared]:
@@ -72,36 +72,24 @@ def validated(
     return settings
 
 
-def _value_at(where: Path, written: Any) -> Any:
-    for step in where:
-        try:
-            written = written[step]
-        except (KeyError, TypeError):
-            return ABSENT
-    return written
-
-
 def account_in(configuration: Mapping[str, str], project: str) -> Account:
     """Where a stack is, as far as its configuration tells: the Region may be empty.
 
     The account is the first of aws:allowedAccountIds, or that of the first of the roles.
     """
-    return _account(
-        " ".join(configuration.get(f"{project}:{key}", "") for key in _ROLES),
-        configuration.get("aws:allowedAccountIds", ""),
-        configuration.get("aws:region", ""),
-    )
-
-
-_ROLES: Final = ("administratorRoles", "pipelineRole", "additionalPipelineRoles")
-
-
-def _account(roles: str, allowed: str = "", region: str = "") -> Account:
+    roles = " ".join(configuration.get(f"{project}:{key}", "") for key in _ROLES)
     arns = re.findall(r"arn:(aws[a-z-]*):iam::(\d{12}):", roles)
     # If none says so, it is one of AWS's documentation.
     partition, account = next(iter(arns), ("aws", "123456789012"))
-    [account, *_] = [*re.findall(r"\d{12}", allowed), account]
+    [account, *_] = [
+        *re.findall(r"\d{12}", configuration.get("aws:allowedAccountIds", "")),
+        account,
+    ]
+    region = configuration.get("aws:region", "")
     return Account(partition=partition, id=account, region=region)
+
+
+_ROLES: Final = ("administratorRoles", "pipelineRole", "additionalPipelineRoles")
 
 
 def decoded(configuration: Mapping[str, str]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from copy import deepcopy
 from functools import cache
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AliasPath, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticUndefined
 
 from container_images.policies.invalid_input import ABSENT, Problem
 
@@ -18,7 +18,6 @@ Schema = Mapping[str, Any]
 
 _KINDS: Final = {
     "tuple_type": "a list",
-    "list_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "bool_type": "true or false",
@@ -39,6 +38,8 @@ def check(adapter: TypeAdapter[Any], written: Any) -> tuple[Any, Any, list[Probl
         errors = refused.errors(include_url=False)
     valid, problems = deepcopy(written), []
     for error in errors:
+        if error["type"] == "too_short" and error["input"]:
+            continue  # for its items, which have errors of their own
         problems.append(_problem(error, _schema(adapter)))
         if error["loc"] and error["loc"][-1] != "[key]":  # what is under such a key may be valid
             _invalidate(valid, error)
@@ -48,6 +49,12 @@ def check(adapter: TypeAdapter[Any], written: Any) -> tuple[Any, Any, list[Probl
 @cache
 def _schema(adapter: TypeAdapter[Any]) -> Schema:
     return adapter.json_schema()
+
+
+def value_at(where: Path, written: Any) -> Any:
+    """The value that is written in a place."""
+    value = AliasPath(str(where[0]), *where[1:]).search_dict_for_path(written)
+    return ABSENT if value is PydanticUndefined else value
 
 
 def _invalidate(valid: Any, error: ErrorDetails) -> None:
@@ -88,7 +95,10 @@ _RULES: Final = {
     "missing": ("this key is required", "write it as {example}"),
     "too_short": ("must have at least one entry", "write it as {example}"),
     "too_long": ("AWS takes at most {max_length}", "leave the others out"),
-    "literal_error": ("must be one of {expected}", "write it as {example}"),
+    "literal_error": (
+        "must be one of {expected}: ADR040 decided that latest moves, and with IMMUTABLE none can",
+        "write it as {example}",
+    ),
     "rule": ("{rule}", "{fix}"),
 }
 

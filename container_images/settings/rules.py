@@ -20,6 +20,7 @@ from container_images.policies.tag_convention import (
     problems_in,
     uncovered,
 )
+from container_images.policies.tag_mutability import MAX_EXCLUSION_FILTERS
 from container_images.settings.errors import Path
 from container_images.settings.model import Account, RepositorySettings, StackSettings
 
@@ -47,15 +48,13 @@ def _roles(settings: StackSettings, account: Account) -> Violations:
     """
     role = settings.pipeline_role
     others = _items("additionalPipelineRoles", settings.additional_pipeline_roles)
-    pipeline: dict[Path, str] = dict(others)
+    pipeline = {_identity(arn): where for where, arn in others}
     if role and (role.arn or role.name):
-        key = "arn" if role.arn else "name"
-        pipeline["pipelineRole", key] = role.arn or f"{_own(account)}role/{role.name}"
-    where_named = {_identity(arn): where for where, arn in pipeline.items()}
+        pipeline[_identity(role.arn_in(account))] = ("pipelineRole", "arn" if role.arn else "name")
     trusted = {_identity(arn) for arn in (role and role.trusted_roles) or () if arn}
     for where, arn in _items("administratorRoles", settings.administrator_roles):
         fix = "take it out of one of the two"
-        if other := where_named.get(_identity(arn)):
+        if other := pipeline.get(_identity(arn)):
             rule = f"no role both moves tags and administers, and {key_at(other)} is the same role"
             yield where, f"{rule}: within an account a role's name is unique across paths", fix
         if _identity(arn) in trusted:
@@ -112,23 +111,29 @@ def _mutability(settings: StackSettings) -> Violations:
     nothing uses where they are written are a mistake.
     """
     movable = [tag for _, tag in _items("movableTags", settings.movable_tags)]
-    in_use = {level.tag_mutability for _, level in _levels(settings)}
-    for place, level in _levels(settings):
-        mode, where = level.tag_mutability, (*place, "immutableTags")
-        patterns = level.immutable_tags if _is_own(level, "immutable_tags") else ()
-        for position, pattern in enumerate(patterns or ()):
+    in_use = {of.tag_mutability for of in settings.repositories.values()}
+    in_use.add(settings.tag_mutability)
+    for place, level in _levels(settings, "immutable_tags"):
+        where, mode = (*place, "immutableTags"), level.tag_mutability
+        for position, pattern in enumerate(level.immutable_tags or ()):
             if both := [tag for tag in movable if pattern and tag_glob(pattern, tag)]:
                 rule = f"it matches {', '.join(both)} of the movableTags"
                 yield (*where, position), rule, "narrow the pattern"
         readers = in_use if level is settings else {mode}
-        if patterns and not readers & {"MUTABLE_WITH_EXCLUSION", None}:
+        if level.immutable_tags and not readers & {"MUTABLE_WITH_EXCLUSION", None}:
             rule = f"with tagMutability {mode} they have no effect"
             fix = "write tagMutability: MUTABLE_WITH_EXCLUSION beside them, or leave them out"
             yield where, rule, fix
-        is_empty = level.immutable_tags is not None and not level.immutable_tags
-        if mode == "MUTABLE_WITH_EXCLUSION" and is_empty and _decides_on_tags(level):
+    for place, level in _levels(settings, "tag_mutability", "immutable_tags"):
+        mode, patterns = level.tag_mutability, level.immutable_tags
+        if mode == "MUTABLE_WITH_EXCLUSION" and patterns is not None and not patterns:
             rule = f"tagMutability {mode} takes at least one of them"
-            yield where, rule, "write patterns such as prod-*, or tagMutability: MUTABLE"
+            fix = "write patterns such as prod-*, or tagMutability: MUTABLE"
+            yield (*place, "immutableTags"), rule, fix
+        if mode == "IMMUTABLE_WITH_EXCLUSION" and len(movable) > MAX_EXCLUSION_FILTERS:
+            rule = "its exclusion filters are the movableTags, of which ECR takes at most "
+            fix = "name fewer movableTags, or write MUTABLE_WITH_EXCLUSION"
+            yield (*place, "tagMutability"), f"{rule}{MAX_EXCLUSION_FILTERS}", fix
 
 
 def _convention(settings: StackSettings) -> Violations:
@@ -148,11 +153,11 @@ def _convention(settings: StackSettings) -> Violations:
             yield where, rule, "give the movable tag a name that no stage's tags have"
     if list(written) == ADR040.to_data():
         return
-    for where, level in _levels(settings):
+    for where, level in _levels(settings, "tag_mutability", "immutable_tags"):
         patterns = level.immutable_tags or ()
-        if level.tag_mutability != "MUTABLE_WITH_EXCLUSION" or not _decides_on_tags(level):
+        if level.tag_mutability != "MUTABLE_WITH_EXCLUSION" or not patterns or not all(patterns):
             continue
-        for position, stage in valid.items() if all(patterns) and patterns else ():
+        for position, stage in valid.items():
             if (example := uncovered(stage, patterns)) is not None:
                 filters = key_at((*where, "immutableTags"))
                 rule = f"{filters} do not match all of its tags: {example}"
@@ -163,29 +168,23 @@ def _convention(settings: StackSettings) -> Violations:
 def _retention(settings: StackSettings) -> Violations:
     """Each list of rules makes a lifecycle policy that AWS takes and that means what it says."""
     movable = [tag for _, tag in _items("movableTags", settings.movable_tags)]
-    for where, level in _levels(settings):
-        written = level.retention if _is_own(level, "retention") else ()
+    for where, level in _levels(settings, "retention"):
         rules: list[Any] = [
-            rule and {to_snake(key): value for key, value in rule.items()} for rule in written or ()
+            rule and {to_snake(key): value for key, value in rule.items()}
+            for rule in level.retention or ()
         ]
         for problem in retention.problems_in(movable, rules):
             yield (*where, "retention", *problem.where), problem.rule, problem.fix
 
 
-def _levels(settings: StackSettings) -> Iterator[tuple[Path, StackSettings | RepositorySettings]]:
-    """Where settings of a repository stand: in the stack, and in each repository's entry."""
+def _levels(
+    settings: StackSettings, *keys: str
+) -> Iterator[tuple[Path, StackSettings | RepositorySettings]]:
+    """Where one of these settings may be written: the stack, and each entry that has it."""
     yield (), settings
     for name, repository in settings.repositories.items():
-        yield ("repositories", name), repository
-
-
-def _is_own(level: StackSettings | RepositorySettings, key: str) -> bool:
-    """Whether a setting is written there. What is inherited is the stack's."""
-    return isinstance(level, StackSettings) or key in level.model_fields_set
-
-
-def _decides_on_tags(level: StackSettings | RepositorySettings) -> bool:
-    return _is_own(level, "tag_mutability") or _is_own(level, "immutable_tags")
+        if not repository.model_fields_set.isdisjoint(keys):
+            yield ("repositories", name), repository
 
 
 def _items(key: str, values: tuple[str, ...] | None) -> Iterator[tuple[Path, str]]:

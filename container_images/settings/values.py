@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_type_hints
 
 import typing_extensions
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from container_images.policies import principals, retention, tag_convention
@@ -37,9 +37,9 @@ def _tag_pattern(rule: str, example: str) -> Any:
     return _text(few + mutability.PATTERN.pattern, f"{rule}, with at most {most} *", example)
 
 
-def _listed(example: object, most: int | None = None) -> Any:
+def _listed(example: object, least: int = 0, most: int | None = None) -> Any:
     # JSON has lists where the models have tuples.
-    return Field(examples=[[example]], strict=False, max_length=most)
+    return Field(examples=[[example]], strict=False, min_length=least, max_length=most)
 
 
 def _unique(values: _Values) -> _Values:
@@ -53,19 +53,6 @@ def _with_a_tag(tags: tuple[str, ...]) -> tuple[str, ...]:
     if all(ANY in tag for tag in tags):
         raise broken("must have at least one tag that is no pattern", "write one such as latest")
     return tags
-
-
-def _with_a_role(roles: tuple[str, ...]) -> tuple[str, ...]:
-    if not roles:
-        raise broken("must have at least one entry", f'write it as ["{_DEPLOY_ROLE}"]')
-    return roles
-
-
-def _moving(mode: Any) -> Any:
-    if mode == "IMMUTABLE":
-        rule = "ADR040 decided that latest moves, and with it no tag can"
-        raise broken(rule, mutability.MODE_ADVICE)
-    return mode
 
 
 _UNIQUE: Final = AfterValidator(_unique)
@@ -130,22 +117,18 @@ _TagKey = Annotated[str, _text(r"(?![aA][wW][sS]:)[\s\S]{1,128}", _KEY_RULE, "Se
 _TagValue = Annotated[str, _text(r"[\s\S]{0,256}", "must have at most 256 characters", "forms")]
 
 Flag = Annotated[bool, Field(examples=[True])]
-Mutability = Annotated[
-    mutability.TagMutability,
-    Field(examples=["MUTABLE_WITH_EXCLUSION"]),
-    BeforeValidator(_moving),
-]
+Mutability = Annotated[mutability.TagMutability, Field(examples=["MUTABLE_WITH_EXCLUSION"])]
 MovableTags = Annotated[
     tuple[MovableTag, ...],
-    _listed("latest", retention.MAX_RULES),
+    _listed("latest", 1, retention.MAX_RULES),
     _UNIQUE,
     AfterValidator(_with_a_tag),
 ]
 ImmutableTags = Annotated[
-    tuple[ImmutablePattern, ...], _listed("prod-*", mutability.MAX_EXCLUSION_FILTERS), _UNIQUE
+    tuple[ImmutablePattern, ...], _listed("prod-*", 0, mutability.MAX_EXCLUSION_FILTERS), _UNIQUE
 ]
 RoleArns = Annotated[tuple[RoleArn, ...], _listed(_DEPLOY_ROLE), _UNIQUE]
-AdministratorRoles = Annotated[RoleArns, AfterValidator(_with_a_role)]
+AdministratorRoles = Annotated[tuple[RoleArn, ...], _listed(_DEPLOY_ROLE, 1), _UNIQUE]
 CodeBuildProjectArns = Annotated[tuple[CodeBuildProjectArn, ...], _listed(_PROJECT), _UNIQUE]
 Subjects = Annotated[tuple[Subject, ...], _listed(_SUBJECT), _UNIQUE]
 EmailAddresses = Annotated[tuple[EmailAddress, ...], _listed(_EMAIL), _UNIQUE]

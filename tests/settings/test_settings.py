@@ -329,6 +329,7 @@ RETENTION = [
             "pipelineRole.trustedOidc.provider",
             "without https://",
         ),
+        (movable("a", "b", "c", "d", "e", "f"), "tagMutability", "at most 5"),
         ({"immutableTags": ["v*"]}, "immutableTags", "no effect"),
         (entry(immutableTags=["v*"]), "repositories.app.immutableTags", "MUTABLE they have no"),
         ({"tagConvention": []}, "tagConvention", "at least one stage"),
