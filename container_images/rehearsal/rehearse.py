@@ -94,7 +94,10 @@ def rehearse(stack: DeclaredStack) -> Rehearsal:
             rehearsal.acts = [refused if by_moto else replace(refused, by="simulated")]
             return rehearsal
         states = list(every(aws.ecr))
-        rehearsal.acts = [*perform(aws, update.resources, stack), *_years(states, stack)]
+        rehearsal.acts = [
+            *perform(aws, states, update.resources, stack),
+            *_years(states, stack),
+        ]
     groups = alike(
         (state.arn, state.policy, stack.settings.access(state.name, stack.account))
         for state in states
@@ -147,14 +150,17 @@ _ACTS: Final[dict[str, Callable[[Pipeline], str]]] = {
 
 
 def perform(
-    aws: EmbeddedAws, resources: Sequence[program.Resource], stack: DeclaredStack
+    aws: EmbeddedAws,
+    states: Sequence[State],
+    resources: Sequence[program.Resource],
+    stack: DeclaredStack,
 ) -> Iterator[Act]:
     """Play each act. They follow the settings, not what the program has made of them.
 
     They follow on each other, as in a pipeline, on one repository of each kind: those with the same
     tag mutability behave alike.
     """
-    live = {state.name: state for state in every(aws.ecr)}
+    live = {state.name: state for state in states}
     declared = {name: intended(stack, name) for name in stack.settings.repositories}
     checks = [partial(_compare, declared, live), partial(_check_options, resources)]
     yield _played("declared", checks)

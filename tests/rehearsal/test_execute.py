@@ -29,13 +29,15 @@ def test_a_resource_is_protected_and_retained_as_its_parent_where_it_does_not_sa
         component("inner", parent=middle)
         component("other", parent=middle, protect=False, retain_on_delete=False)
 
-    found = execute(program, prod, cloud).resources
-    assert {it.name: (it.parent, it.protect, it.retain_on_delete) for it in found} == {
-        "outer": (None, True, True),
-        "middle": ("outer", True, True),
-        "inner": ("middle", True, True),
-        "other": ("middle", False, False),
-    }
+    resources = execute(program, prod, cloud).resources
+    assert [
+        (each.name, each.parent, each.protect, each.retain_on_delete) for each in resources
+    ] == [
+        ("outer", None, True, True),
+        ("middle", "outer", True, True),
+        ("inner", "middle", True, True),
+        ("other", "middle", False, False),
+    ]
 
 
 def test_what_a_resource_waits_for_is_seen(prod: StackFile, cloud: Cloud) -> None:
@@ -45,7 +47,7 @@ def test_what_a_resource_waits_for_is_seen(prod: StackFile, cloud: Cloud) -> Non
             opts = pulumi.ResourceOptions(depends_on=depends_on)
             pulumi.ComponentResource(ROLE, name, {}, opts)
 
-    waits = {it.name: it.depends_on for it in execute(program, prod, cloud).resources}
+    waits = {each.name: each.depends_on for each in execute(program, prod, cloud).resources}
     assert (waits["one"], waits["two"], waits["none"]) == (("b",), ("b", "a"), ())
 
 

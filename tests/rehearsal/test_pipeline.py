@@ -57,14 +57,17 @@ class Played:
 def play(stack: DeclaredStack) -> Played:
     """Play the acts on the repositories of the settings, without policies and without a program."""
     with embedded_aws(stack) as aws:
-        for name in stack.settings.repositories:
-            state = intended(stack, name)
-            mode, patterns = state.tag_mutability, state.exclusion_filters
+        states = [intended(stack, name) for name in stack.settings.repositories]
+        for state in states:
+            patterns = state.exclusion_filters
             filters = [{"filter": pattern, "filterType": "WILDCARD"} for pattern in patterns]
-            excluding = {"imageTagMutabilityExclusionFilters": filters} if filters else {}
-            aws.ecr.create_repository(repositoryName=name, imageTagMutability=mode, **excluding)
-        acts = {act.act: act for act in perform(aws, [], stack)}
-        del acts["declared"]
+            aws.ecr.create_repository(
+                repositoryName=state.name,
+                imageTagMutability=state.tag_mutability,
+                **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
+            )
+        acts = {act.act: act for act in perform(aws, states, [], stack)}
+        assert acts.pop("declared").ok
         tags = {}
         for name in stack.settings.repositories:
             images = aws.ecr.describe_images(repositoryName=name)["imageDetails"]
