@@ -73,19 +73,19 @@ def repository(ecr: "ECRClient") -> Repository:
 def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """CloudTrail with these pages in answer to the next lookups, or with an error."""
 
-    def answer(*pages: dict[str, Any] | str) -> None:
+    def give(*pages: dict[str, Any] | str) -> None:
         client = boto3.client("cloudtrail")
         stub = Stubber(client)
-        for it in pages:
-            if isinstance(it, str):
-                stub.add_client_error("lookup_events", it, "no\n  luck")
+        for answer in pages:
+            if isinstance(answer, str):
+                stub.add_client_error("lookup_events", answer, "no\n  luck")
             else:
-                stub.add_response("lookup_events", it)
+                stub.add_response("lookup_events", answer)
         stub.activate()
         monkeypatch.setattr(Aws, "cloudtrail", lambda _: client)
         monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # the stub has no rate
 
-    return answer
+    return give
 
 
 Bars = Callable[[ModuleType], list[tuple[str, list[Any]]]]
@@ -103,8 +103,8 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> Bars:
             steps: list[Any] = []
             shown.append((what, steps))
 
-            def counted(given: Iterable[Any]) -> list[Any]:
-                steps.extend(given)
+            def counted(items: Iterable[Any]) -> list[Any]:
+                steps.extend(items)
                 return steps
 
             yield counted

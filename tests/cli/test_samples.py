@@ -87,35 +87,21 @@ BUILDS = {
     "2": [*built("2", at(18, 11, 6, 40), stg=at(18, 12), prod=at(19, 20, 40)), "latest"],
     "3": built("3", at(22, 16), stg=at(22, 17)),
 }
-RULES = lifecycle_policy(
-    ["latest"],
-    [
-        {"tags": "prod-*", "keep_newest": 50},
-        {"tags": "merged-*", "keep_newest": 100},
-        {"untagged": True, "expire_after_days": 7},
-    ],
-)
 
 
 def put(
     time: datetime, number: str, session: str, role: str = PIPELINE, tag: str = "latest"
 ) -> dict[str, Any]:
     """A put, as CloudTrail has it. One by another role than the pipeline's is denied."""
-    done = role == PIPELINE
-    image = {"imageId": {"imageDigest": digest(number), "imageTag": tag}}
+    request = {"repositoryName": NAME, "imageTag": tag, "imageManifest": manifest(number)}
     return event(
         "PutImage",
         time.hour,
         eventTime=f"{time:%Y-%m-%dT%H:%M:%SZ}",
         userIdentity=identity(role, session),
-        requestParameters={
-            "repositoryName": NAME,
-            "imageTag": tag,
-            "imageManifest": manifest(number),
-        },
-        responseElements={"image": image} if done else None,
+        requestParameters=request,
         resources=[{"ARN": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"}],
-        **({} if done else {"errorCode": "AccessDenied"}),
+        errorCode=None if role == PIPELINE else "AccessDenied",
     )
 
 
@@ -134,9 +120,7 @@ class CloudTrail:
 
     def lookup_events(self, **asked: Any) -> dict[str, Any]:
         [attribute] = asked["LookupAttributes"]
-        return page(
-            *(put for put in self.events if put["eventName"] == attribute["AttributeValue"])
-        )
+        return page(*(self.events if attribute["AttributeValue"] == "PutImage" else ()))
 
 
 @pytest.fixture
@@ -154,12 +138,20 @@ def registry(
         client.create_repository(repositoryName=NAME)
         for number, tags in BUILDS.items():
             push(client, manifest(number), *tags)
+        times = {digest(number): tags[0].rpartition("-")[2] for number, tags in BUILDS.items()}
         for image in ecr_backends[ACCOUNT][REGION].repositories[NAME].images:
-            [number] = [build for build in BUILDS if digest(build) == image.image_digest]
-            image.image_pushed_at = int(BUILDS[number][0].rpartition("-")[2])
+            image.image_pushed_at = int(times[image.image_digest])
+        rules = lifecycle_policy(
+            ["latest"],
+            [
+                {"tags": "prod-*", "keep_newest": 50},
+                {"tags": "merged-*", "keep_newest": 100},
+                {"untagged": True, "expire_after_days": 7},
+            ],
+        )
         guard = repository_policy({**access(PIPELINE), "account_id": ACCOUNT})
         client.set_repository_policy(repositoryName=NAME, policyText=to_json(guard))
-        client.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(RULES))
+        client.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(rules))
         yield client
 
 
