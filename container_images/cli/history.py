@@ -21,9 +21,9 @@ from container_images.aws.trail import (
     earliest,
     lookup,
     records_of,
+    refuse_other_account,
 )
 from container_images.cli.command import json_option, note, print_json
-from container_images.cli.tags import pipeline_of
 from container_images.cli.targets import (
     Targets,
     read_each,
@@ -38,6 +38,7 @@ from container_images.tags.history import (
     Expected,
     TagEvent,
     newest_first,
+    pipeline_roles,
     settled,
     tag_events,
     unique_tags,
@@ -152,6 +153,22 @@ def _expected(targets: Targets, named: Reference) -> tuple[Reference, str, Expec
                 "counts as the pipeline"
             )
     return named, arn, Expected(movable_tags=frozenset(movable), pipeline_roles=roles)
+
+
+def pipeline_of(targets: Targets, named: Reference) -> tuple[str, frozenset[str]]:
+    """ARN of a repository, and its pipeline roles: the stack's, or else those its guard exempts.
+
+    Raises NoTrailError for a repository of another account than the caller's.
+    """
+    aws, repository = targets.open(named)
+    account, _ = aws.caller()
+    holder = named.registry_id or account
+    refuse_other_account(account, holder)
+    if stack := targets.stack:
+        roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
+    else:
+        roles = pipeline_roles(repository.policy())
+    return aws.repository_arn(named.name, holder), roles
 
 
 def _digest_of(targets: Targets, named: Reference, tag: str) -> str | None:

@@ -14,14 +14,6 @@ from container_images.aws.errors import AwsError, refused
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference, is_digest
 from container_images.aws.session import Aws
-from container_images.aws.trail import (
-    PUT,
-    NoTrailError,
-    earliest,
-    lookup,
-    records_of,
-    refuse_other_account,
-)
 from container_images.cli.command import json_option, note, print_json, print_text
 from container_images.cli.targets import (
     Targets,
@@ -34,7 +26,6 @@ from container_images.cli.targets import (
     targets_of,
 )
 from container_images.cli.terminal import iso, working
-from container_images.tags.history import pipeline_roles
 from container_images.tags.moves import Move, move, promote
 from container_images.tags.resolve import resolve
 
@@ -52,6 +43,10 @@ class MoveContext:
     dry_run: bool
     reason: str | None
     as_json: bool
+
+    def caller(self, aws: Aws) -> str:
+        """Who moves the tag. Only the JSON says it: in text, no client of STS is made."""
+        return aws.caller()[1] if self.as_json else ""
 
     def move_json(self, move: Move, caller: str) -> dict[str, Any]:
         """A move, and so its record."""
@@ -155,7 +150,7 @@ def move_command(
         )
     aws, repository = context.target.open(context.target.references[0])
     with working("Moving the tag"):
-        _, caller = aws.caller()
+        caller = context.caller(aws)
         moved = move(
             repository,
             source,
@@ -215,7 +210,7 @@ def promote_command(
         )
     aws, repository = context.target.open(context.target.references[0])
     with working("Promoting"):
-        _, caller = aws.caller()
+        caller = context.caller(aws)
         promotion = promote(
             repository, source, stage, tag=tag, movable=movable, dry_run=context.dry_run
         )
@@ -252,7 +247,7 @@ def rollback_command(context: MoveContext, *, tag: str | None, to: str | None) -
     target.refuse_immovable("--tag", moving)
     aws, repository = context.target.open(context.target.references[0])
     with working("Reading CloudTrail"):
-        _, caller = aws.caller()
+        caller = context.caller(aws)
         read_puts = partial(_puts, target, aws)
         done = rollback(repository, moving, read_puts, to=to, dry_run=context.dry_run)
     for text in done.notes:
@@ -266,7 +261,15 @@ def rollback_command(context: MoveContext, *, tag: str | None, to: str | None) -
 
 def _puts(target: Targets, aws: Aws) -> "Puts":
     """What CloudTrail has of the repository. Raises NoTrailError where that cannot be read."""
-    from container_images.tags.rollback import Puts  # noqa: PLC0415 as above
+    from container_images.aws.trail import (  # noqa: PLC0415 as above
+        PUT,
+        NoTrailError,
+        earliest,
+        lookup,
+        records_of,
+    )
+    from container_images.cli.history import pipeline_of  # noqa: PLC0415
+    from container_images.tags.rollback import Puts  # noqa: PLC0415
 
     try:
         with refused():
@@ -275,22 +278,6 @@ def _puts(target: Targets, aws: Aws) -> "Puts":
     except AwsError as error:
         raise NoTrailError(str(error)) from None
     return Puts(records=records, pipeline_roles=roles)
-
-
-def pipeline_of(targets: Targets, named: Reference) -> tuple[str, frozenset[str]]:
-    """ARN of a repository, and its pipeline roles: the stack's, or else those its guard exempts.
-
-    Raises NoTrailError for a repository of another account than the caller's.
-    """
-    aws, repository = targets.open(named)
-    account, _ = aws.caller()
-    holder = named.registry_id or account
-    refuse_other_account(account, holder)
-    if stack := targets.stack:
-        roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
-    else:
-        roles = pipeline_roles(repository.policy())
-    return aws.repository_arn(named.name, holder), roles
 
 
 @click.command("resolve")

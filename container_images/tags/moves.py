@@ -17,7 +17,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from container_images.aws.errors import AwsError, RefusedError, explain, is_denied_by_resource
 from container_images.aws.image import NEVER, Image
 from container_images.aws.images import Put, Repository
-from container_images.policies.exemptions import exempted_roles
 
 READ_AGAIN_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
 """Waits before the next look where ECR has taken a put and still shows the tag where it was."""
@@ -209,6 +208,8 @@ def _put(
 
 def _denied_by_guard(error: ClientError, repository: Repository) -> AwsError:
     """What the guard refused, with the roles that it exempts where its policy can be read."""
+    from container_images.policies.exemptions import exempted_roles  # noqa: PLC0415 no move waits
+
     message = explain(error)
     with suppress(ClientError, BotoCoreError):
         policy = json.loads(repository.policy() or "{}")
