@@ -1,6 +1,6 @@
 """ImageRepository: an ECR repository with its lifecycle policy and its repository policy."""
 
-from typing import NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -78,8 +78,7 @@ class ImageRepository(pulumi.ComponentResource):
         movable, immutable = args["movable_tags"], args.get("immutable_tags", [])
         refuse_access(args["access"], movable, immutable)
         guard = to_json(repository_policy(args["access"]))
-        rules = [_whole(rule) for rule in args.get("retention", [])]
-        lifecycle_policy = to_json(retention.lifecycle_policy(movable, rules))
+        lifecycle_policy = to_json(retention.lifecycle_policy(movable, args.get("retention", [])))
         filters = exclusion_filters(args["tag_mutability"], movable, immutable)
         kms_key = args.get("kms_key")
 
@@ -130,15 +129,3 @@ class ImageRepository(pulumi.ComponentResource):
                 "tagMutability": self.tag_mutability,
             }
         )
-
-
-def _whole(rule: retention.RetentionRule) -> retention.RetentionRule:
-    """The rule with whole numbers: a program in another language hands 50 over as 50.0.
-
-    Pulumi's protocol has floating-point numbers alone, and the SDK leaves those within an input be.
-    """
-    whole = {
-        key: int(value) if isinstance(value, float) and value.is_integer() else value
-        for key, value in rule.items()
-    }
-    return cast("retention.RetentionRule", whole)
