@@ -35,7 +35,7 @@ class Alert:
     @property
     def paths(self) -> dict[str, str]:
         """The values in the text, by name: their paths in the event."""
-        return {_name(it): f"$.detail.{it[1]}" for it in _FIELD.finditer(self._text)}
+        return {_name(field): f"$.detail.{field[1]}" for field in _FIELD.finditer(self._text)}
 
     @property
     def template(self) -> str:

@@ -70,7 +70,7 @@ def statements_in(document: Any, effect: str | None = None) -> list[dict[str, An
     """
     written = document.get("Statement") if isinstance(document, dict) else None
     statements = [element for element in listed(written) if isinstance(element, dict)]
-    return [it for it in statements if effect in (None, it.get("Effect"))]
+    return [each for each in statements if effect in (None, each.get("Effect"))]
 
 
 def names_action(written: Any, action: str) -> bool:
@@ -78,4 +78,4 @@ def names_action(written: Any, action: str) -> bool:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html
     """
-    return any(iam_glob(str(it).lower(), action.lower()) for it in listed(written))
+    return any(iam_glob(str(name).lower(), action.lower()) for name in listed(written))

@@ -119,7 +119,7 @@ def _patterns(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     yield from _spread("roles", own, _roles, most=2)
     if audit["created_role"]:
         here = arn(audit, "codebuild", "project/")
-        projects = [it for it in audit["trust"]["codebuild_projects"] if it.startswith(here)]
+        projects = [arn for arn in audit["trust"]["codebuild_projects"] if arn.startswith(here)]
         yield from _spread("builds", sorted(projects), _builds)
         yield "assumed", _assumed(audit)
 

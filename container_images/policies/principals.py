@@ -11,11 +11,7 @@ from typing import Any, Final
 from container_images.policies.document import listed
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.repository_policy import Access
-from container_images.policies.tag_mutability import (
-    IMMUTABLE_PATTERN_RULE,
-    MOVABLE_TAG_RULE,
-    PATTERN,
-)
+from container_images.policies.tag_mutability import PATTERN, PATTERN_RULE
 from container_images.policies.trust_policy import (
     AUDIENCE,
     AUDIENCE_RULE,
@@ -41,8 +37,8 @@ _RULES: Final = {
     "pull_accounts": (ACCOUNT_ID, ACCOUNT_ID_RULE),
     "lambda_pull_accounts": (ACCOUNT_ID, ACCOUNT_ID_RULE),
     "pull_organization": (ORGANIZATION_ID, ORGANIZATION_ID_RULE),
-    "movable_tags": (PATTERN, MOVABLE_TAG_RULE),
-    "immutable_tags": (PATTERN, IMMUTABLE_PATTERN_RULE),
+    "movable_tags": (PATTERN, PATTERN_RULE),
+    "immutable_tags": (PATTERN, PATTERN_RULE),
     "codebuild_projects": (CODEBUILD_PROJECT_ARN, CODEBUILD_PROJECT_ARN_RULE),
     "github_subjects": (SUBJECT, SUBJECT_RULE),
     "provider": (OIDC_PROVIDER, OIDC_PROVIDER_RULE),

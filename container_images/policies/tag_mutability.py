@@ -28,11 +28,8 @@ PATTERN: Final = re.compile(r"[0-9a-zA-Z_*][0-9a-zA-Z._*-]{0,127}")
 """A tag pattern. ECR also takes a leading `.` or `-`, with which no tag can begin: such a pattern
 would protect nothing, and nobody would be told."""
 
-MOVABLE_TAG_RULE: Final = (
-    "must be a tag or a tag pattern: 1 to 128 letters, digits and . _ - *, none of . - at its start"
-)
-IMMUTABLE_PATTERN_RULE: Final = (
-    "a tag pattern has 1 to 128 letters, digits and . _ - *, and starts as a tag does"
+PATTERN_RULE: Final = (
+    "a tag or a tag pattern has 1 to 128 letters, digits and . _ - *, and starts as a tag does"
 )
 
 DEFAULT_MOVABLE_TAGS: Final = ("latest",)
@@ -78,7 +75,7 @@ def left_open(
         return ("*",)
     known = patterns if tag_mutability == "MUTABLE_WITH_EXCLUSION" else ()
     return tuple(  # "*" says nothing of what there is
-        tag for tag in known if tag != "*" and not any(tag_glob(it, tag) for it in filters)
+        tag for tag in known if tag != "*" and not any(tag_glob(other, tag) for other in filters)
     )
 
 

@@ -30,11 +30,12 @@ def _text(pattern: str | re.Pattern[str], rule: str, example: str) -> Any:
     return Field(pattern=whole, description=rule, examples=[example])
 
 
-def _tag_pattern(rule: str, example: str) -> Any:
+def _tag_pattern(example: str) -> Any:
     """A tag or a pattern, with no more wildcards than ECR takes in an exclusion filter."""
     most = mutability.MAX_FILTER_WILDCARDS
     few = rf"(?!(.*\*){{{most + 1}}})"
-    return _text(few + mutability.PATTERN.pattern, f"{rule}, with at most {most} *", example)
+    rule = f"{mutability.PATTERN_RULE}, with at most {most} *"
+    return _text(few + mutability.PATTERN.pattern, rule, example)
 
 
 def _listed(example: object, least: int = 0, most: int | None = None) -> Any:
@@ -110,8 +111,8 @@ RolePath = Annotated[str, _text(rf"(?=.{{1,512}}\Z)/{trust.PATH}", _PATH_RULE, "
 EmailAddress = Annotated[
     str, _text(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", "must be an e-mail address", _EMAIL)
 ]
-MovableTag = Annotated[str, _tag_pattern(mutability.MOVABLE_TAG_RULE, "latest")]
-ImmutablePattern = Annotated[str, _tag_pattern(mutability.IMMUTABLE_PATTERN_RULE, "prod-*")]
+MovableTag = Annotated[str, _tag_pattern("latest")]
+ImmutablePattern = Annotated[str, _tag_pattern("prod-*")]
 _KEY_RULE: Final = "must have 1 to 128 characters, and must not start with aws:, AWS's own prefix"
 _TagKey = Annotated[str, _text(r"(?![aA][wW][sS]:)[\s\S]{1,128}", _KEY_RULE, "Service")]
 _TagValue = Annotated[str, _text(r"[\s\S]{0,256}", "must have at most 256 characters", "forms")]

@@ -145,7 +145,7 @@ def tag_resource(name: str, **detail: Any) -> dict[str, Any]:
 
 
 def expiry(name: str, *tags: list[str]) -> dict[str, Any]:
-    images = [{"lifecycleEventImage": {"digest": "sha256:aaa", "tagList": it}} for it in tags]
+    images = [{"lifecycleEventImage": {"digest": "sha256:aaa", "tagList": names}} for names in tags]
     details = {"repositoryName": name, "lifecycleEventImageActions": images}
     expired = event("ecr", "PolicyExecutionEvent", ECR, None, serviceEventDetails=details)
     return {**expired, "detail-type": "AWS Service Event via CloudTrail"}

@@ -41,9 +41,13 @@ def home(audit: Audit) -> list[EventRule]:
     return [rule for rule in event_rules("audit", audit) if not rule.forwards]
 
 
+def kind_of(rule: EventRule) -> str:
+    return rule.name.split("-")[1]
+
+
 def kinds(event: dict[str, Any], watched: Audit) -> list[str]:
     """The kind of each rule of the repositories' Region that the event meets."""
-    return [it.name.split("-")[1] for it in home(watched) if matches(it.pattern, event)]
+    return [kind_of(rule) for rule in home(watched) if matches(rule.pattern, event)]
 
 
 def test_an_event_makes_its_alert_or_none() -> None:
@@ -52,14 +56,14 @@ def test_an_event_makes_its_alert_or_none() -> None:
         case: [rule for rule in rules if matches(rule.pattern, event)]
         for case, (event, _) in CASES.items()
     }
-    assert {case: [it.name.split("-")[1] for it in alerts[case]] for case in alerts} == {
+    assert {case: [kind_of(rule) for rule in alerts[case]] for case in alerts} == {
         case: [alert] if alert else [] for case, (_, alert) in CASES.items()
     }
     # A pattern that nothing met would pass for no reason, and a read that no rule asks for.
-    assert {alert.name for made in alerts.values() for alert in made} == {it.name for it in rules}
-    for case, made in alerts.items():
+    assert {rule.name for met in alerts.values() for rule in met} == {rule.name for rule in rules}
+    for case, met in alerts.items():
         reads = CASES[case][0]["detail"].get("readOnly", False)
-        assert all((rule.state != "ENABLED") is reads for rule in made), case
+        assert all((rule.state != "ENABLED") is reads for rule in met), case
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,7 @@ def test_nothing_is_forwarded_in_the_region_of_iam(partition: str, region: str) 
 
 def test_a_project_of_another_region_has_no_rule_here() -> None:
     trust = TRUST | {"codebuild_projects": [PROJECT.replace("eu-west-2", "eu-west-1")]}
-    assert not [it for it in event_rules("audit", audit(trust=trust)) if "builds" in it.name]
+    assert not [rule for rule in event_rules("audit", audit(trust=trust)) if "builds" in rule.name]
 
 
 @pytest.mark.parametrize(("count", "number"), [(1, 12), (5, 12), (100, 27), (500, 90)])
