@@ -152,12 +152,7 @@ def move_command(
     with working("Moving the tag"):
         caller = context.caller(aws)
         moved = move(
-            repository,
-            source,
-            tag,
-            expect=expect,
-            allow_older=allow_older,
-            dry_run=context.dry_run,
+            repository, source, tag, expect=expect, allow_older=allow_older, dry_run=context.dry_run
         )
     context.print(context.move_json(moved, caller), context.move_text(moved, repository))
 

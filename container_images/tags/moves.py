@@ -22,8 +22,8 @@ READ_AGAIN_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
 """Waits before the next look where ECR has taken a put and still shows the tag where it was."""
 
 Order = Literal["convention", "semver", "pushed"]
-"""What told that an image is not older than another: the times in their tags, the versions there,
-or when ECR says that they were pushed. (An image keeps that time when it gets another tag.)"""
+"""What told that an image is not older than another: the times or the versions in their tags, or
+the times of the push, which an image keeps when it gets another tag."""
 
 _OTHER_CONVENTION: Final = "if the stack has another convention, name it with --stack"
 """The likeliest reason why tags cannot be read, so the first fix."""
@@ -68,11 +68,8 @@ def move(  # noqa: PLR0913 the command's options, each a keyword
     """Put the tag on the image that `source`, a tag or a digest, names.
 
     Four calls of ECR, five where the tag does not exist yet, and more only where ECR is slow to
-    show what it took. Nothing is put where the tag is there already, with `dry_run`, and where the
-    move is refused: a RefusedError for an image that is not there or archived; for a tag that is
-    not on the image `expect`, a tag or a digest too; for an image that is older than the one that
-    the tag is on, or that may be, unless `allow_older`. Also raised where the tag turns
-    out to be immutable, or was moved elsewhere meanwhile.
+    show what it took. Raises RefusedError, and puts nothing, where the tag is not on the image
+    `expect`, and unless `allow_older` where the image is or may be older than the tag's.
     """
     image, current = repository.image_and_place(source, tag)
     repository.refuse_archived(image)
@@ -103,9 +100,8 @@ def promote(  # noqa: PLR0913 the command's options, each a keyword
     """Give an image a unique tag, unless it has it; then move the `movable` tags to it, in order.
 
     The tag is either given, or made for a stage of the convention: then an image that has any tag
-    of that stage keeps it. A `RefusedError` where no tag can be made, where the tag is on another
-    image, and where one of the movable tags would not move: nothing is put in any of these cases.
-    If anything fails later, the next run finds the tag and goes on from there.
+    of that stage keeps it. All that can be refused is refused before anything is put. If anything
+    fails later, the next run finds the tag and goes on from there.
     """
     moves = [move(repository, source, name, dry_run=True) for name in movable]
     image, _ = repository.image_and_place(source, source)

@@ -56,9 +56,7 @@ def rollback(
     """Move the tag to where it was before, however old, or to the image `to`, a tag or a digest.
 
     `read_puts` reads CloudTrail, or raises NoTrailError. A place where somebody else than the
-    pipeline put the tag is skipped. Raises RefusedError where nothing says where the tag was
-    before, where that image is gone, archived or about to expire, and where the tag is moved by
-    somebody else meanwhile.
+    pipeline put the tag is skipped, and an image that is gone, or is about to go, is refused.
     """
     basis: Basis = "given"
     notes: list[str] = []
@@ -71,14 +69,8 @@ def rollback(
     if current is None or current.digest != target:
         _refuse_expiring(repository, tag, target, notes)
     try:
-        moved = move(
-            repository,
-            target,
-            tag,
-            expect=current.digest if current else None,
-            allow_older=True,
-            dry_run=dry_run,
-        )
+        expect = current.digest if current else None
+        moved = move(repository, target, tag, expect=expect, allow_older=True, dry_run=dry_run)
     except NoSuchImageError:
         raise RefusedError(
             f"{target}, which {tag} of {repository} would go back to, is gone: it has expired or "

@@ -13,13 +13,7 @@ ROLE, OTHER = (f"arn:aws:iam::111122223333:role/{name}" for name in ("ci/push", 
 
 def deny(*roles: str, operator: str = "ArnNotEquals", **elements: Any) -> dict[str, Any]:
     condition = {operator: {"aws:PrincipalArn": list(roles)}}
-    return {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": [PUT],
-        "Condition": condition,
-        **elements,
-    }
+    return {"Effect": "Deny", "Principal": "*", "Action": [PUT], "Condition": condition, **elements}
 
 
 INSECURE = deny(Action="ecr:*", Condition={"Bool": {"aws:SecureTransport": "false"}})

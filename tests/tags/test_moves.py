@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from botocore.stub import Stubber
 from moto.backends import get_backend
 
 from container_images.aws.errors import RefusedError
-from container_images.aws.images import Repository
+from container_images.aws.image import Image
+from container_images.aws.images import Put, Repository
 from container_images.aws.reference import Reference
 from container_images.policies.tag_convention import ADR040, Stage, TagConvention
 from container_images.tags import moves
@@ -18,11 +18,9 @@ from container_images.tags.moves import READ_AGAIN_SECONDS, Move, move
 from tests.builds import (
     ACCOUNT,
     NAME,
-    OCI_MANIFEST,
     REGION,
     Wire,
     build,
-    digest_of,
     place,
     push,
     sha,
@@ -160,100 +158,48 @@ def test_an_image_that_may_be_older_is_refused_unless_it_is_allowed(
     assert move(on(ecr, by), second, "latest", allow_older=True).moved
 
 
-# --- What ECR may say to it -----------------------------------------------------------------------
+# --- What ECR may answer --------------------------------------------------------------------------
 
 
-def described(digest: str, *tags: str) -> list[dict[str, Any]]:
-    return [{"imageDigest": digest, "imageTags": list(tags)}]
-
-
-@pytest.mark.parametrize("retries", [0, 1])
 @pytest.mark.parametrize(
-    ("outcome", "refusal"),
+    ("answer", "places", "outcome"),
     [
-        ("there", None),
-        ("unmoved", "stays on sha256:1111.*immutable tag; choose another tag"),
-        ("elsewhere", "moved by somebody else.*now on sha256:2222"),
-        ("nowhere", "moved by somebody else.*now on no image"),
+        (Put.DONE, "on", "moved"),
+        # A read right after a put may show what was there before.
+        (Put.DONE, "oon", "moved"),
+        (Put.DONE, "--n", "moved"),
+        (Put.DONE, "ooooon", "moved"),
+        (Put.DONE, "oooooo", "is on old 3.75 s after ECR accepted its move to new: .* ECR is late"),
+        (Put.DONE, "oox", "moved by somebody else meanwhile and is now on x"),
+        (Put.DONE, "o-", "moved by somebody else meanwhile and is now on no image"),
+        # "Exists already" is believed only when it is read back.
+        (Put.EXISTS, "on", "there"),
+        (Put.EXISTS, "oo", "stays on old.*immutable tag; choose another tag"),
+        (Put.EXISTS, "ox", "moved by somebody else"),
+        # A second attempt finds what the first has done, although its answer was lost.
+        (Put.EXISTS_AFTER_RETRY, "oon", "moved"),
+        (Put.EXISTS_AFTER_RETRY, "oooooo", "stays on old.*immutable tag"),
+        (Put.EXISTS_AFTER_RETRY, "ox", "moved by somebody else"),
     ],
 )
-def test_already_there_is_believed_only_when_it_is_read_back(
-    client: "ECRClient", retries: int, outcome: str, refusal: str | None
+def test_a_put_is_read_back(
+    monkeypatch: pytest.MonkeyPatch, waits: list[float], answer: Put, places: str, outcome: str
 ) -> None:
-    manifest = json.dumps({"mediaType": OCI_MANIFEST})
-    wanted, before, other = digest_of(manifest), f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
-    both = [*described(wanted, tag("prod", "b")), *described(before, "latest", tag("prod", "a"))]
-    image = {"imageManifest": manifest, "imageManifestMediaType": OCI_MANIFEST}
-    with Stubber(client) as stub:
-        stub.add_response("describe_images", {"imageDetails": both})
-        stub.add_response("batch_get_image", {"images": [image]})
-        code = "ImageAlreadyExistsException"
-        stub.add_client_error("put_image", code, response_meta={"RetryAttempts": retries})
-        if outcome == "nowhere":
-            stub.add_client_error("describe_images", "ImageNotFoundException")
-        else:
-            now = {"there": wanted, "unmoved": before, "elsewhere": other}[outcome]
-            # Where a first attempt may have been taken, what is read may be out of date.
-            late = len(READ_AGAIN_SECONDS) if retries and outcome == "unmoved" else 0
-            for _ in range(1 + late):
-                stub.add_response("describe_images", {"imageDetails": described(now, "latest")})
-        if refusal:
-            with pytest.raises(RefusedError, match=refusal):
-                move(on(client), wanted, "latest")
-        else:
-            # A second attempt finds what the first has done, although its answer was lost.
-            assert move(on(client), wanted, "latest").moved is bool(retries)
-
-
-def late(ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, reads: int) -> Wire:
-    """A client that shows the tag latest where it was before, for so many reads after the put."""
-    wire = Wire(ecr)
-    describe = ecr.describe_images
-    before: Any
-    try:
-        before = describe(repositoryName=NAME, imageIds=[{"imageTag": "latest"}])
-    except ecr.exceptions.ImageNotFoundException as error:
-        before = error
-
-    def answer(**asked: Any) -> Any:
-        if "put_image" in wire.calls[: -reads - 1] or "put_image" not in wire.calls:
-            return describe(**asked)
-        if isinstance(before, Exception):
-            raise before
-        return before
-
-    monkeypatch.setattr(ecr, "describe_images", answer)
-    return wire
-
-
-@pytest.mark.parametrize("existing", ["latest", ""], ids=["existing", "new"])
-@pytest.mark.parametrize("reads", range(1, len(READ_AGAIN_SECONDS) + 1))
-def test_a_put_that_ecr_is_slow_to_show_is_read_again(
-    ecr: "ECRClient",
-    monkeypatch: pytest.MonkeyPatch,
-    waits: list[float],
-    reads: int,
-    existing: str,
-) -> None:
-    build(ecr, "a", *filter(None, [existing]))
-    newer = build(ecr, "b")
-    wire = late(ecr, monkeypatch, reads)
-    moved = move(on(wire), newer, "latest")
-    assert moved.moved
-    assert (moved.after.digest, place(ecr, "latest")) == (newer, newer)
-    assert waits == list(READ_AGAIN_SECONDS[:reads])
-    assert wire.calls.count("describe_images") == (2 if existing else 3) + reads
-
-
-def test_a_put_that_is_not_shown_at_all_is_not_called_somebody_elses(
-    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch, waits: list[float]
-) -> None:
-    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
-    wire = late(ecr, monkeypatch, 99)
-    refusal = f"is on {older}.* 3.75 s after ECR accepted its move to {newer}: .* or ECR is late"
-    with pytest.raises(RefusedError, match=refusal):
-        move(on(wire), newer, "latest")
-    assert waits == list(READ_AGAIN_SECONDS)
+    """`places`: where the tag is before the put, and in each read after it; - is nowhere."""
+    old, new, other = (Image(digest=name, tags=("latest",)) for name in ("old", "new", "x"))
+    before, *reads = ({"o": old, "n": new, "x": other}.get(letter) for letter in places)
+    repository, answers = on(None), iter(reads)
+    monkeypatch.setattr(repository, "image_and_place", lambda *_: (new, before))
+    monkeypatch.setattr(repository, "manifest", lambda _: None)
+    monkeypatch.setattr(repository, "put", lambda *_: answer)
+    monkeypatch.setattr(repository, "image", lambda _: next(answers))
+    if outcome in {"moved", "there"}:
+        moved = move(repository, "new", "latest", allow_older=True).moved
+        assert moved is (outcome == "moved")
+    else:
+        with pytest.raises(RefusedError, match=outcome):
+            move(repository, "new", "latest", allow_older=True)
+    assert waits == list(READ_AGAIN_SECONDS[: len(reads) - 1])
 
 
 # --- Faults and races -----------------------------------------------------------------------------
@@ -333,10 +279,3 @@ def test_two_movers_to_the_same_image_are_both_done_and_one_of_them_moved_it(
     results: list[Move] = [move(on(wire), newer, "latest"), *done]
     assert place(ecr, "latest") == newer
     assert sorted(moved.moved for moved in results) == [False, True]
-
-
-def test_a_tag_that_is_taken_back_at_once_is_a_lost_race(ecr: "ECRClient") -> None:
-    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
-    wire, _ = meanwhile(ecr, 3, lambda: move(on(ecr), older, "latest", allow_older=True))
-    with pytest.raises(RefusedError, match=f"on {older}.*somebody has moved it back"):
-        move(on(wire), newer, "latest")
