@@ -95,7 +95,11 @@ def history_command(
     events: list[TagEvent] = []
     names: dict[str, str] = {}
     for named, arn, expected in results.values:
-        of_repository = tag_events(named.name, records[arn], expected, tag)
+        of_repository = [
+            event
+            for event in tag_events(named.name, records[arn], expected)
+            if tag in {None, event.tag} or event.tag is None  # it may be any
+        ]
         events += settled(of_repository, partial(_digest_of, targets, named))
         names |= unique_tags(records[arn], expected)
     # A pipeline role of one repository alone may have tried another.

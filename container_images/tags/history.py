@@ -59,26 +59,20 @@ class TagEvent:
     """Why it is unexpected, or may be."""
 
 
-def tag_events(
-    repository: str, records: Iterable[Record], expected: Expected, only: str | None = None
-) -> list[TagEvent]:
+def tag_events(repository: str, records: Iterable[Record], expected: Expected) -> list[TagEvent]:
     """What became of a repository's tags, given its records, the oldest first.
 
-    Left out, unless unexpected: images pushed without a tag, and tags that expire and do not move.
-    `only`: the events of this tag, and those that may be, as CloudTrail does not say the tag.
+    Left out, unless unexpected: what was done with images that have no tag.
     """
     locations = _Locations()
     events = []
     for record in records:
-        for tag in _tags(record, locations, expected, only):
+        # Whoever deletes an image by its digest takes its tags too, and need not name them.
+        tags = None if record.tags is None else record.tags | locations.on(record.taken)
+        named: list[str | None] = [*sorted(tags or ())]
+        for tag in named or [None]:
             reason, is_expected = _judged(record, tag, locations, expected)
-            if tag is not None:
-                is_listed = only in {None, tag}
-            else:  # without a tag; where CloudTrail leaves the tags out, it may be any of them
-                is_listed = record.tags is None or (
-                    record.event != PUT if only else not is_expected
-                )
-            if is_listed:
+            if tag or tags is None or not is_expected:
                 before = locations.now.get(tag or "")
                 event = TagEvent(
                     repository=repository,
@@ -191,26 +185,13 @@ class _Locations:
                 self.now.pop(tag, None)
 
 
-def _tags(
-    record: Record, locations: _Locations, expected: Expected, only: str | None
-) -> Sequence[str | None]:
-    """The tags that an event is about; None for those that CloudTrail does not say."""
-    if record.tags is None:
-        return [None]
-    # Whoever deletes an image by its digest takes its tags too, and need not name them.
-    tags = record.tags | locations.on(record.taken)
-    if record.event == EXPIRE:  # that others expire is the policy's work
-        return sorted(tags & (expected.movable_tags | {only or ""}))
-    return sorted(tags) or [None]
-
-
 def _judged(
     record: Record, tag: str | None, locations: _Locations, expected: Expected
 ) -> tuple[str | None, bool | None]:
     """Why the event is unexpected, or may be; and whether it is expected."""
     if record.event == EXPIRE:
         reason = None
-        if tag is None:
+        if record.tags is None:
             reason = "CloudTrail does not say which images the lifecycle policy took"
         elif tag in expected.movable_tags:
             reason = "a lifecycle policy must not take the image of a movable tag"

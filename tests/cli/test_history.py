@@ -147,6 +147,15 @@ def test_other_events_in_words(holds: Callable[..., None]) -> None:
 
 
 @pytest.mark.usefixtures("stack")
+def test_one_tag_alone_and_what_may_be_about_it(holds: Callable[..., None]) -> None:
+    holds(*WEEK)
+    tag = "prod-aaaaaaaaaaaaaaaaaaaa-1"
+    repositories = done("history", "--stack", "prod", "--tag", tag)["repositories"]
+    tags = [event["tag"] for repository in repositories for event in repository["events"]]
+    assert tags == [tag, None]
+
+
+@pytest.mark.usefixtures("stack")
 def test_a_long_table_has_the_unexpected_first_and_ends(holds: Callable[..., None]) -> None:
     """Whoever is denied many calls must not push the alarm out of an issue's 65,536 characters."""
     noise = [put(1, "a", f"x{number}", **RUNNER) for number in range(3)]

@@ -144,28 +144,13 @@ def test_nobody_but_the_pipeline_writes_or_deletes_unnoticed(name: str) -> None:
     assert [event.expected for event in tag_events("forms", made, EXPECTED)] == [False, False]
 
 
-def test_all_tags_that_are_added_are_listed() -> None:
-    made = records("put latest a", "put prod-1 a", "put - b", "expire prod-0 b")
+def test_all_tags_are_listed_and_no_images_without_one() -> None:
+    made = records("put latest a", "put prod-1 a", "put - b", "expire - b", "expire prod-1 c")
     events = tag_events("forms", made, EXPECTED)
-    assert [(event.tag, event.movable) for event in events] == [("latest", True), ("prod-1", False)]
-
-
-def test_one_tag_alone() -> None:
-    made = records(
-        "put latest a",
-        "put prod-1 a",
-        "put dev-1 b by mary",
-        "put - b",
-        "put ? -",
-        "delete - c",
-        "expire prod-1 a",
-    )
-    events = tag_events("forms", made, EXPECTED, "prod-1")
-    assert [(event.tag, event.record.time.hour) for event in events] == [
-        ("prod-1", 2),
-        (None, 5),
-        (None, 6),
-        ("prod-1", 7),
+    assert [(event.tag, event.movable, event.expected) for event in events] == [
+        ("latest", True, True),
+        ("prod-1", False, True),
+        ("prod-1", False, True),
     ]
 
 
