@@ -19,7 +19,7 @@ from container_images.cli.terminal import Cell, print_table, working
 from container_images.lifecycle.live import live_images
 from container_images.stack.adopt import Adoption, adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.differences import REPLACING, describe
+from container_images.stack.differences import describe
 from container_images.stack.registry import pull_through_rules, registry_warnings
 from container_images.stack.state import State, live, repository_names
 from container_images.stack.verify import Verification, verification
@@ -36,16 +36,15 @@ CHECKLIST: Final = (
 def adopt(targets: Targets, pattern: str | None, *, as_json: bool) -> None:
     """Adopt the repositories, or with a pattern all of the registry whose names match."""
     stack = targets.stack
-    read, prefixes_of = _reader(targets), cache(_cache_prefixes)
 
-    def read_adoption(reference: Reference) -> Adoption:
-        aws, repository, state = read(reference)
+    def read(reference: Reference) -> Adoption:
+        aws, repository, state = _read(targets, reference)
         # Without rules, no index is read: to ECR that would be a pull.
         images = live_images(repository, rules=()) if stack else None
-        return adoption(state, stack, images, prefixes_of(aws))
+        return adoption(state, stack, images, _cache_prefixes(aws))
 
     references = targets.references if pattern is None else _all(targets, pattern)
-    results = read_each(references, "Reading the repositories", read_adoption)
+    results = read_each(references, "Reading the repositories", read)
     if as_json:
         objects = results.to_json(dict)
         adopted = {"yaml": to_yaml(results.values), "repositories": objects}
@@ -60,11 +59,10 @@ def adopt(targets: Targets, pattern: str | None, *, as_json: bool) -> None:
 
 def verify(targets: Targets, stack: DeclaredStack, *, as_json: bool) -> None:
     """Verify the repositories and the registry of a stack."""
-    read = _reader(targets)
     results = read_each(
         targets.references,
         "Reading the repositories",
-        lambda reference: verification(read(reference)[2], stack),
+        lambda reference: verification(_read(targets, reference)[2], stack),
     )
     with working("Reading the registry"):
         aws = targets.session(stack.account.region)
@@ -79,7 +77,7 @@ def verify(targets: Targets, stack: DeclaredStack, *, as_json: bool) -> None:
         verified = {"stack": stack.name, "ok": not failed, "repositories": objects}
         print_json({**verified, "warnings": warnings, "checklist": CHECKLIST})
     else:
-        print_verifications(results.of, stack.name, warnings)
+        print_verifications(results.of, warnings)
     if failed:
         raise RefusedError(
             f"verify failed for {', '.join(failed)}; make up STACK={stack.name} corrects what "
@@ -101,33 +99,28 @@ def _all(targets: Targets, pattern: str) -> Sequence[Reference]:
     return [Reference(name=name, registry_id=holder, region=aws.region) for name in names]
 
 
-def _reader(targets: Targets) -> Callable[[Reference], tuple[Aws, Repository, State]]:
-    """What reads a repository of the caller's account, and refuses another account's.
-
-    ECR answers most of what is asked here only to the account that holds the repository.
-    """
-    caller = cache(Aws.caller)
-
-    def read(reference: Reference) -> tuple[Aws, Repository, State]:
-        aws, repository = targets.open(reference)
-        account, arn = caller(aws)
-        if reference.registry_id not in {None, account}:
-            raise RefusedError(
-                f"the repository is in account {reference.registry_id}, and you call as {arn}; "
-                "sign in to the account that holds it"
-            )
-        return aws, repository, live(repository)
-
-    return read
+def _read(targets: Targets, reference: Reference) -> tuple[Aws, Repository, State]:
+    """A repository of the caller's account: ECR answers most of this to no other."""
+    aws, repository = targets.open(reference)
+    account, caller = _caller(aws)
+    if reference.registry_id not in {None, account}:
+        raise RefusedError(
+            f"the repository is in account {reference.registry_id}, and you call as {caller}; "
+            "sign in to the account that holds it"
+        )
+    return aws, repository, live(repository)
 
 
+_caller = cache(Aws.caller)
+
+
+@cache
 def _cache_prefixes(aws: Aws) -> list[str]:
     try:
-        rules = pull_through_rules(aws.ecr())
+        return [rule["ecrRepositoryPrefix"] for rule in pull_through_rules(aws.ecr())]
     except (ClientError, BotoCoreError) as error:
         note(f"pull-through caches are recognized by name alone: {explain(error)}")
         return []
-    return [rule["ecrRepositoryPrefix"] for rule in rules]
 
 
 # --- Text ---------------------------------------------------------------------------------------
@@ -155,14 +148,12 @@ _KINDS: Final[Sequence[tuple[Cell, Callable[[Adoption], Iterable[str]]]]] = (
 
 
 def print_verifications(
-    verified: Sequence[tuple[Reference, Verification | RefusedError]],
-    stack: str,
-    warnings: Sequence[str],
+    verified: Sequence[tuple[Reference, Verification | RefusedError]], warnings: Sequence[str]
 ) -> None:
     """The results, first what fails; what goes round the guard, and what is left to check."""
-    rows = [(reference.name, *row) for reference, each in verified for row in _checks(each, stack)]
-    rows.sort(key=lambda row: row[2] in _GOOD)
-    print_table(("repository", "check", "result", "detail"), rows, folds=("check", "detail"))
+    rows = [(reference.name, *row) for reference, each in verified for row in _results(each)]
+    rows.sort(key=lambda row: row[1] == _GOOD)
+    print_table(("repository", "result", "detail"), rows, folds=("detail",))
     if warnings:
         click.echo("\nThe registry as a whole:")
         print_table(("warning",), [(warning,) for warning in warnings], folds=("warning",))
@@ -170,24 +161,19 @@ def print_verifications(
     click.echo("".join(f"[ ] {item}\n" for item in CHECKLIST), nl=False)
 
 
-_GOOD: Final[tuple[Cell, Cell]] = (("holds", "green"), ("yes", "green"))
+_GOOD: Final[Cell] = ("ok", "green")
 
 
-def _checks(verified: Verification | RefusedError, stack: str) -> Iterator[tuple[Cell, Cell, Cell]]:
+def _results(verified: Verification | RefusedError) -> Iterator[tuple[Cell, str]]:
     if isinstance(verified, RefusedError):
-        yield "read", ("FAILED", "bold red"), str(verified)
+        yield ("FAILED", "bold red"), str(verified)
         return
-    broken = [proof for proof in verified.proofs if not proof.proved]
-    for proof in broken:
-        call = proof.counterexample
-        broken_by = f"{call.principal} can break it with {call.action}" if call else ""
-        detail = broken_by or f"not decided: {proof.undecided}"
-        yield proof.claim, ("DOES NOT HOLD", "bold red"), detail
-    if not broken:
-        yield "access", _GOOD[0], f"all {len(verified.proofs)} claims"
+    for proof in verified.proofs:
+        if not proof.proved:
+            call = proof.counterexample
+            why = f"{call.action} by {call.principal}" if call else f"undecided: {proof.undecided}"
+            yield ("DOES NOT HOLD", "bold red"), f"{proof.claim}: {why}"
     for difference in verified.differences:
-        is_final = difference["setting"] in REPLACING
-        fix = f"; no update changes it: correct kmsKey in Pulumi.{stack}.yaml" if is_final else ""
-        yield "as declared", ("DIFFERS", "bold red"), f"{describe(difference)}{fix}"
-    if not verified.differences:
-        yield "as declared", _GOOD[1], ""
+        yield ("DIFFERS", "bold red"), describe(difference)
+    if verified.ok:
+        yield _GOOD, f"all {len(verified.proofs)} claims hold, and it is as declared"

@@ -78,12 +78,7 @@ def adoption(
             warnings += _expiring(declared, stack.name, images) if images else ()
     except InvalidInputError as error:
         blocks = [*map(str, error.problems)]
-    blocks += (
-        f"{describe(change)}: no update changes the encryption, and Pulumi refuses to replace the "
-        "repository; correct kmsKey, or leave it out and copy its images to a new one"
-        for change in differing
-        if change["setting"] in REPLACING
-    )
+    blocks += (describe(change) for change in differing if change["setting"] in REPLACING)
     return Adoption(
         repository=live.name,
         entry=entry,

@@ -9,7 +9,6 @@ from typing import Any
 from container_images import settings
 from container_images.aws.errors import RefusedError
 from container_images.aws.reference import Reference
-from container_images.policies.invalid_input import InvalidInputError
 from container_images.settings.stack_file import StackFile, StackFileError, read
 
 
@@ -58,18 +57,11 @@ class DeclaredStack:
 
 def declared(name: str) -> DeclaredStack:
     """The stack NAME of the project in this directory. Raises RefusedError with every error."""
-    if "/" in name:
-        raise RefusedError(
-            f"{name} has a /, and no name of a stack file has; write the last part alone, such as "
-            "prod for Pulumi.prod.yaml"
-        )
     try:
         file = read(Path.cwd(), name)
-        return declared_in(file, file.account)
     except StackFileError as error:
         raise RefusedError(f"Pulumi.{name}.yaml: {error}") from None
-    except InvalidInputError as invalid:
-        raise RefusedError(f"Pulumi.{name}.yaml: {settings.explain(invalid)}") from None
+    return declared_in(file, file.account)
 
 
 def declared_in(file: StackFile, account: settings.Account) -> DeclaredStack:

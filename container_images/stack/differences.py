@@ -16,7 +16,8 @@ AWS_TAGS: Final = "aws:"
 """Begins the keys of the resource tags that AWS's own services set: nobody else can."""
 
 REPLACING: Final = frozenset({"encryption", "kmsKey"})
-"""The settings that no update changes: another value means another repository."""
+"""The settings that no update changes: another value means another repository, and Pulumi refuses
+to replace it."""
 
 
 class Difference(TypedDict):
@@ -83,7 +84,9 @@ def describe(difference: Difference) -> str:
     ]
     if not names and setting == _LIFECYCLE_POLICY:
         names = ["the rules are in another order"]
-    return f"{setting}: {'; '.join(names) or f'{_text(found)} -> {_text(declared)}'}"
+    text = f"{setting}: {'; '.join(names) or f'{_text(found)} -> {_text(declared)}'}"
+    is_final = setting in REPLACING
+    return f"{text}; no update changes it: correct kmsKey, or leave it out" if is_final else text
 
 
 def _text(value: Any) -> str:

@@ -291,7 +291,7 @@ def test_all_errors_of_the_settings_come_at_once(tmp_path: Path) -> None:
     ("args", "message"),
     [
         (["--stack", "none"], "there is no such stack"),
-        (["--stack", "../prod"], "write the last part alone, such as"),
+        (["--stack", "../prod"], "there is no such stack"),
         (["--json"], "Missing option"),
         (["--stack", "prod", "--jsn"], "No such option"),
         (["--stack", "prod", "--json", "--markdown"], "give one of --json, --markdown"),

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.session
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from container_images.stack.declared import DeclaredStack, declared
@@ -45,27 +46,24 @@ def stack() -> DeclaredStack:
 def sign_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Let the commands call as a role: in moto, whoever assumes it is in its account."""
     monkeypatch.chdir(FIXTURES)
+
+    def as_role(arn: str) -> None:
+        sts = boto3.Session().client("sts")
+        role = sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", role["AccessKeyId"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", role["SecretAccessKey"])
+        monkeypatch.setenv("AWS_SESSION_TOKEN", role["SessionToken"])
+
     with mock_aws():
-
-        def as_role(arn: str) -> None:
-            for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-                monkeypatch.setenv(variable, "testing")
-            monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-            sts = boto3.Session().client("sts")
-            role = sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-            monkeypatch.setenv("AWS_ACCESS_KEY_ID", role["AccessKeyId"])
-            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", role["SecretAccessKey"])
-            monkeypatch.setenv("AWS_SESSION_TOKEN", role["SessionToken"])
-
         yield as_role
 
 
-Answers = dict[tuple[str, str], tuple[str, str] | dict[str, Any]]
+Answers = dict[tuple[str, str], str | dict[str, Any]]
 
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """What AWS answers to an operation in a Region: an error's code and message, or a result.
+    """What AWS answers to an operation in a Region: an error's code, or a result.
 
     Moto answers everything else. What it does not know is empty, and there are three Regions.
     """
@@ -75,25 +73,16 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
         ("DescribeRepositoryCreationTemplates", "eu-west-2"): {"repositoryCreationTemplates": []},
         ("DescribeRegions", "eu-west-2"): {"Regions": regions},
     }
-    create_client = botocore.session.Session.create_client
+    make_api_call: Any = vars(BaseClient)["_make_api_call"]
 
-    def creating(self: Any, service_name: str, *arguments: Any, **named: Any) -> Any:
-        client = create_client(self, service_name, *arguments, **named)
+    def call(client: BaseClient, operation: str, arguments: Any) -> Any:
+        answer = prepared.get((operation, client.meta.region_name))
+        if isinstance(answer, str):
+            error = {"Error": {"Code": answer, "Message": "not authorized"}}
+            raise ClientError(error, operation)  # type: ignore[arg-type]
+        return make_api_call(client, operation, arguments) if answer is None else answer
 
-        def answer(model: Any, **_: Any) -> Any:
-            prepared_answer = prepared.get((model.name, client.meta.region_name))
-            if prepared_answer is None:
-                return None
-            if isinstance(prepared_answer, dict):
-                return type("Response", (), {"status_code": 200})(), prepared_answer
-            code, message = prepared_answer
-            error = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
-            return type("Response", (), {"status_code": 400})(), error
-
-        client.meta.events.register("before-call", answer)
-        return client
-
-    monkeypatch.setattr(botocore.session.Session, "create_client", creating)
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
     return prepared
 
 

@@ -67,9 +67,7 @@ def test_what_fails_is_printed_first_and_ends_in_a_failure(
     assert done.stdout.index("DIFFERS") < done.stdout.index("all 7 claims")
     assert "DOES NOT HOLD" in done.stdout
     assert "tagMutability: IMMUTABLE -> MUTABLE_WITH_EXCLUSION" in done.stdout
-    assert (
-        "kmsKey: x -> none; no update changes it: correct kmsKey in Pulumi.prod.yaml" in done.stdout
-    )
+    assert "kmsKey: x -> none; no update changes it: correct kmsKey" in done.stdout
     assert "[ ] the repository policy denies a push" in done.stdout
     assert f"verify failed for {NAME}; make up STACK=prod corrects" in done.stderr
 
@@ -77,8 +75,8 @@ def test_what_fails_is_printed_first_and_ends_in_a_failure(
 def test_a_claim_that_is_not_decided_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     proof = Proof(claim="Nobody", proved=False, counterexample=None, undecided="statement Two")
     verified = Verification(NAME, [proof], [])
-    print_verifications([(Reference(name=NAME), verified)], "prod", [])
-    assert "not decided: statement Two" in capsys.readouterr().out
+    print_verifications([(Reference(name=NAME), verified)], [])
+    assert "undecided: statement Two" in capsys.readouterr().out
     assert not verified.ok
 
 
@@ -113,7 +111,7 @@ def test_a_repository_that_is_missing_does_not_stop_the_others(
             "is in account 111122223333, and you call as",
         ),
         (ANYBODY, [NAME, "--stack", "nobodys"], "there is no such stack"),
-        (ANYBODY, ["--stack", "acme/prod"], "has a /, and no name of a stack file has; write the"),
+        (ANYBODY, ["--stack", "acme/prod"], "there is no such stack"),
     ],
 )
 def test_what_cannot_be_verified_is_refused(
@@ -138,7 +136,7 @@ def test_a_stack_is_needed_and_all_its_errors_are_reported(
 
 @pytest.mark.usefixtures("guarded")
 def test_a_permission_that_is_missing_is_named(answers: Answers) -> None:
-    answers["ListTagsForResource", "eu-west-2"] = ("AccessDeniedException", "not authorized")
+    answers["ListTagsForResource", "eu-west-2"] = "AccessDeniedException"
     for command in ("verify", "adopt"):
         reason = run(command, NAME, "--stack", "prod").stderr
         assert "no permission for ListTagsForResource" in reason
