@@ -1,7 +1,7 @@
 """The whole program, with the stack files of this repository."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -151,25 +151,6 @@ def test_neither_invokes_nor_documents_grow_with_the_repositories(
     assert cloud.invokes == INVOKES
     assert documents(update) == base
     assert len(update.resources) == 4 + 4 * count
-
-
-def test_the_order_of_the_keys_does_not_matter(prod: StackFile, cloud: Cloud) -> None:
-    def reversed_keys(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: reversed_keys(value[key]) for key in reversed(value)}
-        return [reversed_keys(item) for item in value] if isinstance(value, list) else value
-
-    own = {"tags": {"x": "1", "a": "2"}, "scanOnPush": False}
-    prod = changed(prod, repositories={"bb": own, "aa": {"retention": []}})
-    mixed = {
-        key: json.dumps(reversed_keys(json.loads(text))) if text.startswith(("{", "[")) else text
-        for key, text in reversed([*prod.config.items()])
-    }
-    assert prod.config != mixed
-    first, second = run(prod, cloud), run(replace(prod, config=mixed), cloud)
-    assert [json.dumps(asdict(each)) for each in first.resources] == [
-        json.dumps(asdict(each)) for each in second.resources
-    ]
 
 
 class TestLockOut:

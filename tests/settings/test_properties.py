@@ -187,22 +187,3 @@ def test_whatever_is_written_is_either_valid_or_an_error(
     errors = errors_of(configuration)
     assert errors or documents(parse(configuration))
     assert all(error.rule and error.fix and "\n" not in str(error) for error in errors)
-
-
-MISTAKES: dict[str, Any] = {
-    "tagMutability": "IMMUTABLE",
-    "movableTags": [],
-    "administratorRoles": ["arn:aws:iam::444455556666:role/other"],
-    "pullAccounts": {"dev": 444455556666},
-    "pullOrganization": "organization",
-    "lambdaPull": "yes",
-    "tagConvention": [{"stage": "release", "tag": "{version}"}],
-    "repository": {},
-    "additionalPipelineRoles": ["arn:aws:iam::111122223333:user/somebody"],
-}
-
-
-@given(configurations(), st.sets(st.sampled_from(sorted(MISTAKES)), min_size=1))
-def test_every_mistake_is_reported_at_once(configuration: dict[str, Any], keys: set[str]) -> None:
-    configuration |= {key: MISTAKES[key] for key in keys}
-    assert {str(error.where[0]) for error in errors_of(configuration)} >= keys
