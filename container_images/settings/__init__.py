@@ -81,12 +81,9 @@ def account_in(configuration: Mapping[str, str], project: str) -> Account:
     arns = re.findall(r"arn:(aws[a-z-]*):iam::(\d{12}):", roles)
     # If none says so, it is one of AWS's documentation.
     partition, account = next(iter(arns), ("aws", "123456789012"))
-    [account, *_] = [
-        *re.findall(r"\d{12}", configuration.get("aws:allowedAccountIds", "")),
-        account,
-    ]
+    allowed = re.findall(r"\d{12}", configuration.get("aws:allowedAccountIds", ""))
     region = configuration.get("aws:region", "")
-    return Account(partition=partition, id=account, region=region)
+    return Account(partition=partition, id=(allowed or [account])[0], region=region)
 
 
 _ROLES: Final = ("administratorRoles", "pipelineRole", "additionalPipelineRoles")

@@ -5,7 +5,7 @@ What stands below a key describes it in the schema of the plugin.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -21,7 +21,7 @@ from container_images.policies.tag_mutability import (
     left_open,
     overwriting_warning,
 )
-from container_images.policies.trust_policy import Trust, trust_policy
+from container_images.policies.trust_policy import Oidc, Trust, trust_policy
 from container_images.settings import values
 
 
@@ -84,16 +84,12 @@ class PipelineRoleSettings(Settings):
         if not self.arn and not self.name:
             rule = "the pipeline role either exists or is created"
             raise values.broken(rule, "write the arn of the one, or the name of the other")
-        trusted = (
-            self.trusted_code_build_projects,
-            self.trusted_git_hub_subjects,
-            self.trusted_oidc.subjects,
-            self.trusted_roles,
-        )
-        if self.name and not any(trusted):
+        trusted = [name for name in type(self).model_fields if name.startswith("trusted")]
+        if self.name and not any(
+            getattr(self, name) for name in self.model_fields_set & {*trusted}
+        ):
             rule = "somebody must be able to assume the role that the stack creates"
-            keys = "trustedCodeBuildProjects, trustedGitHubSubjects, trustedOidc, trustedRoles"
-            raise values.broken(rule, f"write one of {keys}")
+            raise values.broken(rule, f"write one of {', '.join(map(to_camel, trusted))}")
         return self
 
     def arn_in(self, account: Account) -> str:
@@ -109,13 +105,8 @@ class PipelineRoleSettings(Settings):
             "github_subjects": list(self.trusted_git_hub_subjects),
             "roles": list(self.trusted_roles),
         }
-        if subjects := list(self.trusted_oidc.subjects):
-            oidc = self.trusted_oidc
-            trust["oidc"] = {
-                "provider": oidc.provider,
-                "audience": oidc.audience,
-                "subjects": subjects,
-            }
+        if self.trusted_oidc.subjects:
+            trust["oidc"] = cast("Oidc", self.trusted_oidc.model_dump(mode="json"))
         return trust
 
 
@@ -325,7 +316,7 @@ class ProviderSettings(Settings):
         extra="ignore", alias_generator=lambda name: f"aws:{to_camel(name)}", strict=True
     )
 
-    region: values.Region
+    region: values.Region = ""
     allowed_account_ids: values.AccountIds = ()
     default_tags: Annotated[
         dict[str, _DefaultTags], Field(examples=[{"tags": {"Team": "forms"}}])

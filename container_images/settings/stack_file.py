@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from container_images.policies.invalid_input import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.settings import Account, account_in, decoded, explain, parse
 from container_images.settings.errors import check, suggested
 
@@ -93,6 +93,9 @@ def read(directory: Path, stack: str) -> StackFile:
         key if ":" in key else f"{project['name']}:{key}": _text(value)
         for key, value in {**defaults, **written}.items()
     }
+    if "aws:region" not in config:
+        rule, fix = "this key is required", "write it as eu-west-2"
+        problems.append(Problem(where=("aws:region",), rule=rule, fix=fix))
     try:
         parse(config, project["name"], problems)
     except InvalidInputError as invalid:

@@ -85,7 +85,7 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
         # Any key that is missing here may be there.
         ("environment: [shared]\nconfig: {aws:region: 5}", "^only the Pulumi service knows"),
         (f"config: {{{REGION}, container-images:retention: {{secure: abc}}}}", "encrypted"),
-        ("config: {}", 'aws:region: this key is required; write it as "eu-west-2"'),
+        ("config: {}", "aws:region: this key is required; write it as eu-west-2"),
         ("config: {aws:region: 5}", "aws:region = 5: must be the name of a Region"),
         (f"config: {{{REGION}, aws:defaultTags: foo}}", "aws:defaultTags = .*must be a mapping"),
         (f"config: {{{REGION}, aws:defaultTags: {{tags: null}}}}", "aws:defaultTags.tags = null"),
