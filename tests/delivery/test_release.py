@@ -1,19 +1,29 @@
-"""A release: one version everywhere, and what its workflow builds."""
+"""A release: one version everywhere, what its workflow builds, and what that does at a team's."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from container_images.cli.app import COMMANDS
+from container_images.rehearsal import program
+from container_images.rehearsal.embedded_aws import embedded_aws
+from container_images.rehearsal.rehearse import Rehearsal
+from container_images.settings.stack_file import read
+from container_images.stack.declared import declared_in
 from tests.conftest import ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+WHEEL = f"container_images-{VERSION}-py3-none-any.whl"
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 TEMPLATE = ROOT / "template"
 CALLERS = sorted((TEMPLATE / ".github" / "workflows").glob("*.yml"))
@@ -30,18 +40,36 @@ def release(tag: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_release_has_packages_hashes_and_notes(tmp_path: Path) -> None:
-    assert re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)[0] == VERSION
-    done = release(f"v{VERSION}", tmp_path)
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with all that a release has."""
+    folder = tmp_path_factory.mktemp("dist")
+    done = release(f"v{VERSION}", folder)
     assert done.returncode == 0, done.stderr
-    wheel = f"container_images-{VERSION}-py3-none-any.whl"
-    packages = [wheel, f"container_images-{VERSION}.tar.gz"]
-    assert {file.name for file in tmp_path.iterdir()} == {*packages, "SHA256SUMS", "NOTES.md"}
-    sums = (tmp_path / "SHA256SUMS").read_text()
+    return folder
+
+
+def test_a_release_has_packages_hashes_and_notes(dist: Path) -> None:
+    assert re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)[0] == VERSION
+    packages = [WHEEL, f"container_images-{VERSION}.tar.gz"]
+    assert {file.name for file in dist.iterdir()} == {*packages, "SHA256SUMS", "NOTES.md"}
+    sums = (dist / "SHA256SUMS").read_text()
     assert re.findall(r"  (.+)$", sums, re.MULTILINE) == packages
-    assert (tmp_path / "NOTES.md").read_text().strip() in CHANGELOG
-    metadata = f"container_images-{VERSION}.dist-info/METADATA"
-    assert f"\nVersion: {VERSION}\n" in zipfile.ZipFile(tmp_path / wheel).read(metadata).decode()
+    assert (dist / "NOTES.md").read_text().strip() in CHANGELOG
+
+
+def test_the_wheel_has_one_package_at_its_top(dist: Path) -> None:
+    names = zipfile.ZipFile(dist / WHEEL).namelist()
+    top = {name.split("/")[0] for name in names}
+    assert top == {"container_images", f"container_images-{VERSION}.dist-info"}
+    package = ROOT / "container_images"
+    expected = {
+        f"container_images/{file.relative_to(root)}"
+        for root, folder in ((ROOT, ROOT / "components"), (package, package))
+        for file in folder.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert {name for name in names if ".dist-info/" not in name} == expected
 
 
 @pytest.mark.parametrize("tag", ["v99.0.0", VERSION, f"v{VERSION}.1"])
@@ -90,3 +118,78 @@ def test_the_template_calls_each_workflow_with_what_it_needs(file: Path) -> None
     permissions = [each["permissions"].items() for each in called["jobs"].values()]
     assert job["permissions"] == {scope: level for scopes in permissions for scope, level in scopes}
     assert caller["on"].keys() == called["on"].keys() - {"workflow_call"}
+
+
+# --- What is installed ----------------------------------------------------------------------------
+
+
+def installed(wheel: Path, folder: Path) -> str:
+    """Python of an environment with the wheel. What it depends on is that of the tests."""
+    venv.create(folder, with_pip=False)
+    python = str(folder / "bin" / "python")
+    uv = [str(Path(sysconfig.get_path("scripts")) / "uv"), "pip", "install", "--quiet", "--offline"]
+    subprocess.run([*uv, "--no-deps", "--python", python, str(wheel)], check=True)
+    [packages] = (folder / "lib").glob("python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+AT_A_TEAM = """
+import os, sys
+from click.testing import CliRunner
+from container_images.cli.app import app
+
+names, team = sys.argv[1:-1], sys.argv[-1]
+for name in names:
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0 and "Usage: " in result.stdout, (name, result)
+os.chdir(team)
+app(["rehearse", "--stack", "prod", "--json"])
+"""
+
+
+def test_a_team_has_every_commands_help_and_rehearses_the_template(
+    dist: Path, tmp_path: Path
+) -> None:
+    """As `pulumi new` leaves it, and with a module of the team's own, outside of any clone.
+
+    In one process: each would load its libraries anew. It begins in a folder whose modules have
+    the names of the package's.
+    """
+    folder, team = tmp_path / "folder", tmp_path / "team"
+    folder.mkdir()
+    for name in ("policies", "settings", "components", "cli", "aws"):
+        (folder / f"{name}.py").write_text("raise ImportError('this is not the package')\n")
+    team.mkdir()
+    for file in (ROOT / "template").iterdir():
+        if file.is_file():
+            text = file.read_text().replace("${PROJECT}", "ours").replace("${DESCRIPTION}", "x")
+            # A key with the project's own name as its namespace is one without a namespace.
+            text = text.replace("  tagMutability:", "  ours:tagMutability:")
+            (team / file.name).write_text(text)
+    main = (team / "__main__.py").read_text()
+    (team / "__main__.py").write_text(f"{main}\nimport team_module\n")
+    (team / "team_module.py").write_text("")
+    done = subprocess.run(
+        [
+            installed(dist / WHEEL, tmp_path / "environment"),
+            "-I",
+            "-c",
+            AT_A_TEAM,
+            *COMMANDS,
+            str(team),
+        ],
+        cwd=folder,
+        env={key: text for key, text in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    rehearsal = json.loads(done.stdout)
+    assert all(act["ok"] for act in rehearsal["acts"])
+    starter = read(ROOT, "starter")
+    with embedded_aws(declared_in(starter, starter.account)) as aws:
+        ours = Rehearsal(stack="prod", resources=program.run(starter, aws).resources)
+    assert rehearsal["resources"] == ours.to_json()["resources"]
