@@ -116,7 +116,7 @@ local: $(INSTALLED) local-down ## with the Pulumi CLI: update the stack local on
 
 local-down: ## stop moto's server and remove the stack local
 	@if [ -f $(LOCAL)/moto.pid ]; then pid=$$(cat $(LOCAL)/moto.pid); \
-	  case "$$(ps -p "$$pid" -o command=)" in *moto.server*) kill "$$pid" ;; esac; fi
+	  case "$$(ps -p "$$pid" -o command=)" in *moto.server*) kill "$$pid"; sleep 1 ;; esac; fi
 	@rm -rf $(LOCAL)
 
 constraints: ## resolve all dependencies again
