@@ -1,6 +1,7 @@
 """The shortest privilege-escalation paths from principals to what they could do."""
 
 import itertools
+import math
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
@@ -231,7 +232,7 @@ class PathSearch:
         number = self._network.number[start]
         if number in self._legs:
             return self._onward(number)
-        return self._becoming(number, _ABLE) if self._round(number, _ABLE) else None
+        return self._becoming(number, _ABLE)
 
     def direct(self, principal: Principal) -> Path | None:
         """The call of a principal that meets the need itself."""
@@ -284,18 +285,21 @@ class PathSearch:
         In each round steps are gone by what was found in the rounds before.
         """
         starts = self._unable & self._network.starts
-        steps = list(self._joint_steps())
+        steps = sorted(self._joint_steps(), key=lambda it: len(it[0].needs) + bool(it[0].then))
         becomes: dict[int, Members] = defaultdict(int)
         becomes |= {number: 1 << number for number in numbers_in(starts)}
         before: dict[int, Members] = {}
         for number in itertools.count(1):
             if before == becomes:
                 return
-            before = dict(becomes)
+            before, meets = dict(becomes), dict[Members, Members]()
             for step, end, makers in steps:
-                able = starts & ~before.get(end, 0)
+                able = starts & ~becomes[end]
                 for members in makers if able else ():
-                    able &= _union(before.get(maker, 0) for maker in numbers_in(members))
+                    if members not in meets:
+                        found = (before.get(maker, 0) for maker in numbers_in(members))
+                        meets[members] = _union(found)
+                    able &= meets[members]
                 if able:
                     becomes[end] |= able
                     self._joined[end].append((number, able, step))
@@ -317,34 +321,31 @@ class PathSearch:
                     seen |= new
                     waiting += numbers_in(new)
 
-    def _round(self, start: int, end: int) -> int:
-        """In which round a principal was found to become another. 0: never, or it is that one."""
-        return next((each for each, able, _ in self._joined[end] if able >> start & 1), 0)
+    def _becoming(self, start: int, end: int, before: float = math.inf) -> Path | None:
+        """The calls by which a principal becomes another, by way of several at once.
 
-    def _becoming(self, start: int, end: int) -> Path:
-        """The calls by which a principal becomes another, by way of several at once."""
+        None unless that was found before a round.
+        """
         if start == end:
             return Path()
+        entries = (it for it in self._joined[end] if it[1] >> start & 1 and it[0] < before)
+        number, _, step = next(entries, (0, 0, None))
+        if step is None:
+            return None
         if (start, end) not in self._found:
-            ways = (
-                self._gone(start, number, step)
-                for number, able, step in self._joined[end]
-                if able >> start & 1
-            )
-            self._found[start, end] = min(ways, key=_length)
+            network, path = self._network, Path()
+            for need in step.needs:
+                makers = network.makers(need, self._unable)
+                others = numbers_in(makers & ~(1 << start))
+                for maker in itertools.chain([start] if makers >> start & 1 else [], others):
+                    reached = self._becoming(start, maker, number)
+                    if reached is not None:
+                        path += reached + network.call(maker, need)
+                        break
+            path = _followed(path, step)
+            to = network.number[step.to]
+            self._found[start, end] = path + self._onward(to) if to in self._legs else path
         return self._found[start, end]
-
-    def _gone(self, start: int, number: int, step: Step) -> Path:
-        """A step that was gone in a round, by those that a principal had become before."""
-        network, path = self._network, Path()
-        for need in step.needs:
-            makers = numbers_in(network.makers(need, self._unable))
-            reached = [it for it in makers if it == start or 0 < self._round(start, it) < number]
-            maker = min(reached, key=lambda it: _length(self._becoming(start, it)))
-            path += self._becoming(start, maker) + network.call(maker, need)
-        path = _followed(path, step)
-        to = network.number[step.to]
-        return path + self._onward(to) if to in self._legs else path
 
 
 _ABLE: Final = -1
@@ -353,10 +354,6 @@ _ABLE: Final = -1
 
 def _union(sets: Iterable[Members]) -> Members:
     return reduce(or_, sets, 0)
-
-
-def _length(path: Path) -> int:
-    return len(path.calls)
 
 
 def _followed(path: Path, step: Step) -> Path:
