@@ -64,7 +64,10 @@ def test_every_call_is_about_the_registry_of_the_repository(
         "imageTag": "latest",
     }
     by_digest = {"imageIds": [{"imageDigest": DIGEST}], "acceptedMediaTypes": [*MEDIA_TYPES]}
-    first, second = ({"imageDetails": [{"imageDigest": digest}]} for digest in (DIGEST, "other"))
+    first, second = (
+        {"imageDetails": [{"imageDigest": DIGEST, "imageStatus": status}]}
+        for status in ("ARCHIVED", "ACTIVATING")
+    )
     page = {"filter": ANY, "maxResults": 1000}
     answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("describe_images", {"imageDetails": []}, {"imageIds": [{"imageTag": "x"}], "filter": ANY}),
@@ -81,18 +84,9 @@ def test_every_call_is_about_the_registry_of_the_repository(
     assert elsewhere.manifest(DIGEST) == MANIFEST
     assert elsewhere.put(MANIFEST, "latest") is Put.DONE
     assert elsewhere.policy() == "{}"
-    assert list(elsewhere.images()) == [Image(digest=DIGEST), Image(digest="other")]
-
-
-@pytest.mark.parametrize("status", ["ARCHIVED", "ACTIVATING"])
-def test_an_archived_image_is_known_as_such(
-    stub: Stubber, elsewhere: Repository, status: str
-) -> None:
-    detail = {"imageDigest": DIGEST, "imageTags": ["latest"], "imageStatus": status}
-    stub.add_response("describe_images", {"imageDetails": [detail]})
-    image = elsewhere.image("latest")
-    assert image is not None
-    assert not image.active
+    images = list(elsewhere.images())
+    assert images == [Image(digest=DIGEST, archived=True), Image(digest=DIGEST, activating=True)]
+    assert not any(image.active for image in images)
 
 
 def test_a_manifest_is_read_byte_for_byte(ecr: "ECRClient", repository: Repository) -> None:
