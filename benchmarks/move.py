@@ -32,13 +32,9 @@ _MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 _FLOOR: Final = """
 import sys
 import boto3
-ecr = boto3.client("ecr")
-repository, digest, media_type = sys.argv[1:]
-answer = ecr.batch_get_image(
-    repositoryName=repository,
-    imageIds=[{"imageDigest": digest}],
-    acceptedMediaTypes=[media_type],
-)
+ecr, (repository, digest, media_type) = boto3.client("ecr"), sys.argv[1:]
+ids, types = [{"imageDigest": digest}], [media_type]
+answer = ecr.batch_get_image(repositoryName=repository, imageIds=ids, acceptedMediaTypes=types)
 ecr.put_image(
     repositoryName=repository,
     imageManifest=answer["images"][0]["imageManifest"],
