@@ -1,7 +1,7 @@
 """Pure: what all IAM policy documents share: ARNs, form, text and length, how they are read."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
@@ -35,17 +35,18 @@ def to_json(document: Mapping[str, Any]) -> str:
 
 
 def refuse_longer_than(
-    limit: int, name: str, document: Mapping[str, Any], lists: Mapping[str, Sequence[str]]
+    limit: int, name: str, document: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> None:
     """Raise InvalidInputError where the document is longer than AWS accepts.
 
-    `lists` are what it is made from: the error names the one that takes up most of it.
+    It is made of the inputs: the error names the list among them that takes up most of it.
     """
     if (length := len(to_json(document))) > limit:
-        longest = max(lists, key=lambda what: len("".join(lists[what])))
+        lists = {key: value for key, value in inputs.items() if isinstance(value, list)}
+        longest = max(lists, key=lambda key: len("".join(lists[key])))
         rule = f"AWS takes a {name} of at most {limit:,} characters"
         fix = f"shorten it by {length - limit:,}: the longest list is that of the "
-        fix += f"{len(lists[longest])} {longest}"
+        fix += f"{len(lists[longest])} {longest.replace('_', ' ')}"
         value = f"{length:,} characters"
         raise InvalidInputError([Problem(where=(name,), value=value, rule=rule, fix=fix)])
 

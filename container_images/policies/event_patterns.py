@@ -16,12 +16,7 @@ from typing import Any, Final, TypedDict
 from container_images.policies.alert_messages import ALERTS, Alert
 from container_images.policies.document import arn, refuse_longer_than, to_json
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.trust_policy import (
-    Trust,
-    federations,
-    provider_arn,
-    trusted_principals,
-)
+from container_images.policies.trust_policy import Trust, federations
 
 MAX_EVENT_PATTERN: Final = 2_048
 """Characters of a pattern, unless AWS raised the account's quota:
@@ -88,10 +83,10 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
     where even that does not help: a pattern names all pipeline roles, or all trusted principals.
     """
     region, iam_region = audit["region"], IAM_REGIONS[audit["partition"]]
-    lists = {"pipeline roles": audit["pipeline_roles"], **trusted_principals(audit["trust"])}
+    named = {"pipeline_roles": audit["pipeline_roles"], **audit["trust"]}
     rules = []
     for kind, pattern in _patterns(audit):
-        refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, lists)
+        refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, named)
         topic = kind.partition("-")[0]
         rule = EventRule(
             name=f"{name}-{kind}",
@@ -275,8 +270,8 @@ def _assumed(audit: Audit) -> dict[str, Any]:
     if trust["codebuild_projects"]:
         identity["invokedBy"] = _but(["codebuild.amazonaws.com"])
     if jobs := [
-        f"{provider_arn(trust, oidc['provider'])}:{oidc['audience']}:{subject}"
-        for _, oidc in federations(trust)
+        f"{federation}:{oidc['audience']}:{subject}"
+        for _, federation, oidc in federations(trust)
         for subject in sorted(oidc["subjects"])
     ]:
         identity["principalId"] = _but(jobs)

@@ -122,10 +122,5 @@ def repository_policy(access: Access) -> dict[str, Any]:
         principal = {"Service": "lambda.amazonaws.com"}
         statements.append(allow("LambdaPulls", principal, LAMBDA_PULL, Condition=condition))
     document = document_of(statements)
-    lists = {
-        "pipeline roles": pipeline,
-        "administrator roles": access["administrator_roles"],
-        "pull accounts": access["pull_accounts"],
-    }
-    refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document, lists)
+    refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document, access)
     return document

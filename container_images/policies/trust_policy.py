@@ -76,31 +76,21 @@ class Trust(TypedDict):
     """The jobs of another OIDC provider than GitHub's that may assume the role. Default: none."""
 
 
-def federations(trust: Trust) -> list[tuple[str, Oidc]]:
-    """The OIDC providers whose jobs may assume the role, by the Sid of their statement."""
+def federations(trust: Trust) -> list[tuple[str, str, Oidc]]:
+    """The OIDC providers whose jobs may assume the role, with their ARNs.
+
+    Before each stands the Sid of its statement.
+    """
     github: Oidc = {
         "provider": "token.actions.githubusercontent.com",
         "audience": "sts.amazonaws.com",
         "subjects": trust["github_subjects"],
     }
+    arn = f"arn:{trust['partition']}:iam::{trust['account_id']}:oidc-provider/"
     trusted = (("GitHubActions", github), ("Oidc", trust.get("oidc")))
-    return [(sid, oidc) for sid, oidc in trusted if oidc and oidc["subjects"]]
-
-
-def provider_arn(trust: Trust, provider: str) -> str:
-    """ARN of an OIDC provider of the role's account."""
-    return f"arn:{trust['partition']}:iam::{trust['account_id']}:oidc-provider/{provider}"
-
-
-def trusted_principals(trust: Trust) -> dict[str, list[str]]:
-    """All that may assume the role, by kind."""
-    oidc = trust.get("oidc")
-    return {
-        "CodeBuild projects": trust["codebuild_projects"],
-        "GitHub subjects": trust["github_subjects"],
-        "OIDC subjects": oidc["subjects"] if oidc else [],
-        "roles": trust["roles"],
-    }
+    return [
+        (sid, arn + oidc["provider"], oidc) for sid, oidc in trusted if oidc and oidc["subjects"]
+    ]
 
 
 def trust_policy(trust: Trust) -> dict[str, Any]:
@@ -120,16 +110,17 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
         }
         principal = {"Service": "codebuild.amazonaws.com"}
         statements.append(allow("CodeBuild", principal, ["sts:AssumeRole"], Condition=conditions))
-    for sid, oidc in federations(trust):
+    for sid, federation, oidc in federations(trust):
         provider, subjects = oidc["provider"], sorted(oidc["subjects"])
         claims = {f"{provider}:aud": oidc["audience"], f"{provider}:sub": subjects}
-        principal = {"Federated": provider_arn(trust, provider)}
+        principal = {"Federated": federation}
         actions, condition = ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims}
         statements.append(allow(sid, principal, actions, Condition=condition))
     if roles:
         statements.append(allow("Roles", {"AWS": roles}, ["sts:AssumeRole"]))
     document = document_of(statements)
-    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, trusted_principals(trust))
+    inputs = {**trust, **(trust.get("oidc") or {})}
+    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, inputs)
     return document
 
 

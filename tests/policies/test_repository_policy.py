@@ -130,8 +130,8 @@ NOBODY: Trust = {
 @pytest.mark.parametrize(
     ("key", "what"),
     [
-        ("codebuild_projects", "CodeBuild projects"),
-        ("github_subjects", "GitHub subjects"),
+        ("codebuild_projects", "codebuild projects"),
+        ("github_subjects", "github subjects"),
         ("roles", "roles"),
     ],
 )
