@@ -182,24 +182,22 @@ def _put(
         holder = repository.image(tag)
     if holder and holder.digest == image.digest:
         return holder, put is not Put.EXISTS
-    now = _on(repository, holder)
     again = "let one job at a time move tags, and run the command again if the move is still wanted"
     unmoved = _digest(holder) == _digest(current)
-    if put is Put.DONE and unmoved:
-        raise RefusedError(
-            f"{tag} of {repository} is {now} {sum(READ_AGAIN_SECONDS):g} s after ECR "
-            f"accepted its move to {image.digest}: somebody has moved it back, or ECR is late to "
-            f"show the move; see which with resolve and history, {again}"
+    if unmoved and put is Put.DONE:
+        why = (
+            f"{sum(READ_AGAIN_SECONDS):g} s after ECR accepted the move, somebody has moved it "
+            f"back, or ECR is late to show it; see which with resolve and history, {again}"
         )
-    if holder and unmoved:
-        raise RefusedError(
-            f"{tag} of {repository} stays {now}: the repository's tag mutability makes it an "
-            "immutable tag; choose another tag, or let this one move (movableTags, immutableTags)"
+    elif unmoved and holder:
+        why = (
+            "the repository's tag mutability makes it an immutable tag; choose another tag, or let "
+            "this one move (movableTags, immutableTags)"
         )
-    raise RefusedError(
-        f"{tag} of {repository} was moved by somebody else meanwhile and is now {now}, "
-        f"not on {image.digest}; see who it was (history), {again}"
-    )
+    else:
+        why = f"somebody else has moved it meanwhile; see who it was (history), {again}"
+    place = _on(repository, holder)
+    raise RefusedError(f"{tag} of {repository} is {place}, not on {image.digest}: {why}")
 
 
 def _denied_by_guard(error: ClientError, repository: Repository) -> AwsError:
@@ -242,10 +240,10 @@ def _refuse_older(repository: Repository, image: Image, tag: str, current: Image
 
 def _order_of_push(image: Image, other: Image) -> tuple[Order, int] | None:
     """By the times of the push; None where they are the same, or ECR does not tell them."""
-    one, two = image.pushed_at, other.pushed_at
-    if one == two or NEVER in (one, two):
+    times = image.pushed_at, other.pushed_at
+    if NEVER in times or times[0] == times[1]:
         return None
-    return "pushed", 1 if one > two else -1
+    return "pushed", 1 if times[0] > times[1] else -1
 
 
 def _age(repository: Repository, image: Image, by: Order) -> str:

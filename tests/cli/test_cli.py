@@ -122,7 +122,7 @@ def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: "ECRCli
     unique_tag = tag("prod", "b")
     result = run("promote", NAME, newer, "--as", unique_tag, "--latest")
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"{unique_tag} put on {newer}, but latest of {NAME} stays on")
+    assert result.stderr.startswith(f"{unique_tag} put on {newer}, but latest of {NAME} is on ")
     assert place(ecr, unique_tag) == newer
 
 

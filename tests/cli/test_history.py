@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
-from botocore.exceptions import ClientError
 
 from container_images.aws.session import Aws
 from container_images.cli.history import MOST_ROWS, since_of
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
-from container_images.policies.retention import lifecycle_policy
 from container_images.tags.history import EVENTS
 from tests.builds import NAME, REGION, build
 from tests.cli.test_cli import done, refused, run
@@ -278,34 +276,6 @@ def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> N
     error = json.loads(run("history", NAME, "--fail-on-unexpected", "--json").stderr)
     assert error["error"] == failed
     assert f"note: {error['notes'][0]}" == note
-
-
-def test_what_may_not_be_read_leaves_the_movable_tags_to_the_rest(
-    ecr: "ECRClient", holds: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def denied(operation: str) -> Callable[..., None]:
-        def fail(**_: object) -> None:
-            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, operation)
-
-        return fail
-
-    guard(ecr, NAME, PIPELINE)
-    rules = lifecycle_policy(["stable"], [])
-    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(rules))
-    monkeypatch.setattr(Aws, "ecr", lambda _: ecr)
-    for method, operation, tag in (
-        ("describe_repositories", "DescribeRepositories", "stable"),
-        ("get_lifecycle_policy", "GetLifecyclePolicy", "latest"),
-    ):
-        monkeypatch.setattr(ecr, method, denied(operation))
-        holds(put(1, "a", "stable"), put(2, "a", "latest"))
-        result = run("history", NAME, "--json")
-        [repository] = json.loads(result.stdout)["repositories"]
-        tags = [event["tag"] for event in repository["events"]]
-        assert sorted(tags) == ["latest", "stable"]
-        assert result.stderr.startswith(
-            f"note: the movable tags are taken to be {tag}: no permission for {operation}"
-        )
 
 
 # --- What it refuses ------------------------------------------------------------------------------
