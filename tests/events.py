@@ -14,10 +14,6 @@ PIPELINE = f"arn:aws:iam::{ACCOUNT}:role/pipeline/forms-image-pipeline"
 DIGESTS = {letter: f"sha256:{letter * 64}" for letter in "abcdef"}
 
 
-def at(hour: int) -> str:
-    return f"2026-11-20T{hour:02}:00:00Z"
-
-
 def identity(role: str = PIPELINE, session: str = "build-7") -> dict[str, Any]:
     name = role.rpartition("/")[2]
     return {
@@ -30,7 +26,7 @@ def identity(role: str = PIPELINE, session: str = "build-7") -> dict[str, Any]:
 
 def event(name: str, hour: int, **parts: Any) -> dict[str, Any]:
     return {
-        "eventTime": at(hour),
+        "eventTime": f"2026-11-20T{hour:02}:00:00Z",
         "eventSource": "ecr.amazonaws.com",
         "eventName": name,
         "awsRegion": REGION,
