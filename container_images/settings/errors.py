@@ -16,14 +16,8 @@ from container_images.policies.invalid_input import ABSENT, Problem
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
 
-_KINDS: Final = {
-    "tuple_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "string_type": "text",
-}
+_OF_TYPE: Final = {"boolean": True, "integer": 20, "string": "prod-*"}
+"""Examples for what has none of its own."""
 
 
 def check(adapter: TypeAdapter[Any], written: Any) -> tuple[Any, Any, list[Problem]]:
@@ -77,17 +71,16 @@ def suggested(key: str, keys: Sequence[str]) -> str:
 
 
 def _problem(error: ErrorDetails, schema: Schema) -> Problem:
-    where, value = error["loc"], error["input"]
+    where, value, kind = error["loc"], error["input"], error["type"]
+    if kind == "extra_forbidden":
+        keys, _ = _node(schema, where[:-1])
+        rule, fix = "there is no such key", suggested(str(where[-1]), sorted(keys["properties"]))
+    else:
+        node, example = _node(schema, where)
+        rule, fix = _rule_and_fix(error, node, json.dumps(example))
     if where[-1:] == ("[key]",):
-        node = _node(schema, where[:-2])["propertyNames"]
-        fix = f"write one such as {json.dumps(node['examples'][0])}"
-        return Problem(where=where[:-1], rule=node["description"], fix=fix)
-    if error["type"] == "extra_forbidden":
-        keys = sorted(_node(schema, where[:-1])["properties"])
-        fix = suggested(str(where[-1]), keys)
-        return Problem(where=where, value=value, rule="there is no such key", fix=fix)
-    rule, fix = _rule_and_fix(error, _node(schema, where), _example(schema, where))
-    value = ABSENT if error["type"] == "missing" else value
+        return Problem(where=where[:-1], rule=rule, fix=fix)
+    value = ABSENT if kind == "missing" else value
     return Problem(where=where, value=value, rule=rule, fix=fix)
 
 
@@ -100,6 +93,14 @@ _RULES: Final = {
         "write it as {example}",
     ),
     "rule": ("{rule}", "{fix}"),
+}
+_KINDS: Final = {
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "string_type": "text",
 }
 
 
@@ -115,7 +116,7 @@ def _rule_and_fix(error: ErrorDetails, node: Schema, example: str) -> tuple[str,
         rule = "it is encrypted, and only the Pulumi CLI can decrypt it"
         return rule, "use a stack file with a placeholder in plain text"
     as_meant = _as_meant(value, kind, node)
-    if "pattern" in node and not as_meant:
+    if kind not in _KINDS or ("pattern" in node and not as_meant):
         return node["description"], f"write one such as {example}"
     return f"must be {_KINDS[kind]}", as_meant or f"write it as {example}"
 
@@ -133,28 +134,20 @@ def _as_meant(value: Any, kind: str, node: Schema) -> str | None:
     return None
 
 
-def _example(schema: Schema, where: Path) -> str:
-    """A valid value of a place, as JSON: its own, or the one in the example of what it is in."""
-    node = _node(schema, where)
-    if "examples" in node:
-        return json.dumps(node["examples"][0])
-    [around] = _node(schema, where[:-1])["examples"]
-    return json.dumps(around.get(where[-1], _OF_TYPE.get(node["type"])))
-
-
-_OF_TYPE: Final = {"boolean": True, "integer": 20, "string": "prod-*"}
-
-
-def _node(schema: Schema, where: Path) -> Schema:
-    """The part of the schema that a place has to follow."""
-    node = schema
+def _node(schema: Schema, where: Path) -> tuple[Schema, Any]:
+    """The part of the schema that a place has to follow, and a valid value for it."""
+    above, node, example = schema, schema, schema.get("examples", [None])[0]
     for step in where:
-        if isinstance(step, int):
+        if step == "[key]":
+            below = above["propertyNames"]
+        elif isinstance(step, int):
             below = node["items"]
         elif step in node.get("properties", {}):
             below = node["properties"][step]
         else:  # a mapping with any keys, or with those of a pattern
             [below] = node.get("patternProperties", {0: node.get("additionalProperties")}).values()
         reference = below.get("$ref", "").rpartition("/")[2]
-        node = {**schema.get("$defs", {}).get(reference, {}), **below}
-    return node
+        above, node = node, {**schema.get("$defs", {}).get(reference, {}), **below}
+        around: Any = example if isinstance(example, dict) else {}
+        [example, *_] = node.get("examples", [around.get(step, _OF_TYPE.get(node.get("type", "")))])
+    return node, example

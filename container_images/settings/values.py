@@ -113,8 +113,6 @@ EmailAddress = Annotated[
 ]
 MovableTag = Annotated[str, _tag_pattern("latest")]
 ImmutablePattern = Annotated[str, _tag_pattern("prod-*")]
-_KEY_RULE: Final = "must have 1 to 128 characters, and must not start with aws:, AWS's own prefix"
-_TagKey = Annotated[str, _text(r"(?![aA][wW][sS]:)[\s\S]{1,128}", _KEY_RULE, "Service")]
 _TagValue = Annotated[str, _text(r"[\s\S]{0,256}", "must have at most 256 characters", "forms")]
 
 Flag = Annotated[bool, Field(examples=[True])]
@@ -135,7 +133,7 @@ Subjects = Annotated[tuple[Subject, ...], _listed(_SUBJECT), _UNIQUE]
 EmailAddresses = Annotated[tuple[EmailAddress, ...], _listed(_EMAIL), _UNIQUE]
 AccountIds = Annotated[tuple[AccountId, ...], _listed(_ACCOUNT), _UNIQUE]
 PullAccounts = Annotated[dict[str, AccountId], Field(examples=[{"staging": _ACCOUNT}]), _UNIQUE]
-ResourceTags = Annotated[dict[_TagKey, _TagValue], Field(examples=[{"Service": "forms"}])]
+ResourceTags = Annotated[dict[str, _TagValue], Field(examples=[{"Service": "forms"}])]
 
 
 def _for_pydantic(kind: Any) -> Any:

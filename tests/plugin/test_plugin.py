@@ -20,7 +20,6 @@ from components.provider import Provider
 from components.registry import Registry
 from components.tag_audit import TagAudit
 from container_images.rehearsal.program import Update, execute
-from container_images.settings import StackSettings
 from container_images.settings.stack_file import StackFile
 from tests.conftest import ROOT, Cloud
 from tests.plugin.served import PLUGIN, schema
@@ -58,13 +57,6 @@ def test_everything_in_the_schema_is_described_and_policies_are_made_of_plain_va
             inputs = described["properties"]
         outputs |= {(token, key) for key, prop in inputs.items() if not prop.get("plain")}
     assert outputs == {("container-images:index:ImageRepository", "scanOnPush")}
-
-
-def test_the_inputs_of_a_registry_are_the_keys_of_a_stack_file() -> None:
-    registry = PINNED["resources"]["container-images:index:Registry"]
-    fields = StackSettings.model_fields.values()
-    assert registry["inputProperties"].keys() == {field.alias for field in fields}
-    assert {*registry["requiredInputs"]} == {field.alias for field in fields if field.is_required()}
 
 
 # --- The folder -----------------------------------------------------------------------------------
@@ -162,12 +154,6 @@ def test_wrong_inputs_are_errors_without_a_traceback(
 
 
 # --- The examples ---------------------------------------------------------------------------------
-
-
-def test_the_example_in_yaml_is_valid_under_the_schema() -> None:
-    """test_a_registry_of_another_language makes it: the settings refuse what the schema has not."""
-    registry = PINNED["resources"]["container-images:index:Registry"]
-    assert {*registry["requiredInputs"]} <= example().keys() <= registry["inputProperties"].keys()
 
 
 def test_the_example_in_typescript_has_the_same_inputs() -> None:

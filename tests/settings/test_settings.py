@@ -249,7 +249,6 @@ WRONG_TOGETHER = [
     ({"repositories": {"App": {}}}, "repositories.App", "lower-case"),
     ({"repositories": {"a": {}}}, "repositories.a", "2 to 256"),
     ({"repositories": {"a.b": {"lambdaPull": 1}}}, 'repositories["a.b"].lambdaPull', "true or"),
-    (entry(tags={"AWS:x": "1"}), "repositories.app.tags.AWS:x", "AWS's own prefix"),
     (movable("latest", "v*.*.*"), TAG_1, "at most 2 *"),
     (movable("latest", "prod-*"), TAG_1, "a unique tag (prod-{sha}-{epoch})"),
     (movable("a", "b", "c", "d", "e", "f"), "tagMutability", "at most 5"),
