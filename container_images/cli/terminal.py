@@ -91,7 +91,7 @@ def working(what: str) -> Iterator[Callable[[Sequence[Any]], Iterable[Any]]]:
     """A sign on standard error where work takes its time: a bar, or off a terminal a line.
 
     The bar pulses until it is given steps to count. The line comes once in a command, and not with
-    --json.
+    --json or --markdown.
     """
     bar = None
     if sys.stderr.isatty():
@@ -101,11 +101,13 @@ def working(what: str) -> Iterator[Callable[[Sequence[Any]], Iterable[Any]]]:
         bar = Progress(console=Console(stderr=True), transient=True)
         bar.add_task(what, total=None)
     context = click.get_current_context(silent=True)
+    if context and (context.params.get("as_json") or context.params.get("as_markdown")):
+        context = None
 
     def start() -> None:
         if bar:
             bar.start()
-        elif context and not context.params.get("as_json") and not context.meta.get(__name__):
+        elif context and not context.meta.get(__name__):
             context.meta[__name__] = True
             click.echo(f"{what} …", err=True)
 

@@ -118,18 +118,24 @@ def test_long_work_shows_a_bar(
 
 @pytest.mark.parametrize(
     ("arguments", "patience", "shown"),
-    [([], 0.0, "Reading …\n"), (["--json"], 0.0, ""), ([], 600.0, "")],
+    [
+        ([], 0.0, "Reading …\n"),
+        (["--json"], 0.0, ""),
+        (["--markdown"], 0.0, ""),
+        ([], 600.0, ""),
+    ],
 )
 def test_off_a_terminal_long_work_is_one_line_in_a_command(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], patience: float, shown: str
 ) -> None:
     @click.command()
     @json_option
-    def command(*, as_json: bool) -> None:
+    @click.option("--markdown", "as_markdown", is_flag=True)
+    def command(**_options: bool) -> None:
         for _ in "ab":
             with working("Reading") as counted:
                 sleep(0.1)
-                assert [*counted([as_json])] == [bool(arguments)]
+                assert [*counted("xyz")] == ["x", "y", "z"]
 
     monkeypatch.setattr(terminal, "PATIENCE", patience)
     result = CliRunner().invoke(command, arguments)
