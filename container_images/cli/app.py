@@ -1,11 +1,15 @@
 """All commands of `container-images`, as one group."""
 
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from container_images.cli.command import Commands
+from container_images.aws.errors import RefusedError, refused
+from container_images.cli.command import say
 
 COMMANDS: Final = {
     **dict.fromkeys(("move", "promote", "rollback", "resolve"), "tags"),
@@ -19,8 +23,13 @@ COMMANDS: Final = {
 """The module that has each command, in the order of the help."""
 
 
-class _ByName(Commands):
-    """Loads only the module of the command that is asked for."""
+class _Commands(click.Group):
+    """Loads only the module of the command that is asked for.
+
+    A failure is one line of text, or with --json one object, `{"error": sentence, "kind":
+    "refused" | "aws" | "usage", "code": AWS's name of the error, or null}`, with the `notes` of the
+    command, if there are any.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         """All names, without loading anything."""
@@ -34,9 +43,41 @@ class _ByName(Commands):
         command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
+    def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> Any:
+        """Run the command line. The exit status is 1 after a failure and 2 after wrong usage."""
+        arguments = [*(sys.argv[1:] if args is None else args)]
+        notes: list[str] | None = [] if "--json" in arguments else None
+        options |= {"standalone_mode": False, "obj": notes}
+        try:
+            with refused():
+                status = super().main(arguments, *others, **options)
+            for text in notes or ():
+                say(f"note: {text}")
+        except RefusedError as error:
+            status = _fail(error.to_json(), notes)
+        except ModuleNotFoundError as error:
+            fix = "run pip install 'container-images[rehearse,policy-pack]'"
+            status = _fail(RefusedError(f"{error}; {fix}").to_json(), notes)
+        except click.ClickException as error:
+            status = error.exit_code
+            if notes is None:
+                error.show()  # with the command's synopsis
+            else:
+                sentence = " ".join(error.format_message().split())
+                _fail({"error": sentence, "kind": "usage", "code": None}, notes)
+        sys.exit(status)
+
+
+def _fail(failure: Mapping[str, Any], notes: Sequence[str] | None) -> int:
+    if notes is None:
+        say(failure["error"])
+    else:
+        click.echo(json.dumps({**failure, **({"notes": notes} if notes else {})}), err=True)
+    return 1
+
 
 # The names alone, for those that a misspelt one resembles.
-@click.group(cls=_ByName, commands=dict.fromkeys(COMMANDS, click.Command(None)))
+@click.group(cls=_Commands, commands=dict.fromkeys(COMMANDS, click.Command(None)))
 def app() -> None:
     """Move, promote, roll back, resolve and trace the tags of a repository in Amazon ECR.
 

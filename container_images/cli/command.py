@@ -1,8 +1,8 @@
-"""What the commands share: options, errors, notes and output."""
+"""What the commands share: options, files, notes and output."""
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,8 +11,6 @@ import click
 
 from container_images.aws.errors import RefusedError, refused
 from container_images.policies.invalid_input import printable
-
-FAILED: Final = 1
 
 _T = TypeVar("_T")
 
@@ -23,46 +21,6 @@ json_option: Final = click.option(
     is_flag=True,
     help="Print one JSON object and nothing else; a failure prints one on standard error.",
 )
-
-
-class Commands(click.Group):
-    """The commands. A failure is one line of text, or with --json one object.
-
-    The object is `{"error": sentence, "kind": "refused" | "aws" | "usage", "code": AWS's name of
-    the error, or null}`, with the `notes` of the command, if there are any.
-    """
-
-    def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> Any:
-        """Run the command line. The exit status is 1 after a failure and 2 after wrong usage."""
-        arguments = [*(sys.argv[1:] if args is None else args)]
-        notes: list[str] | None = [] if "--json" in arguments else None
-        try:
-            with refused():
-                options |= {"standalone_mode": False, "obj": notes}
-                status = super().main(arguments, *others, **options)
-            for text in notes or ():
-                say(f"note: {text}")
-        except RefusedError as error:
-            status = _fail(error.to_json(), notes)
-        except ModuleNotFoundError as error:
-            fix = "run pip install 'container-images[rehearse,policy-pack]'"
-            status = _fail(RefusedError(f"{error}; {fix}").to_json(), notes)
-        except click.ClickException as error:
-            status = error.exit_code
-            if notes is None:
-                error.show()  # with the command's synopsis
-            else:
-                sentence = " ".join(error.format_message().split())
-                _fail({"error": sentence, "kind": "usage", "code": None}, notes)
-        sys.exit(status)
-
-
-def _fail(failure: Mapping[str, Any], notes: Sequence[str] | None) -> int:
-    if notes is None:
-        say(failure["error"])
-    else:
-        click.echo(json.dumps({**failure, **({"notes": notes} if notes else {})}), err=True)
-    return FAILED
 
 
 def read(file: Path, parse: Callable[[str], _T]) -> _T:

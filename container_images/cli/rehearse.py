@@ -3,7 +3,7 @@
 import click
 
 from container_images.aws.errors import RefusedError
-from container_images.cli.command import FAILED, json_option, print_json
+from container_images.cli.command import json_option, print_json
 from container_images.cli.terminal import working
 from container_images.policies.invalid_input import printable
 
@@ -49,4 +49,4 @@ def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: b
     else:
         print_rehearsal(rehearsal, verbose=verbose)
     if not rehearsal.ok:
-        raise click.exceptions.Exit(FAILED)
+        raise click.exceptions.Exit(1)
