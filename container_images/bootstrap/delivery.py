@@ -15,17 +15,10 @@ from container_images.bootstrap.permissions import (
     pipeline_boundary,
     preview_policy,
 )
+from container_images.policies import forms
 from container_images.policies.document import Location, allow, arn, document_of, to_json
 from container_images.policies.invalid_input import InvalidInputError, Problem
-from container_images.policies.trust_policy import (
-    CODEBUILD_PROJECT_ARN,
-    CODEBUILD_PROJECT_ARN_RULE,
-    ROLE_ARN,
-    SUBJECT,
-    SUBJECT_RULE,
-    Trust,
-    trust_policy,
-)
+from container_images.policies.trust_policy import Trust, trust_policy
 
 ALIAS: Final = "alias/container-images-state"
 """Of the key: the stack's secrets provider names it."""
@@ -127,11 +120,11 @@ def problems_in(delivery: Delivery) -> Iterator[Problem]:
         "pipelineRole": delivery.pipeline_role,
     }
     for key, name in roles.items():
-        if name and not ROLE_ARN.fullmatch(delivery.iam_arn("role", name)):
+        if name and not forms.ROLE_ARN.fits(delivery.iam_arn("role", name)):
             rule = "must be the path and name of one role, without wildcards"
             fix = f"write one such as /platform/{key.lower()}"
             yield Problem(where=(key,), value=name, rule=rule, fix=fix)
-    yield from _trust_problems("Preview", delivery.preview, _may_preview, SUBJECT_RULE)
+    yield from _trust_problems("Preview", delivery.preview, _may_preview, forms.SUBJECT.rule)
     rule = "must name one environment, whose reviewers approve what is deployed"
     yield from _trust_problems("Deploy", delivery.deploy, _may_deploy, rule)
     for name in sorted(_trusted(delivery.preview) & _trusted(delivery.deploy)):
@@ -144,7 +137,7 @@ def problems_in(delivery: Delivery) -> Iterator[Problem]:
 
 
 def _trust_problems(
-    kind: str, trust: Trust, takes: Callable[[str], object], rule: str
+    kind: str, trust: Trust, takes: Callable[[str], bool], rule: str
 ) -> Iterator[Problem]:
     subjects, projects = f"github{kind}Subjects", f"codeBuild{kind}Projects"
     if not _trusted(trust):
@@ -155,19 +148,19 @@ def _trust_problems(
             fix = "write one such as repo:OWNER/NAME:environment:live"
             yield Problem(where=(subjects, position), value=subject, rule=rule, fix=fix)
     for position, project in enumerate(trust["codebuild_projects"]):
-        if not CODEBUILD_PROJECT_ARN.fullmatch(project):
-            where, fix = (projects, position), "copy the project's ARN"
-            yield Problem(where=where, value=project, rule=CODEBUILD_PROJECT_ARN_RULE, fix=fix)
+        if not forms.CODEBUILD_PROJECT_ARN.fits(project):
+            where, rule = (projects, position), forms.CODEBUILD_PROJECT_ARN.rule
+            yield Problem(where=where, value=project, rule=rule, fix="copy the project's ARN")
 
 
-def _may_preview(subject: str) -> object:
+def _may_preview(subject: str) -> bool:
     """Whoever can push a branch may preview: that is what the preview role is for."""
     repository = subject.removesuffix(":pull_request")
-    return SUBJECT.fullmatch(subject if subject == repository else f"{repository}:environment:any")
+    return forms.SUBJECT.fits(subject if subject == repository else f"{repository}:environment:any")
 
 
-def _may_deploy(subject: str) -> object:
-    return ":environment:" in subject and SUBJECT.fullmatch(subject)
+def _may_deploy(subject: str) -> bool:
+    return ":environment:" in subject and forms.SUBJECT.fits(subject)
 
 
 def _trusted(trust: Trust) -> set[str]:

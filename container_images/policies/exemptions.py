@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from container_images.policies.document import listed, names_action, statements_in
-from container_images.policies.trust_policy import ROLE_ARN
+from container_images.policies.forms import ROLE_ARN
 
 _OPERATORS: Final = ("arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike")
 
@@ -66,6 +66,6 @@ def _exempted_by(deny: Mapping[str, Any]) -> frozenset[str]:
     arns = [str(value) for value in listed(values)]
     if not arns:
         raise ValueError("exempts an empty list, for which AWS documents no meaning")
-    if inexact := [arn for arn in arns if not ROLE_ARN.fullmatch(arn)]:
+    if inexact := [arn for arn in arns if not ROLE_ARN.fits(arn)]:
         raise ValueError(f"exempts {', '.join(inexact)}, which is not the exact ARN of one role")
     return frozenset(arns)

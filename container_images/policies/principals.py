@@ -8,43 +8,26 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from container_images.policies import forms
 from container_images.policies.document import listed
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.repository_policy import Access
-from container_images.policies.tag_mutability import PATTERN, PATTERN_RULE
-from container_images.policies.trust_policy import (
-    AUDIENCE,
-    AUDIENCE_RULE,
-    CODEBUILD_PROJECT_ARN,
-    CODEBUILD_PROJECT_ARN_RULE,
-    OIDC_PROVIDER,
-    OIDC_PROVIDER_RULE,
-    ROLE_ARN,
-    ROLE_ARN_RULE,
-    SUBJECT,
-    SUBJECT_RULE,
-    Trust,
-)
+from container_images.policies.trust_policy import Trust
 
-ACCOUNT_ID: Final = re.compile(r"\d{12}", re.ASCII)
-ACCOUNT_ID_RULE: Final = "must be an account id: 12 digits, in quotes"
-ORGANIZATION_ID: Final = re.compile(r"(o-[a-z0-9]{10,32})?")
-ORGANIZATION_ID_RULE: Final = "must be o- and 10 to 32 lower-case letters or digits"
-
-_RULES: Final = {
-    "pipeline_roles": (ROLE_ARN, ROLE_ARN_RULE),
-    "administrator_roles": (ROLE_ARN, ROLE_ARN_RULE),
-    "pull_accounts": (ACCOUNT_ID, ACCOUNT_ID_RULE),
-    "lambda_pull_accounts": (ACCOUNT_ID, ACCOUNT_ID_RULE),
-    "pull_organization": (ORGANIZATION_ID, ORGANIZATION_ID_RULE),
-    "movable_tags": (PATTERN, PATTERN_RULE),
-    "immutable_tags": (PATTERN, PATTERN_RULE),
-    "codebuild_projects": (CODEBUILD_PROJECT_ARN, CODEBUILD_PROJECT_ARN_RULE),
-    "github_subjects": (SUBJECT, SUBJECT_RULE),
-    "provider": (OIDC_PROVIDER, OIDC_PROVIDER_RULE),
-    "audience": (AUDIENCE, AUDIENCE_RULE),
-    "subjects": (SUBJECT, SUBJECT_RULE),
-    "roles": (ROLE_ARN, ROLE_ARN_RULE),
+_FORMS: Final = {
+    "pipeline_roles": forms.ROLE_ARN,
+    "administrator_roles": forms.ROLE_ARN,
+    "pull_accounts": forms.ACCOUNT_ID,
+    "lambda_pull_accounts": forms.ACCOUNT_ID,
+    "pull_organization": forms.ORGANIZATION_ID,
+    "movable_tags": forms.TAG_PATTERN,
+    "immutable_tags": forms.TAG_PATTERN,
+    "codebuild_projects": forms.CODEBUILD_PROJECT_ARN,
+    "github_subjects": forms.SUBJECT,
+    "provider": forms.OIDC_PROVIDER,
+    "audience": forms.AUDIENCE,
+    "subjects": forms.SUBJECT,
+    "roles": forms.ROLE_ARN,
 }
 
 
@@ -77,9 +60,9 @@ def refuse_trust(trust: Trust) -> None:
 
 def _mismatches(inputs: Mapping[str, Any], *where: str) -> Iterator[Problem]:
     fix = "write the exact value; docs/settings.md has what each may be"
-    for key, (pattern, rule) in _RULES.items():
+    for key, form in _FORMS.items():
         for position, value in enumerate(listed(inputs.get(key))):
-            if not pattern.fullmatch(value):
+            if not form.fits(value):
                 name = re.sub(r"_(.)", lambda letter: letter[1].upper(), key)
                 place: tuple[str | int, ...] = (*where, name, position)
-                yield Problem(where=place, value=value, rule=rule, fix=fix)
+                yield Problem(where=place, value=value, rule=form.rule, fix=fix)

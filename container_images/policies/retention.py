@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_paramete
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NotRequired, TypedDict
 
+from container_images.policies.forms import TAG_PATTERN
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.patterns import ANY
-from container_images.policies.tag_mutability import PATTERN
 
 MAX_RULES: Final = 50
 MAX_PATTERN_WILDCARDS: Final = 4
@@ -193,7 +193,7 @@ def _problems_in_values(rule: RetentionRule, protected: Sequence[str]) -> Iterat
         fix = "write such a number"
         yield Problem(where=(_NUMBERS[key][0],), value=number, rule=broken, fix=fix)
     pattern = rule.get("tags", "*")
-    if not PATTERN.fullmatch(pattern) or pattern.count("*") > MAX_PATTERN_WILDCARDS:
+    if not TAG_PATTERN.fits(pattern) or pattern.count("*") > MAX_PATTERN_WILDCARDS:
         broken = (
             "a tag pattern is 1 to 128 letters, digits and . _ - *, starts as a tag does, and has "
             f"at most {MAX_PATTERN_WILDCARDS} wildcards"

@@ -24,14 +24,6 @@ MODE_ADVICE: Final = (
 TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 """A tag, as the OCI distribution specification and Docker's client write it."""
 
-PATTERN: Final = re.compile(r"[0-9a-zA-Z_*][0-9a-zA-Z._*-]{0,127}")
-"""A tag pattern. ECR also takes a leading `.` or `-`, with which no tag can begin: such a pattern
-would protect nothing, and nobody would be told."""
-
-PATTERN_RULE: Final = (
-    "a tag or a tag pattern has 1 to 128 letters, digits and . _ - *, and starts as a tag does"
-)
-
 DEFAULT_MOVABLE_TAGS: Final = ("latest",)
 """The tags that the pipeline moves where nothing says which: ADR040's."""
 

@@ -1,46 +1,8 @@
 """Pure: the trust policy of a pipeline role, and its own permissions."""
 
-import re
 from typing import Any, Final, NotRequired, TypedDict
 
 from container_images.policies.document import allow, document_of, refuse_longer_than
-
-PARTITION: Final = r"aws[a-z-]*"
-PATH: Final = r"([!-#%-)+-.0->@-~]+/)*"
-"""Of a role or policy: what IAM takes, save * and ?, which are wildcards in a condition, and $,
-which begins a policy variable there."""
-
-ROLE_ARN: Final = re.compile(
-    rf"arn:{PARTITION}:iam::\d{{12}}:role/{PATH}[\w+=,.@-]{{1,64}}", re.ASCII
-)
-ROLE_ARN_RULE: Final = (
-    "must be the exact ARN of one IAM role, never of its session, without wildcards or $"
-)
-
-CODEBUILD_PROJECT_ARN: Final = re.compile(
-    rf"arn:{PARTITION}:codebuild:[a-z0-9-]+:\d{{12}}:project/[A-Za-z0-9][\w-]{{1,254}}", re.ASCII
-)
-CODEBUILD_PROJECT_ARN_RULE: Final = (
-    "must be the exact ARN of one CodeBuild project, without wildcards"
-)
-
-SUBJECT: Final = re.compile(
-    r"[a-z_]+:[^:*?$/\s]+(/[^:*?$/\s]+)+:([^*?$\s]+:)?(environment|ref):(?!refs/pull/)[^*?$\s]+",
-    re.ASCII,
-)
-"""A `sub` claim of GitHub or GitLab: repo:OWNER/NAME:environment:production, or
-project_path:GROUP/NAME:ref_type:branch:ref:main. Any branch or pull request can send another, and a
-trust policy that lets it in lets everybody in who can push a branch.
-https://docs.github.com/en/actions/reference/security/oidc
-https://docs.gitlab.com/ci/secrets/id_token_authentication/"""
-SUBJECT_RULE: Final = (
-    "must name one environment, branch or tag: others let in all who can push a branch"
-)
-
-OIDC_PROVIDER: Final = re.compile(r"[a-z0-9.-]+(:\d+)?(/[\w.~-]+)*", re.ASCII)
-OIDC_PROVIDER_RULE: Final = "must be the URL of an OIDC provider, without https://"
-AUDIENCE: Final = re.compile(r"[^*?$\s]+", re.ASCII)
-AUDIENCE_RULE: Final = "must be the exact aud claim"
 
 MAX_TRUST_POLICY: Final = 2_048
 """Characters of a trust policy, white space aside, unless AWS raised the account's quota:

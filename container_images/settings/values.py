@@ -11,9 +11,8 @@ import typing_extensions
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from container_images.policies import principals, retention, tag_convention
+from container_images.policies import forms, retention, tag_convention
 from container_images.policies import tag_mutability as mutability
-from container_images.policies import trust_policy as trust
 from container_images.policies.patterns import ANY
 
 _Values = TypeVar("_Values", bound=Iterable[str])
@@ -24,9 +23,8 @@ def broken(rule: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("rule", "{rule}", {"rule": rule, "fix": fix})
 
 
-def _text(pattern: str | re.Pattern[str], rule: str, example: str) -> Any:
-    inner = pattern if isinstance(pattern, str) else pattern.pattern
-    whole = re.compile(rf"\A(?:{inner})\Z", re.ASCII)
+def _text(pattern: str, rule: str, example: str) -> Any:
+    whole = re.compile(rf"\A(?:{pattern})\Z", re.ASCII)
     return Field(pattern=whole, description=rule, examples=[example])
 
 
@@ -34,8 +32,8 @@ def _tag_pattern(example: str) -> Any:
     """A tag or a pattern, with no more wildcards than ECR takes in an exclusion filter."""
     most = mutability.MAX_FILTER_WILDCARDS
     few = rf"(?!(.*\*){{{most + 1}}})"
-    rule = f"{mutability.PATTERN_RULE}, with at most {most} *"
-    return _text(few + mutability.PATTERN.pattern, rule, example)
+    rule = f"{forms.TAG_PATTERN.rule}, with at most {most} *"
+    return _text(few + forms.TAG_PATTERN.pattern, rule, example)
 
 
 def _listed(example: object, least: int = 0, most: int | None = None) -> Any:
@@ -75,30 +73,26 @@ RepositoryName = Annotated[
     str,
     _text(rf"(?=.{{2,256}}\Z){_PART}(/{_PART})*", _NAME_RULE, "forms-admin-deploy"),
 ]
-RoleArn = Annotated[str, _text(trust.ROLE_ARN, trust.ROLE_ARN_RULE, _DEPLOY_ROLE)]
-CodeBuildProjectArn = Annotated[
-    str, _text(trust.CODEBUILD_PROJECT_ARN, trust.CODEBUILD_PROJECT_ARN_RULE, _PROJECT)
-]
-Subject = Annotated[str, _text(trust.SUBJECT, trust.SUBJECT_RULE, _SUBJECT)]
-OidcProvider = Annotated[str, _text(trust.OIDC_PROVIDER, trust.OIDC_PROVIDER_RULE, "gitlab.com")]
-Audience = Annotated[str, _text(trust.AUDIENCE, trust.AUDIENCE_RULE, "sts.amazonaws.com")]
+RoleArn = Annotated[str, _text(*forms.ROLE_ARN, _DEPLOY_ROLE)]
+CodeBuildProjectArn = Annotated[str, _text(*forms.CODEBUILD_PROJECT_ARN, _PROJECT)]
+Subject = Annotated[str, _text(*forms.SUBJECT, _SUBJECT)]
+OidcProvider = Annotated[str, _text(*forms.OIDC_PROVIDER, "gitlab.com")]
+Audience = Annotated[str, _text(*forms.AUDIENCE, "sts.amazonaws.com")]
 _POLICY: Final = (
-    rf"arn:{trust.PARTITION}:iam::(\d{{12}}|aws):policy/{trust.PATH}[\w+=,.@-]{{1,128}}"
+    rf"arn:{forms.PARTITION}:iam::(\d{{12}}|aws):policy/{forms.PATH}[\w+=,.@-]{{1,128}}"
 )
 _BOUNDARY: Final = "arn:aws:iam::111122223333:policy/boundary"
 PolicyArn = Annotated[str, _text(_POLICY, "must be the ARN of a managed policy", _BOUNDARY)]
 KmsKeyArn = Annotated[
     str,
     _text(
-        rf"arn:{trust.PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]+",
+        rf"arn:{forms.PARTITION}:kms:[a-z0-9-]+:\d{{12}}:key/[A-Za-z0-9-]+",
         "must be the ARN of a KMS key, never of an alias",
         "arn:aws:kms:eu-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     ),
 ]
-AccountId = Annotated[str, _text(principals.ACCOUNT_ID, principals.ACCOUNT_ID_RULE, _ACCOUNT)]
-OrganizationId = Annotated[
-    str, _text(principals.ORGANIZATION_ID, principals.ORGANIZATION_ID_RULE, "o-exampleorgid")
-]
+AccountId = Annotated[str, _text(*forms.ACCOUNT_ID, _ACCOUNT)]
+OrganizationId = Annotated[str, _text(*forms.ORGANIZATION_ID, "o-exampleorgid")]
 Region = Annotated[
     str, _text(r"[a-z]{2,}(-[a-z]+)+-\d+", "must be the name of a Region", "eu-west-2")
 ]
@@ -107,7 +101,7 @@ RoleName = Annotated[str, _text(r"[\w+=,.@-]{1,64}", _ROLE_NAME_RULE, "image-pip
 _PATH_RULE: Final = (
     "a path is / or starts and ends with one, without wildcards, of at most 512 characters"
 )
-RolePath = Annotated[str, _text(rf"(?=.{{1,512}}\Z)/{trust.PATH}", _PATH_RULE, "/pipeline/")]
+RolePath = Annotated[str, _text(rf"(?=.{{1,512}}\Z)/{forms.PATH}", _PATH_RULE, "/pipeline/")]
 EmailAddress = Annotated[
     str, _text(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", "must be an e-mail address", _EMAIL)
 ]
