@@ -24,14 +24,6 @@ from container_images.stack.registry import pull_through_rules, registry_warning
 from container_images.stack.state import State, live, repository_names
 from container_images.stack.verify import Verification, verification
 
-CHECKLIST: Final = (
-    "the repository policy denies a push to a role that is no pipeline role",
-    "ECS (or EKS, or whatever runs the images) pulls from the guarded repositories",
-    "Lambda pulls from them, where lambdaPull is set",
-    "the scanner pulls from them",
-)
-"""What no command can check after the first update in an account: docs/adoption.md says how."""
-
 
 def adopt(targets: Targets, pattern: str | None, *, as_json: bool) -> None:
     """Adopt the repositories, or with a pattern all of the registry whose names match."""
@@ -75,7 +67,7 @@ def verify(targets: Targets, stack: DeclaredStack, *, as_json: bool) -> None:
     if as_json:
         objects = results.to_json(Verification.to_json)
         verified = {"stack": stack.name, "ok": not failed, "repositories": objects}
-        print_json({**verified, "warnings": warnings, "checklist": CHECKLIST})
+        print_json({**verified, "warnings": warnings})
     else:
         print_verifications(results.of, warnings)
     if failed:
@@ -157,8 +149,7 @@ def print_verifications(
     if warnings:
         click.echo("\nThe registry as a whole:")
         print_table(("warning",), [(warning,) for warning in warnings], folds=("warning",))
-    click.echo("\nNot checked here; check it once in each account (docs/adoption.md):")
-    click.echo("".join(f"[ ] {item}\n" for item in CHECKLIST), nl=False)
+    click.echo("\ndocs/adoption.md lists what to check once in each account, which no command can.")
 
 
 _GOOD: Final[Cell] = ("ok", "green")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from pulumi_policy import ResourceValidationArgs
+from pulumi_policy import ResourceValidationArgs, StackValidationArgs
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UnknownValueError
 
@@ -140,10 +140,10 @@ _MISSING: Final[Mapping[str, str]] = {
 
 
 def incomplete(
-    resources: Sequence[PolicyResource], config: Config
+    args: StackValidationArgs, config: Config
 ) -> Iterator[tuple[PolicyResource, Problem]]:
     """Each repository that lacks one of its policies, and which."""
-    unknown = None
+    unknown, resources = None, args.resources
     for policy_type, missing in _MISSING.items():
         policies = [each for each in resources if each.resource_type == policy_type]
         policies.sort(key=lambda policy: not policy.property_dependencies.get("repository"))

@@ -14,7 +14,6 @@ from pulumi_policy import (
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
-    StackValidationArgs,
     StackValidationPolicy,
     policy,
 )
@@ -95,7 +94,7 @@ def policies() -> list[Policy]:
                 config_schema=PolicyConfigSchema(
                     {key: {**texts, "default": [*default]} for key, default in own.items()}
                 ),
-                validate=_of_stack(check, own) if of_stack else _of_resource(check, own),
+                validate=_validation(check, own),
             )
         )
     return made
@@ -117,24 +116,16 @@ def immutable_tags(config: Mapping[str, str]) -> list[str]:
     return tags if isinstance(tags, list) and not own & {"immutableTags", "tagMutability"} else []
 
 
-def _of_resource(check: Callable[..., Iterator[Problem]], defaults: guard.Config) -> Any:
-    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+def _validation(check: Callable[..., Iterator[Any]], defaults: guard.Config) -> Any:
+    def validate(args: Any, report: ReportViolation) -> None:
         try:
-            for problem in check(args, {**defaults, **args.get_config()}):
-                report(_message(args, problem), args.urn)
+            for finding in check(args, {**defaults, **args.get_config()}):
+                # The policy about a stack says which resource its finding is about.
+                resource, problem = finding if isinstance(finding, tuple) else (args, finding)
+                report(_message(resource, problem), resource.urn)
         except InvalidInputError as error:
             for problem in error.problems:
                 report(_message(args, problem.under("policy")), args.urn)
-
-    return validate
-
-
-def _of_stack(
-    check: Callable[..., Iterator[tuple[PolicyResource, Problem]]], defaults: guard.Config
-) -> Any:
-    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        for resource, problem in check(args.resources, {**defaults, **args.get_config()}):
-            report(_message(resource, problem), resource.urn)
 
     return validate
 

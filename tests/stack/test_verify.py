@@ -68,7 +68,6 @@ def test_what_fails_is_printed_first_and_ends_in_a_failure(
     assert "DOES NOT HOLD" in done.stdout
     assert "tagMutability: IMMUTABLE -> MUTABLE_WITH_EXCLUSION" in done.stdout
     assert "kmsKey: x -> none; no update changes it: correct kmsKey" in done.stdout
-    assert "[ ] the repository policy denies a push" in done.stdout
     assert f"verify failed for {NAME}; make up STACK=prod corrects" in done.stderr
 
 
@@ -95,7 +94,6 @@ def test_a_repository_that_is_missing_does_not_stop_the_others(
     for repository in repositories.values():
         assert (repository["ok"], repository["differences"]) == (True, [])
         assert all(proof["proved"] for proof in repository["proofs"])
-    assert any("pulls" in item for item in verified["checklist"])
     assert run("verify", *there, "--stack", "prod").exit_code == 0
 
 
