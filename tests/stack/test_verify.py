@@ -26,31 +26,11 @@ ARN, HERE = "arn:aws:ecr:", f"repository/{NAME}"
 ELSEWHERE = "is elsewhere: stack prod is in account 111122223333, Region eu-west-2"
 
 
-def without(policy: str | None, sid: str) -> str:
-    document = json.loads(policy or "")
-    document["Statement"] = [each for each in document["Statement"] if each["Sid"] != sid]
-    return json.dumps(document)
-
-
-def weakened(policy: str | None) -> str:
-    document = json.loads(policy or "")
-    exempt = document["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-    exempt.append(ANYBODY)
-    return json.dumps(document)
-
-
-POLICIES: dict[str, Callable[[str | None], str | None]] = {
-    "no guard at all": lambda _: None,
-    "no Deny of pushes": lambda policy: without(policy, "OnlyThePipelineMovesTags"),
-    "one more role may push": weakened,
-    "no account may pull": lambda policy: without(policy, "OtherAccountsPull"),
-}
-
-
-@pytest.mark.parametrize("case", POLICIES)
-def test_a_policy_that_is_weaker_than_declared_is_seen(case: str, stack: DeclaredStack) -> None:
+def test_a_policy_that_is_weaker_than_declared_is_seen(stack: DeclaredStack) -> None:
     declared = intended(stack, NAME)
-    verified = verification(replace(declared, policy=POLICIES[case](declared.policy)), stack)
+    document = json.loads(declared.policy or "")
+    document["Statement"][0]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"].append(ANYBODY)
+    verified = verification(replace(declared, policy=json.dumps(document)), stack)
     assert not verified.ok
     assert [each["setting"] for each in verified.differences] == ["repository policy"]
     assert not all(proof.proved for proof in verified.proofs)
