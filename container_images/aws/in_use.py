@@ -6,8 +6,9 @@ where only one can be described, several calls at a time.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -17,9 +18,8 @@ from container_images.aws.session import Aws
 
 _AT_ONCE: Final = 8
 """Calls under way at the same time."""
-_SERVICES: Final = 10
-_TASKS: Final = 100
-"""Of those, DescribeServices and DescribeTasks take so many at once."""
+_DESCRIBED: Final = {"service": 10, "task": 100}
+"""So many of them one call describes."""
 _FUNCTIONS: Final = 50
 """Of those, and of aliases, Lambda lists so many on a page."""
 _GONE: Final = frozenset(
@@ -71,14 +71,12 @@ class _Reader:
     in_use: InUse
     count: Callable[[Sequence[Any]], Iterable[Any]]
 
-    def add(self, image: str | None, by: str) -> None:
+    def add(self, image: str, by: str) -> None:
         """An image that is in use. Without a host in its name, it is one of Docker Hub."""
-        try:
-            reference = parse(image or "")
-        except InvalidReferenceError:
-            return
-        if image and reference.registry_id:
-            self.in_use.uses.append(Use(written=image, reference=reference, by=by))
+        with suppress(InvalidReferenceError):
+            reference = parse(image)
+            if reference.registry_id:
+                self.in_use.uses.append(Use(written=image, reference=reference, by=by))
 
     def pages(self, operation: str, key: str, size: int = 100, **about: Any) -> list[Any]:
         """All that an operation lists; nothing where that may not be read."""
@@ -100,31 +98,28 @@ class _Reader:
             return {}
         for failure in answer.get("failures", ()):
             if failure.get("reason") != "MISSING":
-                reason = f"{operation} in {self.about}: {failure.get('arn')}: {failure['reason']}"
-                self.in_use.unknown.setdefault(f"{operation} in {self.about}", reason)
+                self._unknown(operation, f"{failure.get('arn')}: {failure.get('reason')}")
         return answer
 
-    def each(self, read: Callable[[str], Any], names: Sequence[str]) -> Iterator[tuple[str, Any]]:
-        """Each name with what is read of it, some at a time."""
+    def each(self, read: Callable[[str], None], names: Sequence[str]) -> None:
+        """Read what has each of the names, some at a time."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            yield from zip(self.count(names), pool.map(read, names), strict=True)
+            for _ in zip(self.count(names), pool.map(read, names), strict=True):
+                pass
 
-    def described(
-        self, kind: Literal["service", "task"], cluster: str, at_once: int
-    ) -> Iterator[dict[str, Any]]:
+    def described(self, kind: str, cluster: str) -> Iterator[dict[str, Any]]:
         """The services or the tasks of a cluster."""
         arns = self.pages(f"list_{kind}s", f"{kind}Arns", cluster=cluster)
-        for start in range(0, len(arns), at_once):
-            batch = {f"{kind}s": arns[start : start + at_once]}
+        for start in range(0, len(arns), _DESCRIBED[kind]):
+            batch = {f"{kind}s": arns[start : start + _DESCRIBED[kind]]}
             yield from self.ask(f"describe_{kind}s", cluster=cluster, **batch).get(f"{kind}s", ())
+
+    def _unknown(self, operation: str, reason: str) -> None:
+        self.in_use.unknown.setdefault(f"{operation} in {self.about}", f"{self.about}: {reason}")
 
     def _note(self, error: ClientError) -> None:
         if is_denied(error):
-            key, reason = (
-                f"{error.operation_name} in {self.about}",
-                f"{self.about}: {explain(error)}",
-            )
-            self.in_use.unknown.setdefault(key, reason)
+            self._unknown(error.operation_name, explain(error))
         elif code_of(error) not in _GONE:
             raise error
 
@@ -137,29 +132,29 @@ def _read_ecs(ecs: _Reader) -> None:
     """
     users: dict[str, str] = {}  # of task definitions
     for cluster in ecs.pages("list_clusters", "clusterArns"):
-        for service in ecs.described("service", cluster, _SERVICES):
+        for service in ecs.described("service", cluster):
             # Deployments of ECS's own, and the task sets of CodeDeploy and others.
             for part in (service, *service["deployments"], *service.get("taskSets", ())):
                 users.setdefault(part.get("taskDefinition", ""), service["serviceArn"])
-        for task in ecs.described("task", cluster, _TASKS):
+        for task in ecs.described("task", cluster):
             users.setdefault(task["taskDefinitionArn"], task["taskArn"])
             for container in task["containers"]:
-                names = [container.get("image"), container.get("imageDigest")]
-                whole = "@" in (names[0] or "")
-                ecs.add(names[0] if whole else "@".join(filter(None, names)), task["taskArn"])
+                image, digest = container.get("image", ""), container.get("imageDigest")
+                ecs.add(
+                    f"{image}@{digest}" if digest and "@" not in image else image, task["taskArn"]
+                )
 
-    def describe(name: str) -> Any:
-        return ecs.ask("describe_task_definition", taskDefinition=name).get("taskDefinition", {})
+    def add_definition(name: str) -> None:
+        answer = ecs.ask("describe_task_definition", taskDefinition=name)
+        definition = answer.get("taskDefinition", {})
+        arn = definition.get("taskDefinitionArn", "")
+        by = users.pop(arn, arn)
+        for container in definition.get("containerDefinitions", ()):
+            ecs.add(container.get("image", ""), by)
 
-    def add_definitions(names: Sequence[str]) -> None:
-        for _, definition in ecs.each(describe, names):
-            arn = definition.get("taskDefinitionArn", "")
-            by = users.pop(arn, arn)
-            for container in definition.get("containerDefinitions", ()):
-                ecs.add(container.get("image"), by)
-
-    add_definitions(ecs.pages("list_task_definition_families", "families", status="ACTIVE"))
-    add_definitions([arn for arn in users if arn])
+    families = ecs.pages("list_task_definition_families", "families", status="ACTIVE")
+    ecs.each(add_definition, families)
+    ecs.each(add_definition, [arn for arn in users if arn])
 
 
 def _read_lambda(functions: _Reader) -> None:
@@ -168,19 +163,16 @@ def _read_lambda(functions: _Reader) -> None:
     Lambda runs the digest that the tag was on when the code was set.
     """
 
-    def codes(arn: str) -> list[dict[str, Any]]:
+    def add_versions(arn: str) -> None:
         versions = {"$LATEST"}
         for alias in functions.pages("list_aliases", "Aliases", _FUNCTIONS, FunctionName=arn):
             weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
             versions |= {alias["FunctionVersion"], *weights}
-        answers = (
-            functions.ask("get_function", FunctionName=arn, Qualifier=version)
-            for version in sorted(versions)
-        )
-        return [answer.get("Code", {}) for answer in answers]
+        for version in sorted(versions):
+            answer = functions.ask("get_function", FunctionName=arn, Qualifier=version)
+            code = answer.get("Code", {})
+            functions.add(code.get("ResolvedImageUri") or code.get("ImageUri", ""), arn)
 
     listed = functions.pages("list_functions", "Functions", _FUNCTIONS)
     arns = [each["FunctionArn"] for each in listed if each.get("PackageType") == "Image"]
-    for arn, versions in functions.each(codes, arns):
-        for code in versions:
-            functions.add(code.get("ResolvedImageUri") or code.get("ImageUri"), arn)
+    functions.each(add_versions, arns)

@@ -85,13 +85,14 @@ def examine(
     verdicts = judge(selected, ordered, now)
     if rules is None:
         return Report(name=repository.name, verdicts=verdicts, judged=False)
+    lost = [verdict for verdict in verdicts if verdict.action != "keep"]
     warnings = [
         *_about_use(verdicts, repository, in_use or InUse()),
         *_about_movable_tags(selected, verdicts, movable_tags, now),
-        *_about_attachments(verdicts),
+        *_about_attachments(verdicts, lost),
         *_about_rules(selected, verdicts),
         *_about_growth(rules, verdicts),
-        *_about_indexes(verdicts, repository.unread),
+        *_about_indexes(repository, lost),
     ]
     # Stable: the losses come first, and the others stay as they are.
     warnings.sort(key=lambda warning: warning.kind not in LOSSES)
@@ -150,28 +151,24 @@ def _about_movable_tags(
                 f'rule, with "tagPatternList": ["{tag}"] and "imageCountMoreThan" 1'
             )
             yield PolicyWarning("movable-tag-unshielded", text, unshielded)
-    listed = {
-        child
-        for verdict in verdicts
-        if verdict.image.children and verdict.action == "keep" and not verdict.image.archived
-        for child in verdict.image.children
-    }
-    for place, (image, action, decided_by, *_) in enumerate(verdicts):
-        if not (own := [tag for tag in image.tags if tag in movable_tags]):
+    movable = frozenset(movable_tags)
+    indexes = [it.image for it in verdicts if it.action == "keep" and not it.image.archived]
+    listed = {child for index in indexes for child in index.children or ()}
+    for place, verdict in enumerate(verdicts):
+        image = verdict.image
+        if movable.isdisjoint(image.tags):
             continue
-        names, digests = " and ".join(own), (image.digest,)
-        others = tuple(tag for tag in image.tags if tag not in own)
-        if action != "keep":
-            text = f"{names} is on an image that {decided_by} would {action}"
-            yield PolicyWarning("movable-tag-going", text, decided_by, digests)
-        elif image.digest not in listed and (
-            rule := taker(selected, replace(image, tags=others), place, now)
-        ):
+        names = " and ".join(tag for tag in image.tags if tag in movable)
+        bare = replace(image, tags=tuple(tag for tag in image.tags if tag not in movable))
+        if verdict.action != "keep":
+            text = f"{names} is on an image that {_expiry(verdict)}"
+            yield PolicyWarning("movable-tag-going", text, verdict.decided_by, (image.digest,))
+        elif image.digest not in listed and (rule := taker(selected, bare, place, now)):
             text = (
                 f"{rule} would {rule.action} the image that {names} names as soon as the tag "
                 "moves on; then no rollback to it is possible"
             )
-            yield PolicyWarning("kept-by-movable-tag-alone", text, rule, digests)
+            yield PolicyWarning("kept-by-movable-tag-alone", text, rule, (image.digest,))
 
 
 # --- Other warnings -------------------------------------------------------------------------------
@@ -188,11 +185,9 @@ def _about_use(
         users[use.written] |= {use.by} - {""}
     # Without tag and digest, it is the tag that Docker takes. A tag may look like a repository.
     names = {use.reference.image or "latest" for use in in_use.uses}.union(uses)
-    named = {
-        name: verdict
-        for verdict in verdicts
-        for name in names.intersection((verdict.image.digest, *verdict.image.tags))
-    }
+    named = {verdict.image.digest: verdict for verdict in verdicts}
+    for each in verdicts:
+        named |= dict.fromkeys(names.intersection(each.image.tags), each)
     for written, use in sorted(uses.items()):
         reference = use.reference
         if not (written in named or repository.is_named_by(reference)):
@@ -208,21 +203,21 @@ def _about_use(
             yield PolicyWarning("in-use-going", text, verdict.decided_by, (verdict.image.digest,))
 
 
-def _about_attachments(verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+def _about_attachments(
+    verdicts: Sequence[Verdict], lost: Sequence[Verdict]
+) -> Iterator[PolicyWarning]:
     """Of each image that stays and would lose a signature, an attestation or an SBOM."""
-    going = defaultdict[str, list[Verdict]](list)
-    for verdict in verdicts:
-        if verdict.action != "keep" and (subject := subject_of(verdict.image)):
-            going[subject].append(verdict)
+    attached = defaultdict[str | None, list[Verdict]](list)
+    for verdict in lost:
+        attached[subject_of(verdict.image)].append(verdict)
     for image in (verdict.image for verdict in verdicts if verdict.action == "keep"):
-        if lost := going.get(image.digest):
-            attached = ", ".join(
-                f"{(*each.image.tags, each.image.digest)[0]} ({_expiry(each)} it)" for each in lost
-            )
+        if going := attached.get(image.digest):
             name = " ".join((image.digest, *image.tags))
-            text = f"{name} stays, and would lose what is attached to it: {attached}"
-            digests = (image.digest, *(attachment.image.digest for attachment in lost))
-            yield PolicyWarning("signature-going", text, lost[0].decided_by, digests)
+            names = [(*each.image.tags, each.image.digest)[0] for each in going]
+            parts = (f"{part} ({_expiry(it)} it)" for part, it in zip(names, going, strict=True))
+            text = f"{name} stays, and would lose what is attached to it: {', '.join(parts)}"
+            digests = (image.digest, *(each.image.digest for each in going))
+            yield PolicyWarning("signature-going", text, going[0].decided_by, digests)
 
 
 def _about_rules(selected: _Selected, verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
@@ -243,14 +238,11 @@ def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterato
     if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
         text = "no rule matches untagged images: an image that loses its last tag stays"
         yield PolicyWarning(kind, text)
-    for noun in ("tagged images", "attachments"):
-        stay = [
-            image
-            for image, _, decided_by, *_ in verdicts
-            if not decided_by
-            and image.tags
-            and (noun == "attachments") is (subject_of(image) is not None)
-        ]
+    unmatched = [it.image for it in verdicts if it.decided_by is None and it.image.tags]
+    for noun, stay in (
+        ("tagged images", [image for image in unmatched if not subject_of(image)]),
+        ("attachments", [image for image in unmatched if subject_of(image)]),
+    ):
         if stay:
             text = f"no rule matches {len(stay):,} of the {noun}, such as {stay[0].tags[0]}"
             yield PolicyWarning(kind, text, digests=tuple(image.digest for image in stay))
@@ -260,15 +252,18 @@ def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterato
         yield PolicyWarning(kind, text, archiving[0])
 
 
-def _about_indexes(verdicts: Sequence[Verdict], unread: str) -> Iterator[PolicyWarning]:
-    indexes = sum(
-        verdict.image.is_index and verdict.image.children is None and not verdict.image.archived
-        for verdict in verdicts
+def _about_indexes(
+    repository: RepositoryImages, lost: Sequence[Verdict]
+) -> Iterator[PolicyWarning]:
+    unknown = sum(
+        image.is_index and image.children is None and not image.archived
+        for image in repository.images
     )
-    going = tuple(verdict.image.digest for verdict in verdicts if verdict.action != "keep")
-    if indexes and going:
+    if unknown and lost:
         text = (
-            f"it is not known what {indexes:,} of the indexes list: of the {len(going):,} images "
-            f"shown as going, those that an index lists stay{unread and f' ({unread})'}"
+            f"it is not known what {unknown:,} of the indexes list: of the {len(lost):,} images "
+            "shown as going, those that an index lists stay"
         )
-        yield PolicyWarning("children-unknown", text, digests=going)
+        text += f" ({repository.unread})" if repository.unread else ""
+        digests = tuple(verdict.image.digest for verdict in lost)
+        yield PolicyWarning("children-unknown", text, digests=digests)
