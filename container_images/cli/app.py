@@ -15,7 +15,7 @@ COMMANDS: Final = {
     **dict.fromkeys(("move", "promote", "rollback", "resolve"), "tags"),
     "history": "history",
     "images": "images",
-    **dict.fromkeys(("who-can", "would-deny"), "access"),
+    **dict.fromkeys(("who-can", "would-deny", "access"), "access"),
     **dict.fromkeys(("adopt", "verify"), "stack"),
     "rehearse": "rehearse",
     "policy-pack": "policy_pack",

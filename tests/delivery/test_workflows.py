@@ -252,16 +252,17 @@ ISSUES = "repos/example-org/registry/issues"
     ids=["the first", "updated"],
 )
 def test_the_comment(tmp_path: Path, there: str, call: str) -> None:
+    (tmp_path / "changes.md").write_text("No change in who can do what.")
     (tmp_path / "access.md").write_text("## Who can do what\n" + "x" * 30_000)
     preview = "y" * 90_000 + "\n``````\n<b>out of the block</b>\n$(id)\n"
     (tmp_path / "preview.txt").write_text(preview)
     step = ("preview.yml", "comment", tmp_path, there)
     assert last_step(*step, NUMBER="12", MARK="<!-- -->") == call
     comment = (tmp_path / "comment.md").read_text()
-    assert comment.startswith("<!-- -->\n## Who can do what")
+    assert comment.startswith("<!-- -->\nNo change in who can do what.\n\n<details>")
     assert len(comment) < MOST_CHARACTERS
-    assert "Cut after 20,000 bytes." in comment
-    assert "The last 40,000 bytes:" in comment
+    assert "Cut after 15000 bytes." in comment
+    assert "The last 35,000 bytes:" in comment
     assert comment.count("``````") == 2, "nothing closes the block before its end"
     assert "$(id)" in comment
 
