@@ -34,13 +34,13 @@ def digest_of(manifest: str) -> str:
 def push(
     ecr: "ECRClient", manifest: str, *tags: str, media_type: str = OCI_MANIFEST, name: str = NAME
 ) -> str:
-    for one in tags:
+    for each in tags:
         ecr.put_image(
             repositoryName=name,
             imageManifest=manifest,
             imageManifestMediaType=media_type,
             imageDigest=digest_of(manifest),
-            imageTag=one,
+            imageTag=each,
         )
     return digest_of(manifest)
 
@@ -51,9 +51,9 @@ def build(ecr: "ECRClient", letter: str, *tags: str, name: str = NAME) -> str:
     return push(ecr, manifest, tag("merged", letter), *tags, name=name)
 
 
-def place(ecr: "ECRClient", one: str, name: str = NAME) -> str:
+def place(ecr: "ECRClient", tag: str, name: str = NAME) -> str:
     """Digest of the image that a tag is on."""
-    [image] = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": one}])["imageDetails"]
+    [image] = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]
     return image["imageDigest"]
 
 

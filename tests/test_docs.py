@@ -32,13 +32,13 @@ class Sample:
 
 def samples(file: Path) -> list[Sample]:
     """The commands in the console blocks of a page."""
-    found = []
+    commands = []
     console = re.compile(r"^ *```console\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
     for block in console.findall(file.read_text()):
         for text in re.split(r"^ *\$ ", block.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
             command, *shown = (line.strip() for line in text.splitlines())
-            found.append(Sample(command=" ".join(command.split()), shown=tuple(shown)))
-    return found
+            commands.append(Sample(command=" ".join(command.split()), shown=tuple(shown)))
+    return commands
 
 
 def differences(sample: Sample, printed: str) -> list[str]:

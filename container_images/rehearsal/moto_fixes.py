@@ -1,7 +1,7 @@
 """Moto in place of AWS, put right where it differs from ECR and would falsify the rehearsal.
 
 The only file that names moto's own parts, which may move with any release: `patch` then raises
-AttributeError, and tests/rehearsal/test_moto_fixes.py says which name is gone. Tried with 5.2.5.
+AttributeError, and tests/rehearsal/test_embedded_aws.py says which name is gone. Tried with 5.2.5.
 """
 
 import itertools

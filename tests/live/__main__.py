@@ -234,15 +234,15 @@ class LiveTier:
             self.step("the pipeline role pushes", self.push)
             self.step("the pipeline role moves latest", self.move)
             other, pipeline = self.ecr("other"), self.ecr("pipeline")
-            one: Any = {"repositoryName": NAME, "imageIds": [{"imageTag": BUILDS[0]}]}
+            image: Any = {"repositoryName": NAME, "imageIds": [{"imageTag": BUILDS[0]}]}
             mutable: Any = {"repositoryName": NAME, "imageTagMutability": "MUTABLE"}
             attempts: dict[str, Callable[[], object]] = {
                 "another role moves latest": partial(self.put, "other", BUILDS[0], "latest"),
                 "an administrator moves latest": partial(
                     self.put, "administrator", BUILDS[0], "latest"
                 ),
-                "another role deletes an image": partial(other.batch_delete_image, **one),
-                "the pipeline role deletes an image": partial(pipeline.batch_delete_image, **one),
+                "another role deletes an image": partial(other.batch_delete_image, **image),
+                "the pipeline role deletes an image": partial(pipeline.batch_delete_image, **image),
                 "another role deletes the guard": partial(
                     other.delete_repository_policy, repositoryName=NAME
                 ),

@@ -15,6 +15,7 @@ from container_images.aws.errors import RefusedError
 from container_images.policies.document import to_json
 from container_images.policies.retention import lifecycle_policy
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
+from container_images.rehearsal.moto_fixes import moto_put_right
 from container_images.rehearsal.provider_inputs import NotEmbeddedError
 from container_images.settings.stack_file import StackFile
 from container_images.stack.state import State, every
@@ -216,3 +217,20 @@ def test_a_filter_has_ecrs_wildcards(aws: EmbeddedAws) -> None:
         refused = pytest.raises(ClientError, match="ImageTagAlreadyExistsException")
         with refused if stays else nullcontext():
             put(name, tag, 2)
+
+
+NAMES: list[tuple[Any, str]] = [
+    (models.ECRBackend, "_resolve_image_tag_mutability"),
+    (models, "ECR_REPOSITORY_NAME_PATTERN"),
+    (models, "EcrLifecyclePolicyValidator"),
+]
+"""Private names of moto. Where one is gone, look for what took its place, or is right by now."""
+
+
+@pytest.mark.parametrize(("holder", "name"), NAMES)
+def test_a_name_that_is_gone_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, holder: Any, name: str
+) -> None:
+    monkeypatch.delattr(holder, name)
+    with pytest.raises(AttributeError, match=name), moto_put_right():
+        pass

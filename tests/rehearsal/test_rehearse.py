@@ -69,13 +69,17 @@ SHAPES = {
 
 
 def test_the_object_has_the_shape_that_is_promised(prod_rehearsed: Rehearsal) -> None:
-    told = prod_rehearsed.to_json()
-    assert (told["stack"], told["cloud"]["name"], len(told["outputs"])) == ("prod", "moto", 4)
-    assert 0 < told["seconds"]["program"] < told["seconds"]["total"]
-    keys = {name: {tuple(each) for each in told[name]} for name in SHAPES}
+    as_json = prod_rehearsed.to_json()
+    assert (as_json["stack"], as_json["cloud"]["name"], len(as_json["outputs"])) == (
+        "prod",
+        "moto",
+        4,
+    )
+    assert 0 < as_json["seconds"]["program"] < as_json["seconds"]["total"]
+    keys = {name: {tuple(each) for each in as_json[name]} for name in SHAPES}
     assert keys == {name: {shape} for name, shape in SHAPES.items()}
     others = {"stack", "cloud", "outputs", "warnings", "seconds"}
-    assert told.keys() == SHAPES.keys() | others
+    assert as_json.keys() == SHAPES.keys() | others
 
 
 def test_the_production_stack_comes_up_and_everything_holds(prod_rehearsed: Rehearsal) -> None:
@@ -180,12 +184,12 @@ def comment(rehearsal: Rehearsal) -> str:
 
 
 def test_the_comment_says_what_machines_are_told(prod_rehearsed: Rehearsal) -> None:
-    html, told = comment(prod_rehearsed), prod_rehearsed.to_json()
+    html, as_json = comment(prod_rehearsed), prod_rehearsed.to_json()
     assert html.startswith("<h2>Who can do what in the stack prod</h2>\n<ul>\n<li>")
-    items = [f"<strong>warning</strong> {escape(warning)}" for warning in told["warnings"]]
-    items += [f"<strong>holds</strong> {escape(proof['claim'])}" for proof in told["proofs"]]
+    items = [f"<strong>warning</strong> {escape(warning)}" for warning in as_json["warnings"]]
+    items += [f"<strong>holds</strong> {escape(proof['claim'])}" for proof in as_json["proofs"]]
     assert re.findall("<li>(.*)</li>", html) == items
-    rows = [[f"<code>{row.pop('principal')}</code>", *row.values()] for row in told["access"]]
+    rows = [[f"<code>{row.pop('principal')}</code>", *row.values()] for row in as_json["access"]]
     shown = {True: "yes", False: "-"}
     assert re.findall("<td>(.*)</td>", html) == [
         shown.get(cell, cell) for row in rows for cell in row
@@ -306,8 +310,8 @@ def test_what_the_embedded_aws_does_not_have_or_take_is_a_failed_act(
     [act] = rehearsal.acts
     assert (act.act, act.ok, act.by) == ("register", False, by)
     assert message in act.detail
-    told = rehearsal.to_json()
-    assert told["resources"] == told["proofs"] == told["access"] == []
+    as_json = rehearsal.to_json()
+    assert as_json["resources"] == as_json["proofs"] == as_json["access"] == []
 
 
 def test_what_the_program_refuses_is_a_wrong_setting(prod: StackFile, tmp_path: Path) -> None:
