@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -86,6 +87,10 @@ class Aws:
 
     def caller(self) -> tuple[str, str]:
         """Account and ARN of whoever calls. It needs no permission."""
+        return self._caller
+
+    @cached_property
+    def _caller(self) -> tuple[str, str]:
         identity = self.client("sts").get_caller_identity()
         return identity["Account"], identity["Arn"]
 

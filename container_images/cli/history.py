@@ -81,7 +81,7 @@ def history_command(
     title = ", ".join(map(str, targets.references))
     if targets.stack and len(targets.references) > 1:
         title = f"the stack {targets.stack.name}"
-    regions = {targets.session(named.region).region: named.region for named in targets.references}
+    regions = {targets.session(named.region).region for named in targets.references}
     if len(regions) > 1:  # a lookup in CloudTrail is about one
         raise click.UsageError(
             f"the repositories are in several Regions ({', '.join(sorted(map(str, regions)))}): "

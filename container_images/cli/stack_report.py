@@ -94,16 +94,13 @@ def _all(targets: Targets, pattern: str) -> Sequence[Reference]:
 def _read(targets: Targets, reference: Reference) -> tuple[Aws, Repository, State]:
     """A repository of the caller's account: ECR answers most of this to no other."""
     aws, repository = targets.open(reference)
-    account, caller = _caller(aws)
+    account, caller = aws.caller()
     if reference.registry_id not in {None, account}:
         raise RefusedError(
             f"the repository is in account {reference.registry_id}, and you call as {caller}; "
             "sign in to the account that holds it"
         )
     return aws, repository, live(repository)
-
-
-_caller = cache(Aws.caller)
 
 
 @cache
