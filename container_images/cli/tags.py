@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial, wraps
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,10 +39,17 @@ if TYPE_CHECKING:
 class MoveContext:
     """The options that these commands share, and how they print moves."""
 
-    target: Targets
+    repository: Reference
+    stack: str | None
+    convention: Path | None
     dry_run: bool
     reason: str | None
     as_json: bool
+
+    @cached_property
+    def target(self) -> Targets:
+        """The repository, and what its tags mean."""
+        return target_of(self.repository, self.stack, self.convention)
 
     def caller(self, aws: Aws) -> str:
         """Who moves the tag. Only the JSON says it: in text, no client of STS is made."""
@@ -55,7 +62,7 @@ class MoveContext:
             for image in (move.before, move.after)
         ]
         return {
-            "repository": self.target.references[0].name,
+            "repository": self.repository.name,
             "tag": move.tag,
             "from": images[0],
             "to": images[1],
@@ -83,31 +90,18 @@ class MoveContext:
             print_text("\n".join(lines))
 
 
-def _moves_tags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command REPOSITORY and the shared options, as a MoveContext."""
-
-    @repository_argument
-    @stack_option
-    @convention_option
-    @click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing.")
-    @click.option("--reason", help="The reason, for the JSON.")
-    @json_option
-    @wraps(command)
-    def moving(
-        *,
-        repository: Reference,
-        stack: str | None,
-        convention: Path | None,
-        dry_run: bool,
-        reason: str | None,
-        as_json: bool,
-        **options: Any,
-    ) -> None:
-        target = target_of(repository, stack, convention)
-        context = MoveContext(target=target, dry_run=dry_run, reason=reason, as_json=as_json)
-        command(context, **options)
-
-    return moving
+def _shared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """REPOSITORY and the options of a MoveContext."""
+    for option in (
+        json_option,
+        click.option("--reason", help="The reason, for the JSON."),
+        click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing."),
+        convention_option,
+        stack_option,
+        repository_argument,
+    ):
+        command = option(command)
+    return command
 
 
 _source_argument: Final = click.argument(
@@ -123,7 +117,7 @@ _tag_option: Final = click.option(
 
 
 @click.command("move")
-@_moves_tags
+@_shared_options
 @_source_argument
 @_tag_option
 @click.option(
@@ -135,20 +129,21 @@ _tag_option: Final = click.option(
     "--allow-older", is_flag=True, help="Allow an image that is older, or whose age is unknown."
 )
 def move_command(
-    context: MoveContext, *, source: str, tag: str | None, expect: str | None, allow_older: bool
+    *, source: str, tag: str | None, expect: str | None, allow_older: bool, **shared: Any
 ) -> None:
     """Move a tag to another image, without pulling the image.
 
     An image that is older than the one the tag is on is refused. The times or the versions in their
     tags decide, or else when they were pushed. If the tag is on the image already, nothing is done.
     """
+    context = MoveContext(**shared)
     tag = tag or context.target.default_tag
     context.target.refuse_immovable("--tag", tag)
     if expect == tag:
         raise click.UsageError(
             f"--expect {tag} names the tag that moves: give a digest, or another tag"
         )
-    aws, repository = context.target.open(context.target.references[0])
+    aws, repository = context.target.open(context.repository)
     with working("Moving the tag"):
         caller = context.caller(aws)
         moved = move(
@@ -158,7 +153,7 @@ def move_command(
 
 
 @click.command("promote")
-@_moves_tags
+@_shared_options
 @_source_argument
 @click.option(
     "--stage", metavar="STAGE", help="The stage of the convention that the image was accepted for."
@@ -173,13 +168,13 @@ def move_command(
 )
 @click.option("--latest", is_flag=True, help="Short for --move latest.")
 def promote_command(
-    context: MoveContext,
     *,
     source: str,
     stage: str | None,
     tag: str | None,
     movable_tags: Sequence[str],
     latest: bool,
+    **shared: Any,
 ) -> None:
     """Give an image a stage's unique tag, and move tags to it.
 
@@ -188,6 +183,7 @@ def promote_command(
     one with --as is refused. If a tag to move is on a newer image, nothing is changed. What ECR
     itself refuses, an immutable tag, is known only when the tag is put, after the unique one.
     """
+    context = MoveContext(**shared)
     target = context.target
     if (stage is None) is (tag is None):
         raise click.UsageError("give either --stage or --as: the stage, or the tag itself")
@@ -203,7 +199,7 @@ def promote_command(
             f"--as {tag} does not follow the tag convention ({target.convention}): see that ECR "
             "keeps it immutable; if the stack has another convention, name it with --stack"
         )
-    aws, repository = context.target.open(context.target.references[0])
+    aws, repository = context.target.open(context.repository)
     with working("Promoting"):
         caller = context.caller(aws)
         promotion = promote(
@@ -224,10 +220,10 @@ def promote_command(
 
 
 @click.command("rollback")
-@_moves_tags
+@_shared_options
 @_tag_option
 @click.option("--to", type=reference.image, help="The image to go to: a tag or a digest.")
-def rollback_command(context: MoveContext, *, tag: str | None, to: str | None) -> None:
+def rollback_command(*, tag: str | None, to: str | None, **shared: Any) -> None:
     """Move a tag back to the image that it was on before.
 
     CloudTrail has which image that was; an image on which another principal than the pipeline put
@@ -237,10 +233,11 @@ def rollback_command(context: MoveContext, *, tag: str | None, to: str | None) -
     # Here, and not above: no other command waits for the simulation of lifecycle policies.
     from container_images.tags.rollback import rollback  # noqa: PLC0415
 
+    context = MoveContext(**shared)
     target = context.target
     moving = tag or target.default_tag
     target.refuse_immovable("--tag", moving)
-    aws, repository = context.target.open(context.target.references[0])
+    aws, repository = context.target.open(context.repository)
     with working("Reading CloudTrail"):
         caller = context.caller(aws)
         read_puts = partial(_puts, target, aws)
