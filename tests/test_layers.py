@@ -83,11 +83,13 @@ def loaded(*statements: str) -> list[set[str]]:
 
 def test_no_command_loads_more_than_it_needs() -> None:
     names = "from container_images.cli.app import app; names = app.list_commands(None)"
-    for_help, with_settings, with_calls = loaded(
+    for_move, for_help, with_settings, with_calls = loaded(
+        "import container_images.cli.app, container_images.cli.tags",
         f"{names}; [app.get_command(None, name) for name in names]",
         "import container_images.settings.stack_file",
         "from container_images.aws.session import Aws; Aws('eu-west-2').ecr()",
     )
+    assert not for_move & {"boto3", "pydantic", "rich", "ruamel"}
     assert not for_help & {"boto3", "pydantic", "moto", *PULUMI}
     assert not with_settings & {"boto3", "components", *PULUMI}
     assert "botocore" in with_calls

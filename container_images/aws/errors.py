@@ -65,7 +65,7 @@ _FIXES: Final[Mapping[str, str]] = {
     "Connect|Timeout|HTTPClient|SSL|Proxy": (
         f"check the network to AWS, and the Region in the URL, then {_AGAIN}"
     ),
-    "Throttl|TooManyRequests|Server|Unavailable|Internal|HTTP 5": _AGAIN,
+    "Throttl|RequestLimit|TooManyRequests|Server|Unavailable|Internal|HTTP 5": _AGAIN,
 }
 """How to fix an error, by words of AWS's code or of botocore's class."""
 
