@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -36,7 +36,6 @@ def print_table(
     rows: Iterable[Sequence[Cell]],
     *,
     folds: Collection[str] = (),
-    right: Collection[str] = (),
     spare: Sequence[str] = (),
 ) -> None:
     """Print a table on standard output: headings, and one line for each row.
@@ -66,8 +65,7 @@ def print_table(
     console.width = max(console.width, _total(widths))
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
     for heading, width in widths.items():
-        justify: Literal["left", "right"] = "right" if heading in right else "left"
-        table.add_column(heading, min_width=width, no_wrap=heading not in folds, justify=justify)
+        table.add_column(heading, min_width=width, no_wrap=heading not in folds)
     for row in cells:
         shown = zip(headings, row, strict=True)
         table.add_row(*(text for heading, text in shown if heading in widths))

@@ -36,7 +36,7 @@ def print_denied(
     if not denied:
         print_paragraph(f"It is safe to go on: make up STACK={stack}.")
     else:
-        print_table(_COLUMNS, _rows(denied), folds=_COLUMNS[:3], right=["times"])
+        print_table(_COLUMNS, _rows(denied), folds=_COLUMNS[:3])
         click.echo()
         print_paragraph(
             f"Next: in Pulumi.{stack}.yaml, add the roles that may push to "
@@ -65,7 +65,7 @@ def _rows(denied: Sequence[Denied]) -> Iterator[tuple[str, ...]]:
             calls[0].principal.split(":", maxsplit=4)[-1].removeprefix(own),
             calls[0].action.removeprefix("ecr:"),
             _repositories([it.repository for it in calls]),
-            f"{sum(it.times for it in calls):,}",
+            f"{sum(it.times for it in calls):5,}",
             f"{max(it.last for it in calls):%Y-%m-%d}",
         )
 
