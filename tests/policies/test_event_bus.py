@@ -47,8 +47,3 @@ def test_event_ruler_agrees_on_the_table_and_on_the_audit(tmp_path: Path) -> Non
             check=True,
         )
         assert json.loads(done.stdout) == verdicts(table["patterns"], table["events"])
-
-
-def test_an_unknown_matcher_is_an_error() -> None:
-    with pytest.raises(KeyError, match="numeric"):
-        matches({"a": [{"numeric": ["=", 1]}]}, {"b": "x"})
