@@ -1,6 +1,6 @@
 """Registry: a team's whole registry in one component, whose inputs are the settings of a stack."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, get_args, get_origin
 
@@ -45,7 +45,7 @@ def _schema_type(kind: Any) -> Any:
 
 
 if TYPE_CHECKING:
-    RegistryArgs = Mapping[str, Any] | StackSettings
+    RegistryArgs = Mapping[str, Any]
 else:
     RegistryArgs = _schema_type(StackSettings)
 
@@ -82,7 +82,7 @@ class Registry(pulumi.ComponentResource):
                 f"put the repositories of {name} into {first}"
             )
         setattr(holder, _FIRST, name)
-        stack = args if isinstance(args, StackSettings) else _valid(settings.validated, args)
+        stack = _settings_of(args)
         super().__init__("container-images:index:Registry", name, {}, opts)
         caller, account = _whoami(self)
         _refuse_lock_out(self, caller, stack.administrator_roles)
@@ -137,20 +137,20 @@ class Registry(pulumi.ComponentResource):
         # pulumi.Config reads a key that is asked for by name. To find those that nobody asks for,
         # because their names are misspelt, takes the two places where the SDK keeps them: what the
         # language host hands over in PULUMI_CONFIG, and what `set_all_config` has put before it.
-        configuration = {**get_config_env(), **CONFIG.get()}
-        return cls(name, _valid(settings.parse, configuration, pulumi.get_project()), opts)
+        return cls(name, {**get_config_env(), **CONFIG.get()}, opts)
 
 
 _FIRST: Final = "_container_images_registry"
 """The attribute that has the name of a stack's first Registry."""
 
 
-def _valid(
-    read: Callable[..., StackSettings], written: Mapping[str, Any], *project: str
-) -> StackSettings:
+def _settings_of(args: Mapping[str, Any]) -> StackSettings:
+    """What is said under the keys of a stack file; or under those of a whole configuration."""
     try:
-        refuse_outputs(written)
-        return read(written, *project)
+        refuse_outputs(args)
+        if any(":" in key for key in args):
+            return settings.parse(args, pulumi.get_project())
+        return settings.validated(args)
     except InvalidInputError as invalid:
         raise pulumi.RunError(settings.explain(invalid)) from None
 
