@@ -136,7 +136,7 @@ def _as_meant(value: Any, kind: str, node: Schema) -> str | None:
 
 def _node(schema: Schema, where: Path) -> tuple[Schema, Any]:
     """The part of the schema that a place has to follow, and a valid value for it."""
-    above, node, example = schema, schema, schema.get("examples", [None])[0]
+    above, node, example = schema, schema, _example(schema, None)
     for step in where:
         if step == "[key]":
             below = above["propertyNames"]
@@ -149,5 +149,13 @@ def _node(schema: Schema, where: Path) -> tuple[Schema, Any]:
         reference = below.get("$ref", "").rpartition("/")[2]
         above, node = node, {**schema.get("$defs", {}).get(reference, {}), **below}
         around: Any = example if isinstance(example, dict) else {}
-        [example, *_] = node.get("examples", [around.get(step, _OF_TYPE.get(node.get("type", "")))])
+        example = _example(node, around.get(step))
     return node, example
+
+
+def _example(node: Schema, within: Any) -> Any:
+    """A valid value: its own, that of an item, the one in the example of what it is in, or any."""
+    if "examples" in node:
+        return node["examples"][0]
+    items = node.get("items", {}).get("examples")
+    return items or within or _OF_TYPE.get(node.get("type", ""))

@@ -36,11 +36,6 @@ def _tag_pattern(example: str) -> Any:
     return _text(few + forms.TAG_PATTERN.pattern, rule, example)
 
 
-def _listed(example: object, least: int = 0, most: int | None = None) -> Any:
-    # JSON has lists where the models have tuples.
-    return Field(examples=[[example]], strict=False, min_length=least, max_length=most)
-
-
 def _unique(values: _Values) -> _Values:
     written = list(values.values() if isinstance(values, dict) else values)
     if repeated := sorted({value for value in written if written.count(value) > 1}):
@@ -56,16 +51,12 @@ def _with_a_tag(tags: tuple[str, ...]) -> tuple[str, ...]:
 
 _UNIQUE: Final = AfterValidator(_unique)
 _PART: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-_ACCOUNT: Final = "444455556666"
-_DEPLOY_ROLE: Final = "arn:aws:iam::111122223333:role/platform/deploy"
-_PROJECT: Final = "arn:aws:codebuild:eu-west-2:111122223333:project/deploy"
-_SUBJECT: Final = "repo:OWNER/REPOSITORY:environment:production"
+_LISTED: Final = Field(strict=False)  # JSON has lists where the models have tuples
 OIDC: Final = {
     "provider": "gitlab.com",
     "audience": "sts.amazonaws.com",
     "subjects": ["project_path:GROUP/NAME:ref_type:branch:ref:main"],
 }
-_EMAIL: Final = "platform@example.org"
 
 # The pattern of RepositoryName in the API reference; a test holds it against botocore's.
 _NAME_RULE: Final = "a name has 2 to 256 lower-case letters and digits, joined by . _ __ - or /"
@@ -73,9 +64,10 @@ RepositoryName = Annotated[
     str,
     _text(rf"(?=.{{2,256}}\Z){_PART}(/{_PART})*", _NAME_RULE, "forms-admin-deploy"),
 ]
-RoleArn = Annotated[str, _text(*forms.ROLE_ARN, _DEPLOY_ROLE)]
+RoleArn = Annotated[str, _text(*forms.ROLE_ARN, "arn:aws:iam::111122223333:role/ci/deploy")]
+_PROJECT: Final = "arn:aws:codebuild:eu-west-2:111122223333:project/deploy"
 CodeBuildProjectArn = Annotated[str, _text(*forms.CODEBUILD_PROJECT_ARN, _PROJECT)]
-Subject = Annotated[str, _text(*forms.SUBJECT, _SUBJECT)]
+Subject = Annotated[str, _text(*forms.SUBJECT, "repo:OWNER/REPOSITORY:environment:production")]
 OidcProvider = Annotated[str, _text(*forms.OIDC_PROVIDER, "gitlab.com")]
 Audience = Annotated[str, _text(*forms.AUDIENCE, "sts.amazonaws.com")]
 _POLICY: Final = (
@@ -91,7 +83,7 @@ KmsKeyArn = Annotated[
         "arn:aws:kms:eu-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     ),
 ]
-AccountId = Annotated[str, _text(*forms.ACCOUNT_ID, _ACCOUNT)]
+AccountId = Annotated[str, _text(*forms.ACCOUNT_ID, "444455556666")]
 OrganizationId = Annotated[str, _text(*forms.ORGANIZATION_ID, "o-exampleorgid")]
 Region = Annotated[
     str, _text(r"[a-z]{2,}(-[a-z]+)+-\d+", "must be the name of a Region", "eu-west-2")
@@ -103,7 +95,7 @@ _PATH_RULE: Final = (
 )
 RolePath = Annotated[str, _text(rf"(?=.{{1,512}}\Z)/{forms.PATH}", _PATH_RULE, "/pipeline/")]
 EmailAddress = Annotated[
-    str, _text(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", "must be an e-mail address", _EMAIL)
+    str, _text(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", "must be an e-mail address", "team@example.org")
 ]
 MovableTag = Annotated[str, _tag_pattern("latest")]
 ImmutablePattern = Annotated[str, _tag_pattern("prod-*")]
@@ -113,20 +105,24 @@ Flag = Annotated[bool, Field(examples=[True])]
 Mutability = Annotated[mutability.TagMutability, Field(examples=["MUTABLE_WITH_EXCLUSION"])]
 MovableTags = Annotated[
     tuple[MovableTag, ...],
-    _listed("latest", 1, retention.MAX_RULES),
+    Field(strict=False, min_length=1, max_length=retention.MAX_RULES),
     _UNIQUE,
     AfterValidator(_with_a_tag),
 ]
 ImmutableTags = Annotated[
-    tuple[ImmutablePattern, ...], _listed("prod-*", 0, mutability.MAX_EXCLUSION_FILTERS), _UNIQUE
+    tuple[ImmutablePattern, ...],
+    Field(strict=False, max_length=mutability.MAX_EXCLUSION_FILTERS),
+    _UNIQUE,
 ]
-RoleArns = Annotated[tuple[RoleArn, ...], _listed(_DEPLOY_ROLE), _UNIQUE]
-AdministratorRoles = Annotated[tuple[RoleArn, ...], _listed(_DEPLOY_ROLE, 1), _UNIQUE]
-CodeBuildProjectArns = Annotated[tuple[CodeBuildProjectArn, ...], _listed(_PROJECT), _UNIQUE]
-Subjects = Annotated[tuple[Subject, ...], _listed(_SUBJECT), _UNIQUE]
-EmailAddresses = Annotated[tuple[EmailAddress, ...], _listed(_EMAIL), _UNIQUE]
-AccountIds = Annotated[tuple[AccountId, ...], _listed(_ACCOUNT), _UNIQUE]
-PullAccounts = Annotated[dict[str, AccountId], Field(examples=[{"staging": _ACCOUNT}]), _UNIQUE]
+RoleArns = Annotated[tuple[RoleArn, ...], _LISTED, _UNIQUE]
+AdministratorRoles = Annotated[RoleArns, Field(min_length=1)]
+CodeBuildProjectArns = Annotated[tuple[CodeBuildProjectArn, ...], _LISTED, _UNIQUE]
+Subjects = Annotated[tuple[Subject, ...], _LISTED, _UNIQUE]
+EmailAddresses = Annotated[tuple[EmailAddress, ...], _LISTED, _UNIQUE]
+AccountIds = Annotated[tuple[AccountId, ...], _LISTED, _UNIQUE]
+PullAccounts = Annotated[
+    dict[str, AccountId], Field(examples=[{"staging": "444455556666"}]), _UNIQUE
+]
 ResourceTags = Annotated[dict[str, _TagValue], Field(examples=[{"Service": "forms"}])]
 
 
@@ -146,9 +142,9 @@ else:
     RetentionRule = _for_pydantic(retention.RetentionRule)
     StageData = _for_pydantic(tag_convention.StageData)
 
-_RULE: Final = {"tags": "prod-*", "keepNewest": 20}
-Retention = Annotated[tuple[Annotated[RetentionRule, Field(examples=[_RULE])], ...], _listed(_RULE)]
+_Rule = Annotated[RetentionRule, Field(examples=[{"tags": "prod-*", "keepNewest": 20}])]
+Retention = Annotated[tuple[_Rule, ...], _LISTED]
 """`policies.retention` has its other rules."""
-_STAGE: Final = {"stage": "release", "tag": "v{semver}"}
-Stages = Annotated[tuple[Annotated[StageData, Field(examples=[_STAGE])], ...], _listed(_STAGE)]
+_Stage = Annotated[StageData, Field(examples=[{"stage": "release", "tag": "v{semver}"}])]
+Stages = Annotated[tuple[_Stage, ...], _LISTED]
 """`policies.tag_convention` has its other rules."""
