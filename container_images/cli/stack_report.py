@@ -1,10 +1,9 @@
 """What `adopt` and `verify` read, and what they print of it."""
 
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,7 +21,7 @@ from container_images.stack.declared import DeclaredStack
 from container_images.stack.differences import describe
 from container_images.stack.registry import pull_through_rules, registry_warnings
 from container_images.stack.state import State, live, repository_names
-from container_images.stack.verify import Verification, verification
+from container_images.stack.verify import verification
 
 
 def adopt(targets: Targets, pattern: str | None, *, as_json: bool) -> None:
@@ -62,10 +61,10 @@ def verify(targets: Targets, stack: DeclaredStack, *, as_json: bool) -> None:
     failed = [
         reference.name
         for reference, verified in results.of
-        if isinstance(verified, RefusedError) or not verified.ok
+        if isinstance(verified, RefusedError) or not verified["ok"]
     ]
     if as_json:
-        objects = results.to_json(Verification.to_json)
+        objects = results.to_json(dict)
         verified = {"stack": stack.name, "ok": not failed, "repositories": objects}
         print_json({**verified, "warnings": warnings})
     else:
@@ -122,22 +121,18 @@ def print_adoptions(adoptions: Sequence[Adoption], stack: DeclaredStack | None) 
         text = f"# {project}:repositories, Pulumi.{name}.yaml\n{entries}"
         click.echo("".join(f"    {line}\n" for line in text.splitlines()))
     rows: list[tuple[str, Cell, str]] = []
-    for kind, texts_of in _KINDS:
+    for key, style in _STYLES.items():
         for adopted in adoptions:
-            rows += [(adopted["repository"], kind, text) for text in texts_of(adopted)]
+            texts = map(describe, adopted[key] or ()) if key == "changes" else adopted[key]
+            rows += [(adopted["repository"], (key, style), text) for text in texts]
     print_table(("repository", "adoption", "what"), rows, folds=("what",))
 
 
-_KINDS: Final[Sequence[tuple[Cell, Callable[[Adoption], Iterable[str]]]]] = (
-    (("blocked", "bold red"), itemgetter("blocks")),
-    (("warning", "yellow"), itemgetter("warnings")),
-    (("loses", "yellow"), itemgetter("loses")),
-    ("changes", lambda adopted: map(describe, adopted["changes"] or ())),
-)
+_STYLES: Final = {"blocks": "bold red", "warnings": "yellow", "loses": "yellow", "changes": ""}
 
 
 def print_verifications(
-    verified: Sequence[tuple[Reference, Verification | RefusedError]], warnings: Sequence[str]
+    verified: Sequence[tuple[Reference, dict[str, Any] | RefusedError]], warnings: Sequence[str]
 ) -> None:
     """The results, first what fails; what goes round the guard, and what is left to check."""
     rows = [(reference.name, *row) for reference, each in verified for row in _results(each)]
@@ -152,16 +147,16 @@ def print_verifications(
 _GOOD: Final[Cell] = ("ok", "green")
 
 
-def _results(verified: Verification | RefusedError) -> Iterator[tuple[Cell, str]]:
+def _results(verified: dict[str, Any] | RefusedError) -> Iterator[tuple[Cell, str]]:
     if isinstance(verified, RefusedError):
         yield ("FAILED", "bold red"), str(verified)
         return
-    for proof in verified.proofs:
-        if not proof.proved:
-            call = proof.counterexample
-            why = f"{call.action} by {call.principal}" if call else f"undecided: {proof.undecided}"
-            yield ("DOES NOT HOLD", "bold red"), f"{proof.claim}: {why}"
-    for difference in verified.differences:
+    for proof in verified["proofs"]:
+        call = proof["counterexample"]
+        why = "{action} by {principal}".format(**call) if call else proof["undecided"]
+        if not proof["proved"]:
+            yield ("DOES NOT HOLD", "bold red"), f"{proof['claim']}: {why}"
+    for difference in verified["differences"]:
         yield ("DIFFERS", "bold red"), describe(difference)
-    if verified.ok:
-        yield _GOOD, f"all {len(verified.proofs)} claims hold, and it is as declared"
+    if verified["ok"]:
+        yield _GOOD, f"all {len(verified['proofs'])} claims hold, and it is as declared"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
@@ -31,18 +31,9 @@ from container_images.stack.grants import lambda_accounts, service_remarks
 from container_images.stack.registry import CONSOLE_PREFIXES, is_cached
 from container_images.stack.state import State, intended
 
-
-class Adoption(TypedDict):
-    """What becomes of a repository when a stack adopts it: docs/adoption.md."""
-
-    repository: str
-    entry: Mapping[str, Any] | None
-    """None where the stack has an entry for it."""
-    changes: Sequence[Difference] | None
-    """None where no stack is given to compare with."""
-    loses: Sequence[str]
-    blocks: Sequence[str]
-    warnings: Sequence[str]
+Adoption = dict[str, Any]
+"""What becomes of a repository when a stack adopts it: `entry`, `blocks`, `warnings`, `loses` and
+`changes` of docs/adoption.md. No entry where the stack has one, no changes without a stack."""
 
 
 def adoption(
@@ -79,19 +70,15 @@ def adoption(
     except InvalidInputError as error:
         blocks = [*map(str, error.problems)]
     blocks += (describe(change) for change in differing if change["setting"] in REPLACING)
-    return Adoption(
-        repository=live.name,
-        entry=entry,
-        changes=[each for each in differing if each["setting"] not in REPLACING] if stack else None,
-        loses=[
-            f"{change['setting']} {part}"
-            for change in differing
-            for part in change["undeclared"]
-            if ": {" in part  # not the version of the policy language
-        ],
-        blocks=blocks,
-        warnings=warnings,
-    )
+    changes = [change for change in differing if change["setting"] not in REPLACING]
+    loses = [
+        f"{change['setting']} {part}"
+        for change in differing
+        for part in change["undeclared"]
+        if ": {" in part  # not the version of the policy language
+    ]
+    result = {"repository": live.name, "entry": entry, "changes": changes if stack else None}
+    return {**result, "loses": loses, "blocks": blocks, "warnings": warnings}
 
 
 def _entry(

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from operator import itemgetter
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from container_images.policies.document import listed, statements_in
 from container_images.stack.state import State
@@ -20,16 +20,10 @@ REPLACING: Final = frozenset({"encryption", "kmsKey"})
 to replace it."""
 
 
-class Difference(TypedDict):
-    """One setting of a repository that is not as declared. A policy is a list of its parts."""
-
-    setting: str
-    found: Any
-    declared: Any
-    missing: list[str]
-    """Of a policy: the statements or rules that AWS does not have."""
-    undeclared: list[str]
-    """Of a policy: those that the stack does not declare, so that an update takes them away."""
+Difference = dict[str, Any]
+"""A `setting` that is not as declared: what was `found`, and what is `declared`, of a policy the
+list of its parts. Of a policy also the parts that are `missing` in AWS, and those `undeclared`,
+which an update takes away."""
 
 
 def differences(live: State, declared: State) -> list[Difference]:
@@ -46,9 +40,9 @@ def differences(live: State, declared: State) -> list[Difference]:
     ):
         if [*found] != [*parts]:
             difference = _difference(setting, [*found.values()], [*parts.values()])
-            difference["missing"] = [parts[meaning] for meaning in parts if meaning not in found]
-            difference["undeclared"] = [found[meaning] for meaning in found if meaning not in parts]
-            differing.append(difference)
+            missing = [parts[meaning] for meaning in parts if meaning not in found]
+            undeclared = [found[meaning] for meaning in found if meaning not in parts]
+            differing.append(difference | {"missing": missing, "undeclared": undeclared})
     return differing
 
 
@@ -57,7 +51,8 @@ _LIFECYCLE_POLICY: Final = "lifecycle policy"
 
 
 def _difference(setting: str, found: Any, declared: Any) -> Difference:
-    return Difference(setting=setting, found=found, declared=declared, missing=[], undeclared=[])
+    difference = {"setting": setting, "found": found, "declared": declared}
+    return {**difference, "missing": [], "undeclared": []}
 
 
 def _settings(state: State) -> dict[str, Any]:
