@@ -1,6 +1,6 @@
 """What CI needs in AWS: declared once, by an administrator of the account. See docs/ci.md."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,11 +37,8 @@ def main() -> None:
 
     provider = None
     if config.get_bool("githubProvider") is not False:
-        provider = aws.iam.OpenIdConnectProvider(
-            "github",
-            url="https://token.actions.githubusercontent.com",
-            client_id_lists=["sts.amazonaws.com"],
-        )
+        url, audience = "https://token.actions.githubusercontent.com", "sts.amazonaws.com"
+        provider = aws.iam.OpenIdConnectProvider("github", url=url, client_id_lists=[audience])
     key = _state_key(delivery)
     _state_bucket(delivery, key)
     boundary = _policy(delivery.boundary("pipeline"), to_json(pipeline_boundary()))
@@ -124,9 +121,8 @@ def problems_in(delivery: Delivery) -> Iterator[Problem]:
             rule = "must be the path and name of one role, without wildcards"
             fix = f"write one such as /platform/{key.lower()}"
             yield Problem(where=(key,), value=name, rule=rule, fix=fix)
-    yield from _trust_problems("Preview", delivery.preview, _may_preview, forms.SUBJECT.rule)
-    rule = "must name one environment, whose reviewers approve what is deployed"
-    yield from _trust_problems("Deploy", delivery.deploy, _may_deploy, rule)
+    yield from _trust_problems("Preview", delivery.preview, _PREVIEW_SUBJECT)
+    yield from _trust_problems("Deploy", delivery.deploy, _DEPLOY_SUBJECT)
     for name in sorted(_trusted(delivery.preview) & _trusted(delivery.deploy)):
         rule = "may assume both roles, and a job that previews a pull request must not deploy"
         yield Problem(where=(), value=name, rule=rule, fix="trust it for one of the two")
@@ -136,31 +132,29 @@ def problems_in(delivery: Delivery) -> Iterator[Problem]:
         yield from too_long.problems
 
 
-def _trust_problems(
-    kind: str, trust: Trust, takes: Callable[[str], bool], rule: str
-) -> Iterator[Problem]:
+_PREVIEW_SUBJECT: Final = forms.SUBJECT._replace(
+    pattern=rf"{forms.SUBJECT.pattern}|repo:[^:*?$/\s]+/[^:*?$/\s]+:pull_request"
+)
+"""Whoever can push a branch may preview: that is what the preview role is for."""
+_DEPLOY_SUBJECT: Final = forms.Form(
+    rf"(?=.*:environment:){forms.SUBJECT.pattern}",
+    "must name one environment, whose reviewers approve what is deployed",
+)
+
+
+def _trust_problems(kind: str, trust: Trust, subject: forms.Form) -> Iterator[Problem]:
     subjects, projects = f"github{kind}Subjects", f"codeBuild{kind}Projects"
     if not _trusted(trust):
         nobody = f"nobody may assume the {kind.lower()} role"
         yield Problem(where=(), rule=nobody, fix=f"give {subjects} or {projects}")
-    for position, subject in enumerate(trust["github_subjects"]):
-        if not takes(subject):
-            fix = "write one such as repo:OWNER/NAME:environment:live"
-            yield Problem(where=(subjects, position), value=subject, rule=rule, fix=fix)
-    for position, project in enumerate(trust["codebuild_projects"]):
-        if not forms.CODEBUILD_PROJECT_ARN.fits(project):
-            where, rule = (projects, position), forms.CODEBUILD_PROJECT_ARN.rule
-            yield Problem(where=where, value=project, rule=rule, fix="copy the project's ARN")
-
-
-def _may_preview(subject: str) -> bool:
-    """Whoever can push a branch may preview: that is what the preview role is for."""
-    repository = subject.removesuffix(":pull_request")
-    return forms.SUBJECT.fits(subject if subject == repository else f"{repository}:environment:any")
-
-
-def _may_deploy(subject: str) -> bool:
-    return ":environment:" in subject and forms.SUBJECT.fits(subject)
+    example = "write one such as repo:OWNER/NAME:environment:live"
+    for key, values, form, fix in (
+        (subjects, trust["github_subjects"], subject, example),
+        (projects, trust["codebuild_projects"], forms.CODEBUILD_PROJECT_ARN, "copy its ARN"),
+    ):
+        for position, value in enumerate(values):
+            if not form.fits(value):
+                yield Problem(where=(key, position), value=value, rule=form.rule, fix=fix)
 
 
 def _trusted(trust: Trust) -> set[str]:

@@ -14,6 +14,7 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import AnalyzeDiagnostic, analyzer_pb2, analyzer_pb2_grpc
 from ruamel.yaml import YAML
 
+from container_images.policies.retention import lifecycle_policy
 from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
 from container_images.policypack.pack import NAME, POLICIES, immutable_tags
 from container_images.policypack.registries import WAYS_ROUND
@@ -69,6 +70,16 @@ def analyze(
     return list(analyzer.Analyze(request).diagnostics)
 
 
+def analyze_stack(
+    analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[Resource]
+) -> list[AnalyzeDiagnostic]:
+    request = analyzer_pb2.AnalyzeStackRequest()
+    for each in resources:
+        properties, address = struct(each.inputs), urn(each.type, each.name)
+        request.resources.add(type=each.type, name=each.name, urn=address, properties=properties)
+    return list(analyzer.AnalyzeStack(request).diagnostics)
+
+
 def test_a_stack_of_this_project_breaks_no_rule(
     analyzer: analyzer_pb2_grpc.AnalyzerStub, resources: list[Resource], prod: StackFile
 ) -> None:
@@ -76,25 +87,12 @@ def test_a_stack_of_this_project_breaks_no_rule(
     for each in resources:
         assert analyze(analyzer, each.type, each.name, each.inputs) == []
 
-    def of_stack(kept: list[Resource]) -> list[AnalyzeDiagnostic]:
-        asked = [
-            analyzer_pb2.AnalyzerResource(
-                type=each.type,
-                name=each.name,
-                urn=urn(each.type, each.name),
-                properties=struct(each.inputs),
-            )
-            for each in kept
-        ]
-        request = analyzer_pb2.AnalyzeStackRequest(resources=asked)
-        return list(analyzer.AnalyzeStack(request).diagnostics)
-
     # The immutable tags are those of the stack's configuration.
     broken = analyze(analyzer, REPOSITORY, "it", {"imageTagMutability": "MUTABLE"})
     assert len(broken) == len(json.loads(prod.config["container-images:immutableTags"]))
-    assert of_stack(resources) == []
+    assert analyze_stack(analyzer, resources) == []
     unguarded = [each for each in resources if each.name != "forms-admin-deploy-policy"]
-    [lacking] = of_stack(unguarded)
+    [lacking] = analyze_stack(analyzer, unguarded)
     assert lacking.urn == urn(REPOSITORY, "forms-admin-deploy")
 
 
@@ -189,17 +187,7 @@ def test_values_are_read_as_the_protocol_sends_them(
     analyzer: analyzer_pb2_grpc.AnalyzerStub,
 ) -> None:
     """All numbers are floating-point numbers, and AWS takes whole ones; some values are unknown."""
-    shield = {
-        "rulePriority": 1,
-        "selection": {
-            "tagStatus": "tagged",
-            "tagPatternList": ["latest"],
-            "countType": "imageCountMoreThan",
-            "countNumber": 1,
-        },
-        "action": {"type": "expire"},
-    }
-    props: dict[str, Any] = {"repository": "a", "policy": {"rules": [shield]}}
+    props: dict[str, Any] = {"repository": "a", "policy": lifecycle_policy(["latest"], [])}
     assert analyze(analyzer, LIFECYCLE_POLICY, "it", props) == []
     [advice] = analyze(analyzer, REPOSITORY_POLICY, "it", {"repository": "a", "policy": UNKNOWN})
     assert advice.enforcementLevel == analyzer_pb2.ADVISORY
