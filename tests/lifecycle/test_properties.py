@@ -3,7 +3,7 @@
 import random
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -163,15 +163,9 @@ def sees(rule: dict[str, Any], it: Image) -> bool:
 
 
 def marks(rule: dict[str, Any], found: list[Image]) -> list[Image]:
-    selection = rule["selection"]
-    number = selection["countNumber"]
-
-    # "If an image was archived and then restored at any point in the past, the image's
-    # last_activated_at is used instead of pushed_at_time."
-    def age(it: Image) -> timedelta:
-        return NOW - (it.activated_at or it.pushed_at)
-
-    match selection["countType"]:
+    number = rule["selection"]["countNumber"]
+    limit = timedelta(days=number)
+    match rule["selection"]["countType"]:
         case "imageCountMoreThan":
             # "Images are sorted from youngest to oldest based on pushed_at_time and then all images
             # greater than the specified count are expired or archived."
@@ -181,28 +175,27 @@ def marks(rule: dict[str, Any], found: list[Image]) -> list[Image]:
                 if sum((age(one), it.digest) < (age(it), one.digest) for one in found) >= number
             ]
         case "sinceImagePushed":
-            return [it for it in found if age(it) > timedelta(days=number)]
+            return [it for it in found if age(it) > limit]
         case "sinceImageTransitioned":
-            return [
-                it
-                for it in found
-                if it.archived_at is not None and NOW - it.archived_at > timedelta(days=number)
-            ]
-    unused = []
-    for it in found:
-        pulled = it.pulled_at
-        # "If an image was never pulled, the image's pushed_at_time is used instead."
-        if pulled is None:
-            pulled = it.pushed_at
-            if it.activated_at is not None:
-                pulled = it.activated_at
-        # "If an image was archived and then restored at any point in the past, but never pulled
-        # since the image was restored, the image's last_activated_at is used instead."
-        elif it.activated_at is not None and pulled < it.activated_at:
-            pulled = it.activated_at
-        if NOW - pulled > timedelta(days=number):
-            unused.append(it)
-    return unused
+            return [it for it in found if it.archived_at and NOW - it.archived_at > limit]
+    return [it for it in found if NOW - used(it) > limit]
+
+
+def age(it: Image) -> timedelta:
+    # "If an image was archived and then restored at any point in the past, the image's
+    # last_activated_at is used instead of pushed_at_time."
+    return NOW - (it.activated_at or it.pushed_at)
+
+
+def used(it: Image) -> datetime:
+    # "If an image was never pulled, the image's pushed_at_time is used instead."
+    if it.pulled_at is None:
+        return it.activated_at or it.pushed_at
+    # "If an image was archived and then restored at any point in the past, but never pulled since
+    # the image was restored, the image's last_activated_at is used instead."
+    if it.activated_at is not None and it.pulled_at < it.activated_at:
+        return it.activated_at
+    return it.pulled_at
 
 
 def agree(document: dict[str, Any], listed: list[Image]) -> bool:

@@ -65,58 +65,37 @@ def test_bytes() -> None:
 
 # --- Images in use --------------------------------------------------------------------------------
 
-OLD, ANOTHER = (f"sha256:{letter * 64}" for letter in "ab")
+OLD, ANOTHER, STAYS = (f"sha256:{letter * 64}" for letter in "abc")
 USED = image(OLD, "prod-1", days=9)
 URI = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy"
 
 
+OTHER_ACCOUNT = URI.replace("111122223333", "444455556666")
+GOING = "in-use-going", "{} is in use, and rule 1 (tags *) would expire it"
+MISSING = "in-use-missing", "{} is in use, but there is no such image"
+
+
 @pytest.mark.parametrize(
-    "written",
+    ("expected", "references"),
     [
-        OLD,
-        "prod-1",
-        "forms-admin-deploy:prod-1",
-        f"forms-admin-deploy:other@{OLD}",
-        f"{URI}:prod-1",
-        f"{URI}@{OLD}",
-        f"docker-pullable://111122223333.dkr-ecr.eu-west-2.on.aws/forms-admin-deploy@{OLD}",
+        (GOING, [OLD, "prod-1", "forms-admin-deploy:prod-1", f"forms-admin-deploy:other@{OLD}"]),
+        (GOING, [f"{URI}:prod-1", f"{URI}@{OLD}"]),
+        (GOING, [f"docker-pullable://{URI.replace('amazonaws.com', 'on.aws')}@{OLD}"]),
+        (MISSING, ["forms-admin-deploy", "forms-admin-deploy:gone", f"{URI}@{ANOTHER}"]),
+        # Elsewhere.
+        (None, ["forms-runner-deploy:prod-1", "team/forms-admin-deploy:prod-1", ANOTHER]),
+        (None, [f"{OTHER_ACCOUNT}:prod-1", f"{OTHER_ACCOUNT}:gone"]),
+        (None, [URI.replace("eu-west-2", "us-east-1") + f"@{OLD}"]),
+        (None, [f"{URI}@{STAYS}"]),
     ],
 )
-def test_an_image_in_use_that_would_go(written: str) -> None:
-    report = examined(policy(tagged("*") | older(7)), USED, in_use=[written, written])
-    text = f"{written} is in use, and rule 1 (tags *) would expire it"
-    assert warned(report, "in-use-going") == [(1, text)]
-    [loss] = report.losses
-    assert loss.digests == (OLD,)
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "forms-runner-deploy:prod-1",
-        "team/forms-admin-deploy:prod-1",
-        URI.replace("111122223333", "444455556666") + ":prod-1",
-        URI.replace("eu-west-2", "us-east-1") + f"@{OLD}",
-        URI.replace("111122223333", "444455556666") + ":gone",
-        ANOTHER,
-    ],
-)
-def test_an_image_in_use_elsewhere(written: str) -> None:
-    report = examined(policy(tagged("*") | older(7)), USED, in_use=[written])
-    assert not [warning for warning in report.warnings if "in-use" in warning.kind]
-
-
-@pytest.mark.parametrize(
-    "written", ["forms-admin-deploy", "forms-admin-deploy:gone", f"forms-admin-deploy@{ANOTHER}"]
-)
-def test_an_image_in_use_that_is_gone(written: str) -> None:
-    missing = warned(examined(policy(LATEST), USED, in_use=[written]), "in-use-missing")
-    assert missing == [(None, f"{written} is in use, but there is no such image")]
-
-
-def test_an_image_in_use_that_stays() -> None:
-    report = examined(policy(tagged("*") | count(9)), USED, in_use=[OLD])
-    assert not warned(report, "in-use-going")
+def test_an_image_in_use(expected: tuple[str, str] | None, references: list[str]) -> None:
+    for written in references:
+        listed = [USED, image(STAYS, days=9)]
+        report = examined(policy(tagged("*") | older(7)), *listed, in_use=[written, written])
+        said = [(it.kind, it.text) for it in report.warnings if it.kind.startswith("in-use")]
+        assert said == ([(expected[0], expected[1].format(written))] if expected else [])
+        assert [loss.digests for loss in report.losses] == ([(OLD,)] if expected is GOING else [])
 
 
 def test_references_are_taken_as_they_are_where_the_repository_has_no_name() -> None:
