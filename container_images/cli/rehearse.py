@@ -7,8 +7,6 @@ from container_images.cli.command import json_option, print_json
 from container_images.cli.terminal import working
 from container_images.policies.invalid_input import printable
 
-BAD_SETTINGS = 2
-
 
 @click.command("rehearse")
 @click.option("--stack", metavar="NAME", required=True, help="The stack, as in Pulumi.NAME.yaml.")
@@ -41,7 +39,7 @@ def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: b
             raise click.UsageError(str(error)) from None
         lines = map(printable, str(error).split("\n"))  # an error a line
         click.echo("\n".join(lines), err=True)
-        raise click.exceptions.Exit(BAD_SETTINGS) from None
+        raise click.exceptions.Exit(2) from None
     if as_json:
         print_json(rehearsal.to_json())
     elif as_markdown:

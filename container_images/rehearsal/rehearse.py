@@ -89,9 +89,9 @@ def rehearse(stack: DeclaredStack) -> Rehearsal:
         except RunError as error:
             raise RefusedError(f"Pulumi.{stack.name}.yaml: {error}") from None
         except REFUSALS as error:
-            by_moto = isinstance(error, ClientError)
-            refused = Act(act="register", ok=False, detail=str(error))
-            rehearsal.acts = [refused if by_moto else replace(refused, by="simulated")]
+            by: Literal["moto", "simulated"]
+            by = "moto" if isinstance(error, ClientError) else "simulated"
+            rehearsal.acts = [Act(act="register", ok=False, detail=str(error), by=by)]
             return rehearsal
         states = list(every(aws.ecr))
         rehearsal.acts = [
