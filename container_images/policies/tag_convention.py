@@ -201,10 +201,9 @@ class TagConvention:
         return next(iter(self.unique_tags(tags)), None)
 
     def commit(self, tags: Iterable[str]) -> str:
-        """What the image was built from, as long as one of its tags has it.
+        """What the image was built from: the longest of the shas in its tags.
 
-        A short sha and a longer one that begins with it are the same commit. Raises
-        UnknownCommitError where no tag tells, or two tell of different commits.
+        Raises UnknownCommitError where no tag has one, or they disagree: the others begin it.
         """
         tags = sorted(tags)
         commits = sorted({tag.sha for tag in self.unique_tags(tags) if tag.sha}, key=len)
@@ -225,31 +224,30 @@ class TagConvention:
         return min((tag.time for tag in self.unique_tags(tags) if tag.time), default=None)
 
     def order(self, tags: Iterable[str], other: Iterable[str]) -> tuple[Order, int] | None:
-        """Which of two images was built first, by their tags, and what told it.
+        """What tells which of two images was built first; negative if the first one was.
 
-        Negative if the first one, positive if the other, 0 if they were built at the same time.
-        None where the tags do not tell: an image without a unique tag, a time against a date, the
-        number of a day's build against none, versions of different stages, or two builds of one
-        version (https://semver.org/#spec-item-10).
+        None where their tags do not tell: a time against a date, the number of a day's build
+        against none, versions of different stages, or two builds of one version
+        (https://semver.org/#spec-item-10).
         """
         ours, theirs = self.unique_tags(tags), self.unique_tags(other)
         for part in ("epoch", "date"):
-            one, two = _least(ours, part), _least(theirs, part)
-            if one is None or two is None:
+            own, others = _least(ours, part), _least(theirs, part)
+            if own is None or others is None:
                 continue
-            if part == "date" and one == two:  # the builds of a day are told apart by their number
-                one = _least((tag for tag in ours if tag.date == one), "number")
-                two = _least((tag for tag in theirs if tag.date == two), "number")
-                if (one is None) != (two is None):
+            if part == "date" and own == others:  # a day's builds are told apart by their number
+                own = _least((tag for tag in ours if tag.date == own), "number")
+                others = _least((tag for tag in theirs if tag.date == others), "number")
+                if (own is None) != (others is None):
                     return None
-            return "convention", _compared(one or 0, two or 0)
+            return "convention", _compared(own or 0, others or 0)
         for stage in reversed(self.stages):
-            one, two = (
+            own, others = (
                 next((tag for tag in image if tag.stage == stage and tag.semver), None)
                 for image in (ours, theirs)
             )
-            if one and two and (one.text == two.text or one.version != two.version):
-                return "semver", _compared(one.version, two.version)
+            if own and others and (own.text == others.text or own.version != others.version):
+                return "semver", _compared(own.version, others.version)
         return None
 
     def write(self, stage: str, tags: Iterable[str], now: datetime) -> str:
@@ -280,8 +278,8 @@ def _least(tags: Iterable[UniqueTag], part: str) -> Any:
     return min((value for value in values if value is not None), default=None)
 
 
-def _compared(one: Any, other: Any) -> int:
-    return int(one > other) - int(one < other)
+def _compared(value: Any, other: Any) -> int:
+    return int(value > other) - int(value < other)
 
 
 # --- What is wrong with a convention --------------------------------------------------------------
