@@ -7,19 +7,19 @@ from typing import Final
 from container_images.policies.tag_mutability import TAG
 
 _WORD: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_NAME: Final = rf"(?P<name>(?=.{{1,256}}\Z){_WORD}(?:/{_WORD})*)"
+_NAME: Final = rf"(?P<name>{_WORD}(?:/{_WORD})*)"
 """https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html"""
+_LONGEST_NAME: Final = 256
 
 _ARN: Final = re.compile(
     rf"arn:[a-z-]+:ecr:(?P<region>[a-z0-9-]+):(?P<registry>[0-9]{{12}}):repository/{_NAME}"
 )
 
-_URI: Final = re.compile(
+_NAME_OR_URI: Final = re.compile(
     # Also the FIPS endpoints, and the ones that know IPv6, dkr-ecr.REGION.on.aws.
-    r"(?P<registry>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/" + _NAME
+    r"(?:(?P<registry>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/)?"
+    rf"{_NAME}(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?"
 )
-
-_PARTS: Final = re.compile(r"(?P<place>.*?)(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?", re.DOTALL)
 
 _OTHER_REGISTRY: Final = re.compile(r"((?:[^/]+\.[a-z]{2,}|localhost)(?::[0-9]+)?|[^/]+:[0-9]+)/.+")
 """As container tools tell a registry's host from a name: by a dot or a port in its first part.
@@ -66,27 +66,26 @@ def parse(text: str) -> Reference:
         raise InvalidReferenceError(
             f"{text!r} is a digest and not a repository: give REPOSITORY@DIGEST"
         )
-    place, written_tag, written_digest = _PARTS.fullmatch(text).groups()  # type: ignore[union-attr]
-    uri = _URI.fullmatch(place)
+    match = _NAME_OR_URI.fullmatch(text)
     # A URI has the form of a name too: names have dots and slashes.
-    repository = uri or re.fullmatch(_NAME, place)
-    if not uri and (other := _OTHER_REGISTRY.fullmatch(place)):
+    other = _OTHER_REGISTRY.fullmatch(text)
+    if other and not (match and match["registry"]):
         raise OtherRegistryError(
             f"{text!r} is an image of {other[1]}, and not of a private ECR repository; if a "
             "repository has this name, give its ARN"
         )
-    if not repository:
+    if not match or len(match["name"]) > _LONGEST_NAME:
         raise InvalidReferenceError(
             f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "
             "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
         )
-    image_tag = None if written_tag is None else tag(written_tag)
-    image_digest = None if written_digest is None else digest(written_digest)
+    image_tag = None if match["tag"] is None else tag(match["tag"])
+    image_digest = None if match["digest"] is None else digest(match["digest"])
     return Reference(
-        name=repository["name"],
-        registry_id=uri and uri["registry"],
-        region=uri and uri["region"],
-        uri=place if uri else None,
+        name=match["name"],
+        registry_id=match["registry"],
+        region=match["region"],
+        uri=text[: match.end("name")] if match["registry"] else None,
         image=image_digest or image_tag,
     )
 
