@@ -73,7 +73,6 @@ class ImageRepository(pulumi.ComponentResource):
         tag that is not exact, and where AWS would refuse a policy, or read it otherwise than meant;
         ValueError for a tag mutability that the stack does not have.
         """
-        super().__init__("container-images:index:ImageRepository", name, {}, opts)
         refuse_outputs(args, inputs=("scan_on_push", "tags"))
         movable, immutable = args["movable_tags"], args.get("immutable_tags", [])
         refuse_access(args["access"], movable, immutable)
@@ -82,6 +81,7 @@ class ImageRepository(pulumi.ComponentResource):
         filters = exclusion_filters(args["tag_mutability"], movable, immutable)
         kms_key = args.get("kms_key")
 
+        super().__init__("container-images:index:ImageRepository", name, {}, opts)
         repository = aws.ecr.Repository(
             name,
             name=name,

@@ -44,15 +44,16 @@ class PipelineRole(pulumi.ComponentResource):
         Raises InvalidInputError for an Output, for a principal that is not exact, and where the
         trust policy is longer than AWS accepts.
         """
-        super().__init__("container-images:index:PipelineRole", name, {}, opts)
         refuse_outputs(args)
         refuse_trust(args["trust"])
+        trust = to_json(trust_policy(args["trust"]))
+        super().__init__("container-images:index:PipelineRole", name, {}, opts)
         role = aws.iam.Role(
             name,
             name=name,
             path=args.get("path", "/"),
             description="Pushes images to ECR and moves their tags",
-            assume_role_policy=to_json(trust_policy(args["trust"])),
+            assume_role_policy=trust,
             permissions_boundary=args.get("permissions_boundary"),
             opts=pulumi.ResourceOptions(parent=self),
         )

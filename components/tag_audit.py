@@ -47,9 +47,9 @@ class TagAudit(pulumi.ComponentResource):
 
         Raises InvalidInputError where a pattern would be longer than EventBridge takes.
         """
-        super().__init__("container-images:index:TagAudit", name, {}, opts)
         home: Location = args["audit"]
         rules = event_rules(name, args["audit"])
+        super().__init__("container-images:index:TagAudit", name, {}, opts)
         policy = audit_policies.from_rules(home, name, "sns:Publish", arn(home, "sns", name))
         kms_key = args.get("kms_key")
         topic = aws.sns.Topic(

@@ -122,7 +122,7 @@ def _rule_and_fix(error: ErrorDetails, node: Schema, example: str) -> tuple[str,
 
 
 def _as_meant(value: Any, kind: str, node: Schema) -> str | None:
-    """The value that is written, in the right form, where that can be told."""
+    """The fix that keeps the value that is written, if there is one."""
     is_number = type(value) in {int, float}
     if is_number and "pattern" in node and re.match(node["pattern"], str(value)):
         # Of a number YAML does not keep how it was written, leading zeros for instance.

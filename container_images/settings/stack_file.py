@@ -79,7 +79,7 @@ def read(directory: Path, stack: str) -> StackFile:
             "only the Pulumi service knows the values of a Pulumi ESC environment; use a stack "
             "file that contains them"
         )
-    # Under a misspelt `config`, the CLI reads nothing; what is there is told of all the same.
+    # Under a misspelt `config`, the CLI reads nothing; its errors are reported all the same.
     meant = next((key for key in contents if suggested(key, ["config"]).endswith("config?")), "")
     _, _, problems = check(_CONTENTS, {**contents, "config": contents.get("config") or {}})
     written = contents.get("config") or contents.get(meant)
