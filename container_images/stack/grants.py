@@ -18,14 +18,16 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_pri
 
 
 def lambda_accounts(policy: Policy, repository_arn: str) -> list[str]:
-    """Ids of the accounts whose Lambda functions a repository policy lets pull, for certain.
+    """Ids of the accounts whose Lambda functions the grants of a repository policy let pull.
 
-    Those are looked at that its conditions name, and the repository's own.
+    Those are looked at that the conditions name, and the repository's own.
     https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
     """
     _, partition, _, region, own, _ = repository_arn.split(":", 5)
-    functions = policy.compared("aws:sourcearn")
-    named = " ".join([*functions, *policy.compared("aws:sourceaccount")])
+    to_lambda = (each for each in policy.statements if each.allows and _LAMBDA in each.principals)
+    grants = Policy(tuple(to_lambda))
+    functions = grants.compared("aws:sourcearn")
+    named = " ".join([*functions, *grants.compared("aws:sourceaccount")])
     accounts = {own, *re.findall(r"\b\d{12}\b", named)}
     # A pattern may name one function; what counts is the account that it is in.
     names = {re.sub(r"[*?]", "x", function.partition(":function:")[2]) for function in functions}
@@ -35,7 +37,7 @@ def lambda_accounts(policy: Policy, repository_arn: str) -> list[str]:
         context = (("aws:sourceaccount", account), ("aws:sourcearn", function))
         caller = Principal(arn="", account="", named=_LAMBDA, context=context)
         requests = (
-            Request(action=action, resource=repository_arn, account=own, policy=policy)
+            Request(action=action, resource=repository_arn, account=own, policy=grants)
             for action in LAMBDA_PULL
         )
         if all(decide(caller, request) == () for request in requests):

@@ -59,6 +59,13 @@ def test_whose_functions_may_pull(statement: dict[str, Any], accounts: list[str]
     assert (f"lambdaPullAccounts: {json.dumps(others)}" in remarks) is bool(others)
 
 
+def test_only_what_is_granted_to_lambda_counts() -> None:
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "ecr:*", "Condition": insecure}
+    assert lambda_accounts(parse(policy(from_lambda(), deny)), BARE.arn) == [OWN]
+    assert lambda_accounts(parse(policy(from_lambda(Principal="*"), deny)), BARE.arn) == []
+
+
 @pytest.mark.parametrize(
     ("principal", "remark"),
     [
