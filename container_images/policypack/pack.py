@@ -28,34 +28,42 @@ NAME: Final = "container-images"
 
 _PRODUCTION: Final = ("prod", "production", "prod-*", "production-*", "*-prod", "*-production")
 
-POLICIES: Final[Mapping[str, tuple[str, Callable[..., Iterator[Any]], Sequence[str]]]] = {
+_Policy = tuple[EnforcementLevel, str, Callable[..., Iterator[Any]], Sequence[str]]
+_REFUSED, _ADVISED = EnforcementLevel.MANDATORY, EnforcementLevel.ADVISORY
+
+POLICIES: Final[Mapping[str, _Policy]] = {
     "guarded-repository": (
+        _REFUSED,
         "Tag mutability is as decided, and repository and lifecycle policies hold the guard.",
         guard.check,
         ("exempt", "movableTags", "immutableTags"),
     ),
     "complete-repository": (
+        _REFUSED,
         "An ECR repository comes with a repository policy and a lifecycle policy.",
         guard.incomplete,
         ("exempt",),
     ),
     "pinned-production-image": (
+        _REFUSED,
         "A production stack runs images by a unique tag or a digest.",
         images.check_in_production,
         ("movableTags", "allowedImages", "productionStacks"),
     ),
     "pinned-image": (
+        _ADVISED,
         "A stack runs images by a unique tag or a digest.",
         images.check,
         ("movableTags", "allowedImages"),
     ),
     "no-way-round-the-guard": (
+        _REFUSED,
         "No resource changes images where no repository's guard applies.",
         registries.check,
         ("allowed",),
     ),
 }
-"""By name: description, check, and the keys of the configuration."""
+"""By name: level, description, check, and the keys of the configuration."""
 
 
 def serve() -> None:
@@ -66,7 +74,7 @@ def serve() -> None:
 
 
 def policies() -> list[Policy]:
-    """All policies of the pack. One only advises; the one about a whole stack is of another class.
+    """All policies of the pack. The one about a whole stack is of another class.
 
     The keys of the configuration are lists of texts: docs/policy-pack.md says what they mean.
     """
@@ -80,20 +88,16 @@ def policies() -> list[Policy]:
     }
     texts = {"type": "array", "items": {"type": "string"}}
     made: list[Policy] = []
-    for name, (description, check, keys) in POLICIES.items():
+    for name, (level, description, check, keys) in POLICIES.items():
         own = {key: defaults[key] for key in keys}
-        of_stack = check is guard.incomplete
-        advises = name == "pinned-image"
+        kind = StackValidationPolicy if check is guard.incomplete else ResourceValidationPolicy
+        schema = {key: {**texts, "default": [*default]} for key, default in own.items()}
         made.append(
-            (StackValidationPolicy if of_stack else ResourceValidationPolicy)(
+            kind(
                 name=name,
                 description=description,
-                enforcement_level=(
-                    EnforcementLevel.ADVISORY if advises else EnforcementLevel.MANDATORY
-                ),
-                config_schema=PolicyConfigSchema(
-                    {key: {**texts, "default": [*default]} for key, default in own.items()}
-                ),
+                enforcement_level=level,
+                config_schema=PolicyConfigSchema(schema),
                 validate=_validation(check, own),
             )
         )
@@ -148,7 +152,7 @@ class _StrictServicer(policy._PolicyAnalyzerServicer):  # noqa: SLF001 as above
         errors = []
         for name, config in request.policyConfig.items():
             if name in POLICIES:
-                _, _, keys = POLICIES[name]
+                *_, keys = POLICIES[name]
                 wrong = sorted({*config.properties} - {*keys})
                 errors += [_misspelt(f"{name}.{key}", key, keys) for key in wrong]
             elif name != "all":

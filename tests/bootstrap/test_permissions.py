@@ -21,7 +21,7 @@ from container_images.bootstrap.permissions import (
 )
 from container_images.policies.document import to_json
 from container_images.policies.trust_policy import Trust
-from container_images.rehearsal.program import run
+from container_images.rehearsal.program import Resource, run
 from container_images.settings.stack_file import StackFile
 from tests.conftest import Cloud
 
@@ -150,16 +150,22 @@ def test_what_the_roles_may_do() -> None:
     assert sentences(deploy_policy(CODEBUILD, KEY)).split() == DEPLOY.split()
 
 
+@pytest.fixture(scope="module")
+def resources(prod: StackFile) -> list[Resource]:
+    """What a stack registers."""
+    return run(
+        prod, Cloud("arn:aws:iam::111122223333:role/platform/forms-registry-deploy")
+    ).resources
+
+
 def test_the_calls_are_those_for_the_types_that_a_stack_registers(
-    prod: StackFile, cloud: Cloud
+    resources: list[Resource],
 ) -> None:
     """What a new type of resource needs is added to permissions.py, and the type here."""
-    types = [each.type for each in run(prod, cloud).resources]
-    assert {type_.removeprefix("aws:") for type_ in types if type_.startswith("aws:")} == {
-        *("ecr/lifecyclePolicy:LifecyclePolicy", "ecr/repository:Repository"),
-        *("ecr/repositoryPolicy:RepositoryPolicy", "iam/role:Role", "iam/rolePolicy:RolePolicy"),
-        *("cloudwatch/eventRule:EventRule", "cloudwatch/eventTarget:EventTarget"),
-        *("sns/topic:Topic", "sns/topicSubscription:TopicSubscription", "sqs/queue:Queue"),
+    names = {each.type.rpartition(":")[2] for each in resources if each.type.startswith("aws:")}
+    assert names == {
+        *("LifecyclePolicy", "Repository", "RepositoryPolicy", "Role", "RolePolicy"),
+        *("EventRule", "EventTarget", "Topic", "TopicSubscription", "Queue"),
     }
 
 
@@ -180,16 +186,13 @@ def test_the_preview_role_writes_nothing_but_the_logs_of_its_builds(delivery: De
 
 
 def test_the_audits_resources_have_the_names_that_the_deploy_role_may_use(
-    prod: StackFile, cloud: Cloud
+    resources: list[Resource],
 ) -> None:
-    [patterns] = [
-        statement["Resource"]
-        for statement in allows(deploy_policy(DELIVERY, KEY))
-        if statement["Sid"] == "Audit"
-    ]
+    statements = {each["Sid"]: each for each in allows(deploy_policy(DELIVERY, KEY))}
+    patterns = statements["Audit"]["Resource"]
     services = {"EventRule": "events:{}:rule/", "Topic": "sns:{}:", "Queue": "sqs:{}:"}
     arns = []
-    for resource in run(prod, cloud).resources:
+    for resource in resources:
         if service := services.get(resource.type.rpartition(":")[2]):
             place = service.format(f"{resource.inputs.get('region', 'eu-west-2')}:111122223333")
             arns.append(f"arn:aws:{place}{resource.inputs['name']}")
