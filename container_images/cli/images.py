@@ -127,11 +127,11 @@ def images_command(
         if contradiction:
             raise click.UsageError(sentence)
     used = _in_use(in_use, named, profile)
-    given = read(policy, read_policy) if policy else None
+    given_rules = read(policy, read_policy) if policy else None
 
     def live(reference: Reference) -> Report:
         _, repository = targets.open(reference)
-        rules = _rules(repository, targets, planned=planned) if given is None else given
+        rules = _rules(repository, targets, planned=planned) if given_rules is None else given_rules
         images = live_images(repository, rules or ())
         tags = movable_tag or targets.movable_tags
         if rules is not None and not tags:
@@ -140,8 +140,8 @@ def images_command(
 
     if listing:
         images = read(listing, lambda text: read_images(text, repository_arn))
-        tags = movable_tag or movable_tags_of(given or ())
-        report = examine(given, images, now or datetime.now(UTC), used, tags)
+        tags = movable_tag or movable_tags_of(given_rules or ())
+        report = examine(given_rules, images, now or datetime.now(UTC), used, tags)
         report = replace(report, name=report.name or str(listing))
         results = Results([(Reference(name=report.name), report)])
     else:

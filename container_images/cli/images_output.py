@@ -16,7 +16,7 @@ from container_images.policies.tag_convention import TagConvention
 def report_json(report: Report, convention: TagConvention, *, expiring: bool) -> dict[str, Any]:
     """For machines. `expiring`: without the images that are kept."""
     images = []
-    for verdict in _folded([it for it in report.verdicts if it.action != "keep" or not expiring]):
+    for verdict in _folded(report.lost if expiring else report.verdicts):
         image, built_at = verdict.image, convention.built_at(verdict.image.tags)
         listed = {
             "digest": image.digest,

@@ -10,12 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from container_images.policies.invalid_input import (
-    ABSENT,
-    InvalidInputError,
-    Problem,
-    parse_json,
-)
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
 
 Action = Literal["expire", "archive"]
 """What a rule does. AWS's word for the second is `transition`, and `archive` is its only target."""
@@ -135,15 +130,12 @@ def _problems_in(rule: Any) -> Iterator[Problem]:
             yield Problem(where=where, value=value, rule=says, fix=fix)
     lists = [selection[key] for key in _LISTS if key in selection]
     is_tagged = selection.get("tagStatus") == "tagged"
-    if len(lists) != is_tagged or not all(map(_is_list_of_text, lists)):
+    if len(lists) != is_tagged or not all(map(_are_texts, lists)):
         says = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
         fix = 'correct the status, or write a list such as ["prod-*"]'
         yield Problem(where=("selection",), value=selection, rule=says, fix=fix)
 
 
-def _is_list_of_text(entries: Any) -> bool:
-    return isinstance(entries, list) and entries != [] and all(map(_is_text, entries))
-
-
-def _is_text(entry: Any) -> bool:
-    return isinstance(entry, str) and entry != ""
+def _are_texts(entries: Any) -> bool:
+    is_list = isinstance(entries, list) and entries != []
+    return is_list and all(isinstance(entry, str) and entry for entry in entries)

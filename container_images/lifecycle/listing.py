@@ -23,14 +23,9 @@ class RepositoryImages:
 
     def is_named_by(self, reference: Reference) -> bool:
         """Whether a reference is to this repository. What either does not say is no difference."""
-        return all(
-            here == there or not here or not there
-            for here, there in (
-                (self.name, reference.name),
-                (self.registry_id, reference.registry_id),
-                (self.region, reference.region),
-            )
-        )
+        here = (self.name, self.registry_id, self.region)
+        there = (reference.name, reference.registry_id, reference.region)
+        return all(ours == its or not (ours and its) for ours, its in zip(here, there, strict=True))
 
 
 _ATTACHED: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?")
@@ -109,7 +104,7 @@ def _image(detail: Mapping[str, Any], others: Container[str]) -> Image:
     for key, is_right in (
         ("imageDigest", isinstance(detail.get("imageDigest"), str)),
         ("imageTags", isinstance(tags, list) and all(map(_is_tag, tags))),
-        ("imageSizeInBytes", isinstance(detail.get("imageSizeInBytes", 0), int)),
+        ("imageSizeInBytes", isinstance(detail.get("imageSizeInBytes") or 0, int)),
         ("imagePushedAt", "imagePushedAt" in detail),
     ):
         if not is_right:

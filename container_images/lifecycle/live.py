@@ -63,15 +63,15 @@ def live_movable_tags(
 
 def live_images(
     repository: Repository,
-    rules: Sequence[Rule] | None = None,
+    rules: Sequence[Rule],
     now: datetime | None = None,
     digest: str | None = None,
 ) -> RepositoryImages:
-    """The images of the repository, archived ones too, with what its indexes list.
+    """The images of the repository, archived ones too.
 
-    Where rules are given, with that only if it decides whether an image, or the one of that digest,
-    goes by them: to read an index is to pull it, as ECR sees it, and sets back the time without a
-    pull that a rule may measure; unless the reader's role is excluded from that:
+    With what its indexes list only if that decides whether an image, or the one of that digest,
+    goes by the rules: to read an index is to pull it, as ECR sees it, and sets back the time
+    without a pull that a rule may measure; unless the reader's role is excluded from that:
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-time-update-exclusions.html
     """
     images = tuple(repository.images())
@@ -81,7 +81,7 @@ def live_images(
         registry_id=images[0].registry_id if images else "",
         region=repository.client.meta.region_name,
     )
-    if rules is not None and not _going(rules, described, now or datetime.now(UTC), digest):
+    if not _going(rules, described, now or datetime.now(UTC), digest):
         return described
     # An index in the archive cannot be read, and holds nothing.
     indexes = [image.digest for image in images if image.is_index and not image.archived]
@@ -113,7 +113,7 @@ def _children(
     for start in range(0, len(indexes), _MOST_AT_ONCE):
         answer = repository.client.batch_get_image(
             **repository.location,
-            imageIds=[{"imageDigest": it} for it in indexes[start : start + _MOST_AT_ONCE]],
+            imageIds=[{"imageDigest": index} for index in indexes[start : start + _MOST_AT_ONCE]],
             acceptedMediaTypes=list(INDEX_MEDIA_TYPES),
         )
         for image in answer["images"]:

@@ -9,7 +9,14 @@ from typing import Any, Final
 from container_images.aws.in_use import InUse
 from container_images.lifecycle.document import Rule
 from container_images.lifecycle.listing import RepositoryImages, subject_of
-from container_images.lifecycle.simulation import Verdict, by_age, judge, selections, taker
+from container_images.lifecycle.simulation import (
+    Selected,
+    Verdict,
+    by_age,
+    judge,
+    selections,
+    taker,
+)
 from container_images.policies.patterns import ANY, compiled
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
@@ -17,8 +24,6 @@ LOSSES: Final = frozenset(
     {"in-use-going", "in-use-unknown", "movable-tag-going", "signature-going"}
 )
 """What was not read may be in use: it counts as a loss, too."""
-
-_Selected = Sequence[tuple[Rule, Sequence[int]]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class Report:
     warnings: Sequence[PolicyWarning] = ()
     judged: bool = True
     """Whether the rules are known. Otherwise all verdicts are to keep the image."""
+
+    @property
+    def lost(self) -> list[Verdict]:
+        """On the images that will not be kept."""
+        return [verdict for verdict in self.verdicts if verdict.action != "keep"]
 
     @property
     def losses(self) -> list[PolicyWarning]:
@@ -142,7 +152,7 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
 
 
 def _about_movable_tags(
-    selected: _Selected, verdicts: Sequence[Verdict], movable_tags: Sequence[str], now: datetime
+    selected: Selected, verdicts: Sequence[Verdict], movable_tags: Sequence[str], now: datetime
 ) -> Iterator[PolicyWarning]:
     for tag in movable_tags:
         if unshielded := taker_of(tag, (rule for rule, _ in selected)):
@@ -152,8 +162,8 @@ def _about_movable_tags(
             )
             yield PolicyWarning("movable-tag-unshielded", text, unshielded)
     movable = frozenset(movable_tags)
-    indexes = [it.image for it in verdicts if it.action == "keep" and not it.image.archived]
-    listed = {child for index in indexes for child in index.children or ()}
+    kept = (verdict.image for verdict in verdicts if verdict.action == "keep")
+    listed = {child for image in kept if not image.archived for child in image.children or ()}
     for place, verdict in enumerate(verdicts):
         image = verdict.image
         if movable.isdisjoint(image.tags):
@@ -214,13 +224,15 @@ def _about_attachments(
         if going := attached.get(image.digest):
             name = " ".join((image.digest, *image.tags))
             names = [(*each.image.tags, each.image.digest)[0] for each in going]
-            parts = (f"{part} ({_expiry(it)} it)" for part, it in zip(names, going, strict=True))
+            parts = (
+                f"{part} ({_expiry(each)} it)" for part, each in zip(names, going, strict=True)
+            )
             text = f"{name} stays, and would lose what is attached to it: {', '.join(parts)}"
             digests = (image.digest, *(each.image.digest for each in going))
             yield PolicyWarning("signature-going", text, going[0].decided_by, digests)
 
 
-def _about_rules(selected: _Selected, verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+def _about_rules(selected: Selected, verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
     deciding = {verdict.decided_by.priority for verdict in verdicts if verdict.decided_by}
     for rule, images in selected:
         if not images:
@@ -238,7 +250,8 @@ def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterato
     if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
         text = "no rule matches untagged images: an image that loses its last tag stays"
         yield PolicyWarning(kind, text)
-    unmatched = [it.image for it in verdicts if it.decided_by is None and it.image.tags]
+    images = (verdict.image for verdict in verdicts if verdict.decided_by is None)
+    unmatched = [image for image in images if image.tags]
     for noun, stay in (
         ("tagged images", [image for image in unmatched if not subject_of(image)]),
         ("attachments", [image for image in unmatched if subject_of(image)]),

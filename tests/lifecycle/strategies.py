@@ -71,8 +71,12 @@ _measures = {
 }
 """What rules measure and do, by the storage class that they see."""
 _tagged = st.one_of(
-    st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2).map(lambda it: prefixed(*it)),
-    st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2).map(lambda it: tagged(*it)),
+    st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2).map(
+        lambda prefixes: prefixed(*prefixes)
+    ),
+    st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2).map(
+        lambda patterns: tagged(*patterns)
+    ),
 )
 
 
@@ -134,17 +138,17 @@ def signed_histories(draw: st.DrawFn) -> list[Image]:
     """The same, and for some images a signature by tag, as cosign makes it."""
     images = [
         replace(
-            it,
-            digest=_long(it.digest),
-            children=it.children and tuple(map(_long, it.children)),
-            subject=it.subject and _long(it.subject),
+            image,
+            digest=_long(image.digest),
+            children=image.children and tuple(map(_long, image.children)),
+            subject=image.subject and _long(image.subject),
         )
-        for it in draw(histories())
+        for image in draw(histories())
     ]
     signed = draw(st.lists(st.sampled_from(images), unique=True, max_size=4)) if images else []
     signatures = [
         Image(digest=_long(tag), tags=(tag,), pushed_at=draw(_times))
-        for tag in (f"{it.digest.replace(':', '-')}.sig" for it in signed)
+        for tag in (f"{image.digest.replace(':', '-')}.sig" for image in signed)
     ]
     return [*images, *signatures]
 

@@ -1,6 +1,5 @@
 """What holds for every repository and every policy, and a second evaluator to compare with."""
 
-import random
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,52 +29,9 @@ from tests.lifecycle.documents import (
     images,
     older,
     policy,
-    tagged,
     verdicts,
 )
 from tests.lifecycle.strategies import TAGS, histories, policies, retentions, signed_histories
-
-# --- Any policy -----------------------------------------------------------------------------------
-
-
-@given(policies(), histories(), st.randoms(use_true_random=False))
-def test_the_order_of_images_and_rules_changes_nothing(
-    document: dict[str, Any], listed: list[Image], chance: random.Random
-) -> None:
-    rules = list(rules_in(document))
-    before = simulate(rules, listed, NOW)
-    for order in (rules, listed):
-        chance.shuffle(order)
-    assert simulate(rules, listed, NOW) == before
-
-
-@given(policies(), histories())
-def test_each_image_has_one_verdict_by_a_rule_that_exists(
-    document: dict[str, Any], listed: list[Image]
-) -> None:
-    rules = {rule.priority: rule for rule in rules_in(document)}
-    result = simulate(rules.values(), listed, NOW)
-    assert sorted(it.image.digest for it in result) == sorted(it.digest for it in listed)
-    for verdict in result:
-        assert (verdict.rule is None) is (verdict.action == "keep")
-        if verdict.rule is not None:
-            assert rules[verdict.rule].action == verdict.action
-            assert (verdict.shielded_by, verdict.held_by) == (None, None)
-        assert verdict.shielded_by is None or verdict.shielded_by in rules
-
-
-@given(policies(), histories(referrers=False), st.data())
-def test_a_rule_before_all_others_can_shield_any_image(
-    document: dict[str, Any], listed: list[Image], data: st.DataObject
-) -> None:
-    if candidates := [it for it in listed if it.tags and not it.archived]:
-        shielded = data.draw(st.sampled_from(candidates))
-        for later in document["rules"]:
-            later["rulePriority"] += 1
-        document["rules"] += policy(tagged(shielded.tags[0]) | count(1))["rules"]
-        verdict = verdicts(document, listed)[shielded.digest]
-        assert (verdict.action, verdict.shielded_by) == ("keep", 1)
-
 
 # --- A second evaluator ---------------------------------------------------------------------------
 # Straight from the sentences of
@@ -87,32 +43,34 @@ def evaluate(document: dict[str, Any], images: list[Image]) -> dict[str, tuple[s
     """What becomes of each image, by its digest: the action, and the rule that takes it."""
     rules = sorted(document["rules"], key=lambda rule: int(rule["rulePriority"]))
     # "All rules are evaluated at the same time, regardless of rule priority."
-    identified = {rule["rulePriority"]: [it for it in images if sees(rule, it)] for rule in rules}
+    identified = {
+        rule["rulePriority"]: [item for item in images if sees(rule, item)] for rule in rules
+    }
     marked = {rule["rulePriority"]: marks(rule, identified[rule["rulePriority"]]) for rule in rules}
     # "After all rules are evaluated, they are then applied based on rule priority."
     result: dict[str, tuple[str, int | None]] = {}
-    for it in images:
-        result[it.digest] = ("keep", None)
+    for item in images:
+        result[item.digest] = ("keep", None)
         for rule in rules:
             priority = rule["rulePriority"]
-            if it in marked[priority]:
+            if item in marked[priority]:
                 action = "expire" if rule["action"]["type"] == "expire" else "archive"
-                result[it.digest] = (action, priority)
+                result[item.digest] = (action, priority)
             # "An image that matches the tagging requirements of a rule cannot be expired or
             # archived by a rule with a lower priority."
-            if it in identified[priority]:
+            if item in identified[priority]:
                 break
     held = hold(images, result)
     changed = True
     while changed:
         changed = False
-        for it in images:
+        for item in images:
             # "ECR lifecycle policies automatically expire or archive [reference artifacts] within
             # 24 hours of the deletion or archival of the subject image."
-            subject = result.get(it.subject or "", ("keep", None))
-            already = it.digest in held or (it.archived and subject[0] == "archive")
-            if result[it.digest][0] == "keep" and subject[0] != "keep" and not already:
-                result[it.digest] = subject
+            subject = result.get(item.subject or "", ("keep", None))
+            already = item.digest in held or (item.archived and subject[0] == "archive")
+            if result[item.digest][0] == "keep" and subject[0] != "keep" and not already:
+                result[item.digest] = subject
                 changed = True
     return result
 
@@ -122,47 +80,48 @@ def hold(images: list[Image], result: dict[str, tuple[str, int | None]]) -> set[
     changed = True
     while changed:
         changed = False
-        for it in images:
+        for item in images:
             # "If an image is referenced by a manifest list, it cannot be expired or archived
             # without the manifest list being deleted or archived first."
             parents = [
                 index
                 for index in images
-                if it.digest in (index.children or ())
+                if item.digest in (index.children or ())
                 and not index.archived
                 and result[index.digest][0] == "keep"
             ]
             if parents:
-                held.add(it.digest)
-            if result[it.digest][0] != "keep" and parents:
-                result[it.digest] = ("keep", None)
+                held.add(item.digest)
+            if result[item.digest][0] != "keep" and parents:
+                result[item.digest] = ("keep", None)
                 changed = True
     return held
 
 
-def sees(rule: dict[str, Any], it: Image) -> bool:
+def sees(rule: dict[str, Any], item: Image) -> bool:
     selection = rule["selection"]
     # "The rule will only select images of this storage class."
-    if it.archived != (selection.get("storageClass", "standard") == "archive"):
+    if item.archived != (selection.get("storageClass", "standard") == "archive"):
         return False
     match selection["tagStatus"]:
         case "any":
             return True
         case "untagged":
-            return not it.tags
+            return not item.tags
     # "An image is successfully matched if all of the tags in the tagPatternList or tagPrefixList
     # value are matched against any of the image's tags."
     if "tagPrefixList" in selection:
         return all(
-            any(tag.startswith(prefix) for tag in it.tags) for prefix in selection["tagPrefixList"]
+            any(tag.startswith(prefix) for tag in item.tags)
+            for prefix in selection["tagPrefixList"]
         )
     return all(
-        any(re.fullmatch(pattern.replace("*", ".*"), tag) for tag in it.tags)
+        any(re.fullmatch(pattern.replace("*", ".*"), tag) for tag in item.tags)
         for pattern in selection["tagPatternList"]
     )
 
 
-def marks(rule: dict[str, Any], found: list[Image]) -> list[Image]:
+def marks(rule: dict[str, Any], identified: list[Image]) -> list[Image]:
     number = rule["selection"]["countNumber"]
     limit = timedelta(days=number)
     match rule["selection"]["countType"]:
@@ -170,37 +129,44 @@ def marks(rule: dict[str, Any], found: list[Image]) -> list[Image]:
             # "Images are sorted from youngest to oldest based on pushed_at_time and then all images
             # greater than the specified count are expired or archived."
             return [
-                it
-                for it in found
-                if sum((age(one), it.digest) < (age(it), one.digest) for one in found) >= number
+                item
+                for item in identified
+                if sum(
+                    (age(other), item.digest) < (age(item), other.digest) for other in identified
+                )
+                >= number
             ]
         case "sinceImagePushed":
-            return [it for it in found if age(it) > limit]
+            return [item for item in identified if age(item) > limit]
         case "sinceImageTransitioned":
-            return [it for it in found if it.archived_at and NOW - it.archived_at > limit]
-    return [it for it in found if NOW - used(it) > limit]
+            return [
+                item for item in identified if item.archived_at and NOW - item.archived_at > limit
+            ]
+    return [item for item in identified if NOW - used(item) > limit]
 
 
-def age(it: Image) -> timedelta:
+def age(item: Image) -> timedelta:
     # "If an image was archived and then restored at any point in the past, the image's
     # last_activated_at is used instead of pushed_at_time."
-    return NOW - (it.activated_at or it.pushed_at)
+    return NOW - (item.activated_at or item.pushed_at)
 
 
-def used(it: Image) -> datetime:
+def used(item: Image) -> datetime:
     # "If an image was never pulled, the image's pushed_at_time is used instead."
-    if it.pulled_at is None:
-        return it.activated_at or it.pushed_at
+    if item.pulled_at is None:
+        return item.activated_at or item.pushed_at
     # "If an image was archived and then restored at any point in the past, but never pulled since
     # the image was restored, the image's last_activated_at is used instead."
-    if it.activated_at is not None and it.pulled_at < it.activated_at:
-        return it.activated_at
-    return it.pulled_at
+    if item.activated_at is not None and item.pulled_at < item.activated_at:
+        return item.activated_at
+    return item.pulled_at
 
 
 def agree(document: dict[str, Any], listed: list[Image]) -> bool:
     result = verdicts(document, listed).items()
-    return {key: (it.action, it.rule) for key, it in result} == evaluate(document, listed)
+    return {key: (verdict.action, verdict.rule) for key, verdict in result} == evaluate(
+        document, listed
+    )
 
 
 @given(policies(), histories())
@@ -222,7 +188,7 @@ def test_the_second_evaluator_notices_a_mistake(
     ]
     assert agree(document, listed)
     if fault == "ages":
-        monkeypatch.setattr(Image, "since", property(lambda it: it.pushed_at))
+        monkeypatch.setattr(Image, "since", property(lambda image: image.pushed_at))
     elif fault == "holds":
         monkeypatch.setattr(simulation, "_hold", lambda *_: ({}, ()))
     else:
@@ -235,8 +201,8 @@ def test_the_second_evaluator_notices_a_mistake(
                     rule,
                     [
                         n
-                        for n, it in enumerate(ordered)
-                        if rule.number == 1 or due(rule, it, 0, NOW)
+                        for n, item in enumerate(ordered)
+                        if rule.number == 1 or due(rule, item, 0, NOW)
                     ],
                 )
                 for rule in rules
@@ -263,28 +229,28 @@ def broken_promises(
 ) -> list[str]:
     """Each image that the settings promise to keep and the policy takes."""
     # The youngest first, as the simulator has them: the order is the order of age.
-    standard = [it for it in result if not it.image.archived]
+    standard = [verdict for verdict in result if not verdict.image.archived]
     broken = [
-        f"{it.image.digest} has a movable tag"
-        for it in standard
-        if it.action != "keep" and {*it.image.tags} & {*movable}
+        f"{verdict.image.digest} has a movable tag"
+        for verdict in standard
+        if verdict.action != "keep" and {*verdict.image.tags} & {*movable}
     ]
     for position, promise in enumerate(rules):
-        matching = [it for it in standard if _about(promise, it.image)]
-        for it in matching[: promise.get("keep_newest", 0)]:
-            number = len(rules) if it.rule is None else it.rule - len(movable) - 1
-            earlier = 0 <= number < position and _about(rules[number], it.image)
-            if it.rule is not None and not earlier:
-                broken.append(f"{it.image.digest} is one of the newest of [{position}]")
+        matching = [verdict for verdict in standard if _about(promise, verdict.image)]
+        for verdict in matching[: promise.get("keep_newest", 0)]:
+            number = len(rules) if verdict.rule is None else verdict.rule - len(movable) - 1
+            earlier = 0 <= number < position and _about(rules[number], verdict.image)
+            if verdict.rule is not None and not earlier:
+                broken.append(f"{verdict.image.digest} is one of the newest of [{position}]")
     return broken
 
 
-def _about(promise: RetentionRule, it: Image) -> bool:
+def _about(promise: RetentionRule, item: Image) -> bool:
     if "tags" in promise:
-        return any(tag_glob(promise["tags"], tag) for tag in it.tags)
+        return any(tag_glob(promise["tags"], tag) for tag in item.tags)
     if "archived" in promise:
-        return it.archived
-    return not it.tags if "untagged" in promise else True
+        return item.archived
+    return not item.tags if "untagged" in promise else True
 
 
 @given(retentions(), histories(referrers=False))
@@ -299,11 +265,11 @@ def test_the_stack_s_policy_keeps_what_it_promises(
     assert broken_promises(movable, promises, result) == []
     assert {tag for tag in movable if taker_of(tag, rules)} == set()
     assert not movable or {*movable} <= {*movable_tags_of(rules)}
-    for it in result:
-        first = next((rule for rule in promises if _about(rule, it.image)), None)
-        if first and "keep_newest" in first and not it.image.archived:
+    for verdict in result:
+        first = next((rule for rule in promises if _about(rule, verdict.image)), None)
+        if first and "keep_newest" in first and not verdict.image.archived:
             # The first rule about an image is the one that decides: no age, however high, counts.
-            assert it.rule in (None, len(movable) + promises.index(first) + 1)
+            assert verdict.rule in (None, len(movable) + promises.index(first) + 1)
 
 
 @pytest.mark.parametrize(
@@ -332,26 +298,26 @@ def test_what_stays_keeps_what_belongs_to_it_or_there_is_a_warning(
     document: dict[str, Any], listed: list[Image]
 ) -> None:
     report = examine(rules_in(document), RepositoryImages(images=tuple(listed)), NOW)
-    stays = {it.image.digest for it in report.verdicts if it.action == "keep"}
+    stays = {verdict.image.digest for verdict in report.verdicts if verdict.action == "keep"}
     warned = {
         (warning.digests[0], digest)
         for warning in report.losses
         if warning.kind == "signature-going"
         for digest in warning.digests[1:]
     }
-    for it in report.verdicts:
-        if it.image.digest in stays and not it.image.archived:
-            assert {*(it.image.children or ())} & {one.digest for one in listed} <= stays
-        subject = subject_of(it.image)
-        lost = it.action != "keep" and subject in stays
-        assert ((subject, it.image.digest) in warned) is lost
+    for verdict in report.verdicts:
+        if verdict.image.digest in stays and not verdict.image.archived:
+            assert {*(verdict.image.children or ())} & {item.digest for item in listed} <= stays
+        subject = subject_of(verdict.image)
+        lost = verdict.action != "keep" and subject in stays
+        assert ((subject, verdict.image.digest) in warned) is lost
 
 
 @given(policies(), histories(), st.data())
 def test_what_is_in_use_and_would_go_is_in_the_warnings(
     document: dict[str, Any], listed: list[Image], data: st.DataObject
 ) -> None:
-    names = [(it.digest, name) for it in listed for name in (it.digest, *it.tags)]
+    names = [(item.digest, name) for item in listed for name in (item.digest, *item.tags)]
     used = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
     here = Reference(name="app", registry_id="1", region="eu-west-2")
     uses = [Use(written=f"app:{name}", reference=replace(here, image=name)) for _, name in used]
@@ -360,10 +326,10 @@ def test_what_is_in_use_and_would_go_is_in_the_warnings(
         repository = RepositoryImages(images=tuple(listed), name="app", registry_id=account)
         in_use = InUse(uses=uses, unknown=unknown)
         report = examine(rules_in(document), repository, NOW, in_use, ())
-        goes = {it.image.digest for it in report.verdicts if it.action != "keep"}
+        goes = {verdict.image.digest for verdict in report.verdicts if verdict.action != "keep"}
         lost = {digest for digest, _ in used if digest in goes} if account == "1" else set()
-        going = [it for it in report.warnings if it.kind == "in-use-going"]
-        assert {digest for it in going for digest in it.digests} == lost
+        going = [warning for warning in report.warnings if warning.kind == "in-use-going"]
+        assert {digest for warning in going for digest in warning.digests} == lost
         assert bool(report.losses) >= bool(lost or unknown)
 
 
@@ -372,8 +338,12 @@ def test_what_is_called_shielded_is_never_taken(
     document: dict[str, Any], listed: list[Image]
 ) -> None:
     shielded = {tag for tag in TAGS if taker_of(tag, rules_in(document)) is None}
-    for it in verdicts(document, listed).values():
-        assert it.action == "keep" or it.image.archived or not shielded & {*it.image.tags}
+    for verdict in verdicts(document, listed).values():
+        assert (
+            verdict.action == "keep"
+            or verdict.image.archived
+            or not shielded & {*verdict.image.tags}
+        )
 
 
 @given(policies(), histories(referrers=False), st.lists(st.sampled_from(TAGS), unique=True))
@@ -384,14 +354,26 @@ def test_an_image_that_its_movable_tag_alone_keeps_goes_without_it(
     rules = rules_in(document)
     # No index lists itself, or one that lists it: its digest is made of those that it lists.
     listed = [
-        replace(it, children=tuple(child for child in it.children or () if child < it.digest))
-        for it in listed
+        replace(
+            index, children=tuple(child for child in index.children or () if child < index.digest)
+        )
+        for index in listed
     ]
     report = examine(rules, RepositoryImages(images=tuple(listed)), NOW, movable_tags=movable)
-    warned = {it.digests[0] for it in report.warnings if it.kind == "kept-by-movable-tag-alone"}
-    for it in report.verdicts:
-        bare = replace(it.image, tags=tuple(tag for tag in it.image.tags if tag not in movable))
-        others = [one for one in listed if one.digest != bare.digest]
-        [after] = [one for one in simulate(rules, [*others, bare], NOW) if one.image is bare]
-        alone = bare.tags != it.image.tags and it.action == "keep" and after.action != "keep"
+    warned = {
+        warning.digests[0]
+        for warning in report.warnings
+        if warning.kind == "kept-by-movable-tag-alone"
+    }
+    for verdict in report.verdicts:
+        bare = replace(
+            verdict.image, tags=tuple(tag for tag in verdict.image.tags if tag not in movable)
+        )
+        others = [other for other in listed if other.digest != bare.digest]
+        [after] = [
+            verdict for verdict in simulate(rules, [*others, bare], NOW) if verdict.image is bare
+        ]
+        alone = (
+            bare.tags != verdict.image.tags and verdict.action == "keep" and after.action != "keep"
+        )
         assert (bare.digest in warned) is alone

@@ -93,7 +93,11 @@ def test_an_image_in_use(expected: tuple[str, str] | None, references: list[str]
     for written in references:
         listed = [USED, image(STAYS, days=9)]
         report = examined(policy(tagged("*") | older(7)), *listed, in_use=[written, written])
-        said = [(it.kind, it.text) for it in report.warnings if it.kind.startswith("in-use")]
+        said = [
+            (warning.kind, warning.text)
+            for warning in report.warnings
+            if warning.kind.startswith("in-use")
+        ]
         assert said == ([(expected[0], expected[1].format(written))] if expected else [])
         assert [loss.digests for loss in report.losses] == ([(OLD,)] if expected is GOING else [])
 
@@ -102,7 +106,7 @@ def test_references_are_taken_as_they_are_where_the_repository_has_no_name() -> 
     in_use = InUse(uses=read_in_use("a/b:prod-1\na/b:gone"))
     rules = rules_in(policy(tagged("*") | older(7)))
     report = examine(rules, RepositoryImages(images=(USED,)), NOW, in_use)
-    assert [it.kind for it in report.warnings if "in-use" in it.kind] == ["in-use-going"]
+    assert [loss.kind for loss in report.losses] == ["in-use-going"]
 
 
 def test_who_uses_an_image_and_what_is_not_known() -> None:
