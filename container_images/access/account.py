@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -75,12 +75,6 @@ class Listing(NamedTuple):
     managed: Mapping[str, Policy]
     """The managed policies, by ARN."""
 
-    @property
-    def policies(self) -> set[Policy]:
-        """Everything that allows somebody something, or limits it."""
-        held = {one for it in self.identities for one in (*it.policies, it.boundary)}
-        return {it for it in held if it is not None}
-
 
 def merged(accounts: Sequence[Listing]) -> Listing:
     """Several listings as one."""
@@ -101,7 +95,10 @@ def account_of(details: Any) -> Listing:
     Raises InvalidInputError with everything that is missing: without a policy of somebody's, what
     they can do is not known.
     """
+    missing: set[str] = set()
     try:
+        if details.get("IsTruncated") or details.get("NextToken"):
+            missing.add("this is only a part of the account")
         managed = {
             raw["Arn"]: parse(version["Document"])
             for raw in details.get("Policies", ())
@@ -109,41 +106,27 @@ def account_of(details: Any) -> Listing:
             if version["VersionId"] == raw["DefaultVersionId"]
         }
         groups = {raw["GroupName"]: raw for raw in details.get("GroupDetailList", ())}
-        held = [*details["RoleDetailList"], *details["UserDetailList"]]
-        missing = {
-            f"{what} is missing"
-            for raw in held
-            for what in _missing_of(raw, managed.keys(), groups)
-        }
-        if details.get("IsTruncated") or details.get("NextToken"):
-            missing.add("this is only a part of the account")
-        if missing:
-            problems = [Problem(where=(), rule=it, fix=_WHOLE) for it in sorted(missing)]
-            raise InvalidInputError(problems)
-        return Listing(tuple(_identity(raw, managed, groups) for raw in held), managed)
+        held = (*details["RoleDetailList"], *details["UserDetailList"])
+        identities = tuple(_identity(raw, managed, groups, missing) for raw in held)
     except (AttributeError, KeyError, TypeError) as error:
         rule = f"this is not what {_COMMAND} prints ({type(error).__name__}: {error})"
         raise InvalidInputError([Problem(where=(), rule=rule, fix=_PRINT)]) from None
+    if missing:
+        raise InvalidInputError([Problem(where=(), rule=it, fix=_WHOLE) for it in sorted(missing)])
+    return Listing(identities, managed)
 
 
-def _held(raw: _Raw, groups: Mapping[str, _Raw]) -> tuple[list[_Raw], set[str]]:
-    """A role or a user and its groups, and the ARNs of the managed policies of all of them."""
-    holders = [raw, *(groups[name] for name in raw.get("GroupList", ()) if name in groups)]
-    return holders, {
-        it["PolicyArn"] for one in holders for it in one.get("AttachedManagedPolicies", ())
-    }
-
-
-def _missing_of(raw: _Raw, managed: Collection[str], groups: Mapping[str, _Raw]) -> Iterator[str]:
-    _, attached = _held(raw, groups)
-    yield from (f"the text of the policy {arn}" for arn in attached.difference(managed))
-    yield from (f"the group {name}" for name in raw.get("GroupList", ()) if name not in groups)
-    if not account_in(raw["Arn"]):
-        yield f"the account in the ARN {raw['Arn']}"
-
-
-def _identity(raw: _Raw, managed: Mapping[str, Policy], groups: Mapping[str, _Raw]) -> Identity:
-    holders, attached = _held(raw, groups)
+def _identity(
+    raw: _Raw, managed: Mapping[str, Policy], groups: Mapping[str, _Raw], missing: set[str]
+) -> Identity:
+    """A role or a user with its groups' policies. What the listing lacks is added to `missing`."""
+    arn, names = raw["Arn"], raw.get("GroupList", ())
+    holders = [raw, *(groups[name] for name in names if name in groups)]
+    attached = {it["PolicyArn"] for one in holders for it in one.get("AttachedManagedPolicies", ())}
+    missing.update(f"the group {name} is missing" for name in names if name not in groups)
+    missing.update(f"the text of the policy {it} is missing" for it in attached - managed.keys())
+    if not account_in(arn):
+        missing.add(f"the account in the ARN {arn} is missing")
     inline = [
         parse(it["PolicyDocument"])
         for one in holders
@@ -152,13 +135,13 @@ def _identity(raw: _Raw, managed: Mapping[str, Policy], groups: Mapping[str, _Ra
     ]
     boundary = (raw.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn", "")
     return Identity(
-        arn=raw["Arn"],
-        account=account_in(raw["Arn"]),
-        named=raw["Arn"],
-        policies=(*inline, *(managed[arn] for arn in sorted(attached))),
+        arn=arn,
+        account=account_in(arn),
+        named=arn,
+        policies=(*inline, *(managed[it] for it in sorted(attached & managed.keys()))),
         boundary_arn=boundary or None,
         boundary=managed.get(boundary),
-        trust=parse(raw["AssumeRolePolicyDocument"]) if ":role/" in raw["Arn"] else NO_POLICY,
+        trust=parse(raw["AssumeRolePolicyDocument"]) if ":role/" in arn else NO_POLICY,
         managed=frozenset(attached),
         groups=frozenset(it["Arn"] for it in holders[1:]),
     )

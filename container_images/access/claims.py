@@ -13,7 +13,6 @@ from itertools import product
 from typing import Any, Final
 
 from container_images.access.evaluation import Call, Principal, Request, decide
-from container_images.access.patterns import covers, is_pattern, within
 from container_images.access.policy import (
     COLONS_IN_ARN,
     EVERYTHING,
@@ -24,7 +23,10 @@ from container_images.access.policy import (
     USER_NAME,
     Policy,
     account_in,
+    covers,
+    is_pattern,
     parse,
+    within,
 )
 from container_images.policies.ecr_actions import ACTIONS
 from container_images.policies.exemptions import exempted_roles
@@ -291,17 +293,15 @@ def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> l
     return proofs
 
 
-Breaches = Iterator[Call | None]
-"""None where one of the ways to break a claim is none."""
-
-
-def _others(repository: Subject, exempt: Sequence[str], *actions: Sequence[str]) -> Breaches:
+def _others(
+    repository: Subject, exempt: Sequence[str], *actions: Sequence[str]
+) -> Iterator[Call | None]:
     """Requests by anybody but the exempt roles."""
     callers = (it for it in repository.everybody() if it.arn not in exempt)
     return (repository.breach(it, *actions) for it in callers)
 
 
-def _strangers_let_in(repository: Subject) -> Breaches:
+def _strangers_let_in(repository: Subject) -> Iterator[Call | None]:
     """Outsiders that can make a call they are not to make: save the pipeline roles."""
     access = repository.access
     more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
@@ -359,7 +359,7 @@ _ORGANIZATION: Final = "aws:principalorgid"
 _SOURCE: Final = "aws:sourcearn"
 _LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
 
-_BREACHES: Final[dict[Claim, Callable[[Subject], Breaches]]] = {
+_BREACHES: Final[dict[Claim, Callable[[Subject], Iterator[Call | None]]]] = {
     Claim.MOVED: lambda it: _others(it, it.access["pipeline_roles"], MOVE_TAGS),
     Claim.ADMINISTERED: lambda it: _others(it, it.access["administrator_roles"], ADMINISTER),
     Claim.BOTH: lambda it: _others(it, (), MOVE_TAGS, ADMINISTER),

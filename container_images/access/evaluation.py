@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from container_images.access.patterns import as_in, covers, is_pattern
 from container_images.access.policy import (
     COLONS_IN_ARN,
     NO_POLICY,
@@ -28,6 +27,9 @@ from container_images.access.policy import (
     Policy,
     Statement,
     about,
+    as_in,
+    covers,
+    is_pattern,
 )
 from container_images.policies.patterns import ANY
 

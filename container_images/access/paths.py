@@ -1,4 +1,4 @@
-"""The shortest privilege-escalation paths from principals to what they could do."""
+"""Short privilege-escalation paths from principals to what they could do."""
 
 import itertools
 import math
@@ -10,11 +10,9 @@ from functools import cache, reduce
 from operator import or_
 from typing import Final
 
-from container_images.access.compute import is_harmless
 from container_images.access.evaluation import Call, Principal, Request, decide, widened
-from container_images.access.patterns import covers, is_pattern, overlap
-from container_images.access.policy import NO_POLICY, Policy, about
-from container_images.access.steps import Need, Step
+from container_images.access.policy import NO_POLICY, Policy, about, covers, is_pattern, overlap
+from container_images.access.steps import Need, Step, is_harmless
 from container_images.policies.patterns import ANY, expression
 
 
@@ -214,7 +212,10 @@ def _likeness(principal: Principal) -> Hashable:
 
 
 class PathSearch:
-    """The shortest paths to those who meet a need, such as to make one of some calls."""
+    """Paths to those who meet a need, such as to make one of some calls.
+
+    They are the shortest, but where a path takes several principals at once.
+    """
 
     def __init__(self, network: Network, need: Need) -> None:
         self._network, self._need = network, need
@@ -225,6 +226,7 @@ class PathSearch:
         self._joined: dict[int, list[tuple[int, Members, Step]]] = defaultdict(list)
         """In which round some were found to become another, and by which step."""
         self._found: dict[tuple[int, int], Path] = {}
+        self._tails: dict[int, Path] = {}
         self._join()
 
     def path(self, start: Principal) -> Path | None:
@@ -234,19 +236,14 @@ class PathSearch:
             return self._onward(number)
         return self._becoming(number, _ABLE)
 
-    def direct(self, principal: Principal) -> Path | None:
-        """The call of a principal that meets the need itself."""
-        number = self._network.number[principal]
-        return self._onward(number) if self._legs.get(number) == (None, _ABLE) else None
-
     def _onward(self, number: int) -> Path:
-        path = Path()
-        while step := self._legs[number][0]:
-            for need in step.needs:
+        if number not in self._tails:
+            step, to = self._legs[number]
+            path = Path()
+            for need in step.needs if step else (self._need,):
                 path += self._network.call(number, need)
-            path = _followed(path, step)
-            number = self._legs[number][1]
-        return path + self._network.call(number, self._need)
+            self._tails[number] = _followed(path, step) + self._onward(to) if step else path
+        return self._tails[number]
 
     def _search(self) -> None:
         """Dijkstra's algorithm, from the end, with all that have paths of one length at once.
@@ -274,9 +271,7 @@ class PathSearch:
                         for need in step.needs:
                             makers = network.makers(need, makers) if makers else 0
                         if makers:
-                            calls = sum(not isinstance(need, Principal) for need in step.needs)
-                            longer = length + calls + bool(step.then)
-                            waiting[longer].append((makers, step, number))
+                            waiting[length + step.length].append((makers, step, number))
 
     def _join(self) -> None:
         """Add those that can go a step because each of its needs has a path.
@@ -285,7 +280,7 @@ class PathSearch:
         In each round steps are gone by what was found in the rounds before.
         """
         starts = self._unable & self._network.starts
-        steps = sorted(self._joint_steps(), key=lambda it: len(it[0].needs) + bool(it[0].then))
+        steps = sorted(self._joint_steps(), key=lambda it: it[0].length)
         becomes: dict[int, Members] = defaultdict(int)
         becomes |= {number: 1 << number for number in numbers_in(starts)}
         before: dict[int, Members] = {}

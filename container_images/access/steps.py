@@ -3,16 +3,17 @@
 A step that may need more calls than stand here has fewer: no ability is left out.
 """
 
+import re
+import tomllib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from container_images.access.account import Identity, Listing
-from container_images.access.compute import TABLE, passed_to, service_of
 from container_images.access.evaluation import Context, Principal, Request, decide
-from container_images.access.patterns import covers, is_pattern, within
 from container_images.access.policy import (
     ASSUME_ROLE,
     EVERYTHING,
@@ -23,9 +24,17 @@ from container_images.access.policy import (
     Policy,
     Statement,
     account_in,
+    covers,
+    is_pattern,
+    overlap,
     policy_of,
+    within,
 )
 from container_images.policies.patterns import ANY
+
+TABLE: Final[dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+)
 
 Need = tuple[Request, ...]
 """Calls of which any one does."""
@@ -39,6 +48,11 @@ class Step(NamedTuple):
     """A principal has to be reached already, where the step only changes what that one may do."""
     then: str = ""
     """The action that follows, which these calls have made possible: no permission is asked for."""
+
+    @property
+    def length(self) -> int:
+        """The number of its calls."""
+        return sum(not isinstance(need, Principal) for need in self.needs) + bool(self.then)
 
 
 class Boundary(NamedTuple):
@@ -104,9 +118,11 @@ class Steps:
 
         `scps` bind the principals of the accounts `homes`, whose service control policies they are.
         """
-        self._policies = {*account.policies, *scps}
+        held = (one for it in account.identities for one in (*it.policies, it.boundary))
+        self.policies = {it for it in (*held, *scps) if it is not None}
+        """Everything that allows somebody something, or limits it."""
         self._boundaries = [*self._demanded_boundaries(account)]
-        self._passed_to = _compared(self._policies, "iam:passedtoservice")
+        self._passed_to = _compared(self.policies, "iam:passedtoservice")
         self.principals: dict[str, Identity] = {}
         """The account's roles and users as they are, by ARN."""
         for it in account.identities:
@@ -132,7 +148,7 @@ class Steps:
         unlimited: list[str | None] = [None]
         wanted = {
             value.replace("${aws:PrincipalAccount}", home)
-            for value in _compared(self._policies, _BOUNDARY)
+            for value in _compared(self.policies, _BOUNDARY)
             for home in {it.account for it in account.identities}
         }
         for value in sorted(wanted):
@@ -149,10 +165,10 @@ class Steps:
         Those by which a policy tells callers apart, and those that somebody may make.
         """
         identities = self.principals.values()
-        policies = {*self._policies, *(it.trust for it in identities)}
+        policies = {*self.policies, *(it.trust for it in identities)}
         wanted = {*listed, *_compared(policies, PRINCIPAL_ARN)}
         wanted |= {f"arn:*:iam::*:user/{it}" for it in _compared(policies, USER_NAME)}
-        for statement in (it for policy in self._policies for it in policy.statements):
+        for statement in (it for policy in self.policies for it in policy.statements):
             if statement.is_about("iam:CreateRole") or statement.is_about("iam:CreateUser"):
                 wanted.update(statement.resources)
         kinds = {f"{it.iam}{kind}/*" for it in identities for kind in ("role", "user")}
@@ -177,18 +193,18 @@ class Steps:
         """Passing the role to a service, or taking over what runs there as the role."""
         service, account = service_of(name), identity.account
         # How a service of one Region is named in a request is not documented.
-        values = passed_to(service, self._passed_to) if service.name == name else ()
+        values = passed_to(service, self._passed_to) if service["name"] == name else ()
         contexts: list[tuple[Context, ...]]
         contexts = [(("iam:passedtoservice", value),) for value in values] or [()]
         passed = tuple(request("iam:PassRole", identity.arn, account, *it) for it in contexts)
-        sources = [*_sources(identity, name, is_seen=bool(service.source))]
+        sources = [*_sources(identity, name, is_seen=bool(service["source"]))]
         for source in sources:
             # Only that resource, whoever makes it, is trusted with the role that it is given.
-            made = request(service.source, source, account, is_any=True)
+            made = request(service["source"], source, account, is_any=True)
             yield Step(identity, (passed,) if source == ANY else (passed, (made,)))
         calls = [
-            *((f"{prefix}:*", source) for prefix in service.prefixes for source in sources),
-            *(it.split(" ") for it in service.calls if sources),
+            *((f"{prefix}:*", source) for prefix in service["prefixes"] for source in sources),
+            *(it.split(" ") for it in service["calls"] if sources),
         ]
         for action, resource in calls:
             yield Step(identity, ((request(action, resource, account, is_any=True),),))
@@ -257,6 +273,59 @@ def _compared(policies: Iterable[Policy], key: str) -> set[str]:
     return {value for policy in policies for value in policy.compared(key)}
 
 
+# --- Services of AWS that act as a role -----------------------------------------------------------
+# The table lists what is harmless, and not what is dangerous: AWS adds ways to run something as a
+# role every year. https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-service.html
+
+_SUFFIX: Final = ".amazonaws.com"
+_REGION: Final = re.compile(r"(?<=\.)[a-z]{2,4}(-[a-z]+)+-[0-9]+\.(?=amazonaws\.com$)")
+
+
+@cache
+def service_of(name: str) -> Mapping[str, Any]:
+    """The service of that name, by the keys that the table has.
+
+    One that is not in the table acts by its own calls alone.
+    """
+    plain = _REGION.sub("", name.removesuffix(".cn"))
+    label = plain.removesuffix(_SUFFIX)
+    *_, own = labels = label.split(".")
+    entry = TABLE["services"].get(label, {})
+    service = {"name": plain, "prefixes": [own], "calls": [], "source": "", **entry}
+    others = [it for it in service["prefixes"] if it != own]
+    return service | {"passers": [*entry.get("passers", []), *labels[1:], *others]}
+
+
+def passed_to(service: Mapping[str, Any], named: Collection[str]) -> Iterator[str]:
+    """What iam:PassedToService may be where a role for the service is passed.
+
+    That is the service that is called, which need not be the one that assumes the role. AWS does
+    not document what the others send. So any value that policies have counts, but for the services
+    that are known to pass no role to this one.
+    """
+    yield service["name"]
+    yield from (f"{passer}{_SUFFIX}" for passer in service["passers"])
+    for value in sorted(named):
+        label = value.partition(".")[0].partition("-")[0]
+        known = value.removesuffix(_SUFFIX) in TABLE["services"] or is_pattern(value)
+        if label in service["passers"] or (service["passers"] and not known):
+            yield value
+
+
+@cache
+def is_harmless(action: str) -> bool:
+    """Whether an action, or every action of a pattern, takes nothing over.
+
+    A read does not, as long as its answer carries no credentials; nor does what the table has.
+    """
+    prefix, _, name = action.lower().partition(":")
+    handed_out = TABLE["hand-out"].get(prefix, "").lower().split()
+    harmless = f"{TABLE['reads']} {TABLE['harmless'].get(prefix, '')}".lower().split()
+    return any(covers(it, name) for it in harmless) and not any(
+        overlap(it, name) for it in handed_out
+    )
+
+
 # --- Becoming a role that others are trusted with -------------------------------------------------
 
 
@@ -309,7 +378,7 @@ def _through_federations(identity: Identity) -> Iterator[Step]:
         elif "oidc.eks." in provider:
             # Whoever may do something in a cluster runs a pod as the service account.
             # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
-            for prefix in service_of("pods.eks.amazonaws.com").prefixes:
+            for prefix in service_of("pods.eks.amazonaws.com")["prefixes"]:
                 call = request(f"{prefix}:*", ANY, identity.account, is_any=True)
                 yield Step(identity, ((call,),))
 

@@ -85,7 +85,7 @@ def findings(
     steps = Steps(account, listed, scps, {it.account for it in repositories})
     outsiders = list(_outsiders(account, repositories))
     network = Network(steps.all, [*steps.principals.values(), *outsiders])
-    policies = (*account.policies, *account.managed.values(), *scps)
+    policies = (*steps.policies, *account.managed.values())
     patterns = {
         pattern for policy in policies for it in policy.statements for pattern in it.resources
     }
@@ -117,16 +117,15 @@ def _evaluated(
         for ability, actions in ABILITIES.items()
     }
 
-    def paths_of(principal: Principal, *, is_direct: bool = False) -> PrincipalPaths:
-        paths = {
-            name: it.direct(principal) if is_direct else it.path(principal)
-            for name, it in searches.items()
-        }
+    def paths_of(principal: Principal) -> PrincipalPaths:
+        paths = {name: it.path(principal) for name, it in searches.items()}
+        if ":role/aws-service-role/" in principal.arn:
+            # Only its service assumes it, and does with it what it is for.
+            paths = {name: it if it and not it.calls[1:] else None for name, it in paths.items()}
         return PrincipalPaths(principal.shown, paths)
 
     known = steps.principals
-    # Only its service assumes a service-linked role, and does with it what it is for.
-    rows = [paths_of(it, is_direct=it.is_service_linked) for it in known.values()]
+    rows = [paths_of(it) for it in known.values()]
     listed = {*repository.policy.compared(PRINCIPAL_ARN)}
     # Others' roles that are let in nowhere near are not worth a line.
     rows += (

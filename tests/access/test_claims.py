@@ -198,14 +198,6 @@ class TestAWeakenedGuard:
         assert policy != before
         assert broken(proofs(access, policy)) == claims
 
-    def test_is_seen_in_one_repository_of_five(self, access: Access) -> None:
-        good = repository_policy(access)
-        found = proofs(access, None, good, good, good, good)
-        assert {MOVED, ADMINISTERED, BOTH, PUSHED, LISTED} == broken(found)
-        counterexample = found[MOVED].counterexample
-        assert counterexample is not None
-        assert counterexample.resource == ARN
-
     def test_comes_with_a_request_that_breaks_the_claim(self, access: Access) -> None:
         policy = repository_policy(access)
         only_pipeline(exempt(ANY_ROLE))(policy)
@@ -215,14 +207,6 @@ class TestAWeakenedGuard:
         assert found.principal != PIPELINE
         assert found.action in ("ecr:PutImage", "ecr:BatchImportUpstreamImage")
         assert found.resource == ARN
-
-    def test_names_a_role_where_anybody_would_do(self, access: Access) -> None:
-        policy = repository_policy(access)
-        only_pipeline(without("ecr:PutImage"))(policy)
-        found = proofs(access, policy)[MOVED].counterexample
-        assert found is not None
-        assert re.fullmatch(r"arn:aws:iam::111122223333:role/[a-z]+", found.principal)
-        assert found.action == "ecr:PutImage"
 
     def test_functions_of_another_account_are_seen(self, access: Access) -> None:
         access["lambda_pull"] = True
@@ -277,21 +261,6 @@ class TestTheTable:
             row("anybody else in the account"),
         ]
 
-    def test_an_ability_in_one_repository_counts(self, access: Access) -> None:
-        guarded = json.dumps(repository_policy(access))
-        rows = table(alike([(f"{ARN}-2", guarded, access), (ARN, None, access)]))
-        others = {it.principal: it for it in rows}["anybody else in the account"]
-        assert others == row(
-            "anybody else in the account", move_tags=True, delete_images=True, change_guard=True
-        )
-
-    def test_an_account_counts_without_its_pipeline_role(self, access: Access) -> None:
-        access["pipeline_roles"].append("arn:aws:iam::444455556666:role/push")
-        groups = alike([(ARN, json.dumps(repository_policy(access)), access)])
-        rows = {it.principal: it for it in table(groups)}
-        assert rows["arn:aws:iam::444455556666:role/push"].move_tags
-        assert not rows["arn:aws:iam::444455556666:root"].move_tags
-
 
 def row(principal: str, **can: bool) -> Row:
     nothing = {"pull": True, "move_tags": False, "delete_images": False, "change_guard": False}
@@ -322,16 +291,6 @@ def test_a_request_that_breaks_a_claim_is_told_whatever_else_is_not_known(access
         assert locked_out.counterexample is None
         assert not locked_out.proved
         assert locked_out.undecided.startswith(MOVES_SID)
-
-
-def test_claims_can_be_chosen(access: Access) -> None:
-    groups = alike([(ARN, json.dumps(repository_policy(access)), access)])
-    chosen = [Claim.LOCKED_OUT, Claim.MOVED]
-    assert [(proof.claim, proof.proved) for proof in prove(groups, chosen)] == [
-        (Claim.LOCKED_OUT, True),
-        (Claim.MOVED, True),
-    ]
-    assert [proof.claim for proof in prove(groups)] == list(Claim)
 
 
 def test_the_claims_are_about_what_the_guard_denies() -> None:
@@ -367,30 +326,6 @@ def test_a_wrong_classification_is_seen(
 ) -> None:
     monkeypatch.setitem(cast("dict[str, Effect]", ACTIONS), action, wrongly)
     assert broken(proofs(access, repository_policy(access))) == claims
-
-
-@pytest.mark.parametrize(
-    ("statement", "principal"),
-    [
-        (
-            {"Principal": {"AWS": "arn:aws:iam::999999999999:root"}},
-            "arn:aws:iam::999999999999:role/anybody",
-        ),
-        (
-            {"Principal": {"AWS": "arn:aws:iam::999999999999:user/bob"}},
-            "arn:aws:iam::999999999999:user/bob",
-        ),
-        ({"Principal": {"Service": "codebuild.amazonaws.com"}}, "service:codebuild.amazonaws.com"),
-    ],
-)
-def test_an_outsider_is_named_as_the_policy_names_it(
-    access: Access, statement: Document, principal: str
-) -> None:
-    policy = repository_policy(access)
-    adding({"Effect": "Allow", "Action": "ecr:ListImages", **statement})(policy)
-    found = proofs(access, policy)[STRANGERS].counterexample
-    assert found is not None
-    assert (found.principal, found.action) == (principal, "ecr:ListImages")
 
 
 def test_two_requests_of_one_principal_may_come_from_two_networks(access: Access) -> None:

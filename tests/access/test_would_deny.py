@@ -10,7 +10,7 @@ from container_images.access.claims import guarded
 from container_images.access.would_deny import EVENTS, Denied, denied
 from container_images.policies.repository_policy import Access, repository_policy
 from tests.builds import NAME, REGION
-from tests.events import event, expiry, identity
+from tests.events import event, identity
 
 ACCOUNT = "111122223333"
 IAM = f"arn:aws:iam::{ACCOUNT}:"
@@ -129,39 +129,6 @@ def test_each_repository_has_its_own_policy() -> None:
 def test_others_than_roles_count_too(caller: dict[str, Any] | None, principal: str) -> None:
     [call] = denied([guarded(arn(), GUARD)], [push(userIdentity=caller)])
     assert (call.principal, call.session) == (principal, None)
-
-
-def test_a_role_that_a_service_calls_as_counts_as_that_role() -> None:
-    stack = push(TERRAFORM)
-    stack["userIdentity"]["invokedBy"] = "cloudformation.amazonaws.com"
-    own = (
-        f"{IAM}role/aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication"
-    )
-    assert who(stack, push(own)) == [(own, "ecr:PutImage", 1), (TERRAFORM, "ecr:PutImage", 1)]
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        push(errorCode="AccessDenied"),
-        push(repository=f"{NAME}-2"),
-        push(eventSource="ecr-public.amazonaws.com"),
-        call("DeleteRepository", CACHE, eventSource="codecommit.amazonaws.com"),
-        call("BatchGetImage", CACHE),
-        expiry(9, "a"),
-    ],
-    ids=["failed", "elsewhere", "public", "another service", "a pull", "expiry"],
-)
-def test_other_events_do_not_count(other: Event) -> None:
-    everything = {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "ecr:*"}}
-    assert who(other, push(), policy=everything) == [(CACHE, "ecr:PutImage", 1)]
-
-
-@pytest.mark.parametrize(
-    "parts", [{"requestParameters": None}, {"resources": None}], ids=["too large", "unlisted"]
-)
-def test_an_event_may_name_the_repository_in_a_single_place(parts: dict[str, Any]) -> None:
-    assert who(push(**parts)) == [(CACHE, "ecr:PutImage", 1)]
 
 
 def test_everything_that_the_guard_denies_is_looked_up() -> None:

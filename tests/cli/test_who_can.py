@@ -7,11 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from moto import mock_aws
 
-from container_images.aws.session import Aws
 from container_images.cli import access as cli
 from container_images.cli import who_can_output
 from container_images.cli.app import app
@@ -30,7 +28,6 @@ from tests.access.accounts import (
     Document,
     access,
     allow,
-    deny,
     details,
     policy,
     role,
@@ -178,19 +175,6 @@ class TestFromFiles:
         assert not any(line.startswith("role/team/1 ") for line in lines)
         assert len(able(*arguments)) == 13
 
-    def test_listed_roles_that_do_not_exist_are_named(
-        self, offline: Callable[..., list[str]]
-    ) -> None:
-        arguments = offline(details(READER))
-        assert only_repository(*arguments)["missing"] == [DEPLOY, PIPELINE]
-        text = run(*arguments).stdout
-        assert "Named in the policy, but does not exist: role/pipeline/push" in text
-
-    def test_service_control_policies(
-        self, offline: Callable[..., list[str]], file: Callable[[Any], str]
-    ) -> None:
-        assert [*able(*offline(), "--scp", file(policy(deny("iam:*"))))] == [PIPELINE]
-
     def test_other_accounts_may_be_given_too(
         self, offline: Callable[..., list[str]], file: Callable[[Any], str]
     ) -> None:
@@ -264,24 +248,6 @@ class TestWrongUsage:
         assert error in " ".join(result.stderr.replace("│", "").split())
 
 
-class TestBadFiles:
-    def test_a_policy_that_is_attached_and_not_listed_is_an_error(
-        self, offline: Callable[..., list[str]]
-    ) -> None:
-        administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
-        result = run(*offline(details(role("x", managed=[administrator]))), "--json")
-        assert (result.exit_code, result.stdout) == (1, "")
-        assert administrator in result.stderr
-        assert len(result.stderr.splitlines()) == 1
-
-    @pytest.mark.parametrize("content", ["", "[]", '{"Statement": 7}'])
-    def test_a_policy_that_is_none(
-        self, offline: Callable[..., list[str]], file: Callable[[Any], str], content: str
-    ) -> None:
-        result = run(*offline(), "--scp", file(content))
-        assert (result.exit_code, result.stdout) == (1, "")
-
-
 @pytest.fixture
 def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An account with two roles and a guarded repository."""
@@ -339,20 +305,3 @@ class TestLive:
             # Whoever may do everything in IAM makes the pipeline role, which is not there yet.
             steps = ["iam:CreateRole", "sts:AssumeRole", "iam:PutRolePolicy", "ecr:PutImage"]
             assert paths == {f"{IAM}role/admin": steps}
-
-    def test_a_repository_that_does_not_exist_is_refused(self) -> None:
-        result = run("who-can", "nowhere")
-        assert (result.exit_code, result.stdout) == (1, "")
-        assert "check the name and the Region" in result.stderr
-
-
-def test_without_the_permission_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(_: Aws) -> Any:
-        raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetAccountAuthorizationDetails")
-
-    monkeypatch.setattr(Aws, "authorization_details", denied)
-    with mock_aws():
-        boto3.client("ecr").create_repository(repositoryName="app")
-        result = run("who-can", "app")
-    assert result.exit_code == 1
-    assert "no permission for GetAccountAuthorizationDetails" in result.stderr

@@ -12,7 +12,6 @@ from tests.access.test_would_deny import (
     ACCOUNT,
     ADMINISTRATOR,
     CACHE,
-    FOREIGN,
     IAM,
     PIPELINE,
     TERRAFORM,
@@ -140,22 +139,3 @@ def test_another_account_is_refused_before_anything_is_looked_up(
     said = refused(*COMMAND)
     assert f"CloudTrail of account 444455556666 has no events of account {ACCOUNT}" in said
     assert regions == []
-
-
-def test_without_the_permission_it_fails(
-    trail: Callable[..., list[str]], lookups: Callable[..., None]
-) -> None:
-    trail()
-    lookups("AccessDeniedException", "AccessDeniedException")
-    assert "no permission for LookupEvents" in refused(*COMMAND)
-
-
-def test_off_a_terminal_a_row_is_one_line(trail: Callable[..., list[str]]) -> None:
-    foreign = f"{FOREIGN}-with-a-rather-long-name-that-no-terminal-of-eighty-columns-has-room-for"
-    scanning = call("PutImageScanningConfiguration", TERRAFORM, "forms-product-page-deploy")
-    trail(scanning, *[push(foreign)] * 1_234)
-    title, _, first, second, *_ = run(*COMMAND).stdout.splitlines()
-    assert title.endswith(": 2 would be denied")
-    name = foreign.removeprefix("arn:aws:iam::")
-    assert first.split() == [name, "PutImage", "forms-admin-deploy", "1,234", "2026-11-20"]
-    assert second.startswith("role/terraform ")
