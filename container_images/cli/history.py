@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import click
@@ -39,10 +39,8 @@ from container_images.tags.history import (
     TagEvent,
     newest_first,
     pipeline_roles,
-    settled,
     tag_events,
     unique_tags,
-    unnamed_events,
 )
 
 
@@ -95,18 +93,18 @@ def history_command(
     events: list[TagEvent] = []
     names: dict[str, str] = {}
     for named, arn, expected in results.values:
-        of_repository = [
-            event
-            for event in tag_events(named.name, records[arn], expected)
-            if tag in {None, event.tag} or event.tag is None  # it may be any
-        ]
-        events += settled(of_repository, partial(_digest_of, targets, named))
+        digest_of = cache(partial(_digest_of, targets, named))
+        events += tag_events(named.name, records[arn], expected, digest_of)
         names |= unique_tags(records[arn], expected)
     # A pipeline role of one repository alone may have tried another.
-    roles = (expected.pipeline_roles for *_, expected in results.values)
-    events += unnamed_events(records[None], frozenset.intersection(*roles))
-    urgent = fail_on_unexpected or len(targets.references) > 1
-    events = newest_first(events, unexpected_first=urgent)
+    roles = frozenset.intersection(*(expected.pipeline_roles for *_, expected in results.values))
+    unnamed = [record for record in records[None] if record.principal not in roles]
+    nothing = Expected(movable_tags=frozenset(), pipeline_roles=frozenset())
+    events += tag_events(None, unnamed, nothing)
+    events = newest_first(
+        [event for event in events if tag in {None, event.tag} or event.tag is None],  # may be any
+        unexpected_first=fail_on_unexpected or len(targets.references) > 1,
+    )
     if as_json:
         objects = results.to_json(lambda value: _to_json(value[0].name, start, events))
         if any(event.repository is None for event in events):

@@ -5,8 +5,8 @@ event gave it.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from container_images.aws.trail import ARCHIVE, DELETE, EXPIRE, PUT, Record
@@ -59,10 +59,16 @@ class TagEvent:
     """Why it is unexpected, or may be."""
 
 
-def tag_events(repository: str, records: Iterable[Record], expected: Expected) -> list[TagEvent]:
+def tag_events(
+    repository: str | None,
+    records: Iterable[Record],
+    expected: Expected,
+    digest_of: Callable[[str], str | None] = lambda _: None,
+) -> list[TagEvent]:
     """What became of a repository's tags, given its records, the oldest first.
 
-    Left out, unless unexpected: what was done with images that have no tag.
+    `digest_of` says which image a tag is on now, if that is known. Left out, unless unexpected:
+    what was done with images that have no tag.
     """
     locations = _Locations()
     events = []
@@ -71,7 +77,7 @@ def tag_events(repository: str, records: Iterable[Record], expected: Expected) -
         tags = None if record.tags is None else record.tags | locations.on(record.taken)
         named: list[str | None] = [*sorted(tags or ())]
         for tag in named or [None]:
-            reason, is_expected = _judged(record, tag, locations, expected)
+            reason, is_expected = _judged(record, tag, expected, locations.last, digest_of)
             if tag or tags is None or not is_expected:
                 before = locations.now.get(tag or "")
                 event = TagEvent(
@@ -90,26 +96,6 @@ def tag_events(repository: str, records: Iterable[Record], expected: Expected) -
     return events
 
 
-def unnamed_events(records: Iterable[Record], pipeline_roles: Collection[str]) -> list[TagEvent]:
-    """The events of which CloudTrail does not say the repository, unless they are the pipeline's.
-
-    They may be about another repository than those that were asked for: nobody can tell.
-    """
-    reason = "CloudTrail does not say in which repository"
-    return [
-        TagEvent(
-            repository=None,
-            tag=None,
-            record=record,
-            after=record.put,
-            expected=False,
-            reason=reason,
-        )
-        for record in records
-        if record.principal not in pipeline_roles
-    ]
-
-
 def newest_first(events: Sequence[TagEvent], *, unexpected_first: bool) -> list[TagEvent]:
     """Sorted; with `unexpected_first` those before the others, and the unknown between them.
 
@@ -120,25 +106,6 @@ def newest_first(events: Sequence[TagEvent], *, unexpected_first: bool) -> list[
     if unexpected_first:
         newest.sort(key=lambda event: (False, None, True).index(event.expected))
     return newest
-
-
-def settled(events: Sequence[TagEvent], digest_of: Callable[[str], str | None]) -> list[TagEvent]:
-    """The events, with the refused puts of existing tags judged by the images these are on now.
-
-    `digest_of` says which image that is; None if it is not known.
-    """
-    tags = {event.tag for event in events if event.tag and event.expected is None}
-    digests = {tag: digest_of(tag) for tag in tags}
-    settled = []
-    for event in events:
-        digest = digests.get(event.tag) if event.tag and event.expected is None else None
-        if digest and digest == event.record.put:
-            settled.append(replace(event, expected=True, reason=None))
-        elif digest:
-            settled.append(replace(event, expected=False, reason=_OVERWRITE))
-        else:
-            settled.append(event)
-    return settled
 
 
 def unique_tags(records: Iterable[Record], expected: Expected) -> dict[str, str]:
@@ -186,27 +153,37 @@ class _Locations:
 
 
 def _judged(
-    record: Record, tag: str | None, locations: _Locations, expected: Expected
+    record: Record,
+    tag: str | None,
+    expected: Expected,
+    last_puts: Mapping[str, str],
+    digest_of: Callable[[str], str | None],
 ) -> tuple[str | None, bool | None]:
     """Why the event is unexpected, or may be; and whether it is expected."""
-    if record.event == EXPIRE:
-        reason = None
-        if record.tags is None:
-            reason = "CloudTrail does not say which images the lifecycle policy took"
-        elif tag in expected.movable_tags:
-            reason = "a lifecycle policy must not take the image of a movable tag"
-        return reason, not reason
-    reasons = []
-    if record.principal not in expected.pipeline_roles:
-        reasons.append("not by a pipeline role")
-    elif record.event in {DELETE, ARCHIVE}:
-        reasons.append("a pipeline role neither deletes nor archives images")
-    elif record.denied:
-        reasons.append("a pipeline role was denied its work")
+    reasons = [*filter(None, [_error_in(record, tag, expected)])]
     if record.event == PUT and tag and not expected.lets_move(tag):
-        last = locations.last.get(tag)
+        last = last_puts.get(tag)
+        if record.tag_exists and not (last or reasons):
+            last = digest_of(tag)
         if record.put and last and (not record.error or record.tag_exists):
             reasons += [_OVERWRITE] * (record.put != last)
         elif record.tag_exists and not reasons:
             return _MAYBE_OVERWRITE, None
     return "; ".join(reasons) or None, not reasons
+
+
+def _error_in(record: Record, tag: str | None, expected: Expected) -> str | None:
+    """Why the event is unexpected, whatever was before it."""
+    reason = None
+    if record.event == EXPIRE and record.tags is None:
+        reason = "CloudTrail does not say which images the lifecycle policy took"
+    elif record.event == EXPIRE:
+        if tag in expected.movable_tags:
+            reason = "a lifecycle policy must not take the image of a movable tag"
+    elif record.principal not in expected.pipeline_roles:
+        reason = "not by a pipeline role"
+    elif record.event in {DELETE, ARCHIVE}:
+        reason = "a pipeline role neither deletes nor archives images"
+    elif record.denied:
+        reason = "a pipeline role was denied its work"
+    return reason

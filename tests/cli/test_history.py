@@ -118,7 +118,7 @@ def test_a_table_has_the_unexpected_first_and_marked(holds: Callable[..., None])
     assert re.fullmatch(r"the stack prod, since \S+Z: 5 events, 2 unexpected", title)
     assert rest == "expected events of other tags, not listed: 1; --json has all"
     # No terminal: a line for each event, so that grep finds it whole.
-    nowhere = "refused: AccessDenied from ? to ? (CloudTrail does not say in which repository)"
+    nowhere = "refused: AccessDenied from ? to ? (not by a pipeline role)"
     refusal = "refused: AccessDenied from ? to sha256:bbbbbbbb (not by a pipeline role)"
     admin, pipeline = "forms-admin-deploy latest", "forms-image-pipeline release-412"
     assert [re.split(" {2,}", line) for line in lines] == [

@@ -13,10 +13,8 @@ from container_images.tags.history import (
     Expected,
     newest_first,
     pipeline_roles,
-    settled,
     tag_events,
     unique_tags,
-    unnamed_events,
 )
 
 EXPECTED = Expected(
@@ -161,8 +159,8 @@ def test_a_refused_put_is_judged_by_where_the_tag_is(
     digest: str | None, judged: tuple[bool | None, str | None]
 ) -> None:
     """A job that is run again puts its tag on the image that has it."""
-    events = tag_events("forms", records("put prod-1 b exists"), EXPECTED)
-    [event] = settled(events, {"prod-1": digest}.get)
+    made = records("put prod-1 b exists")
+    [event] = tag_events("forms", made, EXPECTED, {"prod-1": digest}.get)
     assert (event.expected, event.reason) == judged
 
 
@@ -170,12 +168,6 @@ def test_without_pipeline_roles_everything_is_unexpected() -> None:
     nobody = replace(EXPECTED, pipeline_roles=frozenset())
     [event] = tag_events("forms", records("put latest a"), nobody)
     assert (event.expected, event.reason) == (False, WHO)
-
-
-def test_what_names_no_repository_may_have_been_one_of_them() -> None:
-    [unnamed] = unnamed_events(records("put ? - by mary", "put ? -"), {"pipeline"})
-    assert (unnamed.repository, unnamed.tag, unnamed.expected) == (None, None, False)
-    assert unnamed.reason == "CloudTrail does not say in which repository"
 
 
 def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
