@@ -131,20 +131,11 @@ def test_is_valid(changes: dict[str, Any]) -> None:
     assert parse(VALID | changes)
 
 
-def test_the_arn_of_a_role_to_create_is_known_beforehand(account: Account) -> None:
-    parsed = parse(VALID | role(path="/ci/images/"))
-    assert parsed.pipeline_roles_in(account) == [f"{ROLE}/ci/images/push"]
-
-
-def test_a_convention_keeps_its_order() -> None:
-    written = [{"stage": "b", "tag": "b{sha}"}, {"stage": "a", "tag": "v{semver}"}]
-    assert parse(VALID | {"tagConvention": written}).convention.to_data() == written
-
-
 def test_what_the_audit_watches(account: Account) -> None:
     assert not parse(VALID | {"audit": {}}).audit.enabled
     assert parse(VALID | {"audit": {"email": []}}).audit.enabled
-    assert parse(VALID | role()).audit_of(account)["created_role"] == f"{ROLE}/push"
+    created = parse(VALID | role(path="/ci/images/")).audit_of(account)
+    assert created["created_role"] == created["pipeline_roles"][0] == f"{ROLE}/ci/images/push"
     existing = parse(VALID).audit_of(account)
     assert (existing["created_role"], existing["repositories"]) == ("", ["app"])
 
