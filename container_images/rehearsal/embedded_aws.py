@@ -4,21 +4,25 @@ Of every other type of resource the inputs are checked, and nothing is created. 
 unknown input and an unknown invoke are errors.
 """
 
+import inspect
 import os
-from collections.abc import Iterator
+import re
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 from unittest.mock import patch
 
 import boto3
 import pulumi
+import pulumi_aws
 from botocore.exceptions import BotoCoreError, ClientError
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.aws.errors import RefusedError
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.rehearsal.moto_fixes import moto_put_right
-from container_images.rehearsal.provider_inputs import NotEmbeddedError, check_inputs
 from container_images.stack.declared import DeclaredStack
 
 EMBEDDED: Final = {
@@ -36,6 +40,11 @@ _OF_REPOSITORY: Final = (
     "imageScanningConfiguration",
 )
 """A repository's inputs that boto3 takes as they are."""
+
+
+class NotEmbeddedError(Exception):
+    """The program asks for something that AWS, or the embedded AWS, does not have."""
+
 
 REFUSALS: Final = (NotEmbeddedError, InvalidInputError, ClientError, BotoCoreError)
 """What a program may come up against here."""
@@ -77,7 +86,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
     def _create(
         self, kind: str, resource_name: str, inputs: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
-        name = inputs.get("name", resource_name)
+        name, iam = inputs.get("name", resource_name), self._iam
         match kind.rpartition(":")[2] if kind in EMBEDDED else "":
             case "Repository":
                 tags = {**self._stack.file.default_tags, **(inputs.get("tags") or {})}
@@ -91,22 +100,20 @@ class EmbeddedAws(pulumi.runtime.Mocks):
                 arn, uri = repository["repositoryArn"], repository["repositoryUri"]
                 return name, {"arn": arn, "repositoryUrl": uri}
             case "LifecyclePolicy":
-                repository, text = inputs["repository"], inputs["policy"]
-                self.ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=text)
-                return repository, {}
+                name, text = inputs["repository"], inputs["policy"]
+                self.ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=text)
+                return name, {}
             case "RepositoryPolicy":
-                repository, text = inputs["repository"], inputs["policy"]
-                self.ecr.set_repository_policy(repositoryName=repository, policyText=text)
-                return repository, {}
+                name, text = inputs["repository"], inputs["policy"]
+                self.ecr.set_repository_policy(repositoryName=name, policyText=text)
+                return name, {}
             case "Role":
-                trust, path = inputs["assumeRolePolicy"], inputs.get("path", "/")
-                answer = self._iam.create_role(
-                    RoleName=name, Path=path, AssumeRolePolicyDocument=trust
-                )
+                text, path = inputs["assumeRolePolicy"], inputs.get("path", "/")
+                answer = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=text)
                 return name, {"name": name, "arn": answer["Role"]["Arn"]}
             case "RolePolicy":
                 role, text = inputs["role"], inputs["policy"]
-                self._iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=text)
+                iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=text)
                 return f"{role}:{name}", {}
         here, service = self._stack.account, kind.split(":")[1].partition("/")[0]
         arn = f"arn:{here.partition}:{service}:{here.region}:{here.id}:{name}"  # made up
@@ -150,3 +157,52 @@ def embedded_aws(stack: DeclaredStack) -> Iterator[EmbeddedAws]:
             )
         with moto_put_right():
             yield EmbeddedAws(stack, session)
+
+
+# --- Inputs: the `…Args` classes of the SDK say which a type has, and which it requires ----------
+
+
+def check_inputs(kind: str, inputs: Mapping[str, Any]) -> None:
+    """Raise NotEmbeddedError unless the provider has this type, and it takes these inputs.
+
+    `kind` is a type token such as aws:sns/topic:Topic; names are in camelCase.
+    """
+    package, module, name = kind.split(":")
+    service = module.partition("/")[0]
+    if package != "aws" or not _class_of(service, f"{name}Args"):
+        raise NotEmbeddedError(f"there is no {kind} in pulumi-aws, and nothing else is rehearsed")
+    _check(service, f"{name}Args", inputs, kind)
+
+
+def _check(service: str, class_name: str, inputs: Mapping[str, Any], where: str) -> None:
+    known = _inputs_of(service, class_name)
+    if unknown := sorted(inputs.keys() - known.keys()):
+        raise NotEmbeddedError(f"{where} has no input {', '.join(unknown)}")
+    required = (key for key, (is_required, _) in known.items() if is_required)
+    if missing := [key for key in required if inputs.get(key) is None]:
+        raise NotEmbeddedError(f"{where} requires {', '.join(missing)}")
+    for key, value in inputs.items():
+        nested = known[key][1]
+        for item in value if isinstance(value, list) else [value]:
+            if nested and isinstance(item, Mapping):
+                _check(service, nested, item, f"{where}'s {key}")
+
+
+def _class_of(service: str, name: str) -> Any:
+    # A module named like a keyword of Python's ends with an underscore: lambda_.
+    modules = (getattr(pulumi_aws, module, None) for module in (service, f"{service}_"))
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of other classes
+        return next((getattr(module, name) for module in modules if hasattr(module, name)), None)
+
+
+@cache
+def _inputs_of(service: str, class_name: str) -> dict[str, tuple[bool, str]]:
+    """Of each input, in camelCase: whether it is required, and the class of its objects or ""."""
+    inputs = {}
+    for parameter in inspect.signature(_class_of(service, class_name)).parameters.values():
+        key = re.sub("_([a-z0-9])", lambda match: match[1].upper(), parameter.name.rstrip("_"))
+        annotation = str(parameter.annotation)
+        nested = re.search(r"ForwardRef\('(\w+Args)'\)", annotation)
+        is_required = parameter.default is inspect.Parameter.empty
+        inputs[key] = (is_required, nested[1] if nested and "Mapping[" not in annotation else "")
+    return inputs

@@ -84,15 +84,12 @@ class Pipeline:
         self._expect(self._first, self._movable_tags)
         return f"two builds of {self._declared.name}; {self._movable} put on the first"
 
-    def move_latest(self) -> str:
-        """The movable tags go on, without a layer being pulled or pushed."""
-        return self._move(self._first, self._second)
+    def move_latest(self, *, back: bool = False) -> str:
+        """The movable tags go on, or back, without a layer being pulled or pushed.
 
-    def move_latest_back(self) -> str:
-        """And return. Both builds are still there, under the tags that they were built with."""
-        return self._move(self._second, self._first)
-
-    def _move(self, source: Build, target: Build) -> str:
+        Both builds are still there, under the tags that they were built with.
+        """
+        source, target = (self._first, self._second)[:: -1 if back else 1]
         self._expect(source, self._movable_tags)
         for tag in self._movable_tags:
             self._repository.put(self._repository.manifest(target.manifest.digest), tag)

@@ -94,10 +94,8 @@ def rehearse(stack: DeclaredStack) -> Rehearsal:
             rehearsal.acts = [Act(act="register", ok=False, detail=str(error), by=by)]
             return rehearsal
         states = list(every(aws.ecr))
-        rehearsal.acts = [
-            *perform(aws, states, update.resources, stack),
-            *_years(states, stack),
-        ]
+        acts = perform(aws, states, update.resources, stack)
+        rehearsal.acts = [*acts, *_years(states, stack)]
     groups = alike(
         (state.arn, state.policy, stack.settings.access(state.name, stack.account))
         for state in states
@@ -141,7 +139,7 @@ _ACTS: Final[dict[str, Callable[[Pipeline], str]]] = {
     "push-builds": Pipeline.push_builds,
     "move-latest": Pipeline.move_latest,
     "refuse-overwriting": Pipeline.refuse_overwriting,
-    "move-latest-back": Pipeline.move_latest_back,
+    "move-latest-back": partial(Pipeline.move_latest, back=True),
     "promote": Pipeline.promote,
     "refuse-backwards": Pipeline.refuse_backwards,
     "roll-back": Pipeline.roll_back,

@@ -1,11 +1,8 @@
 """The rehearsal for people: what decides first. And its evidence in Markdown, for pull requests."""
 
 import re
-import sys
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from shutil import get_terminal_size
 from typing import Final
 
 import click
@@ -110,18 +107,11 @@ def _heading(text: str) -> None:
 
 
 _STYLES: Final = {"ok": "green", "holds": "green", "warning": "yellow"}
-_MARK: Final = 9
-"""Characters of the column that says how it is."""
 
 
 def _marked(mark: str, text: str) -> None:
-    """A line with its mark; on a terminal within its width."""
-    lines = [printable(text)]
-    if sys.stdout.isatty():
-        width = max(get_terminal_size().columns, 4 * _MARK) - _MARK
-        lines = textwrap.wrap(lines[0], width, break_on_hyphens=False)
-    styled = click.style(mark, fg=_STYLES.get(mark, "red"), bold=mark.isupper())
-    click.echo(styled + " " * (_MARK - len(mark)) + f"\n{' ' * _MARK}".join(lines))
+    styled = click.style(f"{mark:9}", fg=_STYLES.get(mark, "red"), bold=mark.isupper())
+    click.echo(f"{styled}{printable(text)}")
 
 
 def markdown(rehearsal: Rehearsal) -> str:

@@ -14,9 +14,13 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 from container_images.aws.errors import RefusedError
 from container_images.policies.document import to_json
 from container_images.policies.retention import lifecycle_policy
-from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
+from container_images.rehearsal.embedded_aws import (
+    REFUSALS,
+    EmbeddedAws,
+    NotEmbeddedError,
+    embedded_aws,
+)
 from container_images.rehearsal.moto_fixes import moto_put_right
-from container_images.rehearsal.provider_inputs import NotEmbeddedError
 from container_images.settings.stack_file import StackFile
 from container_images.stack.state import State, every
 from tests.rehearsal.conftest import declared_by
