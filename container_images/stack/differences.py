@@ -34,14 +34,14 @@ def differences(live: State, declared: State) -> list[Difference]:
         for setting in {**wanted, **there}
         if there.get(setting) != wanted.get(setting)
     ]
-    for setting, found, parts in (
+    for setting, in_aws, in_stack in (
         (_REPOSITORY_POLICY, _statements(live.policy), _statements(declared.policy)),
         (_LIFECYCLE_POLICY, _rules(live.lifecycle_policy), _rules(declared.lifecycle_policy)),
     ):
-        if [*found] != [*parts]:
-            difference = _difference(setting, [*found.values()], [*parts.values()])
-            missing = [parts[meaning] for meaning in parts if meaning not in found]
-            undeclared = [found[meaning] for meaning in found if meaning not in parts]
+        if [*in_aws] != [*in_stack]:
+            difference = _difference(setting, [*in_aws.values()], [*in_stack.values()])
+            missing = [part for meaning, part in in_stack.items() if meaning not in in_aws]
+            undeclared = [part for meaning, part in in_aws.items() if meaning not in in_stack]
             differing.append(difference | {"missing": missing, "undeclared": undeclared})
     return differing
 
@@ -50,8 +50,8 @@ _REPOSITORY_POLICY: Final = "repository policy"
 _LIFECYCLE_POLICY: Final = "lifecycle policy"
 
 
-def _difference(setting: str, found: Any, declared: Any) -> Difference:
-    difference = {"setting": setting, "found": found, "declared": declared}
+def _difference(setting: str, live: Any, declared: Any) -> Difference:
+    difference = {"setting": setting, "found": live, "declared": declared}
     return {**difference, "missing": [], "undeclared": []}
 
 
@@ -70,7 +70,8 @@ def _settings(state: State) -> dict[str, Any]:
 
 def describe(difference: Difference) -> str:
     """`tagMutability: IMMUTABLE -> MUTABLE`; of a policy, the names of what differs."""
-    setting, found, declared = difference["setting"], difference["found"], difference["declared"]
+    setting = difference["setting"]
+    values = f"{_text(difference['found'])} -> {_text(difference['declared'])}"
     parts = {"missing": difference["missing"], "not declared": difference["undeclared"]}
     names = [
         f"{what}: {', '.join(part.partition(': {')[0] for part in those)}"
@@ -79,7 +80,7 @@ def describe(difference: Difference) -> str:
     ]
     if not names and setting == _LIFECYCLE_POLICY:
         names = ["the rules are in another order"]
-    text = f"{setting}: {'; '.join(names) or f'{_text(found)} -> {_text(declared)}'}"
+    text = f"{setting}: {'; '.join(names) or values}"
     is_final = setting in REPLACING
     return f"{text}; no update changes it: correct kmsKey, or leave it out" if is_final else text
 

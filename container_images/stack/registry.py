@@ -15,9 +15,6 @@ from container_images.settings import Account
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
-Rule = Mapping[str, Any]
-"""A replication rule, as AWS writes it."""
-
 CONSOLE_PREFIXES: Final = (
     *("docker-hub", "ecr-public", "quay", "kubernetes"),
     *("github", "gitlab", "azure", "chainguard"),
@@ -114,7 +111,7 @@ def _of_replication(aws: Aws, account: Account, names: Sequence[str]) -> Iterato
         yield f"replication is not checked in {', '.join(those)}: {reason}"
 
 
-def _rules_or_error(ecr: "ECRClient") -> "Sequence[Rule] | str":
+def _rules_or_error(ecr: "ECRClient") -> "Sequence[Mapping[str, Any]] | str":
     try:
         return ecr.describe_registry()["replicationConfiguration"].get("rules", [])
     except (ClientError, BotoCoreError) as error:
@@ -122,7 +119,7 @@ def _rules_or_error(ecr: "ECRClient") -> "Sequence[Rule] | str":
 
 
 def replication_warnings(
-    region: str, rules: Iterable[Rule], account: Account, names: Iterable[str]
+    region: str, rules: Iterable[Mapping[str, Any]], account: Account, names: Iterable[str]
 ) -> Iterator[str]:
     """What the rules of a Region copy into these repositories, or from them to elsewhere.
 
