@@ -56,7 +56,7 @@ def add_running(
     `count` shows the progress through a sequence of calls. What the caller may not read is unknown.
     Raises ClientError for any other failure.
     """
-    account, _ = aws.caller()
+    account, _ = aws.caller
     about = f"account {account} in {aws.region}"
     _read_ecs(_Reader(aws.client("ecs"), about, in_use, count))
     _read_lambda(_Reader(aws.client("lambda"), about, in_use, count))

@@ -85,12 +85,9 @@ class Aws:
         """A client of CloudTrail."""
         return cast("CloudTrailClient", self.client("cloudtrail"))
 
+    @cached_property
     def caller(self) -> tuple[str, str]:
         """Account and ARN of whoever calls. It needs no permission."""
-        return self._caller
-
-    @cached_property
-    def _caller(self) -> tuple[str, str]:
         identity = self.client("sts").get_caller_identity()
         return identity["Account"], identity["Arn"]
 

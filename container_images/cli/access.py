@@ -151,7 +151,7 @@ def _subject_of(targets: Targets, reference: Reference) -> Subject:
         # Without a policy a repository is open to whoever has the permission.
         policy = repository_policy_in(repository.policy() or '{"Statement": []}')
     return guarded(
-        aws.repository_arn(reference.name, reference.registry_id or aws.caller()[0]), policy
+        aws.repository_arn(reference.name, reference.registry_id or aws.caller[0]), policy
     )
 
 
@@ -173,7 +173,7 @@ def would_deny_command(
     arns, since = [subject.arn for subject in subjects], earliest()
     with working("Reading CloudTrail") as counted:
         aws = targets.session(targets.stack.account.region)
-        refuse_other_account(aws.caller()[0], targets.stack.account.id)
+        refuse_other_account(aws.caller[0], targets.stack.account.id)
         calls = denied(subjects, lookup(aws.cloudtrail(), counted(EVENTS), since))
     if as_json:
         print_json(would_deny_output.to_json(arns, since, calls))

@@ -163,7 +163,7 @@ def pipeline_of(targets: Targets, named: Reference) -> tuple[str, frozenset[str]
     Raises NoTrailError for a repository of another account than the caller's.
     """
     aws, repository = targets.open(named)
-    account, _ = aws.caller()
+    account, _ = aws.caller
     holder = named.registry_id or account
     refuse_other_account(account, holder)
     if stack := targets.stack:

@@ -174,7 +174,7 @@ def _in_use(files: Sequence[str], named: Sequence[Reference], profiles: Sequence
     for profile, region in product((None, *profiles), regions):
         with refused(f"profile {profile}" if profile else ""):
             aws = Aws(region, profile)
-            place = aws.caller()[0], aws.region
+            place = aws.caller[0], aws.region
             if place not in read_already:
                 read_already.add(place)
                 with working(f"Reading what runs in {' '.join(filter(None, place))}") as counted:

@@ -93,7 +93,7 @@ def _all(targets: Targets, pattern: str) -> Sequence[Reference]:
 def _read(targets: Targets, reference: Reference) -> tuple[Aws, Repository, State]:
     """A repository of the caller's account: ECR answers most of this to no other."""
     aws, repository = targets.open(reference)
-    account, caller = aws.caller()
+    account, caller = aws.caller
     if reference.registry_id not in {None, account}:
         raise RefusedError(
             f"the repository is in account {reference.registry_id}, and you call as {caller}; "

@@ -53,7 +53,7 @@ class MoveContext:
 
     def caller(self, aws: Aws) -> str:
         """Who moves the tag. Only the JSON says it: in text, no client of STS is made."""
-        return aws.caller()[1] if self.as_json else ""
+        return aws.caller[1] if self.as_json else ""
 
     def move_json(self, move: Move, caller: str) -> dict[str, Any]:
         """A move, and so its record."""

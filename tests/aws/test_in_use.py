@@ -126,7 +126,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         yield getattr(Client(), operation)()
 
     monkeypatch.setattr(Aws, "client", lambda *_: Client())
-    monkeypatch.setattr(Aws, "caller", lambda _: (ACCOUNT, ""))
+    monkeypatch.setattr(Aws, "caller", (ACCOUNT, ""))
     return answers
 
 

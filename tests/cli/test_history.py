@@ -68,7 +68,7 @@ def holds(lookups: Callable[..., None]) -> Callable[..., None]:
 def stack(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the project's directory, as a role of the account that prod is in."""
     monkeypatch.chdir(FIXTURES)
-    monkeypatch.setattr(Aws, "caller", lambda _: (ACCOUNT, f"{IAM}reader"))
+    monkeypatch.setattr(Aws, "caller", (ACCOUNT, f"{IAM}reader"))
 
 
 def guard(ecr: "ECRClient", name: str, *pipeline: str) -> None:

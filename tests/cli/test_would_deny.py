@@ -49,7 +49,7 @@ def trail(
         return regions
 
     monkeypatch.chdir(FIXTURES)
-    monkeypatch.setattr(Aws, "caller", lambda _: (ACCOUNT, f"{IAM}user/mary"))
+    monkeypatch.setattr(Aws, "caller", (ACCOUNT, f"{IAM}user/mary"))
     monkeypatch.setattr(cli, "earliest", lambda: datetime(2026, 8, 25, 8, 1, 23, tzinfo=UTC))
     return holds
 
@@ -135,7 +135,7 @@ def test_another_account_is_refused_before_anything_is_looked_up(
     monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
 ) -> None:
     regions = trail()
-    monkeypatch.setattr(Aws, "caller", lambda _: ("444455556666", ""))
+    monkeypatch.setattr(Aws, "caller", ("444455556666", ""))
     said = refused(*COMMAND)
     assert f"CloudTrail of account 444455556666 has no events of account {ACCOUNT}" in said
     assert regions == []
