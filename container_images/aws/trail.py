@@ -179,13 +179,13 @@ def _images_in(event: Mapping[str, Any]) -> dict[str, Any]:
                 put = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
             return {"tags": _values([request], "imageTag") if request else None, "put": put}
         case "BatchDeleteImage" if request:
-            asked = request.get("imageIds") or []
+            requested = request.get("imageIds") or []
             # The answer lists what was deleted; what could not be, it leaves to its failures.
-            done = (response or request).get("imageIds") or []
+            deleted = (response or request).get("imageIds") or []
             # With a tag beside it, a digest only says which image the tag has to be on.
-            whole = [image for image in asked if "imageTag" not in image]
-            taken = _values(whole, "imageDigest") & _values(done, "imageDigest")
-            return {"tags": _values(done, "imageTag"), "taken": taken}
+            untagged = [image for image in requested if "imageTag" not in image]
+            taken = _values(untagged, "imageDigest") & _values(deleted, "imageDigest")
+            return {"tags": _values(deleted, "imageTag"), "taken": taken}
         case "UpdateImageStorageClass" if request:
             images = [request.get("imageId") or {}]
             return {"tags": _values(images, "imageTag"), "taken": _values(images, "imageDigest")}

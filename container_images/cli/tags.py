@@ -241,13 +241,13 @@ def rollback_command(*, tag: str | None, to: str | None, **shared: Any) -> None:
     with working("Reading CloudTrail"):
         caller = context.caller(aws)
         read_puts = partial(_puts, target, aws)
-        done = rollback(repository, moving, read_puts, to=to, dry_run=context.dry_run)
-    for text in done.notes:
+        result = rollback(repository, moving, read_puts, to=to, dry_run=context.dry_run)
+    for text in result.notes:
         note(text)
     context.print(
-        context.move_json(done.move, caller) | {"basis": done.basis},
-        context.move_text(done.move, repository),
-        f"basis: {done.basis}",
+        context.move_json(result.move, caller) | {"basis": result.basis},
+        context.move_text(result.move, repository),
+        f"basis: {result.basis}",
     )
 
 

@@ -123,7 +123,7 @@ def promote(  # noqa: PLR0913 the command's options, each a keyword
 
 
 def _moves(
-    repository: Repository, digest: str, movable: Sequence[str], done: list[str]
+    repository: Repository, digest: str, movable: Sequence[str], tags_put: list[str]
 ) -> list[Move]:
     """The tags moved in order. What fails says which tags were put before."""
     moves: list[Move] = []
@@ -131,10 +131,10 @@ def _moves(
         try:
             moves.append(move(repository, digest, tag))
         except RefusedError as error:
-            if not done:
+            if not tags_put:
                 raise
-            raise RefusedError(f"{', '.join(done)} put on {digest}, but {error}") from None
-        done += [tag] * moves[-1].moved
+            raise RefusedError(f"{', '.join(tags_put)} put on {digest}, but {error}") from None
+        tags_put += [tag] * moves[-1].moved
     return moves
 
 

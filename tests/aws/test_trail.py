@@ -144,8 +144,8 @@ def test_an_event_is_the_repositorys_wherever_it_is_named(
 
 def request(name: str, token: str | None = None) -> dict[str, Any]:
     attributes = [{"AttributeKey": "EventName", "AttributeValue": name}]
-    asked = {"LookupAttributes": attributes, "StartTime": SINCE, "MaxResults": 50}
-    return {**asked, "NextToken": token} if token else asked
+    first = {"LookupAttributes": attributes, "StartTime": SINCE, "MaxResults": 50}
+    return {**first, "NextToken": token} if token else first
 
 
 @pytest.fixture

@@ -132,11 +132,11 @@ def test_a_table_has_the_unexpected_first_and_marked(holds: Callable[..., None])
 
 @pytest.mark.usefixtures("stack")
 def test_other_events_in_words(holds: Callable[..., None]) -> None:
-    asked = {"requestParameters": {"imageIds": [{"imageTag": "latest"}]}}
+    request = {"requestParameters": {"imageIds": [{"imageTag": "latest"}]}}
     replication = {**ADMIN, "userIdentity": {"invokedBy": "AWS Internal"}}
     holds(
         put(1, "a", **ADMIN),
-        event("BatchDeleteImage", 2, **asked, **ADMIN),
+        event("BatchDeleteImage", 2, **request, **ADMIN),
         event("ReplicateImage", 3, **replication),
     )
     table = re.sub(" +", " ", run("history", "--stack", "prod").stdout)

@@ -34,12 +34,12 @@ def records(*events: str) -> list[Record]:
     The tags are set apart by commas. `-` stands for no tags, or no digest, and `?` for tags that
     CloudTrail does not say.
     """
-    made = []
+    past = []
     for hour, written in enumerate(events, start=1):
         event, tags, digest, *rest = written.split()
         name = NAMES.get(event, event)
         digests = frozenset({digest} - {"-"})
-        made.append(
+        past.append(
             Record(
                 time=datetime(2026, 11, 20, tzinfo=UTC) + timedelta(hours=hour),
                 event=name,
@@ -51,7 +51,7 @@ def records(*events: str) -> list[Record]:
                 taken=frozenset() if name == PUT else digests,
             )
         )
-    return made
+    return past
 
 
 WHO = "not by a pipeline role"
@@ -138,13 +138,13 @@ def test_what_became_of_the_tags_and_why_it_is_unexpected(
 @pytest.mark.parametrize("name", EVENTS)
 def test_nobody_but_the_pipeline_writes_or_deletes_unnoticed(name: str) -> None:
     """Done or denied, with all left out that CloudTrail may leave out."""
-    made = records(f"{name} ? - by mary", f"{name} ? - by mary denied")
-    assert [event.expected for event in tag_events("forms", made, EXPECTED)] == [False, False]
+    past = records(f"{name} ? - by mary", f"{name} ? - by mary denied")
+    assert [event.expected for event in tag_events("forms", past, EXPECTED)] == [False, False]
 
 
 def test_all_tags_are_listed_and_no_images_without_one() -> None:
-    made = records("put latest a", "put prod-1 a", "put - b", "expire - b", "expire prod-1 c")
-    events = tag_events("forms", made, EXPECTED)
+    past = records("put latest a", "put prod-1 a", "put - b", "expire - b", "expire prod-1 c")
+    events = tag_events("forms", past, EXPECTED)
     assert [(event.tag, event.movable, event.expected) for event in events] == [
         ("latest", True, True),
         ("prod-1", False, True),
@@ -159,8 +159,8 @@ def test_a_refused_put_is_judged_by_where_the_tag_is(
     digest: str | None, judged: tuple[bool | None, str | None]
 ) -> None:
     """A job that is run again puts its tag on the image that has it."""
-    made = records("put prod-1 b exists")
-    [event] = tag_events("forms", made, EXPECTED, {"prod-1": digest}.get)
+    past = records("put prod-1 b exists")
+    [event] = tag_events("forms", past, EXPECTED, {"prod-1": digest}.get)
     assert (event.expected, event.reason) == judged
 
 
@@ -171,7 +171,7 @@ def test_without_pipeline_roles_everything_is_unexpected() -> None:
 
 
 def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
-    made = records(
+    past = records(
         "put latest a",
         "put latest b by mary",
         "put latest a",
@@ -180,8 +180,8 @@ def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
         "put prod-1 d exists",
         "put latest e",
     )
-    made[3] = replace(made[3], time=made[2].time)  # in the same second
-    events = tag_events("forms", made, EXPECTED)
+    past[3] = replace(past[3], time=past[2].time)  # in the same second
+    events = tag_events("forms", past, EXPECTED)
     newest = newest_first(events, unexpected_first=False)
     assert "".join(str(event.after) for event in newest) == "edcbaba"
     ordered = newest_first(events, unexpected_first=True)
@@ -189,8 +189,8 @@ def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
 
 
 def test_an_image_is_called_by_the_last_tag_that_stays() -> None:
-    made = records("put merged-1 a", "put prod-1 a", "put latest a", "put prod-2 b denied")
-    assert unique_tags(made, EXPECTED) == {"a": "prod-1"}
+    past = records("put merged-1 a", "put prod-1 a", "put latest a", "put prod-2 b denied")
+    assert unique_tags(past, EXPECTED) == {"a": "prod-1"}
 
 
 def test_the_guard_says_which_roles_are_the_pipeline(access: Access) -> None:
