@@ -36,31 +36,25 @@ from container_images.policies.repository_policy import Access, lambda_functions
 
 # What the claims are about is written out here, and not taken from policies/ecr_actions.py: the
 # policies are made from that, and would be held against themselves.
-PULL: Final = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
+
+def _ecr(names: str) -> tuple[str, ...]:
+    return tuple(f"ecr:{name}" for name in names.split())
+
+
+PULL: Final = _ecr("BatchGetImage GetDownloadUrlForLayer")
 """What it takes to have an image: its manifest and its layers."""
-MAY_PULL: Final = (*PULL, "ecr:BatchCheckLayerAvailability", "ecr:DescribeImages")
+MAY_PULL: Final = (*PULL, *_ecr("BatchCheckLayerAvailability DescribeImages"))
 """All that is granted to those who are to pull."""
-MOVE_TAGS: Final = ("ecr:PutImage", "ecr:BatchImportUpstreamImage")
-PUSH: Final = (
-    *MOVE_TAGS,
-    "ecr:InitiateLayerUpload",
-    "ecr:UploadLayerPart",
-    "ecr:CompleteLayerUpload",
-)
-DELETE_IMAGES: Final = ("ecr:BatchDeleteImage", "ecr:UpdateImageStorageClass")
-CHANGE_GUARD: Final = (
-    "ecr:SetRepositoryPolicy",
-    "ecr:DeleteRepositoryPolicy",
-    "ecr:PutImageTagMutability",
-    "ecr:PutLifecyclePolicy",
-    "ecr:DeleteLifecyclePolicy",
-    "ecr:DeleteRepository",
-    "ecr:PutImageScanningConfiguration",
-    "ecr:TagResource",
-    "ecr:UntagResource",
+MOVE_TAGS: Final = _ecr("PutImage BatchImportUpstreamImage")
+PUSH: Final = (*MOVE_TAGS, *_ecr("InitiateLayerUpload UploadLayerPart CompleteLayerUpload"))
+DELETE_IMAGES: Final = _ecr("BatchDeleteImage UpdateImageStorageClass")
+CHANGE_GUARD: Final = _ecr(
+    "SetRepositoryPolicy DeleteRepositoryPolicy PutImageTagMutability PutLifecyclePolicy "
+    "DeleteLifecyclePolicy DeleteRepository PutImageScanningConfiguration TagResource UntagResource"
 )
 ADMINISTER: Final = (*DELETE_IMAGES, *CHANGE_GUARD)
-ANYTHING: Final = tuple(f"ecr:{action}" for action in ACTIONS)
+ANYTHING: Final = _ecr(" ".join(ACTIONS))
 
 
 class Claim(StrEnum):

@@ -2,8 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from container_images.access.claims import Subject
@@ -20,23 +18,10 @@ Lifecycle expiry is none of them: it has no caller, and no policy of a repositor
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Denied:
-    """Calls of one kind that somebody made on a repository, and that its policy would deny them."""
-
-    principal: str
-    """ARN of a role, a user or the root; a service's name; or no more than an account's id."""
-    session: str | None
-    """Of a role: the name of the last session."""
-    action: str
-    repository: str
-    """Its ARN."""
-    times: int
-    last: datetime
-
-
-def denied(repositories: Iterable[Subject], events: Iterable[Mapping[str, Any]]) -> list[Denied]:
-    """What the policies would deny of what has been done; most frequent first.
+def denied(
+    repositories: Iterable[Subject], events: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the policies would deny of what has been done, as in JSON; most frequent first.
 
     Of calls that failed nothing is said: whoever made them has managed without. A Deny under a
     condition counts: nobody knows whether the next call meets it. So does what cannot be read.
@@ -54,15 +39,15 @@ def denied(repositories: Iterable[Subject], events: Iterable[Mapping[str, Any]])
         return bool(subject.errors or subject.denial(caller, [action]))
 
     refused = [
-        Denied(
-            principal=principal,
-            session=made[-1].session,
-            action=action,
-            repository=arn,
-            times=len(made),
-            last=made[-1].time,
-        )
-        for (principal, action, arn), made in calls.items()
+        {
+            "principal": principal,
+            "session": made[-1].session,
+            "action": action,
+            "repository": arn,
+            "times": len(made),
+            "last": f"{made[-1].time:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        for (principal, action, arn), made in sorted(calls.items())
         if is_denied(principal, action, subjects[arn])
     ]
-    return sorted(refused, key=lambda it: (-it.times, it.principal, it.action, it.repository))
+    return sorted(refused, key=lambda it: -int(it["times"] or 0))

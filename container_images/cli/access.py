@@ -23,7 +23,7 @@ from container_images.cli.targets import (
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import print_paragraph, working
+from container_images.cli.terminal import iso, print_paragraph, working
 from container_images.policies.document import arn
 from container_images.policies.repository_policy import repository_policy as repository_policy_of
 
@@ -176,7 +176,7 @@ def would_deny_command(
         refuse_other_account(aws.caller[0], targets.stack.account.id)
         calls = denied(subjects, lookup(aws.cloudtrail(), counted(EVENTS), since))
     if as_json:
-        print_json(would_deny_output.to_json(arns, since, calls))
+        print_json({"since": iso(since), "repositories": arns, "denied": calls})
     else:
         would_deny_output.print_denied(targets.stack.name, arns, since, calls)
 

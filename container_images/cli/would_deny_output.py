@@ -1,34 +1,24 @@
 """What `would-deny` prints: a JSON object for machines, text for people."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
 import click
 
 from container_images.access.policy import account_in
-from container_images.access.would_deny import Denied
 from container_images.aws.trail import DAYS
 from container_images.cli.terminal import iso, print_paragraph, print_table
 
+Denial = dict[str, Any]
 _COLUMNS: Final = ("principal", "what", "repository", "times", "last")
 
 
-def to_json(arns: Collection[str], since: datetime, denied: Sequence[Denied]) -> dict[str, Any]:
-    """What has been done that the guard would deny."""
-    return {
-        "since": iso(since),
-        "repositories": list(arns),
-        "denied": [asdict(it) | {"last": iso(it.last)} for it in denied],
-    }
-
-
 def print_denied(
-    stack: str, arns: Collection[str], since: datetime, denied: Sequence[Denied]
+    stack: str, arns: Collection[str], since: datetime, denied: Sequence[Denial]
 ) -> None:
     """What has been done that the guard will deny, a line for each principal and action."""
-    principals = {it.principal for it in denied}
+    principals = {it["principal"] for it in denied}
     print_paragraph(
         f"{_repositories(arns)} of {stack}, back to {iso(since)}: "
         f"{len(principals) or 'nobody'} would be denied"
@@ -54,19 +44,19 @@ def print_denied(
     )
 
 
-def _rows(denied: Sequence[Denied]) -> Iterator[tuple[str, ...]]:
-    groups: dict[tuple[str, str], list[Denied]] = {}
+def _rows(denied: Sequence[Denial]) -> Iterator[tuple[str, ...]]:
+    groups: dict[tuple[str, str], list[Denial]] = {}
     for it in denied:
-        groups.setdefault((it.principal, it.action), []).append(it)
-    for calls in sorted(groups.values(), key=lambda calls: -sum(it.times for it in calls)):
-        own = f"{account_in(calls[0].repository)}:"
+        groups.setdefault((it["principal"], it["action"]), []).append(it)
+    for calls in sorted(groups.values(), key=lambda calls: -sum(it["times"] for it in calls)):
+        own = f"{account_in(calls[0]['repository'])}:"
         yield (
             # Without "arn:aws:iam::" and the account that holds the repository, for the room.
-            calls[0].principal.split(":", maxsplit=4)[-1].removeprefix(own),
-            calls[0].action.removeprefix("ecr:"),
-            _repositories([it.repository for it in calls]),
-            f"{sum(it.times for it in calls):5,}",
-            f"{max(it.last for it in calls):%Y-%m-%d}",
+            calls[0]["principal"].split(":", maxsplit=4)[-1].removeprefix(own),
+            calls[0]["action"].removeprefix("ecr:"),
+            _repositories([it["repository"] for it in calls]),
+            f"{sum(it['times'] for it in calls):5,}",
+            max(it["last"] for it in calls)[:10],
         )
 
 

@@ -1,13 +1,12 @@
 """Whose past calls a planned repository policy denies: the calls that count."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from container_images.access import claims
 from container_images.access.claims import guarded
-from container_images.access.would_deny import EVENTS, Denied, denied
+from container_images.access.would_deny import EVENTS, denied
 from container_images.policies.repository_policy import Access, repository_policy
 from tests.builds import NAME, REGION
 from tests.events import event, identity
@@ -70,28 +69,31 @@ GUARD = repository_policy(access())
 
 
 def who(*events: Event, policy: Any = GUARD) -> list[tuple[str, str, int]]:
-    return [(it.principal, it.action, it.times) for it in denied([guarded(arn(), policy)], events)]
+    return [
+        (it["principal"], it["action"], it["times"])
+        for it in denied([guarded(arn(), policy)], events)
+    ]
 
 
 def test_calls_are_counted_and_the_last_is_named() -> None:
     pushes = [push(day=day, session=f"build-{day}") for day in (3, 20, 7)]
     assert denied([guarded(arn(), GUARD)], [call("BatchDeleteImage", CACHE, day=21), *pushes]) == [
-        Denied(
-            principal=CACHE,
-            session="build-20",
-            action="ecr:PutImage",
-            repository=arn(),
-            times=3,
-            last=datetime(2026, 11, 20, 9, tzinfo=UTC),
-        ),
-        Denied(
-            principal=CACHE,
-            session="s",
-            action="ecr:BatchDeleteImage",
-            repository=arn(),
-            times=1,
-            last=datetime(2026, 11, 21, 9, tzinfo=UTC),
-        ),
+        {
+            "principal": CACHE,
+            "session": "build-20",
+            "action": "ecr:PutImage",
+            "repository": arn(),
+            "times": 3,
+            "last": "2026-11-20T09:00:00Z",
+        },
+        {
+            "principal": CACHE,
+            "session": "s",
+            "action": "ecr:BatchDeleteImage",
+            "repository": arn(),
+            "times": 1,
+            "last": "2026-11-21T09:00:00Z",
+        },
     ]
 
 
@@ -108,9 +110,9 @@ def test_whom_the_policy_exempts_is_not_named() -> None:
 def test_each_repository_has_its_own_policy() -> None:
     cache = guarded(arn("cache"), repository_policy(access(CACHE)))
     repositories = [guarded(arn(), GUARD), cache]
-    assert [it.repository for it in denied(repositories, [push(), push(repository="cache")])] == [
-        arn()
-    ]
+    assert [
+        it["repository"] for it in denied(repositories, [push(), push(repository="cache")])
+    ] == [arn()]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_each_repository_has_its_own_policy() -> None:
 )
 def test_others_than_roles_count_too(caller: dict[str, Any] | None, principal: str) -> None:
     [call] = denied([guarded(arn(), GUARD)], [push(userIdentity=caller)])
-    assert (call.principal, call.session) == (principal, None)
+    assert (call["principal"], call["session"]) == (principal, None)
 
 
 def test_everything_that_the_guard_denies_is_looked_up() -> None:
