@@ -25,8 +25,9 @@ from container_images.settings.stack_file import StackFile
 from container_images.stack.state import State, every
 from tests.rehearsal.conftest import declared_by
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 REPOSITORY = "aws:ecr/repository:Repository"
+REPOSITORY_POLICY = "aws:ecr/repositoryPolicy:RepositoryPolicy"
+LIFECYCLE_POLICY = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
 POLICY = (
     '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}'
 )
@@ -111,9 +112,9 @@ def test_a_repository_is_created_as_declared_with_the_providers_default_tags(
         encryptionConfigurations=[{"encryptionType": "KMS", "kmsKey": "key"}],
         tags={"Service": "other", "Own": "1"},
     )
-    create(aws, "aws:ecr/repositoryPolicy:RepositoryPolicy", repository="app", policy=POLICY)
+    create(aws, REPOSITORY_POLICY, repository="app", policy=POLICY)
     rules = to_json(lifecycle_policy(["latest"], [{"archived": True, "expire_after_days": 365}]))
-    create(aws, "aws:ecr/lifecyclePolicy:LifecyclePolicy", repository="app", policy=rules)
+    create(aws, LIFECYCLE_POLICY, repository="app", policy=rules)
     [state] = every(aws.ecr)
     assert state == State(
         arn=outputs["arn"],
@@ -127,47 +128,26 @@ def test_a_repository_is_created_as_declared_with_the_providers_default_tags(
         lifecycle_policy=rules,
         policy=POLICY,
     )
-    role = {"assumeRolePolicy": "{}", "tags": {"Team": "forms"}}
-    outputs = create(aws, "aws:iam/role:Role", **role)
+    outputs = create(aws, "aws:iam/role:Role", assumeRolePolicy="{}", tags={"Team": "forms"})
     assert outputs["arn"] == "arn:aws:iam::111122223333:role/app"
-
-
-def test_of_other_types_the_inputs_are_checked(aws: EmbeddedAws) -> None:
-    outputs = create(aws, "aws:lambda/function:Function", role="r")
+    outputs = create(aws, "aws:lambda/function:Function", role="r")  # of which nothing is created
     assert outputs["arn"] == "arn:aws:lambda:eu-west-2:111122223333:app"
 
 
+EVENT_TARGET = "aws:cloudwatch/eventTarget:EventTarget"
+TARGET = {"arn": "a", "rule": "a"}
+LIFECYCLE = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("aws:sns/topic:Topics", {}, "there is no aws:sns/topic:Topics in pulumi-aws"),
     ("random:index/randomId:RandomId", {}, "there is no random:index/randomId:RandomId"),
     ("aws:sns/topic:Topic", {"nmae": "a"}, "aws:sns/topic:Topic has no input nmae"),
     (REPOSITORY, {"tagMutability": "MUTABLE"}, "Repository has no input tagMutability"),
-    ("aws:ecr/repositoryPolicy:RepositoryPolicy", {"policy": "{}"}, "requires repository"),
-    (
-        "aws:cloudwatch/eventTarget:EventTarget",
-        {"arn": "a", "rule": "a", "deadLetterConfig": {"urn": "a"}},
-        "EventTarget's deadLetterConfig has no input urn",
-    ),
-    (
-        "aws:cloudwatch/eventTarget:EventTarget",
-        {"arn": "a", "rule": "a", "ecsTarget": {"taskCount": 1}},
-        "EventTarget's ecsTarget requires taskDefinitionArn",
-    ),
-    (
-        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
-        {"bucket": "a", "rules": [{"id": "a", "status": "Enabled", "colour": "red"}]},
-        "BucketLifecycleConfiguration's rules has no input colour",
-    ),
-    (
-        "aws:ecr/repositoryPolicy:RepositoryPolicy",
-        {"repository": "none", "policy": POLICY},
-        "RepositoryNotFound",
-    ),
-    (
-        "aws:ecr/lifecyclePolicy:LifecyclePolicy",
-        {"repository": "app", "policy": "{".ljust(100)},
-        "JSON",
-    ),
+    (REPOSITORY_POLICY, {"policy": "{}"}, "requires repository"),
+    (EVENT_TARGET, {**TARGET, "deadLetterConfig": {"urn": "a"}}, "Config has no input urn"),
+    (EVENT_TARGET, {**TARGET, "ecsTarget": {"taskCount": 1}}, "ecsTarget requires taskDefin"),
+    (LIFECYCLE, {"bucket": "a", "rules": [{"id": "a", "status": "", "x": 1}]}, "rules has no"),
+    (REPOSITORY_POLICY, {"repository": "none", "policy": POLICY}, "RepositoryNotFound"),
+    (LIFECYCLE_POLICY, {"repository": "app", "policy": "{".ljust(100)}, "JSON"),
 ]
 """Type, inputs and what is said of them."""
 
@@ -207,7 +187,7 @@ def test_a_filter_has_ecrs_wildcards(aws: EmbeddedAws) -> None:
         aws.ecr.put_image(
             repositoryName=name,
             imageManifest=f'{{"schemaVersion": 2, "image": {image}}}',
-            imageManifestMediaType=MANIFEST,
+            imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
             imageTag=tag,
             imageDigest=f"sha256:{image:064}",
         )

@@ -132,7 +132,7 @@ def nothing_moves(_: Any, repository: Any, tag: str) -> Any:
 
 def forget_latest(ecr: ECRBackend, name: str, manifest: str, tag: str, *args: Any) -> Any:
     images = ecr.repositories[name].images
-    if any(tag == "latest" in image.image_tags for image in images):
+    if tag == "latest" and any(tag in image.image_tags for image in images):
         return images[0]
     return PUT(ecr, name, manifest, tag, *args)
 
