@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from container_images.aws.in_use import InUse
+from container_images.aws.in_use import InUse, Use
 from container_images.lifecycle.document import Rule
 from container_images.lifecycle.listing import RepositoryImages, subject_of
 from container_images.lifecycle.simulation import (
@@ -189,22 +189,22 @@ def _about_use(
 ) -> Iterator[PolicyWarning]:
     for reason in in_use.unknown.values():
         yield PolicyWarning("in-use-unknown", f"it is not known what else is in use: {reason}")
-    uses = {use.written: use for use in in_use.uses}
-    users = defaultdict[str, set[str]](set)
+    uses = defaultdict[str, list[Use]](list)
     for use in in_use.uses:
-        users[use.written] |= {use.by} - {""}
+        uses[use.written].append(use)
     # Without tag and digest, it is the tag that Docker takes. A tag may look like a repository.
     names = {use.reference.image or "latest" for use in in_use.uses}.union(uses)
     named = {verdict.image.digest: verdict for verdict in verdicts}
     for each in verdicts:
         named |= dict.fromkeys(names.intersection(each.image.tags), each)
-    for written, use in sorted(uses.items()):
-        reference = use.reference
+    for written in sorted(uses):
+        reference = uses[written][0].reference
         if not (written in named or repository.is_named_by(reference)):
             continue
         verdict = named.get(written) or named.get(reference.image or "latest")
-        by = "".join(f" by {user}" for user in sorted(users[written])[:1])
-        by += f" and {len(users[written]) - 1:,} more" if len(users[written]) > 1 else ""
+        users = sorted({use.by for use in uses[written] if use.by})
+        by = f" by {users[0]}" if users else ""
+        by += f" and {len(users) - 1:,} more" if users[1:] else ""
         if verdict is None and reference.name and reference.name == repository.name:
             text = f"{written} is in use{by}, but there is no such image"
             yield PolicyWarning("in-use-missing", text)
@@ -223,10 +223,9 @@ def _about_attachments(
     for image in (verdict.image for verdict in verdicts if verdict.action == "keep"):
         if going := attached.get(image.digest):
             name = " ".join((image.digest, *image.tags))
-            names = [(*each.image.tags, each.image.digest)[0] for each in going]
-            parts = (
-                f"{part} ({_expiry(each)} it)" for part, each in zip(names, going, strict=True)
-            )
+            parts = [
+                f"{(*each.image.tags, each.image.digest)[0]} ({_expiry(each)} it)" for each in going
+            ]
             text = f"{name} stays, and would lose what is attached to it: {', '.join(parts)}"
             digests = (image.digest, *(each.image.digest for each in going))
             yield PolicyWarning("signature-going", text, going[0].decided_by, digests)

@@ -145,9 +145,7 @@ def selections(
         tags += image.tags
         owners += repeat(place, len(image.tags))
     order = sorted(range(len(tags)), key=tags.__getitem__)
-    # Tags that are one behind the other in memory are searched four times as fast.
-    tags = "\n".join(map(tags.__getitem__, order)).splitlines()
-    search = cache(partial(_places, tags, [*map(owners.__getitem__, order)]))
+    search = cache(partial(_places, tags, owners, order))
     archived = {place for place, image in enumerate(images) if image.archived}
     standard = set(range(len(images))) - archived
     for rule in sorted(rules, key=lambda rule: rule.priority):
@@ -158,19 +156,23 @@ def selections(
         yield rule, sorted(places)
 
 
-def _places(tags: Sequence[str], owners: Sequence[int], entry: tuple[str, ...]) -> set[int]:
-    """The places of the images with a tag that matches. The tags are in alphabetical order."""
+def _places(
+    tags: Sequence[str], owners: Sequence[int], order: Sequence[int], entry: tuple[str, ...]
+) -> set[int]:
+    """The places of the images with a tag that matches. `order` is the alphabetical one."""
     head, *rest = entry
-    start = bisect_left(tags, head)
-    end = bisect_right(tags, head, start, key=lambda tag: tag[: len(head)])
-    if rest == [""]:
-        return set(owners[start:end])
-    longest = max(rest, key=len, default=head)  # most tags fail here, at little cost
-    candidates = compress(range(start, end), map(contains, tags[start:end], repeat(longest)))
-    if entry == ("", longest, ""):
-        return {owners[number] for number in candidates}
-    matches = compiled(entry).fullmatch
-    return {owners[number] for number in candidates if matches(tags[number])}
+    numbers: Sequence[int] = range(len(tags))  # without a head, in the order of memory
+    if head:
+        start = bisect_left(order, head, key=tags.__getitem__)
+        length = len(head)
+        end = bisect_right(order, head, start, key=lambda number: tags[number][:length])
+        numbers = order[start:end]
+    if rest != [""]:
+        longest = max(rest, key=len, default=head)  # most tags fail here, at little cost
+        with_longest = map(contains, map(tags.__getitem__, numbers), repeat(longest))
+        matches = compiled(entry).fullmatch
+        numbers = [number for number in compress(numbers, with_longest) if matches(tags[number])]
+    return {owners[number] for number in numbers}
 
 
 def _hold(

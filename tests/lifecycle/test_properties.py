@@ -193,21 +193,13 @@ def test_the_second_evaluator_notices_a_mistake(
         monkeypatch.setattr(simulation, "_hold", lambda *_: ({}, ()))
     else:
         due = simulation._due
-        monkeypatch.setattr(
-            simulation,
-            "selections",
-            lambda rules, ordered: [
-                (
-                    rule,
-                    [
-                        n
-                        for n, item in enumerate(ordered)
-                        if rule.number == 1 or due(rule, item, 0, NOW)
-                    ],
-                )
-                for rule in rules
-            ],
-        )
+
+        def unshielded(rules: Any, ordered: list[Image]) -> Any:
+            for rule in rules:
+                due_now = [due(rule, item, 0, NOW) or rule.number == 1 for item in ordered]
+                yield rule, [place for place, is_due in enumerate(due_now) if is_due]
+
+        monkeypatch.setattr(simulation, "selections", unshielded)
     assert not agree(document, listed)
 
 
