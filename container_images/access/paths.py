@@ -226,7 +226,7 @@ class PathSearch:
         self._joined: dict[int, list[tuple[int, Members, Step]]] = defaultdict(list)
         """In which round some were found to become another, and by which step."""
         self._found: dict[tuple[int, int], Path] = {}
-        self._tails: dict[int, Path] = {}
+        self._tails = {_ABLE: Path()}
         self._join()
 
     def path(self, start: Principal) -> Path | None:
@@ -236,14 +236,18 @@ class PathSearch:
             return self._onward(number)
         return self._becoming(number, _ABLE)
 
-    def _onward(self, number: int) -> Path:
-        if number not in self._tails:
+    def _onward(self, start: int) -> Path:
+        number, way = start, list[int]()
+        while number not in self._tails:
+            way.append(number)
+            _, number = self._legs[number]
+        for number in reversed(way):
             step, to = self._legs[number]
             path = Path()
             for need in step.needs if step else (self._need,):
                 path += self._network.call(number, need)
-            self._tails[number] = _followed(path, step) + self._onward(to) if step else path
-        return self._tails[number]
+            self._tails[number] = _followed(path, step) + self._tails[to]
+        return self._tails[start]
 
     def _search(self) -> None:
         """Dijkstra's algorithm, from the end, with all that have paths of one length at once.
@@ -351,9 +355,9 @@ def _union(sets: Iterable[Members]) -> Members:
     return reduce(or_, sets, 0)
 
 
-def _followed(path: Path, step: Step) -> Path:
+def _followed(path: Path, step: Step | None) -> Path:
     """The path with the call that a step has made possible."""
-    if not step.then:
+    if step is None or not step.then:
         return path
     last = path.calls[-1].principal
     return path + Path((Call(principal=last, action=step.then, resource=step.to.shown),))

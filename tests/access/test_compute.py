@@ -351,27 +351,18 @@ def test_a_published_path_through_a_service_is_found(path: str) -> None:
     assert "role/dev" in reaching(service, allow(*actions.split()))
 
 
-@pytest.mark.parametrize(
-    "actions",
-    [
-        "iam:CreatePolicyVersion",
-        "iam:SetDefaultPolicyVersion",
-        "iam:PutRolePolicy",
-        "iam:AttachRolePolicy",
-        "iam:PutUserPolicy",
-        "iam:AttachUserPolicy",
-        "iam:PutGroupPolicy",
-        "iam:AttachGroupPolicy",
-        "iam:AddUserToGroup",
-        "iam:CreateAccessKey",
-        "iam:CreateLoginProfile",
-        "iam:UpdateLoginProfile",
-        "sts:AssumeRole",
-        "iam:UpdateAssumeRolePolicy",
-        "iam:AttachUserPolicy iam:CreateAccessKey",
-        "iam:PutRolePolicy iam:UpdateAssumeRolePolicy",
-    ],
+PUBLISHED_OF_IAM: Final = """
+CreatePolicyVersion SetDefaultPolicyVersion PutRolePolicy AttachRolePolicy PutUserPolicy
+AttachUserPolicy PutGroupPolicy AttachGroupPolicy AddUserToGroup CreateAccessKey CreateLoginProfile
+UpdateLoginProfile UpdateAssumeRolePolicy"""
+SEVERAL: Final = (
+    "sts:AssumeRole",
+    "iam:AttachUserPolicy iam:CreateAccessKey",
+    "iam:PutRolePolicy iam:UpdateAssumeRolePolicy",
 )
+
+
+@pytest.mark.parametrize("actions", [*(f"iam:{it}" for it in PUBLISHED_OF_IAM.split()), *SEVERAL])
 def test_a_published_path_through_iam_is_found(actions: str) -> None:
     own = {
         "Arn": f"{IAM}policy/own",
