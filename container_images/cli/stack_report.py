@@ -71,8 +71,8 @@ def verify(targets: Targets, stack: DeclaredStack, *, as_json: bool) -> None:
         print_verifications(results.of, warnings)
     if failed:
         raise RefusedError(
-            f"verify failed for {', '.join(failed)}; make up STACK={stack.name} corrects what "
-            "differs"
+            f"verify failed for {', '.join(failed)}; pulumi up --stack {stack.name} corrects "
+            "what differs"
         )
 
 

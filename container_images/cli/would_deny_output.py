@@ -24,7 +24,7 @@ def print_denied(
         f"{len(principals) or 'nobody'} would be denied"
     )
     if not denied:
-        print_paragraph(f"It is safe to go on: make up STACK={stack}.")
+        print_paragraph(f"It is safe to go on: pulumi up --stack {stack}.")
     else:
         print_table(_COLUMNS, _rows(denied), folds=_COLUMNS[:3])
         click.echo()
@@ -32,7 +32,7 @@ def print_denied(
             f"Next: in Pulumi.{stack}.yaml, add the roles that may push to "
             "additionalPipelineRoles, and those that may delete images or change the guard to "
             "administratorRoles; or give a cache or a signing tool a repository of its own, or let "
-            f"the pipeline do its work. Run this again, then make up STACK={stack}."
+            f"the pipeline do its work. Run this again, then pulumi up --stack {stack}."
         )
     if any(":role/" not in it for it in principals):
         print_paragraph(

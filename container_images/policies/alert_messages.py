@@ -64,7 +64,7 @@ ALERTS: Final = {
     "guard": Alert(
         "The guard of a repository changed",
         _REPOSITORY,
-        "make preview; unless this was an update of the stack, make up restores the guard; then "
+        "pulumi preview; unless this was an update of the stack, pulumi up restores it; then "
         "container-images history <resources[0].ARN>",
     ),
     "expiry": Alert(
@@ -87,7 +87,7 @@ ALERTS: Final = {
     "roles": Alert(
         "A pipeline role or an administrator role changed",
         "role [<requestParameters.roleName>]",
-        "make preview, and container-images who-can with a repository's name",
+        "pulumi preview, and container-images who-can with a repository's name",
     ),
     "assumed": Alert(
         "The pipeline role assumed by a principal that the settings do not trust",

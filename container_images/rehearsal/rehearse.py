@@ -15,10 +15,12 @@ from pydantic.alias_generators import to_camel
 from container_images.access.claims import Proof, Row, alike, prove, table
 from container_images.aws.errors import RefusedError
 from container_images.lifecycle.document import read_policy
+from container_images.policies.patterns import tag_glob
 from container_images.rehearsal import program
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from container_images.rehearsal.pipeline import FailedError, Pipeline
 from container_images.rehearsal.year import broken_claims, claims, history, live
+from container_images.settings import StackSettings
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.differences import describe, differences
 from container_images.stack.state import State, every, intended
@@ -121,7 +123,22 @@ def warnings_about(stack: DeclaredStack) -> list[str]:
     if names := [name for name, repository in repositories.items() if not repository.retention]:
         where = _where(names, modes)
         warnings.append(f"Every image is kept in {where}: there is no retention rule.")
+    warnings += _rules_that_take_releases(stack.settings)
     return [warning for warning in warnings if warning]
+
+
+def _rules_that_take_releases(settings: StackSettings) -> Iterator[str]:
+    """A warning about each rule of candidates: an image keeps their tags when it is released."""
+    release = list(settings.convention.stages.values())[-1]
+    version = release.template.replace("{semver}", "1.2.3")
+    candidate = release.template.replace("{semver}", "1.2.3-rc.1")
+    rules = [rule for each in settings.repositories.values() for rule in each.retention]
+    for tags in dict.fromkeys(rule.get("tags", "") for rule in rules):
+        if tag_glob(tags, candidate) and not tag_glob(tags, version):
+            yield (
+                f"The retention rule of {tags} may take releases: one image has {version} and "
+                f"{candidate}, if it was promoted. Begin candidates' tags otherwise, as with rc-."
+            )
 
 
 def _where(names: Collection[str], everything: Collection[object]) -> str:

@@ -101,13 +101,15 @@ def decoded(configuration: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _misspelt_namespaces(everything: Mapping[str, Any], project: str) -> Iterator[Problem]:
-    """Each key whose namespace resembles the project's. Nobody would read it, and nobody say so.
+    """Each key whose namespace resembles the project's, or that of a clone, which samples have.
+
+    Nobody would read it, and nobody say so.
 
     Any other namespace may be that of a provider: https://www.pulumi.com/docs/iac/concepts/config/
     """
     for key, value in everything.items():
         namespace, _, name = key.partition(":")
-        near = difflib.get_close_matches(namespace, [project], cutoff=0.85)
+        near = difflib.get_close_matches(namespace, [project, "container-images"], cutoff=0.85)
         if near and namespace != project:
             rule = f"nothing reads the namespace {namespace}"
             fix = f"did you mean {project}:{name}?"

@@ -47,7 +47,7 @@ class OidcSettings(Settings):
     """The provider's URL without https://, such as gitlab.com."""
     audience: values.Audience
     """The `aud` claim of the tokens."""
-    subjects: values.Subjects
+    subjects: values.OidcSubjects
     """Their `sub` claims, exact, each with an environment, a branch or a tag."""
 
 

@@ -121,7 +121,7 @@ def _stack_file(directory: Path, stack: str) -> Path:
     if stack not in files:
         near = difflib.get_close_matches(stack, files, n=1)
         known = f"the stacks are {', '.join(files)}" if files else "there is none yet"
-        fix = f"did you mean {near[0]}?" if near else f"make new STACK={stack} makes one"
+        fix = f"did you mean {near[0]}?" if near else f"copy one to Pulumi.{stack}.yaml"
         raise StackFileError(f"there is no such stack: {known}; {fix}")
     return files[stack]
 

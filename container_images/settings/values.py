@@ -52,10 +52,11 @@ def _with_a_tag(tags: tuple[str, ...]) -> tuple[str, ...]:
 _UNIQUE: Final = AfterValidator(_unique)
 _PART: Final = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _LISTED: Final = Field(strict=False)  # JSON has lists where the models have tuples
+_OIDC_SUBJECT: Final = "project_path:GROUP/NAME:ref_type:branch:ref:main"
 OIDC: Final = {
     "provider": "gitlab.com",
     "audience": "sts.amazonaws.com",
-    "subjects": ["project_path:GROUP/NAME:ref_type:branch:ref:main"],
+    "subjects": [_OIDC_SUBJECT],
 }
 
 # The pattern of RepositoryName in the API reference; a test holds it against botocore's.
@@ -68,6 +69,7 @@ RoleArn = Annotated[str, _text(*forms.ROLE_ARN, "arn:aws:iam::111122223333:role/
 _PROJECT: Final = "arn:aws:codebuild:eu-west-2:111122223333:project/deploy"
 CodeBuildProjectArn = Annotated[str, _text(*forms.CODEBUILD_PROJECT_ARN, _PROJECT)]
 Subject = Annotated[str, _text(*forms.SUBJECT, "repo:OWNER/REPOSITORY:environment:production")]
+OidcSubject = Annotated[str, _text(*forms.SUBJECT, _OIDC_SUBJECT)]
 OidcProvider = Annotated[str, _text(*forms.OIDC_PROVIDER, "gitlab.com")]
 Audience = Annotated[str, _text(*forms.AUDIENCE, "sts.amazonaws.com")]
 _POLICY: Final = (
@@ -118,6 +120,7 @@ RoleArns = Annotated[tuple[RoleArn, ...], _LISTED, _UNIQUE]
 AdministratorRoles = Annotated[RoleArns, Field(min_length=1)]
 CodeBuildProjectArns = Annotated[tuple[CodeBuildProjectArn, ...], _LISTED, _UNIQUE]
 Subjects = Annotated[tuple[Subject, ...], _LISTED, _UNIQUE]
+OidcSubjects = Annotated[tuple[OidcSubject, ...], _LISTED, _UNIQUE]
 EmailAddresses = Annotated[tuple[EmailAddress, ...], _LISTED, _UNIQUE]
 AccountIds = Annotated[tuple[AccountId, ...], _LISTED, _UNIQUE]
 PullAccounts = Annotated[

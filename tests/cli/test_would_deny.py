@@ -121,7 +121,7 @@ def test_nobody_would_be_denied(trail: Callable[..., list[str]]) -> None:
     assert result.exit_code == 0
     text = " ".join(result.stdout.split())
     assert text.startswith("5 repositories of prod, back to 2026-08-25T08:01:23Z: nobody would be")
-    assert "It is safe to go on: make up STACK=prod" in text
+    assert "It is safe to go on: pulumi up --stack prod" in text
 
 
 def test_of_users_it_is_said_that_only_roles_can_be_named(trail: Callable[..., list[str]]) -> None:

@@ -339,6 +339,16 @@ def test_what_the_settings_leave_open_is_a_warning(prod: StackFile) -> None:
     assert unlimited == "Every image is kept in some: there is no retention rule."
 
 
+def test_a_rule_of_candidates_that_takes_releases_is_a_warning(prod: StackFile) -> None:
+    """An image keeps its candidate's tag when it becomes a release."""
+    retention = [{"tags": "v*-rc.*", "expireAfterDays": 30}, {"tags": "v*", "keepNewest": 20}]
+    convention = [{"stage": "release", "tag": "v{semver}"}]
+    open_to_all = {"tagMutability": "IMMUTABLE_WITH_EXCLUSION", "immutableTags": None}
+    changes = {**open_to_all, "tagConvention": convention, "retention": retention}
+    [warning] = warnings_about(declared_by(prod, **changes))
+    assert warning.startswith("The retention rule of v*-rc.* may take releases: one image has")
+
+
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
 def test_an_example_is_rehearsed_with_the_teams_own_tags(tmp_path: Path, file: Path) -> None:
     for source in (ROOT / "Pulumi.yaml", ROOT / "__main__.py", file):

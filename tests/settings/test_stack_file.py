@@ -162,11 +162,17 @@ def test_the_providers_settings(project: Path) -> None:
     assert stack(project, f"config: {{{REGION}}}").default_tags == {}
 
 
+def test_a_sample_of_a_clone_is_not_ignored_in_a_repository_of_ones_own(project: Path) -> None:
+    (project / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    with pytest.raises(StackFileError, match=r"did you mean shop:retention\?"):
+        stack(project, f"config: {{{REGION}, container-images:retention: []}}")
+
+
 def test_a_stack_that_is_not_there(project: Path) -> None:
     stack(project, f"config: {{{REGION}}}")
     (project / "Pulumi.dir.yaml").mkdir()
     (project / "Pulumi.a.b.yaml").touch()
-    with pytest.raises(StackFileError, match=r"no such stack: the stacks are a\.b, dev; make new"):
+    with pytest.raises(StackFileError, match=r"no such stack: the stacks are a\.b, dev; copy one"):
         read(project, "production")
     with pytest.raises(StackFileError, match=r"did you mean dev\?"):
         read(project, "devs")

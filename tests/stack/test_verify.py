@@ -47,7 +47,7 @@ def test_what_fails_is_printed_first_and_ends_in_a_failure(
     assert "DOES NOT HOLD" in done.stdout
     assert "tagMutability: IMMUTABLE -> MUTABLE_WITH_EXCLUSION" in done.stdout
     assert "kmsKey: x -> none; no update changes it: correct kmsKey" in done.stdout
-    assert f"verify failed for {NAME}; make up STACK=prod corrects" in done.stderr
+    assert f"verify failed for {NAME}; pulumi up --stack prod corrects" in done.stderr
 
 
 def test_a_claim_that_is_not_decided_says_why(
