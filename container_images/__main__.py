@@ -32,7 +32,8 @@ def main() -> None:
         app(prog_name="container-images")
     except OSError as error:
         # Nothing can be printed, as on a full disk. Python would try once more when it ends.
-        sys.stderr.write(f"the output cannot be written: {error.strerror}\n")
+        what = error.filename or "the output"
+        sys.stderr.write(f"{what} cannot be read or written: {error.strerror}\n")
         sys.stderr.flush()
         os._exit(1)
 

@@ -30,6 +30,7 @@ from container_images.access.policy import (
     policy_of,
     within,
 )
+from container_images.policies.forms import SUBJECT
 from container_images.policies.patterns import ANY
 
 TABLE: Final[dict[str, Any]] = tomllib.loads(
@@ -391,8 +392,8 @@ def is_pinned(statement: Statement) -> bool:
     """Whether a statement of a trust policy is about exact subjects of a federation.
 
     Such as the jobs of one environment in GitHub Actions. Any other is about whomever the
-    federation vouches for, and so are pull requests, which everybody opens who can push a branch.
-    STS reads a repository with its environment or its ref as claims of their own, too.
+    federation vouches for, and so is a subject of GitHub that everybody can get who can push a
+    branch. STS reads a repository with its environment or its ref as claims of their own, too.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
     """
     claims = {
@@ -405,6 +406,8 @@ def is_pinned(statement: Statement) -> bool:
     }
     subjects = [value for key, values in claims.items() if key.endswith("sub") for value in values]
     if subjects:
-        return not any(it.endswith(":pull_request") for it in subjects)
+        return "sub" not in claims or all(map(SUBJECT.fits, subjects))
     is_repository = claims.keys() & {"repository", "repository_id"}
-    return bool(is_repository and claims.keys() & {"environment", "ref"})
+    refs = claims.get("ref", ())
+    is_ref = bool(refs) and not any(it.startswith("refs/pull/") for it in refs)
+    return bool(is_repository) and ("environment" in claims or is_ref)

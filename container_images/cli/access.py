@@ -197,12 +197,15 @@ def access_command(
     if is_markdown and (as_json or not base):
         raise click.UsageError("--markdown goes with --base, and without --json")
     from container_images.cli import access_changes as output  # noqa: PLC0415 pydantic takes time
+    from container_images.stack.declared import declared  # noqa: PLC0415 as above
 
     heads = output.stacks_in(Path.cwd(), stack)
     bases = output.stacks_at(base, stack) if base else {}
     names = sorted({*heads, *bases})
+    if stack and not names:
+        declared(stack)  # refuses it, with the nearest name
     if not names:
-        raise RefusedError(f"there is no {f'Pulumi.{stack}.yaml' if stack else 'stack file'} here")
+        raise RefusedError("there is no stack file here")
     changes = {name: output.changes(bases.get(name), heads.get(name)) for name in names}
     if as_json and base:
         stacks = [{"stack": name, "changes": changes[name]} for name in names]

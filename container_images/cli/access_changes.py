@@ -127,7 +127,7 @@ def print_changes(by_stack: Mapping[str, Sequence[Change]], *, is_markdown: bool
     if not any(by_stack.values()):
         click.echo(NO_CHANGE)
     for stack, found in by_stack.items():
-        heading = f"What changes in who can do what, in the stack {stack}"
+        heading = printable(f"What changes in who can do what, in the stack {stack}")
         if found:
             click.echo(f"## {heading}\n" if is_markdown else heading)
         for change in found:

@@ -10,6 +10,7 @@ import click
 
 from container_images.aws.errors import RefusedError, refused
 from container_images.cli.command import say
+from container_images.policies.invalid_input import printable
 
 COMMANDS: Final = {
     **dict.fromkeys(("move", "promote", "rollback", "resolve"), "tags"),
@@ -60,6 +61,7 @@ class _Commands(click.Group):
             status = _fail(RefusedError(f"{error}; {fix}").to_json(), notes)
         except click.ClickException as error:
             status = error.exit_code
+            error.message = printable(error.message)
             if notes is None:
                 error.show()  # with the command's synopsis
             else:

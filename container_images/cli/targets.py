@@ -151,7 +151,7 @@ def _parsed_convention(text: str) -> TagConvention:
         return convention_in(YAML(typ="safe", pure=True).load(text))
     except YAMLError as error:
         problem = Problem(
-            where=(), rule=f"this is not YAML ({error})", fix="write a list of stages"
+            where=(), rule=f"invalid YAML: {error}", fix="write text with * or { in quotes"
         )
         raise InvalidInputError([problem]) from None
 

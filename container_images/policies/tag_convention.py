@@ -226,8 +226,8 @@ class TagConvention:
     def order(self, tags: Iterable[str], other: Iterable[str]) -> tuple[Order, int] | None:
         """What tells which of two images was built first; negative if the first one was.
 
-        None where their tags do not tell: a time against a date, the number of a day's build
-        against none, versions of different stages, or two builds of one version
+        None where their tags do not tell: a time against a date, two builds of a day that have no
+        numbers, versions of different stages, or two builds of one version
         (https://semver.org/#spec-item-10).
         """
         ours, theirs = self.unique_tags(tags), self.unique_tags(other)
@@ -238,9 +238,9 @@ class TagConvention:
             if part == "date" and own == others:  # a day's builds are told apart by their number
                 own = _least((tag for tag in ours if tag.date == own), "number")
                 others = _least((tag for tag in theirs if tag.date == others), "number")
-                if (own is None) != (others is None):
+                if own is None or others is None:
                     return None
-            return "convention", _compared(own or 0, others or 0)
+            return "convention", _compared(own, others)
         for stage in reversed(self.stages):
             own, others = (
                 next((tag for tag in image if tag.stage == stage and tag.semver), None)

@@ -127,8 +127,11 @@ def _as_meant(value: Any, kind: str, node: Schema) -> str | None:
     if is_number and "pattern" in node and re.match(node["pattern"], str(value)):
         # Of a number YAML does not keep how it was written, leading zeros for instance.
         return f'write it with all its digits in quotes, such as "{value}"'
-    if kind == "tuple_type" and value and isinstance(value, str):
+    if kind == "tuple_type" and value and isinstance(value, str | dict):
         return f"write it as {json.dumps([value])}"
+    if kind == "string_type" and isinstance(value, dict) and [*value.values()] == [None]:
+        [name] = value  # YAML takes {semver} for a mapping
+        return f'write it in quotes, such as "{{{name}}}"'
     if kind == "int_type" and isinstance(value, str) and value.isdecimal():
         return f"write it as {int(value)}, without quotes"
     return None

@@ -73,7 +73,9 @@ def _accounts(settings: StackSettings, account: Account) -> Violations:
         rule = f"the pipeline role is one of the stack's own account, {account.id}"
         fix = "correct the account, or name the role in additionalPipelineRoles"
         yield ("pipelineRole", "arn"), rule, fix
-    for where, arn in _items("additionalPipelineRoles", settings.additional_pipeline_roles):
+    others = _items("additionalPipelineRoles", settings.additional_pipeline_roles)
+    trusted = _items("trustedRoles", role.trusted_roles if role else ())
+    for where, arn in (*others, *((("pipelineRole", *where), arn) for where, arn in trusted)):
         if _identity(arn)[0] not in named:
             rule = "a role of an account that the stack does not name could be a stranger's"
             yield where, rule, "correct the account, or add it to pullAccounts"

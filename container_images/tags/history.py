@@ -99,12 +99,15 @@ def tag_events(
 def newest_first(events: Sequence[TagEvent], *, unexpected_first: bool) -> list[TagEvent]:
     """Sorted; with `unexpected_first` those before the others, and the unknown between them.
 
+    What was done comes before what was refused: refusals anybody can cause, as many as hide it.
     Of each repository they are given the oldest first.
     """
     newest = sorted(events, key=lambda event: event.record.time)
     newest.reverse()
     if unexpected_first:
-        newest.sort(key=lambda event: (False, None, True).index(event.expected))
+        newest.sort(
+            key=lambda event: ((False, None, True).index(event.expected), bool(event.record.error))
+        )
     return newest
 
 

@@ -177,7 +177,7 @@ def next_older(convention: TagConvention, current: Image, images: Iterable[Image
             continue
         # Where releases are deployed, pre-releases were not.
         is_like_here = ("-" in (tag.semver or "")) == ("-" in (here.semver or ""))
-        age = tag.version or (image.pushed_at,)
-        if is_like_here and age < (here.version or (current.pushed_at,)):
+        age = (tag.version, image.pushed_at)
+        if is_like_here and age < (here.version, current.pushed_at):
             older.append((age, image.digest, image))
     return max(older, key=lambda ranked: ranked[:2])[2] if older else None

@@ -535,12 +535,15 @@ PINS: list[tuple[Document, bool]] = [
     ({"StringLike": {"sub": "repo:o/r:*"}}, False),
     ({"StringEquals": {"sub": "repo:o/r:pull_request"}}, False),
     ({"StringEquals": {"sub": ["repo:o/r:environment:prod", "repo:o/r:pull_request"]}}, False),
+    ({"StringEquals": {"sub": "repo:o/r:ref:refs/pull/12/merge"}}, False),
+    ({"StringEquals": {"sub": "repo:o/r"}}, False),
     ({"StringEqualsIfExists": {"sub": "repo:o/r:environment:prod"}}, False),
     ({"ForAllValues:StringEquals": {"sub": "repo:o/r:environment:prod"}}, False),
     ({"StringEquals": {"sub": "${aws:PrincipalTag/sub}"}}, False),
     ({"StringEquals": {"aud": "sts.amazonaws.com"}}, False),
     ({"StringEquals": {"repository_id": "456789", "environment": "prod"}}, True),
     ({"StringEquals": {"repository": "o/r", "ref": "refs/heads/main"}}, True),
+    ({"StringEquals": {"repository": "o/r", "ref": "refs/pull/12/merge"}}, False),
     (
         {
             "StringEquals": {"repository_id": "456789", "environment": "prod"},

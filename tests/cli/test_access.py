@@ -135,7 +135,8 @@ def test_the_table_without_a_base() -> None:
 
 def test_what_is_wrong(project: Path) -> None:
     assert "nowhere is no commit of this repository" in run("--base", "nowhere").stderr
-    assert "there is no Pulumi.nope.yaml here" in run("--stack", "nope").stderr
+    assert "Pulumi.prd.yaml: there is no such stack" in run("--stack", "prd").stderr
+    assert "did you mean prod?" in run("--stack", "prd").stderr
     assert run("--markdown").exit_code == 2
     edit(project, "pullAccounts", "pullAccuonts")
     assert "did you mean pullAccounts" in run("--base", "main").stderr

@@ -328,6 +328,7 @@ def test_a_package_of_an_extra_that_is_not_installed(monkeypatch: pytest.MonkeyP
         (["resolve", "Forms:latest"], "is not a repository"),
         (["resolve", DIGESTS["a"]], "is a digest and not a repository: give REPOSITORY@DIGEST"),
         (["move", f"{NAME}:a", "b"], "names an image: leave a out"),
+        (["history", NAME, "--since", "\x9b2K"], r"--since \x9b2K is not in the 90 days"),
         (["history", f"{NAME}:a"], "names an image: leave a out"),
         (["move", NAME, "sha256:0"], "is a malformed digest"),
         (["move", NAME, "latest", "--tag", "-x"], "is not a tag"),

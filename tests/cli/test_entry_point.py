@@ -57,5 +57,5 @@ def test_a_full_disk_is_one_line() -> None:
             check=False,
             timeout=60,
         )
-    error = "the output cannot be written: No space left on device\n"
+    error = "the output cannot be read or written: No space left on device\n"
     assert (result.returncode, result.stderr) == (1, error)

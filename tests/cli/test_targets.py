@@ -129,7 +129,8 @@ def test_the_convention_is_that_of_the_option_then_the_stack_then_the_environmen
     ("text", "error"),
     [
         (None, "cannot be read"),
-        ("[", "convention.yaml: this is not YAML"),
+        ("[", "convention.yaml: invalid YAML: "),
+        ("[{stage: a, tag: v{semver}}]", "write text with * or { in quotes"),
         ("release", "must be a list"),
         ("[{stage: a, tag: 'v{version}'}]", "no placeholder {version}"),
         ("", "a key needs a value"),

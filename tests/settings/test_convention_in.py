@@ -16,7 +16,8 @@ CIRCULAR.append(CIRCULAR)
     ("written", "errors"),
     [
         ("prod", ['"prod": must be a list; write it as ["prod"]']),
-        ({"a": "b"}, ['{"a": "b"}: must be a list; write it as [{"stage": "release"']),
+        ({"a": "b"}, ['{"a": "b"}: must be a list; write it as [{"a": "b"}]']),
+        ([{"stage": "a", "tag": {"semver": None}}], ['write it in quotes, such as "{semver}"']),
         (["prod", None], ['[0] = "prod": must be a mapping', "[1] = null: a key needs a value"]),
         (CIRCULAR, ["[0] = [[...]]: must be a mapping"]),
         ([{"stage": "a", "tag": "{sha}", "x": 1}], ["[0].x = 1: there is no such key"]),

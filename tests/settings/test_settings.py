@@ -246,6 +246,7 @@ WRONG_TOGETHER = [
     (role(name="deploy"), ROLE_0, "pipelineRole.name is the same role"),
     ({"additionalPipelineRoles": [f"{ROLE}/x/deploy"]}, ROLE_0, "additionalPipelineRoles[0] is"),
     (role(trustedRoles=[f"{ROLE}/deploy"]), ROLE_0, "lets this administrator assume"),
+    (role(trustedRoles=[f"{FOREIGN}/ci"]), "pipelineRole.trustedRoles[0]", "could be a stranger's"),
     ({"pipelineRole": {"arn": f"{FOREIGN}/push"}}, "pipelineRole.arn", "own account, 11112222"),
     ({"pipelineRole": {"arn": "arn:aws-cn:iam::111122223333:role/x"}}, "pipelineRole.arn", "own"),
     (

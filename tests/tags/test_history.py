@@ -179,13 +179,14 @@ def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
         "put latest c by mary",
         "put prod-1 d exists",
         "put latest e",
+        "put latest f by mary denied",
     )
     past[3] = replace(past[3], time=past[2].time)  # in the same second
     events = tag_events("forms", past, EXPECTED)
     newest = newest_first(events, unexpected_first=False)
-    assert "".join(str(event.after) for event in newest) == "edcbaba"
+    assert "".join(str(event.after) for event in newest) == "fedcbaba"
     ordered = newest_first(events, unexpected_first=True)
-    assert "".join(str(event.after) for event in ordered) == "cbdebaa"
+    assert "".join(str(event.after) for event in ordered) == "cbfdebaa"
 
 
 def test_an_image_is_called_by_the_last_tag_that_stays() -> None:
