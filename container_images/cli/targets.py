@@ -191,20 +191,26 @@ def read_each(
 ) -> Results[_Value]:
     """Read each repository, with a sign of the work. Failing to read one does not stop the others.
 
+    Where AWS gives no answer at all, they fail likewise: to wait for each would take minutes.
     Raises UsageError where there is none, and RefusedError where none can be read.
     """
     if not references:
         raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
     results: list[tuple[Reference, _Value | RefusedError]] = []
+    silence: RefusedError | None = None
     with working(work) as counted:
         for reference in counted(references):
             try:
+                if silence:
+                    raise silence
                 with refused():
                     results.append((reference, read(reference)))
             except RefusedError as error:
                 if len(references) == 1:
                     raise
                 results.append((reference, error))
+                if error.code in ("ConnectTimeoutError", "ReadTimeoutError"):
+                    silence = error
     if not Results(results).values:
         Results(results).refuse_unread()
     return Results(results)
