@@ -59,13 +59,15 @@ class _Commands(click.Group):
         except ModuleNotFoundError as error:
             fix = "run pip install 'container-images[rehearse,policy-pack]'"
             status = _fail(RefusedError(f"{error}; {fix}").to_json(), notes)
+        except click.exceptions.NoArgsIsHelpError as error:
+            status = error.exit_code
+            error.show()
         except click.ClickException as error:
             status = error.exit_code
-            error.message = printable(error.message)
-            if notes is None:
-                error.show()  # with the command's synopsis
+            sentence = printable(" ".join(error.format_message().split()))
+            if notes is None:  # with the command's synopsis
+                click.UsageError(sentence, getattr(error, "ctx", None)).show()
             else:
-                sentence = " ".join(error.format_message().split())
                 _fail({"error": sentence, "kind": "usage", "code": None}, notes)
         sys.exit(status)
 

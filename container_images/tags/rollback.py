@@ -132,15 +132,21 @@ def _before(tag: str, here: str, puts: Puts, notes: list[str]) -> str | None:
     """
     records = [record for record in puts.done() if tag in (record.tags or ())]
     last_seen = records[-1].put if records else here
-    while before := place_before([*(record.put or "" for record in records), here]):
-        last = [record for record in records if record.put == before][-1]
-        if puts.is_trusted(last):
+    trusted = [record for record in records if puts.is_trusted(record)]
+    places = [record.put or "" for record in trusted]
+    if records[-1:] != trusted[-1:] and last_seen == here and places[-1:] != [here]:
+        before = next(reversed(places), None)  # even where the pipeline had left that place before
+    else:
+        before = place_before([*places, here])
+    for record in reversed(records):
+        if record.put == before and record in trusted:
             break
-        records.remove(last)
-        notes.append(
-            f"skipped {before}: {last.principal or 'somebody unknown'}, which is no pipeline role, "
-            f"put {tag} on it at {last.time:%Y-%m-%d %H:%M:%S} UTC; --to goes there all the same"
-        )
+        if record.put != here and record not in trusted:
+            who = record.principal or "somebody unknown"
+            notes.append(
+                f"skipped {record.put}: {who}, which is no pipeline role, put {tag} on it at "
+                f"{record.time:%Y-%m-%d %H:%M:%S} UTC; --to goes there all the same"
+            )
     if before and last_seen != here:
         notes.append(
             f"CloudTrail has {tag} on {last_seen} last, and it is on {here} now: its events come "

@@ -352,6 +352,7 @@ def test_wrong_usage_is_another_status(arguments: list[str], error: str) -> None
 
 
 def test_help_says_what_each_command_is_for_and_takes() -> None:
+    assert "\n\n  Move, promote," in run().stderr
     listed = run("--help").stdout.partition("Commands:")[2].splitlines()[1:]
     assert [line for line in listed if "..." in line] == []
     names = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]

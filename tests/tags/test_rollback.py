@@ -103,6 +103,7 @@ def test_only_puts_of_the_tag_that_were_done_count(
         ("M:a b c", "b"),
         ("a b M:a c", "b"),  # rolled back by somebody else
         ("a b M:a a c", "a"),
+        ("a b M:a", "b"),  # back to an older image, by somebody else
         ("M:a b", None),
         ("?:a b", None),
     ],
