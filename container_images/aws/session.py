@@ -1,7 +1,6 @@
 """The AWS that the environment names: Region, profile, credentials and endpoint."""
 
 import os
-import re
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -40,7 +39,7 @@ class Aws:
         import botocore.session  # noqa: PLC0415
 
         self._core = botocore.session.Session(profile=profile)
-        self._core.register("before-parse", _refuse_web_page)
+        self._core.register("before-parse", _refuse_other_answers)
         self._core.register("needs-retry", _give_up_in_silence)
         self._core.register("after-call.ecr", _name_region)
         if profile:
@@ -124,14 +123,14 @@ def _give_up_in_silence(**event: Any) -> None:
         raise error
 
 
-def _refuse_web_page(**event: Any) -> None:
-    """Raise NotFromAwsError for a page with the status of a success, such as a proxy's login.
+def _refuse_other_answers(**event: Any) -> None:
+    """Raise NotFromAwsError for what has the status of a success, such as a proxy's login page.
 
-    botocore takes it for an empty answer.
+    botocore takes it for an empty answer. AWS answers an object of JSON, or XML that is named so.
     """
-    answer = event["response_dict"]
-    is_page = re.match(rb"\s*<(!doctype )?html", answer["body"], re.IGNORECASE)
-    if is_page and answer["status_code"] < HTTPStatus.MULTIPLE_CHOICES:
+    answer, xml = event["response_dict"], f"<{event['operation_model'].name}Response"
+    is_of_aws = answer["body"].lstrip().startswith(b"{") or xml.encode() in answer["body"]
+    if answer["status_code"] < HTTPStatus.MULTIPLE_CHOICES and not is_of_aws:
         raise NotFromAwsError
 
 

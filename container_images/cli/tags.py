@@ -195,9 +195,10 @@ def promote_command(
     if tag in movable:
         raise click.UsageError(f"--move {tag} is a unique tag by --as, which stays on its image")
     if tag is not None and not target.convention.read(tag):
+        other = "" if target.stack else "; if the stack has another one, name it with --stack"
         note(
-            f"--as {tag} does not follow the tag convention ({target.convention}): see that ECR "
-            "keeps it immutable; if the stack has another convention, name it with --stack"
+            f"--as {tag} does not follow the tag convention ({target.convention}){other}; see that "
+            "ECR keeps the tag immutable"
         )
     aws, repository = context.target.open(context.repository)
     with working("Promoting"):

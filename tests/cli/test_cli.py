@@ -112,7 +112,7 @@ def test_what_is_printed_of_a_dry_run_a_first_and_a_second_run(ecr: "ECRClient")
     result = run("promote", NAME, digest, "--as", "v1.0.0")
     assert result.exit_code == 0
     assert result.stderr.startswith("note: --as v1.0.0 does not follow the tag convention (pr-")
-    assert result.stderr.endswith("name it with --stack\n")
+    assert "name it with --stack" in result.stderr
 
 
 def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: "ECRClient") -> None:
@@ -284,11 +284,14 @@ def test_an_environment_that_is_of_no_use(
     assert error in refused("resolve", NAME)
 
 
+@pytest.mark.parametrize("body", ["<!DOCTYPE html>\n<html><body>Sign in</body></html>", "ok", "[]"])
 @pytest.mark.parametrize("command", ["resolve", "history"])  # history asks STS, which answers XML
-def test_a_web_page_is_not_an_answer(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_what_is_not_from_aws_is_not_an_answer(
+    monkeypatch: pytest.MonkeyPatch, command: str, body: str
+) -> None:
     def answer(_: object, request: AWSPreparedRequest) -> AWSResponse:
         response = AWSResponse(request.url, 200, HTTPHeaders(), None)
-        response._content = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"  # type: ignore[attr-defined]
+        response._content = body.encode()  # type: ignore[attr-defined]
         return response
 
     monkeypatch.setattr(URLLib3Session, "send", answer)
