@@ -21,7 +21,9 @@ _NAME_OR_URI: Final = re.compile(
     rf"{_NAME}(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?"
 )
 
-_OTHER_REGISTRY: Final = re.compile(r"((?:[^/]+\.[a-z]{2,}|localhost)(?::[0-9]+)?|[^/]+:[0-9]+)/.+")
+_OTHER_REGISTRY: Final = re.compile(
+    r"(?![0-9]{12}\.dkr[.-]ecr)((?:[^/]+\.[a-z]{2,}|localhost)(?::[0-9]+)?|[^/]+:[0-9]+)/.+"
+)
 """As container tools tell a registry's host from a name: by a dot or a port in its first part.
 https://distribution.github.io/reference/"""
 
@@ -66,14 +68,12 @@ def parse(text: str) -> Reference:
         raise InvalidReferenceError(
             f"{text!r} is a digest and not a repository: give REPOSITORY@DIGEST"
         )
-    match = _NAME_OR_URI.fullmatch(text)
-    # A URI has the form of a name too: names have dots and slashes.
-    other = _OTHER_REGISTRY.fullmatch(text)
-    if other and not (match and match["registry"]):
+    if other := _OTHER_REGISTRY.fullmatch(text):
         raise OtherRegistryError(
             f"{text!r} is an image of {other[1]}, and not of a private ECR repository; if a "
             "repository has this name, give its ARN"
         )
+    match = _NAME_OR_URI.fullmatch(text)
     if not match or len(match["name"]) > _LONGEST_NAME:
         raise InvalidReferenceError(
             f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "

@@ -47,6 +47,7 @@ def test_what_names_an_image(written: str, name: str, image: str | None) -> None
         ("[[]]", r"^\[\]: images in use are digests and image references"),
         ("[", "in use is not JSON"),
         (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
+        (f"{URI}:tag:tag", "is not a repository"),
         # Docker's own number of an image, which no registry knows.
         (f"docker://{DIGEST}", "is not a repository"),
         ("repo:tag\nthis is no image", "'this is no image' is not a repository"),
