@@ -14,7 +14,13 @@ from typing import Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.aws.errors import AwsError, RefusedError, explain, is_denied_by_resource
+from container_images.aws.errors import (
+    AwsError,
+    RefusedError,
+    explain,
+    is_denied_by_resource,
+    refused,
+)
 from container_images.aws.image import NEVER, Image
 from container_images.aws.images import Put, Repository
 
@@ -129,11 +135,12 @@ def _moves(
     moves: list[Move] = []
     for tag in movable:
         try:
-            moves.append(move(repository, digest, tag))
+            with refused():
+                moves.append(move(repository, digest, tag))
         except RefusedError as error:
-            if not tags_put:
-                raise
-            raise RefusedError(f"{', '.join(tags_put)} put on {digest}, but {error}") from None
+            if tags_put:
+                error.args = (f"{', '.join(tags_put)} put on {digest}, but {error}",)
+            raise
         tags_put += [tag] * moves[-1].moved
     return moves
 
