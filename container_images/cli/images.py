@@ -151,7 +151,7 @@ def images_command(
         print_json({"repositories": results.to_json(to_json)})
     else:
         for report in results.values:
-            print_report(to_json(report))
+            print_report(to_json(report), is_judged=report.judged)
     results.refuse_unread()
     losing = [report.name for report in results.values if report.losses or not report.judged]
     if fail_on_loss and losing:

@@ -53,9 +53,9 @@ def _why(verdict: Verdict) -> str:
     return str(verdict.decided_by or "no rule matches it")
 
 
-def print_report(listing: Mapping[str, Any]) -> None:
+def print_report(listing: Mapping[str, Any], *, is_judged: bool) -> None:
     """The totals, the warnings, and the images. On a terminal digests and commits are brief."""
-    print_paragraph(f"{listing['repository']}: {_totals(listing)}")
+    print_paragraph(f"{listing['repository']}: {_totals(listing, is_judged=is_judged)}")
     for warning in listing["warnings"]:
         print_paragraph(f"warning: {brief(warning['text'])}")
     shown = brief if sys.stdout.isatty() else str
@@ -77,10 +77,10 @@ def print_report(listing: Mapping[str, Any]) -> None:
         print_table(headings, rows, folds=("why",), spare=("built", "size", "pulled", "pushed"))
 
 
-def _totals(listing: Mapping[str, Any]) -> str:
+def _totals(listing: Mapping[str, Any], *, is_judged: bool) -> str:
     totals = listing["totals"]
     attached = sum(totals["attachments"].values())
-    if any(image["action"] is None for image in listing["images"]):
+    if not is_judged:
         return f"{totals['images']:,} images, {decimal(totals['bytes'])}"
     parts = [f"{totals['expire']:,} of {totals['images']:,} images expire"]
     if totals["archive"]:
