@@ -102,7 +102,7 @@ def history_command(
     nothing = Expected(movable_tags=frozenset(), pipeline_roles=frozenset())
     events += tag_events(None, unnamed, nothing)
     events = newest_first(
-        [event for event in events if tag in {None, event.tag} or event.tag is None],  # may be any
+        [event for event in events if tag in {None, event.tag} or event.may_be_any],
         unexpected_first=fail_on_unexpected or len(targets.references) > 1,
     )
     if as_json:

@@ -58,6 +58,11 @@ class TagEvent:
     reason: str | None = None
     """Why it is unexpected, or may be."""
 
+    @property
+    def may_be_any(self) -> bool:
+        """Whether it may be about any tag: it names none, and is no push without one."""
+        return self.tag is None and (self.record.tags is None or self.record.event != PUT)
+
 
 def tag_events(
     repository: str | None,

@@ -146,7 +146,7 @@ def test_other_events_in_words(holds: Callable[..., None]) -> None:
 
 @pytest.mark.usefixtures("stack")
 def test_one_tag_alone_and_what_may_be_about_it(holds: Callable[..., None]) -> None:
-    holds(*WEEK)
+    holds(*WEEK, put(8, "b", requestParameters={"repositoryName": "x"}, **MARY))  # without a tag
     tag = "prod-aaaaaaaaaaaaaaaaaaaa-1"
     repositories = done("history", "--stack", "prod", "--tag", tag)["repositories"]
     tags = [event["tag"] for repository in repositories for event in repository["events"]]
