@@ -93,12 +93,13 @@ def explain(error: ClientError | BotoCoreError) -> str:
     if isinstance(error, BotoCoreError):
         return f"{str(error).rstrip('.')}{fix}"
     said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
+    said = said or "no reason given"
     if said.startswith("<"):  # of a load balancer or a proxy
         said = "a web page instead of an answer"
     if is_denied(error):
         fix = next(fix for words, fix in _DENIAL_FIXES.items() if re.search(words, said))
         return f"no permission for {error.operation_name}: {said}; {fix}"
-    return f"{error.operation_name} failed ({code}: {said or 'no reason given'}){fix}"
+    return f"{error.operation_name} failed ({code}: {said}){fix}"
 
 
 def is_denied(error: Exception) -> bool:

@@ -100,7 +100,7 @@ def moment(written: Any) -> datetime:
             return datetime.fromtimestamp(written, UTC)
         time = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
         if time.tzinfo is None:
-            raise ValueError("a time needs an offset from UTC")
+            raise ValueError(f"{written} needs an offset from UTC, such as Z at its end")
         return time.astimezone(UTC)
     except (OverflowError, OSError) as error:  # before the year 1, or after 9999
         raise ValueError(str(error)) from None

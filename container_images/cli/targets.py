@@ -148,12 +148,13 @@ def _parsed_convention(text: str) -> TagConvention:
     from container_images.settings import convention_in  # noqa: PLC0415
 
     try:
-        return convention_in(YAML(typ="safe", pure=True).load(text))
-    except YAMLError as error:
+        stages = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError) as error:  # such as a date in no calendar
         problem = Problem(
             where=(), rule=f"invalid YAML: {error}", fix="write text with * or { in quotes"
         )
         raise InvalidInputError([problem]) from None
+    return convention_in(stages)
 
 
 @dataclass(frozen=True)

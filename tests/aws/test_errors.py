@@ -69,6 +69,7 @@ SIGN_IN = "; sign in to AWS again"
         (error("", "<html>", 500), "HTTP 500: a web page instead of an answer.; run the command"),
         (error("LimitExceededException"), r"LimitExceededException: because\)$"),
         (ClientError({}, "PutImage"), "no reason given"),
+        (error("AccessDenied", ""), "no permission for PutImage: no reason given; grant it"),
         (NoRegionError(), "You must specify a region; set AWS_DEFAULT_REGION"),
         (ProfileNotFound(profile="x"), "could not be found; correct AWS_PROFILE"),
         (EndpointConnectionError(endpoint_url="https://x"), "connect.*https://x.*; .*network"),

@@ -197,6 +197,8 @@ def test_without_a_policy_or_the_permission_to_read_it(
     assert said in result.stderr
     totals, *_, last = result.stdout.splitlines()
     assert (totals == f"{NAME}: 5 images, 8.0 MB") is (action is None)
+    answer(code)
+    assert run("images", NAME, "--expiring").stdout.startswith(totals)
     assert last.rstrip().endswith("no rule matches it" if action else "?")
 
 
@@ -332,7 +334,7 @@ OFFLINE = ["--policy", "p", "--from", "i"]
         ([NAME, "--now", "2026-01-01T00:00:00Z"], "go with --from"),
         ([NAME, "--repository-arn", ARN], "go with --from"),
         ([*OFFLINE, "--now", "soon"], "'soon'"),
-        ([*OFFLINE, "--now", "2026-01-01"], "offset from UTC"),
+        ([*OFFLINE, "--now", "2026-01-01"], "2026-01-01 needs an offset from UTC, such as"),
         ([*OFFLINE, "--repository-arn", "?"], "'?' is not a repository"),
     ],
 )
@@ -368,7 +370,7 @@ def test_a_terminal_has_short_lines(monkeypatch: pytest.MonkeyPatch, width: int)
     out = Terminal()
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(sys, "stdout", out)
-    print_report(report_json(report, ADR040, expiring=False))
+    print_report(report_json(report, ADR040, expiring=False), is_judged=True)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
     [first] = [line for line in lines if line.startswith("sha256:11111111  latest ")]
     assert max(map(len, lines)) <= width

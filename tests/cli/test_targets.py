@@ -131,6 +131,7 @@ def test_the_convention_is_that_of_the_option_then_the_stack_then_the_environmen
         (None, "cannot be read"),
         ("[", "convention.yaml: invalid YAML: "),
         ("[{stage: a, tag: v{semver}}]", "write text with * or { in quotes"),
+        ("[2026-13-45]", "convention.yaml: invalid YAML: month"),
         ("release", "must be a list"),
         ("[{stage: a, tag: 'v{version}'}]", "no placeholder {version}"),
         ("", "a key needs a value"),
