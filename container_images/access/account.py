@@ -15,6 +15,8 @@ _COMMAND: Final = "aws iam get-account-authorization-details"
 _PRINT: Final = f"print them with {_COMMAND} --output json"
 _WHOLE: Final = f"print all of it with {_COMMAND}, without --filter, --max-items and --no-paginate"
 
+_NOBODY: Final = {"Statement": []}
+
 _Raw = Mapping[str, Any]
 """A role, a user or a group, as IAM lists it."""
 
@@ -141,7 +143,8 @@ def _identity(
         policies=(*inline, *(managed[it] for it in sorted(attached & managed.keys()))),
         boundary_arn=boundary or None,
         boundary=managed.get(boundary),
-        trust=parse(raw["AssumeRolePolicyDocument"]) if ":role/" in arn else NO_POLICY,
+        # moto keeps roles with the trust {}, which nobody may assume.
+        trust=parse(raw["AssumeRolePolicyDocument"] or _NOBODY) if ":role/" in arn else NO_POLICY,
         managed=frozenset(attached),
         groups=frozenset(it["Arn"] for it in holders[1:]),
     )

@@ -49,6 +49,11 @@ def test_documents_may_be_percent_encoded() -> None:
     assert can(details(encoded), "iam:PassRole") == [True]
 
 
+def test_an_empty_trust_policy_lets_nobody_in() -> None:
+    [identity] = account_of(details(role("x") | {"AssumeRolePolicyDocument": {}})).identities
+    assert identity.trust.statements == ()
+
+
 def test_a_boundary_whose_text_is_not_listed_limits_nothing() -> None:
     [identity] = account_of(details(role("x", boundary=f"{IAM}policy/boundary"))).identities
     assert (identity.boundary_arn, identity.boundary) == (f"{IAM}policy/boundary", None)
