@@ -15,10 +15,10 @@ _COMMAND: Final = "aws iam get-account-authorization-details"
 _PRINT: Final = f"print them with {_COMMAND} --output json"
 _WHOLE: Final = f"print all of it with {_COMMAND}, without --filter, --max-items and --no-paginate"
 
-_NOBODY: Final = {"Statement": []}
-
 _Raw = Mapping[str, Any]
 """A role, a user or a group, as IAM lists it."""
+
+_NOBODY: Final[_Raw] = {"Statement": []}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

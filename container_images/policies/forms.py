@@ -45,6 +45,7 @@ OIDC_PROVIDER: Final = Form(
 )
 AUDIENCE: Final = Form(r"[^*?$\s]+", "must be the exact aud claim")
 ACCOUNT_ID: Final = Form(r"\d{12}", "must be an account id: 12 digits, in quotes")
+REGION: Final = Form(r"[a-z]{2,}(-[a-z]+)+-\d+", "must be the name of a Region")
 ORGANIZATION_ID: Final = Form(
     "(o-[a-z0-9]{10,32})?", "must be o- and 10 to 32 lower-case letters or digits"
 )

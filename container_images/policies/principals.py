@@ -11,10 +11,14 @@ from typing import Any, Final
 from container_images.policies import forms
 from container_images.policies.document import listed
 from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.patterns import ANY, tag_glob
 from container_images.policies.repository_policy import Access
 from container_images.policies.trust_policy import Trust
 
 _FORMS: Final = {
+    "partition": forms.Form(forms.PARTITION, "must be a partition, such as aws"),
+    "account_id": forms.ACCOUNT_ID,
+    "region": forms.REGION,
     "pipeline_roles": forms.ROLE_ARN,
     "administrator_roles": forms.ROLE_ARN,
     "pull_accounts": forms.ACCOUNT_ID,
@@ -31,6 +35,16 @@ _FORMS: Final = {
 }
 
 
+_ADMINISTRATORS: Final = ("access", "administratorRoles")
+_ONE_OF_THEM: Final = "take it out of one of the two"
+
+
+def _account(arn: str) -> tuple[str, str]:
+    """Partition and id. Within an account a role's name is unique, whatever its path."""
+    parts = f"{arn}:::::".split(":")
+    return parts[1], parts[4]
+
+
 def refuse_access(
     access: Access, movable_tags: Sequence[str], immutable_tags: Sequence[str]
 ) -> None:
@@ -43,10 +57,26 @@ def refuse_access(
             rule = "must have at least one role: without one, the guard would exempt nobody"
             fix = "write the ARN of a role"
             problems.append(Problem(where=("access", key), value=[], rule=rule, fix=fix))
-    if both := sorted(set(pipeline) & set(administrators)):
-        rule, fix = "no role both moves tags and administers", "take it out of one of the two"
-        where = ("access", "administratorRoles")
-        problems.append(Problem(where=where, value=both, rule=rule, fix=fix))
+    own = (access["partition"], access["account_id"])
+    pushing = {arn.rpartition("/")[2] for arn in pipeline if _account(arn) == own}
+    both = [arn for arn in administrators if arn.rpartition("/")[2] in pushing]
+    foreign = [arn for arn in administrators if _account(arn) != own]
+    open_tags = [tag for tag in movable_tags if not tag.strip(ANY)]
+    overlaps = [
+        pattern
+        for pattern in immutable_tags
+        if any(tag_glob(pattern, tag) for tag in movable_tags if ANY not in tag)
+    ]
+    problems += [
+        Problem(where=where, value=values, rule=rule, fix=fix)
+        for where, values, rule, fix in (
+            (_ADMINISTRATORS, both, "no role both moves tags and administers", _ONE_OF_THEM),
+            (_ADMINISTRATORS, foreign, "must be of the repository's own account", "name one of it"),
+            (("movableTags",), open_tags, "would let every tag move", "leave it out"),
+            (("immutableTags",), overlaps, "match a movable tag", "narrow the pattern"),
+        )
+        if values
+    ]
     if problems:
         raise InvalidInputError(problems)
 
@@ -62,7 +92,7 @@ def _mismatches(inputs: Mapping[str, Any], *where: str) -> Iterator[Problem]:
     fix = "write the exact value; docs/settings.md has what each may be"
     for key, form in _FORMS.items():
         for position, value in enumerate(listed(inputs.get(key))):
-            if not form.fits(value):
+            if not (isinstance(value, str) and form.fits(value)):
                 name = re.sub(r"_(.)", lambda letter: letter[1].upper(), key)
                 place: tuple[str | int, ...] = (*where, name, position)
                 yield Problem(where=place, value=value, rule=form.rule, fix=fix)

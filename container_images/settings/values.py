@@ -87,9 +87,7 @@ KmsKeyArn = Annotated[
 ]
 AccountId = Annotated[str, _text(*forms.ACCOUNT_ID, "444455556666")]
 OrganizationId = Annotated[str, _text(*forms.ORGANIZATION_ID, "o-exampleorgid")]
-Region = Annotated[
-    str, _text(r"[a-z]{2,}(-[a-z]+)+-\d+", "must be the name of a Region", "eu-west-2")
-]
+Region = Annotated[str, _text(*forms.REGION, "eu-west-2")]
 _ROLE_NAME_RULE: Final = "a role name has 1 to 64 letters, digits and + = , . @ _ -"
 RoleName = Annotated[str, _text(r"[\w+=,.@-]{1,64}", _ROLE_NAME_RULE, "image-pipeline")]
 _PATH_RULE: Final = (
