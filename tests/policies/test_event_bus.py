@@ -31,7 +31,7 @@ def test_the_verdicts_are_those_of_event_ruler() -> None:
 
 
 @pytest.mark.skipif(
-    not CLASSPATH or not shutil.which("javac"), reason="docs/audit.md says how to get event-ruler"
+    not CLASSPATH or not shutil.which("javac"), reason="CONTRIBUTING.md says how to get event-ruler"
 )
 def test_event_ruler_agrees_on_the_table_and_on_the_audit(tmp_path: Path) -> None:
     java = ["-cp", f"{CLASSPATH}:{tmp_path}"]
