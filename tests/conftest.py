@@ -19,6 +19,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.cli import terminal
 from container_images.policies.repository_policy import Access
+from container_images.rehearsal.program import Update, run
 from container_images.settings import Account
 from container_images.settings.stack_file import StackFile, read
 
@@ -133,6 +134,9 @@ COMPUTED: dict[str, dict[str, str]] = {
 """The types of AWS that there are, and what it adds to a resource's inputs."""
 
 
+DEPLOYING_ROLE = "arn:aws:iam::111122223333:role/platform/forms-registry-deploy"
+
+
 class Cloud(pulumi.runtime.Mocks):
     """Answers as AWS would, and keeps what it was asked. Whatever it does not know, it refuses."""
 
@@ -161,4 +165,10 @@ class Cloud(pulumi.runtime.Mocks):
 @pytest.fixture
 def cloud() -> Cloud:
     """A cloud in which the production stack's deploying role calls."""
-    return Cloud("arn:aws:iam::111122223333:role/platform/forms-registry-deploy")
+    return Cloud(DEPLOYING_ROLE)
+
+
+@pytest.fixture(scope="session")
+def deployed(prod: StackFile) -> Update:
+    """What the production stack registers, for tests that only look at it."""
+    return run(prod, Cloud(DEPLOYING_ROLE))

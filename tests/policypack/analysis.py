@@ -3,14 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi_policy import (
-    PolicyResourceOptions,
-    ResourceValidationArgs,
-    ResourceValidationPolicy,
-    StackValidationArgs,
-    StackValidationPolicy,
-)
-from pulumi_policy.policy import PolicyCustomTimeouts, PolicyProviderResource, PolicyResource
+from pulumi_policy import ResourceValidationArgs, StackValidationArgs
+from pulumi_policy.policy import PolicyProviderResource, PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
 from container_images.policypack.pack import policies
@@ -18,15 +12,8 @@ from container_images.policypack.pack import policies
 UNKNOWN = UNKNOWN_STRING_VALUE
 """What the engine puts for a value that a preview does not know."""
 
-_BY_NAME = {policy.name: policy for policy in policies()}
-_OPTIONS = PolicyResourceOptions(
-    protect=False,
-    ignore_changes=[],
-    delete_before_replace=None,
-    aliases=[],
-    custom_timeouts=PolicyCustomTimeouts(0, 0, 0),
-    additional_secret_outputs=[],
-)
+_BY_NAME: dict[str, Any] = {policy.name: policy for policy in policies()}
+_OPTIONS: Any = None  # no policy of the pack reads the options of a resource
 
 Verdict = tuple[list[str], str | None]
 """The violations, and what could not be judged in this preview."""
@@ -42,58 +29,41 @@ def urn(type_: str, name: str, stack: str = "prod") -> str:
     return f"urn:pulumi:{stack}::shop::{type_}::{name}"
 
 
+def resource(
+    type_: str,
+    props: Mapping[str, Any],
+    *origins: PolicyResource,
+    name: str = "it",
+    stack: str = "prod",
+    provider: str = "default",
+) -> PolicyResource:
+    """A resource of a stack; `origins` are where its `repository` comes from."""
+    read = unknown_checking_proxy(dict(props))
+    aws = PolicyProviderResource("pulumi:providers:aws", {}, provider, provider)
+    dependencies = {"repository": [*origins]}
+    address = urn(type_, name, stack)
+    return PolicyResource(type_, read, address, name, _OPTIONS, aws, None, [*origins], dependencies)
+
+
 def judge(
     policy: str, type_: str, props: Mapping[str, Any], stack: str = "prod", **config: Any
 ) -> Verdict:
     """What a policy about one resource says of one named "it"."""
-    about_resource = _BY_NAME[policy]
-    assert isinstance(about_resource, ResourceValidationPolicy)
-    read = unknown_checking_proxy(dict(props))
-    args = ResourceValidationArgs(
-        type_, read, urn(type_, "it", stack), "it", _OPTIONS, None, config
-    )
-    return _verdict(about_resource, args)
+    about = resource(type_, props, stack=stack)
+    args = ResourceValidationArgs(type_, about.props, about.urn, about.name, _OPTIONS, None, config)
+    return _verdict(policy, args)
 
 
 def judge_stack(*resources: PolicyResource, exempt: Sequence[str] = ()) -> Verdict:
     """What the policy about a whole stack says."""
-    return _verdict(
-        _BY_NAME["complete-repository"],
-        StackValidationArgs(list(resources), {"exempt": list(exempt)}),
-    )
+    config = {"exempt": [*exempt]}
+    return _verdict("complete-repository", StackValidationArgs([*resources], config))
 
 
-def _verdict(policy: Any, args: ResourceValidationArgs | StackValidationArgs) -> Verdict:
-    assert isinstance(policy, ResourceValidationPolicy | StackValidationPolicy)
+def _verdict(policy: str, args: Any) -> Verdict:
     violations: list[str] = []
-
-    def report(message: str, _of: str | None = None) -> None:
-        violations.append(message)
-
     try:
-        policy.validate(args, report)  # type: ignore[arg-type]
+        _BY_NAME[policy].validate(args, lambda message, _urn=None: violations.append(message))
     except UnknownValueError as error:
         return violations, error.message
     return violations, None
-
-
-def resource(
-    type_: str,
-    name: str,
-    props: Mapping[str, Any],
-    *origins: PolicyResource,
-    provider: str = "default",
-) -> PolicyResource:
-    """A resource of a stack; `origins` are where its `repository` comes from."""
-    kind = "pulumi:providers:aws"
-    return PolicyResource(
-        type_,
-        unknown_checking_proxy(dict(props)),
-        urn(type_, name),
-        name,
-        _OPTIONS,
-        PolicyProviderResource(kind, {}, urn(kind, provider), provider),
-        None,
-        list(origins),
-        {"repository": list(origins)},
-    )
