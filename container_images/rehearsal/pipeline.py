@@ -145,7 +145,11 @@ class Pipeline:
             resolved = resolve(self._repository, tag)
             seen = (resolved.image.digest, resolved.commit, str(resolved.unique_tag))
             if seen != (self._first.manifest.digest, self._first.commit, self._first.tags[-1]):
-                raise FailedError(f"{self._declared.name}: {tag} was resolved to {resolved}")
+                image = self._repository.named(resolved.image)
+                raise FailedError(
+                    f"{self._declared.name}: {tag} was resolved to {image}, commit "
+                    f"{resolved.commit}, and not to {self._first.tags[-1]}"
+                )
         return f"{self._movable} resolved to {self._first.tags[-1]}"
 
     def _put(self, build: Build, tag: str) -> Put:

@@ -164,7 +164,7 @@ BROKEN: list[tuple[Any, str, Callable[..., Any], str, str]] = [
     ),
     (
         *(module, "resolve", lambda *args: replace(resolve(*args), commit="0" * 40)),
-        *("promote roll-back resolve", "latest was resolved to"),
+        *("promote roll-back resolve", "latest was resolved to sha256:"),
     ),
     (moto_fixes, "_images_to_move", everything_moves, "refuse-overwriting", "was overwritten"),
     (moto_fixes, "_images_to_move", nothing_moves, "move-latest", "NotFoundException"),
