@@ -237,7 +237,7 @@ def _roles(arns: Sequence[str]) -> dict[str, Any]:
 
 
 def _builds(arns: Sequence[str]) -> dict[str, Any]:
-    """A trusted CodeBuild project was changed, or was started with what is not its own.
+    """A trusted CodeBuild project was changed, made anew, or started with what is not its own.
 
     What a project runs, runs as the pipeline role. An override of the buildspec, the image or the
     source brings other code; so does a sandbox, which gives a shell.
@@ -247,7 +247,7 @@ def _builds(arns: Sequence[str]) -> dict[str, Any]:
     overrides = ("buildspecOverride", "imageOverride", "sourceLocationOverride")
     overridden = {"$or": [{override: [{"exists": True}]} for override in overrides]}
     either = [
-        {"eventName": ["UpdateProject"], "requestParameters": {"name": projects}},
+        {"eventName": ["CreateProject", "UpdateProject"], "requestParameters": {"name": projects}},
         {"eventName": ["StartSandbox"], "requestParameters": {"projectName": projects}},
         {
             "eventName": [{"prefix": "StartBuild"}],

@@ -29,6 +29,8 @@ BUILDSPEC = PIPELINES["buildspec.yml"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 MOST_CHARACTERS = 65_536
+HIDDEN = "\x9b\u061c\u202e\u2028\u2066"
+"""A control character, and marks that turn the direction of what follows, or break its line."""
 """Of a comment or an issue: https://docs.github.com/en/rest/issues/comments"""
 
 
@@ -254,7 +256,7 @@ ISSUES = "repos/example-org/registry/issues"
 def test_the_comment(tmp_path: Path, there: str, call: str) -> None:
     (tmp_path / "changes.md").write_text("No change in who can do what.")
     (tmp_path / "access.md").write_text("## Who can do what\n" + "x" * 30_000)
-    preview = "y" * 90_000 + "\n``````\n<b>out of the block</b>\n$(id)\n"
+    preview = "y" * 90_000 + f"{HIDDEN}é…\n``````\n<b>out of the block</b>\n$(id)\n"
     (tmp_path / "preview.txt").write_text(preview)
     step = ("preview.yml", "comment", tmp_path, there)
     assert last_step(*step, NUMBER="12", MARK="<!-- -->") == call
@@ -265,6 +267,7 @@ def test_the_comment(tmp_path: Path, there: str, call: str) -> None:
     assert "The last 35,000 bytes:" in comment
     assert comment.count("``````") == 2, "nothing closes the block before its end"
     assert "$(id)" in comment
+    assert f"y{'?' * len(HIDDEN)}é…" in comment
 
 
 def test_the_comment_without_credentials(tmp_path: Path) -> None:
@@ -298,11 +301,11 @@ def test_the_issue(tmp_path: Path, there: str, call: str) -> None:
 def test_the_issue_keeps_what_comes_first(tmp_path: Path, padding: str) -> None:
     """Anybody whose denied calls are recorded can make it long."""
     for name in ("drift", "who-can", "history"):
-        (tmp_path / f"{name}.txt").write_text(f"! {name} decides\x1b[2K\n{padding}\n")
+        (tmp_path / f"{name}.txt").write_text(f"! {name} decides\x1b[2K{HIDDEN}\n{padding}\n")
     last_step("drift.yml", "issue", tmp_path, **ISSUE)
     issue = (tmp_path / "issue.md").read_bytes().decode(errors="replace")
     assert len(issue) < MOST_CHARACTERS
-    assert "\x1b" not in issue
+    assert not {"\x1b", *HIDDEN} & {*issue}
     for name in ("drift", "who-can", "history"):
         assert f"! {name} decides" in issue
     assert issue.count("Cut after 18,000 bytes") == (0 if padding[0] == "`" else 3)

@@ -230,6 +230,7 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             build("StartBuild", projectName="push", imageOverride="x")
         ),
         "a changed project": build("UpdateProject", name="push", source={}),
+        "a project made anew": build("CreateProject", name="push", source={}),
         "a shell": build("StartSandbox", projectName="push"),
     },
     "assumed": {
