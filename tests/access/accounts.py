@@ -1,11 +1,13 @@
 """Accounts, as `aws iam get-account-authorization-details` prints them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
 from container_images.access.evaluation import Principal, Request, decide
-from container_images.access.who_can import findings
+from container_images.access.policy import parse
+from container_images.access.who_can import Findings, findings
 from container_images.policies.repository_policy import Access, repository_policy
 
 ACCOUNT = "111122223333"
@@ -39,10 +41,20 @@ def trust(principal: Any, action: str = "sts:AssumeRole", **more: Any) -> Docume
     return policy({"Effect": "Allow", "Principal": principal, "Action": action, **more})
 
 
+def where(operator: str, key: str, *values: Any) -> Document:
+    """The condition of a statement."""
+    return {"Condition": {operator: {key: list(values)}}}
+
+
+def service(name: str, **more: Any) -> Document:
+    """The trust policy of a service's role."""
+    return trust({"Service": f"{name}.amazonaws.com"}, **more)
+
+
 NOBODY = policy()
 THE_ACCOUNT = trust({"AWS": f"{IAM}root"})
-CODEBUILD = trust(
-    {"Service": "codebuild.amazonaws.com"},
+CODEBUILD = service(
+    "codebuild",
     Condition={
         "ArnEquals": {"aws:SourceArn": [PROJECT]},
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
@@ -50,94 +62,75 @@ CODEBUILD = trust(
 )
 
 
+def _held(arn: str, kind: str, statements: tuple[Document, ...], boundary: str | None) -> Document:
+    inline = [{"PolicyName": "inline", "PolicyDocument": policy(*statements)}] if statements else []
+    bounded = {"PermissionsBoundary": {"PermissionsBoundaryArn": boundary}} if boundary else {}
+    return {"Arn": arn, f"{kind}PolicyList": inline, **bounded}
+
+
 def role(
     name: str,
     *statements: Document,
     trusts: Document = NOBODY,
     boundary: str | None = None,
-    managed: list[str] | None = None,
-    profiles: int = 0,
+    managed: Sequence[str] = (),
 ) -> Document:
     """A role of the account; of another one where the name is an ARN."""
-    return {
-        "Arn": name if name.startswith("arn:") else f"{IAM}role/{name}",
-        "RoleName": name.rpartition("/")[2],
-        "AssumeRolePolicyDocument": trusts,
-        "RolePolicyList": _inline(statements),
-        "AttachedManagedPolicies": [{"PolicyArn": it} for it in managed or []],
-        "InstanceProfileList": [{} for _ in range(profiles)],
-        **_bounded(boundary),
-    }
+    arn = name if name.startswith("arn:") else f"{IAM}role/{name}"
+    attached = [{"PolicyArn": arn} for arn in managed]
+    more = {"AssumeRolePolicyDocument": trusts, "AttachedManagedPolicies": attached}
+    return _held(arn, "Role", statements, boundary) | more
 
 
 def user(
-    name: str,
-    *statements: Document,
-    groups: list[str] | None = None,
-    boundary: str | None = None,
+    name: str, *statements: Document, groups: Sequence[str] = (), boundary: str | None = None
 ) -> Document:
-    return {
-        "Arn": f"{IAM}user/{name}",
-        "UserPolicyList": _inline(statements),
-        "GroupList": groups or [],
-        **_bounded(boundary),
-    }
+    return _held(f"{IAM}user/{name}", "User", statements, boundary) | {"GroupList": groups}
 
 
 def group(name: str, *statements: Document) -> Document:
-    return {
-        "Arn": f"{IAM}group/{name}",
-        "GroupName": name,
-        "GroupPolicyList": _inline(statements),
-    }
+    return _held(f"{IAM}group/{name}", "Group", statements, None) | {"GroupName": name}
 
 
 def managed(name: str, *statements: Document) -> Document:
+    """A managed policy, whose older version allowed everything."""
+    versions = {"v2": policy(*statements), "v1": policy(allow("*"))}
     return {
         "Arn": f"{IAM}policy/{name}",
         "DefaultVersionId": "v2",
         "PolicyVersionList": [
-            {"VersionId": "v2", "Document": policy(*statements)},
-            {"VersionId": "v1", "Document": policy(allow("*"))},
+            {"VersionId": version, "Document": document} for version, document in versions.items()
         ],
     }
 
 
-def _inline(statements: tuple[Document, ...]) -> list[Document]:
-    return [{"PolicyName": "inline", "PolicyDocument": policy(*statements)}] if statements else []
-
-
-def _bounded(arn: str | None) -> Document:
-    return {"PermissionsBoundary": {"PermissionsBoundaryArn": arn}} if arn else {}
-
-
-def details(*identities: Document) -> Document:
-    """An account with these roles, users, groups and policies, beside those of the guard."""
+def details(*listed: Document) -> Document:
+    """An account with these roles, users, groups and managed policies alone."""
     return {
-        "UserDetailList": [it for it in identities if ":user/" in it["Arn"]],
-        "GroupDetailList": [it for it in identities if ":group/" in it["Arn"]],
-        "RoleDetailList": [it for it in identities if ":role/" in it["Arn"]],
-        "Policies": [it for it in identities if ":policy/" in it["Arn"]],
+        key: [each for each in listed if f":{kind}/" in each["Arn"]]
+        for key, kind in (
+            ("UserDetailList", "user"),
+            ("GroupDetailList", "group"),
+            ("RoleDetailList", "role"),
+            ("Policies", "policy"),
+        )
     }
 
 
 PIPELINE_ROLE = role("pipeline/push", allow("ecr:GetAuthorizationToken"), trusts=CODEBUILD)
-DEPLOY_ROLE = role(
-    "deploy", allow("ecr:*", "iam:*", on=["*"]), trusts=trust({"AWS": f"{IAM}role/admin"})
-)
 
 
 def access(**more: Any) -> Access:
-    whole: Access = {
-        "partition": "aws",
-        "account_id": ACCOUNT,
-        "region": "eu-west-2",
-        "pipeline_roles": [PIPELINE],
-        "administrator_roles": [DEPLOY],
-        "pull_accounts": [OTHER],
-        "pull_organization": "",
-        "lambda_pull": False,
-    }
+    whole = Access(
+        partition="aws",
+        account_id=ACCOUNT,
+        region="eu-west-2",
+        pipeline_roles=[PIPELINE],
+        administrator_roles=[DEPLOY],
+        pull_accounts=[OTHER],
+        pull_organization="",
+        lambda_pull=False,
+    )
     return {**whole, **more}  # type: ignore[typeddict-item]
 
 
@@ -148,7 +141,20 @@ def is_allowed(principal: Principal, request: Request) -> bool:
     return decide(principal, request) is not None
 
 
-def able(account: Document, guard: Document = GUARD) -> list[str]:
+def ask(
+    *listed: Document,
+    guard: Document = GUARD,
+    scps: Sequence[Document] = (),
+    arns: Sequence[str] = (REPOSITORY,),
+) -> list[Findings]:
+    """What is found in an account of these alone."""
+    repositories = [guarded(arn, guard) for arn in arns]
+    return findings(account_of(details(*listed)), repositories, tuple(map(parse, scps)))
+
+
+def able(*listed: Document, **more: Any) -> list[str]:
     """Who could move a tag, without what the ARNs of the account begin with."""
-    [found] = findings(account_of(account), [guarded(REPOSITORY, guard)])
-    return [it.principal.replace(IAM, "") for it in found.principals if it.paths["moveTags"]]
+    [of_repository] = ask(*listed, **more)
+    return [
+        row.principal.replace(IAM, "") for row in of_repository.principals if row.paths["moveTags"]
+    ]

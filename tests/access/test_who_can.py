@@ -1,19 +1,15 @@
 """Who could move a tag: each way there is to become somebody who can, and what closes it."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
-from container_images.access.account import account_of
-from container_images.access.claims import guarded
-from container_images.access.policy import parse
-from container_images.access.who_can import Findings, findings
 from container_images.policies.repository_policy import repository_policy
 from tests.access.accounts import (
     ACCOUNT,
-    GUARD,
     IAM,
+    NOBODY,
     OTHER,
     PIPELINE,
     PIPELINE_ROLE,
@@ -21,60 +17,30 @@ from tests.access.accounts import (
     REPOSITORY,
     THE_ACCOUNT,
     Document,
+    able,
     access,
     allow,
+    ask,
     deny,
-    details,
     managed,
     policy,
     role,
+    service,
     trust,
     user,
+    where,
 )
 
 SOMEBODY = f"{IAM}role/somebody"
 BOUNDARY = f"{IAM}policy/boundary"
 PUSHES = "role/pipeline/push ecr:PutImage app"
 ASSUMED = "sts:AssumeRole role/pipeline/push"
+ROOT = {"AWS": f"{IAM}root"}
+FULL = allow("*")
 
 
-def ask(
-    *identities: Document,
-    guard: Document = GUARD,
-    scps: tuple[Document, ...] = (),
-    arns: tuple[str, ...] = (REPOSITORY,),
-) -> list[Findings]:
-    """What is found in an account of these alone."""
-    repositories = [guarded(arn, guard) for arn in arns]
-    return findings(account_of(details(*identities)), repositories, tuple(map(parse, scps)))
-
-
-def able(*identities: Document, **more: Any) -> list[str]:
-    [found] = ask(*identities, **more)
-    return [it.principal.replace(IAM, "") for it in found.principals if it.paths["moveTags"]]
-
-
-def steps(found: Findings, principal: str, ability: str = "moveTags") -> list[str] | None:
-    """The path in short: CALLER ACTION RESOURCE, without what all ARNs of the account have."""
-    [mover] = [it for it in found.principals if it.principal == principal]
-    path = mover.paths[ability]
-    if path is None:
-        return None
-    return [
-        f"{it.principal} {it.action} {it.resource}".replace(IAM, "").replace(REPOSITORY, "app")
-        for it in path.calls
-    ]
-
-
-def path_of(*statements: Document, **more: Any) -> list[str] | None:
-    """The path of a role with these statements, in an account of the pipeline role and it."""
-    [found] = ask(PIPELINE_ROLE, role("somebody", *statements), **more)
-    return steps(found, SOMEBODY)
-
-
-def becoming(*calls: str) -> list[str]:
-    """Somebody makes these calls, and then pushes as the pipeline role."""
-    return [*(f"role/somebody {call}" for call in calls), PUSHES]
+def somebody(*statements: Document, **more: Any) -> Document:
+    return role("somebody", *statements, **more)
 
 
 def pushed_as(trusts: Document, **more: Any) -> Document:
@@ -82,157 +48,100 @@ def pushed_as(trusts: Document, **more: Any) -> Document:
     return role("pipeline/push", trusts=trusts, **more)
 
 
-def exempting(*arns: str, operator: str = "ArnNotLike", at: int = 0) -> Document:
-    return changed(at, Condition={operator: {"aws:PrincipalArn": list(arns)}})
-
-
-def changed(position: int, **more: Any) -> Document:
-    weak = repository_policy(access())
-    weak["Statement"][position] |= more
-    return weak
-
-
 def by_arn(*patterns: str) -> Document:
-    return {"ArnLike": {"aws:PrincipalArn": list(patterns)}}
+    return where("ArnLike", "aws:PrincipalArn", *patterns)
+
+
+def exempting(*arns: str) -> Document:
+    """The guard, with these in place of the pipeline role."""
+    guard = repository_policy(access())
+    guard["Statement"][0] |= where("ArnNotLike", "aws:PrincipalArn", *arns)
+    return guard
 
 
 # --- Paths, call by call --------------------------------------------------------------------------
 
 
+def becoming(*calls: str) -> list[str]:
+    """Somebody makes these calls, and then pushes as the pipeline role."""
+    return [*(f"role/somebody {call}" for call in calls), PUSHES]
+
+
 @pytest.mark.parametrize(
-    ("statements", "path"),
+    ("actions", "on", "path"),
     [
-        ([allow("ecr:*", "s3:*", "ec2:*")], None),
+        ("ecr:* s3:* ec2:*", "*", []),
+        ("ecr:* iam:*", "*", becoming("iam:UpdateAssumeRolePolicy role/pipeline/push", ASSUMED)),
+        ("iam:UpdateAssumeRolePolicy", f"{IAM}role/app-*", []),
+        ("codebuild:StartBuild", PROJECT, becoming(f"codebuild:StartBuild {PROJECT}")),
+        ("codebuild:*", f"{PROJECT}-tests", []),
         (
-            [allow("ecr:*", "iam:*")],
-            becoming("iam:UpdateAssumeRolePolicy role/pipeline/push", ASSUMED),
-        ),
-        ([allow("iam:UpdateAssumeRolePolicy", on=f"{IAM}role/app-*")], None),
-        ([allow("codebuild:StartBuild", on=PROJECT)], becoming(f"codebuild:StartBuild {PROJECT}")),
-        ([allow("codebuild:*", on=f"{PROJECT}-tests")], None),
-        (
-            [allow("iam:PassRole", on=PIPELINE), allow("codebuild:CreateProject")],
+            "iam:PassRole codebuild:CreateProject",
+            "*",
             becoming("iam:PassRole role/pipeline/push", f"codebuild:CreateProject {PROJECT}"),
         ),
-        ([allow("iam:PassRole")], None),  # the trust policy is about one project
-        ([allow("codebuild:CreateProject")], None),
-        ([allow("iam:PutRolePolicy", on=f"{IAM}role/app")], None),
-        ([allow("iam:CreateRole", "iam:DeleteRole", on=PIPELINE)], None),
-        ([allow("iam:CreateUser", "iam:UpdateUser")], None),
-    ],
-)
-def test_the_path_of_somebody(statements: list[Document], path: list[str] | None) -> None:
-    assert path_of(*statements) == path
-
-
-@pytest.mark.parametrize(
-    ("statements", "first"),
-    [
-        ([allow("iam:PutRolePolicy", on=SOMEBODY)], ["iam:PutRolePolicy role/somebody"]),
-        ([allow("iam:AttachRolePolicy", on=SOMEBODY)], ["iam:AttachRolePolicy role/somebody"]),
+        ("iam:PassRole", "*", []),  # the trust policy is about one project
+        ("codebuild:CreateProject", "*", []),
+        ("iam:PutRolePolicy", f"{IAM}role/app", []),
+        ("iam:CreateRole iam:DeleteRole", PIPELINE, []),
+        ("iam:CreateUser iam:UpdateUser", "*", []),
+        ("iam:PutRolePolicy", SOMEBODY, ["role/somebody iam:PutRolePolicy role/somebody"]),
+        ("iam:AttachRolePolicy", SOMEBODY, ["role/somebody iam:AttachRolePolicy role/somebody"]),
         (
-            [allow("iam:*"), deny("iam:UpdateAssumeRolePolicy", "iam:P*", "iam:Att*", "iam:Cr*")],
-            ["iam:DeleteRolePolicy role/somebody"],
-        ),
-        (
-            [allow("iam:CreateRole", "iam:AttachRolePolicy", on=f"{IAM}role/app-*")],
+            "iam:CreateRole iam:AttachRolePolicy",
+            f"{IAM}role/app-*",
             [
-                "iam:CreateRole role/app-*",
-                "sts:AssumeRole role/app-*",
-                "iam:AttachRolePolicy role/app-*",
+                "role/somebody iam:CreateRole role/app-*",
+                "role/somebody sts:AssumeRole role/app-*",
+                "role/somebody iam:AttachRolePolicy role/app-*",
             ],
         ),
         (
-            [allow("iam:CreateRole", "iam:DeleteRole", "iam:PutRolePolicy", on=PIPELINE)],
-            ["iam:DeleteRole role/pipeline/push", "iam:CreateRole role/pipeline/push", ASSUMED],
+            "iam:CreateRole iam:DeleteRole iam:PutRolePolicy",
+            PIPELINE,
+            [
+                "role/somebody iam:DeleteRole role/pipeline/push",
+                "role/somebody iam:CreateRole role/pipeline/push",
+                f"role/somebody {ASSUMED}",
+            ],
         ),
     ],
 )
-def test_how_the_path_of_somebody_begins(statements: list[Document], first: list[str]) -> None:
-    path = path_of(*statements)
-    assert path is not None
-    assert path[: len(first)] == [f"role/somebody {call}" for call in first]
-
-
-def test_what_two_roles_can_do_together_counts_for_whoever_can_be_both() -> None:
-    """One may change what the other may do, and neither gets any further by itself."""
-    target = f"{IAM}role/target"
-    [found] = ask(
-        PIPELINE_ROLE,
-        role("somebody", allow("sts:AssumeRole", on=[f"{IAM}role/editor", target])),
-        role("editor", allow("iam:PutRolePolicy", on=target), trusts=THE_ACCOUNT),
-        role("target", allow("s3:*"), trusts=THE_ACCOUNT),
+def test_the_path_of_somebody(actions: str, on: str, path: list[str]) -> None:
+    """The path, or how it begins; nothing where there is none."""
+    [findings] = ask(PIPELINE_ROLE, somebody(allow(*actions.split(), on=on)))
+    found = findings.principals[1].paths["moveTags"]
+    calls = (
+        [" ".join(call).replace(IAM, "").replace(REPOSITORY, "app") for call in found.calls]
+        if found
+        else []
     )
-    path = steps(found, SOMEBODY)
-    assert path is not None
-    assert "role/editor iam:PutRolePolicy role/target" in path
-    assert steps(found, target) is None
-    assert steps(found, f"{IAM}role/editor") is None
+    assert calls[: len(path)] == path
+    assert bool(calls) is bool(path)
 
 
 def test_what_is_assumed_is_named() -> None:
-    condition = {"StringEquals": {"aws:PrincipalTag/team": "platform"}}
-    somebody = role("somebody", allow("iam:UpdateAssumeRolePolicy", Condition=condition))
-    [found] = ask(PIPELINE_ROLE, somebody)
-    [mover] = [it for it in found.principals if it.principal == SOMEBODY]
-    path = mover.paths["moveTags"]
+    condition = where("StringEquals", "aws:PrincipalTag/team", "platform")
+    [findings] = ask(PIPELINE_ROLE, somebody(allow("iam:UpdateAssumeRolePolicy", **condition)))
+    path = findings.principals[1].paths["moveTags"]
     assert path is not None
     assert [*path.assuming] == ["aws:principaltag/team StringEquals platform"]
 
 
-# --- Ways that somebody has, each in an account by itself -----------------------------------------
+# --- Ways, each in an account by itself -----------------------------------------------------------
+
+
+def way(
+    label: str, *listed: Document, who: str = "role/somebody", can: bool = True, **more: Any
+) -> Any:
+    return pytest.param(listed, who, can, more, id=label)
+
+
+no_way = partial(way, can=False)
 
 
 def bounds(operator: str, boundary: str) -> Document:
-    return {"Condition": {operator: {"iam:PermissionsBoundary": boundary}}}
-
-
-MAKING = allow("iam:CreateRole", "iam:PutRolePolicy", **bounds("StringEquals", BOUNDARY))
-UNBOUNDED = bounds("StringNotEquals", BOUNDARY)
-NARROW = managed("boundary", allow("s3:*"))
-CI = f"{IAM}role/ci-*"
-ANEW = [f"iam:{verb}" for verb in ("DeleteRole", "CreateRole", "PutRolePolicy")]
-OWN = f"{IAM}policy/own"
-CLUSTERS = pushed_as(
-    trust(
-        {"Federated": f"{IAM}oidc-provider/oidc.eks.eu-west-2.amazonaws.com/id/X"},
-        "sts:AssumeRoleWithWebIdentity",
-        Condition={"StringEquals": {"x:sub": "system:serviceaccount:a:b"}},
-    )
-)
-SSO = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev"
-TRUSTED = [
-    (trust({"AWS": SOMEBODY}), [], True),
-    (trust({"AWS": SOMEBODY}), [deny("sts:*")], False),
-    (THE_ACCOUNT, [], False),
-    (THE_ACCOUNT, [allow("sts:AssumeRole", on=PIPELINE)], True),
-    (trust({"AWS": f"{IAM}role/others"}), [allow("sts:AssumeRole")], False),
-    (
-        trust({"AWS": f"{IAM}root"}, Condition=by_arn(f"{IAM}role/o*")),
-        [allow("sts:AssumeRole")],
-        False,
-    ),
-    (
-        trust({"AWS": f"{IAM}root"}, Condition={"Bool": {"aws:MultiFactorAuthPresent": True}}),
-        [allow("sts:AssumeRole")],
-        True,
-    ),
-]
-
-
-@pytest.mark.parametrize(("trusts", "statements", "can"), TRUSTED)
-def test_assuming_takes_what_the_trust_asks(
-    trusts: Document, statements: list[Document], *, can: bool
-) -> None:
-    assert ("role/somebody" in able(pushed_as(trusts), role("somebody", *statements))) is can
-
-
-def case(label: str, *identities: Document, **more: Any) -> Any:
-    return pytest.param(identities, more, id=label)
-
-
-def somebody(*statements: Document, **more: Any) -> Document:
-    return role("somebody", *statements, **more)
+    return where(operator, "iam:PermissionsBoundary", boundary)
 
 
 def limits(*actions: str) -> Document:
@@ -240,20 +149,67 @@ def limits(*actions: str) -> Document:
     return managed("boundary", allow(*actions))
 
 
-def making(*names: str, verbs: Sequence[str] = ANEW[1:]) -> Document:
+MAKE = ("iam:CreateRole", "iam:PutRolePolicy")
+ANEW = ("iam:DeleteRole", *MAKE)
+MAKING = allow(*MAKE, **bounds("StringEquals", BOUNDARY))
+OWN_BOUNDARY = BOUNDARY.replace(ACCOUNT, "${aws:PrincipalAccount}")
+NARROW = limits("s3:*")
+BOUND = somebody(FULL, boundary=BOUNDARY)
+CI = f"{IAM}role/ci-*"
+SSO = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev"
+LINKED = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
+EDITOR, TARGET = f"{IAM}role/editor", f"{IAM}role/target"
+TOGETHER = (
+    PIPELINE_ROLE,
+    somebody(allow("sts:AssumeRole", on=[EDITOR, TARGET])),
+    role("editor", allow("iam:PutRolePolicy", on=TARGET), trusts=THE_ACCOUNT),
+    role("target", allow("s3:*"), trusts=THE_ACCOUNT),
+)
+ASSUMES = somebody(allow("sts:AssumeRole"))
+BUILDS = somebody(allow("codebuild:StartBuild", on=PROJECT))
+CLUSTERS = pushed_as(
+    trust(
+        {"Federated": f"{IAM}oidc-provider/oidc.eks.eu-west-2.amazonaws.com/id/X"},
+        "sts:AssumeRoleWithWebIdentity",
+        **where("StringEquals", "x:sub", "system:serviceaccount:a:b"),
+    )
+)
+
+
+def making(*names: str, verbs: tuple[str, ...] = MAKE) -> Document:
     return somebody(allow(*verbs, on=[*names]))
 
 
-WAYS = [
-    case("a listed role that does not exist", making(PIPELINE)),
+def builds_for(**condition: Document) -> Document:
+    return pushed_as(service("codebuild", Condition=condition))
+
+
+ASSUMING = [
+    way("whom the trust policy names", pushed_as(trust({"AWS": SOMEBODY})), somebody()),
+    no_way("one with a Deny", pushed_as(trust({"AWS": SOMEBODY})), somebody(deny("sts:*"))),
+    no_way("one without permission", pushed_as(THE_ACCOUNT), somebody()),
+    way("one with permission", pushed_as(THE_ACCOUNT), ASSUMES),
+    no_way("another than is trusted", pushed_as(trust({"AWS": f"{IAM}role/others"})), ASSUMES),
+    no_way("another name", pushed_as(trust(ROOT, **by_arn(f"{IAM}role/o*"))), ASSUMES),
+    way(
+        "a condition that may be met",
+        pushed_as(trust(ROOT, **where("Bool", "aws:MultiFactorAuthPresent", "true"))),
+        ASSUMES,
+    ),
+    way("what two roles can do together", *TOGETHER),
+    no_way("what the one of them can do", *TOGETHER, who="role/editor"),
+    no_way("what the other of them can do", *TOGETHER, who="role/target"),
+]
+MAKING_ROLES = [
+    way("a listed role that does not exist", making(PIPELINE)),
     *(
-        case("a name that guard and policy spell alike", making(name), guard=exempting(CI))
+        way("a name that guard and policy spell alike", making(name), guard=exempting(CI))
         for name in (CI, f"{IAM}role/ci-1*", f"{IAM}role/*-prod", "*")
     ),
     *(
-        case(
+        way(
             "a listed role anew, however it is listed",
-            pushed_as(policy()),
+            pushed_as(NOBODY),
             making(PIPELINE, verbs=ANEW),
             guard=exempting(name),
         )
@@ -263,21 +219,46 @@ WAYS = [
             f"{IAM}role/*/push",
         )
     ),
-    case(
+    way(
         "a role anew that another trusts by its ARN",
-        pushed_as(trust({"AWS": f"{IAM}root"}, Condition=by_arn(f"{IAM}role/runner"))),
+        pushed_as(trust(ROOT, **by_arn(f"{IAM}role/runner"))),
         role("runner"),
         making(f"{IAM}role/runner", verbs=ANEW),
     ),
-    case("a role in a boundary that is not known", PIPELINE_ROLE, somebody(MAKING)),
-    *(
-        case("a role released from its boundary", PIPELINE_ROLE, somebody(MAKING, it), NARROW)
-        for it in (
-            allow("iam:DeleteRolePermissionsBoundary"),
-            allow("iam:CreatePolicyVersion"),
-        )
+    no_way("a role that has to go first", role("other/PUSH"), making(PIPELINE)),
+    no_way(
+        "roles of single sign-on",
+        PIPELINE_ROLE,
+        role(SSO, FULL),
+        somebody(allow("iam:*", on=f"{IAM}role/aws-reserved/*")),
     ),
-    case(
+    no_way(
+        "a service-linked role",
+        role(LINKED, allow("ecr:*"), trusts=THE_ACCOUNT),
+        somebody(allow("iam:*", on=f"{IAM}role/aws-service-role/*")),
+        guard=exempting(f"{IAM}role/aws-service-role/*"),
+    ),
+    no_way(
+        "what a service-linked role could become",
+        pushed_as(service("ec2")),
+        role(LINKED, allow("ssm:*")),
+        who=f"role/{LINKED}",
+    ),
+]
+BOUNDARIES = [
+    way("a role in a boundary that is not known", PIPELINE_ROLE, somebody(MAKING)),
+    no_way("a new role within a narrow boundary", PIPELINE_ROLE, somebody(MAKING), NARROW),
+    *(
+        way("a role released from it", PIPELINE_ROLE, somebody(MAKING, allow(action)), NARROW)
+        for action in ("iam:DeleteRolePermissionsBoundary", "iam:CreatePolicyVersion")
+    ),
+    no_way(
+        "the boundary of the account in a variable",
+        PIPELINE_ROLE,
+        somebody(allow(*MAKE, **bounds("StringEquals", OWN_BOUNDARY))),
+        NARROW,
+    ),
+    way(
         "a boundary that has to fit two patterns",
         PIPELINE_ROLE,
         somebody(
@@ -285,241 +266,150 @@ WAYS = [
             deny(*ANEW, **bounds("StringNotLike", "*-boundary")),
         ),
     ),
-    case(
-        "a boundary of one's own that one can take off",
-        PIPELINE_ROLE,
-        somebody(allow("*"), boundary=BOUNDARY),
-        limits("ecr:*", "iam:DeleteRolePermissionsBoundary"),
+    no_way("a boundary of one's own", PIPELINE_ROLE, BOUND, limits("ecr:*")),
+    *(
+        way(f"one's own that lets {action}", PIPELINE_ROLE, BOUND, limits("ecr:*", f"iam:{action}"))
+        for action in ("DeleteRolePermissionsBoundary", "PutRolePermissionsBoundary")
     ),
-    case(
-        "another boundary, which sets no bounds",
+    way(
+        "one's own Deny, which one may take off",
         PIPELINE_ROLE,
-        somebody(allow("*"), boundary=BOUNDARY),
-        limits("iam:PutRolePermissionsBoundary"),
+        somebody(
+            allow("iam:*"), deny("iam:UpdateAssumeRolePolicy", "iam:P*", "iam:Att*", "iam:Cr*")
+        ),
     ),
-    case(
+]
+SERVICES = [
+    way(
         "a service that is named with its region",
-        pushed_as(trust({"Service": "states.eu-west-2.amazonaws.com"})),
+        pushed_as(service("states.eu-west-2")),
         somebody(allow("states:UpdateStateMachine")),
     ),
-    case(
+    *(
+        way("builds for whatever source is left", builds_for(**condition), BUILDS)
+        for condition in (
+            {"ArnNotEquals": {"aws:SourceArn": f"{PROJECT}-2"}},
+            {"ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/p*"}},
+            {"ArnEqualsIfExists": {"aws:SourceArn": f"{PROJECT}-2"}},
+            {"ArnLike": {"aws:SourceArn": [f"{PROJECT}-2", "${aws:PrincipalTag/x}"]}},
+        )
+    ),
+    no_way(
+        "a source that another condition leaves out",
+        builds_for(
+            ArnLike={"aws:SourceArn": "arn:aws:codebuild:*:*:project/*"},
+            ArnEquals={"aws:SourceArn": f"{PROJECT}-2"},
+        ),
+        somebody(allow("codebuild:*", on=PROJECT)),
+    ),
+    way(
         "a SAML provider",
         pushed_as(trust({"Federated": f"{IAM}saml-provider/corp"}, "sts:AssumeRoleWithSAML")),
         somebody(allow("iam:UpdateSAMLProvider")),
     ),
     *(
-        case("a cluster whose service accounts are trusted", CLUSTERS, somebody(allow(action)))
+        way("a cluster whose service accounts are trusted", CLUSTERS, somebody(allow(action)))
         for action in ("eks:CreateAccessEntry", "emr-containers:CreateManagedEndpoint")
     ),
-    case(
-        "a Deny that leaves out the account",
-        somebody(allow("ecr:*")),
-        guard=policy({"Effect": "Deny", "NotPrincipal": {"AWS": f"{IAM}root"}, "Action": "ecr:*"}),
-    ),
 ]
-
-
-@pytest.mark.parametrize(("identities", "more"), WAYS)
-def test_a_way_is_found(identities: list[Document], more: dict[str, Any]) -> None:
-    assert "role/somebody" in able(*identities, **more)
-
-
 AS_CI = exempting(f"{IAM}user/ci")
 RENAMING = allow("ecr:*", "iam:UpdateUser")
+a_user, amy = partial(way, who="user/amy"), partial(user, "amy")
 USERS = [
-    case("a new name that the guard lists", user("amy", RENAMING), guard=AS_CI),
-    case("one that is taken", user("amy", RENAMING), user("ci"), guard=AS_CI),
-    case(
+    a_user("a new name that the guard lists", amy(RENAMING), guard=AS_CI),
+    a_user("one that is taken", amy(RENAMING), user("ci"), guard=AS_CI),
+    a_user(
         "a new name that a trust policy asks for",
-        pushed_as(trust({"AWS": f"{IAM}root"}, Condition=by_arn(f"{IAM}user/ops-*"))),
-        user("amy", allow("sts:AssumeRole", "iam:UpdateUser")),
+        pushed_as(trust(ROOT, **by_arn(f"{IAM}user/ops-*"))),
+        amy(allow("sts:AssumeRole", "iam:UpdateUser")),
     ),
-    case(
+    a_user(
         "a new name after more is allowed",
-        user("amy", allow("iam:PutUserPolicy", "iam:UpdateUser"), boundary=BOUNDARY),
+        amy(allow("iam:PutUserPolicy", "iam:UpdateUser"), boundary=BOUNDARY),
         limits("iam:PutUserPolicy", "iam:UpdateUser", "ecr:*"),
         guard=AS_CI,
     ),
-    case(
+    a_user(
         "another boundary, which sets no bounds",
         PIPELINE_ROLE,
-        user("amy", allow("*"), boundary=BOUNDARY),
+        amy(FULL, boundary=BOUNDARY),
         limits("iam:PutUserPermissionsBoundary"),
+    ),
+]
+ORGANIZATION = [
+    no_way(
+        "each level allows",
+        PIPELINE_ROLE,
+        somebody(allow("iam:*")),
+        scps=[policy(FULL), policy(allow("ecr:*"))],
+    ),
+    no_way("denied", PIPELINE_ROLE, somebody(allow("iam:*")), scps=[policy(FULL, deny("iam:*"))]),
+    way(
+        "denied on a role, and so by way of another one",
+        PIPELINE_ROLE,
+        somebody(allow("iam:*")),
+        scps=[policy(FULL, deny("iam:*", on=f"{IAM}role/pipeline/*"))],
     ),
 ]
 
 
-@pytest.mark.parametrize(("identities", "more"), USERS)
-def test_a_users_way_is_found(identities: list[Document], more: dict[str, Any]) -> None:
-    assert "user/amy" in able(*identities, **more)
-
-
 @pytest.mark.parametrize(
-    ("condition", "more"),
-    [
-        ({"ArnNotEquals": {"aws:SourceArn": f"{PROJECT}-2"}}, []),
-        ({"ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/p*"}}, []),
-        ({"ArnEqualsIfExists": {"aws:SourceArn": f"{PROJECT}-2"}}, []),
-        ({"ArnLike": {"aws:SourceArn": [f"{PROJECT}-2", "${aws:PrincipalTag/x}"]}}, []),
-    ],
+    ("listed", "who", "can", "more"),
+    [*ASSUMING, *MAKING_ROLES, *BOUNDARIES, *SERVICES, *USERS, *ORGANIZATION],
 )
-def test_builds_for_whatever_source_a_trust_policy_leaves(
-    condition: Document, more: list[Document]
+def test_who_could_move_a_tag(
+    listed: tuple[Document, ...], who: str, more: dict[str, Any], *, can: bool
 ) -> None:
-    rule = {"ArnEquals": {"aws:SourceArn": "arn:aws:events:eu-west-2:111122223333:rule/r"}}
-    statements = [
-        *trust({"Service": "codebuild.amazonaws.com"}, Condition=condition)["Statement"],
-        *(it for one in more for it in trust(one, Condition=rule)["Statement"]),
-    ]
-    somebody = role("somebody", allow("codebuild:StartBuild", on=PROJECT))
-    assert "role/somebody" in able(pushed_as(policy(*statements)), somebody)
+    assert (who in able(*listed, **more)) is can
 
 
 def test_variables_that_are_none_in_an_older_version() -> None:
     own = f"{IAM}user/${{aws:username}}"
-    amy = user("amy", allow("iam:PutUserPolicy"), deny("iam:PutUserPolicy", on=own))
-    assert able(PIPELINE_ROLE, amy) == ["role/pipeline/push"]
-    amy["UserPolicyList"][0]["PolicyDocument"]["Version"] = "2008-10-17"
-    assert "user/amy" in able(PIPELINE_ROLE, amy)
-
-
-# --- What is none ---------------------------------------------------------------------------------
-
-NO_WAYS = [
-    case("a new role within a narrow boundary", PIPELINE_ROLE, somebody(MAKING), NARROW),
-    case(
-        "the boundary of the account in a variable",
-        PIPELINE_ROLE,
-        somebody(
-            allow(
-                "iam:CreateRole",
-                "iam:PutRolePolicy",
-                **bounds("StringEquals", BOUNDARY.replace(ACCOUNT, "${aws:PrincipalAccount}")),
-            )
-        ),
-        NARROW,
-    ),
-    case(
-        "a boundary of one's own",
-        PIPELINE_ROLE,
-        somebody(allow("*"), boundary=BOUNDARY),
-        limits("ecr:*"),
-    ),
-    case(
-        "each level of the organization",
-        PIPELINE_ROLE,
-        somebody(allow("iam:*")),
-        scps=(policy(allow("*")), policy(allow("ecr:*"))),
-    ),
-    case("a role that has to go first", role("other/PUSH"), making(PIPELINE)),
-    case(
-        "roles of single sign-on",
-        PIPELINE_ROLE,
-        role(SSO, allow("*")),
-        somebody(allow("iam:*", on=f"{IAM}role/aws-reserved/*")),
-    ),
-    case(
-        "a service-linked role",
-        role(
-            "aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication",
-            allow("ecr:*"),
-            trusts=THE_ACCOUNT,
-        ),
-        somebody(allow("iam:*", on=f"{IAM}role/aws-service-role/*")),
-        guard=exempting(f"{IAM}role/aws-service-role/*"),
-    ),
-    case(
-        "a source that another condition leaves out",
-        pushed_as(
-            trust(
-                {"Service": "codebuild.amazonaws.com"},
-                Condition={
-                    "ArnLike": {"aws:SourceArn": "arn:aws:codebuild:*:*:project/*"},
-                    "ArnEquals": {"aws:SourceArn": f"{PROJECT}-2"},
-                },
-            )
-        ),
-        somebody(allow("codebuild:*", on=PROJECT)),
-    ),
-]
-
-
-@pytest.mark.parametrize(("identities", "more"), NO_WAYS)
-def test_what_is_no_way(identities: list[Document], more: dict[str, Any]) -> None:
-    assert "role/somebody" not in able(*identities, **more)
-
-
-def test_service_linked_roles_are_no_way_for_anybody() -> None:
-    linked = role("aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", allow("ssm:*"))
-    trusting = pushed_as(trust({"Service": "ec2.amazonaws.com"}))
-    assert able(trusting, linked) == ["role/pipeline/push"]
-
-
-@pytest.mark.parametrize(("actions", "can"), [("ecr:*", True), ("s3:*", False)])
-def test_a_grant_to_the_pipelines_arn_does_not_reach_beyond_its_boundary(
-    actions: str, *, can: bool
-) -> None:
-    pipeline = role("pipeline/push", boundary=BOUNDARY)
-    assert bool(able(pipeline, managed("boundary", allow(actions)))) is can
-
-
-def test_a_service_control_policy_closes_a_way_and_leaves_another() -> None:
-    protects = policy(allow("*"), deny("iam:*", on=f"{IAM}role/pipeline/*"))
-    path = path_of(allow("iam:*"), scps=(protects,))
-    assert path is not None  # by way of a new role, which may start a build
-    assert not any("role/pipeline" in step for step in path[:-1])
-    assert path_of(allow("iam:*"), scps=(policy(allow("*"), deny("iam:*")),)) is None
+    account = [PIPELINE_ROLE, amy(allow("iam:PutUserPolicy"), deny("iam:PutUserPolicy", on=own))]
+    assert able(*account) == ["role/pipeline/push"]
+    account[1]["UserPolicyList"][0]["PolicyDocument"]["Version"] = "2008-10-17"
+    assert "user/amy" in able(*account)
 
 
 # --- Outsiders ------------------------------------------------------------------------------------
 
 PUSH_THERE, STRANGER = (f"arn:aws:iam::{OTHER}:role/{name}" for name in ("push", "stranger"))
+PUSHES_THERE = role(PUSH_THERE, allow("ecr:*"))
 LISTED_THERE = repository_policy(access(pipeline_roles=[PIPELINE, PUSH_THERE]))
+ANYBODY = {"Effect": "Allow", "NotPrincipal": ROOT, "Action": "sts:AssumeRole"}
 
 
 @pytest.mark.parametrize(
-    ("identities", "more", "others"),
+    ("listed", "scps", "others"),
     [
-        ([role("vendor", trusts=trust({"AWS": f"arn:aws:iam::{OTHER}:root"}))], {}, [PUSH_THERE]),
-        ([role(PUSH_THERE, allow("ecr:*")), role(STRANGER, allow("ecr:*"))], {}, [PUSH_THERE]),
-        ([role(PUSH_THERE, allow("ecr:BatchGetImage"))], {}, []),
-        ([], {}, [PUSH_THERE]),  # what its account allows it is not known
-        (
-            [role(PUSH_THERE, allow("ecr:*"))],
-            {"scps": (policy(allow("*"), deny("ecr:*", on="arn:aws:ecr:*:*:repository/x")),)},
-            [PUSH_THERE],
-        ),
+        ([role("vendor", trusts=trust({"AWS": f"arn:aws:iam::{OTHER}:root"}))], [], [PUSH_THERE]),
+        ([PUSHES_THERE, role(STRANGER, allow("ecr:*"))], [], [PUSH_THERE]),
+        ([role(PUSH_THERE, allow("ecr:BatchGetImage"))], [], []),
+        ([], [], [PUSH_THERE]),  # what its account allows it is not known
+        # A service control policy binds the repository's account alone.
+        ([PUSHES_THERE], [policy(FULL, deny("ecr:*"))], [PUSH_THERE]),
     ],
 )
-def test_other_accounts(
-    identities: list[Document], more: dict[str, Any], others: list[str]
-) -> None:
-    assert able(PIPELINE_ROLE, *identities, guard=LISTED_THERE, **more)[1:] == others
+def test_other_accounts(listed: list[Document], scps: list[Document], others: list[str]) -> None:
+    answer = able(PIPELINE_ROLE, *listed, guard=LISTED_THERE, scps=scps)
+    assert answer == [*(() if scps else ["role/pipeline/push"]), *others]
 
 
-def test_a_service_control_policy_binds_the_repositorys_account_alone() -> None:
-    denies = policy(allow("*"), deny("ecr:*"))
-    account = [PIPELINE_ROLE, role(PUSH_THERE, allow("ecr:*"))]
-    assert able(*account, guard=LISTED_THERE, scps=(denies,)) == [PUSH_THERE]
+ANYBODYS = "arn:aws:iam::*:*"
+SESSION = f"arn:aws:sts::{OTHER}:assumed-role/ci/build"
 
 
 @pytest.mark.parametrize(
-    "trusts",
+    ("trusts", "who"),
     [
-        trust({"AWS": "*"}, Condition={"StringEquals": {"aws:PrincipalOrgID": "o-x"}}),
-        trust("*", Condition={"StringEquals": {"aws:PrincipalAccount": OTHER}}),
-        policy(
-            {"Effect": "Allow", "NotPrincipal": {"AWS": f"{IAM}root"}, "Action": "sts:AssumeRole"}
-        ),
+        (trust({"AWS": "*"}, **where("StringEquals", "aws:PrincipalOrgID", "o-x")), ANYBODYS),
+        (trust("*", **where("StringEquals", "aws:PrincipalAccount", OTHER)), ANYBODYS),
+        (policy(ANYBODY), ANYBODYS),
+        (trust({"AWS": SESSION}), f"arn:*:iam::{OTHER}:role*/ci"),
     ],
 )
-def test_anybody_of_any_other_account(trusts: Document) -> None:
-    assert "arn:aws:iam::*:*" in able(pushed_as(trusts))
-
-
-def test_a_session_of_another_account() -> None:
-    session = f"arn:aws:sts::{OTHER}:assumed-role/ci/build"
-    assert f"arn:*:iam::{OTHER}:role*/ci" in able(pushed_as(trust({"AWS": session})))
+def test_anybody_of_any_other_account(trusts: Document, who: str) -> None:
+    assert who in able(pushed_as(trusts))
 
 
 def test_a_service_that_the_repositorys_policy_lets_in() -> None:
@@ -527,30 +417,31 @@ def test_a_service_that_the_repositorys_policy_lets_in() -> None:
     assert able(role("x"), guard=policy({"Effect": "Allow", **lets})) == ["codebuild.amazonaws.com"]
 
 
+def test_a_deny_that_leaves_out_the_account() -> None:
+    leaves_out = {"Effect": "Deny", "NotPrincipal": ROOT, "Action": "ecr:*"}
+    assert able(somebody(allow("ecr:*")), guard=policy(leaves_out)) == ["role/somebody"]
+
+
 ISSUER = "token.actions.githubusercontent.com"
+JOB, PULL_REQUEST = "repo:o/r:environment:prod", "repo:o/r:pull_request"
+BY_ID = {"repository_id": "456789", "environment": "prod"}
 PINS: list[tuple[Document, bool]] = [
-    ({"StringEquals": {"sub": "repo:o/r:environment:prod"}}, True),
-    ({"StringLike": {"sub": "repo:o/r:environment:prod"}}, True),
+    ({"StringEquals": {"sub": JOB}}, True),
+    ({"StringLike": {"sub": JOB}}, True),
     ({"ForAnyValue:StringEquals": {"sub": "repo:o/r:ref:refs/heads/main"}}, True),
     ({"StringLike": {"sub": "repo:o/r:*"}}, False),
-    ({"StringEquals": {"sub": "repo:o/r:pull_request"}}, False),
-    ({"StringEquals": {"sub": ["repo:o/r:environment:prod", "repo:o/r:pull_request"]}}, False),
+    ({"StringEquals": {"sub": PULL_REQUEST}}, False),
+    ({"StringEquals": {"sub": [JOB, PULL_REQUEST]}}, False),
     ({"StringEquals": {"sub": "repo:o/r:ref:refs/pull/12/merge"}}, False),
     ({"StringEquals": {"sub": "repo:o/r"}}, False),
-    ({"StringEqualsIfExists": {"sub": "repo:o/r:environment:prod"}}, False),
-    ({"ForAllValues:StringEquals": {"sub": "repo:o/r:environment:prod"}}, False),
+    ({"StringEqualsIfExists": {"sub": JOB}}, False),
+    ({"ForAllValues:StringEquals": {"sub": JOB}}, False),
     ({"StringEquals": {"sub": "${aws:PrincipalTag/sub}"}}, False),
     ({"StringEquals": {"aud": "sts.amazonaws.com"}}, False),
-    ({"StringEquals": {"repository_id": "456789", "environment": "prod"}}, True),
+    ({"StringEquals": BY_ID}, True),
     ({"StringEquals": {"repository": "o/r", "ref": "refs/heads/main"}}, True),
     ({"StringEquals": {"repository": "o/r", "ref": "refs/pull/12/merge"}}, False),
-    (
-        {
-            "StringEquals": {"repository_id": "456789", "environment": "prod"},
-            "StringLike": {"sub": "repo:o@1/r@456789:*"},
-        },
-        True,
-    ),
+    ({"StringEquals": BY_ID, "StringLike": {"sub": "repo:o@1/r@456789:*"}}, True),
     ({"StringEquals": {"repository_id": "456789"}}, False),
     ({"StringEquals": {"environment": "prod"}}, False),
     ({"StringEquals": {"job_workflow_ref": "o/r/.github/workflows/a.yml@v1"}}, False),
@@ -562,33 +453,32 @@ PINS: list[tuple[Document, bool]] = [
 def test_a_federation_counts_unless_it_is_about_exact_subjects(
     condition: Document, *, pinned: bool
 ) -> None:
-    provider = f"{IAM}oidc-provider/{ISSUER}"
+    provider = f"oidc-provider/{ISSUER}"
     keys = {
         operator: {f"{ISSUER}:{key}": values for key, values in claims.items()}
         for operator, claims in condition.items()
     }
-    github = trust({"Federated": provider}, "sts:AssumeRoleWithWebIdentity", Condition=keys)
-    others = [] if pinned else [provider.replace(IAM, "")]
-    assert able(pushed_as(github)) == ["role/pipeline/push", *others]
+    github = trust({"Federated": IAM + provider}, "sts:AssumeRoleWithWebIdentity", Condition=keys)
+    assert able(pushed_as(github)) == ["role/pipeline/push", *([] if pinned else [provider])]
 
 
-# --- A weakened guard, and several repositories ---------------------------------------------------
+# --- Several repositories -------------------------------------------------------------------------
+
+ARNS = tuple(f"{REPOSITORY}-{number}" for number in range(20))
 
 
 def test_repositories_that_only_the_organization_tells_apart() -> None:
-    denies = policy(allow("*"), deny("ecr:*", on=REPOSITORY))
-    arns = (REPOSITORY, f"{REPOSITORY}-2")
-    closed, still_open = ask(
-        role("somebody", allow("ecr:*")), guard=policy(), scps=(denies,), arns=arns
-    )
-    assert steps(closed, SOMEBODY) is None
-    assert steps(still_open, SOMEBODY)
+    denies = policy(FULL, deny("ecr:*", on=ARNS[0]))
+    account = somebody(allow("ecr:*"))
+    closed, still_open = ask(account, guard=NOBODY, scps=[denies], arns=ARNS[:2])
+    assert closed.principals[0].paths["moveTags"] is None
+    assert still_open.principals[0].paths["moveTags"]
 
 
 def test_alike_ones_are_evaluated_once() -> None:
-    one_only = allow("ecr:PutImage", on=f"{REPOSITORY}-7")
-    arns = tuple(f"{REPOSITORY}-{number}" for number in range(20))
-    found = ask(PIPELINE_ROLE, role("somebody", one_only), guard=policy(), arns=arns)
-    assert {it.like for it in found} == {arns[0], arns[7]}
-    assert tuple(it.repository for it in found) == arns
-    assert [bool(steps(it, SOMEBODY)) for it in found] == [number == 7 for number in range(20)]
+    one_only = somebody(allow("ecr:PutImage", on=ARNS[7]))
+    answers = ask(one_only, guard=NOBODY, arns=ARNS)
+    assert {answer.like for answer in answers} == {ARNS[0], ARNS[7]}
+    assert tuple(answer.repository for answer in answers) == ARNS
+    able_to = [bool(answer.principals[0].paths["moveTags"]) for answer in answers]
+    assert able_to == [arn == ARNS[7] for arn in ARNS]
