@@ -1,6 +1,6 @@
 """Policies and images, written briefly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,9 +21,12 @@ def image(digest: str, *tags: str, days: float = 0, **more: Any) -> Image:
     return Image(digest=digest, tags=tags, pushed_at=days_ago(days), **more)
 
 
-def images(days: Mapping[str, float]) -> list[Image]:
-    """Images by digest and tags, `"1 latest prod-1"`, with the days since their push."""
-    return [image(*names.split(), days=age) for names, age in days.items()]
+def images(written: str) -> list[Image]:
+    """Images as `DIGEST TAG… DAYS, …`, such as `1 latest prod-1 9, 2 0`."""
+    return [
+        image(*names, days=float(age))
+        for *names, age in (each.split() for each in written.split(","))
+    ]
 
 
 def count(number: int) -> dict[str, Any]:
@@ -44,21 +47,22 @@ def prefixed(*prefixes: str) -> dict[str, Any]:
 
 UNTAGGED: dict[str, Any] = {"tagStatus": "untagged"}
 ANY: dict[str, Any] = {"tagStatus": "any"}
+EXPIRE: dict[str, Any] = {"type": "expire"}
 ARCHIVE: dict[str, Any] = {"type": "transition", "targetStorageClass": "archive"}
 IN_ARCHIVE: dict[str, Any] = {"storageClass": "archive"}
 LATEST = tagged("latest") | count(1)
+EXPIRE_ARCHIVED = ANY | IN_ARCHIVE | older(90, "sinceImageTransitioned")
 
 
 def rule(
-    priority: int, selection: dict[str, Any], action: dict[str, Any] | None = None
+    priority: int, selection: dict[str, Any], action: dict[str, Any] = EXPIRE
 ) -> dict[str, Any]:
-    action = {"type": "expire"} if action is None else action
-    return {"rulePriority": priority, "selection": selection, "action": action}
+    return {"rulePriority": priority, "selection": selection, "action": {**action}}
 
 
 def policy(*selections: dict[str, Any]) -> dict[str, Any]:
     """A policy that expires, its rules numbered from 1."""
-    return {"rules": [rule(number, each) for number, each in enumerate(selections, start=1)]}
+    return {"rules": [rule(number, selection) for number, selection in enumerate(selections, 1)]}
 
 
 def archiving(selection: dict[str, Any]) -> dict[str, Any]:
@@ -68,10 +72,11 @@ def archiving(selection: dict[str, Any]) -> dict[str, Any]:
 
 def verdicts(document: dict[str, Any], images: Sequence[Image]) -> dict[str, Verdict]:
     """What becomes of each image, by its digest."""
-    return {each.image.digest: each for each in simulate(rules_in(document), images, NOW)}
+    simulated = simulate(rules_in(document), images, NOW)
+    return {verdict.image.digest: verdict for verdict in simulated}
 
 
 def outcome(document: dict[str, Any], images: Sequence[Image]) -> dict[str, int]:
     """The images that go, each with the number of the rule that takes it."""
-    of = verdicts(document, images)
-    return {digest: verdict.rule for digest, verdict in of.items() if verdict.rule is not None}
+    rules = {digest: verdict.rule for digest, verdict in verdicts(document, images).items()}
+    return {digest: number for digest, number in rules.items() if number is not None}

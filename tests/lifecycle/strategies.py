@@ -12,6 +12,7 @@ from container_images.policies.retention import RetentionRule, problems_in
 from tests.lifecycle.documents import (
     ANY,
     ARCHIVE,
+    EXPIRE,
     IN_ARCHIVE,
     NOW,
     UNTAGGED,
@@ -29,113 +30,51 @@ PREFIXES = ("l", "latest", "prod", "p", "a", "stg-")
 # Few different times: many images of the same age, and many exactly as old as a rule says.
 _times = st.integers(0, 12).map(lambda half_days: NOW - timedelta(days=half_days / 2))
 _long_ago = st.integers(88, 93).map(lambda days: NOW - timedelta(days=days))
-
-
-@st.composite
-def histories(draw: st.DrawFn, *, referrers: bool = True) -> list[Image]:
-    """A repository: each tag on one image at most, indexes, images that were in the archive."""
-    size = draw(st.integers(0, 12))
-    digests = [f"sha256:{number:02}" for number in draw(st.permutations(range(size)))]
-    # Where each tag is; past the end, nowhere.
-    places = [draw(st.integers(0, size)) for _ in TAGS]
-    some = st.lists(st.sampled_from(digests), max_size=3, unique=True) if size else st.just([])
-    return [
-        Image(
-            digest=digest,
-            tags=tuple(tag for tag, at in zip(TAGS, places, strict=True) if at == place),
-            pushed_at=draw(_times),
-            archived=draw(st.integers(0, 3)) == 0,
-            archived_at=draw(st.none() | _long_ago),
-            activated_at=draw(st.none() | _times),
-            pulled_at=draw(st.none() | _times),
-            children=tuple(draw(some)) if draw(st.booleans()) else None,
-            subject=draw(st.none() | st.sampled_from(digests)) if referrers else None,
-        )
-        for place, digest in enumerate(digests)
-    ]
-
-
-_actions = st.sampled_from(({"type": "expire"}, ARCHIVE))
-_measures = {
-    "standard": st.one_of(
-        st.tuples(st.integers(1, 5).map(count), _actions),
-        st.tuples(st.integers(1, 6).map(older), _actions),
-        st.tuples(
-            st.integers(1, 6).map(lambda days: older(days, "sinceImagePulled")), st.just(ARCHIVE)
-        ),
-    ),
-    "archive": st.tuples(
-        st.integers(90, 92).map(lambda days: IN_ARCHIVE | older(days, "sinceImageTransitioned")),
-        st.just({"type": "expire"}),
-    ),
-}
-"""What rules measure and do, by the storage class that they see."""
-_tagged = st.one_of(
-    st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2).map(
-        lambda prefixes: prefixed(*prefixes)
-    ),
-    st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2).map(
-        lambda patterns: tagged(*patterns)
-    ),
+_places = st.integers(0, 12)
+_images = st.fixed_dictionaries(
+    {
+        "pushed_at": _times,
+        "archived": st.integers(0, 3).map(lambda number: not number),
+        "archived_at": st.none() | _long_ago,
+        "activated_at": st.none() | _times,
+        "pulled_at": st.none() | _times,
+        "children": st.none() | st.lists(_places, max_size=3),
+        "subject": st.none() | _places,
+    }
 )
+_contents = st.tuples(st.lists(_images, max_size=12), st.tuples(*[_places] * len(TAGS)))
 
 
-@st.composite
-def policies(draw: st.DrawFn) -> dict[str, Any]:
-    """Any valid document, its rules in any order."""
-    rules = []
-    seen = set()
-    for priority in sorted(draw(st.sets(st.integers(1, 99), min_size=1, max_size=7))):
-        storage = draw(st.sampled_from(("standard", "standard", "archive")))
-        measure, action = draw(_measures[storage])
-        status = draw(st.one_of(_tagged, _tagged, st.just(UNTAGGED)))
-        # Of rules with the same prefixes, and of those about untagged images, ECR takes one.
-        same = (
-            storage,
-            *sorted(status.get("tagPrefixList", [])),
-            *status.get("tagPatternList", []),
+def _repository(contents: Any) -> list[Image]:
+    """Images with their digests: each tag on one of them, or past the last on none."""
+    listed, tag_places = contents
+    digests = [f"sha256:{5 * place % 13:02}" for place in range(len(listed))]
+
+    def digest_at(place: int) -> str:
+        return digests[place % len(listed)]
+
+    def made(place: int, *, children: list[int] | None, subject: int | None, **more: Any) -> Image:
+        return Image(
+            digest=digests[place],
+            tags=tuple(tag for tag, at in zip(TAGS, tag_places, strict=True) if at == place),
+            children=None if children is None else tuple(dict.fromkeys(map(digest_at, children))),
+            subject=None if subject is None else digest_at(subject),
+            **more,
         )
-        if same not in seen:
-            seen.add(same)
-            rules.append(rule(priority, status | measure, action))
-    for number, storage in enumerate(("standard", "archive")):
-        if draw(st.booleans()) or not rules:
-            measure, action = draw(_measures[storage])
-            rules.append(rule(100 + number, ANY | measure, action))
-    return {"rules": draw(st.permutations(rules))}
+
+    return [made(place, **parts) for place, parts in enumerate(listed)]
 
 
-_retention_rules = st.one_of(
-    st.fixed_dictionaries({"tags": st.sampled_from(PATTERNS), "keep_newest": st.integers(1, 5)}),
-    st.fixed_dictionaries({"any": st.just(value=True), "keep_newest": st.integers(1, 5)}),
-    st.fixed_dictionaries(
-        {"archived": st.just(value=True), "expire_after_days": st.integers(90, 92)}
-    ),
-    *(
-        st.fixed_dictionaries({kind: which, key: st.integers(1, 6)})
-        for kind, which in (("tags", st.sampled_from(PATTERNS)), ("untagged", st.just(value=True)))
-        for key in ("expire_after_days", "archive_after_days", "archive_after_days_unpulled")
-    ),
+HISTORIES = _contents.map(_repository)
+"""A repository: each tag on one image at most, indexes, images that were in the archive."""
+HISTORIES_WITHOUT_REFERRERS = HISTORIES.map(
+    lambda images: [replace(image, subject=None) for image in images]
 )
-
-
-@st.composite
-def retentions(draw: st.DrawFn) -> tuple[list[str], list[RetentionRule]]:
-    """Valid settings: the movable tags, and the rules."""
-    movable = draw(
-        st.lists(st.sampled_from(("latest", "latest-2", "prod-1", "a")), max_size=3, unique=True)
-    )
-    rules: list[RetentionRule] = []
-    for drawn in draw(st.lists(_retention_rules, max_size=6)):
-        rule = cast("RetentionRule", drawn)
-        if not list(problems_in(movable, [*rules, rule])):
-            rules.append(rule)
-    return movable, rules
 
 
 @st.composite
 def signed_histories(draw: st.DrawFn) -> list[Image]:
-    """The same, and for some images a signature by tag, as cosign makes it."""
+    """The same with digests of full length, and signatures by tag, as cosign makes them."""
     images = [
         replace(
             image,
@@ -143,15 +82,96 @@ def signed_histories(draw: st.DrawFn) -> list[Image]:
             children=image.children and tuple(map(_long, image.children)),
             subject=image.subject and _long(image.subject),
         )
-        for image in draw(histories())
+        for image in draw(HISTORIES)
     ]
     signed = draw(st.lists(st.sampled_from(images), unique=True, max_size=4)) if images else []
-    signatures = [
-        Image(digest=_long(tag), tags=(tag,), pushed_at=draw(_times))
-        for tag in (f"{image.digest.replace(':', '-')}.sig" for image in signed)
+    tags = [f"{image.digest.replace(':', '-')}.sig" for image in signed]
+    times = draw(st.tuples(*[_times] * len(tags)))
+    return images + [
+        Image(digest=_long(tag), tags=(tag,), pushed_at=time)
+        for tag, time in zip(tags, times, strict=True)
     ]
-    return [*images, *signatures]
 
 
 def _long(digest: str) -> str:
     return f"sha256:{sha256(digest.encode()).hexdigest()}"
+
+
+def _some(texts: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(texts), min_size=1, max_size=2)
+
+
+_statuses = st.one_of(
+    _some(PREFIXES).map(lambda prefixes: prefixed(*prefixes)),
+    _some(PATTERNS).map(lambda patterns: tagged(*patterns)),
+    st.just(UNTAGGED),
+)
+_actions = st.sampled_from((EXPIRE, ARCHIVE))
+_measures = st.one_of(
+    st.tuples(st.integers(1, 5).map(count), _actions),
+    st.tuples(st.integers(1, 6).map(older), _actions),
+    st.tuples(
+        st.integers(1, 6).map(lambda days: older(days, "sinceImagePulled")), st.just(ARCHIVE)
+    ),
+)
+_measures_in_archive = st.tuples(
+    st.integers(90, 92).map(lambda days: IN_ARCHIVE | older(days, "sinceImageTransitioned")),
+    st.just(EXPIRE),
+)
+
+
+def _kind(drawn: Any) -> str:
+    status, (measure, _) = drawn
+    return str([*map(sorted, status.values()), "storageClass" in measure])
+
+
+_rules = st.lists(
+    st.tuples(_statuses, st.one_of(_measures, _measures, _measures_in_archive)),
+    max_size=7,
+    # Of rules with the same prefixes, and of those about untagged images, ECR takes one.
+    unique_by=_kind,
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> dict[str, Any]:
+    """Any valid document, its rules in any order."""
+    rules = draw(_rules)
+    rules += [(ANY, measure) for measure in draw(st.lists(_measures, max_size=1))]
+    if not rules or draw(st.booleans()):
+        rules.append((ANY, draw(_measures_in_archive)))
+    numbered = [
+        rule(3 * number, status | measure, action)
+        for number, (status, (measure, action)) in enumerate(rules, 1)
+    ]
+    return {"rules": draw(st.permutations(numbered))}
+
+
+_patterns = st.sampled_from(PATTERNS)
+_retention_rules = st.one_of(
+    st.fixed_dictionaries({"tags": _patterns, "keep_newest": st.integers(1, 5)}),
+    st.fixed_dictionaries({"any": st.just(value=True), "keep_newest": st.integers(1, 5)}),
+    st.fixed_dictionaries(
+        {"archived": st.just(value=True), "expire_after_days": st.integers(90, 92)}
+    ),
+    *(
+        st.fixed_dictionaries({kind: which, key: st.integers(1, 6)})
+        for kind, which in (("tags", _patterns), ("untagged", st.just(value=True)))
+        for key in ("expire_after_days", "archive_after_days", "archive_after_days_unpulled")
+    ),
+)
+_movable_tags = st.lists(
+    st.sampled_from(("latest", "latest-2", "prod-1", "a")), max_size=3, unique=True
+)
+
+
+@st.composite
+def retentions(draw: st.DrawFn) -> tuple[list[str], list[RetentionRule]]:
+    """Valid settings: the movable tags, and the rules."""
+    movable = draw(_movable_tags)
+    rules: list[RetentionRule] = []
+    for drawn in draw(st.lists(_retention_rules, max_size=6)):
+        rule = cast("RetentionRule", drawn)
+        if not list(problems_in(movable, [*rules, rule])):
+            rules.append(rule)
+    return movable, rules

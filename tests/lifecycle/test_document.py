@@ -11,7 +11,7 @@ from container_images.policies.invalid_input import InvalidInputError, key_at
 from tests.lifecycle.documents import (
     ANY,
     ARCHIVE,
-    IN_ARCHIVE,
+    EXPIRE_ARCHIVED,
     UNTAGGED,
     count,
     older,
@@ -30,16 +30,13 @@ def test_a_document_that_ecr_accepts_is_read(document: dict[str, Any]) -> None:
 
 
 def test_a_rule_has_what_the_simulation_asks_for() -> None:
-    first, second, third, last = rules_in(
-        {
-            "rules": [
-                rule(3, UNTAGGED | IN_ARCHIVE | older(90, "sinceImageTransitioned")),
-                rule(2, tagged("prod-*", "latest") | older(9, "sinceImagePulled"), ARCHIVE),
-                rule(4, ANY | count(1)),
-                {**rule(1, prefixed("pr-") | count(4)), "description": "of pull requests"},
-            ]
-        }
-    )
+    rules = [
+        rule(3, EXPIRE_ARCHIVED | UNTAGGED),
+        rule(2, tagged("prod-*", "latest") | older(9, "sinceImagePulled"), ARCHIVE),
+        rule(4, ANY | count(1)),
+        {**rule(1, prefixed("pr-") | count(4)), "description": "of pull requests"},
+    ]
+    first, second, third, last = rules_in({"rules": rules})
     assert (str(first), first.tags, first.number) == ("rule 1 (tags pr-*)", (("pr-", ""),), 4)
     assert (second.action, second.count_type) == ("archive", "sinceImagePulled")
     assert [*map(str, (second, third, last))] == [

@@ -16,50 +16,56 @@ from tests.tags.test_rollback import seen
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
-KEEP_ONE = policy(LATEST, tagged("merged-*") | count(1))
-LOSE_LATEST = policy(ANY | count(1))
-# Pushed within a second: then the image with the lower digest is the one that goes.
-OLDER, NEWER = "b", "a"
+MERGED = tagged("merged-*")
 
 
-def put_policy(ecr: "ECRClient", document: dict[str, Any]) -> None:
-    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(document))
+@pytest.fixture
+def pushed(ecr: "ECRClient") -> tuple[str, str]:
+    """Two images; latest is on the second."""
+    # Pushed within a second: then the image with the lower digest is the one that goes.
+    return build(ecr, "b"), build(ecr, "a", "latest")
 
 
-@pytest.mark.parametrize("document", [KEEP_ONE, LOSE_LATEST])
+def put_policy(ecr: "ECRClient", *selections: dict[str, Any]) -> None:
+    text = json.dumps(policy(*selections))
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=text)
+
+
+@pytest.mark.parametrize("selections", [(LATEST, MERGED | count(1)), (ANY | count(1),)])
 def test_rollback_refuses_an_image_that_is_about_to_go(
-    ecr: "ECRClient", repository: Repository, document: dict[str, Any]
+    ecr: "ECRClient",
+    repository: Repository,
+    pushed: tuple[str, str],
+    selections: tuple[dict[str, Any], ...],
 ) -> None:
-    first, second = build(ecr, OLDER), build(ecr, NEWER, "latest")
-    put_policy(ecr, document)
-    rule = len(document["rules"])
-    with pytest.raises(
-        RefusedError, match=rf"will not be kept: rule {rule} \(.*\) of.*move --allow-older"
-    ):
-        rollback(repository, "latest", seen(first, second))
-    assert place(ecr, "latest") == second
+    put_policy(ecr, *selections)
+    refusal = rf"will not be kept: rule {len(selections)} \(.*\) of.*move --allow-older"
+    with pytest.raises(RefusedError, match=refusal):
+        rollback(repository, "latest", seen(*pushed))
+    assert place(ecr, "latest") == pushed[1]
     with pytest.raises(RefusedError, match="will not be kept"):
-        rollback(repository, "latest", seen(), to=first)
+        rollback(repository, "latest", seen(), to=pushed[0])
 
 
-def test_rollback_goes_to_an_image_that_stays(ecr: "ECRClient", repository: Repository) -> None:
-    first, second = build(ecr, OLDER), build(ecr, NEWER, "latest")
-    put_policy(ecr, policy(LATEST, tagged("merged-*") | count(2)))
-    assert rollback(repository, "latest", seen(first, second)).notes == ()
-    assert place(ecr, "latest") == first
+def test_rollback_goes_to_an_image_that_stays(
+    ecr: "ECRClient", repository: Repository, pushed: tuple[str, str]
+) -> None:
+    put_policy(ecr, LATEST, MERGED | count(2))
+    assert rollback(repository, "latest", seen(*pushed)).notes == ()
+    assert place(ecr, "latest") == pushed[0]
 
 
 def test_rollback_says_where_it_cannot_know(
-    ecr: "ECRClient", repository: Repository, monkeypatch: pytest.MonkeyPatch
+    ecr: "ECRClient",
+    repository: Repository,
+    pushed: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first, second = build(ecr, OLDER), build(ecr, NEWER, "latest")
-
     def unknown(*_: Any) -> None:
         raise UnknownExpiryError("nobody may look")
 
     monkeypatch.setattr("container_images.tags.rollback.expiry_of", unknown)
-    [note] = rollback(repository, "latest", seen(first, second)).notes
-    assert note == (
-        f"it is not known whether the lifecycle policy would keep {first}: nobody may look"
-    )
-    assert place(ecr, "latest") == first
+    [note] = rollback(repository, "latest", seen(*pushed)).notes
+    unknown_expiry = f"it is not known whether the lifecycle policy would keep {pushed[0]}"
+    assert note == f"{unknown_expiry}: nobody may look"
+    assert place(ecr, "latest") == pushed[0]

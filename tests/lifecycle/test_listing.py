@@ -82,73 +82,71 @@ def test_an_image_has_all_that_the_evaluator_asks_for() -> None:
 
 
 def test_an_image_may_have_little_more_than_a_digest() -> None:
-    small = {
-        "imageDigest": "sha256:1",
-        "imagePushedAt": 0,
-        "imageTags": None,
-        "imageStatus": "ACTIVE",
-    }
-    listing = read_images(listed(small, nextToken=None))
+    small = {"imageDigest": "sha256:1", "imagePushedAt": 0, "imageTags": None}
+    listing = read_images(listed({**small, "imageStatus": "ACTIVE"}, nextToken=None))
     assert listing.images == (Image(digest="sha256:1"),)
     assert listing.name == ""
 
 
+def errors(text: str, arn: str | None = None) -> list[str]:
+    with pytest.raises(InvalidInputError) as refused:
+        read_images(text, parse(arn) if arn else None)
+    return [*map(str, refused.value.problems)]
+
+
 NO_IMAGE = "this is no image of its own"
+OTHER = {**DETAIL, "imageDigest": "sha256:2"}
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "error"),
     [
         ("DIGEST  TAGS", "the list of images is not JSON"),
         ("{}", "the file of images is an object with imageDetails"),
         (listed(3), "the file of images is an object with imageDetails"),
         (listed({"imagePushedAt": 0}), f'imageDetails[0] = {{"imagePushedAt": 0}}: {NO_IMAGE} ('),
         (listed({"imageDigest": "sha256:1"}), f"{NO_IMAGE} (imagePushedAt is None)"),
-        *(
-            (listed({**DETAIL, key: value}), NO_IMAGE)
-            for key, value in (
-                ("imageDigest", 3),
-                ("imageTags", "latest"),
-                ("imageTags", [1]),
-                ("imageTags", ["a\nb"]),
-                ("imageSizeInBytes", "1"),
-                ("lastArchivedAt", "2026-01-31T12:00:00"),
-                ("imagePushedAt", "0001-01-01T00:00:00+10:00"),
-                ("imagePushedAt", None),
-            )
-        ),
         (listed(DETAIL, DETAIL), f"{NO_IMAGE} (it stands there twice)"),
         # As --max-items and --no-paginate print it.
         (listed(DETAIL, NextToken="eyJ"), 'NextToken = "eyJ": the listing is not whole; print it'),
         (listed(DETAIL, nextToken="eyJ"), 'nextToken = "eyJ": the listing is not whole; print it'),
-        *(
-            (listed(DETAIL, {**DETAIL, "imageDigest": "sha256:2", key: "other"}), f"{key} = [")
-            for key in ("repositoryName", "registryId")
-        ),
+        (listed(DETAIL, {**OTHER, "repositoryName": "other"}), "repositoryName = ["),
+        (listed(DETAIL, {**OTHER, "registryId": "other"}), "registryId = ["),
     ],
 )
-def test_refused_images(text: str, says: str) -> None:
-    assert says in error(text)
+def test_refused_images(text: str, error: str) -> None:
+    [problem] = errors(text)
+    assert error in problem
 
 
-def error(text: str, arn: str | None = None) -> str:
-    with pytest.raises(InvalidInputError) as refused:
-        read_images(text, parse(arn) if arn else None)
-    [problem] = refused.value.problems
-    return str(problem)
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("imageDigest", 3),
+        ("imageTags", "latest"),
+        ("imageTags", [1]),
+        ("imageTags", ["a\nb"]),
+        ("imageSizeInBytes", "1"),
+        ("lastArchivedAt", "2026-01-31T12:00:00"),
+        ("imagePushedAt", "0001-01-01T00:00:00+10:00"),
+        ("imagePushedAt", None),
+    ],
+)
+def test_a_value_that_no_image_has(key: str, value: Any) -> None:
+    [problem] = errors(listed({**DETAIL, key: value}))
+    assert NO_IMAGE in problem
 
 
 def test_the_images_of_another_repository_are_refused() -> None:
-    for arn, key in (
-        (ARN.replace("admin", "runner"), "repositoryName"),
-        (ARN.replace("111122223333", "444455556666"), "registryId"),
+    for own, other, key in (
+        ("admin", "runner", "repositoryName"),
+        ("111122223333", "444455556666", "registryId"),
     ):
-        assert "these are not the images of one repository" in error(listed(DETAIL), arn)
-        assert error(listed(DETAIL), arn).startswith(f'{key} = ["{DETAIL[key]}", ')
+        [problem] = errors(listed(DETAIL), ARN.replace(own, other))
+        assert problem.startswith(f'{key} = ["{DETAIL[key]}", ')
+        assert "these are not the images of one repository" in problem
 
 
 def test_all_errors_are_in_one_exception() -> None:
     bad = {"imageDigest": 1, "imagePushedAt": "?"}
-    with pytest.raises(InvalidInputError) as refused:
-        read_images(listed(bad, DETAIL, DETAIL, nextToken="eyJ"))
-    assert len(refused.value.problems) == 3
+    assert len(errors(listed(bad, DETAIL, DETAIL, nextToken="eyJ"))) == 3

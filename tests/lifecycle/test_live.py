@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
@@ -37,10 +36,9 @@ TAKE_ALL = rules_in(policy(ANY | older(7)))
 
 
 @pytest.fixture
-def there() -> Repository:
-    return Repository(
-        boto3.client("ecr"), Reference(name="forms-admin-deploy", registry_id="111122223333")
-    )
+def there(client: Any) -> Repository:
+    reference = Reference(name="forms-admin-deploy", registry_id="111122223333")
+    return Repository(client, reference)
 
 
 @pytest.fixture
@@ -66,6 +64,10 @@ def add_policy(aws: Stubber, document: Any) -> None:
     aws.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text}, PLACE)
 
 
+def add_images(aws: Stubber, *details: dict[str, Any]) -> None:
+    aws.add_response("describe_images", {"imageDetails": list(details)})
+
+
 def test_the_rules_of_the_repository(there: Repository, aws: Stubber) -> None:
     add_policy(aws, policy(UNTAGGED | older(7), ANY | count(9)))
     assert [rule.priority for rule in live_rules(there)] == [1, 2]
@@ -79,10 +81,9 @@ def test_the_rules_of_the_repository(there: Repository, aws: Stubber) -> None:
 def test_the_movable_tags_of_a_repository_of_another_account(
     there: Repository, aws: Stubber
 ) -> None:
-    described = {
-        "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
-        "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "stable"}],
-    }
+    filters = [{"filterType": "WILDCARD", "filter": "stable"}]
+    mutability = {"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION"}
+    described = {**mutability, "imageTagMutabilityExclusionFilters": filters}
     asked = {"repositoryNames": ["forms-admin-deploy"], "registryId": "111122223333"}
     add_policy(aws, policy(LATEST))
     aws.add_response("describe_repositories", {"repositories": [described]}, asked)
@@ -91,53 +92,49 @@ def test_the_movable_tags_of_a_repository_of_another_account(
 
 def test_all_pages_and_what_the_indexes_list(there: Repository, aws: Stubber) -> None:
     asked = {**PLACE, "maxResults": 1000, "filter": {"imageStatus": "ANY"}}
-    indexes = [
-        detail("sha256:index", "latest", media_type=INDEX),
-        detail("sha256:archived", media_type=INDEX, imageStatus="ARCHIVED"),
-        detail("sha256:gone", "a", media_type=INDEX),
-    ]
-    first, second = {"imageDetails": indexes}, {"imageDetails": [detail("sha256:1")]}
-    aws.add_response("describe_images", {**first, "nextToken": "more"}, asked)
-    aws.add_response("describe_images", second, {**asked, "nextToken": "more"})
-    answer = {
-        "images": [lists("sha256:index", "sha256:1", "sha256:2")],
-        "failures": [{"imageId": {"imageDigest": "sha256:gone"}}],
-    }
-    ids = [{"imageDigest": "sha256:index"}, {"imageDigest": "sha256:gone"}]
-    read = {**PLACE, "imageIds": ids, "acceptedMediaTypes": [*INDEX_MEDIA_TYPES]}
-    aws.add_response("batch_get_image", answer, read)
+    archived = detail("archived", media_type=INDEX, imageStatus="ARCHIVED")
+    indexes = [detail(digest, "a", media_type=INDEX) for digest in ("index", "gone")]
+    pages = (
+        {"imageDetails": [archived, *indexes], "nextToken": "more"},
+        {"imageDetails": [detail("1")]},
+    )
+    for page, token in zip(pages, ({}, {"nextToken": "more"}), strict=True):
+        aws.add_response("describe_images", page, {**asked, **token})
+    failures = [{"imageId": {"imageDigest": "gone"}}]
+    answer = {"images": [lists("index", "1", "2")], "failures": failures}
+    aws.add_response("batch_get_image", answer, of_indexes("index", "gone"))
     repository = live_images(there, TAKE_ALL, NOW)
     assert (repository.name, repository.region) == ("forms-admin-deploy", "eu-west-2")
-    assert {image.digest: image.children for image in repository.images} == {
-        "sha256:index": ("sha256:1", "sha256:2"),
-        "sha256:archived": None,
-        "sha256:gone": None,
-        "sha256:1": None,
-    }
+    children = {image.digest: image.children for image in repository.images}
+    assert children == {"index": ("1", "2"), "archived": None, "gone": None, "1": None}
+
+
+def of_indexes(*digests: str) -> dict[str, Any]:
+    """The request for what indexes list."""
+    ids = [{"imageDigest": digest} for digest in digests]
+    return {**PLACE, "imageIds": ids, "acceptedMediaTypes": [*INDEX_MEDIA_TYPES]}
 
 
 @pytest.mark.parametrize(
-    ("selection", "is_read"),
+    ("selection", "children"),
     [
-        (ANY | older(10), False),  # nothing goes
-        (tagged("1-*") | older(7), True),  # `docker manifest create` lists tagged images
+        (ANY | older(10), None),  # nothing goes: it is not read
+        (tagged("1-*") | older(7), ("2",)),  # `docker manifest create` lists tagged images
     ],
 )
 def test_an_index_is_read_only_where_something_goes(
-    there: Repository, aws: Stubber, selection: dict[str, Any], *, is_read: bool
+    there: Repository, aws: Stubber, selection: dict[str, Any], children: tuple[str] | None
 ) -> None:
-    details = [detail("sha256:1", "v1", media_type=INDEX), detail("sha256:2", "1-amd64")]
-    aws.add_response("describe_images", {"imageDetails": details})
-    if is_read:
-        aws.add_response("batch_get_image", {"images": [lists("sha256:1", "sha256:2")]})
+    add_images(aws, detail("1", "v1", media_type=INDEX), detail("2", "1-amd64"))
+    if children:
+        aws.add_response("batch_get_image", {"images": [lists("1", *children)]})
     [index, _] = live_images(there, rules_in(policy(selection)), NOW).images
-    assert index.children == (("sha256:2",) if is_read else None)
+    assert index.children == children
 
 
 def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
-    details = [detail("sha256:1", "a", media_type=INDEX)]
     for code in ("AccessDeniedException", "ServerException"):
-        aws.add_response("describe_images", {"imageDetails": details})
+        add_images(aws, detail("1", "a", media_type=INDEX))
         aws.add_client_error("batch_get_image", code)
     repository = live_images(there, TAKE_ALL, NOW)
     assert repository.unread.startswith("no permission for BatchGetImage")
@@ -148,12 +145,9 @@ def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
 
 def test_a_hundred_indexes_at_once(there: Repository, aws: Stubber) -> None:
     digests = [f"sha256:{number}" for number in range(101)]
-    details = [detail(digest, "a", media_type=INDEX) for digest in digests]
-    aws.add_response("describe_images", {"imageDetails": details})
+    add_images(aws, *(detail(digest, "a", media_type=INDEX) for digest in digests))
     for batch in (digests[:100], digests[100:]):
-        ids = [{"imageDigest": digest} for digest in batch]
-        asked = {**PLACE, "imageIds": ids, "acceptedMediaTypes": [*INDEX_MEDIA_TYPES]}
-        aws.add_response("batch_get_image", {"images": [*map(lists, batch)]}, asked)
+        aws.add_response("batch_get_image", {"images": [*map(lists, batch)]}, of_indexes(*batch))
     assert [image.children for image in live_images(there, TAKE_ALL, NOW).images] == [()] * 101
 
 
@@ -163,10 +157,9 @@ def test_a_hundred_indexes_at_once(there: Repository, aws: Stubber) -> None:
 def test_what_an_index_lists_is_read_only_where_it_may_save_the_image(
     there: Repository, aws: Stubber
 ) -> None:
-    details = [detail("index", "latest", media_type=INDEX), detail("part"), detail("old")]
     for digest in ("index", "part", "old"):
         add_policy(aws, policy(LATEST, ANY | older(1)))
-        aws.add_response("describe_images", {"imageDetails": details})
+        add_images(aws, detail("index", "latest", media_type=INDEX), detail("part"), detail("old"))
         if digest != "index":
             aws.add_response("batch_get_image", {"images": [lists("index", "part")]})
         expiry = "rule 2 (any image) of the lifecycle policy would expire it within a day"
@@ -179,12 +172,11 @@ def test_what_may_not_or_cannot_be_read_leaves_it_open(there: Repository, aws: S
     add_policy(aws, {"rules": [{}]})
     with pytest.raises(UnknownExpiryError, match=r"policy of forms-admin-deploy .*: rules"):
         expiry_of(there, "a")
-    add_policy(aws, policy(ANY | older(1)))
-    aws.add_client_error("describe_images", "AccessDeniedException")
-    with pytest.raises(UnknownExpiryError, match="no permission for DescribeImages"):
-        expiry_of(there, "a")
-    add_policy(aws, policy(ANY | older(1)))
-    aws.add_response("describe_images", {"imageDetails": [detail("a", media_type=INDEX)]})
-    aws.add_client_error("batch_get_image", "AccessDeniedException")
-    with pytest.raises(UnknownExpiryError, match="no permission for BatchGetImage"):
-        expiry_of(there, "a")
+    for operation in ("describe_images", "batch_get_image"):
+        add_policy(aws, policy(ANY | older(1)))
+        if operation == "batch_get_image":
+            add_images(aws, detail("a", media_type=INDEX))
+        aws.add_client_error(operation, "AccessDeniedException")
+        reason = f"no permission for {operation.title().replace('_', '')}"
+        with pytest.raises(UnknownExpiryError, match=reason):
+            expiry_of(there, "a")
