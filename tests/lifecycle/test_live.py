@@ -94,12 +94,10 @@ def test_all_pages_and_what_the_indexes_list(there: Repository, aws: Stubber) ->
     asked = {**PLACE, "maxResults": 1000, "filter": {"imageStatus": "ANY"}}
     archived = detail("archived", media_type=INDEX, imageStatus="ARCHIVED")
     indexes = [detail(digest, "a", media_type=INDEX) for digest in ("index", "gone")]
-    pages = (
-        {"imageDetails": [archived, *indexes], "nextToken": "more"},
-        {"imageDetails": [detail("1")]},
-    )
-    for page, token in zip(pages, ({}, {"nextToken": "more"}), strict=True):
-        aws.add_response("describe_images", page, {**asked, **token})
+    first: dict[str, Any] = {"imageDetails": [archived, *indexes], "nextToken": "more"}
+    aws.add_response("describe_images", first, asked)
+    second = {"imageDetails": [detail("1")]}
+    aws.add_response("describe_images", second, {**asked, "nextToken": "more"})
     failures = [{"imageId": {"imageDigest": "gone"}}]
     answer = {"images": [lists("index", "1", "2")], "failures": failures}
     aws.add_response("batch_get_image", answer, of_indexes("index", "gone"))
