@@ -51,10 +51,11 @@ def print_table(
 
     on_terminal = sys.stdout.isatty()
     cells = [[_text(cell, breaks_lines=on_terminal) for cell in row] for row in rows]
-    widths = {}
+    longest, widths = {}, {}
     for number, heading in enumerate(headings):
         texts = [heading, *(row[number].plain for row in cells)]
-        widths[heading] = max(cell_len(line) for text in texts for line in text.split("\n"))
+        longest[heading] = max(cell_len(line) for text in texts for line in text.split("\n"))
+        widths[heading] = longest[heading]
         if on_terminal and heading in folds:
             word = max(cell_len(word) for text in texts for word in text.split() or [""])
             widths[heading] = max(word, min(widths[heading], _NARROWEST))
@@ -64,8 +65,10 @@ def print_table(
             del widths[heading]
     console.width = max(console.width, _total(widths))
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
-    for heading, width in widths.items():
-        table.add_column(heading, min_width=width, no_wrap=heading not in folds)
+    for heading, width in widths.items():  # what is left over goes to the first that need it
+        widths[heading] = min(longest[heading], width + console.width - _total(widths))
+        # Told no exact width, rich would cut what does not fit, or leave a column out.
+        table.add_column(heading, width=widths[heading])
     for row in cells:
         shown = zip(headings, row, strict=True)
         table.add_row(*(text for heading, text in shown if heading in widths))

@@ -73,6 +73,14 @@ def test_the_widest_column_stays_whole_if_another_one_can_be_folded(
     assert ("d" * 60 in lines[0], max(map(len, lines)) <= 80) == (True, True)
 
 
+def test_no_column_is_left_out_beside_two_that_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "64")
+    monkeypatch.setattr(sys, "stdout", out := Terminal())
+    cells = (f"{'a' * 50} {'b' * 49}", "word " * 8, "last")
+    print_table(("first", "second", "third"), [cells], folds=("first", "second"))
+    assert sorted(out.getvalue().split()[-11:]) == sorted(" ".join(cells).split())
+
+
 @pytest.mark.parametrize(
     ("width", "out", "shown"),
     [
