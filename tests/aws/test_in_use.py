@@ -156,6 +156,26 @@ def test_a_task_runs_the_digest_that_it_pulled(answers: dict[str, Any]) -> None:
     assert images == [DIGEST, DIGEST, "starting"]
 
 
+def test_task_definitions_of_deployments_task_sets_and_tasks_are_read(
+    answers: dict[str, Any],
+) -> None:
+    parts = {
+        "deployments": [{"taskDefinition": "web:2"}],
+        "taskSets": [{"taskDefinition": "web:3"}],
+    }
+    answers["describe_services"] = {"services": [{"serviceArn": "web"} | parts]}
+    task = {"taskArn": "task", "taskDefinitionArn": "web:4", "containers": []}
+    answers["describe_tasks"] = {"tasks": [task]}
+    read: list[Any] = []
+
+    def count(names: Sequence[Any]) -> Sequence[Any]:
+        read.extend(names)
+        return names
+
+    running(count)
+    assert read == ["web", "web:2", "web:3", "web:4", "api"]
+
+
 @pytest.mark.parametrize("operation", ANSWERS)
 def test_what_may_not_be_read_is_not_called_unused(answers: dict[str, Any], operation: str) -> None:
     answers[operation] = "AccessDeniedException"

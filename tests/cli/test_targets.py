@@ -83,6 +83,16 @@ def test_one_repository_that_cannot_be_read_does_not_stop_the_others(both: "ECRC
     assert (text.exit_code, text.stdout.count("\n"), text.stderr.count("\n")) == (1, 1, 1)
 
 
+@pytest.mark.usefixtures("ecr")
+@pytest.mark.parametrize("command", ["images", "who-can"])
+def test_a_repository_that_is_missing_fails_the_command_at_its_end(command: str) -> None:
+    result = run(command, NAME, "missing", "--json")
+    assert result.exit_code == 1
+    objects = json.loads(result.stdout)["repositories"]
+    codes = [each.get("error", {}).get("code") for each in objects]
+    assert codes == [None, "RepositoryNotFoundException"]
+
+
 @pytest.mark.usefixtures("both", "stack")
 @pytest.mark.parametrize("command", [("resolve", "other"), ("move", "other", "latest")])
 def test_a_repository_that_the_stack_does_not_have_is_refused(command: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from rich.progress import Progress
 
 from container_images.cli import terminal
-from container_images.cli.command import json_option
+from container_images.cli.command import json_option, note, print_text
 from container_images.cli.terminal import Cell, print_paragraph, print_table, working
 from container_images.policies.invalid_input import printable
 
@@ -163,5 +163,8 @@ def test_control_characters_are_printed_as_their_escapes(
     monkeypatch.setenv("COLUMNS", "200")
     print_table(("tag", "who"), [(ERASING, (f"! {ERASING}", "bold red"))], folds=("who",))
     print_paragraph(ERASING)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.count(ESCAPED) for line in lines] == [0, 2, 1]
+    print_text(ERASING)
+    note(ERASING.replace("\r", ""))  # which is space like any other
+    out, err = capsys.readouterr()
+    assert [line.count(ESCAPED) for line in out.splitlines()] == [0, 2, 1, 1]
+    assert err == f"note: {ESCAPED}\n".replace(r"\r", "")
