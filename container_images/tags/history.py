@@ -168,13 +168,15 @@ def _judged(
     digest_of: Callable[[str], str | None],
 ) -> tuple[str | None, bool | None]:
     """Why the event is unexpected, or may be; and whether it is expected."""
-    reasons = [*filter(None, [_error_in(record, tag, expected)])]
+    error = _error_in(record, tag, expected)
+    reasons = [error] if error else []
     if record.event == PUT and tag and not expected.lets_move(tag):
         last = last_puts.get(tag)
         if record.tag_exists and not (last or reasons):
             last = digest_of(tag)
         if record.put and last and (not record.error or record.tag_exists):
-            reasons += [_OVERWRITE] * (record.put != last)
+            if record.put != last:
+                reasons.append(_OVERWRITE)
         elif record.tag_exists and not reasons:
             return _MAYBE_OVERWRITE, None
     return "; ".join(reasons) or None, not reasons

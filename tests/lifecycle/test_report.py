@@ -96,6 +96,12 @@ def test_an_image_in_use(expected: tuple[str, str] | None, references: list[str]
         assert [loss.digests for loss in report.losses] == [(OLD,)] * (expected is GOING)
 
 
+def test_without_a_tag_latest_is_in_use() -> None:
+    document, latest = policy(tagged("*") | older(7)), image(OLD, "latest", days=9)
+    report = examined(document, latest, in_use=["forms-admin-deploy"])
+    assert [loss.kind for loss in report.losses] == ["in-use-going", "movable-tag-going"]
+
+
 def test_references_are_taken_as_they_are_where_the_repository_has_no_name() -> None:
     in_use = InUse(uses=read_in_use("a/b:prod-1\na/b:gone"))
     rules = rules_in(policy(tagged("*") | older(7)))
