@@ -106,12 +106,13 @@ def test_everything_that_is_registered_with_whatever_can_be_given(
     """
     update = built(prod, cloud, everything)
     assert update.outputs == {"arn": "arn:aws:iam::111122223333:role/ci/push"}
-    assert [(it.type, it.name, it.parent) for it in update.resources] == [
+    assert [(each.type, each.name, each.parent) for each in update.resources] == [
         ("container-images:index:PipelineRole", "push", None),
         ("aws:iam/role:Role", "push", "push"),
         ("aws:iam/rolePolicy:RolePolicy", "push-login", "push"),
     ]
-    assert not any(it.protect or it.retain_on_delete or it.import_id for it in update.resources)
+    for each in update.resources:
+        assert (each.protect, each.retain_on_delete, each.import_id) == (False, False, "")
     _, role, login = update.resources
     assert json.loads(role.inputs.pop("assumeRolePolicy")) == TRUST
     assert role.inputs == {
@@ -144,12 +145,14 @@ def test_who_can_reads_exact_subjects_of_any_provider_as_a_restriction() -> None
     assert [is_pinned(statement) for statement in statements] == [False, True, True, False]
 
 
-def test_a_stack_trusts_the_jobs_of_another_provider(prod: StackFile, cloud: Cloud) -> None:
-    oidc = {
-        "provider": "gitlab.com",
-        "audience": "https://gitlab.com",
-        "subjects": ["project_path:example/forms:ref_type:branch:ref:main"],
-    }
-    update = run(changed(prod, pipelineRole={"name": "push", "trustedOidc": oidc}), cloud)
-    [role] = [it for it in update.resources if it.type == "aws:iam/role:Role" and it.name == "push"]
-    assert json.loads(role.inputs["assumeRolePolicy"])["Statement"] == [TRUST["Statement"][2]]
+def test_a_stack_trusts_the_jobs_of_another_provider(
+    prod: StackFile, cloud: Cloud, everything: PipelineRoleArgs
+) -> None:
+    role = {"name": "push", "trustedOidc": everything["trust"]["oidc"]}
+    update = run(changed(prod, pipelineRole=role), cloud)
+    [trust] = [
+        json.loads(each.inputs["assumeRolePolicy"])
+        for each in update.resources
+        if each.type == "aws:iam/role:Role" and each.name == "push"
+    ]
+    assert trust["Statement"] == [TRUST["Statement"][2]]
