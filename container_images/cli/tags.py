@@ -26,6 +26,7 @@ from container_images.cli.targets import (
     targets_of,
 )
 from container_images.cli.terminal import iso, working
+from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.tags.moves import Move, move, promote
 from container_images.tags.resolve import resolve
 
@@ -194,6 +195,8 @@ def promote_command(
         target.refuse_immovable("--move", name)
     if tag in movable:
         raise click.UsageError(f"--move {tag} is a unique tag by --as, which stays on its image")
+    if tag in (target.movable_tags or DEFAULT_MOVABLE_TAGS):
+        raise click.UsageError(f"--as {tag} is a movable tag: give it with --move")
     if tag is not None and not target.convention.read(tag):
         other = "" if target.stack else "; if the stack has another one, name it with --stack"
         note(

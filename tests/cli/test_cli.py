@@ -330,6 +330,7 @@ def test_a_package_of_an_extra_that_is_not_installed(monkeypatch: pytest.MonkeyP
         (["promote", NAME, "latest", "--stage", "prod", "--as", "v1"], "either --stage or --as"),
         (["promote", NAME, "latest", "--stage", "canary"], "not one of pr, dev, merged, stg, prod"),
         (["promote", NAME, "latest", "--as", "v1", "--move", "v1"], "v1 is a unique tag"),
+        (["promote", NAME, "v1", "--as", "latest"], "--as latest is a movable tag"),
         (["resolve"], "give REPOSITORY, or --stack"),
         (["move", NAME, "a", "--stack", "x", "--convention", "y"], "cannot be used with --stack"),
         (["move", NAME], "SOURCE"),
