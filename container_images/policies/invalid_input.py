@@ -27,10 +27,10 @@ class Problem:
         return replace(self, where=(*prefix, *self.where))
 
     def __str__(self) -> str:
-        """`KEY = VALUE: RULE; FIX`, on one line however large the value."""
+        """`KEY = VALUE: RULE; FIX`, printable, on one line however large the value."""
         value = "" if self.value is ABSENT else _excerpt(self.value)
         named = " = ".join(filter(None, (key_at(self.where), value)))
-        return f"{named and f'{named}: '}{self.rule}; {self.fix}"
+        return printable(f"{named and f'{named}: '}{self.rule}; {self.fix}")
 
 
 class InvalidInputError(ValueError):

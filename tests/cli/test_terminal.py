@@ -15,7 +15,7 @@ from rich.progress import Progress
 from container_images.cli import terminal
 from container_images.cli.command import json_option, note, print_text
 from container_images.cli.terminal import Cell, print_paragraph, print_table, working
-from container_images.policies.invalid_input import printable
+from container_images.policies.invalid_input import Problem, printable
 
 TIME = "2026-11-23T07:58:22Z"
 TAG = "prod-356a192b-1795003600"
@@ -160,6 +160,10 @@ def test_control_characters_are_printed_as_their_escapes(
     assert printable(ERASING) == ESCAPED
     assert printable("a\tb\nc\u2028\u200f") == r"a\tb\nc\u2028\u200f"
     assert printable("prod-é-日本 \U0001f600") == "prod-é-日本 \U0001f600"
+    assert (
+        str(Problem(where=("a",), value="\x9b1A\x7f", rule="b", fix="c"))
+        == r'a = "\x9b1A\x7f": b; c'
+    )
     monkeypatch.setenv("COLUMNS", "200")
     print_table(("tag", "who"), [(ERASING, (f"! {ERASING}", "bold red"))], folds=("who",))
     print_paragraph(ERASING)
