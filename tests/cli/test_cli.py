@@ -180,6 +180,11 @@ def test_resolve_gives_the_reference_of_an_image_of_unknown_build(ecr: "ECRClien
     assert [resolved[key] for key in ("commit", "uniqueTag", "builtAt")] == [None, None, None]
     assert result.stderr.startswith("note: commit, unique tag and build time of latest are unkn")
     assert result.stderr.count("\n") == 1
+    build(ecr, "a", "next", tag("prod", "b"))
+    result = run("resolve", f"{NAME}:next", "--json")
+    [resolved] = json.loads(result.stdout)["repositories"]
+    assert [resolved[key] for key in ("commit", "uniqueTag", "builtAt")] == [None, None, None]
+    assert "the image's tags disagree on its commit" in result.stderr
 
 
 # --- Errors of AWS and of its use -----------------------------------------------------------------
@@ -197,9 +202,10 @@ def test_a_repository_that_is_not_there_is_named_with_account_and_region(ecr: "E
 def test_the_guard_that_refuses_is_named_with_the_roles_that_it_exempts(
     ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    why = "with an explicit deny in a resource-based policy"
+
     def denied(**_: object) -> None:
-        message = "User: x is not authorized: with an explicit deny in a resource-based policy"
-        error = {"Error": {"Code": "AccessDeniedException", "Message": message}}
+        error = {"Error": {"Code": "AccessDeniedException", "Message": f"no permission {why}"}}
         raise ClientError(error, "PutImage")  # type: ignore[arg-type]
 
     policy = to_json(repository_policy(access(PIPELINE)))
@@ -209,6 +215,9 @@ def test_the_guard_that_refuses_is_named_with_the_roles_that_it_exempts(
     monkeypatch.setattr(ecr, "put_image", denied)
     monkeypatch.setattr(Aws, "ecr", lambda _: Wire(ecr))
     assert refused("move", NAME, newer).endswith(f"run as a role that it exempts ({PIPELINE})")
+    why = "because no identity-based policy allows it"
+    assert refused("move", NAME, newer).endswith("run as a role that has it")
+    why = "with an explicit deny in a resource-based policy"
     ecr.delete_repository_policy(repositoryName=NAME)
     assert refused("move", NAME, newer).endswith("run as a role that it exempts")
 

@@ -223,6 +223,22 @@ def test_a_staying_index_keeps_the_tagged_images_that_it_lists(ecr: "ECRClient")
     assert "children-unknown" not in kinds(listing)
 
 
+def test_the_movable_tags_are_those_that_are_given_or_the_repository_s(ecr: "ECRClient") -> None:
+    build(ecr, "a")
+    put_policy(ecr, policy(ANY | older(7)))
+    ecr.put_image_tag_mutability(
+        repositoryName=NAME,
+        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=[
+            {"filterType": "WILDCARD", "filter": name} for name in ("stable", "sha256-*.sig")
+        ],
+    )
+    for options, tag_name in (([], "stable"), (["--movable-tag", "next"], "next")):
+        [warning, *_] = only(NAME, *options)["warnings"]
+        assert f"may take the image that {tag_name} names" in warning["text"]
+        assert kinds(only(NAME, *options)).count("movable-tag-unshielded") == 1
+
+
 # --- From files -----------------------------------------------------------------------------------
 
 
@@ -434,6 +450,8 @@ def test_what_runs_in_the_accounts_of_profiles_and_in_files(
     options = ("--in-use", str(tmp_path / "pods"), "--in-use", "live", "--fail-on-loss")
     listing = only(NAME, *options, "--profile", "review", "--profile", "again", status=1)
     assert regions == [REGION, "us-east-1"]
+    run("images", ARN, ARN.replace(REGION, "eu-west-1"), *options)
+    assert regions[2:] == [REGION, "eu-west-1"]
     used = [kind for kind in kinds(listing) if "in-use" in kind]
     assert used == ["in-use-unknown", "in-use-missing", "in-use-missing"]
     error = refused("images", NAME, "--in-use", "live", "--profile", "no_such_profile")

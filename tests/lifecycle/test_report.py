@@ -179,6 +179,10 @@ def test_an_image_that_only_its_movable_tags_keep(tags: str, days: int, names: s
     ]
     expected = f"rule 3 (untagged images) would expire the image that {names} names"
     assert kept == [expected] * bool(names)
+    # An index that stays and lists it keeps it too.
+    index = image("2", "stable", media_type=INDEX, children=("1",))
+    held = examined(document, *images(f"1 {tags} {days}"), index, movable_tags=["latest"])
+    assert not warned(held, "kept-by-movable-tag-alone")
 
 
 @pytest.mark.parametrize(
