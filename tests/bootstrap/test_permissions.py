@@ -1,4 +1,4 @@
-"""The roles of CI may do what an update calls, and nothing else."""
+"""The roles of CI may do what an update calls, and nothing else, also by the steps of who-can."""
 
 import json
 import re
@@ -9,10 +9,13 @@ from typing import Any
 import botocore.session
 import pytest
 
+from container_images.access.account import account_of
+from container_images.access.claims import guarded
 from container_images.access.evaluation import Principal
 from container_images.access.paths import attempt
 from container_images.access.policy import parse
 from container_images.access.steps import request
+from container_images.access.who_can import findings
 from container_images.bootstrap.permissions import (
     READS,
     WRITES,
@@ -23,8 +26,10 @@ from container_images.bootstrap.permissions import (
     pipeline_boundary,
     preview_policy,
 )
-from container_images.policies.trust_policy import Trust
+from container_images.policies.repository_policy import repository_policy
+from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 from container_images.rehearsal.program import Update
+from tests.access.accounts import REPOSITORY, access, allow, details, managed, role
 
 IAM = "arn:aws:iam::111122223333"
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/state"
@@ -229,3 +234,85 @@ def test_the_audits_role_and_the_buckets_readers_are_bound_to_what_is_named() ->
     assert (statement["Principal"], statement["Effect"]) == ("*", "Deny")
     assert statement["Resource"] == ["arn:aws:s3:::registry-state", "arn:aws:s3:::registry-state/*"]
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+# --- What the roles of CI could do to a repository ------------------------------------------------
+
+DEPLOY_ROLE, PREVIEW_ROLE = DELIVERY.ci_roles
+PIPELINE = DELIVERY.iam_arn("role", DELIVERY.pipeline_role)
+BOUNDARY = DELIVERY.iam_arn("policy", DELIVERY.deploy_role)
+EVERYTHING = allow("*")
+EXISTING = deploy_policy(replace(DELIVERY, pipeline_role=""), KEY)["Statement"]
+"""The deploy role's policy where the stack creates no pipeline role."""
+
+
+def trusting(**trusted: list[str]) -> dict[str, Any]:
+    return trust_policy({**trust(), **trusted})  # type: ignore[typeddict-item]
+
+
+def abilities(deploying: list[Any], *more: dict[str, Any]) -> dict[str, set[str]]:
+    """What each role could do, in an account with the three roles and the deploy role's policy."""
+    documents = {
+        "": deploying,
+        "-pipeline-boundary": pipeline_boundary()["Statement"],
+        "-audit-boundary": audit_boundary(DELIVERY.location)["Statement"],
+    }
+    account = details(
+        role(
+            DEPLOY_ROLE,
+            *more,
+            trusts=trusting(github_subjects=["repo:example-org/registry:environment:registry"]),
+            boundary=BOUNDARY,
+            managed=[BOUNDARY],
+        ),
+        role(
+            PREVIEW_ROLE,
+            *preview_policy(DELIVERY, KEY)["Statement"],
+            trusts=trusting(github_subjects=["repo:example-org/registry:pull_request"]),
+        ),
+        # The pipeline role itself trusts the deploy role: the Deny has to hold alone.
+        role(
+            PIPELINE,
+            *pipeline_role_policy()["Statement"],
+            trusts=trusting(roles=[DEPLOY_ROLE]),
+            boundary=f"{BOUNDARY}-pipeline-boundary",
+        ),
+        *(
+            managed(f"platform/registry-deploy{suffix}", *statements)
+            for suffix, statements in documents.items()
+        ),
+    )
+    guard = repository_policy(access(pipeline_roles=[PIPELINE], administrator_roles=[DEPLOY_ROLE]))
+    [finding] = findings(account_of(account), [guarded(REPOSITORY, guard)])
+    return {
+        principal.principal: {ability for ability, path in principal.paths.items() if path}
+        for principal in finding.principals
+    }
+
+
+@pytest.mark.parametrize(
+    ("deploying", "more", "expected"),
+    [
+        (EXISTING, [], {"changeGuard"}),
+        (EXISTING, [EVERYTHING], {"changeGuard"}),  # its policy is its boundary too
+        # Where the stack creates the pipeline role it may also say who becomes it, which
+        # docs/ci.md says. But it makes no more of that role than a pipeline.
+        (deploy_policy(DELIVERY, KEY)["Statement"], [], {"moveTags", "changeGuard"}),
+    ],
+)
+def test_the_deploy_role_changes_the_guard_and_nothing_else(
+    deploying: list[Any], more: list[dict[str, Any]], expected: set[str]
+) -> None:
+    could = abilities(deploying, *more)
+    assert could[DEPLOY_ROLE] == expected
+    assert could[PREVIEW_ROLE] == set()
+
+
+def test_what_holds_it_is_seen_to_be_missing() -> None:
+    """The Denies; and the boundary of the audit's role, which it creates."""
+    allows = [statement for statement in EXISTING if statement["Effect"] == "Allow"]
+    assert "moveTags" in abilities([*allows, EVERYTHING])[DEPLOY_ROLE]
+    unbounded = [
+        {key: statement[key] for key in statement if key != "Condition"} for statement in EXISTING
+    ]
+    assert "deleteImages" in abilities(unbounded)[DEPLOY_ROLE]

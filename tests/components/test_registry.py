@@ -71,30 +71,7 @@ def test_from_config_reads_the_namespace_of_the_project(
     assert len(of_type(execute(Registry.from_config, stack, cloud), "Repository")) == 5
 
 
-def test_a_wrong_region_and_namespace_hide_no_other_error(prod: StackFile, cloud: Cloud) -> None:
-    changes = {
-        "container-image:lambdaPull": "true",
-        "container-images:lambdaPull": '"x"',
-        "aws:region": "europe",
-    }
-    stack = replace(prod, config={**prod.config, **changes})
-    with pytest.raises(pulumi.RunError, match="3 errors") as refused:
-        execute(Registry.from_config, stack, cloud)
-    message = str(refused.value)
-    assert "did you mean container-images:lambdaPull?" in message
-    assert 'aws:region = "europe": must be the name of a Region' in message
-
-
 # --- What the components refuse, whoever calls them -----------------------------------------------
-
-
-def test_an_output_is_refused_by_name(prod: StackFile, cloud: Cloud) -> None:
-    def program() -> None:
-        account = pulumi.Output.from_input("444455556666")
-        Registry("registry", {**ARGS, "pullAccounts": {"dev": account}})
-
-    with pytest.raises(pulumi.RunError, match=r"pullAccounts\.dev: must be a plain value"):
-        execute(program, prod, cloud)
 
 
 def repository_args(access: Mapping[str, Any], **changes: Any) -> ImageRepositoryArgs:

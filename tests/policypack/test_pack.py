@@ -10,14 +10,14 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import empty_pb2, struct_pb2
+from google.protobuf import struct_pb2
 from pulumi.runtime.proto import AnalyzeDiagnostic, analyzer_pb2
 from pulumi.runtime.proto.analyzer_pb2_grpc import AnalyzerStub
 from ruamel.yaml import YAML
 
 from container_images.policies.retention import lifecycle_policy
 from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
-from container_images.policypack.pack import NAME, POLICIES, immutable_tags
+from container_images.policypack.pack import immutable_tags
 from container_images.policypack.registries import WAYS_ROUND
 from container_images.rehearsal.program import Resource, Update
 from container_images.settings.stack_file import StackFile
@@ -171,13 +171,6 @@ def test_values_are_read_as_the_protocol_sends_them(analyzer: AnalyzerStub) -> N
     [advice] = analyze(analyzer, REPOSITORY_POLICY, {"repository": "a", "policy": UNKNOWN})
     assert advice.enforcementLevel == analyzer_pb2.ADVISORY
     assert str(later("policy")[1]) in advice.message
-
-
-def test_the_pack_says_what_its_policies_are(analyzer: AnalyzerStub) -> None:
-    info = analyzer.GetAnalyzerInfo(empty_pb2.Empty())
-    assert info.name == NAME
-    assert {each.name for each in info.policies} == POLICIES.keys()
-    assert all(each.configSchema.properties for each in info.policies)
 
 
 def test_the_pack_runs_in_the_virtual_environment_that_make_sets_up() -> None:

@@ -420,12 +420,34 @@ def test_all_errors_come_at_once(changes: dict[str, Any], expected: list[str]) -
     assert sorted(re.split(r" = |: ", error)[0] for error in errors) == expected
 
 
-def test_they_are_one_message() -> None:
+# --- A convention in a file of its own ------------------------------------------------------------
+
+CIRCULAR: list[Any] = []
+CIRCULAR.append(CIRCULAR)
+
+
+@pytest.mark.parametrize(
+    ("written", "errors"),
+    [
+        ("prod", ['"prod": must be a list; write it as ["prod"]']),
+        ({"a": "b"}, ['{"a": "b"}: must be a list; write it as [{"a": "b"}]']),
+        ([{"stage": "a", "tag": {"semver": None}}], ['write it in quotes, such as "{semver}"']),
+        (["prod", None], ['[0] = "prod": must be a mapping', "[1] = null: a key needs a value"]),
+        (CIRCULAR, ["[0] = [[...]]: must be a mapping"]),
+        ([{"stage": "a", "tag": "{sha}", "x": 1}], ["[0].x = 1: there is no such key"]),
+        ([{"stage": "a", "tag": "v"}], ['[0].tag = "v": all tags of the stage would be']),
+        ([], ["[]: a convention has at least one stage"]),
+    ],
+)
+def test_a_convention_that_is_refused(written: Any, errors: list[str]) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        parse(VALID | {"tagMutability": "IMMUTABLE", "zzz": 1})
-    first, *rest = settings.explain(refused.value).splitlines()
-    assert first == "the configuration has 2 errors; nothing has been changed:"
-    assert [line[:5] for line in rest] == ["  1. ", "  2. "]
+        settings.convention_in(written)
+    for problem, expected in zip(refused.value.problems, errors, strict=True):
+        assert expected in str(problem)
+
+
+def test_a_valid_convention_is_read_as_it_is_written() -> None:
+    assert settings.convention_in(ADR040.to_data()).to_data() == ADR040.to_data()
 
 
 # --- Hints ----------------------------------------------------------------------------------------

@@ -102,19 +102,15 @@ def guarded(ecr: "ECRClient", stack: DeclaredStack) -> "ECRClient":
 
 def create(ecr: "ECRClient", state: State) -> None:
     """Make a repository that is just so."""
-    name, encryption = state.name, {"encryptionType": state.encryption}
-    if state.kms_key:
-        encryption["kmsKey"] = state.kms_key
+    name, key = state.name, {"kmsKey": state.kms_key} if state.kms_key else {}
     filters = [{"filterType": "WILDCARD", "filter": tags} for tags in state.exclusion_filters]
     inputs: dict[str, Any] = {
         "imageTagMutability": state.tag_mutability,
         "imageScanningConfiguration": {"scanOnPush": state.scan_on_push},
-        "encryptionConfiguration": encryption
-        | ({"kmsKey": state.kms_key} if state.kms_key else {}),
+        "encryptionConfiguration": {"encryptionType": state.encryption, **key},
         "tags": [{"Key": key, "Value": value} for key, value in state.tags.items()],
+        **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
     }
-    if filters:
-        inputs["imageTagMutabilityExclusionFilters"] = filters
     ecr.create_repository(repositoryName=name, **inputs)
     if state.policy:
         ecr.set_repository_policy(repositoryName=name, policyText=state.policy)

@@ -88,12 +88,6 @@ def test_what_adopting_means(case: tuple[Any, ...], stack: DeclaredStack) -> Non
     assert blocks or changed >= {"tagMutability", "repository policy", "lifecycle policy"}
 
 
-def test_without_a_stack_there_is_the_entry_alone() -> None:
-    adopted = adoption(replace(BARE, tags={"Service": "forms"}), None)
-    assert adopted["entry"] == {"import": True, "tags": {"Service": "forms"}}
-    assert (adopted["changes"], adopted["loses"], adopted["blocks"]) == (None, [], [])
-
-
 def test_the_stacks_own_entry_counts(stack: DeclaredStack) -> None:
     live = intended(stack, NAME)
     adopted = adoption(live, stack)

@@ -4,9 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
-from container_images.aws.session import Aws
 from container_images.settings import Account
 from container_images.stack.registry import is_cached, replication_warnings
 from tests.cli.test_cli import run
@@ -54,12 +52,6 @@ def test_what_a_pull_through_cache_rule_is_about() -> None:
 def warnings() -> list[str]:
     verified = json.loads(run("verify", NAME, "--stack", "prod", "--json").stdout)
     return [str(warning) for warning in verified["warnings"]]
-
-
-def test_the_enabled_regions_are_asked_of_ec2(answers: Answers) -> None:
-    del answers["DescribeRegions", "eu-west-2"]  # moto answers, in EC2's XML
-    with mock_aws():
-        assert {"eu-west-2", "us-east-1"} <= {*Aws("eu-west-2").enabled_regions()}
 
 
 @pytest.mark.usefixtures("guarded")
