@@ -25,7 +25,7 @@ NO_OTHERS = {Claim.ADMINISTERED, Claim.BOTH}
 
 def subjects(*policies: Document | None, to: Access | None = None) -> list[Subject]:
     """Repositories with these policies, meant for whom the settings name."""
-    texts = (policy and json.dumps(policy) for policy in policies)
+    texts = [None if policy is None else json.dumps(policy) for policy in policies]
     return alike((f"{ARN}-{number}", text, to or access()) for number, text in enumerate(texts))
 
 
