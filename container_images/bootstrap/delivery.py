@@ -121,6 +121,10 @@ def problems_in(delivery: Delivery) -> Iterator[Problem]:
             rule = "must be the path and name of one role, without wildcards"
             fix = f"write one such as /platform/{key.lower()}"
             yield Problem(where=(key,), value=name, rule=rule, fix=fix)
+    names = [name.rpartition("/")[2] for name in roles.values() if name]
+    if len({name.lower() for name in names}) < len(names):
+        rule = "two of these roles have one name, and the path does not tell them apart"
+        yield Problem(where=(), value=names, rule=rule, fix="give each role a name of its own")
     yield from _trust_problems("Preview", delivery.preview, _PREVIEW_SUBJECT)
     yield from _trust_problems("Deploy", delivery.deploy, _DEPLOY_SUBJECT)
     for name in sorted(_trusted(delivery.preview) & _trusted(delivery.deploy)):

@@ -305,7 +305,7 @@ def problems_in(stages: Sequence[Stage | None]) -> Iterator[Problem]:
         elif not re.fullmatch(r"[A-Za-z][\w-]*", stage.name, re.ASCII):
             rule = "a stage is named with letters, digits, _ and -, a letter first"
             yield Problem(
-                where=(position, "stage"), value=stage.name, rule=rule, fix="such as prod"
+                where=(position, "stage"), value=stage.name, rule=rule, fix="write one such as prod"
             )
         if error := next(_errors_in(stage, readable), None):
             rule, fix = error

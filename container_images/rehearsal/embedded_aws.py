@@ -116,7 +116,8 @@ class EmbeddedAws(pulumi.runtime.Mocks):
                 iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=text)
                 return f"{role}:{name}", {}
         here, service = self._stack.account, kind.split(":")[1].partition("/")[0]
-        arn = f"arn:{here.partition}:{service}:{here.region}:{here.id}:{name}"  # made up
+        region = inputs.get("region", here.region)
+        arn = f"arn:{here.partition}:{service}:{region}:{here.id}:{name}"  # made up
         return resource_name, {"arn": arn}
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from container_images.policies import forms
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_convention import TagConvention, stages_in
 from container_images.settings import values
@@ -75,15 +76,20 @@ def validated(
 def account_in(configuration: Mapping[str, str], project: str) -> Account:
     """Where a stack is, as far as its configuration tells: the Region may be empty.
 
-    The account is the first of aws:allowedAccountIds, or that of the first of the roles.
+    The account is that of the first of the roles, or, where aws:allowedAccountIds leaves it out,
+    the first of those.
     """
     roles = " ".join(configuration.get(f"{project}:{key}", "") for key in _ROLES)
     arns = re.findall(r"arn:(aws[a-z-]*):iam::(\d{12}):", roles)
     # If none says so, it is one of AWS's documentation.
     partition, account = next(iter(arns), ("aws", "123456789012"))
-    allowed = re.findall(r"\d{12}", configuration.get("aws:allowedAccountIds", ""))
+    allowed = re.findall(r"\b\d{12}\b", configuration.get("aws:allowedAccountIds", ""))
+    if allowed and account not in allowed:
+        account = allowed[0]
     region = configuration.get("aws:region", "")
-    return Account(partition=partition, id=(allowed or [account])[0], region=region)
+    return Account(
+        partition=partition, id=account, region=region if forms.REGION.fits(region) else ""
+    )
 
 
 _ROLES: Final = ("administratorRoles", "pipelineRole", "additionalPipelineRoles")

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_snake
 from container_images.policies import retention
 from container_images.policies.event_patterns import IAM_REGIONS
 from container_images.policies.invalid_input import key_at
-from container_images.policies.patterns import tag_glob
+from container_images.policies.patterns import ANY, tag_glob
 from container_images.policies.tag_convention import (
     ADR040,
     Stage,
@@ -33,6 +33,7 @@ def violations(settings: StackSettings, account: Account) -> Violations:
     return chain(
         _roles(settings, account),
         _accounts(settings, account),
+        _locations(settings, account),
         _audit(settings, account),
         _mutability(settings),
         _convention(settings),
@@ -46,17 +47,27 @@ def _roles(settings: StackSettings, account: Account) -> Violations:
     Within an account the names of roles are unique across paths, so that paths do not matter.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
+    unique = "within an account a role's name is unique across paths"
     role = settings.pipeline_role
-    others = _items("additionalPipelineRoles", settings.additional_pipeline_roles)
+    others = [*_items("additionalPipelineRoles", settings.additional_pipeline_roles)]
+    administrators = [*_items("administratorRoles", settings.administrator_roles)]
     pipeline = {_identity(arn): where for where, arn in others}
     if role and (role.arn or role.name):
         pipeline[_identity(role.arn_in(account))] = ("pipelineRole", "arn" if role.arn else "name")
-    trusted = {_identity(arn) for arn in (role and role.trusted_roles) or () if arn}
-    for where, arn in _items("administratorRoles", settings.administrator_roles):
+    trusted = {_identity(arn): where for where, arn in _trusted(settings)}
+    if role and (place := trusted.get((account.id, role.name))):
+        yield place, "that is the role that the stack creates", "name a role that may assume it"
+    for roles in (others, administrators):
+        first: dict[tuple[str, str], str] = {}
+        for where, arn in roles:
+            if (other := first.setdefault(_identity(arn), arn)) != arn:
+                rule = f"{other} has the same name with another path, and {unique}"
+                yield where, rule, "leave out the one that does not exist"
+    for where, arn in administrators:
         fix = "take it out of one of the two"
-        if other := pipeline.get(_identity(arn)):
-            rule = f"no role both moves tags and administers, and {key_at(other)} is the same role"
-            yield where, f"{rule}: within an account a role's name is unique across paths", fix
+        if same := pipeline.get(_identity(arn)):
+            rule = f"no role both moves tags and administers, and {key_at(same)} is the same role"
+            yield where, f"{rule}: {unique}", fix
         if _identity(arn) in trusted:
             rule = "pipelineRole.trustedRoles lets this administrator assume the pipeline role"
             yield where, rule, fix
@@ -74,8 +85,7 @@ def _accounts(settings: StackSettings, account: Account) -> Violations:
         fix = "correct the account, or name the role in additionalPipelineRoles"
         yield ("pipelineRole", "arn"), rule, fix
     others = _items("additionalPipelineRoles", settings.additional_pipeline_roles)
-    trusted = _items("trustedRoles", role.trusted_roles if role else ())
-    for where, arn in (*others, *((("pipelineRole", *where), arn) for where, arn in trusted)):
+    for where, arn in (*others, *_trusted(settings)):
         if _identity(arn)[0] not in named:
             rule = "a role of an account that the stack does not name could be a stranger's"
             yield where, rule, "correct the account, or add it to pullAccounts"
@@ -83,6 +93,20 @@ def _accounts(settings: StackSettings, account: Account) -> Violations:
         if other not in named and not settings.pull_organization:
             rule = "Lambda pulls for a function of another account only if that account may pull"
             yield where, rule, "add the account to pullAccounts"
+
+
+def _locations(settings: StackSettings, account: Account) -> Violations:
+    """What is named is where the stack can use it."""
+    for name, other in (settings.pull_accounts or {}).items():
+        if other == account.id:
+            rule = "in the stack's own account, the principals' own policies say who may pull"
+            yield ("pullAccounts", name), rule, "leave it out"
+    others = _items("additionalPipelineRoles", settings.additional_pipeline_roles)
+    for where, arn in (*others, *_trusted(settings)):
+        if arn.split(":")[1] != account.partition:
+            rule = "a role of another partition cannot reach the stack"
+            yield where, rule, f"name one whose ARN starts with arn:{account.partition}:"
+    role = settings.pipeline_role
     projects = role.trusted_code_build_projects if role else ()
     for where, arn in _items("trustedCodeBuildProjects", projects):
         if _identity(arn)[0] != account.id:
@@ -115,6 +139,11 @@ def _mutability(settings: StackSettings) -> Violations:
     movable = [tag for _, tag in _items("movableTags", settings.movable_tags)]
     in_use = {of.tag_mutability for of in settings.repositories.values()}
     in_use.add(settings.tag_mutability)
+    for place, tag in _items("movableTags", settings.movable_tags):
+        if ANY in tag and not in_use & {"IMMUTABLE_WITH_EXCLUSION", None}:
+            rule = "a pattern frees tags that are immutable otherwise, and none are"
+            fix = "write tagMutability: IMMUTABLE_WITH_EXCLUSION, or leave it out"
+            yield place, rule, fix
     for place, level in _levels(settings, "immutable_tags"):
         where, mode = (*place, "immutableTags"), level.tag_mutability
         for position, pattern in enumerate(level.immutable_tags or ()):
@@ -192,6 +221,13 @@ def _levels(
 def _items(key: str, values: tuple[str, ...] | None) -> Iterator[tuple[Path, str]]:
     """The valid items of a list, each with its place."""
     return (((key, position), value) for position, value in enumerate(values or ()) if value)
+
+
+def _trusted(settings: StackSettings) -> list[tuple[Path, str]]:
+    """The roles that may assume the one that the stack creates, each with its place."""
+    role = settings.pipeline_role
+    roles = _items("trustedRoles", role.trusted_roles if role else ())
+    return [(("pipelineRole", *where), arn) for where, arn in roles]
 
 
 def _own(account: Account) -> str:

@@ -99,7 +99,9 @@ EmailAddress = Annotated[
 ]
 MovableTag = Annotated[str, _tag_pattern("latest")]
 ImmutablePattern = Annotated[str, _tag_pattern("prod-*")]
-_TagValue = Annotated[str, _text(r"[\s\S]{0,256}", "must have at most 256 characters", "forms")]
+_TagValue = Annotated[
+    str, _text(r"[\s\S]{0,256}", "must be text of at most 256 characters", "forms")
+]
 
 Flag = Annotated[bool, Field(examples=[True])]
 Mutability = Annotated[mutability.TagMutability, Field(examples=["MUTABLE_WITH_EXCLUSION"])]
@@ -118,13 +120,18 @@ RoleArns = Annotated[tuple[RoleArn, ...], _LISTED, _UNIQUE]
 AdministratorRoles = Annotated[RoleArns, Field(min_length=1)]
 CodeBuildProjectArns = Annotated[tuple[CodeBuildProjectArn, ...], _LISTED, _UNIQUE]
 Subjects = Annotated[tuple[Subject, ...], _LISTED, _UNIQUE]
-OidcSubjects = Annotated[tuple[OidcSubject, ...], _LISTED, _UNIQUE]
+OidcSubjects = Annotated[tuple[OidcSubject, ...], Field(strict=False, min_length=1), _UNIQUE]
 EmailAddresses = Annotated[tuple[EmailAddress, ...], _LISTED, _UNIQUE]
 AccountIds = Annotated[tuple[AccountId, ...], _LISTED, _UNIQUE]
 PullAccounts = Annotated[
     dict[str, AccountId], Field(examples=[{"staging": "444455556666"}]), _UNIQUE
 ]
-ResourceTags = Annotated[dict[str, _TagValue], Field(examples=[{"Service": "forms"}])]
+_TAG_KEY_RULE: Final = "a resource tag's key has 1 to 128 characters, and never begins with aws:"
+_TagKey = Annotated[str, _text(r"(?![aA][wW][sS]:)[\s\S]{1,128}", _TAG_KEY_RULE, "Service")]
+ResourceTags = Annotated[
+    dict[_TagKey, _TagValue], Field(examples=[{"Service": "forms"}], max_length=50)
+]
+"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html"""
 
 
 def _for_pydantic(kind: Any) -> Any:

@@ -210,6 +210,7 @@ KEYS = [f"arn:aws:kms:eu-west-2:111122223333:key/{number:036}" for number in ran
     [
         ({"deployRole": "registry-deploy"}, 'deployRole = "registry-deploy": must be the path and'),
         ({"deployRole": "/platform/*"}, 'deployRole = "/platform/*": must be the path and'),
+        ({"deployRole": "/x/Image-Pipeline"}, "two of these roles have one name"),
         ({"githubDeploySubjects": []}, "nobody may assume the deploy role; give githubDeploySub"),
         ({"codeBuildDeployProjects": [PROJECT[:-3] + "*"]}, "must be the exact ARN of one CodeB"),
         ({"githubPreviewSubjects": SETTINGS["githubDeploySubjects"]}, "may assume both roles"),

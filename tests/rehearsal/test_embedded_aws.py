@@ -161,6 +161,11 @@ def test_what_it_or_aws_refuses(
         aws.new_resource(MockResourceArgs(kind, "a", inputs))
 
 
+def test_a_resource_is_in_the_region_that_it_names(aws: EmbeddedAws) -> None:
+    queue = create(aws, "aws:sqs/queue:Queue", name="q", region="us-east-1")
+    assert queue["arn"] == "arn:aws:sqs:us-east-1:111122223333:q"
+
+
 def test_an_invoke_that_it_does_not_know(aws: EmbeddedAws) -> None:
     with pytest.raises(NotEmbeddedError, match="getZones"):
         invoke(aws, "index/getZones:getZones")

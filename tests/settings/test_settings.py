@@ -164,6 +164,8 @@ WRONG_VALUES = [
     ("repositories.app.kmsKey", "alias/x", "ARN of a KMS key"),
     ("repositories.app.kmsKey", KEY.replace("-2", "-1"), "own Region, eu-west-2"),
     ("repositories.app.tags.x", 1, 'in quotes, such as "1"'),
+    ("repositories.app.tags.x", [], "must be text"),
+    ("repositories.app.tags", {f"t{n}": "" for n in range(51)}, "at most 50"),
     ("repositories.app.immutableTags", ["v*"], "with tagMutability MUTABLE they have no effect"),
     ("immutableTags", ["v*"], "no effect"),
     ("movableTags", [], "at least one"),
@@ -181,6 +183,7 @@ WRONG_VALUES = [
     ("pullAccounts", dict.fromkeys("ab", "444455556666"), "written twice"),
     ("pullAccounts.dev", 444455556666, 'such as "444455556666"'),
     ("pullAccounts.dev", "1", "12 digits"),
+    ("pullAccounts.dev", "111122223333", "the stack's own account"),
     ("pullAccounts.dev", None, "a key needs a value"),
     ("administratorRoles", [], "at least one"),
     ("administratorRoles[0]", None, "a key needs a value"),
@@ -221,20 +224,31 @@ WRONG_VALUES = [
     *(("audit", value, "a mapping") for value in NO_ENTRIES),
 ]
 ROLE_0, TAG_1 = "administratorRoles[0]", "movableTags[1]"
+TRUSTED_0 = "pipelineRole.trustedRoles[0]"
 OIDC = {"provider": "a.b", "audience": "c", "subjects": [GITLAB]}
 WRONG_TOGETHER = [
     ({"repositories": {"App": {}}}, "repositories.App", "lower-case"),
     ({"repositories": {"a": {}}}, "repositories.a", "2 to 256"),
+    (entry(tags={"AWS:x": ""}), "repositories.app.tags.AWS:x", "never begins with aws:"),
     ({"repositories": {"a.b": {"lambdaPull": 1}}}, 'repositories["a.b"].lambdaPull', "true or"),
     (movable("latest", "v*.*.*"), TAG_1, "at most 2 *"),
+    (movable("latest", "v1.*", mode="MUTABLE"), TAG_1, "immutable otherwise, and none are"),
     (movable("latest", "prod-*"), TAG_1, "a unique tag (prod-{sha}-{epoch})"),
     (movable("a", "b", "c", "d", "e", "f"), "tagMutability", "at most 5"),
     (role(name="deploy"), ROLE_0, "pipelineRole.name is the same role"),
     ({"additionalPipelineRoles": [f"{ROLE}/x/deploy"]}, ROLE_0, "additionalPipelineRoles[0] is"),
+    (role(trustedRoles=[f"{ROLE}/ci/push"]), TRUSTED_0, "the role that the stack creates"),
+    (role(trustedRoles=["arn:aws-cn:iam::111122223333:role/x"]), TRUSTED_0, "another partition"),
+    (
+        {"additionalPipelineRoles": [f"{ROLE}/a/x", f"{ROLE}/b/x"]},
+        "additionalPipelineRoles[1]",
+        f"{ROLE}/a/x has the same name with another path",
+    ),
     (role(trustedRoles=[f"{ROLE}/deploy"]), ROLE_0, "lets this administrator assume"),
     (role(trustedRoles=[f"{FOREIGN}/ci"]), "pipelineRole.trustedRoles[0]", "could be a stranger's"),
     ({"pipelineRole": {"arn": f"{FOREIGN}/push"}}, "pipelineRole.arn", "own account, 11112222"),
     ({"pipelineRole": {"arn": "arn:aws-cn:iam::111122223333:role/x"}}, "pipelineRole.arn", "own"),
+    (role(trustedOidc={**OIDC, "subjects": []}), "pipelineRole.trustedOidc.subjects", "at least"),
     (
         role(trustedOidc={**OIDC, "subjects": ["project_path:g/p"]}),
         "pipelineRole.trustedOidc.subjects[0]",
@@ -418,6 +432,12 @@ AT_ONCE: list[tuple[dict[str, Any], list[str]]] = [
 def test_all_errors_come_at_once(changes: dict[str, Any], expected: list[str]) -> None:
     errors = problems(**changes)
     assert sorted(re.split(r" = |: ", error)[0] for error in errors) == expected
+
+
+def test_nothing_is_held_against_an_invalid_region() -> None:
+    with pytest.raises(InvalidInputError, match="the name of a Region") as refused:
+        parse(VALID | entry(kmsKey=KEY), region="London")
+    assert len(refused.value.problems) == 1
 
 
 # --- A convention in a file of its own ------------------------------------------------------------
