@@ -153,7 +153,7 @@ def problems_in(
     for position, rule in enumerate(rules):
         if rule is None:
             continue
-        kinds = [kind for kind in _KINDS if rule.get(kind)]
+        kinds = [kind for kind in _KINDS if kind in rule]
         numbers = [key for key in _NUMBERS if key in rule]
         broken, fix = "", _SHAPES
         if len(kinds) != 1:
@@ -185,6 +185,10 @@ def _protected(movable_tags: Sequence[str]) -> list[str]:
 
 
 def _problems_in_values(rule: RetentionRule, protected: Sequence[str]) -> Iterator[Problem]:
+    for kind in _KINDS:
+        if rule.get(kind) is False:
+            broken, fix = f"{kind} is true where it is written", "write true, or leave the rule out"
+            yield Problem(where=(kind,), value=False, rule=broken, fix=fix)
     [(key, number)] = [(key, value) for key, value in rule.items() if key in _NUMBERS]
     least = MIN_DAYS_IN_ARCHIVE if "archived" in rule else 1
     # In Python True is an int, too.

@@ -93,7 +93,7 @@ ARCHIVED: dict[str, Any] = {"archived": True, "expire_after_days": 90}
     [
         # What it is about, and its number.
         ([{"keep_newest": 1}], [f'[0] = {{"keepNewest": 1}}: {KINDS}']),
-        ([{"untagged": False, "expire_after_days": 1}], [f": {KINDS}"]),
+        *(([ONE | {kind: False}], [f": {KINDS}"]) for kind in ("untagged", "any", "archived")),
         ([ONE | {"untagged": True}], [f": {KINDS}"]),
         ([{"tags": "a"}], ['[0] = {"tags": "a"}: a rule about tags has exactly one number, keepN']),
         ([ONE | {"expire_after_days": 1}], ["about tags has exactly one number, keepNewest"]),
@@ -108,11 +108,12 @@ ARCHIVED: dict[str, Any] = {"archived": True, "expire_after_days": 90}
             ([{"tags": "a", "keep_newest": number}], [f"{NUMBER}"])
             for number in (0, MAX_IMAGES + 1, True, 1.0, "1", None)
         ),
+        ([UNTAGGED | {"untagged": False}], ["[0].untagged = false: untagged is true where it is"]),
         ([UNTAGGED | {"expire_after_days": 0}], [f"[0].expireAfterDays = 0: {NUMBER}"]),
         ([ARCHIVED | {"expire_after_days": 89}], ["the number is between 90 and 100,000"]),
         *(
             ([ONE | {"tags": pattern}], [f": {PATTERN}"])
-            for pattern in ("-a", "*a*b*c*d*", "a b", "a" * 129)
+            for pattern in ("", "-a", "*a*b*c*d*", "a b", "a" * 129)
         ),
         (
             [ONE | {"tags": "latest"}],
