@@ -88,11 +88,11 @@ def history_command(
     results = read_each(targets.references, "Reading the policies", partial(_expected, targets))
     with working("Reading CloudTrail"):
         cloudtrail = targets.session(targets.references[0].region).cloudtrail()
-        arns = [arn for _, arn, _ in results.values]
-        records = records_of(arns, lookup(cloudtrail, EVENTS, start))
+        named_by_arn = {value[1]: value for value in results.values}  # one may be named twice
+        records = records_of([*named_by_arn], lookup(cloudtrail, EVENTS, start))
     events: list[TagEvent] = []
     names: dict[str, str] = {}
-    for named, arn, expected in results.values:
+    for named, arn, expected in named_by_arn.values():
         digest_of = cache(partial(_digest_of, targets, named))
         events += tag_events(named.name, records[arn], expected, digest_of)
         names |= unique_tags(records[arn], expected)

@@ -261,6 +261,15 @@ def test_a_tag_of_a_movable_pattern_may_be_put_again(
     assert [event["to"] for event in repository["events"]] == [B, A]
 
 
+@pytest.mark.usefixtures("stack")
+def test_a_repository_that_is_named_twice_counts_once(holds: Callable[..., None]) -> None:
+    holds(*WEEK[:3])
+    arn = on("forms-runner-deploy", STRANGER)["resources"][0]["ARN"]
+    uri = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/forms-runner-deploy"
+    result = run("history", "--stack", "prod", arn, uri, "--fail-on-unexpected")
+    assert "the stack prod: 1 unexpected" in result.stderr
+
+
 @pytest.mark.usefixtures("ecr")
 def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> None:
     holds(put(1, "a"))
