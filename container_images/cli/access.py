@@ -114,11 +114,14 @@ def who_can_command(
             details = targets.session(references[0].region).authorization_details()
             accounts = [account_of(details)]
     with working("Looking for privilege-escalation paths") as counted:
-        found = who_can.findings(merged(accounts), results.values, levels, counted)
+        findings = who_can.findings(merged(accounts), results.values, levels, counted)
         proofs = {subject.arn: who_can.proofs(subject) for subject in results.values}
     if as_json:
-        objects = {it.repository: who_can_output.to_json(it, proofs[it.repository]) for it in found}
-        print_json({"repositories": results.to_json(lambda subject: objects[subject.arn])})
+        by_arn = {each.repository: each for each in findings}
+        objects = results.to_json(
+            lambda subject: who_can_output.to_json(by_arn[subject.arn], proofs[subject.arn])
+        )
+        print_json({"repositories": objects})
     else:
         for subject in results.values:
             if not subject.policy.statements:
@@ -126,14 +129,14 @@ def who_can_command(
                     f"{subject.arn.partition(':repository/')[2]} has no repository policy: whoever "
                     "has the IAM permission can do all of this."
                 )
-        who_can_output.print_findings(found, proofs)
+        who_can_output.print_findings(findings, proofs)
     results.refuse_unread()
-    if only and not all(it.is_home for it in found):
+    if only and not all(each.is_home for each in findings):
         raise RefusedError(
             "it is not known who could move a tag: the roles and users of the repository's own "
             "account are missing; give --authorization-details of that account too"
         )
-    if only and (others := who_can.others(found, only)):
+    if only and (others := who_can.others(findings, only)):
         raise RefusedError(
             f"{len(others)} besides those of --only could move a tag: {', '.join(others)}"
         )

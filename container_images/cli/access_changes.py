@@ -126,11 +126,11 @@ def print_changes(by_stack: Mapping[str, Sequence[Change]], *, is_markdown: bool
     """The changes for people, one a line."""
     if not any(by_stack.values()):
         click.echo(NO_CHANGE)
-    for stack, found in by_stack.items():
+    for stack, stack_changes in by_stack.items():
         heading = printable(f"What changes in who can do what, in the stack {stack}")
-        if found:
+        if stack_changes:
             click.echo(f"## {heading}\n" if is_markdown else heading)
-        for change in found:
+        for change in stack_changes:
             who, verb, what = (printable(text).replace("`", "") for text in change.values())
             click.echo(f"- `{who}` **{verb}** `{what}`" if is_markdown else f"{who} {verb}: {what}")
 

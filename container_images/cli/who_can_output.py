@@ -44,36 +44,36 @@ _VERBS: Final = {
 _MOST_NAMES: Final = 3
 
 
-def to_json(found: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
-    """Everything that was found."""
+def to_json(findings: Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
+    """All that was found."""
     return {
-        "repository": found.repository,
+        "repository": findings.repository,
         "principals": [
             {
                 "principal": row.principal,
-                **{name: _path_json(path, found) for name, path in row.paths.items()},
+                **{name: _path_json(path, findings) for name, path in row.paths.items()},
             }
-            for row in found.principals
+            for row in findings.principals
         ],
         "proofs": [proof.to_json() for proof in proofs],
-        "missing": found.missing,
+        "missing": findings.missing,
         "notModelled": NOT_MODELLED,
     }
 
 
-def _path_json(path: Path | None, found: Findings) -> dict[str, Any]:
+def _path_json(path: Path | None, findings: Findings) -> dict[str, Any]:
     steps = [call._asdict() for call in path.calls] if path else []
     for step in steps[-1:]:
-        step["resource"] = found.repository
+        step["resource"] = findings.repository
     return {"can": bool(path), "steps": steps, "assuming": list(path.assuming) if path else []}
 
 
-def print_findings(found: Sequence[Findings], proofs: Mapping[str, Sequence[Proof]]) -> None:
+def print_findings(findings: Sequence[Findings], proofs: Mapping[str, Sequence[Proof]]) -> None:
     """Who could do what, how, and what is not known. Once for repositories that are alike."""
     alike: dict[str, list[str]] = {}
-    for each in found:
+    for each in findings:
         alike.setdefault(each.like, []).append(each.repository.partition(":repository/")[2])
-    for each in found:
+    for each in findings:
         if each.repository == each.like:
             _print_one(_names(alike[each.like]), each)
             _print_lines(
@@ -94,13 +94,13 @@ def _print_lines(heading: str, lines: Iterable[str]) -> None:
         print_paragraph(line)
 
 
-def _print_one(repositories: str, found: Findings) -> None:
-    account = account_in(found.repository)
+def _print_one(repositories: str, findings: Findings) -> None:
+    account = account_in(findings.repository)
     rows: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     paths: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for principal, by_ability in found.principals:
+    for principal, by_ability in findings.principals:
         name = _short(principal, account)
-        calls = tuple(tuple(_lines(by_ability[it], principal, account)) for it in _VERBS)
+        calls = tuple(tuple(_lines(by_ability[verb], principal, account)) for verb in _VERBS)
         rows.setdefault(calls, []).append(name)
         for verb, lines in zip(_VERBS.values(), calls, strict=True):
             if len(lines) > 1:
@@ -117,11 +117,11 @@ def _print_one(repositories: str, found: Findings) -> None:
         print_table(["principal", *_VERBS.values()], cells, folds=["principal"])
     if unable:
         print_paragraph(f"Roles and users that could do none of it: {unable:,}")
-    if not found.is_home:
+    if not findings.is_home:
         print_paragraph(
             f"No roles and users of account {account} were given: some of them may, too."
         )
-    for arn in found.missing:
+    for arn in findings.missing:
         print_paragraph(f"Named in the policy, but does not exist: {_short(arn, account)}")
     for (verb, lines), names in paths.items():
         _print_lines(f"{_names(names)} could {verb}:", lines)

@@ -18,7 +18,7 @@ def print_denied(
     stack: str, arns: Collection[str], since: datetime, denied: Sequence[Denial]
 ) -> None:
     """What has been done that the guard will deny, a line for each principal and action."""
-    principals = {it["principal"] for it in denied}
+    principals = {call["principal"] for call in denied}
     print_paragraph(
         f"{_repositories(arns)} of {stack}, back to {iso(since)}: "
         f"{len(principals) or 'nobody'} would be denied"
@@ -34,7 +34,7 @@ def print_denied(
             "administratorRoles; or give a cache or a signing tool a repository of its own, or let "
             f"the pipeline do its work. Run this again, then pulumi up --stack {stack}."
         )
-    if any(":role/" not in it for it in principals):
+    if any(":role/" not in principal for principal in principals):
         print_paragraph(
             "Only roles can be named: users, the root and services would have to use one."
         )
@@ -46,17 +46,17 @@ def print_denied(
 
 def _rows(denied: Sequence[Denial]) -> Iterator[tuple[str, ...]]:
     groups: dict[tuple[str, str], list[Denial]] = {}
-    for it in denied:
-        groups.setdefault((it["principal"], it["action"]), []).append(it)
-    for calls in sorted(groups.values(), key=lambda calls: -sum(it["times"] for it in calls)):
+    for call in denied:
+        groups.setdefault((call["principal"], call["action"]), []).append(call)
+    for calls in sorted(groups.values(), key=lambda calls: -sum(call["times"] for call in calls)):
         own = f"{account_in(calls[0]['repository'])}:"
         yield (
             # Without "arn:aws:iam::" and the account that holds the repository, for the room.
             calls[0]["principal"].split(":", maxsplit=4)[-1].removeprefix(own),
             calls[0]["action"].removeprefix("ecr:"),
-            _repositories([it["repository"] for it in calls]),
-            f"{sum(it['times'] for it in calls):5,}",
-            max(it["last"] for it in calls)[:10],
+            _repositories([call["repository"] for call in calls]),
+            f"{sum(call['times'] for call in calls):5,}",
+            max(call["last"] for call in calls)[:10],
         )
 
 
