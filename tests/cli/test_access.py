@@ -1,41 +1,43 @@
 """The command `access`: who can do what by the stack files, and what a branch changes in it."""
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from container_images.cli.app import app
+from container_images.cli.access_changes import NO_CHANGE, changes, stacks_in
+from tests.cli.test_cli import done
+from tests.cli.test_cli import run as run_command
 from tests.conftest import FIXTURES
 
 IAM = "arn:aws:iam::111122223333:role/"
-
-
-def git(*arguments: str) -> None:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    command = ["git", *identity, *arguments]
-    subprocess.run(command, check=True, capture_output=True)
+TESTS = "    end-to-end-tests: {}"
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project below the top of its repository, whose stack is committed as `main`."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project below the top of its repository."""
     folder = tmp_path / "registry"
     folder.mkdir()
     monkeypatch.chdir(folder)
     for name in ("Pulumi.yaml", "Pulumi.prod.yaml"):
         (folder / name).write_text((FIXTURES / name).read_text())
-    git("init", "--quiet", "--initial-branch=main")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "a")
+    return folder
+
+
+@pytest.fixture
+def project(folder: Path) -> Path:
+    """The same, whose stack is committed as `main`."""
+    commit = "-c user.name=a -c user.email=a@example.org commit --quiet --message a"
+    for arguments in ("init --quiet --initial-branch=main", "add .", commit):
+        command = ["git", *arguments.split()]
+        subprocess.run(command, check=True, capture_output=True)
     return folder
 
 
 def run(*arguments: str) -> Any:
-    return CliRunner().invoke(app, ["access", *arguments])
+    return run_command("access", *arguments)
 
 
 def edit(folder: Path, old: str, new: str) -> None:
@@ -49,64 +51,73 @@ def edit(folder: Path, old: str, new: str) -> None:
     [
         ("# latest moves", "# The tag latest moves", []),
         (
-            f"{IAM}break-glass",
-            f"{IAM}emergency",
-            [
-                f"{IAM}emergency gains: delete images and change the guard",
-                f"{IAM}break-glass loses: delete images and change the guard",
-            ],
-        ),
-        (
             "name: forms-image-pipeline",
             "name: push",
             [
-                f"{IAM}pipeline/push gains: push images and move tags",
-                f"{IAM}pipeline/forms-image-pipeline loses: push images and move tags",
+                f"{IAM}pipeline/push gains push images and move tags",
+                f"{IAM}pipeline/forms-image-pipeline loses push images and move tags",
             ],
         ),
-        ('    review: "999999999999"\n', "", ["account 999999999999 (review) loses: pull"]),
+        ('    review: "999999999999"\n', "", ["account 999999999999 (review) loses pull"]),
         (
             "  container-images:pullAccounts:",
             """  container-images:pullOrganization: o-exampleorgid
   container-images:lambdaPullAccounts: ["444455556666"]
   container-images:pullAccounts:""",
             [
-                "Lambda functions of account 444455556666 gains: pull",
-                "every account of o-exampleorgid gains: pull",
+                "Lambda functions of account 444455556666 gains pull",
+                "every account of o-exampleorgid gains pull",
             ],
         ),
         (
-            "    end-to-end-tests: {}",
+            TESTS,
             "    end-to-end-tests: {lambdaPull: true}",
-            ["Lambda functions of this account gains: pull from end-to-end-tests"],
+            ["Lambda functions of this account gains pull from end-to-end-tests"],
         ),
-        ("    end-to-end-tests: {}\n", "", ["the stack changes: repositories: end-to-end-tests, "]),
+        (f"{TESTS}\n", "", ["the stack changes repositories: end-to-end-tests, "]),
         (
-            "    end-to-end-tests: {}",
+            TESTS,
             "    end-to-end-tests: {tagMutability: MUTABLE, retention: []}",
             [
-                "end-to-end-tests changes: mutability: MUTABLE_WITH_EXCLUSION merged-*, ",
-                "end-to-end-tests changes: retention: tags prod-*, keep newest 50; tags stg-*",
+                "end-to-end-tests changes mutability: MUTABLE_WITH_EXCLUSION merged-*, ",
+                "end-to-end-tests changes retention: tags prod-*, keep newest 50; tags stg-*",
             ],
         ),
         (
             "environment:production",
             "environment:other",
-            ["repo:example-org/forms-deploy:environment:other gains: become "],
+            ["repo:example-org/forms-deploy:environment:other gains become "],
         ),
     ],
 )
-def test_what_a_branch_changes(project: Path, old: str, new: str, lines: list[str]) -> None:
-    edit(project, old, new)
-    result = run("--base", "main")
-    assert result.exit_code == 0, result.output
-    first, *printed = result.stdout.splitlines()
-    assert (first == "No change in who can do what.") is (lines == [])
+def test_what_an_edit_changes(folder: Path, old: str, new: str, lines: list[str]) -> None:
+    before = stacks_in(folder, "prod")["prod"]
+    edit(folder, old, new)
+    changed = [
+        " ".join(change.values()) for change in changes(before, stacks_in(folder, "prod")["prod"])
+    ]
+    assert bool(changed) is bool(lines)
     for line in lines:
-        assert any(each.startswith(line) for each in printed), printed
-    changed = json.loads(run("--base", "main", "--json").stdout)
-    assert changed["changed"] is bool(lines)
-    assert len(changed["stacks"][0]["changes"]) == len(printed)
+        assert any(each.startswith(line) for each in changed), changed
+
+
+def test_what_a_branch_changes(project: Path) -> None:
+    assert run("--base", "main").stdout == f"{NO_CHANGE}\n"
+    assert done("access", "--base", "main")["changed"] is False
+    edit(project, f"{IAM}break-glass", f"{IAM}emergency")
+    heading, *printed = run("--base", "main").stdout.splitlines()
+    assert heading == "What changes in who can do what, in the stack prod"
+    assert printed == [
+        f"{IAM}emergency gains: delete images and change the guard",
+        f"{IAM}break-glass loses: delete images and change the guard",
+    ]
+    changed = done("access", "--base", "main")
+    assert changed["changed"] is True
+    [stack] = changed["stacks"]
+    assert [(each["who"], each["change"]) for each in stack["changes"]] == [
+        (f"{IAM}emergency", "gains"),
+        (f"{IAM}break-glass", "loses"),
+    ]
 
 
 def test_a_stack_that_is_new_or_removed(project: Path) -> None:
@@ -118,11 +129,11 @@ def test_a_stack_that_is_new_or_removed(project: Path) -> None:
     assert "stack live" not in run("--base", "main", "--stack", "prod").stdout
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("folder")
 def test_the_table_without_a_base() -> None:
     text = run().stdout
     assert text.startswith("Who can do what in end-to-end-tests, forms-admin-deploy, ")
-    [stack] = json.loads(run("--json").stdout)["stacks"]
+    [stack] = done("access")["stacks"]
     [(_, rows)] = stack["access"].items()
     assert rows[0] == {
         "principal": f"{IAM}pipeline/forms-image-pipeline",

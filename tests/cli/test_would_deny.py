@@ -8,14 +8,13 @@ import pytest
 from container_images.access.would_deny import EVENTS
 from container_images.aws.session import Aws
 from container_images.cli import access as cli
+from tests.access.accounts import ACCOUNT, IAM, Document
 from tests.access.test_would_deny import (
-    ACCOUNT,
     ADMINISTRATOR,
     CACHE,
-    IAM,
+    MARY,
     PIPELINE,
     TERRAFORM,
-    Event,
     arn,
     call,
     push,
@@ -31,14 +30,15 @@ ADMIN, RUNNER, TESTS = "forms-admin-deploy", "forms-runner-deploy", "end-to-end-
 COMMAND = ("would-deny", "--stack", "prod")
 
 
+Trail = Callable[..., list[str]]
+
+
 @pytest.fixture
-def trail(
-    monkeypatch: pytest.MonkeyPatch, lookups: Callable[..., None]
-) -> Callable[..., list[str]]:
+def trail(monkeypatch: pytest.MonkeyPatch, lookups: Callable[..., None]) -> Trail:
     """These events in the account's CloudTrail. Gives the Regions in which it is asked."""
 
-    def holds(*events: Event) -> list[str]:
-        lookups(*(page(*(it for it in events if it["eventName"] == name)) for name in EVENTS))
+    def holds(*events: Document) -> list[str]:
+        lookups(*(page(*(raw for raw in events if raw["eventName"] == name)) for name in EVENTS))
         client, regions = Aws("us-east-1").cloudtrail(), list[str]()
 
         def cloudtrail(aws: Aws) -> object:
@@ -49,27 +49,30 @@ def trail(
         return regions
 
     monkeypatch.chdir(FIXTURES)
-    monkeypatch.setattr(Aws, "caller", (ACCOUNT, f"{IAM}user/mary"))
+    monkeypatch.setattr(Aws, "caller", (ACCOUNT, MARY))
     monkeypatch.setattr(cli, "earliest", lambda: datetime(2026, 8, 25, 8, 1, 23, tzinfo=UTC))
     return holds
 
 
-def ninety_days() -> list[Event]:
+def ninety_days() -> list[Document]:
     """What happened to three of the stack's repositories."""
+    pushes = [
+        push(role, repository=name, day=day)
+        for role, names in ((CACHE, (ADMIN, RUNNER, TESTS)), (PIPELINE, (ADMIN, RUNNER)))
+        for name in names
+        for day in range(1, 23)
+    ]
     return [
-        *(push(repository=it, day=day) for it in (ADMIN, RUNNER, TESTS) for day in range(1, 23)),
-        *(push(PIPELINE, repository=it, day=day) for it in (ADMIN, RUNNER) for day in range(1, 23)),
+        *pushes,
         *(push(f"{IAM}role/ci/cosign", repository=ADMIN, day=day) for day in range(2, 21)),
-        *(call("SetRepositoryPolicy", TERRAFORM, it, day=9) for it in (ADMIN, RUNNER)),
+        *(call("SetRepositoryPolicy", TERRAFORM, name, day=9) for name in (ADMIN, RUNNER)),
         call("BatchDeleteImage", ADMINISTRATOR, TESTS, day=18),
         push(ADMINISTRATOR, repository=TESTS, day=18, session="mary"),
-        push(f"{IAM}role/developer", repository=ADMIN, errorCode="AccessDenied"),
-        push(repository="another-teams"),
     ]
 
 
 def test_the_calls_are_listed_by_repository(
-    monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]], bars: Bars
+    monkeypatch: pytest.MonkeyPatch, trail: Trail, bars: Bars
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     regions = trail(*ninety_days())
@@ -79,63 +82,45 @@ def test_the_calls_are_listed_by_repository(
     assert shown == [("Reading CloudTrail", list(EVENTS))]
     assert answer["since"] == "2026-08-25T08:01:23Z"
     assert len(answer["repositories"]) == 5
-    calls = answer["denied"]
-    assert {(it["principal"], it["action"], it["times"]) for it in calls} == {
-        (CACHE, "ecr:PutImage", 22),
-        (f"{IAM}role/ci/cosign", "ecr:PutImage", 19),
-        (TERRAFORM, "ecr:SetRepositoryPolicy", 1),
-        (ADMINISTRATOR, "ecr:PutImage", 1),
-    }
-    assert [it["repository"] for it in calls if it["principal"] == TERRAFORM] == [
-        arn(ADMIN),
-        arn(RUNNER),
-    ]
-    assert [it for it in calls if it["principal"] == ADMINISTRATOR] == [
-        {
-            "principal": ADMINISTRATOR,
-            "session": "mary",
-            "action": "ecr:PutImage",
-            "repository": arn(TESTS),
-            "times": 1,
-            "last": "2026-11-18T09:00:00Z",
-        }
+    keys = ("principal", "session", "repository", "times")
+    assert [tuple(each[key] for key in keys) for each in answer["denied"]][2:] == [
+        (CACHE, "s", arn(RUNNER), 22),
+        (f"{IAM}role/ci/cosign", "s", arn(ADMIN), 19),
+        (ADMINISTRATOR, "mary", arn(TESTS), 1),
+        (TERRAFORM, "s", arn(ADMIN), 1),
+        (TERRAFORM, "s", arn(RUNNER), 1),
     ]
 
 
-def test_repositories_of_the_stack_may_be_named(trail: Callable[..., list[str]]) -> None:
+def test_repositories_of_the_stack_may_be_named(trail: Trail) -> None:
     trail(*ninety_days())
     assert done("would-deny", TESTS, "--stack", "prod")["repositories"] == [arn(TESTS)]
     assert "give --stack" in run("would-deny", TESTS).stderr
 
 
-def test_the_docs_show_what_it_prints(
-    monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
-) -> None:
+def test_the_docs_show_what_it_prints(monkeypatch: pytest.MonkeyPatch, trail: Trail) -> None:
     trail(*ninety_days())
     assert_shown(monkeypatch, "would-deny")
 
 
-def test_nobody_would_be_denied(trail: Callable[..., list[str]]) -> None:
+def test_nobody_would_be_denied(trail: Trail) -> None:
     trail(push(PIPELINE))
-    result = run(*COMMAND)
-    assert result.exit_code == 0
-    text = " ".join(result.stdout.split())
+    text = " ".join(run(*COMMAND).stdout.split())
     assert text.startswith("5 repositories of prod, back to 2026-08-25T08:01:23Z: nobody would be")
     assert "It is safe to go on: pulumi up --stack prod" in text
+    assert "Only roles can be named" not in text
 
 
-def test_of_users_it_is_said_that_only_roles_can_be_named(trail: Callable[..., list[str]]) -> None:
-    trail(push(userIdentity={"type": "IAMUser", "arn": f"{IAM}user/mary"}))
+def test_of_users_it_is_said_that_only_roles_can_be_named(trail: Trail) -> None:
+    trail(push(userIdentity={"type": "IAMUser", "arn": MARY}))
     assert "Only roles can be named" in run(*COMMAND).stdout
-    trail(push())
-    assert "Only roles can be named" not in run(*COMMAND).stdout
 
 
 def test_another_account_is_refused_before_anything_is_looked_up(
-    monkeypatch: pytest.MonkeyPatch, trail: Callable[..., list[str]]
+    monkeypatch: pytest.MonkeyPatch, trail: Trail
 ) -> None:
     regions = trail()
     monkeypatch.setattr(Aws, "caller", ("444455556666", ""))
-    said = refused(*COMMAND)
-    assert f"CloudTrail of account 444455556666 has no events of account {ACCOUNT}" in said
+    reason = f"CloudTrail of account 444455556666 has no events of account {ACCOUNT}"
+    assert reason in refused(*COMMAND)
     assert regions == []
