@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
+else:
+    ECRClient = Any  # the stubs are for the type checker alone
 
 NAME = "forms-admin-deploy"
 ACCOUNT = "123456789012"  # moto's own
@@ -32,7 +34,7 @@ def digest_of(manifest: str) -> str:
 
 
 def push(
-    ecr: "ECRClient", manifest: str, *tags: str, media_type: str = OCI_MANIFEST, name: str = NAME
+    ecr: ECRClient, manifest: str, *tags: str, media_type: str = OCI_MANIFEST, name: str = NAME
 ) -> str:
     for each in tags:
         ecr.put_image(
@@ -45,13 +47,13 @@ def push(
     return digest_of(manifest)
 
 
-def build(ecr: "ECRClient", letter: str, *tags: str, name: str = NAME) -> str:
+def build(ecr: ECRClient, letter: str, *tags: str, name: str = NAME) -> str:
     """An image that was merged, with other tags beside that one. Returns its digest."""
     manifest = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "build": letter})
     return push(ecr, manifest, tag("merged", letter), *tags, name=name)
 
 
-def place(ecr: "ECRClient", tag: str, name: str = NAME) -> str:
+def place(ecr: ECRClient, tag: str, name: str = NAME) -> str:
     """Digest of the image that a tag is on."""
     [image] = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]
     return image["imageDigest"]

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -10,10 +10,7 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import MEDIA_TYPES, Manifest, NoSuchImageError, Put, Repository
 from container_images.aws.reference import Reference
-from tests.builds import NAME, OCI_INDEX, OCI_MANIFEST, build, digest_of, push, tag
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
+from tests.builds import NAME, OCI_INDEX, OCI_MANIFEST, ECRClient, build, digest_of, push, tag
 
 TEXT = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST})
 DIGEST = digest_of(TEXT)
@@ -22,19 +19,19 @@ ANY = {"imageStatus": "ANY"}
 
 
 @pytest.fixture
-def stub(client: "ECRClient") -> Iterator[Stubber]:
+def stub(client: ECRClient) -> Iterator[Stubber]:
     with Stubber(client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
 
 
 @pytest.fixture
-def elsewhere(client: "ECRClient") -> Repository:
+def elsewhere(client: ECRClient) -> Repository:
     """A repository of another account."""
     return Repository(client, Reference(name=NAME, registry_id="111122223333"))
 
 
-def test_an_image_has_a_tag_and_a_digest(ecr: "ECRClient", repository: Repository) -> None:
+def test_an_image_has_a_tag_and_a_digest(ecr: ECRClient, repository: Repository) -> None:
     digest = build(ecr, "a", "latest")
     image = repository.image("latest")
     assert image is not None
@@ -44,7 +41,7 @@ def test_an_image_has_a_tag_and_a_digest(ecr: "ECRClient", repository: Repositor
     assert repository.image("nothing") is None
 
 
-def test_an_image_and_a_tags_place(ecr: "ECRClient", repository: Repository) -> None:
+def test_an_image_and_a_tags_place(ecr: ECRClient, repository: Repository) -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
     image, current = repository.image_and_place(newer, "latest")
     assert (image.digest, current and current.digest) == (newer, older)
@@ -89,7 +86,7 @@ def test_every_call_is_about_the_registry_of_the_repository(
     assert not any(image.active for image in images)
 
 
-def test_a_manifest_is_read_byte_for_byte(ecr: "ECRClient", repository: Repository) -> None:
+def test_a_manifest_is_read_byte_for_byte(ecr: ECRClient, repository: Repository) -> None:
     odd = f'{{\n\t"layers" : [ ],"mediaType":"{OCI_INDEX}",\r\n "schemaVersion":2 ,"x":"é\\u00e9"}}'
     digest = push(ecr, odd, "odd", media_type=OCI_INDEX)
     assert repository.manifest(digest) == Manifest(digest=digest, media_type=OCI_INDEX, text=odd)
@@ -147,7 +144,7 @@ def test_a_repository_without_a_policy_has_none(stub: Stubber, elsewhere: Reposi
     assert elsewhere.policy() is None
 
 
-def test_a_uri_is_the_users_or_made_of_account_and_region(client: "ECRClient") -> None:
+def test_a_uri_is_the_users_or_made_of_account_and_region(client: ECRClient) -> None:
     uri = f"111122223333.dkr-ecr.eu-west-2.on.aws/{NAME}"
     by_uri = Repository(client, Reference(name=NAME, registry_id="111122223333", uri=uri))
     assert by_uri.uri("444455556666", "amazonaws.com") == uri

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -21,11 +21,8 @@ from container_images.cli import tags as cli
 from container_images.cli.app import COMMANDS, app
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
-from tests.builds import ACCOUNT, NAME, REGION, Wire, build, place, push, sha, tag
+from tests.builds import ACCOUNT, NAME, REGION, ECRClient, Wire, build, place, push, sha, tag
 from tests.events import DIGESTS, PIPELINE, access
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 URI = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
 
@@ -59,7 +56,7 @@ def refused(*arguments: str, status: int = 1) -> str:
 # --- move, promote, rollback ----------------------------------------------------------------------
 
 
-def test_move_says_what_it_did(ecr: "ECRClient") -> None:
+def test_move_says_what_it_did(ecr: ECRClient) -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
     moved = done("move", NAME, newer, "--expect", older, "--reason", "released")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", moved.pop("time"))
@@ -78,7 +75,7 @@ def test_move_says_what_it_did(ecr: "ECRClient") -> None:
     assert done("move", NAME, older, "--allow-older")["to"]["digest"] == place(ecr, "latest")
 
 
-def test_promote_says_the_tag_and_the_moves_in_their_order(ecr: "ECRClient") -> None:
+def test_promote_says_the_tag_and_the_moves_in_their_order(ecr: ECRClient) -> None:
     digest = build(ecr, "a")
     staged = done("promote", NAME, digest, "--stage", "stg")
     assert staged == {"tag": staged["tag"], "digest": digest, "added": True, "moves": []}
@@ -94,7 +91,7 @@ def test_promote_says_the_tag_and_the_moves_in_their_order(ecr: "ECRClient") -> 
     assert place(ecr, "stable") == place(ecr, "latest") == digest
 
 
-def test_what_is_printed_of_a_dry_run_a_first_and_a_second_run(ecr: "ECRClient") -> None:
+def test_what_is_printed_of_a_dry_run_a_first_and_a_second_run(ecr: ECRClient) -> None:
     digest, unique_tag = build(ecr, "a"), tag("prod", "a")
     for options, added, moved in (
         (["--dry-run"], "would be added to", f"would move from no image to {digest}"),
@@ -110,7 +107,7 @@ def test_what_is_printed_of_a_dry_run_a_first_and_a_second_run(ecr: "ECRClient")
     assert "name it with --stack" in note
 
 
-def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: "ECRClient") -> None:
+def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: ECRClient) -> None:
     build(ecr, "a", "latest")
     newer, unique_tag = build(ecr, "b"), tag("prod", "b")
     ecr.put_image_tag_mutability(repositoryName=NAME, imageTagMutability="IMMUTABLE")
@@ -121,7 +118,7 @@ def test_a_promotion_that_ecr_refuses_half_way_says_what_it_has_put(ecr: "ECRCli
 
 
 def test_rollback_goes_by_the_tags_where_cloudtrail_may_not_be_read(
-    ecr: "ECRClient", lookups: Callable[..., None]
+    ecr: ECRClient, lookups: Callable[..., None]
 ) -> None:
     older = build(ecr, "a", tag("prod", "a"))
     build(ecr, "b", tag("prod", "b"), "latest")
@@ -136,7 +133,7 @@ def test_rollback_goes_by_the_tags_where_cloudtrail_may_not_be_read(
     assert "has no events of account 111122223333" in refused("history", arn)
 
 
-def test_rollback_as_given(ecr: "ECRClient") -> None:
+def test_rollback_as_given(ecr: ECRClient) -> None:
     older = build(ecr, "a")
     build(ecr, "b", "latest")
     would = done("rollback", NAME, "--to", older, "--dry-run")
@@ -150,7 +147,7 @@ def test_rollback_as_given(ecr: "ECRClient") -> None:
 
 
 def test_resolve_says_the_image_and_its_build(
-    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch
+    ecr: ECRClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = build(ecr, "a", "latest", "next", tag("prod", "a", 1))
     assert done("resolve", NAME)["repositories"] == [
@@ -172,7 +169,7 @@ def test_resolve_says_the_image_and_its_build(
         assert done("resolve", repository)["repositories"][0]["tag"] == name
 
 
-def test_resolve_gives_the_reference_of_an_image_of_unknown_build(ecr: "ECRClient") -> None:
+def test_resolve_gives_the_reference_of_an_image_of_unknown_build(ecr: ECRClient) -> None:
     digest = push(ecr, '{"mediaType": "x"}', "latest", "v1")
     result = run("resolve", NAME, "--json")
     [resolved] = json.loads(result.stdout)["repositories"]
@@ -190,7 +187,7 @@ def test_resolve_gives_the_reference_of_an_image_of_unknown_build(ecr: "ECRClien
 # --- Errors of AWS and of its use -----------------------------------------------------------------
 
 
-def test_a_repository_that_is_not_there_is_named_with_account_and_region(ecr: "ECRClient") -> None:
+def test_a_repository_that_is_not_there_is_named_with_account_and_region(ecr: ECRClient) -> None:
     error = refused("resolve", "other")
     assert error.startswith("DescribeImages failed (RepositoryNotFoundException: ")
     assert f"'other' does not exist in the registry with id '{ACCOUNT}' in {REGION})" in error
@@ -200,7 +197,7 @@ def test_a_repository_that_is_not_there_is_named_with_account_and_region(ecr: "E
 
 
 def test_the_guard_that_refuses_is_named_with_the_roles_that_it_exempts(
-    ecr: "ECRClient", monkeypatch: pytest.MonkeyPatch
+    ecr: ECRClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     why = "with an explicit deny in a resource-based policy"
 

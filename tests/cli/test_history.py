@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import pytest
@@ -14,13 +14,10 @@ from container_images.cli.history import MOST_ROWS, since_of
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from container_images.tags.history import EVENTS
-from tests.builds import NAME, REGION, build
+from tests.builds import NAME, REGION, ECRClient, build
 from tests.cli.test_cli import done, refused, run
 from tests.conftest import FIXTURES
 from tests.events import DIGESTS, PIPELINE, access, event, identity, page, put
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 ACCOUNT = "111122223333"
 IAM = f"arn:aws:iam::{ACCOUNT}:role/"
@@ -65,13 +62,14 @@ def holds(lookups: Callable[..., None]) -> Callable[..., None]:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the project's directory, as a role of the account that prod is in."""
+def prod(monkeypatch: pytest.MonkeyPatch, holds: Callable[..., None]) -> Callable[..., None]:
+    """The same, in the project's directory, as a role of the account that prod is in."""
     monkeypatch.chdir(FIXTURES)
     monkeypatch.setattr(Aws, "caller", (ACCOUNT, f"{IAM}reader"))
+    return holds
 
 
-def guard(ecr: "ECRClient", name: str, *pipeline: str) -> None:
+def guard(ecr: ECRClient, name: str, *pipeline: str) -> None:
     policy = to_json(repository_policy(access(*pipeline)))
     ecr.set_repository_policy(repositoryName=name, policyText=policy)
 
@@ -79,9 +77,8 @@ def guard(ecr: "ECRClient", name: str, *pipeline: str) -> None:
 # --- All repositories of a stack ------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("stack")
-def test_all_repositories_of_a_stack_are_read_in_one_pass(holds: Callable[..., None]) -> None:
-    holds(*WEEK)
+def test_all_repositories_of_a_stack_are_read_in_one_pass(prod: Callable[..., None]) -> None:
+    prod(*WEEK)
     repositories = done("history", "--stack", "prod", "--since", "36h")["repositories"]
     since = datetime.fromisoformat(repositories[0]["since"])
     assert 35.9 * 3600 < (datetime.now(UTC) - since).total_seconds() < 36.1 * 3600
@@ -109,9 +106,8 @@ def test_all_repositories_of_a_stack_are_read_in_one_pass(holds: Callable[..., N
     assert [(event["tag"], event["expected"]) for event in events[None]] == [(None, False)]
 
 
-@pytest.mark.usefixtures("stack")
-def test_a_table_has_the_unexpected_first_and_marked(holds: Callable[..., None]) -> None:
-    holds(*WEEK)
+def test_a_table_has_the_unexpected_first_and_marked(prod: Callable[..., None]) -> None:
+    prod(*WEEK)
     result = run("history", "--stack", "prod")
     assert (result.exit_code, result.stderr) == (0, "")
     title, *lines, rest = (line.rstrip() for line in result.stdout.splitlines())
@@ -130,11 +126,10 @@ def test_a_table_has_the_unexpected_first_and_marked(holds: Callable[..., None])
     ]
 
 
-@pytest.mark.usefixtures("stack")
-def test_other_events_in_words(holds: Callable[..., None]) -> None:
+def test_other_events_in_words(prod: Callable[..., None]) -> None:
     request = {"requestParameters": {"imageIds": [{"imageTag": "latest"}]}}
     replication = {**ADMIN, "userIdentity": {"invokedBy": "AWS Internal"}}
-    holds(
+    prod(
         put(1, "a", **ADMIN),
         event("BatchDeleteImage", 2, **request, **ADMIN),
         event("ReplicateImage", 3, **replication),
@@ -144,22 +139,20 @@ def test_other_events_in_words(holds: Callable[..., None]) -> None:
     assert "! AWS Internal ReplicateImage (not by" in table
 
 
-@pytest.mark.usefixtures("stack")
-def test_one_tag_alone_and_what_may_be_about_it(holds: Callable[..., None]) -> None:
-    holds(*WEEK, put(8, "b", requestParameters={"repositoryName": "x"}, **MARY))  # without a tag
+def test_one_tag_alone_and_what_may_be_about_it(prod: Callable[..., None]) -> None:
+    prod(*WEEK, put(8, "b", requestParameters={"repositoryName": "x"}, **MARY))  # without a tag
     tag = "prod-aaaaaaaaaaaaaaaaaaaa-1"
     repositories = done("history", "--stack", "prod", "--tag", tag)["repositories"]
     tags = [event["tag"] for repository in repositories for event in repository["events"]]
     assert tags == [tag, None]
 
 
-@pytest.mark.usefixtures("stack")
-def test_a_long_table_has_the_unexpected_first_and_ends(holds: Callable[..., None]) -> None:
+def test_a_long_table_has_the_unexpected_first_and_ends(prod: Callable[..., None]) -> None:
     """Whoever is denied many calls must not push the alarm out of an issue's 65,536 characters."""
     noise = [put(1, "a", f"x{number}", **RUNNER) for number in range(3)]
     long = on("forms-runner-deploy", f"{IAM}{'m' * 64}", "s" * 64)
     tries = [put(2, "b", **long, **DENIED) for _ in range(MOST_ROWS + 50)]
-    holds(*tries, put(3, "a", **MARY), *noise)
+    prod(*tries, put(3, "a", **MARY), *noise)
     result = run("history", "--stack", "prod", "forms-runner-deploy", "--fail-on-unexpected")
     assert result.exit_code == 1
     assert len(result.stdout) < 65_536
@@ -169,16 +162,14 @@ def test_a_long_table_has_the_unexpected_first_and_ends(holds: Callable[..., Non
     assert lines[-2] == "more events, not listed: 51; --json has all"
 
 
-@pytest.mark.usefixtures("stack")
-def test_what_people_see_has_no_control_characters(holds: Callable[..., None]) -> None:
+def test_what_people_see_has_no_control_characters(prod: Callable[..., None]) -> None:
     erasing = "\x1b[2K\x9b\u202e"
-    holds(put(3, "b", **on("forms-runner-deploy", STRANGER, erasing), errorCode=f"No{erasing}"))
+    prod(put(3, "b", **on("forms-runner-deploy", STRANGER, erasing), errorCode=f"No{erasing}"))
     printed = run("history", "--stack", "prod").stdout
     assert printed.count(r"\x1b[2K\x9b\u202e") == 2
     assert not set(printed) & set(erasing[:1] + erasing[-2:])
 
 
-@pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize(
     ("seen", "summary", "status"),
     [
@@ -188,9 +179,9 @@ def test_what_people_see_has_no_control_characters(holds: Callable[..., None]) -
     ],
 )
 def test_a_scheduled_job_fails_where_something_is_unexpected(
-    holds: Callable[..., None], seen: list[dict[str, Any]], summary: str, status: int
+    prod: Callable[..., None], seen: list[dict[str, Any]], summary: str, status: int
 ) -> None:
-    holds(*seen)
+    prod(*seen)
     result = run("history", "--stack", "prod", "--fail-on-unexpected")
     assert result.exit_code == status
     assert result.stdout.splitlines()[0].endswith(f": {summary}")
@@ -201,7 +192,7 @@ def test_a_scheduled_job_fails_where_something_is_unexpected(
 
 
 def test_the_policy_of_each_repository_says_who_is_its_pipeline(
-    ecr: "ECRClient", holds: Callable[..., None]
+    ecr: ECRClient, holds: Callable[..., None]
 ) -> None:
     other = "arn:aws:iam::123456789012:role/other"
     ecr.create_repository(repositoryName="other")
@@ -222,7 +213,7 @@ def test_the_policy_of_each_repository_says_who_is_its_pipeline(
     ] == [(NAME, [False, True]), ("other", [True]), (None, [False])]
 
 
-def test_a_job_that_ran_again_is_no_alarm(ecr: "ECRClient", holds: Callable[..., None]) -> None:
+def test_a_job_that_ran_again_is_no_alarm(ecr: ECRClient, holds: Callable[..., None]) -> None:
     guard(ecr, NAME, PIPELINE)
     same = build(ecr, "a", "prod-1")
 
@@ -237,17 +228,16 @@ def test_a_job_that_ran_again_is_no_alarm(ecr: "ECRClient", holds: Callable[...,
         (refusal("prod-0", B), None, "? "),
     ):
         holds(tried)
-        result = run("history", NAME, "--fail-on-unexpected", "--json")
+        result = run("history", NAME, "--fail-on-unexpected")
         assert result.exit_code == (expected is False)
-        [repository] = json.loads(result.stdout)["repositories"]
-        assert [event["expected"] for event in repository["events"]] == [expected]
-        holds(tried)
-        table = run("history", NAME).stdout
-        assert (f"{mark}forms-image-pipeline" in table) is (expected is not True)
+        assert (f"{mark}forms-image-pipeline" in result.stdout) is (expected is not True)
+    holds(tried)
+    [repository] = done("history", NAME, "--fail-on-unexpected")["repositories"]
+    assert [event["expected"] for event in repository["events"]] == [None]
 
 
 def test_a_tag_of_a_movable_pattern_may_be_put_again(
-    ecr: "ECRClient", holds: Callable[..., None]
+    ecr: ECRClient, holds: Callable[..., None]
 ) -> None:
     guard(ecr, NAME, PIPELINE)
     signature = "sha256-*.sig"
@@ -272,23 +262,24 @@ def test_a_repository_that_is_named_twice_counts_once(holds: Callable[..., None]
 
 @pytest.mark.usefixtures("ecr")
 def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> None:
+    arguments = ("history", NAME, NAME, "--fail-on-unexpected")  # as if it were named once
     holds(put(1, "a"))
-    result = run("history", NAME, NAME, "--fail-on-unexpected")  # as if it were named once
-    assert result.exit_code == 1
-    note, failed = result.stderr.splitlines()
+    text = run(*arguments)
+    holds(put(1, "a"))
+    as_json = run(*arguments, "--json")
+    assert text.exit_code == as_json.exit_code == 1
+    note, failed = text.stderr.splitlines()
     assert note.startswith("note: the policy of forms-admin-deploy does not say which roles")
     assert failed.startswith(f"{NAME}: 1 unexpected")
-    assert result.stdout.startswith(f"{NAME}, since")
-    holds(put(1, "a"))
-    error = json.loads(run("history", NAME, "--fail-on-unexpected", "--json").stderr)
-    assert error["error"] == failed
-    assert f"note: {error['notes'][0]}" == note
+    assert text.stdout.startswith(f"{NAME}, since")
+    error = json.loads(as_json.stderr)
+    assert (error["error"], f"note: {error['notes'][0]}") == (failed, note)
 
 
 # --- What it refuses ------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("stack")
+@pytest.mark.usefixtures("prod")
 def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
     lookups("AccessDeniedException", "AccessDeniedException")
     assert "no permission for LookupEvents" in refused("history", "--stack", "prod")

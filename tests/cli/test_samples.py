@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import boto3
 import pytest
@@ -24,14 +24,11 @@ from container_images.cli.app import app
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.retention import lifecycle_policy
-from tests.builds import NAME, OCI_MANIFEST, REGION, digest_of, push
+from tests.builds import NAME, OCI_MANIFEST, REGION, ECRClient, digest_of, push
 from tests.cli.test_terminal import Terminal
 from tests.conftest import ROOT
 from tests.events import access, event, identity, page
 from tests.test_docs import differences, samples
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/"
@@ -126,7 +123,7 @@ class CloudTrail:
 @pytest.fixture
 def registry(
     clock: type[Clock], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator["ECRClient"]:
+) -> Iterator[ECRClient]:
     """Three builds, of which latest is on the second; and CloudTrail."""
     assert clock
     monkeypatch.chdir(tmp_path)
@@ -156,7 +153,7 @@ def registry(
 
 
 @pytest.fixture
-def files(registry: "ECRClient", tmp_path: Path) -> None:
+def files(registry: ECRClient, tmp_path: Path) -> None:
     """What the samples about files name: a policy that would take a release in use."""
     policy = lifecycle_policy(
         ["latest"],

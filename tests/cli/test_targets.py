@@ -2,23 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builds import ACCOUNT, NAME, REGION, build, push, sha, tag
+from tests.builds import ACCOUNT, NAME, REGION, ECRClient, build, push, sha, tag
 from tests.cli.test_cli import done, refused, run
 from tests.conftest import ROOT
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 OTHER = "forms-runner-deploy"
 SEMVER = "[{stage: release, tag: 'v{semver}'}]"
 
 
 @pytest.fixture
-def both(ecr: "ECRClient") -> "ECRClient":
+def both(ecr: ECRClient) -> ECRClient:
     """Two repositories, each with two builds and latest on the first."""
     ecr.create_repository(repositoryName=OTHER)
     for name in (NAME, OTHER):
@@ -67,7 +63,7 @@ def test_a_command_that_reads_takes_any_number_of_repositories_or_a_stack(
     assert names == [f"{registry}/{NAME}", f"{registry}/{OTHER}"]
 
 
-def test_one_repository_that_cannot_be_read_does_not_stop_the_others(both: "ECRClient") -> None:
+def test_one_repository_that_cannot_be_read_does_not_stop_the_others(both: ECRClient) -> None:
     both.batch_delete_image(repositoryName=NAME, imageIds=[{"imageTag": "latest"}])
     result = run("resolve", NAME, "missing", OTHER, "--json")
     assert result.exit_code == 1
@@ -100,7 +96,7 @@ def test_a_repository_that_the_stack_does_not_have_is_refused(command: tuple[str
     assert error == f"Pulumi.prod.yaml has no repository other; it has {NAME}, {OTHER}"
 
 
-def test_the_movable_tags_are_those_of_the_stack(stack: Path, ecr: "ECRClient") -> None:
+def test_the_movable_tags_are_those_of_the_stack(stack: Path, ecr: ECRClient) -> None:
     stack.write_text(f"{stack.read_text()}  container-images:movableTags: [stable]\n")
     build(ecr, "a", "stable")
     newer = build(ecr, "b")
@@ -116,7 +112,7 @@ def test_the_movable_tags_are_those_of_the_stack(stack: Path, ecr: "ECRClient") 
 
 
 def test_the_convention_is_that_of_the_option_then_the_stack_then_the_environment(
-    ecr: "ECRClient", stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ecr: ECRClient, stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(ecr, '{"mediaType": "x"}', "v1.0.0", "latest")
     push(ecr, '{"mediaType": "y"}', "v1.1.0")

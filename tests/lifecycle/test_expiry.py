@@ -1,7 +1,7 @@
 """What `rollback` makes of an image that is about to expire."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -9,31 +9,28 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.images import Repository
 from container_images.lifecycle.live import UnknownExpiryError
 from container_images.tags.rollback import rollback
-from tests.builds import NAME, build, place
+from tests.builds import NAME, ECRClient, build, place
 from tests.lifecycle.documents import ANY, LATEST, count, policy, tagged
 from tests.tags.test_rollback import seen
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 MERGED = tagged("merged-*")
 
 
 @pytest.fixture
-def pushed(ecr: "ECRClient") -> tuple[str, str]:
+def pushed(ecr: ECRClient) -> tuple[str, str]:
     """Two images; latest is on the second."""
     # Pushed within a second: then the image with the lower digest is the one that goes.
     return build(ecr, "b"), build(ecr, "a", "latest")
 
 
-def put_policy(ecr: "ECRClient", *selections: dict[str, Any]) -> None:
+def put_policy(ecr: ECRClient, *selections: dict[str, Any]) -> None:
     text = json.dumps(policy(*selections))
     ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=text)
 
 
 @pytest.mark.parametrize("selections", [(LATEST, MERGED | count(1)), (ANY | count(1),)])
 def test_rollback_refuses_an_image_that_is_about_to_go(
-    ecr: "ECRClient",
+    ecr: ECRClient,
     repository: Repository,
     pushed: tuple[str, str],
     selections: tuple[dict[str, Any], ...],
@@ -48,7 +45,7 @@ def test_rollback_refuses_an_image_that_is_about_to_go(
 
 
 def test_rollback_goes_to_an_image_that_stays(
-    ecr: "ECRClient", repository: Repository, pushed: tuple[str, str]
+    ecr: ECRClient, repository: Repository, pushed: tuple[str, str]
 ) -> None:
     put_policy(ecr, LATEST, MERGED | count(2))
     assert rollback(repository, "latest", seen(*pushed)).notes == ()
@@ -56,7 +53,7 @@ def test_rollback_goes_to_an_image_that_stays(
 
 
 def test_rollback_says_where_it_cannot_know(
-    ecr: "ECRClient",
+    ecr: ECRClient,
     repository: Repository,
     pushed: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,

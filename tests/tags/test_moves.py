@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -15,10 +15,7 @@ from container_images.aws.reference import Reference
 from container_images.policies.tag_convention import ADR040, Stage, TagConvention
 from container_images.tags import moves
 from container_images.tags.moves import READ_AGAIN_SECONDS, Move, move
-from tests.builds import ACCOUNT, NAME, REGION, Wire, build, place, push, sha, tag
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
+from tests.builds import ACCOUNT, NAME, REGION, ECRClient, Wire, build, place, push, sha, tag
 
 
 def on(wire: object, convention: TagConvention = ADR040) -> Repository:
@@ -34,7 +31,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-def test_a_tag_moves_in_four_calls(ecr: "ECRClient") -> None:
+def test_a_tag_moves_in_four_calls(ecr: ECRClient) -> None:
     older, newer = build(ecr, "a", "latest"), build(ecr, "b")
     wire = Wire(ecr)
     moved = move(on(wire), tag("merged", "b"), "latest")
@@ -45,7 +42,7 @@ def test_a_tag_moves_in_four_calls(ecr: "ECRClient") -> None:
     assert (moved.after.digest, moved.after.tags) == (newer, ("latest", tag("merged", "b")))
 
 
-def test_a_tag_that_does_not_exist_yet_takes_five(ecr: "ECRClient") -> None:
+def test_a_tag_that_does_not_exist_yet_takes_five(ecr: ECRClient) -> None:
     digest = build(ecr, "a")
     wire = Wire(ecr)
     moved = move(on(wire), digest, "latest")
@@ -54,7 +51,7 @@ def test_a_tag_that_does_not_exist_yet_takes_five(ecr: "ECRClient") -> None:
     assert (moved.moved, moved.before, moved.order) == (True, None, None)
 
 
-def test_a_tag_that_is_there_already_is_not_put(ecr: "ECRClient") -> None:
+def test_a_tag_that_is_there_already_is_not_put(ecr: ECRClient) -> None:
     digest = build(ecr, "a", "latest")
     wire = Wire(ecr)
     moved = move(on(wire), digest, "latest", expect="no-such-image")  # a job that is run again
@@ -64,7 +61,7 @@ def test_a_tag_that_is_there_already_is_not_put(ecr: "ECRClient") -> None:
     assert moved.after.digest == digest
 
 
-def test_another_place_than_expected_is_refused(ecr: "ECRClient", repository: Repository) -> None:
+def test_another_place_than_expected_is_refused(ecr: ECRClient, repository: Repository) -> None:
     older, newer = build(ecr, "a", "latest", tag("prod", "a")), build(ecr, "b")
     for expected in (newer, "prod-1"):
         with pytest.raises(RefusedError, match=f"on {older}.*not on the expected {expected}"):
@@ -88,7 +85,7 @@ SEMVER, HASHES, DATED = map(convention, ("v{semver}", "{sha}", "{date}.{number}"
 MIXED = convention("b-{epoch}", "d-{date}")
 
 
-def pushed(ecr: "ECRClient", name: str, at: int, *tags: str) -> str:
+def pushed(ecr: ECRClient, name: str, at: int, *tags: str) -> str:
     """An image with this tag and others, that ECR says was pushed at this time."""
     digest = push(ecr, json.dumps({"mediaType": "x", "name": name}), name, *tags)
     for image in get_backend("ecr")[ACCOUNT][REGION].repositories[NAME].images:
@@ -110,7 +107,7 @@ def pushed(ecr: "ECRClient", name: str, at: int, *tags: str) -> str:
     ],
 )
 def test_an_older_image_is_refused_unless_it_is_allowed(  # noqa: PLR0913, PLR0917 one case each
-    ecr: "ECRClient", by: TagConvention, older: str, newer: str, order: str, refusal: str
+    ecr: ECRClient, by: TagConvention, older: str, newer: str, order: str, refusal: str
 ) -> None:
     older, _, at = older.partition("@")
     first, second = pushed(ecr, older, int(at or 1000)), pushed(ecr, newer, 2000, "latest")
@@ -139,7 +136,7 @@ def test_an_older_image_is_refused_unless_it_is_allowed(  # noqa: PLR0913, PLR09
     ],
 )
 def test_an_image_that_may_be_older_is_refused_unless_it_is_allowed(
-    ecr: "ECRClient", by: TagConvention, current: tuple[str, int], newer: tuple[str, int]
+    ecr: ECRClient, by: TagConvention, current: tuple[str, int], newer: tuple[str, int]
 ) -> None:
     first, second = pushed(ecr, *current, "latest"), pushed(ecr, *newer)
     refusal = rf"{second} in .*{newer[0]}.* may be older than {first} .*--stack.*--allow-older"
@@ -199,7 +196,7 @@ def test_a_put_is_read_back(
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
 def test_a_tag_is_never_lost_and_the_next_run_finishes_the_job(
-    ecr: "ECRClient", existing: str, moment: str, at: int
+    ecr: ECRClient, existing: str, moment: str, at: int
 ) -> None:
     older = build(ecr, "a", *filter(None, [existing]))
     newer = build(ecr, "b")
@@ -222,7 +219,7 @@ def test_a_tag_is_never_lost_and_the_next_run_finishes_the_job(
     }
 
 
-def faulty(ecr: "ECRClient", moment: str, at: int) -> Wire:
+def faulty(ecr: ECRClient, moment: str, at: int) -> Wire:
     """A client that loses its connection at one call: before it, or before the answer to it."""
 
     def lose(number: int) -> None:
@@ -232,7 +229,7 @@ def faulty(ecr: "ECRClient", moment: str, at: int) -> Wire:
     return Wire(ecr, before=lose) if moment == "before" else Wire(ecr, after=lose)
 
 
-def meanwhile(ecr: "ECRClient", at: int, other: Callable[[], Any]) -> tuple[Wire, list[Any]]:
+def meanwhile(ecr: ECRClient, at: int, other: Callable[[], Any]) -> tuple[Wire, list[Any]]:
     """A client after whose call of this number somebody else makes a whole move; and that move."""
     done: list[Any] = []
 
@@ -245,7 +242,7 @@ def meanwhile(ecr: "ECRClient", at: int, other: Callable[[], Any]) -> tuple[Wire
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_of_two_movers_the_last_to_put_wins_and_whoever_lost_is_told(
-    ecr: "ECRClient", at: int
+    ecr: ECRClient, at: int
 ) -> None:
     build(ecr, "a", "latest")
     mine, other = build(ecr, "b"), build(ecr, "c")
@@ -261,7 +258,7 @@ def test_of_two_movers_the_last_to_put_wins_and_whoever_lost_is_told(
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
 def test_two_movers_to_the_same_image_are_both_done_and_one_of_them_moved_it(
-    ecr: "ECRClient", at: int
+    ecr: ECRClient, at: int
 ) -> None:
     build(ecr, "a", "latest")
     newer = build(ecr, "b")

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -12,16 +12,13 @@ from container_images.aws.images import Repository
 from container_images.policies.tag_convention import ADR040
 from container_images.tags import moves
 from container_images.tags.moves import move, promote
-from tests.builds import build, place, push, sha, tag
+from tests.builds import ECRClient, build, place, push, sha, tag
 from tests.tags.test_moves import DATED, convention, faulty, on, pushed
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 CANDIDATES = convention("rc-{semver}", "v{semver}")
 
 
-def test_an_image_is_promoted_through_all_stages(ecr: "ECRClient", repository: Repository) -> None:
+def test_an_image_is_promoted_through_all_stages(ecr: ECRClient, repository: Repository) -> None:
     build(ecr, "a", "latest")
     digest = build(ecr, "b")
     before = int(datetime.now(UTC).timestamp())
@@ -41,7 +38,7 @@ def test_an_image_is_promoted_through_all_stages(ecr: "ECRClient", repository: R
 
 @pytest.mark.parametrize("movable", [["stable"], []])
 def test_a_promotion_can_be_tried_dry(
-    ecr: "ECRClient", repository: Repository, movable: list[str]
+    ecr: ECRClient, repository: Repository, movable: list[str]
 ) -> None:
     older, newer = build(ecr, "a", "stable"), build(ecr, "b")
     before = list(repository.images())
@@ -59,9 +56,7 @@ def test_a_promotion_can_be_tried_dry(
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("at", range(1, 12))
-def test_a_promotion_goes_on_where_it_was_interrupted(
-    ecr: "ECRClient", at: int, moment: str
-) -> None:
+def test_a_promotion_goes_on_where_it_was_interrupted(ecr: ECRClient, at: int, moment: str) -> None:
     build(ecr, "a", "latest")
     newer = build(ecr, "b")
     wire = faulty(ecr, moment, at)
@@ -77,9 +72,7 @@ def test_a_promotion_goes_on_where_it_was_interrupted(
     assert [name for name in image.tags if name.startswith("prod-")] == [done.tag]
 
 
-def test_an_image_of_unknown_commit_is_not_promoted(
-    ecr: "ECRClient", repository: Repository
-) -> None:
+def test_an_image_of_unknown_commit_is_not_promoted(ecr: ECRClient, repository: Repository) -> None:
     digest = push(ecr, '{"mediaType": "x"}', "v1")
     with pytest.raises(RefusedError, match="none with its commit"):
         promote(repository, digest, "stg")
@@ -90,7 +83,7 @@ def test_an_image_of_unknown_commit_is_not_promoted(
 
 
 def test_two_builds_of_one_commit_in_one_second_get_no_common_tag(
-    ecr: "ECRClient", repository: Repository, monkeypatch: pytest.MonkeyPatch
+    ecr: ECRClient, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Second(datetime):
         @classmethod
@@ -106,7 +99,7 @@ def test_two_builds_of_one_commit_in_one_second_get_no_common_tag(
     assert place(ecr, promoted.tag) == first
 
 
-def test_a_candidate_becomes_the_release_of_its_version(ecr: "ECRClient") -> None:
+def test_a_candidate_becomes_the_release_of_its_version(ecr: ECRClient) -> None:
     digest = pushed(ecr, "rc-1.2.0", 1000)
     there = on(ecr, CANDIDATES)
     done = promote(there, "rc-1.2.0", "s1", movable=["stable", "latest"])
@@ -122,7 +115,7 @@ def test_a_candidate_becomes_the_release_of_its_version(ecr: "ECRClient") -> Non
         promote(there, digest, tag="v1.3.0")
 
 
-def test_a_tag_that_cannot_be_made_is_asked_for(ecr: "ECRClient") -> None:
+def test_a_tag_that_cannot_be_made_is_asked_for(ecr: ECRClient) -> None:
     digest = pushed(ecr, "rc-1.2.0", 1000)
     with pytest.raises(RefusedError, match="name it with --stack, or give the tag itself"):
         promote(on(ecr, DATED), digest, "s0")
@@ -130,7 +123,7 @@ def test_a_tag_that_cannot_be_made_is_asked_for(ecr: "ECRClient") -> None:
     assert promote(on(ecr, DATED), digest, "s0").tag == "2026-11-24.1"
 
 
-def test_if_one_movable_tag_is_refused_nothing_is_put(ecr: "ECRClient") -> None:
+def test_if_one_movable_tag_is_refused_nothing_is_put(ecr: ECRClient) -> None:
     older, newer = pushed(ecr, "v1.0.0", 1000), pushed(ecr, "v2.0.0", 2000, "stable")
     there = on(ecr, convention("v{semver}"))
     before = list(there.images())

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 from botocore.stub import Stubber
@@ -10,13 +9,10 @@ from container_images.aws.reference import Reference
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve
-from tests.builds import NAME, Wire, build, tag
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
+from tests.builds import NAME, ECRClient, Wire, build, tag
 
 
-def test_the_permission_to_pull_is_enough(ecr: "ECRClient") -> None:
+def test_the_permission_to_pull_is_enough(ecr: ECRClient) -> None:
     build(ecr, "a", "latest")
     wire = Wire(ecr)
     resolve(Repository(wire, Reference(name=NAME)), "latest")  # type: ignore[arg-type]
@@ -35,7 +31,7 @@ def test_the_permission_to_pull_is_enough(ecr: "ECRClient") -> None:
     ids=["resolve", "move", "promote"],
 )
 def test_an_archived_image_is_refused(
-    client: "ECRClient", use: Callable[[Repository], object]
+    client: ECRClient, use: Callable[[Repository], object]
 ) -> None:
     detail = {
         "imageDigest": f"sha256:{'0' * 64}",

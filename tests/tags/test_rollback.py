@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,12 +9,9 @@ from container_images.aws.images import Repository
 from container_images.aws.trail import PUT, NoTrailError, Record
 from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.tags.rollback import Puts, next_older, place_before, rollback
-from tests.builds import build, place, sha, tag
+from tests.builds import ECRClient, build, place, sha, tag
 from tests.events import PIPELINE
 from tests.tags.test_moves import HASHES, SEMVER
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 MARY = "arn:aws:iam::123456789012:role/mary"
 
@@ -73,7 +69,7 @@ def test_the_place_before_is_behind_the_last_one(places: str, before: str | None
     ],
 )
 def test_that_cloudtrail_is_late_is_said(
-    ecr: "ECRClient", repository: Repository, puts: str, now: str, target: str
+    ecr: ECRClient, repository: Repository, puts: str, now: str, target: str
 ) -> None:
     digests = {letter: build(ecr, letter, *["latest"] * (letter == now)) for letter in "abc"}
     done = rollback(repository, "latest", seen(*(digests[letter] for letter in puts)))
@@ -83,9 +79,7 @@ def test_that_cloudtrail_is_late_is_said(
     assert f"on {digests[puts[-1]]} last, and it is on {digests.get(now, 'no image')} now" in note
 
 
-def test_only_puts_of_the_tag_that_were_done_count(
-    ecr: "ECRClient", repository: Repository
-) -> None:
+def test_only_puts_of_the_tag_that_were_done_count(ecr: ECRClient, repository: Repository) -> None:
     first, second, third = build(ecr, "a"), build(ecr, "b"), build(ecr, "c", "latest")
     refused, other = record(second, error="AccessDenied"), record(second, tag="stable")
     done = rollback(repository, "latest", seen(first, refused, other, third))
@@ -109,7 +103,7 @@ def test_only_puts_of_the_tag_that_were_done_count(
     ],
 )
 def test_where_somebody_else_put_the_tag_is_no_place_to_go_back_to(
-    ecr: "ECRClient", repository: Repository, puts: str, target: str | None
+    ecr: ECRClient, repository: Repository, puts: str, target: str | None
 ) -> None:
     digests = {letter: build(ecr, letter, *["latest"] * (letter == puts[-1])) for letter in "abcd"}
     principals = {"M": MARY, "?": "444455556666", "": PIPELINE}
@@ -122,9 +116,7 @@ def test_where_somebody_else_put_the_tag_is_no_place_to_go_back_to(
         assert rollback(repository, "latest", places).move.after.digest == digests[target]
 
 
-def test_a_skipped_place_is_noted_and_to_goes_there(
-    ecr: "ECRClient", repository: Repository
-) -> None:
+def test_a_skipped_place_is_noted_and_to_goes_there(ecr: ECRClient, repository: Repository) -> None:
     good, bad = build(ecr, "a"), build(ecr, "b")
     places = seen(good, record(bad, MARY), build(ecr, "c", "latest"))
     done = rollback(repository, "latest", places, dry_run=True)
@@ -138,7 +130,7 @@ def test_a_skipped_place_is_noted_and_to_goes_there(
     assert place(ecr, "latest") == bad
 
 
-def test_without_a_guard_everybodys_places_count(ecr: "ECRClient", repository: Repository) -> None:
+def test_without_a_guard_everybodys_places_count(ecr: ECRClient, repository: Repository) -> None:
     first, second = build(ecr, "a"), build(ecr, "b", "latest")
     puts = Puts(records=[record(first, MARY), record(second)])
     done = rollback(repository, "latest", lambda: puts)
@@ -146,7 +138,7 @@ def test_without_a_guard_everybodys_places_count(ecr: "ECRClient", repository: R
 
 
 def test_the_tags_do_not_lead_to_an_image_that_only_others_put(
-    ecr: "ECRClient", repository: Repository
+    ecr: ECRClient, repository: Repository
 ) -> None:
     good = build(ecr, "a", tag("prod", "a"))
     bad = build(ecr, "b", tag("prod", "b"))
@@ -159,9 +151,7 @@ def test_the_tags_do_not_lead_to_an_image_that_only_others_put(
 # --- By the unique tags ---------------------------------------------------------------------------
 
 
-def test_what_cloudtrail_does_not_reach_the_tags_do(
-    ecr: "ECRClient", repository: Repository
-) -> None:
+def test_what_cloudtrail_does_not_reach_the_tags_do(ecr: ECRClient, repository: Repository) -> None:
     first = build(ecr, "a", tag("prod", "a"))
     second = build(ecr, "b", tag("prod", "b"), "latest")
     for places in (seen(), seen(second)):
@@ -204,7 +194,7 @@ def test_what_a_rollback_by_tags_goes_to(
 # --- What will not do -----------------------------------------------------------------------------
 
 
-def test_where_nothing_tells_nothing_moves(ecr: "ECRClient", repository: Repository) -> None:
+def test_where_nothing_tells_nothing_moves(ecr: ECRClient, repository: Repository) -> None:
     digest = build(ecr, "a", "latest")
     with pytest.raises(RefusedError, match=r"nobody may look; name the image with --to"):
         rollback(repository, "latest", unseen)
@@ -213,7 +203,7 @@ def test_where_nothing_tells_nothing_moves(ecr: "ECRClient", repository: Reposit
         rollback(repository, "next", unseen)
 
 
-def test_an_image_that_is_gone_is_refused(ecr: "ECRClient", repository: Repository) -> None:
+def test_an_image_that_is_gone_is_refused(ecr: ECRClient, repository: Repository) -> None:
     second = build(ecr, "b", "latest")
     gone = f"sha256:{'0' * 64}"
     with pytest.raises(RefusedError, match=f"{gone}.*is gone.*name another image with --to"):
@@ -222,7 +212,7 @@ def test_an_image_that_is_gone_is_refused(ecr: "ECRClient", repository: Reposito
 
 
 def test_a_tag_that_moves_meanwhile_is_left_where_it_is(
-    ecr: "ECRClient", repository: Repository
+    ecr: ECRClient, repository: Repository
 ) -> None:
     first = build(ecr, "a")
     second = build(ecr, "b", "latest")
