@@ -38,14 +38,14 @@ def test_a_put_is_read_with_who_and_what() -> None:
     )
 
 
+USER, ROOT = (f"arn:aws:iam::{ACCOUNT}:{name}" for name in ("user/mary", "root"))
+
+
 @pytest.mark.parametrize(
     ("identity", "principal"),
     [
-        (
-            {"type": "IAMUser", "arn": f"arn:aws:iam::{ACCOUNT}:user/mary", "sessionContext": {}},
-            f"arn:aws:iam::{ACCOUNT}:user/mary",
-        ),
-        ({"type": "Root", "arn": f"arn:aws:iam::{ACCOUNT}:root"}, f"arn:aws:iam::{ACCOUNT}:root"),
+        ({"type": "IAMUser", "arn": USER, "sessionContext": {}}, USER),
+        ({"type": "Root", "arn": ROOT}, ROOT),
         ({"type": "AWSService", "invokedBy": "ecr.amazonaws.com"}, "ecr.amazonaws.com"),
         ({"type": "AWSAccount", "accountId": "444455556666"}, "444455556666"),
         (None, None),
@@ -106,6 +106,10 @@ def test_which_tags_and_images_an_event_is_about(
 NOTHING: dict[str, Any] = {"resources": None, "requestParameters": None}
 
 
+def asked(**request: Any) -> dict[str, Any]:
+    return {"resources": [], "requestParameters": request}
+
+
 @pytest.mark.parametrize(
     ("parts", "of"),
     [
@@ -113,23 +117,17 @@ NOTHING: dict[str, Any] = {"resources": None, "requestParameters": None}
         ({"requestParameters": None}, ARN),
         ({**NOTHING, "errorMessage": f"denied on {ARN} because"}, ARN),
         ({**NOTHING, "errorMessage": f'denied on "{ARN}".'}, ARN),
-        ({"resources": [], "requestParameters": {"resourceArn": ARN}}, ARN),
+        (asked(resourceArn=ARN), ARN),
         (NOTHING, None),
         # About another repository, or none of ECR's.
         ({"resources": [{"ARN": f"{ARN}-2"}]}, ""),
         ({"eventSource": "ecr-public.amazonaws.com"}, ""),
         ({**NOTHING, "eventSource": "s3.amazonaws.com"}, ""),
-        ({"resources": [], "requestParameters": {"repositoryName": "other"}}, ""),
-        ({"resources": [], "requestParameters": {"repositoryName": f"x{NAME}"}}, ""),
-        (
-            {
-                "resources": [],
-                "requestParameters": {"repositoryName": NAME, "registryId": "999999999999"},
-            },
-            "",
-        ),
+        (asked(repositoryName="other"), ""),
+        (asked(repositoryName=f"x{NAME}"), ""),
+        (asked(repositoryName=NAME, registryId="999999999999"), ""),
         ({**NOTHING, "errorMessage": f"denied on {ARN}-2 because"}, ""),
-        ({"resources": [], "requestParameters": {"resourceArn": f"{ARN}-2"}}, ""),
+        (asked(resourceArn=f"{ARN}-2"), ""),
     ],
 )
 def test_an_event_is_the_repositorys_wherever_it_is_named(

@@ -36,17 +36,14 @@ def test_an_image_is_promoted_through_all_stages(ecr: ECRClient, repository: Rep
         assert before <= unique_tag.epoch <= datetime.now(UTC).timestamp()
 
 
-@pytest.mark.parametrize("movable", [["stable"], []])
-def test_a_promotion_can_be_tried_dry(
-    ecr: ECRClient, repository: Repository, movable: list[str]
-) -> None:
+def test_a_promotion_can_be_tried_dry(ecr: ECRClient, repository: Repository) -> None:
     older, newer = build(ecr, "a", "stable"), build(ecr, "b")
     before = list(repository.images())
-    done = promote(repository, newer, "prod", movable=movable, dry_run=True)
+    done = promote(repository, newer, "prod", movable=["stable"], dry_run=True)
     assert list(repository.images()) == before
     assert (done.digest, done.missing) == (newer, True)
     assert done.tag.startswith(f"prod-{sha('b')}-")
-    assert [(would.tag, would.moved) for would in done.moves] == [(name, False) for name in movable]
+    assert [(would.tag, would.moved) for would in done.moves] == [("stable", False)]
     move(repository, newer, tag("prod", "b"))
     assert not promote(repository, newer, "prod", dry_run=True).missing
     move(repository, newer, "stable")
@@ -54,9 +51,11 @@ def test_a_promotion_can_be_tried_dry(
         promote(repository, older, "prod", movable=["stable"], dry_run=True)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("at", range(1, 12))
-def test_a_promotion_goes_on_where_it_was_interrupted(ecr: ECRClient, at: int, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "at"), [("before", 5), ("before", 9), *(("after", at) for at in range(1, 12))]
+)
+def test_a_promotion_goes_on_where_it_was_interrupted(ecr: ECRClient, moment: str, at: int) -> None:
+    """Before one of its two puts, or before the answer to any of its calls."""
     build(ecr, "a", "latest")
     newer = build(ecr, "b")
     wire = faulty(ecr, moment, at)
