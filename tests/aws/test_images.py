@@ -8,9 +8,9 @@ from botocore.stub import Stubber
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
-from container_images.aws.images import MEDIA_TYPES, Manifest, NoSuchImageError, Put, Repository
+from container_images.aws.images import MEDIA_TYPES, Manifest, Put, Repository
 from container_images.aws.reference import Reference
-from tests.builds import NAME, OCI_INDEX, OCI_MANIFEST, ECRClient, build, digest_of, push, tag
+from tests.builds import NAME, OCI_INDEX, OCI_MANIFEST, ECRClient, digest_of, push
 
 TEXT = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST})
 DIGEST = digest_of(TEXT)
@@ -31,35 +31,10 @@ def elsewhere(client: ECRClient) -> Repository:
     return Repository(client, Reference(name=NAME, registry_id="111122223333"))
 
 
-def test_an_image_has_a_tag_and_a_digest(ecr: ECRClient, repository: Repository) -> None:
-    digest = build(ecr, "a", "latest")
-    image = repository.image("latest")
-    assert image is not None
-    assert (image.digest, image.tags) == (digest, ("latest", tag("merged", "a")))
-    assert (image.registry_id, image.media_type) == ("123456789012", OCI_MANIFEST)
-    assert repository.image(digest) == image
-    assert repository.image("nothing") is None
-
-
-def test_an_image_and_a_tags_place(ecr: ECRClient, repository: Repository) -> None:
-    older, newer = build(ecr, "a", "latest"), build(ecr, "b")
-    image, current = repository.image_and_place(newer, "latest")
-    assert (image.digest, current and current.digest) == (newer, older)
-    image, current = repository.image_and_place(newer, "nothing")
-    assert (image.digest, current) == (newer, None)
-    with pytest.raises(NoSuchImageError, match=f"no image nothing in {NAME}"):
-        repository.image_and_place("nothing", "latest")
-
-
 def test_every_call_is_about_the_registry_of_the_repository(
     stub: Stubber, elsewhere: Repository
 ) -> None:
-    put = {
-        "imageManifest": TEXT,
-        "imageManifestMediaType": OCI_MANIFEST,
-        "imageDigest": DIGEST,
-        "imageTag": "latest",
-    }
+    placed = {"imageManifest": TEXT, "imageManifestMediaType": OCI_MANIFEST, "imageTag": "latest"}
     by_digest = {"imageIds": [{"imageDigest": DIGEST}], "acceptedMediaTypes": [*MEDIA_TYPES]}
     first, second = (
         {"imageDetails": [{"imageDigest": DIGEST, "imageStatus": status}]}
@@ -69,7 +44,7 @@ def test_every_call_is_about_the_registry_of_the_repository(
     answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("describe_images", {"imageDetails": []}, {"imageIds": [{"imageTag": "x"}], "filter": ANY}),
         ("batch_get_image", {"images": [{"imageManifest": TEXT}]}, by_digest),
-        ("put_image", {}, put),
+        ("put_image", {}, {**placed, "imageDigest": DIGEST}),
         ("get_repository_policy", {"policyText": "{}"}, {}),
         ("describe_images", {**first, "nextToken": "more"}, page),
         ("describe_images", second, {**page, "nextToken": "more"}),
@@ -111,10 +86,7 @@ def test_the_media_type_that_ecr_leaves_out_is_that_of_the_manifest(
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (
-            {"images": [{"imageManifest": f"{TEXT} "}]},
-            f"has the digest {digest_of(f'{TEXT} ')}",
-        ),
+        ({"images": [{"imageManifest": f"{TEXT} "}]}, f"has the digest {digest_of(f'{TEXT} ')}"),
         ({"images": [], "failures": [{"failureReason": "no key."}]}, r"\(no key\)"),
         ({"images": []}, "no reason given"),
     ],

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -70,33 +71,24 @@ def test_what_services_families_and_functions_run_by_few_calls(
     assert any(f"{URI}@sha256:" in image and ":function-" in by[image] for image in by)
     lists = ("ListClusters", "ListServices", "ListTasks", "ListTaskDefinitionFamilies")
     once = ("GetCallerIdentity", *lists, "ListFunctions")
-    assert calls == dict.fromkeys(once, 1) | {
-        "DescribeServices": 2,
-        "DescribeTaskDefinition": 18,
-        "ListAliases": 3,
-        "GetFunction": 3,
-    }
+    many = {"DescribeServices": 2, "DescribeTaskDefinition": 18, "ListAliases": 3, "GetFunction": 3}
+    assert calls == dict.fromkeys(once, 1) | many
     assert steps == [12, 6, 3]
 
 
 # --- Canned answers -------------------------------------------------------------------------------
 
+SERVICE = {"serviceArn": "web", "taskDefinition": "web:1", "deployments": []}
+FUNCTION = {"FunctionArn": "api", "PackageType": "Image"}
 ANSWERS: dict[str, dict[str, Any]] = {
     "list_clusters": {"clusterArns": ["apps"]},
     "list_services": {"serviceArns": ["web"]},
-    "describe_services": {
-        "services": [{"serviceArn": "web", "taskDefinition": "web:1", "deployments": []}]
-    },
+    "describe_services": {"services": [SERVICE]},
     "list_tasks": {"taskArns": ["task"]},
     "describe_tasks": {"tasks": []},
     "list_task_definition_families": {"families": ["web"]},
     "describe_task_definition": {"taskDefinition": {"taskDefinitionArn": "web:1"}},
-    "list_functions": {
-        "Functions": [
-            {"FunctionArn": "api", "PackageType": "Image"},
-            {"FunctionArn": "zip", "PackageType": "Zip"},
-        ]
-    },
+    "list_functions": {"Functions": [FUNCTION, {"FunctionArn": "zip", "PackageType": "Zip"}]},
     "list_aliases": {"Aliases": []},
     "get_function": {"Code": {}},
 }
@@ -107,23 +99,18 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the operations answer; a text is the code of an error."""
     answers: dict[str, Any] = {**ANSWERS}
 
+    def answer(operation: str) -> Any:
+        if isinstance(code := answers[operation], str):
+            error = {"Error": {"Code": code, "Message": "no"}}
+            raise ClientError(error, operation.title().replace("_", ""))  # type: ignore[arg-type]
+        return answers[operation]
+
     class Client:
         def __getattr__(self, operation: str) -> Callable[..., Any]:
-            def call(**_: Any) -> Any:
-                answer = answers[operation]
-                if isinstance(answer, str):
-                    error = {"Error": {"Code": answer, "Message": "no"}}
-                    raise ClientError(error, operation.title().replace("_", ""))  # type: ignore[arg-type]
-                return answer
-
-            return call
+            return lambda **_: answer(operation)
 
         def get_paginator(self, operation: str) -> Any:
-            self.paginate = lambda **_: pages(operation)
-            return self
-
-    def pages(operation: str) -> Iterator[Any]:
-        yield getattr(Client(), operation)()
+            return SimpleNamespace(paginate=lambda **_: map(answer, [operation]))
 
     monkeypatch.setattr(Aws, "client", lambda *_: Client())
     monkeypatch.setattr(Aws, "caller", (ACCOUNT, ""))

@@ -44,9 +44,7 @@ def printed(
 def test_without_a_terminal_a_row_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     head, first, second = printed(monkeypatch, io.StringIO(), 20)
     assert head.split() == ["time", "who", "what"]
-    assert first == (
-        f"{TIME}  forms-image-pipeline release-412  from prod-356a192b-1795003600 to nothing"
-    )
+    assert first == f"{TIME}  forms-image-pipeline release-412  from {TAG} to nothing"
     assert second.split() == [TIME, "!", "developer", "x"]
     assert head.index("what") == first.index("from") == second.index("x")
 

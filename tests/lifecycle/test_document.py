@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
 
 from container_images.lifecycle.document import read_policy, rules_in
 from container_images.policies.invalid_input import InvalidInputError, key_at
@@ -20,13 +19,6 @@ from tests.lifecycle.documents import (
     rule,
     tagged,
 )
-from tests.lifecycle.strategies import policies
-
-
-@given(policies())
-def test_a_document_that_ecr_accepts_is_read(document: dict[str, Any]) -> None:
-    priorities = [rule.priority for rule in rules_in(document)]
-    assert priorities == sorted(rule["rulePriority"] for rule in document["rules"])
 
 
 def test_a_rule_has_what_the_simulation_asks_for() -> None:
