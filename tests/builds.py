@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
+    import types_boto3_ecr
+
+    ECRClient = types_boto3_ecr.ECRClient
 else:
     ECRClient = Any  # the stubs are for the type checker alone
 

@@ -106,26 +106,6 @@ def test_all_repositories_of_a_stack_are_read_in_one_pass(prod: Callable[..., No
     assert [(event["tag"], event["expected"]) for event in events[None]] == [(None, False)]
 
 
-def test_a_table_has_the_unexpected_first_and_marked(prod: Callable[..., None]) -> None:
-    prod(*WEEK)
-    result = run("history", "--stack", "prod")
-    assert (result.exit_code, result.stderr) == (0, "")
-    title, *lines, rest = (line.rstrip() for line in result.stdout.splitlines())
-    assert re.fullmatch(r"the stack prod, since \S+Z: 5 events, 2 unexpected", title)
-    assert rest == "expected events of other tags, not listed: 1; --json has all"
-    # No terminal: a line for each event, so that grep finds it whole.
-    nowhere = "refused: AccessDenied from ? to ? (not by a pipeline role)"
-    refusal = "refused: AccessDenied from ? to sha256:bbbbbbbb (not by a pipeline role)"
-    admin, pipeline = "forms-admin-deploy latest", "forms-image-pipeline release-412"
-    assert [re.split(" {2,}", line) for line in lines] == [
-        ["time", "repository, tag", "who", "what"],
-        ["2026-11-20T07:00:00Z", "? ?", "! mary mary", nowhere],
-        ["2026-11-20T03:00:00Z", "forms-runner-deploy latest", "! mary mary", refusal],
-        ["2026-11-20T04:00:00Z", admin, pipeline, "from prod-aaaaaaaa-1 to sha256:bbbbbbbb"],
-        ["2026-11-20T02:00:00Z", admin, pipeline, "from ? to prod-aaaaaaaa-1"],
-    ]
-
-
 def test_other_events_in_words(prod: Callable[..., None]) -> None:
     request = {"requestParameters": {"imageIds": [{"imageTag": "latest"}]}}
     replication = {**ADMIN, "userIdentity": {"invokedBy": "AWS Internal"}}

@@ -150,24 +150,6 @@ def test_the_images_in_json(answer: Callable[..., None]) -> None:
     }
 
 
-def test_what_decides_comes_first_and_each_image_has_a_line(answer: Callable[..., None]) -> None:
-    answer(DOCUMENT)
-    result = run("images", NAME)
-    assert result.stderr.startswith("note: the movable tags are taken to be latest: no permission")
-    totals, warning, empty, heading, *rows = result.stdout.splitlines()
-    assert totals == f"{NAME}: 2 of 5 images expire; at most 1.0 MB of 8.0 MB are freed"
-    assert warning.startswith("warning: rule 2 (tags merged-*) would expire the image that latest")
-    assert empty == ""
-    headings = "image, tags, built, pushed, size, pulled, action, why"
-    assert heading.split() == headings.split(", ")
-    assert [row.split()[0] for row in rows] == [
-        f"sha256:{name}" for name in ("new", "lost", "index", "part", "old")
-    ]
-    built, rest = "2026-03-02 2026-05-31 7.0 MB 2026-06-01", "keep rule 2 (tags merged-*)"
-    assert rows[0].split() == f"sha256:new {BUILD} {built} {rest}".split()
-    assert " ".join(RELEASED) in rows[2]
-
-
 def test_another_policy_than_the_live_one(answer: Callable[..., None], tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     file.write_text(json.dumps(policy(ANY | count(4))))

@@ -49,6 +49,7 @@ def _repository(contents: Any) -> list[Image]:
     """Images with their digests: each tag on one of them, or past the last on none."""
     listed, tag_places = contents
     digests = [f"sha256:{5 * place % 13:02}" for place in range(len(listed))]
+    tags = [*zip(TAGS, tag_places, strict=True)]
 
     def digest_at(place: int) -> str:
         return digests[place % len(listed)]
@@ -56,7 +57,7 @@ def _repository(contents: Any) -> list[Image]:
     def made(place: int, *, children: list[int] | None, subject: int | None, **more: Any) -> Image:
         return Image(
             digest=digests[place],
-            tags=tuple(tag for tag, at in zip(TAGS, tag_places, strict=True) if at == place),
+            tags=tuple(tag for tag, at in tags if at % (len(listed) + 1) == place),
             children=None if children is None else tuple(dict.fromkeys(map(digest_at, children))),
             subject=None if subject is None else digest_at(subject),
             **more,

@@ -6,13 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from container_images.aws.trail import ARCHIVE, DELETE, EXPIRE, PUT, Record
-from container_images.policies.document import to_json
-from container_images.policies.repository_policy import Access, repository_policy
 from container_images.tags.history import (
     EVENTS,
     Expected,
     newest_first,
-    pipeline_roles,
     tag_events,
     unique_tags,
 )
@@ -164,12 +161,6 @@ def test_a_refused_put_is_judged_by_where_the_tag_is(
     assert (event.expected, event.reason) == judged
 
 
-def test_without_pipeline_roles_everything_is_unexpected() -> None:
-    nobody = replace(EXPECTED, pipeline_roles=frozenset())
-    [event] = tag_events("forms", records("put latest a"), nobody)
-    assert (event.expected, event.reason) == (False, WHO)
-
-
 def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
     past = records(
         "put latest a",
@@ -192,8 +183,3 @@ def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
 def test_an_image_is_called_by_the_last_tag_that_stays() -> None:
     past = records("put merged-1 a", "put prod-1 a", "put latest a", "put prod-2 b denied")
     assert unique_tags(past, EXPECTED) == {"a": "prod-1"}
-
-
-def test_the_guard_says_which_roles_are_the_pipeline(access: Access) -> None:
-    assert pipeline_roles(to_json(repository_policy(access))) == {*access["pipeline_roles"]}
-    assert pipeline_roles(None) == frozenset()
