@@ -43,7 +43,8 @@ from tests.lifecycle.documents import (
 
 MERGED = tagged("merged-*") | count(1)
 DOCUMENT = policy(LATEST, MERGED, UNTAGGED | older(7))
-RELEASED, BUILD = [tag("merged", "a"), tag("prod", "a", 3), "latest"], tag("merged", "b")
+RELEASED = [tag("merged", "a"), tag("prod", "a", 3), "latest"]
+BUILD, OLD = tag("merged", "b"), tag("merged", "0")
 ARN = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
 
 
@@ -57,7 +58,7 @@ DETAILS = [
     detail("sha256:lost", 30),
     detail("sha256:index", 40, *RELEASED, imageManifestMediaType=INDEX, imageSizeInBytes=5_000_000),
     detail("sha256:new", 1, BUILD, imageSizeInBytes=7_000_000, lastRecordedPullTime=NOW),
-    detail("sha256:old", 41, tag("merged", "0"), imageSizeInBytes=1_000_000),
+    detail("sha256:old", 41, OLD, imageSizeInBytes=1_000_000),
 ]
 
 
@@ -154,27 +155,28 @@ def test_another_policy_than_the_live_one(answer: Callable[..., None], tmp_path:
     file = tmp_path / "policy.json"
     file.write_text(json.dumps(policy(ANY | count(4))))
     answer(None)
-    listing = only(NAME, "--policy", str(file), "--expiring", "--movable-tag", "latest")
+    arguments = (NAME, "--policy", str(file), "--expiring", "--movable-tag", OLD)
+    listing = only(*arguments)
     assert actions(listing) == {"sha256:old": "expire"}
-    assert listing["totals"]["images"] == 5
+    assert (listing["totals"]["images"], kinds(listing)[0]) == (5, "movable-tag-going")
 
 
 @pytest.mark.parametrize(
-    ("code", "action", "said", "status"),
+    ("code", "action", "note", "status"),
     [
         ("AccessDeniedException", None, "no permission for GetLifecyclePolicy", 1),
         ("LifecyclePolicyNotFoundException", "keep", "the movable tags are taken to be", 0),
     ],
 )
 def test_without_a_policy_or_the_permission_to_read_it(
-    answer: Callable[..., None], code: str, action: str | None, said: str, status: int
+    answer: Callable[..., None], code: str, action: str | None, note: str, status: int
 ) -> None:
     answer(code)
     assert {*actions(only(NAME)).values()} == {action}
     answer(code)
     result = run("images", NAME, "--fail-on-loss")
     assert result.exit_code == status
-    assert said in result.stderr
+    assert note in result.stderr
     totals, *_, last = result.stdout.splitlines()
     assert (totals == f"{NAME}: 5 images, 8.0 MB") is (action is None)
     answer(code)
@@ -253,6 +255,11 @@ def test_files_say_the_same_as_the_registry(
     build(ecr, "b")
     build(ecr, "a", "latest")
     put_policy(ecr, DOCUMENT)
+    ecr.put_image_tag_mutability(  # a movable pattern, which no rule protects
+        repositoryName=NAME,
+        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": "sha256-*.sig"}],
+    )
     details = ecr.describe_images(repositoryName=NAME)["imageDetails"]
     assert only(*files(DOCUMENT, *details)) == only(NAME)
 
@@ -304,7 +311,7 @@ OFFLINE = ["--policy", "p", "--from", "i"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error"),
     [
         ([*OFFLINE, "--movable-tag", "a*"], "'a*' is not a tag"),
         (["--policy", "p"], "give REPOSITORY, or --stack"),
@@ -321,11 +328,11 @@ OFFLINE = ["--policy", "p", "--from", "i"]
     ],
 )
 def test_wrong_combinations_are_wrong_usage(
-    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    arguments: list[str], error: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("p").write_text(json.dumps(KEEP_ONE))
-    assert said in refused("images", *arguments, status=2)
+    assert error in refused("images", *arguments, status=2)
 
 
 def test_a_file_that_cannot_be_used_is_refused(files: Callable[..., list[str]]) -> None:

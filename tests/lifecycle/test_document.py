@@ -43,7 +43,7 @@ LISTS = "tagged has one list, tagPatternList or tagPrefixList, of text; others h
 
 
 @pytest.mark.parametrize(
-    ("where", "values", "says"),
+    ("where", "values", "error"),
     [
         ("", [3, {}, {"selection": []}], "a rule is an object with rulePriority, selection and"),
         ("rulePriority", [0, "1", True, 1.0], NUMBER),
@@ -59,7 +59,7 @@ LISTS = "tagged has one list, tagPatternList or tagPrefixList, of text; others h
         ("action.notify", [[]], "this key is not known here"),
     ],
 )
-def test_a_value_that_cannot_be_read(where: str, values: list[Any], says: str) -> None:
+def test_a_value_that_cannot_be_read(where: str, values: list[Any], error: str) -> None:
     for value in values:
         written: Any = rule(1, ANY | count(1))
         *parts, key = where.split(".")
@@ -67,7 +67,7 @@ def test_a_value_that_cannot_be_read(where: str, values: list[Any], says: str) -
             (written[parts[0]] if parts else written)[key] = value
         [problem] = problems({"rules": [written if where else value]})
         assert key_at(problem.where) == "rules[0]" + (where and f".{where}")
-        assert problem.rule.startswith(says)
+        assert problem.rule.startswith(error)
 
 
 def problems(document: Any) -> Any:

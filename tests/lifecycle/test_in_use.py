@@ -39,7 +39,7 @@ def test_what_names_an_image(written: str, name: str, image: str | None) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "error"),
     [
         (" \n", "^no image in use is named in it; write one digest or .*, or leave out --in-use$"),
         ("[]", "no image in use is named in it"),
@@ -53,6 +53,6 @@ def test_what_names_an_image(written: str, name: str, image: str | None) -> None
         ("repo:tag\nthis is no image", "'this is no image' is not a repository"),
     ],
 )
-def test_refused_images_in_use(text: str, says: str) -> None:
-    with pytest.raises(InvalidInputError, match=says):
+def test_refused_images_in_use(text: str, error: str) -> None:
+    with pytest.raises(InvalidInputError, match=error):
         read_in_use(text)

@@ -84,20 +84,20 @@ def test_the_movable_tags_of_a_repository_of_another_account(
     filters = [{"filterType": "WILDCARD", "filter": "stable"}]
     mutability = {"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION"}
     described = {**mutability, "imageTagMutabilityExclusionFilters": filters}
-    asked = {"repositoryNames": ["forms-admin-deploy"], "registryId": "111122223333"}
+    request = {"repositoryNames": ["forms-admin-deploy"], "registryId": "111122223333"}
     add_policy(aws, policy(LATEST))
-    aws.add_response("describe_repositories", {"repositories": [described]}, asked)
+    aws.add_response("describe_repositories", {"repositories": [described]}, request)
     assert live_movable_tags(there, pytest.fail) == ("latest", "stable")
 
 
 def test_all_pages_and_what_the_indexes_list(there: Repository, aws: Stubber) -> None:
-    asked = {**PLACE, "maxResults": 1000, "filter": {"imageStatus": "ANY"}}
+    request = {**PLACE, "maxResults": 1000, "filter": {"imageStatus": "ANY"}}
     archived = detail("archived", media_type=INDEX, imageStatus="ARCHIVED")
     indexes = [detail(digest, "a", media_type=INDEX) for digest in ("index", "gone")]
     first: dict[str, Any] = {"imageDetails": [archived, *indexes], "nextToken": "more"}
-    aws.add_response("describe_images", first, asked)
+    aws.add_response("describe_images", first, request)
     second = {"imageDetails": [detail("1")]}
-    aws.add_response("describe_images", second, {**asked, "nextToken": "more"})
+    aws.add_response("describe_images", second, {**request, "nextToken": "more"})
     failures = [{"imageId": {"imageDigest": "gone"}}]
     answer = {"images": [lists("index", "1", "2")], "failures": failures}
     aws.add_response("batch_get_image", answer, of_indexes("index", "gone"))
