@@ -231,9 +231,8 @@ def test_a_tag_of_a_movable_pattern_may_be_put_again(
     assert [event["to"] for event in repository["events"]] == [B, A]
 
 
-@pytest.mark.usefixtures("stack")
-def test_a_repository_that_is_named_twice_counts_once(holds: Callable[..., None]) -> None:
-    holds(*WEEK[:3])
+def test_a_repository_that_is_named_twice_counts_once(prod: Callable[..., None]) -> None:
+    prod(*WEEK[:3])
     arn = on("forms-runner-deploy", STRANGER)["resources"][0]["ARN"]
     uri = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/forms-runner-deploy"
     result = run("history", "--stack", "prod", arn, uri, "--fail-on-unexpected")
