@@ -6,6 +6,7 @@ and what it does not know: it would select other images than ECR.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -76,7 +77,12 @@ def rules_in(document: Any) -> tuple[Rule, ...]:
     ]
     if problems:
         raise InvalidInputError(problems)
-    return tuple(sorted(map(_read, rules), key=lambda rule: rule.priority))
+    ordered = sorted(map(_read, rules), key=lambda rule: rule.priority)
+    counts = Counter(rule.priority for rule in ordered)
+    if shared := [priority for priority in counts if counts[priority] > 1]:
+        says, fix = "several rules have this priority", "give each rule a priority of its own"
+        raise InvalidInputError([Problem(where=("rules",), value=shared, rule=says, fix=fix)])
+    return tuple(ordered)
 
 
 def _read(written: Mapping[str, Any]) -> Rule:
