@@ -174,7 +174,7 @@ def _judged(
         last = last_puts.get(tag)
         if record.tag_exists and not (last or reasons):
             last = digest_of(tag)
-        if record.put and last and (not record.error or record.tag_exists):
+        if last and (not record.error or (record.put and record.tag_exists)):
             if record.put != last:
                 reasons.append(_OVERWRITE)
         elif record.tag_exists and not reasons:

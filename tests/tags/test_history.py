@@ -108,6 +108,7 @@ MAYBE = "the tag existed: it is not known whether on this image, as after a job 
         (["expire ? -"], [f"? - - {UNSAID}"]),
         # Tags that do not move.
         (["put prod-1 a", "put prod-1 b", "put prod-1 b"], [f"prod-1 a b {CHANGED}"]),
+        (["put prod-1 a", "put prod-1 -"], [f"prod-1 a - {CHANGED}"]),  # nobody knows where to
         (["put prod-1 a", "put prod-1 b by mary"], [f"prod-1 a b {WHO}; {CHANGED}"]),
         (
             ["put prod-1 a", "delete prod-1 -", "put prod-1 b"],
