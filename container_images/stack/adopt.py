@@ -53,6 +53,8 @@ def adoption(
     entry = None if own else _entry(live, stack, accounts)
     differing: list[Difference] = []
     blocks: list[str] = []
+    if not stack and live.encryption not in {"AES256", "KMS"}:
+        blocks.append(f"encryption: no setting declares {live.encryption}; leave it out")
     warnings = [
         *_managed_elsewhere(live, cache_prefixes),
         *service_remarks(policy, live.arn, accounts),

@@ -96,6 +96,8 @@ def test_the_stacks_own_entry_counts(stack: DeclaredStack) -> None:
     assert "has no import: true" in warning
     # A second entry for the same name would be no YAML.
     assert (adopted["entry"], to_yaml([adopted])) == (None, "")
+    [block] = adoption(replace(live, encryption="KMS_DSSE", kms_key=KEY), None)["blocks"]
+    assert block == "encryption: no setting declares KMS_DSSE; leave it out"
     blocks = adoption(replace(live, encryption="KMS", kms_key=KEY), stack)["blocks"]
     assert [block.partition(":")[0] for block in blocks] == ["encryption", "kmsKey"]
 
