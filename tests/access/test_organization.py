@@ -7,56 +7,48 @@ import pytest
 
 from container_images.access.claims import ANYTHING, Claim, Subject, alike, prove
 from container_images.access.evaluation import Principal, Request, decide
-from container_images.access.policy import EVERYTHING, Policy, parse, policy_of
+from container_images.access.policy import EVERYTHING, service_control_policy_in
 from container_images.policies.ecr_actions import Effect, actions
-from tests.access.accounts import access
+from tests.access.accounts import ACCOUNT, IAM, access
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs/organization.md").read_text(encoding="utf-8")
 CONTROL, RESOURCES = map(json.loads, re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
-PIPELINE = "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
-ADMINISTRATORS = [
-    "arn:aws:iam::111122223333:role/break-glass",
-    "arn:aws:iam::111122223333:role/platform/forms-registry-deploy",
-]
+PIPELINE, ANY_ROLE = f"{IAM}role/pipeline/forms-image-pipeline", f"{IAM}role/*"
+ADMINISTRATORS = [f"{IAM}role/break-glass", f"{IAM}role/platform/forms-registry-deploy"]
 REPOSITORIES = RESOURCES["Statement"][0]["Resource"]
 ACCESS = access(pipeline_roles=[PIPELINE], administrator_roles=ADMINISTRATORS, pull_accounts=[])
-
-
-def beside_full_access(policy: Policy) -> Policy:
-    return policy_of((*EVERYTHING.statements, *policy.statements))
 
 
 def denied(principal: str, action: str, resource: str = "*") -> bool:
     caller = Principal(
         arn=principal,
-        account="111122223333",
+        account=ACCOUNT,
         named=principal,
         policies=(EVERYTHING,),
-        scps=(beside_full_access(parse(CONTROL)),),
+        scps=(service_control_policy_in(json.dumps(CONTROL)),),
     )
-    return decide(caller, Request(action=action, resource=resource, account="111122223333")) is None
+    return decide(caller, Request(action=action, resource=resource, account=ACCOUNT)) is None
 
 
 @pytest.mark.parametrize("action", actions(Effect.CHANGE_REGISTRY))
 def test_only_administrators_change_the_registry(action: str) -> None:
-    anybody = ("arn:aws:iam::111122223333:role/*", "arn:aws:iam::111122223333:root", PIPELINE)
-    assert all(denied(it, action) for it in anybody)
-    assert not any(denied(it, action) for it in ADMINISTRATORS)
+    assert all(denied(arn, action) for arn in (ANY_ROLE, f"{IAM}root", PIPELINE))
+    assert not any(denied(arn, action) for arn in ADMINISTRATORS)
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES)
 def test_only_administrators_make_the_repositories(repository: str) -> None:
     for action in actions(Effect.CREATE_REPOSITORY):
-        assert denied("arn:aws:iam::111122223333:role/*", action, repository)
-        assert not denied("arn:aws:iam::111122223333:role/*", action, f"{repository}-2")
-        assert not any(denied(it, action, repository) for it in ADMINISTRATORS)
+        assert denied(ANY_ROLE, action, repository)
+        assert not denied(ANY_ROLE, action, f"{repository}-2")
+        assert not any(denied(arn, action, repository) for arn in ADMINISTRATORS)
 
 
 def test_nothing_else_is_denied() -> None:
     others = {*ANYTHING} - {*actions(Effect.CHANGE_REGISTRY, Effect.CREATE_REPOSITORY)}
     for action in others:
-        assert not denied("arn:aws:iam::111122223333:role/*", action, REPOSITORIES[0])
+        assert not denied(ANY_ROLE, action, REPOSITORIES[0])
 
 
 def test_the_resource_control_policy_guards_a_repository_without_a_policy() -> None:
@@ -73,4 +65,4 @@ def test_the_resource_control_policy_guards_a_repository_without_a_policy() -> N
 
 def test_the_page_names_the_repositories_and_roles_of_its_stack() -> None:
     assert CONTROL["Statement"][1]["Resource"] == REPOSITORIES
-    assert all(it["Resource"] == REPOSITORIES for it in RESOURCES["Statement"])
+    assert all(each["Resource"] == REPOSITORIES for each in RESOURCES["Statement"])

@@ -32,43 +32,42 @@ from tests.access.accounts import (
     managed,
     policy,
     role,
+    service,
     trust,
     user,
+    where,
 )
 
 NAMES = ["a", "b", "c"]
 BOUNDARY = f"{IAM}policy/boundary"
 ROLES = [PIPELINE, DEPLOY, *(f"{IAM}role/{name}" for name in NAMES)]
 CALLS = [
-    "sts:AssumeRole",
-    "iam:PassRole",
-    "iam:UpdateAssumeRolePolicy",
-    "iam:PutRolePolicy",
-    "iam:DeleteRolePermissionsBoundary",
-    "iam:CreateRole",
-    "iam:DeleteRole",
-    "iam:CreateAccessKey",
-    "codebuild:CreateProject",
-    "codebuild:StartBuild",
-    "lambda:UpdateFunctionCode",
-    "ecr:*",
+    *("sts:AssumeRole", "codebuild:CreateProject", "codebuild:StartBuild"),
+    *("lambda:UpdateFunctionCode", "ecr:*", "iam:DeleteRolePermissionsBoundary", "iam:CreateRole"),
+    *(f"iam:{verb}" for verb in ("PassRole", "UpdateAssumeRolePolicy", "PutRolePolicy")),
+    *("iam:DeleteRole", "iam:CreateAccessKey"),
 ]
 ON = [*ROLES, f"{IAM}role/*", f"{IAM}user/u", PROJECT, "*"]
 
 
+def by_name(arn: str) -> Document:
+    return where("ArnEquals", "aws:PrincipalArn", arn)
+
+
 @st.composite
 def statements(draw: st.DrawFn) -> list[Document]:
-    some = st.sampled_from
-    found = [allow(draw(some(CALLS)), on=draw(some(ON))) for _ in range(draw(st.integers(0, 3)))]
+    def some(of: list[str]) -> str:
+        return draw(st.sampled_from(of))
+
+    drawn = [allow(some(CALLS), on=some(ON)) for _ in range(draw(st.integers(0, 3)))]
     if draw(st.integers(0, 4)) == 0:
-        found.append(deny(draw(some(CALLS)), on=draw(some(ON))))
-    if found and draw(st.integers(0, 4)) == 0:
-        found[0] |= by_name(draw(some(ROLES)))
-    return found
+        drawn.append(deny(some(CALLS), on=some(ON)))
+    if drawn and draw(st.integers(0, 4)) == 0:
+        drawn[0] |= by_name(some(ROLES))
+    return drawn
 
 
-def by_name(arn: str) -> Document:
-    return {"Condition": {"ArnEquals": {"aws:PrincipalArn": arn}}}
+NOT_C = trust({"AWS": f"{IAM}role/c"}, Effect="Deny")
 
 
 @st.composite
@@ -77,14 +76,11 @@ def accounts(draw: st.DrawFn) -> Document:
         [
             THE_ACCOUNT,
             CODEBUILD,
-            trust({"Service": "lambda.amazonaws.com"}),
+            service("lambda"),
             *(trust({"AWS": f"{IAM}role/{name}"}) for name in NAMES),
             trust({"AWS": f"{IAM}root"}, **by_name(f"{IAM}role/a")),
             trust("*", **by_name(f"{IAM}role/b")),
-            policy(
-                *THE_ACCOUNT["Statement"],
-                *trust({"AWS": f"{IAM}role/c"}, Effect="Deny")["Statement"],
-            ),
+            policy(*THE_ACCOUNT["Statement"], *NOT_C["Statement"]),
         ]
     )
     bounded = st.sampled_from([None, None, BOUNDARY])
@@ -98,39 +94,35 @@ def accounts(draw: st.DrawFn) -> Document:
     return details(*roles, user("u", *draw(statements())), limits)
 
 
+def reach(network: Network, reached: Members) -> Members:
+    """Whom one can become next, and who one is: every step is tried with everybody."""
+    for step in network.steps:
+        if all(network.makers(need, reached) for need in step.needs):
+            reached |= 1 << network.number[step.to]
+    return reached
+
+
 def everybody_within_reach(network: Network, start: Principal) -> Members:
-    """All whom one can become: every step is tried with everybody, again and again."""
-    reached: Members = 1 << network.number[start]
-    while True:
-        before = reached
-        for step in network.steps:
-            if all(network.makers(need, reached) for need in step.needs):
-                reached |= 1 << network.number[step.to]
-        if reached == before:
-            return reached
+    before, reached = 0, 1 << network.number[start]
+    while before != reached:
+        before, reached = reached, reach(network, reached)
+    return reached
 
 
 def replayed(path: Path, start: Principal, network: Network, able: Need) -> bool:
     """Whether each call of a path is made by somebody who is reached by then, and may make it."""
     reached: Members = 1 << network.number[start]
-    made: set[tuple[str, str]] = set()
     needs = [need for step in network.steps for need in step.needs]
-    calls = [it for need in needs if not isinstance(need, Principal) for it in need]
+    requests = [*able, *(call for need in needs if isinstance(need, tuple) for call in need)]
     for call in path.calls:
-        makers = [
-            it for it in numbers_in(reached) if network.principals[it].shown == call.principal
-        ]
-        tries = [
-            it for it in (*calls, *able) if (it.action, it.resource) == (call.action, call.resource)
-        ]
-        allowed = any(attempt(network.principals[it], one) for it in makers for one in tries)
+        callers = [network.principals[number] for number in numbers_in(reached)]
+        makers = [caller for caller in callers if caller.shown == call.principal]
+        tries = [each for each in requests if (each.action, each.resource) == call[1:]]
+        allowed = any(attempt(maker, each) for maker in makers for each in tries)
         follows = any(step.then == call.action for step in network.steps)
         if not makers or not (allowed or follows or not tries):
             return False
-        made.add((call.action, call.resource))
-        for step in network.steps:
-            if all(network.makers(need, reached) for need in step.needs):
-                reached |= 1 << network.number[step.to]
+        reached = reach(network, reached)
     return True
 
 
@@ -145,9 +137,9 @@ def test_it_finds_what_can_be_found_and_nothing_else(details: Document) -> None:
         search = PathSearch(Network(steps.all, principals), wanted)
         able = network.makers(wanted, network.everybody)
         for principal in principals:
-            reach = everybody_within_reach(network, principal)
             path = search.path(principal)
-            assert (path is not None) == bool(reach & able), principal.arn
+            reached = everybody_within_reach(network, principal)
+            assert (path is not None) == bool(reached & able), principal.arn
             if path is not None:
                 assert replayed(path, principal, network, wanted), path
                 assert path.calls[-1].resource == REPOSITORY

@@ -34,6 +34,13 @@ def test_a_policy_is_read_in_every_form_that_iam_takes() -> None:
         assert repository_policy_in(json.dumps(whole)) == GUARD
 
 
+WRONG: list[dict[str, Any]] = [
+    *({"Effect": "deny"}, {"Effect": None}, {"Condition": []}, {"Condition": {"ArnEquals": "x"}}),
+    *({"Principal": None}, {"Principal": "arn"}, {"Principal": {"AWS": 3}}),
+    *({"Action": None}, {"Action": 3}, {"Action": None, "NotAction": [3]}),
+]
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -42,21 +49,7 @@ def test_a_policy_is_read_in_every_form_that_iam_takes() -> None:
         ("{}", "a policy has a Statement"),
         ('{"Statement": "x"}', "a policy has a Statement"),
         ('{"Statement": [3]}', "Statement[0] = 3: a statement has an Effect, Allow or Deny"),
-        *(
-            (text, "a statement has an Effect")
-            for text in (
-                one_of(Effect="deny"),
-                one_of(Effect=None),
-                one_of(Principal=None),
-                one_of(Principal="arn"),
-                one_of(Principal={"AWS": 3}),
-                one_of(Action=None),
-                one_of(Action=3),
-                one_of(Action=None, NotAction=[3]),
-                one_of(Condition=[]),
-                one_of(Condition={"ArnEquals": "x"}),
-            )
-        ),
+        *((one_of(**changes), "a statement has an Effect") for changes in WRONG),
     ],
 )
 def test_a_policy_that_cannot_be_held_against_anybody_is_refused(text: str, error: str) -> None:
@@ -68,32 +61,28 @@ def test_a_policy_that_cannot_be_held_against_anybody_is_refused(text: str, erro
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(InvalidInputError) as caught:
         parse({"Statement": [{"Effect": "deny"}, allow("*"), {"Effect": "Allow"}]})
-    assert [problem.where for problem in caught.value.problems] == [
-        ("Statement", 0),
-        ("Statement", 2),
-    ]
+    places = [problem.where for problem in caught.value.problems]
+    assert places == [("Statement", 0), ("Statement", 2)]
 
 
-class TestServiceControlPolicies:
-    def allows(self, level: Policy, action: str) -> bool:
-        caller = Principal(
-            arn=PIPELINE, account=ACCOUNT, named=PIPELINE, policies=(EVERYTHING,), scps=(level,)
-        )
-        return is_allowed(caller, Request(action=action, resource="*", account=ACCOUNT))
+def allows(level: Policy, action: str) -> bool:
+    caller = Principal(
+        arn=PIPELINE, account=ACCOUNT, named=PIPELINE, policies=(EVERYTHING,), scps=(level,)
+    )
+    return is_allowed(caller, Request(action=action, resource="*", account=ACCOUNT))
 
-    def test_one_that_only_denies_has_full_access_beside_it(self) -> None:
-        denies = json.dumps(policy(deny("ecr:*")))
-        for text in (denies, json.dumps({"Policy": {"PolicySummary": {}, "Content": denies}})):
-            level = service_control_policy_in(text)
-            assert self.allows(level, "s3:GetObject")
-            assert not self.allows(level, "ecr:PutImage")
 
-    def test_one_that_allows_is_all_that_its_level_allows(self) -> None:
-        level = service_control_policy_in(json.dumps(policy(allow("ecr:*"))))
-        assert self.allows(level, "ecr:PutImage")
-        assert not self.allows(level, "s3:GetObject")
+def test_a_service_control_policy_that_only_denies_has_full_access_beside_it() -> None:
+    denies, only = json.dumps(policy(deny("ecr:*"))), json.dumps(policy(allow("s3:*")))
+    printed = json.dumps({"Policy": {"PolicySummary": {}, "Content": denies}})
+    for text, others in ((denies, True), (printed, True), (only, False)):
+        level = service_control_policy_in(text)
+        assert allows(level, "s3:GetObject")
+        assert not allows(level, "ecr:PutImage")
+        assert allows(level, "logs:PutLogEvents") is others
 
-    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"Policy": {}}', one_of(Effect="deny")])
-    def test_anything_else_is_refused(self, text: str) -> None:
-        with pytest.raises(InvalidInputError):
-            service_control_policy_in(text)
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"Policy": {}}', one_of(Effect="deny")])
+def test_any_other_service_control_policy_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError):
+        service_control_policy_in(text)

@@ -33,10 +33,9 @@ from tests.access.accounts import (
 
 SOMEBODY = f"{IAM}role/somebody"
 BOUNDARY = f"{IAM}policy/boundary"
-PUSHES = "role/pipeline/push ecr:PutImage app"
 ASSUMED = "sts:AssumeRole role/pipeline/push"
 ROOT = {"AWS": f"{IAM}root"}
-FULL = allow("*")
+FULL, IAM_ALL = allow("*"), allow("iam:*")
 
 
 def somebody(*statements: Document, **more: Any) -> Document:
@@ -62,9 +61,13 @@ def exempting(*arns: str) -> Document:
 # --- Paths, call by call --------------------------------------------------------------------------
 
 
+def somebodys(*calls: str) -> list[str]:
+    return [f"role/somebody {call}" for call in calls]
+
+
 def becoming(*calls: str) -> list[str]:
     """Somebody makes these calls, and then pushes as the pipeline role."""
-    return [*(f"role/somebody {call}" for call in calls), PUSHES]
+    return [*somebodys(*calls), "role/pipeline/push ecr:PutImage app"]
 
 
 @pytest.mark.parametrize(
@@ -85,39 +88,31 @@ def becoming(*calls: str) -> list[str]:
         ("iam:PutRolePolicy", f"{IAM}role/app", []),
         ("iam:CreateRole iam:DeleteRole", PIPELINE, []),
         ("iam:CreateUser iam:UpdateUser", "*", []),
-        ("iam:PutRolePolicy", SOMEBODY, ["role/somebody iam:PutRolePolicy role/somebody"]),
-        ("iam:AttachRolePolicy", SOMEBODY, ["role/somebody iam:AttachRolePolicy role/somebody"]),
+        ("iam:PutRolePolicy", SOMEBODY, somebodys("iam:PutRolePolicy role/somebody")),
         (
             "iam:CreateRole iam:AttachRolePolicy",
             f"{IAM}role/app-*",
-            [
-                "role/somebody iam:CreateRole role/app-*",
-                "role/somebody sts:AssumeRole role/app-*",
-                "role/somebody iam:AttachRolePolicy role/app-*",
-            ],
+            somebodys(
+                *("iam:CreateRole role/app-*", "sts:AssumeRole role/app-*"),
+                "iam:AttachRolePolicy role/app-*",
+            ),
         ),
         (
             "iam:CreateRole iam:DeleteRole iam:PutRolePolicy",
             PIPELINE,
-            [
-                "role/somebody iam:DeleteRole role/pipeline/push",
-                "role/somebody iam:CreateRole role/pipeline/push",
-                f"role/somebody {ASSUMED}",
-            ],
+            somebodys(
+                *("iam:DeleteRole role/pipeline/push", "iam:CreateRole role/pipeline/push"), ASSUMED
+            ),
         ),
     ],
 )
 def test_the_path_of_somebody(actions: str, on: str, path: list[str]) -> None:
     """The path, or how it begins; nothing where there is none."""
     [findings] = ask(PIPELINE_ROLE, somebody(allow(*actions.split(), on=on)))
-    found = findings.principals[1].paths["moveTags"]
-    calls = (
-        [" ".join(call).replace(IAM, "").replace(REPOSITORY, "app") for call in found.calls]
-        if found
-        else []
-    )
-    assert calls[: len(path)] == path
-    assert bool(calls) is bool(path)
+    whole = findings.principals[1].paths["moveTags"]
+    calls = [" ".join(call) for call in whole.calls] if whole else []
+    short = [call.replace(IAM, "").replace(REPOSITORY, "app") for call in calls]
+    assert (bool(short), short[: len(path)]) == (bool(path), path)
 
 
 def test_what_is_assumed_is_named() -> None:
@@ -155,8 +150,12 @@ MAKING = allow(*MAKE, **bounds("StringEquals", BOUNDARY))
 OWN_BOUNDARY = BOUNDARY.replace(ACCOUNT, "${aws:PrincipalAccount}")
 NARROW = limits("s3:*")
 BOUND = somebody(FULL, boundary=BOUNDARY)
+MFA = where("Bool", "aws:MultiFactorAuthPresent", "true")
+MAKES_WITHIN = allow(*MAKE, **bounds("StringEquals", OWN_BOUNDARY))
+OWN_DENY = deny("iam:UpdateAssumeRolePolicy", "iam:P*", "iam:Att*", "iam:Cr*")
 CI = f"{IAM}role/ci-*"
 SSO = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev"
+CHANGES_RESERVED = somebody(allow("iam:*", on=f"{IAM}role/aws-reserved/*"))
 LINKED = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
 EDITOR, TARGET = f"{IAM}role/editor", f"{IAM}role/target"
 TOGETHER = (
@@ -184,6 +183,7 @@ def builds_for(**condition: Document) -> Document:
     return pushed_as(service("codebuild", Condition=condition))
 
 
+PUSH, REMAKING = f"{IAM}role/*/push", (pushed_as(NOBODY), making(PIPELINE, verbs=ANEW))
 ASSUMING = [
     way("whom the trust policy names", pushed_as(trust({"AWS": SOMEBODY})), somebody()),
     no_way("one with a Deny", pushed_as(trust({"AWS": SOMEBODY})), somebody(deny("sts:*"))),
@@ -191,11 +191,7 @@ ASSUMING = [
     way("one with permission", pushed_as(THE_ACCOUNT), ASSUMES),
     no_way("another than is trusted", pushed_as(trust({"AWS": f"{IAM}role/others"})), ASSUMES),
     no_way("another name", pushed_as(trust(ROOT, **by_arn(f"{IAM}role/o*"))), ASSUMES),
-    way(
-        "a condition that may be met",
-        pushed_as(trust(ROOT, **where("Bool", "aws:MultiFactorAuthPresent", "true"))),
-        ASSUMES,
-    ),
+    way("a condition that may be met", pushed_as(trust(ROOT, **MFA)), ASSUMES),
     way("what two roles can do together", *TOGETHER),
     no_way("what the one of them can do", *TOGETHER, who="role/editor"),
     no_way("what the other of them can do", *TOGETHER, who="role/target"),
@@ -207,17 +203,8 @@ MAKING_ROLES = [
         for name in (CI, f"{IAM}role/ci-1*", f"{IAM}role/*-prod", "*")
     ),
     *(
-        way(
-            "a listed role anew, however it is listed",
-            pushed_as(NOBODY),
-            making(PIPELINE, verbs=ANEW),
-            guard=exempting(name),
-        )
-        for name in (
-            f"arn:*:iam::{ACCOUNT}:role/pipeline/push",
-            "arn:aws:iam::*:role/pipeline/push",
-            f"{IAM}role/*/push",
-        )
+        way("a listed role anew, however it is listed", *REMAKING, guard=exempting(name))
+        for name in (PIPELINE.replace(":aws:", ":*:"), PIPELINE.replace(ACCOUNT, "*"), PUSH)
     ),
     way(
         "a role anew that another trusts by its ARN",
@@ -226,12 +213,7 @@ MAKING_ROLES = [
         making(f"{IAM}role/runner", verbs=ANEW),
     ),
     no_way("a role that has to go first", role("other/PUSH"), making(PIPELINE)),
-    no_way(
-        "roles of single sign-on",
-        PIPELINE_ROLE,
-        role(SSO, FULL),
-        somebody(allow("iam:*", on=f"{IAM}role/aws-reserved/*")),
-    ),
+    no_way("roles of single sign-on", PIPELINE_ROLE, role(SSO, FULL), CHANGES_RESERVED),
     no_way(
         "a service-linked role",
         role(LINKED, allow("ecr:*"), trusts=THE_ACCOUNT),
@@ -252,12 +234,7 @@ BOUNDARIES = [
         way("a role released from it", PIPELINE_ROLE, somebody(MAKING, allow(action)), NARROW)
         for action in ("iam:DeleteRolePermissionsBoundary", "iam:CreatePolicyVersion")
     ),
-    no_way(
-        "the boundary of the account in a variable",
-        PIPELINE_ROLE,
-        somebody(allow(*MAKE, **bounds("StringEquals", OWN_BOUNDARY))),
-        NARROW,
-    ),
+    no_way("the account in a variable", PIPELINE_ROLE, somebody(MAKES_WITHIN), NARROW),
     way(
         "a boundary that has to fit two patterns",
         PIPELINE_ROLE,
@@ -271,13 +248,7 @@ BOUNDARIES = [
         way(f"one's own that lets {action}", PIPELINE_ROLE, BOUND, limits("ecr:*", f"iam:{action}"))
         for action in ("DeleteRolePermissionsBoundary", "PutRolePermissionsBoundary")
     ),
-    way(
-        "one's own Deny, which one may take off",
-        PIPELINE_ROLE,
-        somebody(
-            allow("iam:*"), deny("iam:UpdateAssumeRolePolicy", "iam:P*", "iam:Att*", "iam:Cr*")
-        ),
-    ),
+    way("one's own Deny, which one may take off", PIPELINE_ROLE, somebody(IAM_ALL, OWN_DENY)),
 ]
 SERVICES = [
     way(
@@ -315,6 +286,7 @@ SERVICES = [
 AS_CI = exempting(f"{IAM}user/ci")
 RENAMING = allow("ecr:*", "iam:UpdateUser")
 a_user, amy = partial(way, who="user/amy"), partial(user, "amy")
+REBOUND = limits("iam:PutUserPermissionsBoundary")
 USERS = [
     a_user("a new name that the guard lists", amy(RENAMING), guard=AS_CI),
     a_user("one that is taken", amy(RENAMING), user("ci"), guard=AS_CI),
@@ -329,27 +301,14 @@ USERS = [
         limits("iam:PutUserPolicy", "iam:UpdateUser", "ecr:*"),
         guard=AS_CI,
     ),
-    a_user(
-        "another boundary, which sets no bounds",
-        PIPELINE_ROLE,
-        amy(FULL, boundary=BOUNDARY),
-        limits("iam:PutUserPermissionsBoundary"),
-    ),
+    a_user("another boundary", PIPELINE_ROLE, amy(FULL, boundary=BOUNDARY), REBOUND),
 ]
+UNDER = (PIPELINE_ROLE, somebody(IAM_ALL))
 ORGANIZATION = [
-    no_way(
-        "each level allows",
-        PIPELINE_ROLE,
-        somebody(allow("iam:*")),
-        scps=[policy(FULL), policy(allow("ecr:*"))],
-    ),
-    no_way("denied", PIPELINE_ROLE, somebody(allow("iam:*")), scps=[policy(FULL, deny("iam:*"))]),
-    way(
-        "denied on a role, and so by way of another one",
-        PIPELINE_ROLE,
-        somebody(allow("iam:*")),
-        scps=[policy(FULL, deny("iam:*", on=f"{IAM}role/pipeline/*"))],
-    ),
+    no_way("each level allows", *UNDER, scps=[policy(FULL), policy(allow("ecr:*"))]),
+    no_way("denied", *UNDER, scps=[policy(FULL, deny("iam:*"))]),
+    # By way of another role.
+    way("denied on a role", *UNDER, scps=[policy(FULL, deny("iam:*", on=PIPELINE))]),
 ]
 
 
