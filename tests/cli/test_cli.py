@@ -93,6 +93,8 @@ def test_promote_says_the_tag_and_the_moves_in_their_order(ecr: ECRClient) -> No
 
 def test_what_is_printed_of_a_dry_run_a_first_and_a_second_run(ecr: ECRClient) -> None:
     digest, unique_tag = build(ecr, "a"), tag("prod", "a")
+    would = done("promote", NAME, digest, "--as", unique_tag, "--dry-run")
+    assert would == {"tag": unique_tag, "digest": digest, "added": False, "moves": []}
     for options, added, moved in (
         (["--dry-run"], "would be added to", f"would move from no image to {digest}"),
         ([], "added to", f"moved from no image to {digest} ({unique_tag})"),
