@@ -113,7 +113,7 @@ def _target(
         return before, "cloudtrail"
     strangers = {record.put for record in puts.done()}
     strangers -= {record.put for record in puts.done() if puts.is_trusted(record)}
-    images = [image for image in repository.images() if image.digest not in strangers]
+    images = (image for image in repository.images() if image.digest not in strangers)
     older = next_older(repository.convention, current, images) if current else None
     if older is None:
         raise RefusedError(
