@@ -59,10 +59,10 @@ def anybody(
     that it does not name. That is everybody as long as conditions have whole ARNs.
     """
     written = json.dumps(policy)
-    named = [it[0] for it in _PRINCIPAL.finditer(written)]
-    for it in sorted({account, "999999999999", *re.findall(r"\d{12}", written)}):
-        named += [f"arn:aws:iam::{it}:{who}" for who in ("role/fresh", "user/fresh", "root")]
-    callers = [Caller(arn=it, account=it.split(":")[4], policies=[EVERYTHING]) for it in named]
+    named = [match[0] for match in _PRINCIPAL.finditer(written)]
+    for each in sorted({account, "999999999999", *re.findall(r"\d{12}", written)}):
+        named += [f"arn:aws:iam::{each}:{who}" for who in ("role/fresh", "user/fresh", "root")]
+    callers = [Caller(arn=arn, account=arn.split(":")[4], policies=[EVERYTHING]) for arn in named]
     for caller in (*callers, Caller(arn=None, account=None)):
         for action in () if caller.arn in besides else actions:
             if possible(caller, action, resource, account=account, policy=policy):
@@ -80,15 +80,16 @@ class _Case:
         self, caller: Caller, action: str, resource: str, account: str, policy: Document | None
     ) -> None:
         self.caller, self.resource, self.account = caller, resource, account
-        self.identity = [it for one in caller.policies for it in _about(one, action)]
+        self.identity = [body for one in caller.policies for body in _about(one, action)]
         self.boundary = None if caller.boundary is None else _about(caller.boundary, action)
-        self.scps = [[it for one in level for it in _about(one, action)] for level in caller.scps]
+        self.scps = [
+            [body for one in level for body in _about(one, action)] for level in caller.scps
+        ]
         self.policy = [
             (body, named)
             for body in _about(policy or {}, action)
             if (named := _named(body["Principal"], caller))
         ]
-
         limits = [*(self.boundary or ()), *itertools.chain(*self.scps)]
         self.statements = [*self.identity, *limits, *(body for body, _ in self.policy)]
 
@@ -107,9 +108,9 @@ class _Case:
             )
 
         def allowed(statements: Iterable[Document]) -> bool:
-            return any(it["Effect"] == "Allow" and applies(it) for it in statements)
+            return any(body["Effect"] == "Allow" and applies(body) for body in statements)
 
-        if any(it["Effect"] == "Deny" and applies(it) for it in self.statements):
+        if any(body["Effect"] == "Deny" and applies(body) for body in self.statements):
             return False
         if not all(allowed(level) for level in self.scps):
             return False
@@ -136,7 +137,7 @@ def _about(document: Document, action: str) -> list[Document]:
         body
         for body in (statements if isinstance(statements, list) else [statements])
         for element in ("Action" if "Action" in body else "NotAction",)
-        if any(_matches(it.lower(), action.lower()) for it in _texts(body[element]))
+        if any(_matches(name.lower(), action.lower()) for name in _texts(body[element]))
         == (element == "Action")
     ]
 
@@ -144,8 +145,8 @@ def _about(document: Document, action: str) -> list[Document]:
 def _covers(body: Document, resource: str) -> bool:
     """Whether a statement is about a resource; that of a resource's policy is about its own."""
     element = "NotResource" if "NotResource" in body else "Resource"
-    found = any(_matches(it, resource) for it in _texts(body.get(element, "*")))
-    return found == (element == "Resource")
+    fits = any(_matches(pattern, resource) for pattern in _texts(body.get(element, "*")))
+    return fits == (element == "Resource")
 
 
 def _named(element: object, caller: Caller) -> str:
@@ -156,7 +157,7 @@ def _named(element: object, caller: Caller) -> str:
     names = ["*"] if element == "*" else _texts(element["AWS"])  # type: ignore[index]
     if "*" in names:
         return "everybody"
-    if not all(re.fullmatch(r"\d{12}", it) or _PRINCIPAL.fullmatch(it) for it in names):
+    if not all(re.fullmatch(r"\d{12}", name) or _PRINCIPAL.fullmatch(name) for name in names):
         raise NotImplementedError(names)
     if caller.arn in names:
         return "itself"
@@ -164,7 +165,7 @@ def _named(element: object, caller: Caller) -> str:
 
 
 def _texts(values: object) -> list[str]:
-    return [str(it) for it in values] if isinstance(values, list) else [str(values)]
+    return [str(value) for value in values] if isinstance(values, list) else [str(values)]
 
 
 @cache
@@ -184,27 +185,27 @@ def _meets(operator: str, values: object, value: str | None) -> bool:
     """
     wanted = _texts(values)
     if operator == "Null":
-        return any((value is None) == (it == "true") for it in wanted)
+        return any((value is None) == (text == "true") for text in wanted)
     base = operator.removesuffix("IfExists")
     is_negated = "Not" in base
     if value is None:
         return is_negated or base != operator
     positive = base.replace("Not", "")
     if positive in ("StringEquals", "Bool"):
-        found = value in wanted
+        matches = value in wanted
     elif positive == "StringEqualsIgnoreCase":
-        found = value.lower() in [it.lower() for it in wanted]
+        matches = value.lower() in [text.lower() for text in wanted]
     elif positive == "StringLike":
-        found = any(_matches(it, value) for it in wanted)
+        matches = any(_matches(text, value) for text in wanted)
     elif positive in ("ArnEquals", "ArnLike"):
-        found = any(
-            all(map(_matches, it.split(":", 5), value.split(":", 5)))
-            for it in wanted
-            if it.count(":") == value.count(":")
+        matches = any(
+            all(map(_matches, text.split(":", 5), value.split(":", 5)))
+            for text in wanted
+            if text.count(":") == value.count(":")
         )
     else:
         raise NotImplementedError(operator)
-    return found != is_negated
+    return matches != is_negated
 
 
 def _contexts(case: _Case) -> Iterator[Mapping[str, str]]:
@@ -218,8 +219,8 @@ def _contexts(case: _Case) -> Iterator[Mapping[str, str]]:
                 domain = domains.setdefault(key.lower(), {"true", "false", "fresh"})
                 for text in _texts(values):
                     domain |= {text, text.swapcase()} if "IgnoreCase" in operator else {text}
-                    domain |= {text.replace("*", it).replace("?", "x") for it in ("", "x")}
-    free = {key: [*sorted(it), None] for key, it in domains.items() if key not in known}
+                    domain |= {text.replace("*", some).replace("?", "x") for some in ("", "x")}
+    free = {key: [*sorted(texts), None] for key, texts in domains.items() if key not in known}
     for chosen in itertools.product(*free.values()):
         pairs = [*zip(free, chosen, strict=True), *known.items()]
         yield {key: value for key, value in pairs if value is not None}

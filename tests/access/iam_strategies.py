@@ -6,10 +6,18 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from container_images.policies.ecr_actions import Effect, actions
-from tests.access.accounts import ACCOUNT, DEPLOY, IAM, PIPELINE, REPOSITORY, Document, policy
+from tests.access.accounts import (
+    ACCOUNT,
+    DEPLOY,
+    IAM,
+    OTHER,
+    PIPELINE,
+    REPOSITORY,
+    Document,
+    policy,
+)
 
 DEVELOPER, USER = f"{IAM}role/people/dev", f"{IAM}user/people/alice"
-OTHER = "444455556666"
 FOREIGN = f"arn:aws:iam::{OTHER}:role/ci/push"
 PRINCIPALS: Final = (PIPELINE, DEPLOY, DEVELOPER, USER)
 RESOURCES: Final = (
@@ -54,7 +62,8 @@ def _conditions(draw: st.DrawFn) -> Document:
         if operator == "Null":
             values = ("true", "false")
         elif "Like" in operator:
-            values = (*values, *(f"{it[:-1]}?" for it in values), *(f"{it[:3]}*" for it in values))
+            patterns = (text for value in values for text in (f"{value[:-1]}?", f"{value[:3]}*"))
+            values = (*values, *patterns)
         conditions.setdefault(operator, {})[key] = draw(_some(values))
     return conditions
 
@@ -81,13 +90,13 @@ def _statements(draw: st.DrawFn, denies: int) -> Document:
 
 def identity_policies(denies: int = 4) -> st.SearchStrategy[Document]:
     some = st.lists(_statements(denies), min_size=1, max_size=3)
-    return some.map(lambda it: policy(*it))
+    return some.map(lambda statements: policy(*statements))
 
 
 def organizations() -> st.SearchStrategy[list[list[Document]]]:
     """The service control policies at each level: none, or full access with Denies beside it."""
     full = policy({"Effect": "Allow", "Action": "*", "Resource": "*"})
-    level = identity_policies(denies=1).map(lambda it: [full, it])
+    level = identity_policies(denies=1).map(lambda own: [full, own])
     return st.just([]) | st.lists(level | st.just([full]), min_size=1, max_size=2)
 
 

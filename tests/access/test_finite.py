@@ -51,7 +51,7 @@ def test_what_is_possible_is_allowed_and_what_is_allowed_for_certain_is_possible
         policies=tuple(map(parse, policies)),
         boundary=parse(boundary) if boundary else None,
         scps=tuple(
-            policy_of(tuple(it for one in level for it in parse(one).statements))
+            policy_of(tuple(statement for one in level for statement in parse(one).statements))
             for level in levels
         ),
     )
