@@ -140,6 +140,9 @@ UNRECORDED: Final[dict[str, Any]] = {"requestParameters": None, "responseElement
 UNNAMED: Final[dict[str, Any]] = {"requestParameters": None, "resources": None}
 
 
+ELSEWHERE: Final = {"requestParameters": {"repositoryName": "app", "registryId": FOREIGN}}
+
+
 def tag_resource(name: str, **detail: Any) -> dict[str, Any]:
     return event("ecr", "TagResource", DEV, {"resourceArn": on(name)[0]["ARN"]}, **detail)
 
@@ -253,6 +256,7 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "in one whose name ends so": put(DEV, "my/app"),
         "denied in another repository": denied(put(DEV, "other", resources=None)),
         "in the same repository of another account": put(DEV, resources=on("app", FOREIGN)),
+        "denied in another account's registry": denied(put(DEV, resources=None, **ELSEWHERE)),
         "a pull": ecr("BatchGetImage", DEV),
         "a resource tag elsewhere": tag_resource("other", resources=on("other")),
         "the guard of another repository": ecr("SetRepositoryPolicy", USER, "other"),

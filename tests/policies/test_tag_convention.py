@@ -261,6 +261,7 @@ def test_what_no_tag_tells_is_not_made_up(
         (["{epoch}0{number}"], "it is ambiguous where {epoch} ends"),
         (["{semver}-{sha}"], "it is ambiguous where {semver} ends"),
         (["{sha}", "{number}"], "has the same tags, such as 9999999999"),
+        (["{number}", "{sha}"], "has the same tags, such as 9999999999"),
         (["a-{semver}", "{semver}", "a-{number}.0.{epoch}"], "has the same tags, such as a-1.0.0"),
     ],
 )

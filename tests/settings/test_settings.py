@@ -147,20 +147,13 @@ def test_a_pattern_of_movable_tags_is_freed_and_not_protected() -> None:
 
 CREATED = {"name": "push", "trustedRoles": [f"{ROLE}/ci"]}
 CONVENTION = [{"stage": "build", "tag": "b{sha}"}, {"stage": "release", "tag": "v{semver}"}]
-NO_ENTRIES: list[Any] = [["x"], True, False, "yes", [], 0]
 WRONG_VALUES = [
     ("movableTag", ["x"], "did you mean movableTags?"),
     ("zzz", 1, "the keys here are additionalPipelineRoles"),
     ("tagMutability", "IMMUTABLE", "ADR040"),
     ("tagMutability", "mutable", "one of 'MUTABLE'"),
     ("repositories", {}, "at least one"),
-    ("repositories", None, "a key needs a value"),
-    ("repositories", ["app"], "a mapping"),
-    ("repositories", "app", "a mapping"),
-    *(("repositories.app", value, "a mapping") for value in NO_ENTRIES),
     ("repositories.app.retentions", [], "did you mean retention?"),
-    ("repositories.app.scanOnPush", "yes", "true or false"),
-    ("repositories.app.kmsKey", None, "a key needs a value"),
     ("repositories.app.kmsKey", "alias/x", "ARN of a KMS key"),
     ("repositories.app.kmsKey", KEY.replace("-2", "-1"), "own Region, eu-west-2"),
     ("repositories.app.tags.x", 1, 'in quotes, such as "1"'),
@@ -175,7 +168,6 @@ WRONG_VALUES = [
     ("movableTags", "latest", 'a list; write it as ["latest"]'),
     ("movableTags", [f"t{n}" for n in range(51)], "at most 50"),
     ("movableTags[0]", "-a", "a tag pattern"),
-    ("lambdaPull", "on", "true or false"),
     ("lambdaPull", {"secure": "x"}, "only the Pulumi CLI can decrypt it"),
     ("lambdaPull", "1" * 5000, "true or false"),
     ("lambdaPullAccounts[0]", "444455556666", "only if that account may pull"),
@@ -184,9 +176,7 @@ WRONG_VALUES = [
     ("pullAccounts.dev", 444455556666, 'such as "444455556666"'),
     ("pullAccounts.dev", "1", "12 digits"),
     ("pullAccounts.dev", "111122223333", "the stack's own account"),
-    ("pullAccounts.dev", None, "a key needs a value"),
     ("administratorRoles", [], "at least one"),
-    ("administratorRoles[0]", None, "a key needs a value"),
     ("administratorRoles[0]", "arn:aws:iam::111122223333:user/bob", "one IAM role"),
     ("administratorRoles[0]", "arn:aws:sts::111122223333:assumed-role/a/b", "of its session"),
     ("administratorRoles[0]", f"{ROLE}/*", "without wildcards"),
@@ -197,10 +187,7 @@ WRONG_VALUES = [
     ("administratorRoles[0]", f"{ROLE}/elsewhere/push", "unique across paths"),
     ("additionalPipelineRoles[0]", f"{FOREIGN}/x", "an account that the stack does not name"),
     ("pipelineRole", {}, "exists or is created"),
-    ("pipelineRole", "x", "a mapping"),
-    ("pipelineRole", None, "a key needs a value"),
     ("pipelineRole", {"name": "push"}, "able to assume"),
-    ("pipelineRole", {"name": "push", "trustedRoles": []}, "able to assume"),
     ("pipelineRole", {**CREATED, "arn": f"{ROLE}/push"}, "leave out name, trustedRoles"),
     ("pipelineRole.names", "x", "did you mean name?"),
     ("pipelineRole.name", "a/b", "1 to 64"),
@@ -217,11 +204,9 @@ WRONG_VALUES = [
     ),
     ("tagConvention", [], "at least one stage"),
     ("audit.mail", [], "did you mean email?"),
-    ("audit.email", "a@b.c", 'a list; write it as ["a@b.c"]'),
     ("audit.email[0]", "a@b", "an e-mail"),
     ("audit.permissionsBoundary", f"{ROLE}/x", "managed policy"),
     ("audit.kmsKey", KEY.replace("-2", "-1"), "own Region, eu-west-2"),
-    *(("audit", value, "a mapping") for value in NO_ENTRIES),
 ]
 ROLE_0, TAG_1 = "administratorRoles[0]", "movableTags[1]"
 TRUSTED_0 = "pipelineRole.trustedRoles[0]"
@@ -287,10 +272,6 @@ GUARDS = [
 RETENTION = [
     ({"tag": "a", "keepNewest": 1}, "[0].tag", "did you mean tags?"),
     ({"tags": "a", "keepNewest": "1"}, "[0].keepNewest", "write it as 1, without quotes"),
-    ({"tags": "a", "keepNewest": 1.5}, "[0].keepNewest", "a whole number"),
-    ({"tags": "a", "keepNewest": True}, "[0].keepNewest", "a whole number"),
-    ({"tags": 1, "keepNewest": 1}, "[0].tags", "text"),
-    ("prod-*", "[0]", "a mapping"),
     # tests/policies/test_retention.py has all of these.
     ({"untagged": True, "keepNewest": 0}, "[0]", "exactly one number"),
 ]
@@ -547,15 +528,18 @@ def test_every_key_is_there_and_valid() -> None:
 
 
 @pytest.mark.parametrize(("where", "right"), [*places(EVERY_KEY)], ids=lambda part: str(part)[:40])
-def test_the_example_of_a_hint_is_one_that_fits(where: Place, right: Any) -> None:
-    """Whoever writes something of the wrong kind is shown something of the right one."""
-    wrong: list[Any] = ["", "foo", 150, 1.5, True, [], ["a"], {}, {"a": "b"}, None]
-    fixes = {
-        problem.fix
-        for value in wrong
-        if isinstance(right, str) or type(value) is not type(right)
-        for problem in errors_of(where, value)
-    }
+def test_whatever_is_of_the_wrong_kind_is_an_error_with_an_example_that_fits(
+    where: Place, right: Any
+) -> None:
+    wrong: list[Any] = ["", "foo", 150, 1.5, True, False, [], ["a"], {}, {"a": "b"}, None]
+    fixes = set()
+    for value in wrong:
+        if type(value) is type(right) and not isinstance(right, str):
+            continue
+        errors = errors_of(where, value)
+        fixes |= {problem.fix for problem in errors}
+        is_empty_entry = value is None and where == ("repositories", "app")
+        assert errors or type(value) is type(right) or is_empty_entry, value
     assert fixes
     for fix in sorted(fixes):
         shown = re.search(r"write (?:it as|one such as) (.*)$|such as (.*)$", fix)
