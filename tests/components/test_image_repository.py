@@ -170,25 +170,19 @@ def args(access: Access) -> ImageRepositoryArgs:
 
 
 @pytest.fixture
-def everything() -> ImageRepositoryArgs:
+def everything(args: ImageRepositoryArgs) -> ImageRepositoryArgs:
     """Whatever can be given."""
+    roles = "arn:aws:iam::111122223333:role"
+    access: Access = {
+        **args["access"],
+        "pipeline_roles": ["arn:aws:iam::777788889999:role/ci/push", f"{roles}/pipeline/push"],
+        "administrator_roles": [f"{roles}/platform/deploy", f"{roles}/break-glass"],
+        "pull_accounts": ["444455556666", "123456789012"],
+        "pull_organization": "o-exampleorgid",
+        "lambda_pull": True,
+    }
     return {
-        "access": {
-            "partition": "aws",
-            "account_id": "111122223333",
-            "region": "eu-west-2",
-            "pipeline_roles": [
-                "arn:aws:iam::777788889999:role/ci/push",
-                "arn:aws:iam::111122223333:role/pipeline/push",
-            ],
-            "administrator_roles": [
-                "arn:aws:iam::111122223333:role/platform/deploy",
-                "arn:aws:iam::111122223333:role/break-glass",
-            ],
-            "pull_accounts": ["444455556666", "123456789012"],
-            "pull_organization": "o-exampleorgid",
-            "lambda_pull": True,
-        },
+        "access": access,
         "tag_mutability": "MUTABLE_WITH_EXCLUSION",
         "movable_tags": ["latest"],
         "immutable_tags": ["prod-*", "stg-*"],

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +20,7 @@ from container_images.policypack.registries import WAYS_ROUND
 from container_images.rehearsal.program import Resource, Update
 from container_images.settings.stack_file import StackFile
 from tests.conftest import ROOT
+from tests.plugin.served import serving
 from tests.policypack.analysis import UNKNOWN, later, urn
 
 PACK = ROOT / "policypack"
@@ -32,16 +31,9 @@ LATEST = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy:latest
 @pytest.fixture(scope="module")
 def analyzer(prod: StackFile) -> Iterator[AnalyzerStub]:
     """The pack, started as the engine does it for the production stack: in the pack's folder."""
-    command = [sys.executable, "-u", "-m", "pulumi.policy", "127.0.0.1:9", "."]
-    environment = os.environ | {"PULUMI_CONFIG": json.dumps(prod.config)}
-    with subprocess.Popen(command, cwd=PACK, stdout=subprocess.PIPE, env=environment) as process:
-        try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield AnalyzerStub(channel)
-        finally:
-            process.terminate()
+    arguments = ("-m", "pulumi.policy", "127.0.0.1:9", ".")
+    with serving(*arguments, cwd=PACK, PULUMI_CONFIG=json.dumps(prod.config)) as channel:
+        yield AnalyzerStub(channel)
 
 
 def struct(props: dict[str, Any]) -> struct_pb2.Struct:

@@ -75,7 +75,7 @@ def test_a_repository_that_is_missing_does_not_stop_the_others(
     for repository in repositories.values():
         assert (repository["ok"], repository["differences"]) == (True, [])
         assert all(proof["proved"] for proof in repository["proofs"])
-    assert run("verify", *there, "--stack", "prod").exit_code == 0
+    assert run("verify", there[0], "--stack", "prod").exit_code == 0
 
 
 @pytest.mark.parametrize(
