@@ -214,8 +214,8 @@ KEYS = [f"arn:aws:kms:eu-west-2:111122223333:key/{number:036}" for number in ran
         ({"githubDeploySubjects": []}, "nobody may assume the deploy role; give githubDeploySub"),
         ({"codeBuildDeployProjects": [PROJECT[:-3] + "*"]}, "must be the exact ARN of one CodeB"),
         ({"githubPreviewSubjects": SETTINGS["githubDeploySubjects"]}, "may assume both roles"),
+        ({"previewRole": "/x/registry-deploy"}, "two of these roles have one name"),
         # Before anything is declared; IAM would not take it.
-        ({"repositoryKeys": KEYS}, "at most 6,144 characters"),
         ({"repositoryKeys": KEYS}, "the longest list is that of the 40 repositoryKeys"),
     ],
 )
@@ -234,6 +234,8 @@ def test_what_would_be_wrong_or_let_in_the_wrong_ones_is_refused(
         ("repo:o/r:pull_request", True, False),
         ("repo:o/r", False, False),
         ("repo:o/r:*", False, False),
+        ("repo:o/*:pull_request", False, False),
+        ("o/r:pull_request", False, False),
     ],
 )
 def test_which_github_subjects_each_role_takes(
