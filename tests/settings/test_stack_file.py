@@ -68,7 +68,6 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
     [
         ("config: {a: 1, a: 2}", "line 1.*duplicate key"),
         ("config:\n  x:\n    b: 1\n    b: 2", "line 4.*duplicate key"),
-        ("config: [", "line 1 is invalid YAML"),
         ("config: {a: 2026-02-30}", "invalid YAML"),
         ("config: {a: [*]}", r"line 1 is invalid YAML: .*; write text with \* or { in quotes"),
         ("config: {a: v{semver}}", r"line 1 .*; write text with \* or { in quotes"),
@@ -78,10 +77,8 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
         ("%YAML 3.0\n---\nconfig:", "invalid YAML"),
         (f"config: {'[' * 1000}", "invalid YAML"),
         ("config: \udcff", "invalid YAML"),
-        ("- config", "the file must be a mapping"),
         ("", "the file must be a mapping"),
         ("config: [a]", r'config = \["a"\]: must be a mapping'),
-        ("config: text", "config = .*must be a mapping"),
         # Any key that is missing here may be there.
         ("environment: [shared]\nconfig: {aws:region: 5}", "^only the Pulumi service knows"),
         (f"config: {{{REGION}, container-images:retention: {{secure: abc}}}}", "encrypted"),
@@ -93,14 +90,8 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
         (f"config: {{{REGION}, aws:allowedAccountIds: x}}", "aws:allowedAccountIds = "),
         (f"config: {{{REGION}}}\nconfg: {{}}", r"did you mean config\?"),
         (f"config: {{{REGION}}}\nenvironments: [a]", r"did you mean environment\?"),
+        (f"config: {{{REGION}, container_images:x: 1}}", r"did you mean container-images:x\?"),
         (f"config: {{{REGION}}}\nzzz: 1", "the keys here are config, encryptedkey"),
-        *(
-            (
-                f"config: {{{REGION}, {namespace}:lambdaPull: true}}",
-                r"did you mean container-images:lambdaPull\?",
-            )
-            for namespace in ("container-image", "containers-images", "container_images")
-        ),
     ],
 )
 def test_what_is_refused(project: Path, text: str, said: str) -> None:
