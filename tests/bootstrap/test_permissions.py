@@ -219,6 +219,7 @@ LEAST = replace(DELIVERY, audit=False, repository_keys=[], pipeline_role="")
 def test_what_a_policy_allows_on_any_resource(
     document: dict[str, Any], allowed: str, refused: str
 ) -> None:
+    assert all(statement["Resource"] for statement in allows(document)), "IAM takes no empty list"
     account = "111122223333"
     policy = parse(document)
     role = Principal(arn=f"{IAM}:role/x", account=account, named="", policies=(policy,))

@@ -140,7 +140,9 @@ UNRECORDED: Final[dict[str, Any]] = {"requestParameters": None, "responseElement
 UNNAMED: Final[dict[str, Any]] = {"requestParameters": None, "resources": None}
 
 
-ELSEWHERE: Final = {"requestParameters": {"repositoryName": "app", "registryId": FOREIGN}}
+ELSEWHERE: Final[dict[str, Any]] = {
+    "requestParameters": {"repositoryName": "app", "registryId": FOREIGN}
+}
 
 
 def tag_resource(name: str, **detail: Any) -> dict[str, Any]:
