@@ -21,16 +21,12 @@ REPOSITORY = f"arn:aws:ecr:eu-west-2:{ACCOUNT}:repository/app"
 Document = dict[str, Any]
 
 
-def statement(effect: str, *actions: str, on: str | list[str] = "*", **more: Any) -> Document:
-    return {"Effect": effect, "Action": list(actions), "Resource": on, **more}
-
-
 def allow(*actions: str, on: str | list[str] = "*", **more: Any) -> Document:
-    return statement("Allow", *actions, on=on, **more)
+    return {"Effect": "Allow", "Action": list(actions), "Resource": on, **more}
 
 
 def deny(*actions: str, on: str | list[str] = "*", **more: Any) -> Document:
-    return statement("Deny", *actions, on=on, **more)
+    return allow(*actions, on=on, **more) | {"Effect": "Deny"}
 
 
 def policy(*statements: Document) -> Document:

@@ -6,18 +6,10 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from container_images.policies.ecr_actions import Effect, actions
-from tests.access.accounts import (
-    ACCOUNT,
-    DEPLOY,
-    IAM,
-    OTHER,
-    PIPELINE,
-    REPOSITORY,
-    Document,
-    policy,
-)
+from tests.access.accounts import ACCOUNT, DEPLOY, IAM, PIPELINE, REPOSITORY, Document, policy
 
 DEVELOPER, USER = f"{IAM}role/people/dev", f"{IAM}user/people/alice"
+OTHER = "444455556666"
 FOREIGN = f"arn:aws:iam::{OTHER}:role/ci/push"
 PRINCIPALS: Final = (PIPELINE, DEPLOY, DEVELOPER, USER)
 RESOURCES: Final = (

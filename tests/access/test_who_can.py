@@ -372,8 +372,8 @@ def test_anybody_of_any_other_account(trusts: Document, who: str) -> None:
 
 
 def test_a_service_that_the_repositorys_policy_lets_in() -> None:
-    lets = {"Principal": {"Service": "codebuild.amazonaws.com"}, "Action": "ecr:PutImage"}
-    assert able(role("x"), guard=policy({"Effect": "Allow", **lets})) == ["codebuild.amazonaws.com"]
+    guard = service("codebuild", Action="ecr:PutImage")
+    assert able(role("x"), guard=guard) == ["codebuild.amazonaws.com"]
 
 
 def test_a_deny_that_leaves_out_the_account() -> None:
