@@ -42,7 +42,10 @@ _images = st.fixed_dictionaries(
         "subject": st.none() | _places,
     }
 )
-_contents = st.tuples(st.lists(_images, max_size=12), st.tuples(*[_places] * len(TAGS)))
+_contents = st.tuples(
+    _places.flatmap(lambda size: st.lists(_images, min_size=size, max_size=size)),
+    st.tuples(*[_places] * len(TAGS)),
+)
 
 
 def _repository(contents: Any) -> list[Image]:
