@@ -123,6 +123,26 @@ class TestTheProductionStack:
             planned[f"{name}-lifecycle"] = settings.lifecycle_policy(name)
         assert registered == planned
 
+    def test_keys_boundaries_and_import_reach_the_resources(
+        self, prod: StackFile, cloud: Cloud
+    ) -> None:
+        key, other = (f"arn:aws:kms:eu-west-2:111122223333:key/{number}" for number in (1, 2))
+        boundary = "arn:aws:iam::111122223333:policy/boundary"
+        role = {"name": "push", "trustedRoles": [f"{ROLE}/ci"], "permissionsBoundary": boundary}
+        app = {"kmsKey": key, "import": True, "scanOnPush": False}
+        audit = {"kmsKey": other, "permissionsBoundary": boundary}
+        stack = changed(prod, repositories={"app": app}, pipelineRole=role, audit=audit)
+        resources = run(stack, cloud).resources
+        by_type = {each.type: each for each in resources}
+        repository = by_type["aws:ecr/repository:Repository"]
+        assert repository.import_id == "app"
+        assert repository.inputs["imageScanningConfiguration"] == {"scanOnPush": False}
+        encryption = {"encryptionType": "KMS", "kmsKey": key}
+        assert repository.inputs["encryptionConfigurations"] == [encryption]
+        assert by_type["aws:sns/topic:Topic"].inputs["kmsMasterKeyId"] == other
+        roles = [each for each in resources if each.type == "aws:iam/role:Role"]
+        assert [each.inputs["permissionsBoundary"] for each in roles] == [boundary, boundary]
+
     def test_no_role_is_registered_where_one_exists(self, prod: StackFile, cloud: Cloud) -> None:
         update = run(changed(prod, pipelineRole={"arn": f"{ROLE}/ci/push"}, audit={}), cloud)
         assert update.outputs["pipelineRoleArn"] == f"{ROLE}/ci/push"
