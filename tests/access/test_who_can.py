@@ -365,6 +365,7 @@ SESSION = f"arn:aws:sts::{OTHER}:assumed-role/ci/build"
         (trust("*", **where("StringEquals", "aws:PrincipalAccount", OTHER)), ANYBODYS),
         (policy(ANYBODY), ANYBODYS),
         (trust({"AWS": SESSION}), f"arn:*:iam::{OTHER}:role*/ci"),
+        (trust({"AWS": OTHER}), f"arn:aws:iam::{OTHER}:*"),
     ],
 )
 def test_anybody_of_any_other_account(trusts: Document, who: str) -> None:
