@@ -171,6 +171,13 @@ class Repository:
         except self.client.exceptions.RepositoryPolicyNotFoundException:
             return None
 
+    def lifecycle_policy(self) -> str | None:
+        """The lifecycle policy, if it has one. One call."""
+        try:
+            return self.client.get_lifecycle_policy(**self.location)["lifecyclePolicyText"]
+        except self.client.exceptions.LifecyclePolicyNotFoundException:
+            return None
+
     def _describe(self, *names: str) -> list[Image]:
         """Those images, or none where one of them is missing."""
         try:

@@ -25,10 +25,8 @@ def live_rules(repository: Repository) -> tuple[Rule, ...]:
 
     Raises RefusedError for a policy that the simulation cannot read.
     """
-    ecr = repository.client
-    try:
-        text = ecr.get_lifecycle_policy(**repository.location)["lifecyclePolicyText"]
-    except ecr.exceptions.LifecyclePolicyNotFoundException:
+    text = repository.lifecycle_policy()
+    if text is None:
         return ()
     with refused(f"the lifecycle policy of {repository}"):
         return read_policy(text)

@@ -1,7 +1,6 @@
 """A repository as far as a stack has a say in it: as declared, and as it is in AWS."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,9 +59,6 @@ def live(repository: Repository) -> State:
     encryption = description.get("encryptionConfiguration") or {"encryptionType": "AES256"}
     tags = ecr.list_tags_for_resource(resourceArn=description["repositoryArn"])["tags"]
     filters = description.get("imageTagMutabilityExclusionFilters") or []
-    lifecycle_policy: str | None = None
-    with suppress(ecr.exceptions.LifecyclePolicyNotFoundException):
-        lifecycle_policy = ecr.get_lifecycle_policy(**repository.location)["lifecyclePolicyText"]
     return State(
         arn=description["repositoryArn"],
         name=description["repositoryName"],
@@ -72,7 +68,7 @@ def live(repository: Repository) -> State:
         encryption=encryption["encryptionType"],
         kms_key=encryption.get("kmsKey"),
         tags={tag["Key"]: tag["Value"] for tag in tags},
-        lifecycle_policy=lifecycle_policy,
+        lifecycle_policy=repository.lifecycle_policy(),
         policy=repository.policy(),
     )
 
