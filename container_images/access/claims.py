@@ -112,6 +112,10 @@ class Proof:
         }
 
 
+ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
+"""What a row is about, for people."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """What a principal can do, in any of the repositories."""
@@ -121,6 +125,21 @@ class Row:
     move_tags: bool
     delete_images: bool
     change_guard: bool
+
+    def cells(self) -> list[str]:
+        """For people: yes or - for each of ABILITIES."""
+        abilities = (self.pull, self.move_tags, self.delete_images, self.change_guard)
+        return ["yes" if ability else "-" for ability in abilities]
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "principal": self.principal,
+            "pull": self.pull,
+            "moveTags": self.move_tags,
+            "deleteImages": self.delete_images,
+            "changeGuard": self.change_guard,
+        }
 
 
 # --- Repositories and callers ---------------------------------------------------------------------

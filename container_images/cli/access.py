@@ -214,7 +214,7 @@ def access_command(
         stacks = [{"stack": name, "changes": changes[name]} for name in names]
         print_json({"base": base, "changed": any(changes.values()), "stacks": stacks})
     elif as_json:
-        tables = [{"stack": name, "access": output.tables(heads[name])} for name in names]
+        tables = [{"stack": name, "access": output.tables_json(heads[name])} for name in names]
         print_json({"stacks": tables})
     elif base:
         output.print_changes(changes, is_markdown=is_markdown)

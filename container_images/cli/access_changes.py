@@ -8,13 +8,12 @@ from typing import Any, Final
 
 import click
 
-from container_images.access.claims import alike, table
+from container_images.access.claims import ABILITIES, Row, alike, table
 from container_images.aws.errors import RefusedError
 from container_images.cli.terminal import print_paragraph, print_table
 from container_images.policies.document import to_json
 from container_images.policies.invalid_input import printable
-from container_images.settings.stack_file import StackFileError, read
-from container_images.stack.declared import DeclaredStack, declared_in
+from container_images.stack.declared import DeclaredStack, declared
 
 NO_CHANGE: Final = "No change in who can do what."
 
@@ -30,11 +29,7 @@ def stacks_in(directory: Path, only: str | None, label: str = "") -> dict[str, D
     stacks = {}
     for name in sorted(names):
         if only in (None, name):
-            try:
-                file = read(directory, name)
-            except StackFileError as error:
-                raise RefusedError(f"{label}Pulumi.{name}.yaml: {error}") from None
-            stacks[name] = declared_in(file, file.account)
+            stacks[name] = declared(name, directory, label)
     return stacks
 
 
@@ -135,35 +130,24 @@ def print_changes(by_stack: Mapping[str, Sequence[Change]], *, is_markdown: bool
             click.echo(f"- `{who}` **{verb}** `{what}`" if is_markdown else f"{who} {verb}: {what}")
 
 
-def tables(stack: DeclaredStack) -> dict[str, list[dict[str, Any]]]:
+def tables(stack: DeclaredStack) -> dict[str, list[Row]]:
     """Who can do what by the planned policies, by the repositories that have the same policy."""
     repositories = (
         (f"{name}", to_json(stack.settings.repository_policy(name, stack.account)), access)
         for name in stack.settings.repositories
         for access in [stack.settings.access(name, stack.account)]
     )
-    return {
-        ", ".join(subject.arns): [
-            {
-                "principal": row.principal,
-                "pull": row.pull,
-                "moveTags": row.move_tags,
-                "deleteImages": row.delete_images,
-                "changeGuard": row.change_guard,
-            }
-            for row in table([subject])
-        ]
-        for subject in alike(repositories)
-    }
+    return {", ".join(subject.arns): table([subject]) for subject in alike(repositories)}
+
+
+def tables_json(stack: DeclaredStack) -> dict[str, list[dict[str, Any]]]:
+    """The tables for machines."""
+    return {names: [row.to_json() for row in rows] for names, rows in tables(stack).items()}
 
 
 def print_tables(stack: DeclaredStack) -> None:
     """The tables for people."""
-    headings = ("principal", "pull", "move tags", "delete images", "change guard")
     for repositories, rows in tables(stack).items():
         print_paragraph(f"Who can do what in {repositories} of the stack {stack.name}")
-        cells = [
-            [text if isinstance(text, str) else "yes" if text else "-" for text in row.values()]
-            for row in rows
-        ]
-        print_table(headings, cells, folds=["principal"])
+        cells = [(row.principal, *row.cells()) for row in rows]
+        print_table(("principal", *ABILITIES), cells, folds=["principal"])

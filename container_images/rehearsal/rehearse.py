@@ -67,13 +67,13 @@ class Rehearsal:
             "outputs": self.outputs,
             "acts": [_camel(act) for act in self.acts],
             "proofs": [proof.to_json() for proof in self.proofs],
-            "access": [_camel(row) for row in self.access],
+            "access": [row.to_json() for row in self.access],
             "warnings": list(self.warnings),
             "seconds": {"program": self.program_seconds, "total": self.seconds},
         }
 
 
-def _camel(record: Act | Row | program.Resource, *without: str) -> dict[str, Any]:
+def _camel(record: Act | program.Resource, *without: str) -> dict[str, Any]:
     fields = asdict(record).items()
     return {to_camel(key): value for key, value in fields if key not in without}
 

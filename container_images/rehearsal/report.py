@@ -7,14 +7,13 @@ from typing import Final
 
 import click
 
-from container_images.access.claims import Row
+from container_images.access.claims import ABILITIES
 from container_images.cli.terminal import print_table
 from container_images.policies.invalid_input import printable
 from container_images.rehearsal.embedded_aws import EMBEDDED
 from container_images.rehearsal.program import Resource
 from container_images.rehearsal.rehearse import Act, Rehearsal
 
-_ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
 _HOW_THEY_COUNT: Final = (
     "The account's own principals count with every permission, others with what the repositories "
     "allow them."
@@ -39,8 +38,8 @@ def print_rehearsal(rehearsal: Rehearsal, *, verbose: bool) -> None:
     if rehearsal.access:
         _heading("Who can do what, in any repository")
         # Without "arn:aws:iam::", which is the same in every line and takes the room.
-        rows = [(row.principal.split(":", 4)[-1], *_abilities(row)) for row in rehearsal.access]
-        print_table(("principal", *_ABILITIES), rows, folds=("principal",))
+        rows = [(row.principal.split(":", 4)[-1], *row.cells()) for row in rehearsal.access]
+        print_table(("principal", *ABILITIES), rows, folds=("principal",))
         _heading("Claims over every principal, in every repository")
         for proof in rehearsal.proofs:
             _marked("holds" if proof.proved else "FALSE", proof.claim)
@@ -63,11 +62,6 @@ def _failures(rehearsal: Rehearsal) -> list[str]:
         elif not proof.proved:
             failures.append(f"{proof.claim}: not decided: {proof.undecided}")
     return failures
-
-
-def _abilities(row: Row) -> list[str]:
-    abilities = (row.pull, row.move_tags, row.delete_images, row.change_guard)
-    return ["yes" if ability else "-" for ability in abilities]
 
 
 def _print_acts(acts: Sequence[Act], *, verbose: bool) -> None:
@@ -124,11 +118,11 @@ def markdown(rehearsal: Rehearsal) -> str:
     ]
     if rehearsal.access:
         rows = [
-            ("principal", *_ABILITIES),
-            ["---"] * (1 + len(_ABILITIES)),
+            ("principal", *ABILITIES),
+            ["---"] * (1 + len(ABILITIES)),
             # As code, in which GitHub sees no names of people.
             *(
-                [f"<code>{_literal(row.principal)}</code>", *_abilities(row)]
+                [f"<code>{_literal(row.principal)}</code>", *row.cells()]
                 for row in rehearsal.access
             ),
         ]

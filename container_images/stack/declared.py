@@ -55,12 +55,15 @@ class DeclaredStack:
             )
 
 
-def declared(name: str) -> DeclaredStack:
-    """The stack NAME of the project in this directory. Raises RefusedError with every error."""
+def declared(name: str, directory: Path | None = None, label: str = "") -> DeclaredStack:
+    """The stack NAME of the project in a directory, or in this one.
+
+    Raises RefusedError with every error. `label` begins its text.
+    """
     try:
-        file = read(Path.cwd(), name)
+        file = read(directory or Path.cwd(), name)
     except StackFileError as error:
-        raise RefusedError(f"Pulumi.{name}.yaml: {error}") from None
+        raise RefusedError(f"{label}Pulumi.{name}.yaml: {error}") from None
     return declared_in(file, file.account)
 
 
