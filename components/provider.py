@@ -1,7 +1,5 @@
 """The components as a provider whose errors are sentences, without Python's traceback."""
 
-from typing import Any
-
 import pulumi
 from pulumi.errors import InputPropertiesError
 from pulumi.provider import ConstructResult
@@ -9,6 +7,7 @@ from pulumi.provider.experimental.analyzer import ComponentDefinition
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
+from container_images.policies.document import plain
 from container_images.policies.invalid_input import InvalidInputError
 
 from .plain_inputs import refuse_outputs
@@ -41,16 +40,7 @@ class Provider(ComponentProvider):
         """The inputs as the component takes them. Registry's are the keys of a stack file."""
         outputs = [key for key, declared in component_def.inputs.items() if not declared.plain]
         refuse_outputs(inputs, outputs)
-        whole = _with_whole_numbers(inputs)
+        whole = plain(inputs)
         return (
             whole if component_def.name == "Registry" else super().map_inputs(whole, component_def)
         )
-
-
-def _with_whole_numbers(value: Any) -> Any:
-    """Pulumi's protocol has floating-point numbers alone: 50 arrives as 50.0."""
-    if isinstance(value, dict):
-        return {key: _with_whole_numbers(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_with_whole_numbers(part) for part in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

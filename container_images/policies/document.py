@@ -1,7 +1,7 @@
 """Pure: what all IAM policy documents share: ARNs, form, text and length, how they are read."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
@@ -62,6 +62,18 @@ def allow(
 def listed(value: Any) -> list[Any]:
     """What IAM takes as a list or as its one element."""
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def plain(value: Any) -> Any:
+    """A value that came by Pulumi's protocol, without the SDK's proxies.
+
+    The protocol has floating-point numbers alone, and policies have whole ones: 50 arrives as 50.0.
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(value[key]) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(element) for element in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def statements_in(document: Any, effect: str | None = None) -> list[dict[str, Any]]:

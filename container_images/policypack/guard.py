@@ -14,6 +14,7 @@ from pulumi_policy.proxy import UnknownValueError
 
 from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.report import taker_of
+from container_images.policies.document import plain
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.exemptions import exemptions
 from container_images.policies.invalid_input import Problem, parse_json
@@ -52,17 +53,8 @@ def _is_exempt(props: Mapping[str, Any], name: str, config: Config) -> bool:
 
 def document_in(props: Mapping[str, Any]) -> Any:
     """The document that is a resource's `policy`. Raises InvalidInputError for text without one."""
-    written = _plain(props.get("policy"))
+    written = plain(props.get("policy"))
     return parse_json(written, "policy", "use json.dumps") if isinstance(written, str) else written
-
-
-def _plain(value: Any) -> Any:
-    """A value without the SDK's proxies. The protocol has no whole numbers, and policies have."""
-    if isinstance(value, Mapping):
-        return {key: _plain(value[key]) for key in value}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(element) for element in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _in_repository(props: Mapping[str, Any], config: Config) -> Iterator[Problem]:
