@@ -14,7 +14,7 @@ LAYERS: dict[str, set[str]] = {
     "lifecycle": {"policies", "aws"},
     "settings": {"policies"},
     "aws": {"policies"},
-    "access": {"policies", "aws"},
+    "access": {"policies"},
     "tags": {"policies", "aws", "lifecycle"},
     "stack": {"policies", "settings", "lifecycle", "access", "aws"},
     "rehearsal": {"policies", "settings", "lifecycle", "access", "aws", "tags", "stack", "cli"},

@@ -89,19 +89,23 @@ class Proof:
     """Whether a claim holds in every repository."""
 
     claim: str
-    proved: bool
     counterexample: Call | None
     """A request that breaks the claim. None where it is proved or cannot be decided."""
     undecided: str = ""
     """What keeps it from being decided: a statement, or what is wrong with a policy."""
 
-    def __str__(self) -> str:
-        """For people. The claim begins at the tenth character."""
+    @property
+    def proved(self) -> bool:
+        """Whether nothing breaks it, and every policy can be read."""
+        return not self.failure
+
+    @property
+    def failure(self) -> str:
+        """For people: the claim, and why it does not hold. Empty where it is proved."""
         if call := self.counterexample:
-            return f"FALSE    {self.claim} - counterexample: {call.action} by {call.principal}"
-        if self.undecided:
-            return f"FALSE    {self.claim} - not decided: {self.undecided}"
-        return f"proved   {self.claim}"
+            breach = f"{call.action} on {call.resource} by {call.principal}"
+            return f"{self.claim}: counterexample: {breach}"
+        return f"{self.claim}: not decided: {self.undecided}" if self.undecided else ""
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -109,36 +113,6 @@ class Proof:
             "claim": self.claim,
             "proved": self.proved,
             "counterexample": self.counterexample and self.counterexample._asdict(),
-        }
-
-
-ABILITIES: Final = ("pull", "move tags", "delete images", "change guard")
-"""What a row is about, for people."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What a principal can do, in any of the repositories."""
-
-    principal: str
-    pull: bool
-    move_tags: bool
-    delete_images: bool
-    change_guard: bool
-
-    def cells(self) -> list[str]:
-        """For people: yes or - for each of ABILITIES."""
-        abilities = (self.pull, self.move_tags, self.delete_images, self.change_guard)
-        return ["yes" if ability else "-" for ability in abilities]
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {
-            "principal": self.principal,
-            "pull": self.pull,
-            "moveTags": self.move_tags,
-            "deleteImages": self.delete_images,
-            "changeGuard": self.change_guard,
         }
 
 
@@ -301,8 +275,7 @@ def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> l
         breaches = (breach for it in known for breach in _BREACHES[claim](it))
         breach = next(filter(None, breaches), None)
         undecided = "" if breach else errors
-        proved = not (breach or undecided)
-        proofs.append(Proof(claim=claim, proved=proved, counterexample=breach, undecided=undecided))
+        proofs.append(Proof(claim=claim, counterexample=breach, undecided=undecided))
     return proofs
 
 
@@ -389,6 +362,23 @@ _BREACHES: Final[dict[Claim, Callable[[Subject], Iterator[Call | None]]]] = {
 # --- The access table -----------------------------------------------------------------------------
 
 
+ABILITIES: Final = {
+    "pull": "pull",
+    "moveTags": "move tags",
+    "deleteImages": "delete images",
+    "changeGuard": "change guard",
+}
+"""What a row of the table is about: its keys, and their names for people."""
+
+Row = dict[str, Any]
+"""What a `principal` can do, by the keys of ABILITIES, in any of the repositories."""
+
+
+def cells(row: Row) -> list[str]:
+    """A row for people: yes or - for each of ABILITIES."""
+    return ["yes" if row[ability] else "-" for ability in ABILITIES]
+
+
 def table(repositories: Sequence[Subject]) -> list[Row]:
     """What each principal that the settings name can do, and the root, and anybody else."""
     known = [it for it in repositories if not it.errors]  # or else no claim is proved
@@ -405,12 +395,12 @@ def table(repositories: Sequence[Subject]) -> list[Row]:
         return any(it.breach(it.caller(arn), *needed) is not None for it in known)
 
     return [
-        Row(
-            principal=name,
-            pull=can(arn, *([action] for action in PULL)),
-            move_tags=can(arn, MOVE_TAGS),
-            delete_images=can(arn, DELETE_IMAGES),
-            change_guard=can(arn, CHANGE_GUARD),
-        )
+        {
+            "principal": name,
+            "pull": can(arn, *([action] for action in PULL)),
+            "moveTags": can(arn, MOVE_TAGS),
+            "deleteImages": can(arn, DELETE_IMAGES),
+            "changeGuard": can(arn, CHANGE_GUARD),
+        }
         for name, arn in named.items()
     ]

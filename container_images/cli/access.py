@@ -9,7 +9,6 @@ from container_images.access import who_can
 from container_images.access.account import account_of, merged, read_account
 from container_images.access.claims import Subject, guarded
 from container_images.access.policy import repository_policy_in, service_control_policy_in
-from container_images.access.would_deny import EVENTS, denied
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
 from container_images.aws.trail import earliest, lookup, refuse_other_account
@@ -26,6 +25,7 @@ from container_images.cli.targets import (
 from container_images.cli.terminal import iso, print_paragraph, working
 from container_images.policies.document import arn
 from container_images.policies.repository_policy import repository_policy as repository_policy_of
+from container_images.stack.would_deny import EVENTS, denied
 
 
 def _repository_arn(text: str) -> str:
@@ -214,7 +214,7 @@ def access_command(
         stacks = [{"stack": name, "changes": changes[name]} for name in names]
         print_json({"base": base, "changed": any(changes.values()), "stacks": stacks})
     elif as_json:
-        tables = [{"stack": name, "access": output.tables_json(heads[name])} for name in names]
+        tables = [{"stack": name, "access": output.tables(heads[name])} for name in names]
         print_json({"stacks": tables})
     elif base:
         output.print_changes(changes, is_markdown=is_markdown)

@@ -4,11 +4,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from container_images.access.claims import ABILITIES, Row, alike, table
+from container_images.access.claims import ABILITIES, Row, alike, cells, table
 from container_images.aws.errors import RefusedError
 from container_images.cli.terminal import print_paragraph, print_table
 from container_images.policies.document import to_json
@@ -140,14 +140,9 @@ def tables(stack: DeclaredStack) -> dict[str, list[Row]]:
     return {", ".join(subject.arns): table([subject]) for subject in alike(repositories)}
 
 
-def tables_json(stack: DeclaredStack) -> dict[str, list[dict[str, Any]]]:
-    """The tables for machines."""
-    return {names: [row.to_json() for row in rows] for names, rows in tables(stack).items()}
-
-
 def print_tables(stack: DeclaredStack) -> None:
     """The tables for people."""
     for repositories, rows in tables(stack).items():
         print_paragraph(f"Who can do what in {repositories} of the stack {stack.name}")
-        cells = [(row.principal, *row.cells()) for row in rows]
-        print_table(("principal", *ABILITIES), cells, folds=["principal"])
+        lines = [(row["principal"], *cells(row)) for row in rows]
+        print_table(("principal", *ABILITIES.values()), lines, folds=["principal"])

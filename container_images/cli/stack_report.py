@@ -152,10 +152,8 @@ def _results(verified: dict[str, Any] | RefusedError) -> Iterator[tuple[Cell, st
         yield ("FAILED", "bold red"), str(verified)
         return
     for proof in verified["proofs"]:
-        call = proof["counterexample"]
-        why = "{action} by {principal}".format(**call) if call else proof["undecided"]
         if not proof["proved"]:
-            yield ("DOES NOT HOLD", "bold red"), f"{proof['claim']}: {why}"
+            yield ("DOES NOT HOLD", "bold red"), proof["failure"]
     for difference in verified["differences"]:
         yield ("DIFFERS", "bold red"), describe(difference)
     if verified["ok"]:

@@ -78,7 +78,10 @@ def print_findings(findings: Sequence[Findings], proofs: Mapping[str, Sequence[P
             _print_one(_names(alike[each.like]), each)
             _print_lines(
                 "Claims about the roles that the policy exempts, over every principal",
-                map(str, proofs[each.like]),
+                (
+                    f"FALSE    {proof.failure}" if proof.failure else f"proved   {proof.claim}"
+                    for proof in proofs[each.like]
+                ),
             )
     _print_lines("Not modelled", (f"- {text}" for text in NOT_MODELLED))
     click.echo()

@@ -67,7 +67,7 @@ class Rehearsal:
             "outputs": self.outputs,
             "acts": [_camel(act) for act in self.acts],
             "proofs": [proof.to_json() for proof in self.proofs],
-            "access": [row.to_json() for row in self.access],
+            "access": list(self.access),
             "warnings": list(self.warnings),
             "seconds": {"program": self.program_seconds, "total": self.seconds},
         }

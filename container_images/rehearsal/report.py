@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from container_images.access.claims import ABILITIES
+from container_images.access.claims import ABILITIES, cells
 from container_images.cli.terminal import print_table
 from container_images.policies.invalid_input import printable
 from container_images.rehearsal.embedded_aws import EMBEDDED
@@ -38,8 +38,8 @@ def print_rehearsal(rehearsal: Rehearsal, *, verbose: bool) -> None:
     if rehearsal.access:
         _heading("Who can do what, in any repository")
         # Without "arn:aws:iam::", which is the same in every line and takes the room.
-        rows = [(row.principal.split(":", 4)[-1], *row.cells()) for row in rehearsal.access]
-        print_table(("principal", *ABILITIES), rows, folds=("principal",))
+        rows = [(row["principal"].split(":", 4)[-1], *cells(row)) for row in rehearsal.access]
+        print_table(("principal", *ABILITIES.values()), rows, folds=("principal",))
         _heading("Claims over every principal, in every repository")
         for proof in rehearsal.proofs:
             _marked("holds" if proof.proved else "FALSE", proof.claim)
@@ -55,13 +55,7 @@ def print_rehearsal(rehearsal: Rehearsal, *, verbose: bool) -> None:
 def _failures(rehearsal: Rehearsal) -> list[str]:
     """Everything for which the rehearsal fails."""
     failures = [f"{act.act}: {act.detail}" for act in rehearsal.acts if not act.ok]
-    for proof in rehearsal.proofs:
-        if call := proof.counterexample:
-            breach = f"{call.action} on {call.resource} by {call.principal}"
-            failures.append(f"{proof.claim}: counterexample: {breach}")
-        elif not proof.proved:
-            failures.append(f"{proof.claim}: not decided: {proof.undecided}")
-    return failures
+    return failures + [proof.failure for proof in rehearsal.proofs if not proof.proved]
 
 
 def _print_acts(acts: Sequence[Act], *, verbose: bool) -> None:
@@ -118,15 +112,15 @@ def markdown(rehearsal: Rehearsal) -> str:
     ]
     if rehearsal.access:
         rows = [
-            ("principal", *ABILITIES),
+            ("principal", *ABILITIES.values()),
             ["---"] * (1 + len(ABILITIES)),
             # As code, in which GitHub sees no names of people.
             *(
-                [f"<code>{_literal(row.principal)}</code>", *row.cells()]
+                [f"<code>{_literal(row['principal'])}</code>", *cells(row)]
                 for row in rehearsal.access
             ),
         ]
-        lines += ["", *(f"| {' | '.join(cells)} |" for cells in rows), f"\n{_HOW_THEY_COUNT}"]
+        lines += ["", *(f"| {' | '.join(row)} |" for row in rows), f"\n{_HOW_THEY_COUNT}"]
     return "\n".join(lines)
 
 

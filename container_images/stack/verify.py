@@ -16,6 +16,6 @@ def verification(live: State, stack: DeclaredStack) -> dict[str, Any]:
     return {
         "repository": live.name,
         "ok": all(proof.proved for proof in proofs) and not differing,
-        "proofs": [{**proof.to_json(), "undecided": proof.undecided} for proof in proofs],
+        "proofs": [{**proof.to_json(), "failure": proof.failure} for proof in proofs],
         "differences": differing,
     }

@@ -5,11 +5,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from container_images.access.would_deny import EVENTS
 from container_images.aws.session import Aws
 from container_images.cli import access as cli
+from container_images.stack.would_deny import EVENTS
 from tests.access.accounts import ACCOUNT, IAM, Document
-from tests.access.test_would_deny import (
+from tests.aws_fixtures import Bars
+from tests.builds import REGION
+from tests.cli.test_cli import done, refused, run
+from tests.cli.test_samples import assert_shown
+from tests.conftest import FIXTURES
+from tests.events import page
+from tests.stack.test_would_deny import (
     ADMINISTRATOR,
     CACHE,
     MARY,
@@ -19,12 +25,6 @@ from tests.access.test_would_deny import (
     call,
     push,
 )
-from tests.aws_fixtures import Bars
-from tests.builds import REGION
-from tests.cli.test_cli import done, refused, run
-from tests.cli.test_samples import assert_shown
-from tests.conftest import FIXTURES
-from tests.events import page
 
 ADMIN, RUNNER, TESTS = "forms-admin-deploy", "forms-runner-deploy", "end-to-end-tests"
 COMMAND = ("would-deny", "--stack", "prod")

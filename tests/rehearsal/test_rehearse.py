@@ -189,7 +189,7 @@ ODD = [
 
 @pytest.mark.parametrize("odd", ODD)
 def test_nothing_in_the_comment_is_taken_for_a_mark(prod_rehearsed: Rehearsal, odd: str) -> None:
-    rows = [replace(prod_rehearsed.access[0], principal=f"arn:{odd}")]
+    rows = [{**prod_rehearsed.access[0], "principal": f"arn:{odd}"}]
     act = Act(act="one", ok=False, detail=f"{odd}\n\n# b")
     html = comment(replace(prod_rehearsed, acts=[act], access=rows, warnings=[odd]))
     assert f"<li><strong>FAILED</strong> one: {escape(odd)} # b</li>" in html
@@ -201,7 +201,7 @@ def test_what_comes_from_a_file_is_printed_without_control_characters(
     prod_rehearsed: Rehearsal,
 ) -> None:
     act = Act(act="year", ok=False, detail="\x1b[2Ka\u202e")
-    row = replace(prod_rehearsed.access[0], principal="arn:aws:iam::1:role/\x9b`|x")
+    row = {**prod_rehearsed.access[0], "principal": "arn:aws:iam::1:role/\x9b`|x"}
     odd = replace(prod_rehearsed, acts=[act], access=[row])
     for text in (printed(odd), markdown(odd)):
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)

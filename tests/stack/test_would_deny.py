@@ -6,8 +6,8 @@ import pytest
 
 from container_images.access import claims
 from container_images.access.claims import guarded
-from container_images.access.would_deny import EVENTS, denied
 from container_images.policies.repository_policy import repository_policy
+from container_images.stack.would_deny import EVENTS, denied
 from tests.access.accounts import ACCOUNT, IAM, Document, access
 from tests.builds import NAME, REGION
 from tests.events import event, identity
