@@ -5,11 +5,9 @@ checked.
 """
 
 import gc
-import json
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +20,6 @@ from components.registry import Registry
 from container_images.policies.document import to_json
 from container_images.policies.trust_policy import pipeline_role_policy, trust_policy
 from container_images.rehearsal.program import execute
-from container_images.stack.declared import declared_in
 from container_images.stack.state import intended
 from tests.conftest import Cloud, fixture_stack
 
@@ -30,8 +27,7 @@ TARGET = 1.10
 SIZES = (100, 1_000)
 ROUNDS = 7
 
-_FILE = fixture_stack()
-_STACK = declared_in(_FILE, _FILE.account)
+_STACK = fixture_stack()
 _ROLE = _STACK.settings.pipeline_role
 _STATE = intended(_STACK, next(iter(_STACK.settings.repositories)))
 _TRUST_POLICY = to_json(trust_policy(_ROLE.trust(_STACK.account)))
@@ -131,10 +127,8 @@ def main(console: Console) -> None:
     cloud = Cloud(_STACK.settings.administrator_roles[0])
     console.print(f"The program, processor time per repository, median of {ROUNDS} runs")
     for size in SIZES:
-        entries = json.dumps({f"app-{number:04}": {} for number in range(size)})
-        config = {**_FILE.config, "container-images:repositories": entries}
-        config.pop("container-images:audit", None)
-        sized = replace(_FILE, config=config)
+        entries: dict[str, Any] = {f"app-{number:04}": {} for number in range(size)}
+        sized = _STACK.changed(repositories=entries, audit=None)
         programs = [partial(execute, program, sized, cloud) for program in (declare, by_hand)]
         times = [[milliseconds(program) / size for program in programs] for _ in range(ROUNDS)]
         ours, theirs = map(statistics.median, zip(*times, strict=True))

@@ -21,7 +21,7 @@ from container_images.cli import terminal
 from container_images.policies.repository_policy import Access
 from container_images.rehearsal.program import Update, run
 from container_images.settings import Account
-from container_images.settings.stack_file import StackFile, read
+from container_images.stack.declared import DeclaredStack, declared
 
 pytest_plugins = ["tests.aws_fixtures"]
 
@@ -105,13 +105,13 @@ def access() -> Access:
     }
 
 
-def fixture_stack(name: str = "prod") -> StackFile:
+def fixture_stack(name: str = "prod") -> DeclaredStack:
     """A stack file of tests/fixtures, as if it were a stack of this project."""
-    return replace(read(FIXTURES, name), directory=ROOT)
+    return replace(declared(name, FIXTURES), directory=ROOT)
 
 
 @pytest.fixture(scope="session")
-def prod() -> StackFile:
+def prod() -> DeclaredStack:
     """A production stack with one of everything."""
     return fixture_stack()
 
@@ -169,6 +169,6 @@ def cloud() -> Cloud:
 
 
 @pytest.fixture(scope="session")
-def deployed(prod: StackFile) -> Update:
+def deployed(prod: DeclaredStack) -> Update:
     """What the production stack registers, for tests that only look at it."""
     return run(prod, Cloud(DEPLOYING_ROLE))

@@ -86,7 +86,7 @@ def test_no_command_loads_more_than_it_needs() -> None:
     for_move, for_help, with_settings, with_calls = loaded(
         "import container_images.cli.app, container_images.cli.tags",
         f"{names}; [app.get_command(None, name) for name in names]",
-        "import container_images.settings.stack_file",
+        "import container_images.stack.declared",
         "from container_images.aws.session import Aws; Aws('eu-west-2').ecr()",
     )
     assert not for_move & {"boto3", "pydantic", "rich", "ruamel"}

@@ -1,7 +1,6 @@
 """The whole program, with the stack files of this repository."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -11,7 +10,7 @@ from pulumi.runtime import MockCallArgs
 
 from container_images.rehearsal.program import Update, execute, run
 from container_images.settings import parse
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests.conftest import Cloud
 
 NAMES = [
@@ -27,16 +26,6 @@ INVOKES = [
     "aws:iam/getSessionContext:getSessionContext",
 ]
 ROLE = "arn:aws:iam::111122223333:role"
-
-
-def changed(stack: StackFile, **changes: Any) -> StackFile:
-    """The stack, with other values under some of its keys; None takes a key away."""
-    config = dict(stack.config)
-    for key, value in changes.items():
-        config[f"container-images:{key}"] = json.dumps(value)
-        if value is None:
-            del config[f"container-images:{key}"]
-    return replace(stack, config=config)
 
 
 def documents(update: Update) -> set[str]:
@@ -62,7 +51,7 @@ class Refusing(Cloud):
 
 
 class TestTheProductionStack:
-    def test_what_is_registered(self, prod: StackFile, cloud: Cloud) -> None:
+    def test_what_is_registered(self, prod: DeclaredStack, cloud: Cloud) -> None:
         """Types, names and parents make up the URNs: they stay as they are, for ever."""
         role = "forms-image-pipeline"
         expected = {
@@ -79,13 +68,13 @@ class TestTheProductionStack:
                 ("aws:ecr/repositoryPolicy:RepositoryPolicy", f"{name}-policy", name),
             }
         # tests/components/test_tag_audit.py has the audit's.
-        resources = run(changed(prod, audit={}), cloud).resources
+        resources = run(prod.changed(audit={}), cloud).resources
         assert len(resources) == len(expected)
         assert {(each.type, each.name, each.parent) for each in resources} == expected
         policies = [each for each in resources if each.name.endswith("-policy")]
         assert all(role in each.depends_on for each in policies)
 
-    def test_its_outputs(self, prod: StackFile, cloud: Cloud) -> None:
+    def test_its_outputs(self, prod: DeclaredStack, cloud: Cloud) -> None:
         host = "111122223333.dkr.ecr.eu-west-2.amazonaws.com"
         arn = "arn:aws:ecr:eu-west-2:111122223333:repository"
         assert run(prod, cloud).outputs == {
@@ -96,7 +85,7 @@ class TestTheProductionStack:
         }
 
     def test_every_repository_is_mutable_but_for_the_five_stages(
-        self, prod: StackFile, cloud: Cloud
+        self, prod: DeclaredStack, cloud: Cloud
     ) -> None:
         stages = ["merged-*", "stg-*", "prod-*", "dev-*", "pr-*"]
         for each in run(prod, cloud).resources:
@@ -106,11 +95,11 @@ class TestTheProductionStack:
                 assert [exclusion["filter"] for exclusion in filters] == stages
 
     def test_its_policies_are_those_that_the_settings_plan(
-        self, prod: StackFile, cloud: Cloud
+        self, prod: DeclaredStack, cloud: Cloud
     ) -> None:
         own = {"retention": [{"any": True, "keepNewest": 1}], "lambdaPull": True}
         entries = {"as-the-stack": {}, "of-its-own": own, "keeps-all": {"retention": []}}
-        stack = changed(prod, repositories=entries)
+        stack = prod.changed(repositories=entries)
         settings = parse(stack.config, stack.project)
         registered = {
             each.name: json.loads(each.inputs["policy"])
@@ -124,14 +113,14 @@ class TestTheProductionStack:
         assert registered == planned
 
     def test_keys_boundaries_and_import_reach_the_resources(
-        self, prod: StackFile, cloud: Cloud
+        self, prod: DeclaredStack, cloud: Cloud
     ) -> None:
         key, other = (f"arn:aws:kms:eu-west-2:111122223333:key/{number}" for number in (1, 2))
         boundary = "arn:aws:iam::111122223333:policy/boundary"
         role = {"name": "push", "trustedRoles": [f"{ROLE}/ci"], "permissionsBoundary": boundary}
         app = {"kmsKey": key, "import": True, "scanOnPush": False}
         audit = {"kmsKey": other, "permissionsBoundary": boundary}
-        stack = changed(prod, repositories={"app": app}, pipelineRole=role, audit=audit)
+        stack = prod.changed(repositories={"app": app}, pipelineRole=role, audit=audit)
         resources = run(stack, cloud).resources
         by_type = {each.type: each for each in resources}
         repository = by_type["aws:ecr/repository:Repository"]
@@ -143,15 +132,17 @@ class TestTheProductionStack:
         roles = [each for each in resources if each.type == "aws:iam/role:Role"]
         assert [each.inputs["permissionsBoundary"] for each in roles] == [boundary, boundary]
 
-    def test_no_role_is_registered_where_one_exists(self, prod: StackFile, cloud: Cloud) -> None:
-        update = run(changed(prod, pipelineRole={"arn": f"{ROLE}/ci/push"}, audit={}), cloud)
+    def test_no_role_is_registered_where_one_exists(
+        self, prod: DeclaredStack, cloud: Cloud
+    ) -> None:
+        update = run(prod.changed(pipelineRole={"arn": f"{ROLE}/ci/push"}, audit={}), cloud)
         assert update.outputs["pipelineRoleArn"] == f"{ROLE}/ci/push"
         assert not any("iam" in each.type for each in update.resources)
         assert all(set(each.depends_on) <= set(NAMES) for each in update.resources)
 
-    def test_a_preview_shows_every_document_whole(self, prod: StackFile) -> None:
+    def test_a_preview_shows_every_document_whole(self, prod: DeclaredStack) -> None:
         """With nothing known that AWS only tells when it has created something."""
-        caller, prod = f"{ROLE}/platform/forms-registry-deploy", changed(prod, audit={})
+        caller, prod = f"{ROLE}/platform/forms-registry-deploy", prod.changed(audit={})
         preview = run(prod, Cloud(caller, computed=False), preview=True)
         inputs = [(each.name, each.type, each.inputs) for each in preview.resources]
         update = run(prod, Cloud(caller))
@@ -161,13 +152,13 @@ class TestTheProductionStack:
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_neither_invokes_nor_documents_grow_with_the_repositories(
-    prod: StackFile, cloud: Cloud, count: int
+    prod: DeclaredStack, cloud: Cloud, count: int
 ) -> None:
-    prod = changed(prod, audit={})
+    prod = prod.changed(audit={})
     base = documents(run(prod, cloud))
     cloud.invokes.clear()
     entries: dict[str, Any] = {f"app-{number}": {} for number in range(count)}
-    update = run(changed(prod, repositories=entries), cloud)
+    update = run(prod.changed(repositories=entries), cloud)
     assert cloud.invokes == INVOKES
     assert documents(update) == base
     assert len(update.resources) == 4 + 4 * count
@@ -187,7 +178,7 @@ class TestLockOut:
         ],
     )
     def test_an_update_as_anybody_else_fails_and_a_preview_warns(
-        self, prod: StackFile, caplog: pytest.LogCaptureFixture, caller: str
+        self, prod: DeclaredStack, caplog: pytest.LogCaptureFixture, caller: str
     ) -> None:
         cloud = Refusing(caller)
         with pytest.raises(pulumi.RunError) as refused:
@@ -203,14 +194,14 @@ class TestLockOut:
         assert "An update would fail here" in warning
 
     def test_an_administrator_may_update(
-        self, prod: StackFile, caplog: pytest.LogCaptureFixture
+        self, prod: DeclaredStack, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert run(prod, Cloud(f"{ROLE}/break-glass")).resources
         assert run(prod, Cloud(f"{ROLE}/break-glass"), preview=True).resources
         assert caplog.records == []
 
     def test_a_role_that_cannot_be_looked_up(
-        self, prod: StackFile, caplog: pytest.LogCaptureFixture
+        self, prod: DeclaredStack, caplog: pytest.LogCaptureFixture
     ) -> None:
         cloud = Refusing(f"{ROLE}/break-glass", "SessionContext", "AccessDenied: iam:GetRole")
         with pytest.raises(pulumi.RunError, match=r"could not be looked up.*AccessDenied"):
@@ -228,7 +219,7 @@ class TestLockOut:
     ],
 )
 def test_that_aws_accepts_no_call_is_one_sentence(
-    prod: StackFile, token: str, refusal: str
+    prod: DeclaredStack, token: str, refusal: str
 ) -> None:
     """Where the SDK would print a traceback."""
     cloud = Refusing(f"{ROLE}/break-glass", token, refusal)
@@ -242,7 +233,7 @@ def test_that_aws_accepts_no_call_is_one_sentence(
 
 
 def test_a_preview_warns_once_of_every_repository_that_leaves_tags_open(
-    prod: StackFile, cloud: Cloud, caplog: pytest.LogCaptureFixture
+    prod: DeclaredStack, cloud: Cloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The README promises that no other tag ever changes its meaning."""
     entries = {
@@ -252,7 +243,7 @@ def test_a_preview_warns_once_of_every_repository_that_leaves_tags_open(
         "none": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
         "as-the-stack": {},
     }
-    run(changed(prod, repositories=entries), cloud, preview=True)
+    run(prod.changed(repositories=entries), cloud, preview=True)
     [warning] = [each.message for each in caplog.records if each.levelname == "WARNING"]
     assert "one (*), other (*)" in warning
     assert "partly (stg-*, merged-*, dev-*, pr-*)" in warning
@@ -260,18 +251,18 @@ def test_a_preview_warns_once_of_every_repository_that_leaves_tags_open(
     assert "as-the-stack" not in warning
 
 
-def test_bad_settings_fail_before_anything_is_registered(prod: StackFile) -> None:
+def test_bad_settings_fail_before_anything_is_registered(prod: DeclaredStack) -> None:
     """So that the state has nothing of it; and the next run is none the wiser."""
     cloud = Refusing(f"{ROLE}/break-glass")
     with pytest.raises(pulumi.RunError, match="2 errors"):
-        run(changed(prod, lambdaPull="x", movableTag="x"), cloud)
+        run(prod.changed(lambdaPull="x", movableTag="x"), cloud)
     assert (cloud.registered, cloud.invokes) == ([], [])
-    assert len(run(changed(prod, audit={}), cloud).resources) == 24
+    assert len(run(prod.changed(audit={}), cloud).resources) == 24
     assert pulumi.runtime.get_root_resource() is None
 
 
 def test_the_same_resource_twice_is_refused_as_the_engine_does(
-    prod: StackFile, cloud: Cloud
+    prod: DeclaredStack, cloud: Cloud
 ) -> None:
     def program() -> None:
         for _ in range(2):

@@ -8,10 +8,9 @@ import pytest
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
-from container_images import settings
 from container_images.settings import StackSettings
 from container_images.settings.model import Settings
-from container_images.settings.stack_file import read
+from container_images.stack.declared import declared
 from tests.conftest import FIXTURES, ROOT
 
 PROJECT = YAML(typ="safe", pure=True).load((ROOT / "Pulumi.yaml").read_text())
@@ -59,8 +58,7 @@ def test_a_declared_key_has_a_type_a_description_and_the_models_default(key: str
 @pytest.mark.parametrize("stack", STACKS)
 def test_each_stack_file_is_valid(stack: str) -> None:
     """Whatever its account and its name: a copy of the repository has others."""
-    stack_file = read(ROOT, stack)
-    assert settings.parse(stack_file.config, "container-images")
+    assert declared(stack, ROOT).settings
 
 
 @pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)

@@ -117,7 +117,7 @@ def _cache_prefixes(aws: Aws) -> list[str]:
 def print_adoptions(adoptions: Sequence[Adoption], stack: DeclaredStack | None) -> None:
     """The entries, to paste, and what comes with them: first what decides."""
     if entries := to_yaml(adoptions):
-        project, name = (stack.file.project, stack.name) if stack else ("container-images", "STACK")
+        project, name = (stack.project, stack.name) if stack else ("container-images", "STACK")
         text = f"# {project}:repositories, Pulumi.{name}.yaml\n{entries}"
         click.echo("".join(f"    {line}\n" for line in text.splitlines()))
     rows: list[tuple[str, Cell, str]] = []

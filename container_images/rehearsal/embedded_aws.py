@@ -89,7 +89,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         name, iam = inputs.get("name", resource_name), self._iam
         match kind.rpartition(":")[2] if kind in EMBEDDED else "":
             case "Repository":
-                tags = {**self._stack.file.default_tags, **(inputs.get("tags") or {})}
+                tags = {**self._stack.default_tags, **(inputs.get("tags") or {})}
                 encryption = inputs.get("encryptionConfigurations")
                 repository = self.ecr.create_repository(
                     repositoryName=name,

@@ -21,7 +21,7 @@ from botocore.exceptions import EndpointConnectionError
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.rehearsal.pipeline import manifest_with
-from container_images.settings.stack_file import read
+from container_images.stack.declared import declared
 
 BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
 """The tags of two images, an hour apart. latest is on the first."""
@@ -43,7 +43,7 @@ def app() -> None:
 @click.argument("folder", type=Path)
 def start(folder: Path) -> None:
     """Start the server, with its log and its process id in FOLDER, and the role that updates."""
-    file = read(Path.cwd(), "local")
+    stack = declared("local")
     port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:  # the update would go there
@@ -53,13 +53,13 @@ def start(folder: Path) -> None:
     with (folder / "moto.log").open("w") as log:
         server = subprocess.Popen(  # noqa: S603 moto, of this environment
             [sys.executable, "-m", "moto.server", "--port", str(port)],
-            env={**os.environ, "MOTO_ACCOUNT_ID": file.account.id},
+            env={**os.environ, "MOTO_ACCOUNT_ID": stack.account.id},
             stdout=log,
             stderr=log,
             start_new_session=True,  # it outlives this command, and its Ctrl-C
         )
     (folder / "moto.pid").write_text(str(server.pid))
-    name = file.of_provider("assumeRoles")[0]["roleArn"].rpartition("/")[2]
+    name = stack.of_provider("assumeRoles")[0]["roleArn"].rpartition("/")[2]
     iam = boto3.client("iam", config=_QUICK)
     for _ in range(_ATTEMPTS):
         time.sleep(0.2)

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pulumi
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 
 
 @dataclass(kw_only=True)
@@ -47,7 +47,7 @@ class Update:
     seconds: float
 
 
-def run(stack: StackFile, cloud: pulumi.runtime.Mocks, *, preview: bool = False) -> Update:
+def run(stack: DeclaredStack, cloud: pulumi.runtime.Mocks, *, preview: bool = False) -> Update:
     """Run the stack's program, as `execute` does, with the modules that are beside it."""
 
     def program() -> None:
@@ -59,7 +59,7 @@ def run(stack: StackFile, cloud: pulumi.runtime.Mocks, *, preview: bool = False)
 
 def execute(
     program: Callable[[], object],
-    stack: StackFile,
+    stack: DeclaredStack,
     cloud: pulumi.runtime.Mocks,
     *,
     preview: bool = False,
@@ -80,7 +80,7 @@ def execute(
 
     def with_mocks() -> None:
         pulumi.runtime.reset_options()
-        pulumi.runtime.set_mocks(recorder, stack.project, stack.stack, preview)
+        pulumi.runtime.set_mocks(recorder, stack.project, stack.name, preview)
         pulumi.runtime.set_all_config(dict(stack.config))
         pulumi.runtime.test(update)()
 

@@ -87,7 +87,7 @@ def rehearse(stack: DeclaredStack) -> Rehearsal:
     rehearsal = Rehearsal(stack=stack.name, warnings=warnings_about(stack))
     with embedded_aws(stack) as aws:
         try:
-            update = program.run(stack.file, aws)
+            update = program.run(stack, aws)
         except RunError as error:
             raise RefusedError(f"Pulumi.{stack.name}.yaml: {error}") from None
         except REFUSALS as error:

@@ -1,6 +1,6 @@
 """The configuration of a stack, read once and validated before any resource is registered.
 
-`Pulumi.<stack>.yaml` → `parse` → one frozen StackSettings. `settings.stack_file` reads it as the
+`Pulumi.<stack>.yaml` → `parse` → one frozen StackSettings. `stack.declared` reads it as the
 Pulumi CLI does, the component Registry what the CLI has handed to the running program.
 
 Pydantic checks each value for itself. Whatever passes is then held against the rules that several
@@ -36,17 +36,15 @@ _PROVIDER: Final = TypeAdapter(ProviderSettings)
 _STAGES: Final = TypeAdapter(values.Stages, config=Settings.model_config)
 
 
-def parse(
-    configuration: Mapping[str, str], project: str, problems: Sequence[Problem] = ()
-) -> StackSettings:
+def parse(configuration: Mapping[str, str], project: str) -> StackSettings:
     """The settings that a stack's configuration says: its keys have their namespaces.
 
     The values are as Pulumi hands them over: text as it is, all else as JSON.
-    Raises InvalidInputError with all errors, behind those found elsewhere.
+    Raises InvalidInputError with all errors.
     """
     everything, prefix = decoded(configuration), f"{project}:"
     _, _, of_provider = check(_PROVIDER, everything)
-    problems = [*problems, *of_provider, *_misspelt_namespaces(everything, project)]
+    problems = [*of_provider, *_misspelt_namespaces(everything, project)]
     own = [key for key in everything if key.startswith(prefix)]
     written = {key.removeprefix(prefix): everything[key] for key in own}
     return validated(written, account_in(configuration, project), problems)

@@ -66,7 +66,8 @@ def adoption(
         )
     try:
         if stack:
-            declared = intended(stack if own else stack.with_only(live.name, entry), live.name)
+            entries = stack if own else stack.changed(repositories={live.name: entry})
+            declared = intended(entries, live.name)
             differing = differences(live, declared)
             warnings += _expiring(declared, stack.name, images) if images else ()
     except InvalidInputError as error:
@@ -94,7 +95,7 @@ def _entry(
         entry["scanOnPush"] = live.scan_on_push
     if live.arn.split(":")[4] in accounts_of_lambda and not (stack and stack.settings.lambda_pull):
         entry["lambdaPull"] = True
-    default_tags = stack.file.default_tags if stack else {}
+    default_tags = stack.default_tags if stack else {}
     tags = {
         key: value
         for key, value in sorted(live.tags.items())

@@ -1,26 +1,72 @@
-"""What a stack declares, read from its file: `--stack NAME`."""
+"""A stack as its files declare it: `--stack NAME`, and what the rehearsal runs.
 
+It is what the Pulumi CLI makes of Pulumi.yaml and Pulumi.<stack>.yaml before it starts the program,
+by the CLI's own rules: `sdk/go/common/workspace/{project,config}.go` in pulumi/pulumi.
+"""
+
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
-from container_images import settings
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
 from container_images.aws.errors import RefusedError
 from container_images.aws.reference import Reference
-from container_images.settings.stack_file import StackFile, StackFileError, read
+from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.settings import (
+    Account,
+    StackSettings,
+    account_in,
+    decoded,
+    explain,
+    parse,
+)
+from container_images.settings.errors import check, suggested
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredStack:
-    """A stack as its file declares it."""
+    """A stack as the program sees it."""
 
+    directory: Path
+    """Where Pulumi.yaml is, and `__main__.py` beside it."""
+    project: str
     name: str
-    account: settings.Account
-    """Where it is, as far as the file tells."""
-    settings: settings.StackSettings
-    file: StackFile
+    config: Mapping[str, str]
+    """Every key with its namespace, defaults included. Text as it is, all else as JSON."""
+
+    @cached_property
+    def settings(self) -> StackSettings:
+        """What the configuration says. Raises InvalidInputError with all errors."""
+        return parse(self.config, self.project)
+
+    @cached_property
+    def account(self) -> Account:
+        """Where the stack is, as far as its own file tells."""
+        return account_in(self.config, self.project)
+
+    @cached_property
+    def default_tags(self) -> dict[str, str]:
+        """What the AWS provider puts on every resource, as text."""
+        tags = (self.of_provider("defaultTags") or {}).get("tags", {})
+        return {key: _text(value) for key, value in tags.items()}
+
+    def of_provider(self, key: str) -> Any:
+        """A setting of the AWS provider, or None."""
+        return decoded(self.config).get(f"aws:{key}")
+
+    def changed(self, **values: Any) -> "DeclaredStack":
+        """The stack with other values under some of its keys. None takes a key away."""
+        texts = {f"{self.project}:{key}": _text(value) for key, value in values.items()}
+        absent = {f"{self.project}:{key}" for key, value in values.items() if value is None}
+        config = {**self.config, **texts}
+        return replace(self, config={key: config[key] for key in config if key not in absent})
 
     def repositories(self) -> list[Reference]:
         """Its repositories, by name."""
@@ -28,12 +74,6 @@ class DeclaredStack:
             Reference(name=name, registry_id=self.account.id, region=self.account.region)
             for name in self.settings.repositories
         ]
-
-    def with_only(self, name: str, entry: Mapping[str, Any] | None) -> "DeclaredStack":
-        """The stack with this entry alone for its repositories. Raises InvalidInputError."""
-        entries = {f"{self.file.project}:repositories": json.dumps({name: entry})}
-        file = replace(self.file, config={**self.file.config, **entries})
-        return declared_in(file, self.account)
 
     def refuse_elsewhere(self, references: Iterable[Reference]) -> None:
         """Raise RefusedError for repositories of another account or Region than the stack's."""
@@ -55,19 +95,113 @@ class DeclaredStack:
             )
 
 
-def declared(name: str, directory: Path | None = None, label: str = "") -> DeclaredStack:
-    """The stack NAME of the project in a directory, or in this one.
+class _Contents(BaseModel):
+    """https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/ has these keys."""
 
-    Raises RefusedError with every error. `label` begins its text.
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    config: Annotated[dict[str, Any], Field(examples=[{"aws:region": "eu-west-2"}])] = {}
+    secretsprovider: Any = None
+    encryptedkey: Any = None
+    encryptionsalt: Any = None
+    environment: Any = None
+
+
+_CONTENTS: Final = TypeAdapter(_Contents)
+
+
+def declared(name: str, directory: Path | None = None, label: str = "") -> DeclaredStack:
+    """The stack NAME of the project that a directory belongs to, or this one.
+
+    Raises RefusedError. Where the files can be read, it names all errors at once, those of the
+    settings too. `label` begins its text.
     """
     try:
-        file = read(directory or Path.cwd(), name)
-    except StackFileError as error:
-        raise RefusedError(f"{label}Pulumi.{name}.yaml: {error}") from None
-    return declared_in(file, file.account)
+        return _read(directory or Path.cwd(), name)
+    except InvalidInputError as invalid:
+        reason = explain(invalid)
+    except RefusedError as error:
+        reason = str(error)
+    raise RefusedError(f"{label}Pulumi.{name}.yaml: {reason}")
 
 
-def declared_in(file: StackFile, account: settings.Account) -> DeclaredStack:
-    """What a stack's file declares, in this account. Raises InvalidInputError."""
-    parsed = settings.parse(file.config, file.project)
-    return DeclaredStack(name=file.stack, account=account, settings=parsed, file=file)
+def _read(directory: Path, name: str) -> DeclaredStack:
+    directory = _project_directory(directory)
+    stack_file = _stack_file(directory, name)
+    project, contents = _mapping(directory / "Pulumi.yaml"), _mapping(stack_file)
+    if "environment" in contents:
+        raise RefusedError(
+            "only the Pulumi service knows the values of a Pulumi ESC environment; use a stack "
+            "file that contains them"
+        )
+    # Under a misspelt `config`, the CLI reads nothing; its errors are reported all the same.
+    meant = next((key for key in contents if suggested(key, ["config"]).endswith("config?")), "")
+    _, _, problems = check(_CONTENTS, {**contents, "config": contents.get("config") or {}})
+    written = contents.get("config") or contents.get(meant)
+    written = written if isinstance(written, dict) else {}
+    defaults = {
+        key: setting["default"]
+        for key, setting in (project.get("config") or {}).items()
+        if isinstance(setting, dict) and "default" in setting
+    }
+    config = {
+        key if ":" in key else f"{project['name']}:{key}": _text(value)
+        for key, value in {**defaults, **written}.items()
+    }
+    if "aws:region" not in config:
+        rule, fix = "this key is required", "write it as eu-west-2"
+        problems.append(Problem(where=("aws:region",), rule=rule, fix=fix))
+    stack = DeclaredStack(directory=directory, project=project["name"], name=name, config=config)
+    try:
+        _ = stack.settings  # read once, for its errors
+    except InvalidInputError as invalid:
+        problems += invalid.problems
+    if problems:
+        raise InvalidInputError(problems)
+    return stack
+
+
+def _project_directory(directory: Path) -> Path:
+    for candidate in (directory, *directory.parents):
+        if (candidate / "Pulumi.yaml").is_file():
+            return candidate
+    raise RefusedError(
+        f"there is no Pulumi.yaml in {directory} or above it; start in the project's directory"
+    )
+
+
+def _stack_file(directory: Path, stack: str) -> Path:
+    files = {
+        path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path
+        for path in sorted(directory.glob("Pulumi.*.yaml"))
+        if path.is_file()
+    }
+    if stack not in files:
+        near = difflib.get_close_matches(stack, files, n=1)
+        known = f"the stacks are {', '.join(files)}" if files else "there is none yet"
+        fix = f"did you mean {near[0]}?" if near else f"copy one to Pulumi.{stack}.yaml"
+        raise RefusedError(f"there is no such stack: {known}; {fix}")
+    return files[stack]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """A file's contents: YAML 1.2, whose `no` is text, as the CLI reads it."""
+    try:
+        contents = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        # As JSON nothing contains itself, every key is text, and so is a date.
+        contents = json.loads(json.dumps(contents, default=str))
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise RefusedError(
+            f"line {line} is invalid YAML: {error.problem}; write text with * or {{ in quotes"
+        ) from None
+    # Of the encoding, of a version, of an alias of itself, of a key, or nested too deeply.
+    except (ValueError, TypeError, YAMLError, RecursionError) as error:
+        raise RefusedError(f"the file is invalid YAML: {error}") from None
+    if not isinstance(contents, dict):
+        raise RefusedError("the file must be a mapping")
+    return contents

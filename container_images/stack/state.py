@@ -46,7 +46,7 @@ def intended(stack: DeclaredStack, name: str) -> State:
         scan_on_push=repository.scan_on_push,
         encryption="KMS" if repository.kms_key else "AES256",
         kms_key=repository.kms_key or None,
-        tags={**stack.file.default_tags, **repository.tags},
+        tags={**stack.default_tags, **repository.tags},
         lifecycle_policy=to_json(settings.lifecycle_policy(name)),
         policy=to_json(settings.repository_policy(name, account)),
     )

@@ -21,7 +21,7 @@ from container_images.bootstrap.permissions import (
     preview_policy,
 )
 from container_images.rehearsal.program import Update, execute
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests import conftest
 from tests.bootstrap.test_permissions import DELIVERY, IAM, KEY
 from tests.conftest import ROOT
@@ -61,7 +61,7 @@ def load(path: Path) -> Any:
     return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
 
-def stack_file(**changes: Any) -> StackFile:
+def stack_file(**changes: Any) -> DeclaredStack:
     """A stack as the CLI hands it over: with the defaults of Pulumi.yaml."""
     project = load(FOLDER / "Pulumi.yaml")
     assert project["name"] == NAMESPACE
@@ -73,7 +73,7 @@ def stack_file(**changes: Any) -> StackFile:
         f"{NAMESPACE}:{key}": value if isinstance(value, str) else json.dumps(value)
         for key, value in values.items()
     }
-    return StackFile(directory=FOLDER, project=NAMESPACE, stack="prod", config=config)
+    return DeclaredStack(directory=FOLDER, project=NAMESPACE, name="prod", config=config)
 
 
 def declared(**changes: Any) -> Update:

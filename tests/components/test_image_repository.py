@@ -10,7 +10,7 @@ import pytest
 from components.image_repository import ImageRepository, ImageRepositoryArgs
 from container_images.policies.repository_policy import Access
 from container_images.rehearsal.program import Resource, execute
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests.conftest import Cloud
 
 REPOSITORY = "aws:ecr/repository:Repository"
@@ -198,7 +198,7 @@ def everything(args: ImageRepositoryArgs) -> ImageRepositoryArgs:
 
 
 @pytest.fixture
-def build(prod: StackFile, cloud: Cloud) -> Build:
+def build(prod: DeclaredStack, cloud: Cloud) -> Build:
     """Registers a component named app, and gives what is registered, by type."""
 
     def registered(args: ImageRepositoryArgs) -> dict[str, Resource]:
@@ -297,7 +297,7 @@ def test_with_immutable_tags_the_movable_ones_are_excluded(
 
 
 def test_the_repository_policy_waits_for_what_the_component_depends_on(
-    prod: StackFile, cloud: Cloud, args: ImageRepositoryArgs
+    prod: DeclaredStack, cloud: Cloud, args: ImageRepositoryArgs
 ) -> None:
     def program() -> None:
         role = pulumi.ComponentResource("container-images:index:PipelineRole", "push")

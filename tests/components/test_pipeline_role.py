@@ -10,9 +10,8 @@ from components.pipeline_role import PipelineRole, PipelineRoleArgs
 from container_images.access.policy import parse
 from container_images.access.steps import is_pinned
 from container_images.rehearsal.program import Update, execute, run
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests.conftest import Cloud
-from tests.test_program import changed
 
 TRUST: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -90,7 +89,7 @@ def everything() -> PipelineRoleArgs:
     }
 
 
-def built(prod: StackFile, cloud: Cloud, args: PipelineRoleArgs) -> Update:
+def built(prod: DeclaredStack, cloud: Cloud, args: PipelineRoleArgs) -> Update:
     def program() -> None:
         pulumi.export("arn", PipelineRole("push", args).arn)
 
@@ -98,7 +97,7 @@ def built(prod: StackFile, cloud: Cloud, args: PipelineRoleArgs) -> Update:
 
 
 def test_everything_that_is_registered_with_whatever_can_be_given(
-    prod: StackFile, cloud: Cloud, everything: PipelineRoleArgs
+    prod: DeclaredStack, cloud: Cloud, everything: PipelineRoleArgs
 ) -> None:
     """Types, names and parents make up the URNs: they stay as they are, for ever.
 
@@ -129,7 +128,7 @@ def test_everything_that_is_registered_with_whatever_can_be_given(
 
 
 def test_without_options_there_is_no_boundary_and_only_the_trust_that_is_given(
-    prod: StackFile, cloud: Cloud, everything: PipelineRoleArgs
+    prod: DeclaredStack, cloud: Cloud, everything: PipelineRoleArgs
 ) -> None:
     trust = everything["trust"]
     trust["codebuild_projects"] = trust["github_subjects"] = []
@@ -146,10 +145,10 @@ def test_who_can_reads_exact_subjects_of_any_provider_as_a_restriction() -> None
 
 
 def test_a_stack_trusts_the_jobs_of_another_provider(
-    prod: StackFile, cloud: Cloud, everything: PipelineRoleArgs
+    prod: DeclaredStack, cloud: Cloud, everything: PipelineRoleArgs
 ) -> None:
     role = {"name": "push", "trustedOidc": everything["trust"]["oidc"]}
-    update = run(changed(prod, pipelineRole=role), cloud)
+    update = run(prod.changed(pipelineRole=role), cloud)
     [trust] = [
         json.loads(each.inputs["assumeRolePolicy"])
         for each in update.resources

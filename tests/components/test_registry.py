@@ -14,7 +14,7 @@ from components.registry import Registry
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import Access
 from container_images.rehearsal.program import Update, execute
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests.conftest import Cloud
 
 ROLE = "arn:aws:iam::111122223333:role"
@@ -27,7 +27,7 @@ ARGS: dict[str, Any] = {
 }
 
 
-def registered(prod: StackFile, cloud: Cloud, args: Mapping[str, Any]) -> Update:
+def registered(prod: DeclaredStack, cloud: Cloud, args: Mapping[str, Any]) -> Update:
     return execute(lambda: Registry("registry", args), prod, cloud)
 
 
@@ -35,7 +35,7 @@ def of_type(update: Update, kind: str) -> list[dict[str, Any]]:
     return [each.inputs for each in update.resources if each.type.endswith(f":{kind}")]
 
 
-def test_its_inputs_are_the_settings(prod: StackFile, cloud: Cloud) -> None:
+def test_its_inputs_are_the_settings(prod: DeclaredStack, cloud: Cloud) -> None:
     update = registered(prod, cloud, ARGS)
     app, web = of_type(update, "Repository")
     assert (app["name"], web["name"]) == ("app", "my_web")
@@ -44,7 +44,7 @@ def test_its_inputs_are_the_settings(prod: StackFile, cloud: Cloud) -> None:
     assert [each["policy"].count("prod-*") for each in of_type(update, "LifecyclePolicy")] == [2, 2]
 
 
-def test_all_errors_come_at_once(prod: StackFile, cloud: Cloud) -> None:
+def test_all_errors_come_at_once(prod: DeclaredStack, cloud: Cloud) -> None:
     args = {**ARGS, "lambdaPull": "x", "administratorRoles": ["arn:aws:iam::1:role/*"], "no": 1}
     with pytest.raises(pulumi.RunError) as refused:
         registered(prod, cloud, args)
@@ -53,7 +53,7 @@ def test_all_errors_come_at_once(prod: StackFile, cloud: Cloud) -> None:
     assert all(key in message for key in ("lambdaPull = ", "administratorRoles[0]", "no = 1"))
 
 
-def test_a_second_one_is_refused_by_name(prod: StackFile, cloud: Cloud) -> None:
+def test_a_second_one_is_refused_by_name(prod: DeclaredStack, cloud: Cloud) -> None:
     def program() -> None:
         Registry("first", ARGS)
         Registry("second", ARGS)
@@ -64,7 +64,7 @@ def test_a_second_one_is_refused_by_name(prod: StackFile, cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("project", ["container-images", "a-teams-own"])
 def test_from_config_reads_the_namespace_of_the_project(
-    prod: StackFile, cloud: Cloud, project: str
+    prod: DeclaredStack, cloud: Cloud, project: str
 ) -> None:
     config = {key.replace(prod.project, project, 1): text for key, text in prod.config.items()}
     stack = replace(prod, project=project, config=config)
@@ -82,7 +82,7 @@ def repository_args(access: Mapping[str, Any], **changes: Any) -> ImageRepositor
 
 
 @pytest.fixture
-def refusal(prod: StackFile, cloud: Cloud) -> Callable[[Callable[[], object]], str]:
+def refusal(prod: DeclaredStack, cloud: Cloud) -> Callable[[Callable[[], object]], str]:
     """What a component says against a program."""
 
     def of(program: Callable[[], object]) -> str:
@@ -138,7 +138,7 @@ def test_a_pipeline_role_refuses(refusal: Any, key: str, value: str, error: str)
 
 
 def test_the_policies_let_functions_of_other_accounts_pull(
-    prod: StackFile, cloud: Cloud, access: Access
+    prod: DeclaredStack, cloud: Cloud, access: Access
 ) -> None:
     args = repository_args(access, lambda_pull=True, lambda_pull_accounts=["444455556666"])
     update = execute(lambda: ImageRepository("app", args), prod, cloud)

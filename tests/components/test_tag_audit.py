@@ -11,17 +11,16 @@ from components.tag_audit import TagAudit, TagAuditArgs
 from container_images.policies.document import to_json
 from container_images.policies.event_patterns import event_rules
 from container_images.rehearsal.program import Resource, Update, execute, run
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests.conftest import DEPLOYING_ROLE, Cloud
 from tests.policies.audit_events import ACCOUNT, audit
-from tests.test_program import changed
 
 HOME = f"eu-west-2:{ACCOUNT}"
 THERE = f"us-east-1:{ACCOUNT}"
 EVENTBRIDGE = {"Service": "events.amazonaws.com"}
 
 
-def built(prod: StackFile, cloud: Cloud, *, preview: bool = False, **changes: Any) -> Update:
+def built(prod: DeclaredStack, cloud: Cloud, *, preview: bool = False, **changes: Any) -> Update:
     args: TagAuditArgs = {
         "audit": audit(**changes.pop("audit", {})),
         "email": ["a@example.org"],
@@ -35,7 +34,7 @@ def built(prod: StackFile, cloud: Cloud, *, preview: bool = False, **changes: An
 
 
 @pytest.fixture(scope="module")
-def plain(prod: StackFile) -> Update:
+def plain(prod: DeclaredStack) -> Update:
     """With nothing but what is required, once for all tests that look at it."""
     return built(prod, Cloud(DEPLOYING_ROLE))
 
@@ -113,7 +112,7 @@ def test_each_rule_has_its_pattern_and_its_target(plain: Update) -> None:
         assert target.inputs == of_target | (there if rule.forwards else here)
 
 
-def test_what_may_be_given_besides(prod: StackFile, cloud: Cloud, plain: Update) -> None:
+def test_what_may_be_given_besides(prod: DeclaredStack, cloud: Cloud, plain: Update) -> None:
     key, boundary = f"arn:aws:kms:{HOME}:key/1", f"arn:aws:iam::{ACCOUNT}:policy/audit-boundary"
     full = built(prod, cloud, kms_key=key, permissions_boundary=boundary)
     assert of(full, "Topic")["audit"].inputs["kmsMasterKeyId"] == key
@@ -124,14 +123,14 @@ def test_what_may_be_given_besides(prod: StackFile, cloud: Cloud, plain: Update)
     assert "permissionsBoundary" not in free.inputs
 
 
-def test_in_the_region_of_iam_nothing_is_forwarded(prod: StackFile, cloud: Cloud) -> None:
+def test_in_the_region_of_iam_nothing_is_forwarded(prod: DeclaredStack, cloud: Cloud) -> None:
     update = built(prod, cloud, audit={"region": "us-east-1"})
     assert of(update, "Role") == {}
     assert len(of(update, "Queue")) == 1
     assert {rule.inputs["region"] for rule in of(update, "EventRule").values()} == {"us-east-1"}
 
 
-def test_a_preview_shows_everything(prod: StackFile, cloud: Cloud, plain: Update) -> None:
+def test_a_preview_shows_everything(prod: DeclaredStack, cloud: Cloud, plain: Update) -> None:
     before = built(prod, Cloud(cloud.caller, computed=False), preview=True)
     assert policies(before) == policies(plain)
     inputs = [pair for resource in before.resources for pair in resource.inputs.items()]
@@ -164,9 +163,9 @@ def test_each_policy_lets_in_exactly_whom_it_names(plain: Update) -> None:
 
 
 def test_the_stack_without_it_is_the_same_but_for_it(
-    prod: StackFile, cloud: Cloud, deployed: Update
+    prod: DeclaredStack, cloud: Cloud, deployed: Update
 ) -> None:
-    on, off = deployed, run(changed(prod, audit={}), cloud)
+    on, off = deployed, run(prod.changed(audit={}), cloud)
     assert "end-to-end-tests" in of(on, "EventRule")["tag-audit-tags-1"].inputs["eventPattern"]
     rest = [each for each in on.resources if "tag-audit" not in (each.name, each.parent)]
     assert off.resources == rest
@@ -174,8 +173,8 @@ def test_the_stack_without_it_is_the_same_but_for_it(
     assert off.outputs == on.outputs
 
 
-def test_the_stack_names_whatever_role_exists(prod: StackFile, cloud: Cloud) -> None:
+def test_the_stack_names_whatever_role_exists(prod: DeclaredStack, cloud: Cloud) -> None:
     arn = f"arn:aws:iam::{ACCOUNT}:role/ci/push"
-    rules = of(run(changed(prod, pipelineRole={"arn": arn}), cloud), "EventRule")
+    rules = of(run(prod.changed(pipelineRole={"arn": arn}), cloud), "EventRule")
     assert arn in rules["tag-audit-tags-1"].inputs["eventPattern"]
     assert not [name for name in rules if "assumed" in name], "its trust policy is not the stack's"

@@ -18,8 +18,7 @@ from container_images.cli.app import COMMANDS
 from container_images.rehearsal import program
 from container_images.rehearsal.embedded_aws import embedded_aws
 from container_images.rehearsal.rehearse import Rehearsal
-from container_images.settings.stack_file import read
-from container_images.stack.declared import declared_in
+from container_images.stack.declared import declared
 from tests.conftest import ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -189,7 +188,7 @@ def test_a_team_has_every_commands_help_and_rehearses_the_template(
     assert (done.returncode, done.stderr) == (0, "")
     rehearsal = json.loads(done.stdout)
     assert all(act["ok"] for act in rehearsal["acts"])
-    starter = read(ROOT, "starter")
-    with embedded_aws(declared_in(starter, starter.account)) as aws:
+    starter = declared("starter", ROOT)
+    with embedded_aws(starter) as aws:
         ours = Rehearsal(stack="prod", resources=program.run(starter, aws).resources)
     assert rehearsal["resources"] == ours.to_json()["resources"]

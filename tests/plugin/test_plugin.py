@@ -20,7 +20,7 @@ from components.provider import Provider
 from components.registry import Registry
 from components.tag_audit import TagAudit
 from container_images.rehearsal.program import Update, execute
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests.conftest import ROOT, Cloud
 from tests.plugin.served import PLUGIN, schema
 
@@ -90,7 +90,7 @@ def test_plugin_package_and_policy_pack_have_one_version() -> None:
 # --- The components at work -----------------------------------------------------------------------
 
 
-def construct(kind: str, inputs: Mapping[str, Any], prod: StackFile, cloud: Cloud) -> Update:
+def construct(kind: str, inputs: Mapping[str, Any], prod: DeclaredStack, cloud: Cloud) -> Update:
     """A component, from what a program in another language sends: all numbers as floats."""
 
     def program() -> None:
@@ -112,7 +112,7 @@ def example() -> dict[str, Any]:
 
 
 def test_a_registry_of_another_language_is_the_one_that_python_makes(
-    prod: StackFile, cloud: Cloud
+    prod: DeclaredStack, cloud: Cloud
 ) -> None:
     resources = construct("Registry", example(), prod, cloud).resources
     ours = [each.type for each in resources if each.type.startswith("container-images:")]
@@ -151,7 +151,7 @@ def test_a_registry_of_another_language_is_the_one_that_python_makes(
     ],
 )
 def test_wrong_inputs_are_errors_without_a_traceback(
-    prod: StackFile, cloud: Cloud, kind: str, changes: dict[str, Any], errors: list[str]
+    prod: DeclaredStack, cloud: Cloud, kind: str, changes: dict[str, Any], errors: list[str]
 ) -> None:
     with pytest.raises(InputPropertiesError) as refused:
         construct(kind, {**(example() if kind == "Registry" else {}), **changes}, prod, cloud)

@@ -18,7 +18,7 @@ from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPO
 from container_images.policypack.pack import immutable_tags
 from container_images.policypack.registries import WAYS_ROUND
 from container_images.rehearsal.program import Resource, Update
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests.conftest import ROOT
 from tests.plugin.served import serving
 from tests.policypack.analysis import UNKNOWN, later, urn
@@ -29,7 +29,7 @@ LATEST = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/forms-admin-deploy:latest
 
 
 @pytest.fixture(scope="module")
-def analyzer(prod: StackFile) -> Iterator[AnalyzerStub]:
+def analyzer(prod: DeclaredStack) -> Iterator[AnalyzerStub]:
     """The pack, started as the engine does it for the production stack: in the pack's folder."""
     arguments = ("-m", "pulumi.policy", "127.0.0.1:9", ".")
     with serving(*arguments, cwd=PACK, PULUMI_CONFIG=json.dumps(prod.config)) as channel:
@@ -63,7 +63,7 @@ def analyze_stack(analyzer: AnalyzerStub, resources: list[Resource]) -> list[Ana
 
 
 def test_a_stack_of_this_project_breaks_no_rule(
-    analyzer: AnalyzerStub, deployed: Update, prod: StackFile
+    analyzer: AnalyzerStub, deployed: Update, prod: DeclaredStack
 ) -> None:
     resources = deployed.resources
     assert {each.type for each in resources} >= {REPOSITORY, REPOSITORY_POLICY, LIFECYCLE_POLICY}

@@ -2,16 +2,12 @@
 
 import contextlib
 import io
-import json
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from container_images.rehearsal.rehearse import Rehearsal, rehearse
 from container_images.rehearsal.report import print_rehearsal
-from container_images.settings.stack_file import StackFile
-from container_images.stack.declared import DeclaredStack, declared_in
+from container_images.stack.declared import DeclaredStack
 from container_images.tags import moves
 
 
@@ -19,17 +15,6 @@ from container_images.tags import moves
 def _nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Moto is not late: a put that it does not show has not been done."""
     monkeypatch.setattr(moves, "sleep", lambda _: None)
-
-
-def declared_by(file: StackFile, **changes: Any) -> DeclaredStack:
-    """What a stack's file declares, with other values under some keys; None takes a key away."""
-    config = {**file.config}
-    for key, value in changes.items():
-        config.pop(f"container-images:{key}", None)
-        if value is not None:
-            text = value if isinstance(value, str) else json.dumps(value)
-            config[f"container-images:{key}"] = text
-    return declared_in(replace(file, config=config), file.account)
 
 
 def printed(rehearsal: Rehearsal, *, verbose: bool = False) -> str:
@@ -40,5 +25,5 @@ def printed(rehearsal: Rehearsal, *, verbose: bool = False) -> str:
 
 
 @pytest.fixture(scope="session")
-def prod_rehearsed(prod: StackFile) -> Rehearsal:
-    return rehearse(declared_by(prod))
+def prod_rehearsed(prod: DeclaredStack) -> Rehearsal:
+    return rehearse(prod)

@@ -21,9 +21,8 @@ from container_images.rehearsal.embedded_aws import (
     embedded_aws,
 )
 from container_images.rehearsal.moto_fixes import moto_put_right
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import State, every
-from tests.rehearsal.conftest import declared_by
 
 REPOSITORY = "aws:ecr/repository:Repository"
 REPOSITORY_POLICY = "aws:ecr/repositoryPolicy:RepositoryPolicy"
@@ -34,8 +33,8 @@ POLICY = (
 
 
 @pytest.fixture
-def aws(prod: StackFile) -> Iterator[EmbeddedAws]:
-    with embedded_aws(declared_by(prod)) as embedded:
+def aws(prod: DeclaredStack) -> Iterator[EmbeddedAws]:
+    with embedded_aws(prod) as embedded:
         yield embedded
 
 
@@ -67,31 +66,31 @@ def test_the_update_runs_as_an_administrator_in_the_stacks_account_and_region(
     assert region["region"] == "eu-west-2"
 
 
-def test_another_partition(prod: StackFile) -> None:
+def test_another_partition(prod: DeclaredStack) -> None:
     config = {key: text.replace("arn:aws:", "arn:aws-cn:") for key, text in prod.config.items()}
     china = replace(prod, config={**config, "aws:region": "cn-north-1"})
-    with embedded_aws(declared_by(china, audit={})) as aws:
+    with embedded_aws(china.changed(audit={})) as aws:
         caller, _ = invoke(aws, "index/getCallerIdentity:getCallerIdentity")
         assert caller["arn"].startswith("arn:aws-cn:sts::")
         assert create(aws)["arn"].startswith("arn:aws-cn:ecr:cn-north-1:")
 
 
-def test_in_no_region_there_is_no_rehearsal(prod: StackFile) -> None:
-    stack = declared_by(replace(prod, config={**prod.config, "aws:region": "eu-west-9"}))
+def test_in_no_region_there_is_no_rehearsal(prod: DeclaredStack) -> None:
+    stack = replace(prod, config={**prod.config, "aws:region": "eu-west-9"})
     message = 'Pulumi.prod.yaml: aws:region = "eu-west-9": ECR is in no such Region; write one such'
     with pytest.raises(RefusedError, match=message), embedded_aws(stack):
         pass
 
 
 def test_the_processs_own_aws_settings_are_out_of_sight_and_nothing_is_left(
-    prod: StackFile, monkeypatch: pytest.MonkeyPatch
+    prod: DeclaredStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With this endpoint and profile a call would go elsewhere, or fail."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     before = dict(os.environ), models.ECRBackend._resolve_image_tag_mutability
     for _ in range(2):
-        with embedded_aws(declared_by(prod)) as aws:
+        with embedded_aws(prod) as aws:
             assert list(every(aws.ecr)) == []
             create(aws)
     assert (dict(os.environ), models.ECRBackend._resolve_image_tag_mutability) == before

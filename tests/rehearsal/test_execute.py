@@ -4,7 +4,7 @@ import pulumi
 import pytest
 
 from container_images.rehearsal.program import execute
-from container_images.settings.stack_file import StackFile
+from container_images.stack.declared import DeclaredStack
 from tests.conftest import Cloud
 
 ROLE = "container-images:index:PipelineRole"
@@ -19,7 +19,7 @@ def component(
 
 
 def test_a_resource_is_protected_and_retained_as_its_parent_where_it_does_not_say(
-    prod: StackFile, cloud: Cloud
+    prod: DeclaredStack, cloud: Cloud
 ) -> None:
     """The engine lets children inherit these two."""
 
@@ -40,7 +40,7 @@ def test_a_resource_is_protected_and_retained_as_its_parent_where_it_does_not_sa
     ]
 
 
-def test_what_a_resource_waits_for_is_seen(prod: StackFile, cloud: Cloud) -> None:
+def test_what_a_resource_waits_for_is_seen(prod: DeclaredStack, cloud: Cloud) -> None:
     def program() -> None:
         both = [component("b"), component("a")]
         for name, depends_on in (("one", both[0]), ("two", both), ("none", None)):
@@ -51,7 +51,7 @@ def test_what_a_resource_waits_for_is_seen(prod: StackFile, cloud: Cloud) -> Non
     assert (waits["one"], waits["two"], waits["none"]) == (("b",), ("b", "a"), ())
 
 
-def test_outputs_are_waited_for(prod: StackFile, cloud: Cloud) -> None:
+def test_outputs_are_waited_for(prod: DeclaredStack, cloud: Cloud) -> None:
     def program() -> None:
         late = component("a").urn.apply(lambda urn: urn.rpartition("::")[2])
         pulumi.export("nested", {"name": [late, "plain"]})
@@ -59,7 +59,7 @@ def test_outputs_are_waited_for(prod: StackFile, cloud: Cloud) -> None:
     assert execute(program, prod, cloud).outputs == {"nested": {"name": ["a", "plain"]}}
 
 
-def test_what_fails_within_apply_is_raised(prod: StackFile, cloud: Cloud) -> None:
+def test_what_fails_within_apply_is_raised(prod: DeclaredStack, cloud: Cloud) -> None:
     def fails(_: object) -> None:
         raise ZeroDivisionError
 

@@ -18,10 +18,10 @@ from pydantic.alias_generators import to_snake
 
 from container_images.cli.app import app
 from container_images.rehearsal import local
-from container_images.settings.stack_file import read
+from container_images.stack.declared import declared
 from tests.conftest import ROOT
 
-LOCAL = read(ROOT, "local")
+LOCAL = declared("local", ROOT)
 
 
 @pytest.fixture

@@ -14,13 +14,11 @@ from container_images.rehearsal import moto_fixes, rehearse
 from container_images.rehearsal import pipeline as module
 from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from container_images.rehearsal.rehearse import Act, perform
-from container_images.settings.stack_file import StackFile
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import intended
 from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve
 from container_images.tags.rollback import rollback
-from tests.rehearsal.conftest import declared_by
 
 MOVABLE = ["latest", "stable"]
 PATTERNS = ["*-*", "0-0"]  # which have the same sample
@@ -76,7 +74,7 @@ def play(stack: DeclaredStack) -> Played:
 
 
 def test_all_come_out_well_on_one_repository_of_each_kind(
-    prod: StackFile, monkeypatch: pytest.MonkeyPatch
+    prod: DeclaredStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roles, client = list[str](), EmbeddedAws.client
 
@@ -85,7 +83,7 @@ def test_all_come_out_well_on_one_repository_of_each_kind(
         return client(aws, service, role)
 
     monkeypatch.setattr(EmbeddedAws, "client", client_of)
-    played = play(declared_by(prod, repositories=KINDS, movableTags=MOVABLE, audit={}))
+    played = play(prod.changed(repositories=KINDS, movableTags=MOVABLE, audit={}))
     assert list(played.acts) == ACTS
     assert played.failed == []
     assert roles[-1] == "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
@@ -100,8 +98,8 @@ def test_all_come_out_well_on_one_repository_of_each_kind(
     assert {act.by for act in played.acts.values()} == {"simulated"}
 
 
-def test_without_exclusion_filters_moto_alone_decides(prod: StackFile) -> None:
-    played = play(declared_by(prod, tagMutability="MUTABLE", immutableTags=None, audit={}))
+def test_without_exclusion_filters_moto_alone_decides(prod: DeclaredStack) -> None:
+    played = play(prod.changed(tagMutability="MUTABLE", immutableTags=None, audit={}))
     assert {act.by for act in played.acts.values()} == {"moto"}
 
 
@@ -178,12 +176,12 @@ BROKEN: list[tuple[Any, str, Callable[..., Any], str, str]] = [
 
 @pytest.mark.parametrize("row", BROKEN, ids=lambda row: f"{row[1]} {row[3]}")
 def test_an_act_fails_where_the_command_or_ecr_does_otherwise(
-    prod: StackFile, monkeypatch: pytest.MonkeyPatch, row: tuple[Any, str, Any, str, str]
+    prod: DeclaredStack, monkeypatch: pytest.MonkeyPatch, row: tuple[Any, str, Any, str, str]
 ) -> None:
     holder, name, broken, acts, detail = row
     names = ["push-builds", *acts.split()]
     monkeypatch.setattr(rehearse, "_ACTS", {act: rehearse._ACTS[act] for act in names})
     monkeypatch.setattr(holder, name, broken)
-    played = play(declared_by(prod, repositories={"app": {}}, audit={}))
+    played = play(prod.changed(repositories={"app": {}}, audit={}))
     assert played.failed == names[-1:]
     assert detail in played.acts[names[-1]].detail

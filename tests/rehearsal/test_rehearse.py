@@ -23,11 +23,10 @@ from container_images.rehearsal import rehearse as module
 from container_images.rehearsal.pipeline import FailedError
 from container_images.rehearsal.rehearse import Act, Rehearsal, rehearse, warnings_about
 from container_images.rehearsal.report import markdown
-from container_images.settings.stack_file import StackFile, read
-from container_images.stack.declared import DeclaredStack, declared_in
+from container_images.stack.declared import DeclaredStack, declared
 from container_images.stack.state import intended
 from tests.conftest import FIXTURES, ROOT
-from tests.rehearsal.conftest import declared_by, printed
+from tests.rehearsal.conftest import printed
 from tests.rehearsal.test_pipeline import ACTS
 from tests.test_docs import Sample, differences
 
@@ -36,7 +35,7 @@ EXAMPLES = sorted((ROOT / "examples" / "stacks").glob("Pulumi.*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def weakened(prod: StackFile) -> Rehearsal:
+def weakened(prod: DeclaredStack) -> Rehearsal:
     """A stack whose guard does not deny PutImage, and of which a policy loses releases.
 
     The second rule never comes to the releases: their merged- tags belong to the first.
@@ -46,7 +45,7 @@ def weakened(prod: StackFile) -> Rehearsal:
         {"tags": "prod-*", "keepNewest": 50},
     ]
     repositories = {"app": {"retention": retention}, "cache": {}}
-    stack = declared_by(prod, repositories=repositories, audit={}, retention=None)
+    stack = prod.changed(repositories=repositories, audit={}, retention=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ACTIONS, "PutImage", Effect.UPLOAD)
         return rehearse(stack)
@@ -88,10 +87,9 @@ def test_the_production_stack_comes_up_and_everything_holds(prod_rehearsed: Rehe
     assert (kinds["Registry"], kinds["Repository"], kinds["EventRule"]) == (1, 5, 12)
 
 
-def test_a_repository_that_is_not_as_declared_is_seen(prod: StackFile) -> None:
+def test_a_repository_that_is_not_as_declared_is_seen(prod: DeclaredStack) -> None:
     """tests/stack has all that may differ."""
-    stack = declared_by(prod)
-    declared = {name: intended(stack, name) for name in stack.settings.repositories}
+    declared = {name: intended(prod, name) for name in prod.settings.repositories}
     assert "(5) are as the settings say" in module._compare(declared, declared)
     for name, state in declared.items():
         for changed in (replace(state, policy=None), replace(state, arn="arn:other")):
@@ -267,7 +265,7 @@ def test_wrong_usage(args: list[str], message: str) -> None:
 def with_program(stack: DeclaredStack, folder: Path, added: str) -> DeclaredStack:
     program = (ROOT / "__main__.py").read_text()
     (folder / "__main__.py").write_text(f"import pulumi_aws as aws\n{program}\n{added}\n")
-    return replace(stack, file=replace(stack.file, directory=folder))
+    return replace(stack, directory=folder)
 
 
 @pytest.mark.parametrize(
@@ -278,9 +276,9 @@ def with_program(stack: DeclaredStack, folder: Path, added: str) -> DeclaredStac
     ],
 )
 def test_what_the_embedded_aws_does_not_have_or_take_is_a_failed_act(
-    prod: StackFile, tmp_path: Path, added: str, message: str, by: str
+    prod: DeclaredStack, tmp_path: Path, added: str, message: str, by: str
 ) -> None:
-    stack = declared_by(prod, repositories={"app": {}}, audit={})
+    stack = prod.changed(repositories={"app": {}}, audit={})
     rehearsal = rehearse(with_program(stack, tmp_path, added))
     [act] = rehearsal.acts
     assert (act.act, act.ok, act.by) == ("register", False, by)
@@ -289,13 +287,13 @@ def test_what_the_embedded_aws_does_not_have_or_take_is_a_failed_act(
     assert as_json["resources"] == as_json["proofs"] == as_json["access"] == []
 
 
-def test_what_the_program_refuses_is_a_wrong_setting(prod: StackFile, tmp_path: Path) -> None:
-    stack = with_program(declared_by(prod, audit={}), tmp_path, "raise pulumi.RunError('not so')")
+def test_what_the_program_refuses_is_a_wrong_setting(prod: DeclaredStack, tmp_path: Path) -> None:
+    stack = with_program(prod.changed(audit={}), tmp_path, "raise pulumi.RunError('not so')")
     with pytest.raises(RefusedError, match="yaml: not so"):
         rehearse(stack)
 
 
-def test_a_stack_that_overrides_everything(prod: StackFile) -> None:
+def test_a_stack_that_overrides_everything(prod: DeclaredStack) -> None:
     everything = {
         "retention": [{"tags": "v*", "keepNewest": 3}, {"any": True, "keepNewest": 9}],
         "immutableTags": ["v*"],
@@ -306,8 +304,7 @@ def test_a_stack_that_overrides_everything(prod: StackFile) -> None:
         "lambdaPull": True,
         "import": True,
     }
-    stack = declared_by(
-        prod,
+    stack = prod.changed(
         repositories={"everything": everything, "nothing": None, "a--b": {}},
         additionalPipelineRoles=["arn:aws:iam::444455556666:role/ci/push"],
         pullAccounts={"ci": "444455556666"},
@@ -325,27 +322,27 @@ def test_a_stack_that_overrides_everything(prod: StackFile) -> None:
     assert details[1].endswith("can be pulled: the image of latest, the image of stable")
 
 
-def test_what_the_settings_leave_open_is_a_warning(prod: StackFile) -> None:
+def test_what_the_settings_leave_open_is_a_warning(prod: DeclaredStack) -> None:
     """No more than that: it is the team's to decide."""
     repositories: dict[str, Any] = {f"repository-{number:02}": {} for number in range(9)}
     repositories["kept"] = {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"}
     excluding = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "immutableTags": ["p*"]}
     repositories["some"] = {**excluding, "retention": []}
     changes = {"immutableTags": None, "tagMutability": "MUTABLE", "repositories": repositories}
-    mutable, excluded, unlimited = warnings_about(declared_by(prod, **changes))
+    mutable, excluded, unlimited = warnings_about(prod.changed(**changes))
     assert "repository-00 (*), " in mutable
     assert "such as scratch, can be overwritten in some: with IMMUTABLE_WITH" in excluded
     assert "kept" not in mutable + excluded
     assert unlimited == "Every image is kept in some: there is no retention rule."
 
 
-def test_a_rule_of_candidates_that_takes_releases_is_a_warning(prod: StackFile) -> None:
+def test_a_rule_of_candidates_that_takes_releases_is_a_warning(prod: DeclaredStack) -> None:
     """An image keeps its candidate's tag when it becomes a release."""
     retention = [{"tags": "v*-rc.*", "expireAfterDays": 30}, {"tags": "v*", "keepNewest": 20}]
     convention = [{"stage": "release", "tag": "v{semver}"}]
     open_to_all = {"tagMutability": "IMMUTABLE_WITH_EXCLUSION", "immutableTags": None}
     changes = {**open_to_all, "tagConvention": convention, "retention": retention}
-    [warning] = warnings_about(declared_by(prod, **changes))
+    [warning] = warnings_about(prod.changed(**changes))
     assert warning.startswith("The retention rule of v*-rc.* may take releases: one image has")
 
 
@@ -353,10 +350,10 @@ def test_a_rule_of_candidates_that_takes_releases_is_a_warning(prod: StackFile) 
 def test_an_example_is_rehearsed_with_the_teams_own_tags(tmp_path: Path, file: Path) -> None:
     for source in (ROOT / "Pulumi.yaml", ROOT / "__main__.py", file):
         shutil.copy(source, tmp_path)
-    stack_file = read(tmp_path, file.name.split(".")[1])
-    rehearsal = rehearse(declared_in(stack_file, stack_file.account))
+    stack = declared(file.name.split(".")[1], tmp_path)
+    rehearsal = rehearse(stack)
     assert rehearsal.ok, printed(rehearsal)
     details = {act.act: act.detail for act in rehearsal.acts}
-    if stack_file.stack == "semver":
+    if stack.name == "semver":
         assert details["promote"] == "the second build is v1.2.0; latest and stable put on it"
         assert details["resolve"] == "latest and stable resolved to v1.1.0"

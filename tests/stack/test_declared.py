@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from container_images.aws.errors import RefusedError
 from container_images.settings import Account
-from container_images.settings.stack_file import StackFile, StackFileError, read
+from container_images.stack.declared import DeclaredStack, declared
 
 PROJECT = """
 name: container-images
@@ -29,9 +30,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def stack(project: Path, config: str) -> StackFile:
+def stack(project: Path, config: str) -> DeclaredStack:
     (project / "Pulumi.dev.yaml").write_text(config)
-    return read(project, "dev")
+    return declared("dev", project)
 
 
 def test_values_are_text_or_json_and_defaults_are_filled_in(project: Path) -> None:
@@ -41,10 +42,10 @@ config:
   container-images:lambdaPull: true
   container-images:repositories: {app: , other: {scanOnPush: false}}
 """
-    assert stack(project, config) == StackFile(
+    assert stack(project, config) == DeclaredStack(
         directory=project,
         project="container-images",
-        stack="dev",
+        name="dev",
         config={
             "aws:region": "eu-west-2",
             "container-images:administratorRoles": '["arn:aws:iam::111122223333:role/deploy"]',
@@ -60,7 +61,7 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
     stack(project, f"config: {{{REGION}}}")
     below = project / "a" / "b"
     below.mkdir(parents=True)
-    assert read(below, "dev").directory == project
+    assert declared("dev", below).directory == project
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
         ("", "the file must be a mapping"),
         ("config: [a]", r'config = \["a"\]: must be a mapping'),
         # Any key that is missing here may be there.
-        ("environment: [shared]\nconfig: {aws:region: 5}", "^only the Pulumi service knows"),
+        ("environment: [shared]\nconfig: {aws:region: 5}", ": only the Pulumi service knows"),
         (f"config: {{{REGION}, container-images:retention: {{secure: abc}}}}", "encrypted"),
         ("config: {}", "aws:region: this key is required; write it as eu-west-2"),
         ("config: {aws:region: 5}", "aws:region = 5: must be the name of a Region"),
@@ -96,8 +97,8 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
 )
 def test_what_is_refused(project: Path, text: str, said: str) -> None:
     (project / "Pulumi.dev.yaml").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(StackFileError, match=said):
-        read(project, "dev")
+    with pytest.raises(RefusedError, match=said):
+        declared("dev", project)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_the_providers_settings(project: Path) -> None:
 
 def test_a_sample_of_a_clone_is_not_ignored_in_a_repository_of_ones_own(project: Path) -> None:
     (project / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
-    with pytest.raises(StackFileError, match=r"did you mean shop:retention\?"):
+    with pytest.raises(RefusedError, match=r"did you mean shop:retention\?"):
         stack(project, f"config: {{{REGION}, container-images:retention: []}}")
 
 
@@ -163,17 +164,17 @@ def test_a_stack_that_is_not_there(project: Path) -> None:
     stack(project, f"config: {{{REGION}}}")
     (project / "Pulumi.dir.yaml").mkdir()
     (project / "Pulumi.a.b.yaml").touch()
-    with pytest.raises(StackFileError, match=r"no such stack: the stacks are a\.b, dev; copy one"):
-        read(project, "production")
-    with pytest.raises(StackFileError, match=r"did you mean dev\?"):
-        read(project, "devs")
+    with pytest.raises(RefusedError, match=r"no such stack: the stacks are a\.b, dev; copy one"):
+        declared("production", project)
+    with pytest.raises(RefusedError, match=r"did you mean dev\?"):
+        declared("devs", project)
     (project / "Pulumi.yaml").unlink()
-    with pytest.raises(StackFileError, match=r"no Pulumi\.yaml"):
-        read(project, "dev")
+    with pytest.raises(RefusedError, match=r"no Pulumi\.yaml"):
+        declared("dev", project)
 
 
 def test_all_errors_come_at_once_those_of_the_settings_too(project: Path) -> None:
-    with pytest.raises(StackFileError) as refused:
+    with pytest.raises(RefusedError) as refused:
         stack(
             project,
             """
@@ -211,5 +212,5 @@ def test_where_a_stack_is_as_far_as_its_file_tells(
 ) -> None:
     config = {"aws:region": "eu-west-2", "project:administratorRoles": roles}
     config |= {"aws:allowedAccountIds": allowed}
-    file = StackFile(directory=project, project="project", stack="dev", config=config)
+    file = DeclaredStack(directory=project, project="project", name="dev", config=config)
     assert file.account == Account(partition=partition, id=number, region="eu-west-2")
