@@ -65,10 +65,9 @@ class TagAudit(pulumi.ComponentResource):
             )
         queue = self._queue(home, name)
         for rule in rules:
-            if not rule.forwards:
-                alert = {"input_paths": rule.alert.paths, "input_template": rule.alert.template}
-                self._rule(rule, queue, arn=topic.arn, input_transformer=alert)
-        if forwarding := [rule for rule in rules if rule.forwards]:
+            if rule.region == home["region"]:
+                self._rule(rule, queue, arn=topic.arn, input_transformer=rule.input_transformer)
+        if forwarding := [rule for rule in rules if rule.region != home["region"]]:
             self._forward(forwarding, home, name, args.get("permissions_boundary"))
 
         self.topic_arn = topic.arn
@@ -96,7 +95,7 @@ class TagAudit(pulumi.ComponentResource):
         registered = aws.cloudwatch.EventRule(
             rule.name,
             name=rule.name,
-            description=rule.alert.about,
+            description=rule.description,
             event_pattern=to_json(rule.pattern),
             state=rule.state,
             region=rule.region,

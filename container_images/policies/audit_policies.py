@@ -17,8 +17,9 @@ def from_rules(location: Location, prefix: str, action: str, resource: str) -> d
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
-    condition = {"ArnLike": {"aws:SourceArn": arn(location, "events", f"rule/{prefix}-*")}}
-    return _for_eventbridge("Rules", action, condition, Resource=resource)
+    of_rules = {"ArnLike": {"aws:SourceArn": arn(location, "events", f"rule/{prefix}-*")}}
+    principal = {"Service": EVENTBRIDGE}
+    return document_of([allow("Rules", principal, [action], Resource=resource, Condition=of_rules)])
 
 
 def forwarding_trust(account_id: str) -> dict[str, Any]:
@@ -26,15 +27,11 @@ def forwarding_trust(account_id: str) -> dict[str, Any]:
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-region.html
     """
-    condition = {"StringEquals": {"aws:SourceAccount": account_id}}
-    return _for_eventbridge("EventBridge", "sts:AssumeRole", condition)
+    own = {"StringEquals": {"aws:SourceAccount": account_id}}
+    principal = {"Service": EVENTBRIDGE}
+    return document_of([allow("EventBridge", principal, ["sts:AssumeRole"], Condition=own)])
 
 
 def forwarding_policy(bus_arn: str) -> dict[str, Any]:
     """That role may put events on this bus, and nothing else."""
     return document_of([{"Effect": "Allow", "Action": "events:PutEvents", "Resource": bus_arn}])
-
-
-def _for_eventbridge(sid: str, action: str, condition: Any, **elements: str) -> dict[str, Any]:
-    principal = {"Service": EVENTBRIDGE}
-    return document_of([allow(sid, principal, [action], **elements, Condition=condition)])

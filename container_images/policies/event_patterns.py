@@ -1,4 +1,4 @@
-"""Pure: which of CloudTrail's events send an alert, as the patterns of EventBridge's rules.
+"""Pure: which of CloudTrail's events send an alert, as EventBridge's rules, and what it says.
 
 A pattern lists fields and the values that each may have. A field that is absent matches nothing but
 `exists: false`, so a pattern about everybody *but* some roles says both.
@@ -8,12 +8,10 @@ No pattern names a detail-type: `detail.eventSource` is in CloudTrail's events a
 of ECR come as "AWS API Call via CloudTrail" and some as "AWS Service Event via CloudTrail".
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
-from container_images.policies.alert_messages import ALERTS, Alert
 from container_images.policies.document import arn, refuse_longer_than, to_json
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.trust_policy import Trust, federations
@@ -54,26 +52,22 @@ class Audit(TypedDict):
     """Who may assume that role."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EventRule:
-    """A rule on the default event bus of a Region."""
+class EventRule(NamedTuple):
+    """A rule on the default event bus of a Region.
+
+    In another Region than the repositories' it forwards to the bus there, where another rule makes
+    the alert.
+    """
 
     name: str
     region: str
-    pattern: dict[str, Any]
     state: str
     """Read-only calls reach no rule that does not ask for them.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail-management.html"""
-    alert: Alert
-    forwards: bool = False
-    """To the bus of the repositories' Region, where another rule makes the alert."""
-
-
-_READS: Final = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
-"""CloudTrail counts the work of a lifecycle policy as read-only, and AssumeRole too."""
-_GLOBAL: Final = ("roles", "assumed")
-"""IAM's events arrive in IAM's Region only; those of STS where it was called, which may be either
-Region."""
+    pattern: dict[str, Any]
+    description: str
+    input_transformer: dict[str, Any]
+    """What makes the alert's text of an event."""
 
 
 def event_rules(name: str, audit: Audit) -> list[EventRule]:
@@ -83,58 +77,155 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
     where even that does not help: a pattern names all pipeline roles, or all trusted principals.
     """
     region, iam_region = audit["region"], IAM_REGIONS[audit["partition"]]
-    named = {"pipeline_roles": audit["pipeline_roles"], **audit["trust"]}
-    rules = []
-    for kind, pattern in _patterns(audit):
-        refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, named)
-        topic = kind.partition("-")[0]
-        rule = EventRule(
-            name=f"{name}-{kind}",
-            region=region,
-            pattern=pattern,
-            state=_READS if topic in ("expiry", "assumed") else "ENABLED",
-            alert=ALERTS[topic],
+    inputs = {"pipeline_roles": audit["pipeline_roles"], **audit["trust"]}
+    rules: list[EventRule] = []
+    for suffix, pattern in _patterns(audit):
+        refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, inputs)
+        kind = suffix.partition("-")[0]
+        prefixes = {region: name}
+        if kind in ("roles", "assumed"):
+            # IAM's events arrive in IAM's Region only; those of STS where it was called, which may
+            # be either Region.
+            prefixes.setdefault(iam_region, f"{name}-{region}")
+        # CloudTrail counts the work of a lifecycle policy as read-only, and AssumeRole too.
+        reads = "_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS" if kind in ("expiry", "assumed") else ""
+        rules += (
+            EventRule(f"{prefix}-{suffix}", place, f"ENABLED{reads}", pattern, *_alert(kind))
+            for place, prefix in prefixes.items()
         )
-        rules.append(rule)
-        if topic in _GLOBAL and region != iam_region:
-            there = f"{name}-{region}-{kind}"
-            rules.append(replace(rule, name=there, region=iam_region, forwards=True))
     return rules
 
 
 def _patterns(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each pattern, with its kind, which the name of its rule ends with."""
+    """Each pattern, with what the name of its rule ends with: its kind, and a number."""
     names = sorted(set(audit["repositories"]))
-    for kind, pattern in (("tags", _tags), ("guard", _guard), ("expiry", _expiry)):
-        yield from _spread(kind, names, partial(pattern, audit))
-    yield "unnamed", _unnamed(audit)
-    yield "registry", _of("ecr", {"eventName": _calls(Effect.CHANGE_REGISTRY)})
     roles = {*audit["pipeline_roles"], *audit["administrator_roles"]}
     own = sorted(role for role in roles if f":{audit['account_id']}:" in role)
+    # Done or denied, by anyone but the pipeline.
+    tags = {
+        "eventName": _calls(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.REPLICATE),
+        "userIdentity": _by_anybody_but(audit["pipeline_roles"]),
+    }
+    # Done or denied, by anyone. A repository that is created again under its name has no guard.
+    guard = {"eventName": _calls(Effect.CHANGE_GUARD, Effect.CREATE_REPOSITORY)}
+    yield from _spread("tags", names, lambda some: _of("ecr", tags | _on(audit, some)))
+    yield from _spread("guard", names, lambda some: _of("ecr", guard | _on(audit, some)))
+    expired = {"lifecycleEventImage": {"tagList": sorted(audit["movable_tags"])}}
+
+    def expiry(some: Sequence[str]) -> dict[str, Any]:
+        details = {"repositoryName": some, "lifecycleEventImageActions": expired}
+        return _of("ecr", {"eventName": ["PolicyExecutionEvent"], "serviceEventDetails": details})
+
+    yield from _spread("expiry", names, expiry)
     yield from _spread("roles", own, _roles, most=2)
+    # A repository that CloudTrail does not name may be another stack's: a false alarm then.
+    request = {
+        "repositoryName": [_ABSENT],
+        "resourceArn": [{"prefix": arn(audit, "ecr", "repository/")}, _ABSENT],
+    }
+    unnamed = {"resources": {"ARN": [_ABSENT]}, "requestParameters": request}
+    yield "unnamed", _of("ecr", unnamed | {"$or": [tags, guard]})
+    yield "registry", _of("ecr", {"eventName": _calls(Effect.CHANGE_REGISTRY)})
     if audit["created_role"]:
         here = arn(audit, "codebuild", "project/")
         projects = [arn for arn in audit["trust"]["codebuild_projects"] if arn.startswith(here)]
         yield from _spread("builds", sorted(projects), _builds)
-        yield "assumed", _assumed(audit)
+        yield "assumed", _assumed(audit["created_role"], audit["trust"])
 
 
 def _spread(
     kind: str,
     items: Sequence[str],
-    pattern: Callable[[Sequence[str]], dict[str, Any]],
+    pattern_of: Callable[[Sequence[str]], dict[str, Any]],
     most: int = MAX_EVENT_PATTERN,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """As many patterns as the items take, each with as many items as fit, or with the most."""
     chunks: list[list[str]] = []
     for item in items:
         longer = [*chunks[-1], item] if chunks else []
-        if 0 < len(longer) <= most and len(to_json(pattern(longer))) <= MAX_EVENT_PATTERN:
+        if 0 < len(longer) <= most and len(to_json(pattern_of(longer))) <= MAX_EVENT_PATTERN:
             chunks[-1] = longer
         else:
             chunks.append([item])
-    for number, chunk in enumerate(chunks, start=1):
-        yield f"{kind}-{number}", pattern(chunk)
+    return ((f"{kind}-{number}", pattern_of(some)) for number, some in enumerate(chunks, start=1))
+
+
+# --- Alerts ---------------------------------------------------------------------------------------
+
+_TAG: Final = "tag [<requestParameters.imageTag>]"
+_REPOSITORY: Final = "repository [<requestParameters.repositoryName>] (<resources[0].ARN>)"
+_EXPIRED: Final = "serviceEventDetails.lifecycleEventImageActions[*].lifecycleEventImage"
+_EXPIRED_IN: Final = "<serviceEventDetails.repositoryName>"
+_OF_EACH: Final = "container-images history with each repository's name"
+
+_ALERTS: Final = {
+    "tags": (
+        "A tag written or an image deleted by a principal that is not a pipeline role",
+        f"{_TAG} images [<requestParameters.imageIds>] of {_REPOSITORY}",
+        "container-images history <resources[0].ARN>",
+    ),
+    "guard": (
+        "The guard of a repository changed",
+        _REPOSITORY,
+        "pulumi preview (pulumi up restores it), then container-images history <resources[0].ARN>",
+    ),
+    "expiry": (
+        "A lifecycle policy expired an image that carried a movable tag",
+        f"tags <{_EXPIRED}.tagList> of images <{_EXPIRED}.digest> of [{_EXPIRED_IN}]",
+        f"container-images history {_EXPIRED_IN}, then container-images rollback {_EXPIRED_IN}",
+    ),
+    "unnamed": (
+        "A tag or a guard changed in a repository that CloudTrail does not name",
+        f"an unnamed repository, {_TAG}, resource [<requestParameters.resourceArn>]",
+        f"find the event in CloudTrail; if the repository may be of the stack, {_OF_EACH}",
+    ),
+    "registry": (
+        "The registry as a whole changed, which no repository policy can deny",
+        "the registry",
+        f"ask whether an administrator intended it (see docs/organization.md); then {_OF_EACH}",
+    ),
+    "roles": (
+        "A pipeline role or an administrator role changed",
+        "role [<requestParameters.roleName>]",
+        "pulumi preview, and container-images who-can with a repository's name",
+    ),
+    "assumed": (
+        "The pipeline role assumed by a principal that the settings do not trust",
+        "role [<requestParameters.roleArn>] as session [<requestParameters.roleSessionName>]",
+        f"{_OF_EACH}: it shows the session of each move",
+    ),
+    "builds": (
+        "A trusted CodeBuild project changed, or ran what is not its own",
+        "project [<requestParameters.name>] [<requestParameters.projectName>]",
+        f"ask the pipeline's owners, since what it runs, runs as the pipeline role; {_OF_EACH}",
+    ),
+}
+"""What has happened, what the call was on, and what to do next, with fields of CloudTrail's event
+in angle brackets."""
+
+
+def _alert(kind: str) -> tuple[str, dict[str, Any]]:
+    """The description of a rule, and the input transformer that makes its alert's text.
+
+    A value that the event does not have is left empty, so each stands in brackets. A list or an
+    object is inserted as JSON without its quotes.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+    """
+    event, subject, following = _ALERTS[kind]
+    text = (
+        f"{event}, or an attempt: <eventName> on {subject} by [<userIdentity.arn>] (type "
+        "[<userIdentity.type>], principal [<userIdentity.principalId>], account "
+        "[<userIdentity.accountId>], service [<userIdentity.invokedBy>]) at <eventTime> from "
+        "[<sourceIPAddress>], error code [<errorCode>], message [<errorMessage>]. Next: "
+        f"{following}. An error code means that the call was denied or failed. [] = not in the "
+        "event. CloudTrail event <eventID>."
+    )
+    paths = {}
+    for field in dict.fromkeys(re.findall("<(.+?)>", text)):
+        name = re.sub(r"\W+", "-", field)
+        paths[name] = f"$.detail.{field}"
+        text = text.replace(f"<{field}>", f"<{name}>")
+    return event, {"input_paths": paths, "input_template": f'"{text}"'}
 
 
 # --- Patterns -------------------------------------------------------------------------------------
@@ -144,11 +235,6 @@ _ABSENT: Final = {"exists": False}
 
 def _calls(*effects: Effect) -> list[str]:
     return [action.removeprefix("ecr:") for action in actions(*effects)]
-
-
-_TAG_CALLS: Final = _calls(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.REPLICATE)
-# A repository that is created again under its name has no guard.
-_GUARD_CALLS: Final = _calls(Effect.CHANGE_GUARD, Effect.CREATE_REPOSITORY)
 
 
 def _of(service: str, detail: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,40 +265,6 @@ def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
             {"resources": {"ARN": [_ABSENT]}, "requestParameters": by_request},
         ]
     }
-
-
-def _tag_calls(audit: Audit) -> dict[str, Any]:
-    """A tag was written or an image deleted, done or denied, by anyone but the pipeline."""
-    return {"eventName": _TAG_CALLS, "userIdentity": _by_anybody_but(audit["pipeline_roles"])}
-
-
-def _tags(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
-    return _of("ecr", _tag_calls(audit) | _on(audit, names))
-
-
-def _guard(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
-    """A guard was changed, done or denied, by anyone."""
-    return _of("ecr", {"eventName": _GUARD_CALLS, **_on(audit, names)})
-
-
-def _expiry(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
-    """A lifecycle policy took an image that carried a movable tag."""
-    image = {"lifecycleEventImage": {"tagList": sorted(audit["movable_tags"])}}
-    details = {"repositoryName": names, "lifecycleEventImageActions": image}
-    return _of("ecr", {"eventName": ["PolicyExecutionEvent"], "serviceEventDetails": details})
-
-
-def _unnamed(audit: Audit) -> dict[str, Any]:
-    """A call of `_tags` or `_guard` on a repository that CloudTrail does not name.
-
-    It may be another stack's: a false alarm then.
-    """
-    request = {
-        "repositoryName": [_ABSENT],
-        "resourceArn": [{"prefix": arn(audit, "ecr", "repository/")}, _ABSENT],
-    }
-    unnamed = {"resources": {"ARN": [_ABSENT]}, "requestParameters": request}
-    return _of("ecr", unnamed | {"$or": [_tag_calls(audit), {"eventName": _GUARD_CALLS}]})
 
 
 def _roles(arns: Sequence[str]) -> dict[str, Any]:
@@ -257,13 +309,12 @@ def _builds(arns: Sequence[str]) -> dict[str, Any]:
     return _of("codebuild", {"$or": either})
 
 
-def _assumed(audit: Audit) -> dict[str, Any]:
+def _assumed(role: str, trust: Trust) -> dict[str, Any]:
     """The created role was assumed, done or denied, by a principal outside its trust policy.
 
     https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html
     """
-    role, trust = audit["created_role"], audit["trust"]
     # Of a caller of another account CloudTrail has only the account.
     accounts = sorted({arn.split(":")[4] for arn in trust["roles"]} - {trust["account_id"]})
     identity = _by_anybody_but(trust["roles"]) if trust["roles"] else {}

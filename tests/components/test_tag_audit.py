@@ -105,11 +105,10 @@ def test_each_rule_has_its_pattern_and_its_target(plain: Update) -> None:
             "arn": f"arn:aws:sns:{HOME}:audit",
             "deadLetterConfig": {"arn": f"arn:aws:sqs:{HOME}:audit-undelivered"},
         }
-        if not rule.forwards:
-            paths, template = rule.alert.paths, rule.alert.template
-            here["inputTransformer"] = {"inputPaths": paths, "inputTemplate": template}
+        paths, template = rule.input_transformer.values()
+        here["inputTransformer"] = {"inputPaths": paths, "inputTemplate": template}
         of_target = {"rule": rule.name, "targetId": "audit"}
-        assert target.inputs == of_target | (there if rule.forwards else here)
+        assert target.inputs == of_target | (here if rule.region == "eu-west-2" else there)
 
 
 def test_what_may_be_given_besides(prod: DeclaredStack, cloud: Cloud, plain: Update) -> None:

@@ -103,8 +103,9 @@ _TEXTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
 }
 
 
-def transformed(paths: Mapping[str, str], template: str, event: Mapping[str, Any]) -> str:
+def transformed(transformer: Mapping[str, Any], event: Mapping[str, Any]) -> str:
     """The text that an input transformer makes of an event: <name> is the value at its path."""
+    paths = transformer["input_paths"]
 
     def value_of(name: re.Match[str]) -> str:
         value = jmespath.search(paths[name[1]].removeprefix("$."), event)
@@ -114,4 +115,4 @@ def transformed(paths: Mapping[str, str], template: str, event: Mapping[str, Any
         return value if is_text else json.dumps(value, separators=(",", ":")).replace('"', "")
 
     # EventBridge escapes nothing in the values, so the text is taken out of its quotes first.
-    return re.sub(r"<([\w-]+)>", value_of, str(json.loads(template)))
+    return re.sub(r"<([\w-]+)>", value_of, str(json.loads(transformer["input_template"])))

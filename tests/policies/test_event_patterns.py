@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from container_images.policies.alert_messages import ALERTS
 from container_images.policies.document import to_json
 from container_images.policies.event_patterns import (
     IAM_REGIONS,
@@ -35,7 +34,7 @@ NOBODY: dict[str, Any] = {
 
 
 def home(audit: Audit) -> list[EventRule]:
-    return [rule for rule in event_rules("audit", audit) if not rule.forwards]
+    return [rule for rule in event_rules("audit", audit) if rule.region == audit["region"]]
 
 
 def kind_of(rule: EventRule) -> str:
@@ -103,14 +102,12 @@ def test_the_rules_names_and_regions() -> None:
     for kind in both:
         there, at_home = rules[f"audit-eu-west-2-{kind}"], rules[f"audit-{kind}"]
         assert (there.pattern, there.state) == (at_home.pattern, at_home.state)
-        assert there.forwards
 
 
 @pytest.mark.parametrize(("partition", "region"), IAM_REGIONS.items())
 def test_nothing_is_forwarded_in_the_region_of_iam(partition: str, region: str) -> None:
     rules = event_rules("audit", audit(partition=partition, region=region))
     assert {rule.region for rule in rules} == {region}
-    assert not any(rule.forwards for rule in rules)
 
 
 def test_a_project_of_another_region_has_no_rule_here() -> None:
@@ -173,16 +170,17 @@ def test_the_longest_names_fit_and_roles_that_no_pattern_can_name_are_refused() 
 def test_an_alert_says_who_did_what_when_from_where_and_what_next(
     event: dict[str, Any], parts: list[str]
 ) -> None:
-    [alert] = [rule.alert for rule in home(audit()) if matches(rule.pattern, event)]
-    text = transformed(alert.paths, alert.template, event)
+    [alert] = [rule for rule in home(audit()) if matches(rule.pattern, event)]
+    text = transformed(alert.input_transformer, event)
     for part in parts:
         assert part in text
 
 
 def test_alerts_are_within_eventbridges_limits() -> None:
     """TransformerPaths and TransformerInput of the API."""
-    for alert in ALERTS.values():
-        assert len(alert.paths) <= 100
-        assert len(alert.about) <= 512
-        assert len(alert.template) <= 8192
-        assert all(len(path) <= 256 for path in alert.paths.values())
+    for rule in event_rules("audit", audit()):
+        paths, template = rule.input_transformer.values()
+        assert len(paths) <= 100
+        assert len(rule.description) <= 512
+        assert len(template) <= 8192
+        assert all(len(path) <= 256 for path in paths.values())
