@@ -8,9 +8,6 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final
 
-INTERRUPTED: Final = 128 + signal.SIGINT
-"""The exit status that shells give to an interrupted command."""
-
 _STANDARD_ERROR: Final = 2
 _OBJECT: Final = b'{"error": "interrupted", "kind": "interrupted", "code": null}\n'
 _CLEAR_LINE_AND_SHOW_CURSOR: Final = b"\r\x1b[K\x1b[?25h"
@@ -45,7 +42,7 @@ def end_at_once(_signal: int, _frame: FrameType | None) -> None:
         if os.isatty(_STANDARD_ERROR):  # where a progress bar may have hidden the cursor
             os.write(_STANDARD_ERROR, _CLEAR_LINE_AND_SHOW_CURSOR)
         os.write(_STANDARD_ERROR, _OBJECT if "--json" in sys.argv else b"interrupted\n")
-    os._exit(INTERRUPTED)
+    os._exit(128 + signal.SIGINT)  # as shells have it
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "rehearse": "rehearse",
     "policy-pack": "policy_pack",
 }
-"""The module that has each command, in the order of the help."""
+"""The module that has each command."""
 
 
 class _Commands(click.Group):
@@ -31,10 +31,6 @@ class _Commands(click.Group):
     "refused" | "aws" | "usage", "code": AWS's name of the error, or null}`, with the `notes` of the
     command, if there are any.
     """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
-        """All names, without loading anything."""
-        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None."""
@@ -49,16 +45,15 @@ class _Commands(click.Group):
         arguments = [*(sys.argv[1:] if args is None else args)]
         notes: list[str] | None = [] if "--json" in arguments else None
         options |= {"standalone_mode": False, "obj": notes}
+        status, failure = 1, dict[str, Any]()
         try:
             with refused():
                 status = super().main(arguments, *others, **options)
-            for text in notes or ():
-                say(f"note: {text}")
         except RefusedError as error:
-            status = _fail(error.to_json(), notes)
+            failure = error.to_json()
         except ModuleNotFoundError as error:
             fix = "run pip install 'container-images[rehearse,policy-pack]'"
-            status = _fail(RefusedError(f"{error}; {fix}").to_json(), notes)
+            failure = RefusedError(f"{error}; {fix}").to_json()
         except click.exceptions.NoArgsIsHelpError as error:
             status = error.exit_code
             error.show()
@@ -68,16 +63,15 @@ class _Commands(click.Group):
             if notes is None:  # with the command's synopsis
                 click.UsageError(sentence, getattr(error, "ctx", None)).show()
             else:
-                _fail({"error": sentence, "kind": "usage", "code": None}, notes)
+                failure = {"error": sentence, "kind": "usage", "code": None}
+        if failure and notes is None:
+            say(failure["error"])
+        elif failure:
+            click.echo(json.dumps(failure | ({"notes": notes} if notes else {})), err=True)
+        else:
+            for text in notes or ():
+                say(f"note: {text}")
         sys.exit(status)
-
-
-def _fail(failure: Mapping[str, Any], notes: Sequence[str] | None) -> int:
-    if notes is None:
-        say(failure["error"])
-    else:
-        click.echo(json.dumps({**failure, **({"notes": notes} if notes else {})}), err=True)
-    return 1
 
 
 # The names alone, for those that a misspelt one resembles.

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +34,7 @@ def policy_pack_command(*, folder: Path, as_json: bool) -> None:
     It runs in the virtual environment that runs this command, and is written again after an
     upgrade.
     """
-    if find_spec("pulumi_policy") is None:
-        raise ModuleNotFoundError("No module named 'pulumi_policy'")
+    version("pulumi-policy")  # or an error: the extra is not installed
     installed = version("container-images")
     manifest = MANIFEST.format(installed)
     if sys.prefix != sys.base_prefix:  # seen from the folder, it is the same in another checkout
@@ -47,11 +45,11 @@ def policy_pack_command(*, folder: Path, as_json: bool) -> None:
         "__main__.py": "from container_images.policypack.pack import serve\n\nserve()\n",
         "requirements.txt": f"container-images[policy-pack]=={installed}\n",
     }
-    for name in files:
-        if (file := folder / name).exists() and not file.read_text("utf-8").startswith(WRITTEN):
-            raise RefusedError(f"{folder} has another {name}: name a folder for this pack alone")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for file in map(folder.joinpath, files):
+            if file.exists() and not file.read_text("utf-8").startswith(WRITTEN):
+                raise RefusedError(f"{folder} has another {file.name}: name a folder for this pack")
         for name, text in files.items():
             (folder / name).write_text(WRITTEN + text, encoding="utf-8")
     except OSError as error:

@@ -22,7 +22,6 @@ from container_images.cli.targets import (
     read_each,
     repository_argument,
     stack_option,
-    target_of,
     targets_of,
 )
 from container_images.cli.terminal import iso, working
@@ -50,7 +49,7 @@ class MoveContext:
     @cached_property
     def target(self) -> Targets:
         """The repository, and what its tags mean."""
-        return target_of(self.repository, self.stack, self.convention)
+        return targets_of([self.repository], self.stack, self.convention, writes=True)
 
     def caller(self, aws: Aws) -> str:
         """Who moves the tag. Only the JSON says it: in text, no client of STS is made."""

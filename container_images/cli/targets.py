@@ -67,17 +67,14 @@ convention_option: Final = file_option(
 class Targets:
     """What a command is about."""
 
-    references: Sequence[Reference] = ()
+    references: Sequence[Reference]
     """The repositories, each with the image that was named with it."""
     stack: "DeclaredStack | None" = None
     convention: TagConvention = ADR040
+    movable_tags: Sequence[str] = ()
+    """Those of the stack."""
     session: Callable[[str | None], Aws] = field(default_factory=lambda: cache(Aws))
     """AWS in a Region, or in the environment's. All repositories of a Region share it."""
-
-    @property
-    def movable_tags(self) -> Sequence[str] | None:
-        """Those of the stack. None where no stack is named."""
-        return self.stack.settings.exact_movable_tags if self.stack else None
 
     @property
     def default_tag(self) -> str:
@@ -91,7 +88,7 @@ class Targets:
                 f"{option} {tag} is a unique tag, which stays on its image; promote --as {tag} "
                 "gives it to an image that has none"
             )
-        if self.movable_tags is not None and tag not in self.movable_tags:
+        if self.stack and tag not in self.movable_tags:
             raise click.UsageError(
                 f"{option} {tag} is not one of the stack's movableTags: "
                 f"{', '.join(self.movable_tags)}"
@@ -103,42 +100,39 @@ class Targets:
         return aws, Repository(aws.ecr(), reference, self.convention)
 
 
-def target_of(repository: Reference, stack: str | None, convention: Path | None) -> Targets:
-    """What a command that writes is about: one repository."""
+def targets_of(
+    repositories: Sequence[Reference],
+    stack: str | None,
+    convention: Path | None = None,
+    *,
+    writes: bool = False,
+    undeclared: bool = False,
+) -> Targets:
+    """What a command is about. `undeclared`: also repositories that are not in the stack."""
+    references = list(dict.fromkeys(repositories))
     if stack and convention:
         raise click.UsageError("--convention cannot be used with --stack, which has its own")
-    targets = _targets(stack, convention)
-    if targets.stack:
-        targets.stack.refuse_others([repository])
-    return replace(targets, references=[repository])
+    if not stack:
+        file = convention or os.environ.get(CONVENTION_VARIABLE)
+        parsed = read(Path(file), _parsed_convention) if file else ADR040
+        return Targets(references=references, convention=parsed)
+    from container_images.stack.declared import declared  # noqa: PLC0415 pydantic takes time
 
-
-def targets_of(
-    repositories: Sequence[Reference], stack: str | None, *, undeclared: bool = False
-) -> Targets:
-    """What a command that reads is about. `undeclared`: also repositories not in the stack."""
-    targets = _targets(stack)
-    references = list(dict.fromkeys(repositories))
-    if targets.stack:
-        targets.stack.refuse_elsewhere(references)
-        if not undeclared:
-            targets.stack.refuse_others(references)
-        place = targets.stack.account
+    named = declared(stack)
+    if not undeclared:
+        named.refuse_others(references)
+    if not writes:
+        named.refuse_elsewhere(references)
+        place = named.account
         references = [
             replace(each, registry_id=place.id, region=place.region) for each in references
-        ] or targets.stack.repositories()
-    return replace(targets, references=references)
-
-
-def _targets(stack: str | None, convention: Path | None = None) -> Targets:
-    """Without repositories."""
-    if stack:
-        from container_images.stack.declared import declared  # noqa: PLC0415 pydantic takes time
-
-        named = declared(stack)
-        return Targets(stack=named, convention=named.settings.convention)
-    file = convention or os.environ.get(CONVENTION_VARIABLE)
-    return Targets(convention=read(Path(file), _parsed_convention) if file else ADR040)
+        ] or named.repositories()
+    return Targets(
+        references=references,
+        stack=named,
+        convention=named.settings.convention,
+        movable_tags=named.settings.exact_movable_tags,
+    )
 
 
 def _parsed_convention(text: str) -> TagConvention:
@@ -150,10 +144,8 @@ def _parsed_convention(text: str) -> TagConvention:
     try:
         stages = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:  # such as a date in no calendar
-        problem = Problem(
-            where=(), rule=f"invalid YAML: {error}", fix="write text with * or { in quotes"
-        )
-        raise InvalidInputError([problem]) from None
+        rule, fix = f"invalid YAML: {error}", "write text with * or { in quotes"
+        raise InvalidInputError([Problem(where=(), rule=rule, fix=fix)]) from None
     return convention_in(stages)
 
 
@@ -192,26 +184,24 @@ def read_each(
 ) -> Results[_Value]:
     """Read each repository, with a sign of the work. Failing to read one does not stop the others.
 
-    Where AWS gives no answer at all, they fail likewise: to wait for each would take minutes.
-    Raises UsageError where there is none, and RefusedError where none can be read.
+    Raises UsageError where there is none, and RefusedError where none can be read, or AWS gives no
+    answer at all: to wait for each would take minutes.
     """
     if not references:
         raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
     results: list[tuple[Reference, _Value | RefusedError]] = []
-    silence: RefusedError | None = None
     with working(work) as counted:
         for reference in counted(references):
             try:
-                if silence:
-                    raise silence
                 with refused():
                     results.append((reference, read(reference)))
             except RefusedError as error:
-                if len(references) == 1:
+                if len(references) == 1 or error.code in _SILENCE:
                     raise
                 results.append((reference, error))
-                if error.code in ("ConnectTimeoutError", "ReadTimeoutError"):
-                    silence = error
     if not Results(results).values:
         Results(results).refuse_unread()
     return Results(results)
+
+
+_SILENCE: Final = ("ConnectTimeoutError", "ReadTimeoutError")
