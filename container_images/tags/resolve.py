@@ -36,7 +36,7 @@ def resolve(repository: Repository, name: str) -> Resolved:
         commit = convention.commit(image.tags)
     except UnknownCommitError as error:
         # A convention that leaves the commit out still tells which build it is.
-        if not tags or any(tag.sha for tag in tags):
+        if not tags or any("sha" in tag.parts for tag in tags):
             tags, unknown = [], str(error)
     return Resolved(
         image=image,

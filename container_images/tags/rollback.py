@@ -182,8 +182,8 @@ def next_older(convention: TagConvention, current: Image, images: Iterable[Image
         if here is None or tag is None or tag.stage != here.stage:
             continue
         # Where releases are deployed, pre-releases were not.
-        is_like_here = ("-" in (tag.semver or "")) == ("-" in (here.semver or ""))
+        prereleases = {"-" in each.parts.get("semver", "") for each in (tag, here)}
         age = (tag.version, image.pushed_at)
-        if is_like_here and age < (here.version, current.pushed_at):
+        if len(prereleases) == 1 and age < (here.version, current.pushed_at):
             older.append((age, image.digest, image))
     return max(older, key=lambda ranked: ranked[:2])[2] if older else None

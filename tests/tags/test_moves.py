@@ -10,7 +10,7 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import Put, Repository
 from container_images.aws.reference import Reference
-from container_images.policies.tag_convention import ADR040, Stage, TagConvention
+from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.tags import moves
 from container_images.tags.moves import READ_AGAIN_SECONDS, Move, move
 from tests.builds import ACCOUNT, NAME, REGION, ECRClient, Wire, build, place, push, sha, tag
@@ -67,7 +67,7 @@ def test_another_place_than_expected_is_refused(ecr: ECRClient, repository: Repo
 
 def convention(*templates: str) -> TagConvention:
     return TagConvention(
-        [Stage(name=f"s{rank}", template=template) for rank, template in enumerate(templates)]
+        [{"stage": f"s{rank}", "tag": template} for rank, template in enumerate(templates)]
     )
 
 

@@ -31,9 +31,9 @@ def test_an_image_is_promoted_through_all_stages(ecr: ECRClient, repository: Rep
     for done, stage in ((staged, "stg"), (produced, "prod")):
         unique_tag = ADR040.read(done.tag)
         assert unique_tag
-        assert unique_tag.epoch
-        assert (unique_tag.stage, unique_tag.sha) == (stage, sha("b"))
-        assert before <= unique_tag.epoch <= datetime.now(UTC).timestamp()
+        assert unique_tag.parts["epoch"]
+        assert (unique_tag.stage, unique_tag.parts["sha"]) == (stage, sha("b"))
+        assert before <= unique_tag.parts["epoch"] <= datetime.now(UTC).timestamp()
 
 
 def test_a_promotion_can_be_tried_dry(ecr: ECRClient, repository: Repository) -> None:
