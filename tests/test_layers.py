@@ -20,7 +20,7 @@ LAYERS: dict[str, set[str]] = {
     "rehearsal": {"policies", "settings", "lifecycle", "access", "aws", "tags", "stack", "cli"},
     "cli": {"policies", "settings", "lifecycle", "access", "aws", "tags", "stack", "rehearsal"},
     "policypack": {"policies", "lifecycle"},
-    "bootstrap": {"policies"},
+    "bootstrap": {"policies", "settings"},
     "components": {"policies", "settings"},
 }
 """Each package of container_images, and components, and those of the others that it may import."""

@@ -1,37 +1,66 @@
-"""Pure: what the roles of CI may do, and the policy documents that say it."""
+"""Pure: what CI has in AWS, and the policy documents that say what its roles may do."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final
 
+from pydantic import Field
+
+from container_images.policies import forms
 from container_images.policies.audit_policies import AUDIT_NAME, EVENTBRIDGE, forwarding_policy
 from container_images.policies.document import Location, arn, document_of, refuse_longer_than
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.trust_policy import Trust
-
-MAX_MANAGED_POLICY: Final = 6_144
-"""Characters of a managed policy, white space aside:
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+from container_images.settings import values
+from container_images.settings.model import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """What CI has in AWS, by the keys of bootstrap/Pulumi.yaml, which say what each is.
+def _text(pattern: str, rule: str, example: str) -> Any:
+    whole = re.compile(rf"\A(?:{pattern})\Z", re.ASCII)
+    return Field(pattern=whole, description=rule, examples=[example])
 
-    A role is named by path and name, such as /platform/registry-deploy.
-    """
 
-    location: Location
-    preview: Trust
-    deploy: Trust
-    preview_role: str
-    deploy_role: str
-    pipeline_role: str = ""
+_ROLE_RULE: Final = "must be the path and name of one role, without wildcards"
+_ENVIRONMENT: Final = "repo:OWNER/NAME:environment:live"
+_APPROVED: Final = "must name one environment, whose reviewers approve what is deployed"
+# Whoever can push a branch may preview: that is what the preview role is for.
+_PREVIEW: Final = rf"{forms.SUBJECT.pattern}|repo:[^:*?$/\s]+/[^:*?$/\s]+:pull_request"
+_DEPLOY: Final = rf"(?=.*:environment:){forms.SUBJECT.pattern}"
+
+Role = Annotated[str, _text(rf"/{forms.PATH}[\w+=,.@-]{{1,64}}", _ROLE_RULE, "/platform/deploy")]
+PreviewSubject = Annotated[str, _text(_PREVIEW, forms.SUBJECT.rule, _ENVIRONMENT)]
+DeploySubject = Annotated[str, _text(_DEPLOY, _APPROVED, _ENVIRONMENT)]
+_LISTED: Final = Field(strict=False)
+
+
+class Delivery(Settings):
+    """What CI has in AWS, by the keys of bootstrap/Pulumi.yaml, which say what each is."""
+
+    location: Any
+    """Where AWS says that the caller is: a Location."""
+    preview_role: Role
+    deploy_role: Role
+    pipeline_role: Role = ""
+    github_preview_subjects: Annotated[tuple[PreviewSubject, ...], _LISTED] = ()
+    github_deploy_subjects: Annotated[tuple[DeploySubject, ...], _LISTED] = ()
+    code_build_preview_projects: values.CodeBuildProjectArns = ()
+    code_build_deploy_projects: values.CodeBuildProjectArns = ()
+    github_provider: bool = True
     audit: bool = True
-    repository_keys: Sequence[str] = ()
+    repository_keys: Annotated[tuple[values.KmsKeyArn, ...], _LISTED] = ()
     state_bucket: str
     artifact_bucket: str = ""
-    artifact_key: str = ""
+    artifact_key: values.KmsKeyArn = ""
+
+    def trust(self, kind: str) -> Trust:
+        """Whose jobs may assume the role of this kind: `preview` or `deploy`."""
+        return {
+            "partition": self.location["partition"],
+            "account_id": self.location["account_id"],
+            "codebuild_projects": list(getattr(self, f"code_build_{kind}_projects")),
+            "github_subjects": list(getattr(self, f"github_{kind}_subjects")),
+            "roles": [],
+        }
 
     def iam_arn(self, kind: str, path_and_name: str = "") -> str:
         """ARN of a role, a policy or the root of the account."""
@@ -120,20 +149,22 @@ def deploy_policy(delivery: Delivery, state_key: str) -> dict[str, Any]:
 
     Raises InvalidInputError where the document is longer than AWS accepts.
     """
-    moving, passing = actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE), ["iam:PassRole"]
+    moving = actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE)
     itself = [*delivery.ci_roles, f"{delivery.iam_arn('policy', delivery.deploy_role)}*"]
     denies = [
-        _deny("PassesNoOtherRole", Action=passing, NotResource=delivery.forwarding_role),
+        _deny("PassesNoOtherRole", Action=["iam:PassRole"], NotResource=delivery.forwarding_role),
         _deny("BecomesNoOtherRole", Action=["sts:AssumeRole"], Resource="*"),
         _deny("MovesNoTagsAndDeletesNoImages", Action=moving, Resource="*"),
         _deny("OnlyReadsItselfAndItsBounds", NotAction=["iam:Get*", "iam:List*"], Resource=itself),
     ]
     document = document_of([*_allows(delivery, state_key, writes=True), *denies])
     lists = {
-        "repositoryKeys": delivery.repository_keys,
-        "codeBuildDeployProjects": delivery.deploy["codebuild_projects"],
+        "repositoryKeys": [*delivery.repository_keys],
+        "codeBuildDeployProjects": [*delivery.code_build_deploy_projects],
     }
-    refuse_longer_than(MAX_MANAGED_POLICY, "managed policy", document, lists)
+    # Characters, white space aside:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    refuse_longer_than(6_144, "managed policy", document, lists)
     return document
 
 
@@ -148,41 +179,36 @@ def audit_boundary(location: Location) -> dict[str, Any]:
     return forwarding_policy(arn(location, "events", "event-bus/default"))
 
 
-def bucket_policy(bucket_arn: str) -> dict[str, Any]:
-    """Nobody reaches the state but by TLS.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/security-best-practices.html
-    """
-    tls = {"Bool": {"aws:SecureTransport": "false"}}
-    resources = [bucket_arn, f"{bucket_arn}/*"]
-    deny = _deny("TlsOnly", Principal="*", Action=["s3:*"], Resource=resources, Condition=tls)
-    return document_of([deny])
-
-
 def _allows(delivery: Delivery, state_key: str, *, writes: bool) -> Iterator[dict[str, Any]]:
     """What a role of CI may do: read, and the deploy role write."""
 
-    def calls(*services: str) -> frozenset[str]:
-        texts = ((name, READS[name] + (f" {WRITES[name]}" if writes else "")) for name in services)
-        return frozenset(f"{service}:{call}" for service, text in texts for call in text.split())
+    def calls(service: str) -> set[str]:
+        names = f"{READS[service]} {WRITES[service] if writes else ''}".split()
+        return {f"{service}:{name}" for name in names}
 
-    location = delivery.location
+    location, bounded = delivery.location, []
     yield _allow("Repositories", calls("ecr"), arn(location, "ecr", "repository/*"))
-    bounded = []
     if delivery.pipeline_role:
-        role = delivery.iam_arn("role", delivery.pipeline_role)
-        bounded.append(("PipelineRole", role, delivery.boundary("pipeline")))
+        bounded = [("PipelineRole", delivery.iam_arn("role", delivery.pipeline_role), "pipeline")]
     if delivery.audit:
-        bounded.append(("ForwardingRole", delivery.forwarding_role, delivery.boundary("audit")))
+        bounded.append(("ForwardingRole", delivery.forwarding_role, "audit"))
     if bounded:
-        of_roles = calls("iam")
-        yield _allow("Roles", of_roles - BOUNDED, [role for _, role, _ in bounded])
+        yield _allow("Roles", calls("iam") - BOUNDED, [role for _, role, _ in bounded])
     for sid, role, boundary in bounded if writes else ():
-        bounds = {"iam:PermissionsBoundary": delivery.iam_arn("policy", boundary)}
-        yield _allow(sid, BOUNDED, role, bounds)
+        bounds = delivery.iam_arn("policy", delivery.boundary(boundary))
+        yield _allow(sid, BOUNDED, role, {"iam:PermissionsBoundary": bounds})
     if delivery.audit:
-        called = calls("events", "sns", "sqs")
-        yield _allow("Audit", called - WITHOUT_RESOURCE, _audit_arns(location))
+        called = calls("events") | calls("sns") | calls("sqs")
+        elsewhere = f"{AUDIT_NAME}-{location['region']}"
+        audit = [
+            arn(location, "sns", AUDIT_NAME),
+            arn(location, "events", f"rule/{AUDIT_NAME}-*"),
+            arn(location, "sqs", f"{AUDIT_NAME}-undelivered"),
+            # In the Region of IAM's events.
+            arn(location, "events", f"rule/{elsewhere}-*", "*"),
+            arn(location, "sqs", f"{elsewhere}-undelivered", "*"),
+        ]
+        yield _allow("Audit", called - WITHOUT_RESOURCE, audit)
         yield _allow("Subscriptions", called & WITHOUT_RESOURCE, "*")
     if delivery.audit and writes:
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
@@ -203,22 +229,10 @@ def _allows(delivery: Delivery, state_key: str, *, writes: bool) -> Iterator[dic
     yield _allow("State", objects, f"{bucket}/*")
     key = ["kms:Decrypt", *(["kms:GenerateDataKey"] if writes else [])]
     yield _allow("StateKey", key, state_key)
-    yield from _build(delivery, delivery.deploy if writes else delivery.preview)
+    yield from _build(delivery, "deploy" if writes else "preview")
 
 
-def _audit_arns(location: Location) -> list[str]:
-    """Patterns of what the audit has in the stack's Region, and in that of IAM's events."""
-    elsewhere = f"{AUDIT_NAME}-{location['region']}"
-    return [
-        arn(location, "sns", AUDIT_NAME),
-        arn(location, "events", f"rule/{AUDIT_NAME}-*"),
-        arn(location, "sqs", f"{AUDIT_NAME}-undelivered"),
-        arn(location, "events", f"rule/{elsewhere}-*", "*"),
-        arn(location, "sqs", f"{elsewhere}-undelivered", "*"),
-    ]
-
-
-def _build(delivery: Delivery, trust: Trust) -> Iterator[dict[str, Any]]:
+def _build(delivery: Delivery, kind: str) -> Iterator[dict[str, Any]]:
     """What a build in CodeBuild needs of its service role: to log, and to read its source.
 
     It hands nothing on. Whoever could write to the bucket of the source could replace, after the
@@ -227,7 +241,7 @@ def _build(delivery: Delivery, trust: Trust) -> Iterator[dict[str, Any]]:
     """
     groups = [
         project.replace(":codebuild:", ":logs:").replace(":project/", ":log-group:/aws/codebuild/")
-        for project in trust["codebuild_projects"]
+        for project in delivery.trust(kind)["codebuild_projects"]
     ]
     if groups:
         logging = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
@@ -239,12 +253,7 @@ def _build(delivery: Delivery, trust: Trust) -> Iterator[dict[str, Any]]:
         yield _allow("BuildSourceKey", ["kms:Decrypt"], delivery.artifact_key)
 
 
-def _allow(
-    sid: str,
-    called: Iterable[str],
-    resource: str | list[str],
-    equal: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+def _allow(sid: str, called: Iterable[str], resource: Any, equal: Any = None) -> dict[str, Any]:
     """`equal`: the values that condition keys have to have."""
     statement = {"Sid": sid, "Effect": "Allow", "Action": sorted(called), "Resource": resource}
     return statement | ({"Condition": {"StringEquals": equal}} if equal else {})

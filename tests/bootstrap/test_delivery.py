@@ -15,7 +15,6 @@ from ruamel.yaml import YAML
 from container_images.bootstrap import delivery
 from container_images.bootstrap.permissions import (
     audit_boundary,
-    bucket_policy,
     deploy_policy,
     pipeline_boundary,
     preview_policy,
@@ -32,7 +31,7 @@ PROJECT = "arn:aws:codebuild:eu-west-2:111122223333:project/registry-deploy"
 
 SETTINGS: dict[str, Any] = {
     "stateBucket": "registry-state",
-    "repositoryKeys": DELIVERY.repository_keys,
+    "repositoryKeys": [*DELIVERY.repository_keys],
     "previewRole": "/platform/registry-preview",
     "deployRole": "/platform/registry-deploy",
     "pipelineRole": "/pipeline/image-pipeline",
@@ -160,10 +159,13 @@ def test_the_state_is_versioned_encrypted_and_private(built: Update) -> None:
         "BucketVersioning": {"versioningConfiguration": {"status": "Enabled"}},
         "BucketServerSideEncryptionConfiguration": {"rules": [rule]},
         "BucketPublicAccessBlock": dict.fromkeys(private, True),
-        "BucketPolicy": {"policy": bucket_policy("arn:aws:s3:::registry-state")},
     }
     for kind, expected in parts.items():
         assert inputs(built, kind, "state") == {"bucket": "registry-state", **expected}
+    [deny] = inputs(built, "BucketPolicy", "state")["policy"]["Statement"]
+    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", ["s3:*"])
+    assert deny["Resource"] == ["arn:aws:s3:::registry-state", "arn:aws:s3:::registry-state/*"]
+    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     key = inputs(built, "Key", "state")
     assert key["enableKeyRotation"] is True
     assert key["policy"]["Statement"][0]["Principal"] == {"AWS": f"{IAM}:root"}
@@ -210,11 +212,9 @@ KEYS = [f"arn:aws:kms:eu-west-2:111122223333:key/{number:036}" for number in ran
     [
         ({"deployRole": "registry-deploy"}, 'deployRole = "registry-deploy": must be the path and'),
         ({"deployRole": "/platform/*"}, 'deployRole = "/platform/*": must be the path and'),
-        ({"deployRole": "/x/Image-Pipeline"}, "two of these roles have one name"),
         ({"githubDeploySubjects": []}, "nobody may assume the deploy role; give githubDeploySub"),
         ({"codeBuildDeployProjects": [PROJECT[:-3] + "*"]}, "must be the exact ARN of one CodeB"),
         ({"githubPreviewSubjects": SETTINGS["githubDeploySubjects"]}, "may assume both roles"),
-        ({"previewRole": "/x/registry-deploy"}, "two of these roles have one name"),
         # Before anything is declared; IAM would not take it.
         ({"repositoryKeys": KEYS}, "the longest list is that of the 40 repositoryKeys"),
     ],

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -21,13 +20,12 @@ from container_images.bootstrap.permissions import (
     WRITES,
     Delivery,
     audit_boundary,
-    bucket_policy,
     deploy_policy,
     pipeline_boundary,
     preview_policy,
 )
 from container_images.policies.repository_policy import repository_policy
-from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
+from container_images.policies.trust_policy import pipeline_role_policy, trust_policy
 from container_images.rehearsal.program import Update
 from tests.access.accounts import REPOSITORY, access, allow, details, managed, role
 
@@ -35,32 +33,27 @@ IAM = "arn:aws:iam::111122223333"
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/state"
 
 
-def trust(*projects: str) -> Trust:
-    return {
-        "partition": "aws",
-        "account_id": "111122223333",
-        "codebuild_projects": list(projects),
-        "github_subjects": [],
-        "roles": [],
-    }
+SETTINGS: dict[str, Any] = {
+    "location": {"partition": "aws", "account_id": "111122223333", "region": "eu-west-2"},
+    "previewRole": "/platform/registry-preview",
+    "deployRole": "/platform/registry-deploy",
+    "pipelineRole": "/pipeline/image-pipeline",
+    "repositoryKeys": ["arn:aws:kms:eu-west-2:111122223333:key/images"],
+    "stateBucket": "registry-state",
+}
+PROJECT = "arn:aws:codebuild:eu-west-2:111122223333:project"
 
 
-DELIVERY = Delivery(
-    location={"partition": "aws", "account_id": "111122223333", "region": "eu-west-2"},
-    preview=trust(),
-    deploy=trust(),
-    preview_role="/platform/registry-preview",
-    deploy_role="/platform/registry-deploy",
-    pipeline_role="/pipeline/image-pipeline",
-    repository_keys=["arn:aws:kms:eu-west-2:111122223333:key/images"],
-    state_bucket="registry-state",
-)
-CODEBUILD = replace(
-    DELIVERY,
-    preview=trust("arn:aws:codebuild:eu-west-2:111122223333:project/preview"),
-    deploy=trust("arn:aws:codebuild:eu-west-2:111122223333:project/deploy"),
-    artifact_bucket="artifacts",
-    artifact_key="arn:aws:kms:eu-west-2:111122223333:key/artifacts",
+def delivery(**changes: Any) -> Delivery:
+    return Delivery.model_validate(SETTINGS | changes)
+
+
+DELIVERY = delivery()
+CODEBUILD = delivery(
+    codeBuildPreviewProjects=[f"{PROJECT}/preview"],
+    codeBuildDeployProjects=[f"{PROJECT}/deploy"],
+    artifactBucket="artifacts",
+    artifactKey="arn:aws:kms:eu-west-2:111122223333:key/artifacts",
 )
 MOST = 3
 READING = ("Decrypt", "Describe", "Get", "List", "Lookup")
@@ -168,10 +161,9 @@ def test_what_reads_reads_and_every_action_exists(service: str) -> None:
     assert {*READS[service].split(), *WRITES[service].split()} <= set(model.operation_names)
 
 
-@pytest.mark.parametrize("delivery", [DELIVERY, CODEBUILD], ids=["GitHub", "CodePipeline"])
-def test_the_preview_role_writes_nothing_but_the_logs_of_its_builds(delivery: Delivery) -> None:
+def test_the_preview_role_writes_nothing_but_the_logs_of_its_builds() -> None:
     """Every branch's program runs as it."""
-    for statement in allows(preview_policy(delivery, KEY)):
+    for statement in allows(preview_policy(CODEBUILD, KEY)):
         calls = [action.split(":")[1] for action in statement["Action"]]
         logs = all("/aws/codebuild/preview" in arn for arn in statement["Resource"])
         assert all(call.startswith(READING) for call in calls) or logs
@@ -195,7 +187,7 @@ def test_the_audits_resources_have_the_names_that_the_deploy_role_may_use(
     assert all(any(fnmatchcase(arn, pattern) for arn in arns) for pattern in patterns)
 
 
-LEAST = replace(DELIVERY, audit=False, repository_keys=[], pipeline_role="")
+LEAST = DELIVERY.model_copy(update={"audit": False, "repository_keys": (), "pipeline_role": ""})
 
 
 @pytest.mark.parametrize(
@@ -228,13 +220,9 @@ def test_what_a_policy_allows_on_any_resource(
         assert (attempt(role, anything) is not None) is (action in allowed.split()), action
 
 
-def test_the_audits_role_and_the_buckets_readers_are_bound_to_what_is_named() -> None:
+def test_the_audits_role_is_bound_to_one_bus() -> None:
     [bound] = allows(audit_boundary(DELIVERY.location))
     assert bound["Resource"] == "arn:aws:events:eu-west-2:111122223333:event-bus/default"
-    [statement] = bucket_policy("arn:aws:s3:::registry-state")["Statement"]
-    assert (statement["Principal"], statement["Effect"]) == ("*", "Deny")
-    assert statement["Resource"] == ["arn:aws:s3:::registry-state", "arn:aws:s3:::registry-state/*"]
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 # --- What the roles of CI could do to a repository ------------------------------------------------
@@ -243,12 +231,12 @@ DEPLOY_ROLE, PREVIEW_ROLE = DELIVERY.ci_roles
 PIPELINE = DELIVERY.iam_arn("role", DELIVERY.pipeline_role)
 BOUNDARY = DELIVERY.iam_arn("policy", DELIVERY.deploy_role)
 EVERYTHING = allow("*")
-EXISTING = deploy_policy(replace(DELIVERY, pipeline_role=""), KEY)["Statement"]
+EXISTING = deploy_policy(DELIVERY.model_copy(update={"pipeline_role": ""}), KEY)["Statement"]
 """The deploy role's policy where the stack creates no pipeline role."""
 
 
 def trusting(**trusted: list[str]) -> dict[str, Any]:
-    return trust_policy({**trust(), **trusted})  # type: ignore[typeddict-item]
+    return trust_policy({**DELIVERY.trust("deploy"), **trusted})  # type: ignore[typeddict-item]
 
 
 def abilities(deploying: list[Any], *more: dict[str, Any]) -> dict[str, set[str]]:
