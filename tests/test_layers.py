@@ -90,7 +90,7 @@ def test_no_command_loads_more_than_it_needs() -> None:
         "from container_images.aws.session import Aws; Aws('eu-west-2').ecr()",
     )
     assert not for_move & {"boto3", "pydantic", "rich", "ruamel"}
-    assert not for_help & {"boto3", "pydantic", "moto", *PULUMI}
+    assert not for_help & {"boto3", "moto", *PULUMI}
     assert not with_settings & {"boto3", "components", *PULUMI}
     assert "botocore" in with_calls
     assert not with_calls & {"moto", *PULUMI}

@@ -153,7 +153,9 @@ def _subject_of(targets: Targets, reference: Reference) -> Subject:
     with refused(f"the policy of {reference}"):
         # Without a policy a repository is open to whoever has the permission.
         policy = repository_policy_in(repository.policy() or '{"Statement": []}')
-    return guarded(repository.arn(reference.registry_id or aws.caller[0]), policy)
+    return guarded(
+        aws.repository_arn(reference.name, reference.registry_id or aws.caller[0]), policy
+    )
 
 
 @click.command("would-deny")
@@ -180,42 +182,3 @@ def would_deny_command(
         print_json({"since": iso(since), "repositories": arns, "denied": calls})
     else:
         would_deny_output.print_denied(targets.stack.name, arns, since, calls)
-
-
-@click.command("access")
-@click.option("--base", metavar="REF", help="A Git revision: print what changes from it.")
-@click.option("--stack", metavar="NAME", help="Only the stack of Pulumi.NAME.yaml.")
-@click.option("--markdown", "is_markdown", is_flag=True, help="Print Markdown, for a comment.")
-@json_option
-def access_command(
-    *, base: str | None, stack: str | None, is_markdown: bool, as_json: bool
-) -> None:
-    """Print who can do what, or what the stack files change in it.
-
-    It takes the stack files alone: no account, and no Pulumi. With --base, who gains or loses what
-    between the stack files of a Git revision and those of this directory; without, a table.
-    """
-    if is_markdown and (as_json or not base):
-        raise click.UsageError("--markdown goes with --base, and without --json")
-    from container_images.cli import access_changes as output  # noqa: PLC0415 pydantic takes time
-    from container_images.stack.declared import declared  # noqa: PLC0415 as above
-
-    heads = output.stacks_in(Path.cwd(), stack)
-    bases = output.stacks_at(base, stack) if base else {}
-    names = sorted({*heads, *bases})
-    if stack and not names:
-        declared(stack)  # refuses it, with the nearest name
-    if not names:
-        raise RefusedError("there is no stack file here")
-    changes = {name: output.changes(bases.get(name), heads.get(name)) for name in names}
-    if as_json and base:
-        stacks = [{"stack": name, "changes": changes[name]} for name in names]
-        print_json({"base": base, "changed": any(changes.values()), "stacks": stacks})
-    elif as_json:
-        tables = [{"stack": name, "access": output.tables(heads[name])} for name in names]
-        print_json({"stacks": tables})
-    elif base:
-        output.print_changes(changes, is_markdown=is_markdown)
-    else:
-        for name in names:
-            output.print_tables(heads[name])

@@ -13,12 +13,11 @@ from container_images.cli.command import say
 from container_images.policies.invalid_input import printable
 
 COMMANDS: Final = {
-    **dict.fromkeys(("move", "promote"), "tags"),
-    "rollback": "history",
-    "resolve": "tags",
+    **dict.fromkeys(("move", "promote", "rollback", "resolve"), "tags"),
     "history": "history",
     "images": "images",
-    **dict.fromkeys(("who-can", "would-deny", "access"), "access"),
+    **dict.fromkeys(("who-can", "would-deny"), "access"),
+    "access": "access_changes",
     **dict.fromkeys(("adopt", "verify"), "stack"),
     "rehearse": "rehearse",
     "policy-pack": "policy_pack",

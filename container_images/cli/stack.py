@@ -1,12 +1,32 @@
 """The commands about a stack's repositories in AWS: adopt, verify."""
 
+import fnmatch
 from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
+from container_images.access.claims import alike, prove
+from container_images.aws.errors import RefusedError, explain
+from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.cli.command import json_option
-from container_images.cli.targets import repositories_argument, stack_option, targets_of
+from container_images.aws.session import Aws
+from container_images.cli.command import json_option, note, print_json
+from container_images.cli.targets import (
+    Targets,
+    read_each,
+    repositories_argument,
+    stack_option,
+    targets_of,
+)
+from container_images.cli.terminal import Cell, print_table, working
+from container_images.stack.adopt import Adoption, adoption, to_yaml
+from container_images.stack.declared import DeclaredStack
+from container_images.stack.differences import describe, differences
+from container_images.stack.registry import pull_through_rules, registry_warnings
+from container_images.stack.state import State, intended, live, repository_names
 
 
 @click.command("adopt")
@@ -40,9 +60,73 @@ def adopt_command(
         raise click.UsageError("give either REPOSITORY, one or more, or --all")
     if pattern is not None and not everything:
         raise click.UsageError("--filter goes with --all")
-    from container_images.cli.stack_report import adopt  # noqa: PLC0415 pydantic takes its time
 
-    adopt(targets, "*" if everything and pattern is None else pattern, as_json=as_json)
+    def read(reference: Reference) -> Adoption:
+        aws, repository, state = _read(targets, reference)
+        images = [*repository.images()] if stack else []
+        return adoption(state, targets.stack, images, _cache_prefixes(aws))
+
+    references = _matching(targets, pattern or "*") if everything else targets.references
+    results = read_each(references, "Reading the repositories", read)
+    if as_json:
+        objects = results.to_json(dict)
+        print_json({"stack": stack, "yaml": to_yaml(results.values), "repositories": objects})
+    else:
+        _print_adoptions(results.values, targets.stack)
+    if blocked := [adopted for adopted in results.values if adopted["blocks"]]:
+        reasons = (f"{each['repository']} ({'; '.join(each['blocks'])})" for each in blocked)
+        raise RefusedError(f"cannot be adopted: {', '.join(reasons)}")
+    results.refuse_unread()
+
+
+def _matching(targets: Targets, pattern: str) -> Sequence[Reference]:
+    """The registry's repositories of these names. Raises RefusedError where there are none."""
+    place = targets.stack.account if targets.stack else None
+    with working("Reading the registry"):
+        aws = targets.session(place.region if place else None)
+        names = fnmatch.filter(repository_names(aws.ecr()), pattern)
+    if not names:
+        raise RefusedError(
+            f"no repository matches {pattern}; list their names with aws ecr describe-repositories"
+        )
+    registry = place.id if place else None
+    return [Reference(name=name, registry_id=registry, region=aws.region) for name in names]
+
+
+def _read(targets: Targets, reference: Reference) -> tuple[Aws, Repository, State]:
+    """A repository of the caller's account: ECR answers most of this to no other."""
+    aws, repository = targets.open(reference)
+    account, caller = aws.caller
+    if reference.registry_id not in {None, account}:
+        raise RefusedError(
+            f"the repository is in account {reference.registry_id}, and you call as {caller}; "
+            "sign in to the account that holds it"
+        )
+    return aws, repository, live(repository)
+
+
+@cache
+def _cache_prefixes(aws: Aws) -> list[str]:
+    try:
+        return [rule["ecrRepositoryPrefix"] for rule in pull_through_rules(aws.ecr())]
+    except (ClientError, BotoCoreError) as error:
+        note(f"pull-through caches are recognized by name alone: {explain(error)}")
+        return []
+
+
+def _print_adoptions(adoptions: Sequence[Adoption], stack: DeclaredStack | None) -> None:
+    """The entries, to paste, and what comes with them: first what decides."""
+    if entries := to_yaml(adoptions):
+        project, name = (stack.project, stack.name) if stack else ("container-images", "STACK")
+        text = f"# {project}:repositories, Pulumi.{name}.yaml\n{entries}"
+        click.echo("".join(f"    {line}\n" for line in text.splitlines()))
+    rows: list[tuple[str, Cell, str]] = []
+    for key in ("blocks", "warnings", "loses", "changes"):
+        style = {"blocks": "bold red", "changes": ""}.get(key, "yellow")
+        for adopted in adoptions:
+            texts = map(describe, adopted[key] or ()) if key == "changes" else adopted[key]
+            rows += ((adopted["repository"], (key, style), text) for text in texts)
+    print_table(_COLUMNS, rows, folds=_COLUMNS[2:])
 
 
 @click.command("verify")
@@ -56,8 +140,54 @@ def verify_command(*, repositories: Sequence[Reference], stack: str | None, as_j
     is not as declared.
     """
     targets = targets_of(repositories, stack)
-    if targets.stack is None:
+    declared = targets.stack
+    if declared is None:
         raise click.UsageError("give --stack: verify compares AWS with its file")
-    from container_images.cli.stack_report import verify  # noqa: PLC0415 pydantic takes its time
+    results = read_each(
+        targets.references,
+        "Reading the repositories",
+        lambda reference: verification(_read(targets, reference)[2], declared),
+    )
+    with working("Reading the registry"):
+        aws = targets.session(declared.account.region)
+        names = [*declared.settings.repositories]
+        warnings = [*registry_warnings(aws, declared.account, names)]
+    rows: list[tuple[str, Cell, str]] = []
+    for reference, verified in results.of:
+        if isinstance(verified, RefusedError):
+            failures = [("FAILED", str(verified))]
+        else:
+            failures = [("DOES NOT HOLD", proof["failure"]) for proof in verified["proofs"]]
+            failures += [("DIFFERS", describe(each)) for each in verified["differences"]]
+        rows += ((reference.name, (what, "bold red"), text) for what, text in failures if text)
+    failed = list(dict.fromkeys(name for name, _, _ in rows))
+    if as_json:
+        objects = results.to_json(dict)
+        report = {"stack": stack, "ok": not failed, "repositories": objects}
+        print_json({**report, "warnings": warnings})
+    else:
+        rows += (("the registry", ("warning", "yellow"), warning) for warning in warnings)
+        passed = [reference.name for reference, _ in results.of if reference.name not in failed]
+        rows += (
+            (name, ("ok", "green"), "all claims hold, and it is as declared") for name in passed
+        )
+        print_table(_COLUMNS, rows, folds=_COLUMNS[2:])
+    if failed:
+        reason = f"verify failed for {', '.join(failed)}"
+        raise RefusedError(f"{reason}; pulumi up --stack {stack} corrects what differs")
 
-    verify(targets, targets.stack, as_json=as_json)
+
+_COLUMNS: Final = ("repository", "result", "detail")
+
+
+def verification(state: State, stack: DeclaredStack) -> dict[str, Any]:
+    """What is true of one of the stack's repositories in AWS."""
+    access = stack.settings.access(state.name, stack.account)
+    proofs = prove(alike([(state.arn, state.policy, access)]))
+    differing = differences(state, intended(stack, state.name))
+    return {
+        "repository": state.name,
+        "ok": all(proof.proved for proof in proofs) and not differing,
+        "proofs": [{**proof.to_json(), "failure": proof.failure} for proof in proofs],
+        "differences": differing,
+    }

@@ -4,31 +4,24 @@ Pulumi imports it and updates it in the same deployment, except for what cannot 
 encryption would be another repository, and the import is refused.
 """
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from io import StringIO
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-from container_images.access.policy import NO_POLICY, parse
+from container_images.access.claims import Subject, guarded
+from container_images.access.evaluation import Principal
+from container_images.access.policy import SERVICE, Policy, within
+from container_images.aws.image import Image
 from container_images.lifecycle.document import read_policy
-from container_images.lifecycle.listing import RepositoryImages
 from container_images.lifecycle.simulation import simulate
+from container_images.policies.ecr_actions import LAMBDA_PULL
 from container_images.policies.invalid_input import InvalidInputError
-from container_images.settings.model import RepositorySettings
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.differences import (
-    AWS_TAGS,
-    REPLACING,
-    Difference,
-    describe,
-    differences,
-)
-from container_images.stack.grants import lambda_accounts, service_remarks
-from container_images.stack.registry import CONSOLE_PREFIXES, is_cached
+from container_images.stack.differences import AWS_TAGS, REPLACING, describe, differences
+from container_images.stack.registry import is_cached
 from container_images.stack.state import State, intended
 
 Adoption = dict[str, Any]
@@ -39,7 +32,7 @@ Adoption = dict[str, Any]
 def adoption(
     live: State,
     stack: DeclaredStack | None,
-    images: RepositoryImages | None = None,
+    images: Sequence[Image] = (),
     cache_prefixes: Iterable[str] = (),
 ) -> Adoption:
     """What adopting a repository means, for a stack where one is given.
@@ -48,110 +41,149 @@ def adoption(
     `cache_prefixes` are those of the registry's pull-through cache rules.
     """
     own = stack.settings.repositories.get(live.name) if stack else None
-    policy = parse(live.policy) if live.policy else NO_POLICY
-    accounts = lambda_accounts(policy, live.arn)
-    entry = None if own else _entry(live, stack, accounts)
-    differing: list[Difference] = []
-    blocks: list[str] = []
-    if not stack and live.encryption not in {"AES256", "KMS"}:
-        blocks.append(f"encryption: no setting declares {live.encryption}; leave it out")
-    warnings = [
-        *_managed_elsewhere(live, cache_prefixes),
-        *service_remarks(policy, live.arn, accounts),
-    ]
+    repository = guarded(live.arn, json.loads(live.policy or '{"Statement": []}'))
+    lambdas = lambda_accounts(repository)
+    pull = repository.account in lambdas and not (stack and stack.settings.lambda_pull)
+    entry = None if own else _entry(live, stack, lambda_pull=pull)
+    warnings = [*_warnings(live, repository, lambdas, cache_prefixes)]
     if stack and own and not own.import_existing:
         warnings.append(
             f"its entry in Pulumi.{stack.name}.yaml has no import: true; unless the stack has "
             "adopted it already, the update tries to create it and fails"
         )
+    differing, blocks = [], []
+    if not stack and live.encryption not in {"AES256", "KMS"}:
+        blocks.append(f"encryption: no setting declares {live.encryption}; leave it out")
     try:
         if stack:
-            entries = stack if own else stack.changed(repositories={live.name: entry})
-            declared = intended(entries, live.name)
+            adopting = stack if own else stack.changed(repositories={live.name: entry})
+            declared = intended(adopting, live.name)
             differing = differences(live, declared)
-            warnings += _expiring(declared, stack.name, images) if images else ()
+            rules = read_policy(declared.lifecycle_policy or "")
+            verdicts = simulate(rules, images, datetime.now(UTC))
+            if expiring := sum(verdict.action != "keep" for verdict in verdicts):
+                warnings.append(
+                    f"the stack's lifecycle policy would expire or archive up to {expiring:,} of "
+                    f"{len(verdicts):,} images; once the entry is in the stack file, list them: "
+                    f"container-images images {live.name} --stack {stack.name} --planned --expiring"
+                )
     except InvalidInputError as error:
-        blocks = [*map(str, error.problems)]
+        blocks += map(str, error.problems)
     blocks += (describe(change) for change in differing if change["setting"] in REPLACING)
     changes = [change for change in differing if change["setting"] not in REPLACING]
-    loses = [
-        f"{change['setting']} {part}"
-        for change in differing
-        for part in change["undeclared"]
-        if ": {" in part  # not the version of the policy language
-    ]
-    result = {"repository": live.name, "entry": entry, "changes": changes if stack else None}
-    return {**result, "loses": loses, "blocks": blocks, "warnings": warnings}
+    return {
+        "repository": live.name,
+        "entry": entry,
+        "changes": changes if stack else None,
+        "loses": [f"{each['setting']} {part}" for each in differing for part in each["undeclared"]],
+        "blocks": blocks,
+        "warnings": warnings,
+    }
 
 
-def _entry(
-    live: State, stack: DeclaredStack | None, accounts_of_lambda: Sequence[str]
-) -> dict[str, Any]:
+def _entry(live: State, stack: DeclaredStack | None, *, lambda_pull: bool) -> dict[str, Any]:
     """The repository's entry: what differs from the defaults and from the stack's settings."""
-    entry: dict[str, Any] = {"import": True}
-    if live.kms_key:
-        entry["kmsKey"] = live.kms_key
-    if live.scan_on_push is not RepositorySettings.model_fields["scan_on_push"].default:
-        entry["scanOnPush"] = live.scan_on_push
-    if live.arn.split(":")[4] in accounts_of_lambda and not (stack and stack.settings.lambda_pull):
-        entry["lambdaPull"] = True
     default_tags = stack.default_tags if stack else {}
     tags = {
         key: value
         for key, value in sorted(live.tags.items())
         if key not in default_tags and not key.startswith(AWS_TAGS)
     }
-    return entry | ({"tags": tags} if tags else {})
+    return {
+        "import": True,
+        **({"kmsKey": live.kms_key} if live.kms_key else {}),
+        **({} if live.scan_on_push else {"scanOnPush": False}),
+        **({"lambdaPull": True} if lambda_pull else {}),
+        **({"tags": tags} if tags else {}),
+    }
 
 
 def to_yaml(adoptions: Iterable[Adoption]) -> str:
     """The new entries of those that nothing blocks, as they stand under the settings' key."""
-    entries = {each["repository"]: each["entry"] for each in adoptions if not each["blocks"]}
-    entries = {name: entry for name, entry in entries.items() if entry}
-    if not entries:
-        return ""
-    yaml, written = YAML(), StringIO()
-    yaml.width = 1 << 16  # a text stays on its line
-    yaml.dump(_quoted(entries), written)
-    return written.getvalue()
+    lines = []
+    for adopted in adoptions:
+        if adopted["entry"] and not adopted["blocks"]:
+            name = adopted["repository"]
+            lines.append(f"{name if _PLAIN.fullmatch(name) else json.dumps(name)}:\n")
+            lines += (f"  {key}: {_json(value)}\n" for key, value in adopted["entry"].items())
+    return "".join(lines)
 
 
-_PLAIN: Final = re.compile(r"[a-z][a-z0-9/:-]{4,}[a-z0-9]", re.IGNORECASE)
+_PLAIN: Final = re.compile(r"[a-z][a-z0-9/_-]{5,}")
 """Text to every reader of YAML 1.1 and 1.2: their words and numbers are shorter, or begin with
 something else than a letter."""
 
 
-def _quoted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {_quoted(key): _quoted(part) for key, part in value.items()}
-    if isinstance(value, str) and value != "tags" and not _PLAIN.fullmatch(value):
-        return DoubleQuotedScalarString(value)
-    return value
+def _json(value: Any) -> str:
+    """JSON that every reader of YAML reads: to some of them, these two characters end a line."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.replace("\u2028", r"\u2028").replace("\u2029", r"\u2029")
 
 
-def _managed_elsewhere(live: State, cache_prefixes: Iterable[str]) -> Iterator[str]:
+_CONSOLE_PREFIXES: Final = (
+    *("docker-hub", "ecr-public", "quay", "kubernetes"),
+    *("github", "gitlab", "azure", "chainguard"),
+)
+"""The prefixes that AWS's console and documentation give to pull-through cache rules."""
+
+_LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
+
+
+def lambda_accounts(repository: Subject) -> list[str]:
+    """Ids of the accounts whose Lambda functions the grants of a repository policy let pull.
+
+    Those are looked at that the conditions name, and the repository's own.
+    https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
+    """
+    statements = (each for each in repository.policy.statements if each.allows)
+    granted = Policy(tuple(each for each in statements if _LAMBDA in each.principals))
+    functions = granted.compared("aws:sourcearn")
+    named = " ".join([*functions, *granted.compared("aws:sourceaccount")])
+    lets_pull = set[str]()
+    for account in (repository.account, *re.findall(r"\b\d{12}\b", named)):
+        place = repository.access
+        any_function = f"arn:{place['partition']}:lambda:{place['region']}:{account}:function:*"
+        for function in ("*", *functions):
+            source = within(function, any_function) or any_function
+            context = (("aws:sourceaccount", account), ("aws:sourcearn", source))
+            caller = Principal(arn="", account="", named=_LAMBDA, context=context)
+            if not replace(repository, policy=granted).denial(caller, LAMBDA_PULL):
+                lets_pull.add(account)
+    return sorted(lets_pull)
+
+
+def _warnings(
+    live: State, repository: Subject, lambdas: Sequence[str], cache_prefixes: Iterable[str]
+) -> Iterator[str]:
+    """Who else manages it, and what its policy grants AWS's services: Lambda in these accounts.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/sample-ecr.html
+    """
     if owner := live.tags.get("aws:cloudformation:stack-name"):
         yield (
             f"the CloudFormation stack {owner} manages it too, and may set it back; take it out "
             "there first, with DeletionPolicy: Retain"
         )
-    prefixes = [*cache_prefixes, *CONSOLE_PREFIXES]
+    prefixes = [*cache_prefixes, *_CONSOLE_PREFIXES]
     if prefix := next((prefix for prefix in prefixes if is_cached(live.name, prefix)), None):
         yield (
             f"it looks like a repository of the pull-through cache {prefix}: pulls would no longer "
             "update it, since the guard lets only the pipeline roles put images; leave it out, or "
             "copy the image to a repository of the stack"
         )
-
-
-def _expiring(declared: State, stack: str, images: RepositoryImages) -> Iterator[str]:
-    rules = read_policy(declared.lifecycle_policy or "")
-    verdicts = simulate(rules, images.images, datetime.now(UTC))
-    expiring = sum(verdict.action != "keep" for verdict in verdicts)
-    if expiring:
-        at_most = "up to " if any(verdict.image.is_index for verdict in verdicts) else ""
+    own, policy, by_lambda = repository.account, repository.policy, "LambdaECRImageRetrievalPolicy"
+    others = [account for account in lambdas if account != own]
+    if own in lambdas and by_lambda in {each.label for each in policy.statements}:
+        yield f"Lambda wrote statement {by_lambda} itself; lambdaPull replaces it"
+    if _LAMBDA in policy.admitted and not lambdas:
         yield (
-            f"the stack's lifecycle policy would expire or archive {at_most}{expiring:,} of "
-            f"{len(verdicts):,} images; once the entry is in the stack file, list them: "
-            f"container-images images {declared.name} --stack {stack} --planned --expiring"
+            "Lambda may pull, but not for functions that are known to be this account's, so "
+            "lambdaPull is not proposed; see the conditions of what is lost"
+        )
+    if others:
+        yield f"Lambda functions of other accounts pull: lambdaPullAccounts: {json.dumps(others)}"
+    if f"{SERVICE}codebuild.amazonaws.com" in policy.admitted:
+        yield (
+            "CodeBuild pulls by its own credentials, which no setting grants; let the projects use "
+            "their service role (imagePullCredentialsType SERVICE_ROLE)"
         )

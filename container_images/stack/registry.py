@@ -1,26 +1,20 @@
 """What goes round the guards of a stack's repositories, because it is set for the registry."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from container_images.aws.errors import explain
 from container_images.aws.session import Aws
-from container_images.policies.document import names_action, statements_in
+from container_images.policies.document import statements_in
 from container_images.settings import Account
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
-
-CONSOLE_PREFIXES: Final = (
-    *("docker-hub", "ecr-public", "quay", "kubernetes"),
-    *("github", "gitlab", "azure", "chainguard"),
-)
-"""The prefixes that AWS's console and documentation give to pull-through cache rules."""
-_REGIONS_AT_ONCE: Final = 8
 
 
 def registry_warnings(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[str]:
@@ -28,13 +22,29 @@ def registry_warnings(aws: Aws, account: Account, names: Sequence[str]) -> Itera
 
     `aws` is in the stack's Region. What the caller may not read is a warning too.
     """
-    ecr = aws.ecr()
-    for warnings in (_of_policy(ecr), _of_caches(ecr, names), _of_templates(ecr)):
+    ecr, regions, unread = aws.ecr(), {account.region}, defaultdict[str, list[str]](list)
+    try:  # another Region's rules may have this one as their destination
+        regions.update(aws.enabled_regions())
+    except (ClientError, BotoCoreError) as error:
+        unread[explain(error)].append("replication of other Regions")
+    checks = {
+        "registry policy": _of_policy(ecr),
+        "pull-through cache rules": _of_caches(ecr, names),
+        "repository creation templates": _of_templates(ecr),
+        **{
+            f"replication of {region}": _of_replication(aws.ecr(region), account, names)
+            for region in sorted(regions)
+        },
+    }
+    with ThreadPoolExecutor() as threads:
+        results = {what: threads.submit(list, warnings) for what, warnings in checks.items()}
+    for what, result in results.items():
         try:
-            yield from warnings
+            yield from result.result()
         except (ClientError, BotoCoreError) as error:
-            yield f"not checked: {explain(error)}"
-    yield from _of_replication(aws, account, names)
+            unread[explain(error)].append(what)
+    for reason, parts in unread.items():
+        yield f"not checked: {', '.join(parts)}: {reason}"
 
 
 def _of_policy(ecr: "ECRClient") -> Iterator[str]:
@@ -47,11 +57,9 @@ def _of_policy(ecr: "ECRClient") -> Iterator[str]:
     except ecr.exceptions.RegistryPolicyNotFoundException:
         return
     for statement in statements_in(policy, "Allow"):
-        replicates = names_action(statement.get("Action"), "ecr:ReplicateImage")
-        effect = "replication into this registry" if replicates else "calls"
         yield (
-            f"the registry policy allows {effect}, whatever the repository policies say: "
-            f"{json.dumps(statement)}"
+            "the registry policy allows replication into the registry or other calls, whatever "
+            f"the repository policies say: {json.dumps(statement)}"
         )
 
 
@@ -59,12 +67,11 @@ def _of_caches(ecr: "ECRClient", names: Iterable[str]) -> Iterator[str]:
     for rule in pull_through_rules(ecr):
         prefix, upstream = rule["ecrRepositoryPrefix"], rule.get("upstreamRegistryUrl")
         cached = ", ".join(name for name in names if is_cached(name, prefix))
-        effect = (
-            f"a pull by a pipeline role may move tags of {cached}"
-            if cached
-            else "its pulls create repositories that no stack guards"
+        yield (
+            f"pull-through cache rule {prefix} of {upstream}: pulls create repositories that no "
+            "stack guards; those by a pipeline role may move tags of "
+            f"{cached or 'no repository of this stack'}"
         )
-        yield f"pull-through cache rule {prefix} of {upstream}: {effect}"
 
 
 def pull_through_rules(ecr: "ECRClient") -> list[Any]:
@@ -92,41 +99,13 @@ def _of_templates(ecr: "ECRClient") -> Iterator[str]:
         )
 
 
-def _of_replication(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[str]:
-    """Rules of every enabled Region: another Region's may have this one as their destination."""
-    regions = [account.region]
-    try:
-        regions += sorted({*aws.enabled_regions()} - {*regions})
-    except (ClientError, BotoCoreError) as error:
-        yield f"replication of other Regions is not checked: {explain(error)}"
-    clients = [aws.ecr(region) for region in regions]
-    unread: dict[str, list[str]] = {}
-    with ThreadPoolExecutor(_REGIONS_AT_ONCE) as threads:
-        for region, rules in zip(regions, threads.map(_rules_or_error, clients), strict=True):
-            if isinstance(rules, str):
-                unread.setdefault(rules, []).append(region)
-            else:
-                yield from replication_warnings(region, rules, account, names)
-    for reason, those in unread.items():
-        yield f"replication is not checked in {', '.join(those)}: {reason}"
-
-
-def _rules_or_error(ecr: "ECRClient") -> "Sequence[Mapping[str, Any]] | str":
-    try:
-        return ecr.describe_registry()["replicationConfiguration"].get("rules", [])
-    except (ClientError, BotoCoreError) as error:
-        return explain(error)
-
-
-def replication_warnings(
-    region: str, rules: Iterable[Mapping[str, Any]], account: Account, names: Iterable[str]
-) -> Iterator[str]:
-    """What the rules of a Region copy into these repositories, or from them to elsewhere.
-
-    Without a filter a rule is about all repositories; a filter is a prefix of their names.
-    https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_RepositoryFilter.html
-    """
-    for rule in rules:
+def _of_replication(ecr: "ECRClient", account: Account, names: Iterable[str]) -> Iterator[str]:
+    """What a Region's rules copy into these repositories, or from them to elsewhere."""
+    region = ecr.meta.region_name
+    configuration: Mapping[str, Any] = ecr.describe_registry()["replicationConfiguration"]
+    for rule in configuration.get("rules", []):
+        # A filter is a prefix of names; a rule without one is about all repositories:
+        # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_RepositoryFilter.html
         prefixes = tuple(each["filter"] for each in rule.get("repositoryFilters") or []) or ("",)
         copied = ", ".join(name for name in names if name.startswith(prefixes))
         for destination in rule["destinations"] if copied else ():

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from container_images.access.claims import Subject
@@ -26,28 +27,26 @@ def denied(
     Of calls that failed nothing is said: whoever made them has managed without. A Deny under a
     condition counts: nobody knows whether the next call meets it. So does what cannot be read.
     """
-    subjects = {it.arn: it for it in repositories}
+    subjects = {repository.arn: repository for repository in repositories}
     calls: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for arn, records in records_of([*subjects], events).items():
         for record in records:
             if arn and record.event in EVENTS and not record.error:
-                action = f"ecr:{record.event}"
-                calls[record.principal or "unknown", action, arn].append(record)
-
-    def is_denied(principal: str, action: str, subject: Subject) -> bool:
+                principal = record.principal or "unknown"
+                calls[principal, f"ecr:{record.event}", arn].append(record)
+    refused: list[dict[str, Any]] = []
+    for (principal, action, arn), made in sorted(calls.items()):
+        subject = subjects[arn]
         caller = subject.caller(principal if principal.startswith("arn:") else "")
-        return bool(subject.errors or subject.denial(caller, [action]))
-
-    refused = [
-        {
-            "principal": principal,
-            "session": made[-1].session,
-            "action": action,
-            "repository": arn,
-            "times": len(made),
-            "last": f"{made[-1].time:%Y-%m-%dT%H:%M:%SZ}",
-        }
-        for (principal, action, arn), made in sorted(calls.items())
-        if is_denied(principal, action, subjects[arn])
-    ]
-    return sorted(refused, key=lambda it: -int(it["times"] or 0))
+        if subject.errors or subject.denial(caller, [action]):
+            refused.append(
+                {
+                    "principal": principal,
+                    "session": made[-1].session,
+                    "action": action,
+                    "repository": arn,
+                    "times": len(made),
+                    "last": f"{made[-1].time:%Y-%m-%dT%H:%M:%SZ}",
+                }
+            )
+    return sorted(refused, key=itemgetter("times"), reverse=True)

@@ -6,29 +6,24 @@ from typing import Any
 
 import pytest
 
-from container_images.cli.access_changes import NO_CHANGE, changes, stacks_in
-from tests.cli.test_cli import done
+from container_images.cli.access_changes import changes
+from container_images.stack.declared import DeclaredStack
+from tests.cli.test_cli import done, refused
 from tests.cli.test_cli import run as run_command
 from tests.conftest import FIXTURES
 
 IAM = "arn:aws:iam::111122223333:role/"
-TESTS = "    end-to-end-tests: {}"
+NO_CHANGE = "No change in who can do what.\n"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project below the top of its repository."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project below the top of its repository, whose stack is committed as `main`."""
     folder = tmp_path / "registry"
     folder.mkdir()
     monkeypatch.chdir(folder)
     for name in ("Pulumi.yaml", "Pulumi.prod.yaml"):
         (folder / name).write_text((FIXTURES / name).read_text())
-    return folder
-
-
-@pytest.fixture
-def project(folder: Path) -> Path:
-    """The same, whose stack is committed as `main`."""
     commit = "-c user.name=a -c user.email=a@example.org commit --quiet --message a"
     for arguments in ("init --quiet --initial-branch=main", "add .", commit):
         command = ["git", *arguments.split()]
@@ -47,77 +42,73 @@ def edit(folder: Path, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "lines"),
+    ("values", "lines"),
     [
-        ("# latest moves", "# The tag latest moves", []),
+        ({}, []),
         (
-            "name: forms-image-pipeline",
-            "name: push",
+            {"pipelineRole": {"name": "push", "trustedGitHubSubjects": ["repo:a/b:ref:x"]}},
             [
-                f"{IAM}pipeline/push gains push images and move tags",
+                f"{IAM}push gains push images and move tags",
+                f"repo:a/b:ref:x gains become {IAM}push",
                 f"{IAM}pipeline/forms-image-pipeline loses push images and move tags",
+                "repo:example-org/forms-deploy:environment:production loses become ",
             ],
         ),
-        ('    review: "999999999999"\n', "", ["account 999999999999 (review) loses pull"]),
         (
-            "  container-images:pullAccounts:",
-            """  container-images:pullOrganization: o-exampleorgid
-  container-images:lambdaPullAccounts: ["444455556666"]
-  container-images:pullAccounts:""",
+            {"pullAccounts": {"staging": "123456789012"}},
+            ["account 999999999999 (review) loses pull"],
+        ),
+        (
+            {"pullOrganization": "o-exampleorgid", "lambdaPullAccounts": ["444455556666"]},
             [
                 "Lambda functions of account 444455556666 gains pull",
                 "every account of o-exampleorgid gains pull",
             ],
         ),
         (
-            TESTS,
-            "    end-to-end-tests: {lambdaPull: true}",
-            ["Lambda functions of this account gains pull from end-to-end-tests"],
-        ),
-        (f"{TESTS}\n", "", ["the stack changes repositories: end-to-end-tests, "]),
-        (
-            TESTS,
-            "    end-to-end-tests: {tagMutability: MUTABLE, retention: []}",
+            {
+                "repositories": {
+                    "forms-admin-deploy": {"lambdaPull": True},
+                    "forms-runner-deploy": {"tagMutability": "MUTABLE", "retention": []},
+                }
+            },
             [
-                "end-to-end-tests changes mutability: MUTABLE_WITH_EXCLUSION merged-*, ",
-                "end-to-end-tests changes retention: tags prod-*, keep newest 50; tags stg-*",
+                "Lambda functions of this account gains pull from forms-admin-deploy",
+                "end-to-end-tests loses mutability: MUTABLE_WITH_EXCLUSION merged-*, ",
+                "forms-runner-deploy changes mutability: MUTABLE_WITH_EXCLUSION merged-*, ",
+                "forms-runner-deploy changes retention: tags prod-*, keep newest 50; tags stg-*",
+                "the stack changes repositories: end-to-end-tests, ",
             ],
         ),
-        (
-            "environment:production",
-            "environment:other",
-            ["repo:example-org/forms-deploy:environment:other gains become "],
-        ),
     ],
+    ids=str,
 )
-def test_what_an_edit_changes(folder: Path, old: str, new: str, lines: list[str]) -> None:
-    before = stacks_in(folder, "prod")["prod"]
-    edit(folder, old, new)
-    changed = [
-        " ".join(change.values()) for change in changes(before, stacks_in(folder, "prod")["prod"])
-    ]
+def test_what_an_edit_changes(
+    prod: DeclaredStack, values: dict[str, Any], lines: list[str]
+) -> None:
+    changed = [" ".join(change.values()) for change in changes(prod, prod.changed(**values))]
     assert bool(changed) is bool(lines)
     for line in lines:
         assert any(each.startswith(line) for each in changed), changed
 
 
 def test_what_a_branch_changes(project: Path) -> None:
-    assert run("--base", "main").stdout == f"{NO_CHANGE}\n"
+    assert run("--base", "main").stdout == NO_CHANGE
     assert done("access", "--base", "main")["changed"] is False
     edit(project, f"{IAM}break-glass", f"{IAM}emergency")
-    heading, *printed = run("--base", "main").stdout.splitlines()
-    assert heading == "What changes in who can do what, in the stack prod"
-    assert printed == [
+    assert run("--base", "main").stdout.splitlines() == [
+        "What changes in who can do what, in the stack prod",
         f"{IAM}emergency gains: delete images and change the guard",
         f"{IAM}break-glass loses: delete images and change the guard",
     ]
     changed = done("access", "--base", "main")
     assert changed["changed"] is True
     [stack] = changed["stacks"]
-    assert [(each["who"], each["change"]) for each in stack["changes"]] == [
-        (f"{IAM}emergency", "gains"),
-        (f"{IAM}break-glass", "loses"),
-    ]
+    assert stack["changes"][1] == {
+        "who": f"{IAM}break-glass",
+        "change": "loses",
+        "what": "delete images and change the guard",
+    }
 
 
 def test_a_stack_that_is_new_or_removed(project: Path) -> None:
@@ -126,14 +117,15 @@ def test_a_stack_that_is_new_or_removed(project: Path) -> None:
     assert text.startswith("## What changes in who can do what, in the stack live\n\n- `")
     assert f"- `{IAM}break-glass` **gains** `delete images and change the guard`" in text
     assert f"- `{IAM}break-glass` **loses** `delete images and change the guard`" in text
+    assert "- `the stack` **loses** `repositories: end-to-end-tests, " in text
     assert "stack live" not in run("--base", "main", "--stack", "prod").stdout
 
 
-@pytest.mark.usefixtures("folder")
-def test_the_table_without_a_base() -> None:
-    text = run().stdout
+def test_the_table_without_a_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FIXTURES)
+    text = run("--stack", "prod").stdout
     assert text.startswith("Who can do what in end-to-end-tests, forms-admin-deploy, ")
-    [stack] = done("access")["stacks"]
+    [stack] = done("access", "--stack", "prod")["stacks"]
     [(_, rows)] = stack["access"].items()
     assert rows[0] == {
         "principal": f"{IAM}pipeline/forms-image-pipeline",
@@ -145,9 +137,10 @@ def test_the_table_without_a_base() -> None:
 
 
 def test_what_is_wrong(project: Path) -> None:
-    assert "nowhere is no commit of this repository" in run("--base", "nowhere").stderr
-    assert "Pulumi.prd.yaml: there is no such stack" in run("--stack", "prd").stderr
-    assert "did you mean prod?" in run("--stack", "prd").stderr
+    assert "nowhere is no commit of this repository" in refused("access", "--base", "nowhere")
+    reason = refused("access", "--stack", "prd")
+    assert "Pulumi.prd.yaml: there is no such stack" in reason
+    assert "did you mean prod?" in reason
     assert run("--markdown").exit_code == 2
     edit(project, "pullAccounts", "pullAccuonts")
-    assert "did you mean pullAccounts" in run("--base", "main").stderr
+    assert "did you mean pullAccounts" in refused("access", "--base", "main")

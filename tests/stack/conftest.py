@@ -1,6 +1,5 @@
 """A registry in the account of the production stack, as a role of that account."""
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from container_images.stack.declared import DeclaredStack, declared
+from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import State, intended
 from tests.conftest import FIXTURES
 
@@ -34,12 +33,6 @@ BARE = State(
     policy=None,
 )
 """A repository as the console makes it."""
-
-
-@pytest.fixture(scope="session")
-def stack() -> DeclaredStack:
-    with contextlib.chdir(FIXTURES):
-        return declared("prod")
 
 
 @pytest.fixture
@@ -94,9 +87,9 @@ def ecr(sign_in: Callable[[str], None]) -> "ECRClient":
 
 
 @pytest.fixture
-def guarded(ecr: "ECRClient", stack: DeclaredStack) -> "ECRClient":
+def guarded(ecr: "ECRClient", prod: DeclaredStack) -> "ECRClient":
     """The same, with one of the stack's repositories as it is declared."""
-    create(ecr, intended(stack, NAME))
+    create(ecr, intended(prod, NAME))
     return ecr
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from container_images.aws.image import Image
-from container_images.lifecycle.listing import RepositoryImages
 from container_images.policies.retention import lifecycle_policy
 from container_images.stack.adopt import adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
@@ -19,13 +18,13 @@ from container_images.stack.state import intended
 from tests.builds import build
 from tests.cli.test_cli import refused, run
 from tests.stack.conftest import BARE, NAME, Answers, create, policy
-from tests.stack.test_grants import from_lambda
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 OLD = BARE.name
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+ALIAS = KEY.replace("key/", "alias/")
 PULL = {
     "Sid": "Pull",
     "Effect": "Allow",
@@ -34,63 +33,78 @@ PULL = {
     "Condition": {"Bool": {"aws:SecureTransport": "true"}},
 }
 RETENTION = json.dumps(lifecycle_policy([], [{"any": True, "keep_newest": 5}]))
-ALIAS = KEY.replace("key/", "alias/")
 OWNED = {"Owner": "a team", "aws:cloudformation:stack-name": "x", "Service": "forms"}
-CACHED = "it looks like a repository of"
+BY_LAMBDA = "LambdaECRImageRetrievalPolicy"
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        ({}, {}, "", "", ""),
-        ({"encryption": "KMS", "kms_key": KEY}, {"kmsKey": KEY}, "", "", ""),
-        ({"encryption": "KMS"}, {}, "encryption: KMS -> ", "", ""),
-        (
-            *({"encryption": "KMS", "kms_key": ALIAS}, {"kmsKey": ALIAS}),
-            *("repositories.old-repository.kmsKey = ", "", ""),
-        ),
-        (
-            *({"encryption": "KMS_DSSE", "kms_key": KEY}, {"kmsKey": KEY}),
-            *("encryption: KMS_DSSE -> KMS; no update changes it", "", ""),
-        ),
-        ({"name": "Old"}, {}, "repositories", "", ""),
-        ({"name": "quay/x"}, {}, "", CACHED, ""),
-        ({"name": "mirror/x"}, {}, "", CACHED, ""),
-        ({"scan_on_push": False}, {"scanOnPush": False}, "", "", ""),
-        ({"tags": OWNED}, {"tags": {"Owner": "a team"}}, "", "the CloudFormation stack x ", ""),
-        (
-            *({"policy": policy(from_lambda())}, {"lambdaPull": True}, ""),
-            "Lambda wrote statement LambdaECRImageRetrievalPolicy itself; lambdaPull replaces it",
-            "repository policy statement LambdaECRImageRetrievalPolicy: {",
-        ),
-        (
-            *({"policy": policy(PULL)}, {}, "", ""),
-            f"repository policy statement Pull: {json.dumps(PULL)}",
-        ),
-        ({"lifecycle_policy": RETENTION}, {}, "", "", "lifecycle policy rule 1 (Keep the newest 5"),
-    ],
-    ids=str,
-)
-def test_what_adopting_means(case: tuple[Any, ...], stack: DeclaredStack) -> None:
+def to_service(service: str, condition: Any = None, **elements: Any) -> dict[str, Any]:
+    statement = {
+        "Sid": BY_LAMBDA,
+        "Effect": "Allow",
+        "Principal": {"Service": f"{service}.amazonaws.com"},
+        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:SetRepositoryPolicy"],
+    }
+    return statement | ({"Condition": condition} if condition else {}) | elements
+
+
+CACHED = "it looks like a repository of the pull-through cache"
+WROTE = f"Lambda wrote statement {BY_LAMBDA} itself; lambdaPull replaces it"
+LOST = "repository policy statement"
+CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = [
+    ({}, {}, {}),
+    ({"encryption": "KMS", "kms_key": KEY}, {"kmsKey": KEY}, {}),
+    ({"encryption": "KMS"}, {}, {"blocks": "encryption: KMS -> "}),
+    (
+        {"encryption": "KMS", "kms_key": ALIAS},
+        {"kmsKey": ALIAS},
+        {"blocks": "repositories.old-repository.kmsKey = "},
+    ),
+    (
+        {"encryption": "KMS_DSSE", "kms_key": KEY},
+        {"kmsKey": KEY},
+        {"blocks": "encryption: KMS_DSSE -> KMS; no update changes it"},
+    ),
+    ({"name": "Old"}, {}, {"blocks": "repositories"}),
+    ({"name": "quay/x"}, {}, {"warnings": f"{CACHED} quay"}),
+    ({"name": "mirror/x"}, {}, {"warnings": f"{CACHED} mirror"}),
+    ({"scan_on_push": False}, {"scanOnPush": False}, {}),
+    ({"tags": OWNED}, {"tags": {"Owner": "a team"}}, {"warnings": "the CloudFormation stack x "}),
+    (
+        {"policy": policy(to_service("lambda"))},
+        {"lambdaPull": True},
+        {"warnings": WROTE, "loses": f"{LOST} {BY_LAMBDA}: {{"},
+    ),
+    (
+        {"policy": policy(to_service("codebuild", Sid="Builds"))},
+        {},
+        {"warnings": "CodeBuild pulls by its own credentials", "loses": f"{LOST} Builds: {{"},
+    ),
+    ({"policy": policy(PULL)}, {}, {"loses": f"{LOST} Pull: {json.dumps(PULL)}"}),
+    ({"lifecycle_policy": RETENTION}, {}, {"loses": "lifecycle policy rule 1 (Keep the newest 5"}),
+]
+
+
+@pytest.mark.parametrize(("change", "entry", "beginnings"), CASES, ids=str)
+def test_what_adopting_means(
+    prod: DeclaredStack,
+    change: dict[str, Any],
+    entry: dict[str, Any],
+    beginnings: dict[str, str],
+) -> None:
     """What is unlike BARE; the entry; and how what blocks, what warns and what is lost begins."""
-    change, entry, blocks, warns, loses = case
-    adopted = adoption(replace(BARE, **change), stack, cache_prefixes=["mirror"])
+    adopted = adoption(replace(BARE, **change), prod, cache_prefixes=["mirror"])
     assert adopted["entry"] == {"import": True, **entry}
-    for texts, beginning in (
-        (adopted["blocks"], blocks),
-        (adopted["warnings"], warns),
-        (adopted["loses"], loses),
-    ):
-        assert len(texts) == bool(beginning)
-        assert all(text.startswith(beginning) for text in texts)
-    assert bool(to_yaml([adopted])) is not bool(blocks)
+    for key in ("blocks", "warnings", "loses"):
+        assert len(adopted[key]) == (key in beginnings)
+        assert all(text.startswith(beginnings[key]) for text in adopted[key])
+    assert bool(to_yaml([adopted])) is ("blocks" not in beginnings)
     changed = {each["setting"] for each in adopted["changes"] or ()}
-    assert blocks or changed >= {"tagMutability", "repository policy", "lifecycle policy"}
+    assert adopted["blocks"] or changed >= {"tagMutability", "repository policy"}
 
 
-def test_the_stacks_own_entry_counts(stack: DeclaredStack) -> None:
-    live = intended(stack, NAME)
-    adopted = adoption(live, stack)
+def test_the_stacks_own_entry_counts(prod: DeclaredStack) -> None:
+    live = intended(prod, NAME)
+    adopted = adoption(live, prod)
     assert (adopted["changes"], adopted["loses"]) == ([], [])
     [warning] = adopted["warnings"]
     assert "has no import: true" in warning
@@ -98,27 +112,69 @@ def test_the_stacks_own_entry_counts(stack: DeclaredStack) -> None:
     assert (adopted["entry"], to_yaml([adopted])) == (None, "")
     [block] = adoption(replace(live, encryption="KMS_DSSE", kms_key=KEY), None)["blocks"]
     assert block == "encryption: no setting declares KMS_DSSE; leave it out"
-    blocks = adoption(replace(live, encryption="KMS", kms_key=KEY), stack)["blocks"]
+    blocks = adoption(replace(live, encryption="KMS", kms_key=KEY), prod)["blocks"]
     assert [block.partition(":")[0] for block in blocks] == ["encryption", "kmsKey"]
 
 
-def test_images_that_would_expire_at_once_are_counted(stack: DeclaredStack) -> None:
+def test_images_that_would_expire_at_once_are_counted(prod: DeclaredStack) -> None:
     now = datetime.now(UTC)
-    months = [
+    images = [
         Image(digest=f"sha256:{age}", tags=(f"dev-{age}",), pushed_at=now - timedelta(30.5 * age))
         for age in range(1, 5)
     ]
-    media_type = "application/vnd.oci.image.index.v1+json"
-    index = Image(digest="sha256:i", tags=("latest",), media_type=media_type, pushed_at=now)
-    for images, warning in (
-        (months, "would expire or archive 4 of 4 images"),
-        ([*months, index], "would expire or archive up to 4 of 5 images"),
-        ([index], ""),
-    ):
-        adopted = adoption(BARE, stack, RepositoryImages(images=tuple(images)))
-        assert warning in "".join(adopted["warnings"])
-        assert bool(warning) is bool(adopted["warnings"])
+    latest = Image(digest="sha256:i", tags=("latest",), pushed_at=now)
+    [warning] = adoption(BARE, prod, [*images, latest])["warnings"]
+    assert "would expire or archive up to 4 of 5 images" in warning
+    assert adoption(BARE, prod, [latest])["warnings"] == []
 
+
+# --- Lambda's grants ------------------------------------------------------------------------------
+
+OWN, OTHER, THIRD = "111122223333", "444455556666", "777788889999"
+SOURCE, ACCOUNT = "aws:SourceArn", "aws:SourceAccount"
+DENY = {"Effect": "Deny", "Principal": "*", "Action": "ecr:*", "Condition": {"Bool": {"a": "b"}}}
+
+
+def functions(account: str, name: str = "*", region: str = "eu-west-2") -> str:
+    return f"arn:aws:lambda:{region}:{account}:function:{name}"
+
+
+@pytest.mark.parametrize(
+    ("condition", "elements", "accounts"),
+    [
+        (None, {}, [OWN]),
+        ({"ArnLike": {SOURCE: [functions(OWN, "web"), functions(OTHER)]}}, {}, [OWN, OTHER]),
+        ({"ArnEquals": {SOURCE: functions(OTHER, "web-*:live")}}, {}, [OTHER]),
+        ({"StringEquals": {ACCOUNT: [OTHER, THIRD]}}, {}, [OTHER, THIRD]),
+        ({"StringLike": {SOURCE: "*"}, "StringEquals": {ACCOUNT: OTHER}}, {}, [OTHER]),
+        # Both conditions have to be met, and no account meets them.
+        ({"ArnLike": {SOURCE: functions(OWN)}, "StringEquals": {ACCOUNT: OTHER}}, {}, []),
+        # A function's images are in its own Region.
+        ({"ArnLike": {SOURCE: functions(OWN, region="eu-west-1")}}, {}, []),
+        ({"StringNotEquals": {ACCOUNT: OTHER}}, {}, [OWN]),
+        ({"StringEquals": {"aws:SourceOrgID": "o-exampleorgid"}}, {}, []),
+        (None, {"Action": "ecr:BatchGetImage"}, []),
+        (None, {"Effect": "Deny"}, None),
+        (None, {"Principal": {"Service": ["ecs.amazonaws.com", "lambda.amazonaws.com"]}}, [OWN]),
+        (None, {"Principal": {"AWS": OTHER}}, None),
+        (None, {"Principal": "*"}, None),
+    ],
+    ids=str,
+)
+def test_whose_functions_may_pull(
+    condition: Any, elements: dict[str, Any], accounts: list[str] | None
+) -> None:
+    """None: nothing is granted to Lambda by name."""
+    statement = to_service("lambda", condition, **elements)
+    adopted = adoption(replace(BARE, policy=policy(statement, DENY)), None)
+    remarks = " ".join(adopted["warnings"])
+    assert ("lambdaPull" in adopted["entry"]) is (OWN in (accounts or ()))
+    assert ("Lambda may pull, but" in remarks) is (accounts == [])
+    others = [account for account in accounts or () if account != OWN]
+    assert (f"lambdaPullAccounts: {json.dumps(others)}" in remarks) is bool(others)
+
+
+# --- The entries ----------------------------------------------------------------------------------
 
 _TEXTS = st.text(
     st.characters(categories=["L", "N", "Zs", "Zl", "Zp"], include_characters="_.:/=+-@"),
@@ -190,7 +246,9 @@ def test_a_whole_registry_is_filtered_by_name(ecr: "ECRClient", answers: Answers
     assert "no repository matches nobodys-*" in refused("adopt", "--all", "--filter", "nobodys-*")
 
 
-def test_what_is_blocked_ends_in_a_failure_and_is_not_printed(ecr: "ECRClient") -> None:
+def test_what_cannot_be_adopted_ends_in_a_failure_and_does_not_stop_the_others(
+    ecr: "ECRClient",
+) -> None:
     create(ecr, BARE)
     create(ecr, replace(BARE, name="other", encryption="KMS_DSSE", kms_key=KEY))
     done = run("adopt", OLD, "other", "--stack", "prod")
@@ -198,6 +256,12 @@ def test_what_is_blocked_ends_in_a_failure_and_is_not_printed(ecr: "ECRClient") 
     assert "other:" not in done.stdout
     assert f"    {OLD}:" in done.stdout
     assert "cannot be adopted: other (encryption: KMS_DSSE" in done.stderr
+    arn = f"arn:aws:ecr:eu-west-2:{OTHER}:repository/{OLD}"
+    assert f"is in account {OTHER}, and you call as" in refused("adopt", arn)
+    done = run("adopt", "nobodys", OLD, "--json")
+    missing, adopted = json.loads(done.stdout)["repositories"]
+    assert (done.exit_code, missing["repository"], adopted["repository"]) == (1, "nobodys", OLD)
+    assert "RepositoryNotFoundException" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -211,17 +275,4 @@ def test_what_is_blocked_ends_in_a_failure_and_is_not_printed(ecr: "ECRClient") 
 )
 @pytest.mark.usefixtures("sign_in")
 def test_wrong_usage(arguments: tuple[str, ...], problem: str) -> None:
-    done = run("adopt", *arguments)
-    assert done.exit_code == 2
-    assert problem in " ".join(done.stderr.replace("│", "").split())
-
-
-def test_a_repository_elsewhere_is_refused(ecr: "ECRClient") -> None:
-    create(ecr, BARE)
-    arn = f"arn:aws:ecr:eu-west-2:444455556666:repository/{OLD}"
-    assert "is in account 444455556666, and you call as" in refused("adopt", arn)
-    # Those that can be read are adopted all the same.
-    done = run("adopt", "nobodys", OLD, "--json")
-    missing, adopted = json.loads(done.stdout)["repositories"]
-    assert (done.exit_code, missing["repository"], adopted["repository"]) == (1, "nobodys", OLD)
-    assert "RepositoryNotFoundException" in done.stderr
+    assert problem in refused("adopt", *arguments, status=2)

@@ -5,18 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from container_images.settings import Account
-from container_images.stack.registry import is_cached, replication_warnings
+from container_images.stack.registry import is_cached
 from tests.cli.test_cli import run
-from tests.stack.conftest import NAME, Answers
+from tests.stack.conftest import NAME, Answers, policy
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
-ACCOUNT = Account(partition="aws", id="111122223333", region="eu-west-2")
-NAMES = ["forms-admin-deploy", "forms-runner-deploy"]
 HERE = {"region": "eu-west-2", "registryId": "111122223333"}
 ELSEWHERE = {"region": "eu-west-1", "registryId": "444455556666"}
+
+
+def warnings() -> list[str]:
+    verified = json.loads(run("verify", NAME, "--stack", "prod", "--json").stdout)
+    return [str(warning) for warning in verified["warnings"]]
 
 
 def rule(*destinations: dict[str, str], prefix: str | None = None) -> dict[str, Any]:
@@ -24,34 +26,27 @@ def rule(*destinations: dict[str, str], prefix: str | None = None) -> dict[str, 
     return {"destinations": [*destinations], "repositoryFilters": filters}
 
 
-@pytest.mark.parametrize(
-    ("region", "written", "warnings"),
-    [
-        ("us-east-1", rule(HERE), ["ECR in us-east-1 replicates forms-admin-deploy, "]),
-        ("us-east-1", rule(HERE, prefix="forms-a"), ["ECR in us-east-1 replicates forms-admin-d"]),
-        ("us-east-1", rule(HERE, prefix="others"), []),
-        ("us-east-1", rule({**HERE, "registryId": "444455556666"}), []),
-        ("us-east-1", rule(ELSEWHERE, HERE), ["ECR in us-east-1 replicates"]),
-        ("eu-west-2", rule(ELSEWHERE, prefix="forms-r"), ["ECR replicates forms-runner-deploy to"]),
-        ("eu-west-2", rule(ELSEWHERE, prefix="others"), []),
-    ],
-)
-def test_replication(region: str, written: dict[str, Any], warnings: list[str]) -> None:
-    texts = [*replication_warnings(region, [written], ACCOUNT, NAMES)]
-    assert len(texts) == len(warnings)
-    assert all(map(str.startswith, texts, warnings))
+@pytest.mark.usefixtures("guarded")
+def test_replication(answers: Answers) -> None:
+    others = rule(HERE, prefix="others"), rule({**HERE, "registryId": "444455556666"})
+    outwards = rule(ELSEWHERE, prefix="forms-r"), rule(ELSEWHERE, prefix="others")
+    for region, rules in (
+        ("us-east-1", (rule(HERE), rule(ELSEWHERE, HERE, prefix="forms-a"), *others)),
+        ("eu-west-2", outwards),
+    ):
+        answers["DescribeRegistry", region] = {"replicationConfiguration": {"rules": rules}}
+    to_elsewhere, everything, filtered = warnings()
+    assert to_elsewhere.startswith(
+        "ECR replicates forms-runner-deploy to eu-west-1 of account 4444"
+    )
+    assert everything.startswith("ECR in us-east-1 replicates end-to-end-tests, forms-admin-deploy")
+    assert filtered.startswith("ECR in us-east-1 replicates forms-admin-deploy to eu-west-2: who ")
 
 
 def test_what_a_pull_through_cache_rule_is_about() -> None:
     assert is_cached("docker-hub/library/nginx", "docker-hub/library")
-    assert is_cached("forms-admin-deploy", "ROOT")
     assert not is_cached("docker-hub-copies/nginx", "docker-hub")
     assert not is_cached("docker-hub", "docker-hub")
-
-
-def warnings() -> list[str]:
-    verified = json.loads(run("verify", NAME, "--stack", "prod", "--json").stdout)
-    return [str(warning) for warning in verified["warnings"]]
 
 
 @pytest.mark.usefixtures("guarded")
@@ -65,9 +60,7 @@ def test_what_a_registry_puts_into_its_repositories_is_a_warning(
         "Action": ["ecr:CreateRepository", "ecr:ReplicateImage"],
         "Resource": "arn:aws:ecr:eu-west-2:111122223333:repository/*",
     }
-    ecr.put_registry_policy(
-        policyText=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    )
+    ecr.put_registry_policy(policyText=policy(statement))
     answers["DescribePullThroughCacheRules", "eu-west-2"] = {
         "pullThroughCacheRules": [
             {"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"},
@@ -77,18 +70,14 @@ def test_what_a_registry_puts_into_its_repositories_is_a_warning(
     answers["DescribeRepositoryCreationTemplates", "eu-west-2"] = {
         "repositoryCreationTemplates": [{"prefix": "quay", "appliedFor": ["PULL_THROUGH_CACHE"]}]
     }
-    answers["DescribeRegistry", "us-east-1"] = {
-        "replicationConfiguration": {"rules": [{"destinations": [HERE]}]}
-    }
-    policy, quay, root, template, replication = warnings()
-    assert policy.startswith("the registry policy allows replication into this registry")
-    assert '"ecr:ReplicateImage"' in policy
-    assert quay.endswith("of quay.io: its pulls create repositories that no stack guards")
-    assert "a pull by a pipeline role may move tags of " in root
-    assert NAME in root
+    by_policy, quay, root, template = warnings()
+    assert by_policy.startswith("the registry policy allows replication into the registry")
+    assert '"ecr:ReplicateImage"' in by_policy
+    assert quay.startswith("pull-through cache rule quay of quay.io: pulls create repositories")
+    assert quay.endswith("may move tags of no repository of this stack")
+    assert f"may move tags of end-to-end-tests, {NAME}" in root
     assert template.startswith("repository creation template quay: ECR creates repositories (PULL_")
-    assert replication.startswith("ECR in us-east-1 replicates ")
-    assert replication in run("verify", NAME, "--stack", "prod").stdout
+    assert template in run("verify", NAME, "--stack", "prod").stdout
 
 
 @pytest.mark.usefixtures("guarded")
@@ -96,11 +85,10 @@ def test_what_may_not_be_read_is_a_warning(answers: Answers) -> None:
     denied = "AccessDeniedException"
     answers["GetRegistryPolicy", "eu-west-2"] = denied
     answers["DescribeRegistry", "us-east-1"] = answers["DescribeRegistry", "eu-west-1"] = denied
-    policy, replication = warnings()
-    assert policy.startswith("not checked: no permission for GetRegistryPolicy")
-    assert replication.startswith(
-        "replication is not checked in eu-west-1, us-east-1: no permission"
-    )
+    by_policy, replication = warnings()
+    assert by_policy.startswith("not checked: registry policy: no permission for GetRegistryPolicy")
+    regions = "replication of eu-west-1, replication of us-east-1"
+    assert replication.startswith(f"not checked: {regions}: no permission")
     answers["DescribeRegions", "eu-west-2"] = "UnauthorizedOperation"
-    policy, replication = warnings()
-    assert "other Regions is not checked: no permission for DescribeRegions" in replication
+    others, _ = warnings()
+    assert "replication of other Regions: no permission for DescribeRegions" in others
