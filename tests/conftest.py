@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -16,6 +17,8 @@ import hypothesis
 import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
+from pulumi.runtime.proto.source_pb2 import StackTrace
+from ruamel.yaml import YAML
 
 from container_images.cli import terminal
 from container_images.policies.repository_policy import Access
@@ -35,6 +38,11 @@ gc.set_threshold(1_000_000, 50, 50)
 
 def pytest_collection_finish() -> None:
     """What is loaded by now lives as long as the tests: to walk through it again frees nothing."""
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Nor does a walk through everything before the process ends."""
     gc.freeze()
 
 
@@ -72,16 +80,28 @@ def _no_real_aws() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _botocore_learns_once() -> Iterator[None]:
-    """Each of many hundred sessions would read AWS's models, and name its 300 events, again."""
+def _nothing_is_read_twice() -> Iterator[None]:
+    """Each of many hundred sessions would read AWS's models, and name its 300 events, again.
+
+    So would each program the stack files, and where in them it registers each resource.
+    """
     loader = botocore.loaders.create_loader()
     loader.search_paths.append(str(Path(boto3.__file__).with_name("data")))
     aliaser: Any = botocore.hooks.EventAliaser  # its method is private: if it moves, all tests fail
     alias = cache(partial(aliaser._alias_event_name, aliaser(None)))
+    load = YAML.load
+    parsed = cache(lambda text: load(YAML(typ="safe", pure=True), text))
+
+    def load_once(yaml: YAML, stream: Any) -> Any:
+        usual = yaml.typ == ["safe"] and not yaml.version and isinstance(stream, str)
+        return deepcopy(parsed(stream)) if usual else load(yaml, stream)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", lambda _: loader)
         patch.setattr(boto3.Session, "_setup_loader", lambda it: setattr(it, "_loader", loader))
         patch.setattr(aliaser, "_alias_event_name", lambda _, name: alias(name))
+        patch.setattr(pulumi.runtime.resource, "_get_stack_trace", StackTrace)
+        patch.setattr(YAML, "load", load_once)
         yield
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from string import ascii_lowercase, digits
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,7 +181,11 @@ _TEXTS = st.text(
     st.characters(categories=["L", "N", "Zs", "Zl", "Zp"], include_characters="_.:/=+-@"),
     max_size=40,
 )
-_NAMES = st.from_regex(r"[a-z0-9]+([._-][a-z0-9]+){0,2}(/[a-z0-9]+)?", fullmatch=True)
+_NAMES = st.from_regex(
+    r"[a-z0-9]+([._-][a-z0-9]+){0,2}(/[a-z0-9]+)?",
+    fullmatch=True,
+    alphabet=f"{ascii_lowercase}{digits}._-/",
+)
 
 
 @given(
