@@ -16,7 +16,7 @@ import boto3
 from moto.server import ThreadedMotoServer
 from rich.console import Console
 
-from container_images.aws.images import Repository
+from container_images.aws.images import Repository, digest_of
 from container_images.aws.reference import Reference
 from container_images.rehearsal.pipeline import manifest_with
 
@@ -91,4 +91,4 @@ def _push(ecr: "ECRClient", number: int) -> str:
     repository = Repository(ecr, Reference(name=_REPOSITORY))
     for tag in (f"merged-{str(number) * 40}-{1_764_000_000 + number}", "latest"):
         repository.put(manifest, tag)
-    return manifest.digest
+    return digest_of(manifest)

@@ -1,12 +1,11 @@
 """What the components refuse of their inputs before they register anything in AWS."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pulumi
 
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import InvalidInputError, Problem, camel
 
 
 def refuse_outputs(args: Mapping[str, Any], inputs: Collection[str] = ()) -> None:
@@ -24,11 +23,7 @@ def refuse_outputs(args: Mapping[str, Any], inputs: Collection[str] = ()) -> Non
 def _outputs_in(value: Any, *where: str | int) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, pulumi.Output):
         # By the names that the inputs have in the schema.
-        yield tuple(step if isinstance(step, int) else _camel(step) for step in where)
+        yield tuple(step if isinstance(step, int) else camel(step) for step in where)
     elif isinstance(value, dict | list | tuple):
         for step, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _outputs_in(item, *where, step)
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_([a-z])", lambda letter: letter[1].upper(), name)

@@ -72,7 +72,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
         default = rows[str(field.alias)].strip("`")
         if field.is_required():
             assert default == "required"
-        elif as_written(field.default) == ADR040.to_data():
+        elif as_written(field.default) == ADR040.data:
             assert default == "ADR040's"
         else:
             assert YAML(typ="safe", pure=True).load(default) == as_written(field.default)

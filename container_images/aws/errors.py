@@ -32,12 +32,6 @@ class AwsError(RefusedError):
         self.code = code_of(error)
 
 
-class NotFromAwsError(BotoCoreError):
-    """A success that is no answer to the call, such as a proxy's login page."""
-
-    fmt = "the answer is not from AWS"
-
-
 @contextmanager
 def refused(about: str = "") -> Iterator[None]:
     """Turn AWS's errors, and all errors of an input at once, into RefusedError."""
@@ -54,11 +48,10 @@ _AGAIN: Final = "run the command again: repeating it is safe"
 
 _FIXES: Final[Mapping[str, str]] = {
     "RepositoryNotFound": "check the name and the Region, or give the repository's ARN or URI",
-    "NoRegion": "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI",
-    "InvalidRegion": "correct AWS_DEFAULT_REGION, or the repository's ARN or URI",
-    "ProfileNotFound": "correct AWS_PROFILE, or unset it",
-    "ConfigParse|ConfigNotFound": "correct AWS's configuration files",
-    "NotFromAws": "check the proxy, if there is one, and AWS_ENDPOINT_URL",
+    "Region": "set AWS_DEFAULT_REGION, or give the repository as an ARN or a URI",
+    "ProfileNotFound|ConfigParse|ConfigNotFound": (
+        "correct AWS_PROFILE, or AWS's configuration files"
+    ),
     "Credential|Token|SSO|Login|Metadata|MFA|Signature|RequestExpired|Unauthorized|Unrecognized": (
         "sign in to AWS again (AWS_PROFILE, the AWS_ACCESS_KEY_ID variables, or the job's role)"
     ),
@@ -69,10 +62,10 @@ _FIXES: Final[Mapping[str, str]] = {
 }
 """How to fix an error, by words of AWS's code or of botocore's class."""
 
-_DENIED_BY_RESOURCE: Final = "explicit deny in a resource-based policy"
+DENIED_BY_RESOURCE: Final = "explicit deny in a resource-based policy"
 
 _DENIAL_FIXES: Final[Mapping[str, str]] = {
-    _DENIED_BY_RESOURCE: (
+    DENIED_BY_RESOURCE: (
         "the guard, or another Deny in the resource's own policy, refuses this role, and no grant "
         "helps: run as a role that it exempts"
     ),
@@ -92,30 +85,20 @@ def explain(error: ClientError | BotoCoreError) -> str:
     fix = next((f"; {fix}" for words, fix in _FIXES.items() if re.search(words, code)), "")
     if isinstance(error, BotoCoreError):
         return f"{str(error).rstrip('.')}{fix}"
-    said = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
-    said = said or "no reason given"
-    if said.startswith("<"):  # of a load balancer or a proxy
-        said = "a web page instead of an answer"
+    reason = " ".join(error.response.get("Error", {}).get("Message", "").split()).rstrip(".")
+    if reason.startswith("<"):  # of a load balancer or a proxy
+        reason = "a web page instead of an answer"
+    reason = reason or "no reason given"
     if is_denied(error):
-        fix = next(fix for words, fix in _DENIAL_FIXES.items() if re.search(words, said))
-        return f"no permission for {error.operation_name}: {said}; {fix}"
-    return f"{error.operation_name} failed ({code}: {said}){fix}"
+        fix = next(fix for words, fix in _DENIAL_FIXES.items() if re.search(words, reason))
+        return f"no permission for {error.operation_name}: {reason}; {fix}"
+    return f"{error.operation_name} failed ({code}: {reason}){fix}"
 
 
 def is_denied(error: Exception) -> bool:
     """Whether the caller lacks the permission."""
-    return (
-        isinstance(error, ClientError)
-        and re.fullmatch(
-            r"AccessDenied(Exception)?|UnauthorizedOperation|NotAuthorized", code_of(error)
-        )
-        is not None
-    )
-
-
-def is_denied_by_resource(error: Exception) -> bool:
-    """Whether a Deny in the policy of the resource refused the caller."""
-    return is_denied(error) and _DENIED_BY_RESOURCE in str(error)
+    code = code_of(error).removesuffix("Exception")
+    return code in {"AccessDenied", "UnauthorizedOperation", "NotAuthorized"}
 
 
 def code_of(error: Exception) -> str:

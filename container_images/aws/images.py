@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import INDEX_MEDIA_TYPES, Image, image_of
 from container_images.aws.reference import Reference, is_digest
+from container_images.policies.exemptions import exempted_roles
 from container_images.policies.tag_convention import ADR040, TagConvention
 
 if TYPE_CHECKING:
@@ -27,18 +28,12 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-manifest-formats.ht
 _ANY_STATUS: "Final[DescribeImagesFilterTypeDef]" = {"imageStatus": "ANY"}
 """Without this filter, archived images are not described."""
 
+_DNS_SUFFIXES: Final = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
+"""Of the partitions whose hosts end otherwise than in amazonaws.com."""
+
 
 class NoSuchImageError(RefusedError):
     """The image that was named is not there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What an image's digest is the digest of, to the byte."""
-
-    digest: str
-    media_type: str
-    text: str
 
 
 class Put(Enum):
@@ -47,6 +42,11 @@ class Put(Enum):
     DONE = "ECR took it"
     EXISTS = "ECR says that the tag exists already"
     EXISTS_AFTER_RETRY = "ECR says so too, to a second attempt: the first may have been taken"
+
+
+def digest_of(manifest: str) -> str:
+    """The digest of the image that has this manifest."""
+    return f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
 
 
 class Repository:
@@ -69,29 +69,36 @@ class Repository:
         """The repository, for a message."""
         return str(self._reference)
 
-    def named(self, image: Image) -> str:
+    def named(self, digest: str, tags: Iterable[str]) -> str:
         """An image of it, for a message: its digest and its unique tag."""
-        tag = self.convention.unique_tag(image.tags)
-        return f"{image.digest} ({tag})" if tag else image.digest
+        tag = self.convention.unique_tag(tags)
+        return f"{digest} ({tag})" if tag else digest
 
     def image(self, name: str) -> Image | None:
         """The image of this tag or digest, if there is one. One call."""
-        return _named(name, self._describe(name))
+        return self._describe(name).get(name)
 
     def image_and_place(self, name: str, tag: str) -> tuple[Image, Image | None]:
         """The image of this name, and the one that the tag is on. One call; two without such a tag.
 
-        Raises NoSuchImageError where there is no image of this name.
+        Raises NoSuchImageError where there is no image of this name, and RefusedError for one that
+        nobody can pull.
         """
         # ECR describes none where one is missing, and does not say which.
         images = self._describe(name, tag) or self._describe(name)
-        image = _named(name, images)
-        if image is None:
+        if name not in images:
             raise NoSuchImageError(
                 f"there is no image {name} in {self}; container-images images {self.name} lists "
                 "what there is"
             )
-        return image, _named(tag, images)
+        image = images[name]
+        if not image.active:
+            raise RefusedError(
+                f"the image {self.named(image.digest, image.tags)} of {self} is archived and "
+                "cannot be pulled; restore it first (aws ecr update-image-storage-class "
+                "--target-storage-class STANDARD), or choose another"
+            )
+        return image, images.get(tag)
 
     def images(self) -> Iterator[Image]:
         """All of them, a thousand to a call."""
@@ -101,7 +108,7 @@ class Repository:
         for page in pages:
             yield from map(image_of, page["imageDetails"])
 
-    def manifest(self, digest: str) -> Manifest:
+    def manifest(self, digest: str) -> str:
         """The image's manifest, unconverted: that is what asking by digest is for. One call.
 
         https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-retag.html
@@ -114,31 +121,30 @@ class Repository:
         if not answer["images"]:
             # A miss is no error in this operation; it stands in the answer.
             reasons = [failure.get("failureReason", "") for failure in answer.get("failures", [])]
-            reason = "".join(reasons[:1]) or "no reason given"
             raise NoSuchImageError(
-                f"ECR has no manifest of {digest} in {self} ({reason.rstrip('.')}); "
+                f"ECR has no manifest of {digest} in {self} ({''.join(reasons).rstrip('.')}); "
                 "choose an image that can be pulled"
             )
-        [image, *_] = answer["images"]
-        text = image["imageManifest"]
-        computed = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-        if computed != digest:
+        manifest: str = answer["images"][0]["imageManifest"]
+        if (computed := digest_of(manifest)) != digest:
             raise RefusedError(
                 f"the manifest of {digest} in {self} has the digest {computed}; no tag was moved: "
                 "check the proxy, if there is one, and AWS_ENDPOINT_URL"
             )
-        media_type = image.get("imageManifestMediaType") or _media_type(text)
-        return Manifest(digest=digest, media_type=media_type, text=text)
+        return manifest
 
-    def put(self, manifest: Manifest, tag: str) -> Put:
+    def put(self, manifest: str, tag: str) -> Put:
         """Put the tag on the image, wherever it was before. One call; the image stays as it is."""
         exceptions = self.client.exceptions
+        document = json.loads(manifest)
+        kind = "index" if "manifests" in document else "manifest"  # OCI's need not say their type
+        media_type = document.get("mediaType") or f"application/vnd.oci.image.{kind}.v1+json"
         try:
             self.client.put_image(
                 **self.location,
-                imageManifest=manifest.text,
-                imageManifestMediaType=manifest.media_type,
-                imageDigest=manifest.digest,
+                imageManifest=manifest,
+                imageManifestMediaType=media_type,
+                imageDigest=digest_of(manifest),
                 imageTag=tag,
             )
         except (
@@ -149,19 +155,16 @@ class Repository:
             return Put.EXISTS_AFTER_RETRY if retried else Put.EXISTS
         return Put.DONE
 
-    def refuse_archived(self, image: Image) -> None:
-        """Raise RefusedError for an image that nobody can pull."""
-        if not image.active:
-            raise RefusedError(
-                f"the image {self.named(image)} of {self} is archived and cannot be pulled; "
-                "restore it first (aws ecr update-image-storage-class --target-storage-class "
-                "STANDARD), or choose another"
-            )
+    def arn(self, registry_id: str) -> str:
+        """Its ARN, in this registry."""
+        meta = self.client.meta
+        return f"arn:{meta.partition}:ecr:{meta.region_name}:{registry_id}:repository/{self.name}"
 
-    def uri(self, registry_id: str, dns_suffix: str) -> str:
+    def uri(self, registry_id: str) -> str:
         """Where images are pulled from, in the words of whoever named the repository by it."""
-        region = self.client.meta.region_name
-        made = f"{registry_id}.dkr.ecr.{region}.{dns_suffix}/{self.name}"
+        meta = self.client.meta
+        suffix = _DNS_SUFFIXES.get(meta.partition, "amazonaws.com")
+        made = f"{registry_id}.dkr.ecr.{meta.region_name}.{suffix}/{self.name}"
         return self._reference.uri or made
 
     def policy(self) -> str | None:
@@ -171,6 +174,10 @@ class Repository:
         except self.client.exceptions.RepositoryPolicyNotFoundException:
             return None
 
+    def pipeline_roles(self) -> frozenset[str]:
+        """The roles that its policy lets move tags. Empty where no guard names them. One call."""
+        return exempted_roles(json.loads(self.policy() or "{}"), "ecr:PutImage")
+
     def lifecycle_policy(self) -> str | None:
         """The lifecycle policy, if it has one. One call."""
         try:
@@ -178,8 +185,8 @@ class Repository:
         except self.client.exceptions.LifecyclePolicyNotFoundException:
             return None
 
-    def _describe(self, *names: str) -> list[Image]:
-        """Those images, or none where one of them is missing."""
+    def _describe(self, *names: str) -> dict[str, Image]:
+        """Those images, each by its digest and its tags, or none where one of them is missing."""
         try:
             answer = self.client.describe_images(
                 **self.location,
@@ -190,21 +197,10 @@ class Repository:
                 filter=_ANY_STATUS,
             )
         except self.client.exceptions.ImageNotFoundException:
-            return []
-        # ECR documents no order of tags, and a move prints and records them the same each time.
-        images = map(image_of, answer["imageDetails"])
-        return [replace(image, tags=tuple(sorted(image.tags))) for image in images]
-
-
-def _media_type(manifest: str) -> str:
-    """What a manifest says that it is, where ECR leaves that out.
-
-    https://github.com/opencontainers/image-spec/blob/main/manifest.md: `mediaType` is optional.
-    """
-    document = json.loads(manifest)
-    kind = "index" if "manifests" in document else "manifest"
-    return str(document.get("mediaType") or f"application/vnd.oci.image.{kind}.v1+json")
-
-
-def _named(name: str, images: list[Image]) -> Image | None:
-    return next((image for image in images if name in {image.digest, *image.tags}), None)
+            return {}
+        images: dict[str, Image] = {}
+        for image in map(image_of, answer["imageDetails"]):
+            # ECR documents no order of tags, and a move prints and records them the same each time.
+            tags = tuple(sorted(image.tags))
+            images |= dict.fromkeys((image.digest, *tags), replace(image, tags=tags))
+        return images

@@ -9,7 +9,6 @@ from container_images.policies.tag_mutability import TAG
 _WORD: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _NAME: Final = rf"(?P<name>{_WORD}(?:/{_WORD})*)"
 """https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html"""
-_LONGEST_NAME: Final = 256
 
 _ARN: Final = re.compile(
     rf"arn:[a-z-]+:ecr:(?P<region>[a-z0-9-]+):(?P<registry>[0-9]{{12}}):repository/{_NAME}"
@@ -64,29 +63,24 @@ def parse(text: str) -> Reference:
     """
     if arn := _ARN.fullmatch(text):
         return Reference(name=arn["name"], registry_id=arn["registry"], region=arn["region"])
-    if is_digest(text):
-        raise InvalidReferenceError(
-            f"{text!r} is a digest and not a repository: give REPOSITORY@DIGEST"
-        )
     if other := _OTHER_REGISTRY.fullmatch(text):
         raise OtherRegistryError(
             f"{text!r} is an image of {other[1]}, and not of a private ECR repository; if a "
             "repository has this name, give its ARN"
         )
     match = _NAME_OR_URI.fullmatch(text)
-    if not match or len(match["name"]) > _LONGEST_NAME:
+    if not match:
         raise InvalidReferenceError(
             f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "
             "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
         )
-    image_tag = None if match["tag"] is None else tag(match["tag"])
-    image_digest = None if match["digest"] is None else digest(match["digest"])
+    named_tag = None if match["tag"] is None else tag(match["tag"])
     return Reference(
         name=match["name"],
         registry_id=match["registry"],
         region=match["region"],
         uri=text[: match.end("name")] if match["registry"] else None,
-        image=image_digest or image_tag,
+        image=named_tag if match["digest"] is None else digest(match["digest"]),
     )
 
 

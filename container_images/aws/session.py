@@ -2,12 +2,11 @@
 
 import os
 from functools import cached_property
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
-from container_images.aws.errors import AwsError, NotFromAwsError
+from container_images.aws.errors import AwsError
 
 if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
@@ -39,7 +38,6 @@ class Aws:
         import botocore.session  # noqa: PLC0415
 
         self._core = botocore.session.Session(profile=profile)
-        self._core.register("before-parse", _refuse_other_answers)
         self._core.register("needs-retry", _give_up_in_silence)
         self._core.register("after-call.ecr", _name_region)
         if profile:
@@ -100,20 +98,6 @@ class Aws:
         details: dict[str, Any] = pages.build_full_result()
         return details
 
-    def repository_arn(self, name: str, registry_id: str) -> str:
-        """ARN of a repository in this Region."""
-        return f"arn:{self._partition()}:ecr:{self.region}:{registry_id}:repository/{name}"
-
-    def dns_suffix(self) -> str:
-        """What the names of AWS's hosts end in, in this Region's partition."""
-        partitions: list[dict[str, str]] = self._core.get_data("endpoints")["partitions"]
-        [partition] = [each for each in partitions if each["partition"] == self._partition()]
-        return partition["dnsSuffix"]
-
-    def _partition(self) -> str:
-        partition: str = self._core.get_partition_for_region(self.region or "")
-        return partition
-
 
 def _give_up_in_silence(**event: Any) -> None:
     """Raise the timeout of a call that nobody answers."""
@@ -121,17 +105,6 @@ def _give_up_in_silence(**event: Any) -> None:
     silent = isinstance(error, ConnectTimeoutError | ReadTimeoutError)
     if silent and event["attempts"] >= SILENT_ATTEMPTS:
         raise error
-
-
-def _refuse_other_answers(**event: Any) -> None:
-    """Raise NotFromAwsError for what has the status of a success, such as a proxy's login page.
-
-    botocore takes it for an empty answer. AWS answers an object of JSON, or XML that is named so.
-    """
-    answer, xml = event["response_dict"], f"<{event['operation_model'].name}Response"
-    is_of_aws = answer["body"].lstrip().startswith(b"{") or xml.encode() in answer["body"]
-    if answer["status_code"] < HTTPStatus.MULTIPLE_CHOICES and not is_of_aws:
-        raise NotFromAwsError
 
 
 def _name_region(**event: Any) -> None:

@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/logging-using-cloudtrail.html
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from container_images.aws.errors import RefusedError
+from container_images.aws.images import digest_of
 
 if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
@@ -30,10 +30,6 @@ ARCHIVE: Final = "UpdateImageStorageClass"
 """The image goes to the archive, where it cannot be pulled, or comes back."""
 EXPIRE: Final = "PolicyExecutionEvent"
 """The work of a lifecycle policy. It has no caller."""
-
-
-class NoTrailError(RefusedError):
-    """CloudTrail cannot be asked, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +71,9 @@ def earliest(now: datetime | None = None) -> datetime:
 
 
 def refuse_other_account(account: str, holder: str) -> None:
-    """Raise NoTrailError unless the caller's account is the one that holds the repository."""
+    """Raise RefusedError unless the caller's account is the one that holds the repository."""
     if holder != account:
-        raise NoTrailError(
+        raise RefusedError(
             f"CloudTrail of account {account} has no events of account {holder}; run this as a "
             "role of that account"
         )
@@ -176,7 +172,7 @@ def _images_in(event: Mapping[str, Any]) -> dict[str, Any]:
             put = ((response.get("image") or {}).get("imageId") or {}).get("imageDigest")
             put = put or request.get("imageDigest")
             if not put and (manifest := request.get("imageManifest")):
-                put = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+                put = digest_of(manifest)
             return {"tags": _values([request], "imageTag") if request else None, "put": put}
         case "BatchDeleteImage" if request:
             requested = request.get("imageIds") or []

@@ -153,9 +153,7 @@ def _subject_of(targets: Targets, reference: Reference) -> Subject:
     with refused(f"the policy of {reference}"):
         # Without a policy a repository is open to whoever has the permission.
         policy = repository_policy_in(repository.policy() or '{"Statement": []}')
-    return guarded(
-        aws.repository_arn(reference.name, reference.registry_id or aws.caller[0]), policy
-    )
+    return guarded(repository.arn(reference.registry_id or aws.caller[0]), policy)
 
 
 @click.command("would-deny")

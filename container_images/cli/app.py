@@ -13,7 +13,9 @@ from container_images.cli.command import say
 from container_images.policies.invalid_input import printable
 
 COMMANDS: Final = {
-    **dict.fromkeys(("move", "promote", "rollback", "resolve"), "tags"),
+    **dict.fromkeys(("move", "promote"), "tags"),
+    "rollback": "history",
+    "resolve": "tags",
     "history": "history",
     "images": "images",
     **dict.fromkeys(("who-can", "would-deny"), "access"),

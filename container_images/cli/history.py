@@ -1,4 +1,4 @@
-"""The command `history`: who moved, added or removed tags, or tried to."""
+"""The commands that read CloudTrail: history, and rollback, which goes by it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,14 @@ from container_images.aws.trail import (
     refuse_other_account,
 )
 from container_images.cli.command import json_option, note, print_json
+from container_images.cli.tags import (
+    caller_and_reason,
+    move_options,
+    move_text,
+    print_result,
+    tag_option,
+    target_of,
+)
 from container_images.cli.targets import (
     Targets,
     read_each,
@@ -33,15 +41,36 @@ from container_images.cli.targets import (
 )
 from container_images.cli.terminal import Cell, brief, iso, print_table, working
 from container_images.lifecycle.live import live_movable_tags
-from container_images.tags.history import (
-    EVENTS,
-    Expected,
-    TagEvent,
-    newest_first,
-    pipeline_roles,
-    tag_events,
-    unique_tags,
-)
+from container_images.tags.history import EVENTS, TagEvent, newest_first, tag_events
+from container_images.tags.rollback import Puts, rollback
+
+
+@click.command("rollback")
+@move_options
+@tag_option
+@click.option("--to", type=reference.image, help="The image to go to: a tag or a digest.")
+def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None:
+    """Move a tag back to the image that it was on before.
+
+    CloudTrail has which image that was; an image on which another principal than the pipeline put
+    the tag is skipped. If CloudTrail cannot be read, the image with the next older unique tag of
+    the same stage is taken. Run the command again to go back one further.
+    """
+    target = target_of(options)
+    tag = tag or target.default_tag
+    target.refuse_immovable("--tag", tag)
+    aws, repository = target.open(target.references[0])
+
+    def read_puts() -> Puts:
+        with refused():
+            arn, roles = _pipeline_of(target, target.references[0])
+            return records_of([arn], lookup(aws.cloudtrail(), (PUT,), earliest()))[arn], roles
+
+    with working("Reading CloudTrail"):
+        facts = caller_and_reason(aws, options)
+        moved = rollback(repository, tag, read_puts, note, to=to, dry_run=options["dry_run"])
+    lines = move_text(repository, moved), f"basis: {moved['basis']}"
+    print_result(options, moved | facts, *lines)
 
 
 @click.command("history")
@@ -88,37 +117,39 @@ def history_command(
     results = read_each(targets.references, "Reading the policies", partial(_expected, targets))
     with working("Reading CloudTrail"):
         cloudtrail = targets.session(targets.references[0].region).cloudtrail()
-        named_by_arn = {value[1]: value for value in results.values}  # one may be named twice
-        records = records_of([*named_by_arn], lookup(cloudtrail, EVENTS, start))
+        by_arn = {value[0]: value for value in results.values}  # one may be named twice
+        records = records_of([*by_arn], lookup(cloudtrail, EVENTS, start))
     events: list[TagEvent] = []
-    names: dict[str, str] = {}
-    for named, arn, expected in named_by_arn.values():
+    for arn, named, movable, roles in by_arn.values():
         digest_of = cache(partial(_digest_of, targets, named))
-        events += tag_events(named.name, records[arn], expected, digest_of)
-        names |= unique_tags(records[arn], expected)
+        events += tag_events(named.name, records[arn], movable, roles, digest_of)
+    names = {
+        event.json["to"]: event.json["tag"]
+        for event in events
+        if event.unique and event.json["event"] == PUT and not event.json["error"]
+    }
     # A pipeline role of one repository alone may have tried another.
-    roles = frozenset.intersection(*(expected.pipeline_roles for *_, expected in results.values))
-    unnamed = [record for record in records[None] if record.principal not in roles]
-    nothing = Expected(movable_tags=frozenset(), pipeline_roles=frozenset())
-    events += tag_events(None, unnamed, nothing)
+    everywhere = frozenset.intersection(*(roles for *_, roles in results.values))
+    unnamed = [record for record in records[None] if record.principal not in everywhere]
+    events += tag_events(None, unnamed, (), ())
     events = newest_first(
-        [event for event in events if tag in {None, event.tag} or event.may_be_any],
+        [event for event in events if tag in {None, event.json["tag"]} or event.may_be_any],
         unexpected_first=fail_on_unexpected or len(targets.references) > 1,
     )
     if as_json:
-        objects = results.to_json(lambda value: _to_json(value[0].name, start, events))
+        objects = results.to_json(lambda value: _to_json(value[1].name, start, events))
         if any(event.repository is None for event in events):
             objects.append(_to_json(None, start, events))
         print_json({"repositories": objects})
     else:
         _print(title, start, events, names, listed_tag=tag)
     results.refuse_unread()
-    unexpected = sum(event.expected is False for event in events)
+    unexpected = sum(event.json["expected"] is False for event in events)
     if fail_on_unexpected and unexpected:
         raise RefusedError(f"{title}: {unexpected} unexpected; docs/runbook.md says what to do")
 
 
-# --- What it reads --------------------------------------------------------------------------------
+# --- What they read -------------------------------------------------------------------------------
 
 
 def since_of(text: str, now: datetime) -> datetime:
@@ -141,73 +172,53 @@ def since_of(text: str, now: datetime) -> datetime:
     return start
 
 
-def _expected(targets: Targets, named: Reference) -> tuple[Reference, str, Expected]:
-    """A repository, its ARN and what is expected: by the stack, or else by its own policies."""
-    arn, roles = pipeline_of(targets, named)
+def _expected(
+    targets: Targets, named: Reference
+) -> tuple[str, Reference, Sequence[str], frozenset[str]]:
+    """A repository's ARN, and what is expected in it: its movable tags, and its pipeline roles."""
+    arn, roles = _pipeline_of(targets, named)
     if targets.stack:
-        movable = targets.stack.settings.movable_tags
-    else:
-        _, repository = targets.open(named)
-        movable = live_movable_tags(repository, note)
-        if not roles:
-            note(
-                f"the policy of {repository} does not say which roles may move tags, so nobody "
-                "counts as the pipeline"
-            )
-    return named, arn, Expected(movable_tags=frozenset(movable), pipeline_roles=roles)
+        return arn, named, targets.stack.settings.movable_tags, roles
+    _, repository = targets.open(named)
+    if not roles:
+        note(
+            f"the policy of {repository} does not say which roles may move tags, so nobody "
+            "counts as the pipeline"
+        )
+    return arn, named, live_movable_tags(repository, note), roles
 
 
-def pipeline_of(targets: Targets, named: Reference) -> tuple[str, frozenset[str]]:
+def _pipeline_of(targets: Targets, named: Reference) -> tuple[str, frozenset[str]]:
     """ARN of a repository, and its pipeline roles: the stack's, or else those its guard exempts.
 
-    Raises NoTrailError for a repository of another account than the caller's.
+    Raises RefusedError for a repository of another account than the caller's.
     """
     aws, repository = targets.open(named)
     account, _ = aws.caller
     holder = named.registry_id or account
     refuse_other_account(account, holder)
     if stack := targets.stack:
-        roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
-    else:
-        roles = pipeline_roles(repository.policy())
-    return aws.repository_arn(named.name, holder), roles
+        return repository.arn(holder), frozenset(stack.settings.pipeline_roles_in(stack.account))
+    return repository.arn(holder), repository.pipeline_roles()
 
 
 def _digest_of(targets: Targets, named: Reference, tag: str) -> str | None:
     """The image that a tag is on; None where it cannot be read."""
     with suppress(RefusedError), refused():
-        _, repository = targets.open(named)
-        image = repository.image(tag)
+        image = targets.open(named)[1].image(tag)
         return image.digest if image else None
     return None
 
 
-# --- What it prints -------------------------------------------------------------------------------
+# --- What history prints --------------------------------------------------------------------------
 
 MOST_ROWS: Final = 100
 """A row has at most some 400 characters, and GitHub takes 65,536 in an issue."""
 
 
 def _to_json(repository: str | None, since: datetime, events: Sequence[TagEvent]) -> dict[str, Any]:
-    return {
-        "repository": repository,
-        "since": iso(since),
-        "events": [
-            {
-                "time": iso(event.record.time),
-                "event": event.record.event,
-                "tag": event.tag,
-                "principal": event.record.principal,
-                "session": event.record.session,
-                "expected": event.expected,
-                "from": event.before,
-                "to": event.after,
-                "error": event.record.error,
-            }
-            for event in events
-            if event.repository == repository
-        ],
-    }
+    own = [event.json for event in events if event.repository == repository]
+    return {"repository": repository, "since": iso(since), "events": own}
 
 
 def _print(
@@ -221,13 +232,13 @@ def _print(
 
     Without --tag, the pipeline's work on tags that do not move is counted and not listed.
     """
-    unexpected = sum(event.expected is False for event in events)
+    unexpected = sum(event.json["expected"] is False for event in events)
     count = "1 event" if len(events) == 1 else f"{len(events) or 'no'} events"
     click.echo(f"{title}, since {iso(since)}: {count}, {unexpected or 'none'} unexpected")
     listed = [
         event
         for event in events
-        if listed_tag or event.movable or not event.expected or event.tag is None
+        if listed_tag or event.movable or event.reason or event.json["tag"] is None
     ]
     if listed:
         columns = ("time", "repository, tag", "who", "what")
@@ -246,23 +257,23 @@ def _row(event: TagEvent, names: Mapping[str, str]) -> Sequence[Cell]:
     def short(digest: str | None) -> str:
         return brief(names.get(digest, digest)) if digest else "?"
 
-    record = event.record
+    json = event.json
     # The last part of the name, and below it the session's.
-    who = (record.principal or "unknown").rpartition("/")[2]
-    who = "the lifecycle policy" if record.event == EXPIRE else who
-    mark = {False: "! ", None: "? ", True: ""}[event.expected]
-    who = "\n".join([f"{mark}{who}", *filter(None, [record.session])])
-    what = [f"refused: {record.error}"] if record.error else []
-    if record.event == PUT:
-        what += [f"from {short(event.before)}", f"to   {short(event.after)}"]
+    who = (json["principal"] or "unknown").rpartition("/")[2]
+    who = "the lifecycle policy" if json["event"] == EXPIRE else who
+    mark = {False: "! ", None: "? ", True: ""}[json["expected"]]
+    who = "\n".join([f"{mark}{who}", *filter(None, [json["session"]])])
+    what = [f"refused: {json['error']}"] if json["error"] else []
+    if json["event"] == PUT:
+        what += [f"from {short(json['from'])}", f"to   {short(json['to'])}"]
     else:
         verbs = {DELETE: "deleted", EXPIRE: "expired", ARCHIVE: "archived or restored"}
-        what += [verbs.get(record.event, record.event)]
-        what += [f"from {short(event.before)}"] if event.before else []
+        what += [verbs.get(json["event"], json["event"])]
+        what += [f"from {short(json['from'])}"] if json["from"] else []
     what += [f"({event.reason})"] if event.reason else []
     return (
-        iso(record.time),
-        f"{event.repository or '?'}\n{event.tag or '?'}",
-        (who, "bold red" if event.expected is False else ""),
+        json["time"],
+        f"{event.repository or '?'}\n{json['tag'] or '?'}",
+        (who, "bold red" if json["expected"] is False else ""),
         "\n".join(what),
     )

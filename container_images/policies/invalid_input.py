@@ -50,6 +50,11 @@ def parse_json(text: str, what: str, fix: str) -> Any:
         raise InvalidInputError([Problem(where=(), value=text, rule=rule, fix=fix)]) from None
 
 
+def camel(name: str) -> str:
+    """The name of an input as settings and Pulumi's schema have it: pull_accounts, pullAccounts."""
+    return re.sub("_([a-z])", lambda letter: letter[1].upper(), name)
+
+
 _PLAIN_KEY: Final = re.compile(r"[\w:/-]+")
 
 

@@ -4,13 +4,12 @@ A wildcard in a Deny's list of roles would exempt whoever matches it. The settin
 the same rules; here they hold whoever calls a component.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from container_images.policies import forms
 from container_images.policies.document import listed
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import InvalidInputError, Problem, camel
 from container_images.policies.patterns import ANY, tag_glob
 from container_images.policies.repository_policy import Access
 from container_images.policies.trust_policy import Trust
@@ -93,6 +92,5 @@ def _mismatches(inputs: Mapping[str, Any], *where: str) -> Iterator[Problem]:
     for key, form in _FORMS.items():
         for position, value in enumerate(listed(inputs.get(key))):
             if not (isinstance(value, str) and form.fits(value)):
-                name = re.sub(r"_(.)", lambda letter: letter[1].upper(), key)
-                place: tuple[str | int, ...] = (*where, name, position)
+                place: tuple[str | int, ...] = (*where, camel(key), position)
                 yield Problem(where=place, value=value, rule=form.rule, fix=fix)

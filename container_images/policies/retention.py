@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NotRequired, TypedDict
 
 from container_images.policies.forms import TAG_PATTERN
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import InvalidInputError, Problem, camel
 from container_images.policies.patterns import ANY
 
 MAX_RULES: Final = 50
@@ -42,25 +42,22 @@ class RetentionRule(TypedDict):
 _EXPIRE: Final = {"type": "expire"}
 _ARCHIVE: Final = {"type": "transition", "targetStorageClass": "archive"}
 _NUMBERS: Final = {
-    "keep_newest": ("keepNewest", "imageCountMoreThan", _EXPIRE, ""),
-    "expire_after_days": ("expireAfterDays", "sinceImagePushed", _EXPIRE, "push"),
-    "archive_after_days": ("archiveAfterDays", "sinceImagePushed", _ARCHIVE, "push"),
-    "archive_after_days_unpulled": (
-        *("archiveAfterDaysUnpulled", "sinceImagePulled", _ARCHIVE, "last pull"),
-    ),
+    "keepNewest": ("imageCountMoreThan", _EXPIRE, ""),
+    "expireAfterDays": ("sinceImagePushed", _EXPIRE, "push"),
+    "archiveAfterDays": ("sinceImagePushed", _ARCHIVE, "push"),
+    "archiveAfterDaysUnpulled": ("sinceImagePulled", _ARCHIVE, "last pull"),
 }
-"""Each number as it is written in the settings, what it counts, what is done then, and after what.
-
-An archived image's days count since its archiving."""
-_ARCHIVING: Final = ("archive_after_days", "archive_after_days_unpulled")
+"""What each counts, what is done then, and after what. An archived image's days count since its
+archiving."""
+_ARCHIVING: Final = ("archiveAfterDays", "archiveAfterDaysUnpulled")
 _KINDS: Final = {
-    "tags": ("keep_newest", "expire_after_days", *_ARCHIVING),
-    "untagged": ("expire_after_days", *_ARCHIVING),
-    "any": ("keep_newest", *_ARCHIVING),
-    "archived": ("expire_after_days",),
+    "tags": ("keepNewest", "expireAfterDays", *_ARCHIVING),
+    "untagged": ("expireAfterDays", *_ARCHIVING),
+    "any": ("keepNewest", *_ARCHIVING),
+    "archived": ("expireAfterDays",),
 }
 """What a rule is about, and the numbers that it may have."""
-_SHAPES: Final = (
+_WRITE: Final = (
     "write one of {tags: PATTERN, keepNewest: N}, {tags: PATTERN, expireAfterDays: N}, "
     "{untagged: true, expireAfterDays: N}, {any: true, keepNewest: N}, "
     "{archived: true, expireAfterDays: N}; or, but for archived, archiveAfterDays or "
@@ -90,48 +87,44 @@ def lifecycle_policy(
     if problems := list(problems_in(movable_tags, rules)):
         raise InvalidInputError(problems)
     protective = [
-        (f"Keep the image that {tag} names", *_part({"tags": tag, "keep_newest": 1})[1:])
+        _part({"tags": tag, "keep_newest": 1}) | {"description": f"Keep the image that {tag} names"}
         for tag in _protected(movable_tags)
     ]
-    return {
-        "rules": [
-            {
-                "rulePriority": priority,
-                "description": description,
-                "selection": selection,
-                "action": dict(action),
-            }
-            for priority, (description, selection, action) in enumerate(
-                [*protective, *map(_part, rules)], start=1
-            )
-        ]
-    }
+    parts = enumerate([*protective, *map(_part, rules)], start=1)
+    return {"rules": [{"rulePriority": priority, **part} for priority, part in parts]}
 
 
-def _part(rule: RetentionRule) -> tuple[str, dict[str, Any], dict[str, str]]:
-    """A rule's description, selection and action."""
-    [(key, number)] = [(key, value) for key, value in rule.items() if key in _NUMBERS]
-    _, count_type, action, event = _NUMBERS[key]
+def _protected(movable_tags: Sequence[str]) -> list[str]:
+    return [tag for tag in movable_tags if ANY not in tag]
+
+
+def _part(rule: RetentionRule) -> dict[str, Any]:
+    """A rule as ECR has it, but for its priority."""
+    [(number, (count_type, action, event))] = [
+        (value, _NUMBERS[camel(key)]) for key, value in rule.items() if camel(key) in _NUMBERS
+    ]
+    selection: dict[str, Any] = {"tagStatus": "any"}
+    images = "all other images"
     if "tags" in rule:
         # A pattern list, never a prefix list: the prefix "latest" matches latest-arm64 too. And one
         # pattern only: the entries of a list are joined by AND over the tags of an image.
         images = f"images tagged {rule['tags']}"
-        selection: dict[str, Any] = {"tagStatus": "tagged", "tagPatternList": [rule["tags"]]}
+        selection = {"tagStatus": "tagged", "tagPatternList": [rule["tags"]]}
     elif "untagged" in rule:
         images, selection = "untagged images", {"tagStatus": "untagged"}
-    else:
-        images, selection = "all other images", {"tagStatus": "any"}
-    if "archived" in rule:
+    elif "archived" in rule:
         # Said without a storage class, a rule is about the standard one.
-        images, selection = "archived images", {"tagStatus": "any", "storageClass": "archive"}
+        images, selection["storageClass"] = "archived images", "archive"
         count_type, event = "sinceImageTransitioned", "archiving"
-    days = "1 day" if number == 1 else f"{number} days"
-    verb = "Expire" if action is _EXPIRE else "Archive"
-    if key == "keep_newest":
-        description, unit = f"Keep the newest {number} of {images}", {}
-    else:
-        description, unit = f"{verb} {images} {days} after their {event}", {"countUnit": "days"}
-    return description, selection | {"countType": count_type, **unit, "countNumber": number}, action
+    selection["countType"] = count_type
+    description = f"Keep the newest {number} of {images}"
+    if event:
+        days = "1 day" if number == 1 else f"{number} days"
+        verb = "Expire" if action is _EXPIRE else "Archive"
+        description = f"{verb} {images} {days} after their {event}"
+        selection["countUnit"] = "days"
+    selection["countNumber"] = number
+    return {"description": description, "selection": selection, "action": dict(action)}
 
 
 def problems_in(
@@ -139,7 +132,7 @@ def problems_in(
 ) -> Iterator[Problem]:
     """Everything that is wrong with the rules, each problem under the rule's position.
 
-    None stands for a rule that was refused already.
+    Their keys may be those of the settings, too. None stands for a rule that was refused already.
     """
     protected = _protected(movable_tags)
     if len(protected) + len(rules) > MAX_RULES:
@@ -149,60 +142,50 @@ def problems_in(
         )
         fix = f"write at most {MAX_RULES} movable tags and rules"
         yield Problem(where=(), value=len(rules), rule=broken, fix=fix)
-    first_with: dict[object, int] = {}
-    for position, rule in enumerate(rules):
-        if rule is None:
-            continue
-        kinds = [kind for kind in _KINDS if kind in rule]
-        numbers = [key for key in _NUMBERS if key in rule]
-        broken, fix = "", _SHAPES
-        if len(kinds) != 1:
-            broken = "a rule is about exactly one of tags, untagged, any and archived"
-        elif len(numbers) != 1 or numbers[0] not in _KINDS[kinds[0]]:
-            allowed = " or ".join(_NUMBERS[key][0] for key in _KINDS[kinds[0]])
-            broken = f"a rule about {kinds[0]} has exactly one number, {allowed}"
-        else:
-            yield from (problem.under(position) for problem in _problems_in_values(rule, protected))
-            subject = (kinds[0], rule.get("tags"))
-            first = first_with.setdefault(subject, position)
-            if first != position:
-                broken = f"rule [{first}] is about the same images, so this one never applies"
-                fix = "make one rule of the two"
-            # The archive is a class of its own: in AWS's example its rule stands behind the one
-            # about any image.
-            elif kinds[0] in {"any", "archived"} and any(
-                not later or "archived" not in later for later in rules[position + 1 :]
-            ):
-                broken = f"the rule about {kinds[0]} comes last"
-                fix = "move it behind the others; the one about archived images is the last of all"
-        if broken:
-            written = {_NUMBERS[key][0] if key in _NUMBERS else key: rule.get(key) for key in rule}
-            yield Problem(where=(position,), value=written, rule=broken, fix=fix)
+    written: list[Any] = [
+        rule and {camel(key): value for key, value in rule.items()} for rule in rules
+    ]
+    for position, rule in enumerate(written):
+        for key, broken, fix in () if rule is None else _errors_in(written, position, protected):
+            where = (position, key) if key else (position,)
+            yield Problem(where=where, value=rule[key] if key else rule, rule=broken, fix=fix)
 
 
-def _protected(movable_tags: Sequence[str]) -> list[str]:
-    return [tag for tag in movable_tags if ANY not in tag]
-
-
-def _problems_in_values(rule: RetentionRule, protected: Sequence[str]) -> Iterator[Problem]:
-    for kind in _KINDS:
-        if rule.get(kind) is False:
-            broken, fix = f"{kind} is true where it is written", "write true, or leave the rule out"
-            yield Problem(where=(kind,), value=False, rule=broken, fix=fix)
-    [(key, number)] = [(key, value) for key, value in rule.items() if key in _NUMBERS]
-    least = MIN_DAYS_IN_ARCHIVE if "archived" in rule else 1
+def _errors_in(
+    rules: Sequence[Any], position: int, protected: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """The wrong key, or none where it is the whole rule; what it breaks; and the fix."""
+    rule = rules[position]
+    kinds = [kind for kind in _KINDS if kind in rule]
+    if len(kinds) != 1 or rule[kinds[0]] is False:
+        yield "", "a rule is about exactly one of tags, untagged, any and archived", _WRITE
+        return
+    [kind] = kinds
+    numbers, allowed = [key for key in rule if key not in _KINDS], _KINDS[kind]
+    if len(numbers) != 1 or numbers[0] not in allowed:
+        broken = f"a rule about {kind} has exactly one number, {' or '.join(allowed)}"
+        yield "", broken, _WRITE
+        return
+    number, least = rule[numbers[0]], MIN_DAYS_IN_ARCHIVE if kind == "archived" else 1
     # In Python True is an int, too.
     if type(number) is not int or not least <= number <= MAX_IMAGES:
         broken = f"the number is between {least} and {MAX_IMAGES:,}"
-        fix = "write such a number"
-        yield Problem(where=(_NUMBERS[key][0],), value=number, rule=broken, fix=fix)
-    pattern = rule.get("tags", "*")
-    if not TAG_PATTERN.fits(pattern) or pattern.count("*") > MAX_PATTERN_WILDCARDS:
-        broken = (
-            "a tag pattern is 1 to 128 letters, digits and . _ - *, starts as a tag does, and has "
-            f"at most {MAX_PATTERN_WILDCARDS} wildcards"
-        )
-        yield Problem(where=("tags",), value=pattern, rule=broken, fix="write one such as prod-*")
+        yield numbers[0], broken, "write such a number"
+    pattern = rule.get("tags", ANY)
+    if not TAG_PATTERN.fits(pattern) or pattern.count(ANY) > MAX_PATTERN_WILDCARDS:
+        broken = f"{TAG_PATTERN.rule}, with at most {MAX_PATTERN_WILDCARDS} *"
+        yield "tags", broken, "write one such as prod-*"
     if pattern in protected:
         broken = f"the movable tag {pattern} has a protective rule already"
-        yield Problem(where=("tags",), value=pattern, rule=broken, fix="leave this rule out")
+        yield "tags", broken, "leave this rule out"
+    for earlier, other in enumerate(rules[:position]):
+        if other and kind in other and other.get("tags") == rule.get("tags"):
+            broken = f"rule [{earlier}] is about the same images, so this one never applies"
+            yield "", broken, "make one rule of the two"
+            return
+    # The archive is a class of its own: in AWS's example its rule stands behind the one about any
+    # image.
+    behind = rules[position + 1 :]
+    if kind in {"any", "archived"} and any("archived" not in (other or ()) for other in behind):
+        fix = "move it behind the others; the one about archived images is the last of all"
+        yield "", f"the rule about {kind} comes last", fix

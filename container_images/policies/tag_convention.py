@@ -1,19 +1,19 @@
 """Pure: the unique tags that a pipeline gives its images, and what they tell of an image.
 
 A convention is a list of stages in the order in which an image reaches them. Each stage has a
-template of text and placeholders; docs/tag-convention.md says what each placeholder stands for. A
-convention reads what it writes: `problems_in` refuses templates that cannot be read back, and two
-stages that share a sample tag.
+template of text and placeholders (docs/tag-convention.md). A convention reads what it writes:
+`problems_in` refuses templates that cannot be read back, and two stages that share a sample tag.
 """
 
 import re
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from datetime import date as Date  # noqa: N812 a tag has a part of that name
+from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import product
+from math import inf
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
@@ -43,7 +43,7 @@ _PLACEHOLDERS: Final[Mapping[str, _Placeholder]] = {
     ),
     # The epoch ends in the year 5138; longer numbers are no times that a date could hold.
     "epoch": _Placeholder(r"0|[1-9][0-9]{0,10}", string.digits, ("0", "99999999999"), int),
-    "date": _Placeholder(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "", ("2026-11-24",), Date.fromisoformat),
+    "date": _Placeholder(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "", ("2026-11-24",), date.fromisoformat),
     # https://semver.org, but that a tag has no `+`: Helm writes `_` instead
     # (https://helm.sh/docs/topics/registries/). The longest version has no end: ECR refuses it.
     "semver": _Placeholder(
@@ -59,7 +59,16 @@ _PLACEHOLDERS: Final[Mapping[str, _Placeholder]] = {
 _BRACES: Final = re.compile(r"\{(\w*)\}")
 
 
-@dataclass(frozen=True, kw_only=True)
+class StageData(TypedDict):
+    """A stage as the setting `tagConvention` and a file have it."""
+
+    stage: str
+    """Its name."""
+    tag: str
+    """Its template."""
+
+
+@dataclass(frozen=True)
 class Stage:
     """A step that an image takes on its way to production, and the tag that it gets there."""
 
@@ -80,7 +89,7 @@ class Stage:
             pieces[2 * position + 1] = f"(?P<{name}>{_PLACEHOLDERS[name].pattern})"
         return re.compile("".join(pieces))
 
-    @property
+    @cached_property
     def samples(self) -> list[str]:
         """Tags of the stage: with the shortest and the longest text of each placeholder."""
         texts = product(*(_PLACEHOLDERS[name].samples for name in self.placeholders))
@@ -90,18 +99,24 @@ class Stage:
         """The tag with these values. Raises KeyError for a placeholder that has none."""
         return _BRACES.sub(lambda match: str(values[match[1]]), self.template)
 
+    def uncovered(self, patterns: Iterable[str]) -> list[str]:
+        """The sample tags that none of these tag patterns matches."""
+        return [tag for tag in self.samples if not any(tag_glob(each, tag) for each in patterns)]
 
-@dataclass(frozen=True, kw_only=True)
+    def may_be(self, movable_tag: str) -> bool:
+        """Whether a movable tag is one of the stage's, or a movable pattern matches one."""
+        is_one = self.pattern.fullmatch(movable_tag) is not None
+        return is_one or self.uncovered([movable_tag]) != self.samples
+
+
+@dataclass(frozen=True)
 class UniqueTag:
-    """A tag of the convention, in its parts. None for what its template does not have."""
+    """A tag of the convention."""
 
     text: str
     stage: str
-    sha: str | None = None
-    epoch: int | None = None
-    date: Date | None = None
-    semver: str | None = None
-    number: int | None = None
+    parts: Mapping[str, Any]
+    """What the placeholders of its template stand for, by name."""
 
     def __str__(self) -> str:
         """The tag itself."""
@@ -110,89 +125,70 @@ class UniqueTag:
     @property
     def time(self) -> datetime | None:
         """When it was given. A date counts as its first second."""
-        if self.epoch is not None:
-            return datetime.fromtimestamp(self.epoch, UTC)
-        return datetime.combine(self.date, datetime.min.time(), UTC) if self.date else None
+        if "epoch" in self.parts:
+            return datetime.fromtimestamp(self.parts["epoch"], UTC)
+        day = self.parts.get("date")
+        return datetime.combine(day, datetime.min.time(), UTC) if day else None
 
     @property
     def version(self) -> tuple[Any, ...]:
         """What orders it among the tags of its stage. Empty where nothing in it does."""
-        if self.epoch is not None:
-            return (self.epoch,)
-        if self.date is not None:
-            return (self.date, self.number or 0)
-        return () if self.semver is None else _precedence(self.semver)
-
-
-def _precedence(semver: str) -> tuple[Any, ...]:
-    """What orders versions: https://semver.org/#spec-item-11. Build metadata does not."""
-    core, _, prerelease = semver.partition("_")[0].partition("-")
-    identifiers = tuple(
-        (0, int(identifier), "") if identifier.isdigit() else (1, 0, identifier)
-        for identifier in prerelease.split(".")
-    )
-    return (*map(int, core.split(".")), not prerelease, identifiers)
+        if "epoch" in self.parts:
+            return (self.parts["epoch"],)
+        if "date" in self.parts:
+            return (self.parts["date"], self.parts.get("number", 0))
+        if "semver" not in self.parts:
+            return ()
+        # https://semver.org/#spec-item-11. Build metadata does not order.
+        core, _, prerelease = self.parts["semver"].partition("_")[0].partition("-")
+        identifiers = tuple(
+            (0, int(identifier), "") if identifier.isdigit() else (1, 0, identifier)
+            for identifier in prerelease.split(".")
+        )
+        return (*map(int, core.split(".")), not prerelease, identifiers)
 
 
 class UnknownCommitError(ValueError):
     """An image whose tags do not tell, or do not agree, what it was built from."""
 
 
-class StageData(TypedDict):
-    """A stage as the setting `tagConvention` and a file have it."""
-
-    stage: str
-    """Its name."""
-    tag: str
-    """Its template."""
-
-
-def stages_in(written: Iterable[StageData]) -> list[Stage]:
-    """The stages that are written so."""
-    return [Stage(name=stage["stage"], template=stage["tag"]) for stage in written]
-
-
 class TagConvention:
     """The stages, and the tags that are read and written by them."""
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
+    def __init__(self, data: Sequence[StageData]) -> None:
         """Raises InvalidInputError with everything that is wrong with the stages."""
-        if problems := list(problems_in(stages)):
+        if problems := list(problems_in(data)):
             raise InvalidInputError(problems)
-        self.stages = {stage.name: stage for stage in stages}
+        self.data = list(data)
+        """As the setting `tagConvention` and a file have it."""
+        self.stages = {each["stage"]: Stage(each["stage"], each["tag"]) for each in data}
         """By name, production last."""
-        self.tells_time = all({"epoch", "date"} & {*stage.placeholders} for stage in stages)
+        self.tells_time = all(
+            {"epoch", "date"} & {*stage.placeholders} for stage in self.stages.values()
+        )
         """Whether every unique tag has a time in it, so that images are ordered by nothing else."""
-        self._rank = {name: rank for rank, name in enumerate(self.stages)}
 
     def __str__(self) -> str:
         """The templates, for a message."""
         return ", ".join(stage.template for stage in self.stages.values())
 
-    def to_data(self) -> list[StageData]:
-        """As the setting `tagConvention` and a file have it."""
-        return [{"stage": name, "tag": stage.template} for name, stage in self.stages.items()]
-
     def read(self, tag: str) -> UniqueTag | None:
         """The tag in its parts. None where it is of no stage."""
         for stage in self.stages.values():
             if match := stage.pattern.fullmatch(tag):
-                texts = match.groupdict()
-                try:
-                    parts = {
-                        name: _PLACEHOLDERS[name].convert(text) for name, text in texts.items()
-                    }
-                except ValueError:  # a date that is in no calendar
-                    return None
-                return UniqueTag(text=tag, stage=stage.name, **parts)
+                texts = match.groupdict().items()
+                with suppress(ValueError):  # a date that is in no calendar
+                    parts = {name: _PLACEHOLDERS[name].convert(text) for name, text in texts}
+                    return UniqueTag(tag, stage.name, parts)
         return None
 
     def unique_tags(self, tags: Iterable[str]) -> list[UniqueTag]:
         """Those that follow the convention: the furthest stage first, the newest of a stage."""
+        ranks = [*self.stages]
         # Tags of one stage have one template: their versions can be compared.
         return sorted(
             filter(None, map(self.read, tags)),
-            key=lambda tag: (self._rank[tag.stage], tag.version, tag.text),
+            key=lambda tag: (ranks.index(tag.stage), tag.version, tag.text),
             reverse=True,
         )
 
@@ -206,7 +202,7 @@ class TagConvention:
         Raises UnknownCommitError where no tag has one, or they disagree: the others begin it.
         """
         tags = sorted(tags)
-        commits = sorted({tag.sha for tag in self.unique_tags(tags) if tag.sha}, key=len)
+        commits = sorted(self._parts(tags, "sha"), key=len)
         if not commits:
             raise UnknownCommitError(
                 f"the image has {', '.join(tags) or 'no tag'}, and none with its commit; the "
@@ -217,7 +213,11 @@ class TagConvention:
                 f"the image's tags disagree on its commit ({', '.join(sorted(commits))}): the same "
                 "bytes were built twice, or a tag was put on the wrong image; delete the wrong tag"
             )
-        return commits[-1]
+        return str(commits[-1])
+
+    def _parts(self, tags: Iterable[str], name: str) -> set[Any]:
+        """What a placeholder stands for in an image's tags."""
+        return {tag.parts[name] for tag in self.unique_tags(tags) if name in tag.parts}
 
     def built_at(self, tags: Iterable[str]) -> datetime | None:
         """When the image was built: the earliest time in its tags. None where no tag has one."""
@@ -232,22 +232,17 @@ class TagConvention:
         """
         ours, theirs = self.unique_tags(tags), self.unique_tags(other)
         for part in ("epoch", "date"):
-            own, others = _least(ours, part), _least(theirs, part)
-            if own is None or others is None:
-                continue
-            if part == "date" and own == others:  # a day's builds are told apart by their number
-                own = _least((tag for tag in ours if tag.date == own), "number")
-                others = _least((tag for tag in theirs if tag.date == others), "number")
-                if own is None or others is None:
-                    return None
-            return "convention", _compared(own, others)
+            own, others = _earliest(ours, part), _earliest(theirs, part)
+            if own and others:
+                unnumbered = own[0] == others[0] and inf in {own[1], others[1]}
+                return None if unnumbered else ("convention", _compared(own, others))
         for stage in reversed(self.stages):
-            own, others = (
-                next((tag for tag in image if tag.stage == stage and tag.semver), None)
+            one, two = (
+                next((tag for tag in image if tag.stage == stage and "semver" in tag.parts), None)
                 for image in (ours, theirs)
             )
-            if own and others and (own.text == others.text or own.version != others.version):
-                return "semver", _compared(own.version, others.version)
+            if one and two and (one.text == two.text or one.version != two.version):
+                return "semver", _compared(one.version, two.version)
         return None
 
     def write(self, stage: str, tags: Iterable[str], now: datetime) -> str:
@@ -257,14 +252,11 @@ class TagConvention:
         UnknownCommitError, or ValueError where they do not tell one of them.
         """
         template, names = self.stages[stage], self.stages[stage].placeholders
-        values: dict[str, object] = {
-            "epoch": int(now.timestamp()),
-            "date": now.astimezone(UTC).date(),
-        }
+        values = {"epoch": int(now.timestamp()), "date": now.astimezone(UTC).date()}
         if "sha" in names:
             values["sha"] = self.commit(tags)
         for name in {"semver", "number"} & {*names}:
-            known = {getattr(tag, name) for tag in self.unique_tags(tags)} - {None}
+            known = self._parts(tags, name)
             # The number beside a date counts the day's builds: the next one is not known here.
             if len(known) != 1 or (name == "number" and "date" in names):
                 raise ValueError(f"no tag of the image tells the {{{name}}} of {template.template}")
@@ -272,10 +264,17 @@ class TagConvention:
         return template.write(values)
 
 
-def _least(tags: Iterable[UniqueTag], part: str) -> Any:
-    """The least value of a part in an image's tags. None where no tag has it."""
-    values = (getattr(tag, part) for tag in tags)
-    return min((value for value in values if value is not None), default=None)
+def _earliest(tags: Iterable[UniqueTag], part: str) -> tuple[Any, float] | None:
+    """The earliest time in an image's tags, with the number that tells apart the builds of a day.
+
+    None where no tag has a time; the number is infinite where the day's tags have none.
+    """
+    times = (
+        (tag.parts[part], tag.parts.get("number", inf) if part == "date" else 0)
+        for tag in tags
+        if part in tag.parts
+    )
+    return min(times, default=None)
 
 
 def _compared(value: Any, other: Any) -> int:
@@ -285,28 +284,24 @@ def _compared(value: Any, other: Any) -> int:
 # --- What is wrong with a convention --------------------------------------------------------------
 
 
-def problems_in(stages: Sequence[Stage | None]) -> Iterator[Problem]:
+def problems_in(data: Sequence[StageData | None]) -> Iterator[Problem]:
     """All errors of a convention, each under the stage's position.
 
     None stands for a stage that was refused already.
     """
-    if not stages:
+    if not data:
         rule = "a convention has at least one stage"
         fix = "write it as [{stage: release, tag: 'v{semver}'}]"
         yield Problem(where=(), value=[], rule=rule, fix=fix)
     positions: dict[str, int] = {}
     readable: list[tuple[int, Stage]] = []
-    for position, stage in enumerate(stages):
-        if stage is None:
+    for position, written in enumerate(data):
+        if written is None:
             continue
+        stage = Stage(written["stage"], written["tag"])
         if (first := positions.setdefault(stage.name, position)) != position:
             rule, fix = f"stage [{first}] has this name already", "give each stage its own name"
             yield Problem(where=(position, "stage"), value=stage.name, rule=rule, fix=fix)
-        elif not re.fullmatch(r"[A-Za-z][\w-]*", stage.name, re.ASCII):
-            rule = "a stage is named with letters, digits, _ and -, a letter first"
-            yield Problem(
-                where=(position, "stage"), value=stage.name, rule=rule, fix="write one such as prod"
-            )
         if error := next(_errors_in(stage, readable), None):
             rule, fix = error
             yield Problem(where=(position, "tag"), value=stage.template, rule=rule, fix=fix)
@@ -342,29 +337,13 @@ def _errors_in(stage: Stage, others: Iterable[tuple[int, Stage]]) -> Iterator[tu
             yield rule, "begin the two with different text"
 
 
-def uncovered(stage: Stage, patterns: Sequence[str]) -> str | None:
-    """A sample tag of the stage that none of these tag patterns matches, if there is one."""
-    for tag in stage.samples:
-        if not any(tag_glob(pattern, tag) for pattern in patterns):
-            return tag
-    return None
-
-
-def movable_in(stages: Iterable[Stage], movable_tag: str) -> Iterator[str]:
-    """The templates of the stages whose tags would move: a movable tag, or pattern, is one."""
-    for stage in stages:
-        matched = any(tag_glob(movable_tag, tag) for tag in stage.samples)
-        if matched or stage.pattern.fullmatch(movable_tag):
-            yield stage.template
-
-
 ADR040: Final = TagConvention(
     [
-        Stage(name="pr", template="pr-{number}-{sha}-{epoch}"),
-        Stage(name="dev", template="dev-{sha}-{epoch}"),
-        Stage(name="merged", template="merged-{sha}-{epoch}"),
-        Stage(name="stg", template="stg-{sha}-{epoch}"),
-        Stage(name="prod", template="prod-{sha}-{epoch}"),
+        {"stage": "pr", "tag": "pr-{number}-{sha}-{epoch}"},
+        {"stage": "dev", "tag": "dev-{sha}-{epoch}"},
+        {"stage": "merged", "tag": "merged-{sha}-{epoch}"},
+        {"stage": "stg", "tag": "stg-{sha}-{epoch}"},
+        {"stage": "prod", "tag": "prod-{sha}-{epoch}"},
     ]
 )
 """The convention of the team of ADR040, and the default."""

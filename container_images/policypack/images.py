@@ -13,7 +13,7 @@ from pulumi_policy.proxy import UnknownValueError
 from container_images.policies.invalid_input import Problem
 from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import TAG
-from container_images.policypack.guard import Config
+from container_images.policypack.guard import Config, Findings
 
 IMAGES: Final[Mapping[str, Sequence[str]]] = tomllib.loads(
     Path(__file__).with_name("images.toml").read_text(encoding="utf-8")
@@ -30,39 +30,30 @@ _Path = tuple[str | int, ...]
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def check_in_production(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
-    """What `check` finds, in a stack whose name is that of a production stack."""
-    stack = args.urn.split("::")[0].rpartition(":")[2]
-    if _any(config["productionStacks"], stack):
-        yield from check(args, config)
-
-
-def check(args: ResourceValidationArgs, config: Config) -> Iterator[Problem]:
+def check(args: ResourceValidationArgs, config: Config) -> Findings:
     """Each image that a resource names in a way that can come to mean another image.
 
-    What cannot be read is a problem too: nobody could tell what runs. Raises UnknownValueError
-    after that where an image is not known yet.
+    With `productionStacks`, in the stacks of these names alone. What cannot be read is a problem
+    too: nobody could tell what runs.
     """
-    unknown = None
+    stack = args.urn.split("::")[0].rpartition(":")[2]
+    if not _any(config.get("productionStacks", "*"), stack):
+        return
     for place in IMAGES.get(args.resource_type, ()):
         for where, image in _values(args.props, place.split("."), ()):
             if isinstance(image, UnknownValueError):
-                unknown = image
-            elif image is _UNREADABLE:
-                rule = "this is not what AWS documents here, so its images cannot be judged"
-                fix = "write JSON with pulumi.Output.json_dumps or json.dumps"
-                yield Problem(where=where, rule=rule, fix=fix)
-            elif rule_broken := _broken_rule(image, config):
-                yield Problem(where=where, value=image, rule=rule_broken, fix=_FIX)
-    if unknown:
-        raise unknown
-
-
-_UNREADABLE: Final = object()
+                yield image
+            elif rule := _broken_rule(image, config):
+                fix = "name the image by a unique tag or by its digest: `container-images resolve "
+                fix += "REPOSITORY` prints that of one in ECR"
+                yield Problem(where=where, value=image, rule=rule, fix=fix)
 
 
 def _values(value: Any, steps: Sequence[str], where: _Path) -> Iterator[tuple[_Path, Any]]:
-    """The values at a place, each with its path: for one that is not known, the SDK's error."""
+    """The values at a place, each with its path: for one that is not known, the SDK's error.
+
+    None is what is not as AWS documents it.
+    """
     if isinstance(value, UnknownValueError) or not steps:
         yield where, value
         return
@@ -79,7 +70,7 @@ def _values(value: Any, steps: Sequence[str], where: _Path) -> Iterator[tuple[_P
         # The provider reads its JSON texts without regard to case, as Go's decoder does.
         keys = [key for key in value if key.lower() == step.lower()]
     else:
-        yield where, _UNREADABLE
+        yield where, None
         return
     for key in keys:
         try:
@@ -90,16 +81,10 @@ def _values(value: Any, steps: Sequence[str], where: _Path) -> Iterator[tuple[_P
             yield from _values(element, rest, (*where, key))
 
 
-_FIX: Final = (
-    "name the image by a unique tag or by its digest: `container-images resolve "
-    "REPOSITORY` prints that of one in ECR"
-)
-
-
 def _broken_rule(image: Any, config: Config) -> str | None:
     """The rule that the reference breaks, if any."""
     if not isinstance(image, str) or not image:
-        return "this is not an image reference"
+        return "this is neither an image reference nor the JSON that AWS documents here"
     name, at, digest = image.partition("@")
     # A colon before a slash is that of a port.
     _, colon, tag = name.rpartition("/")[2].partition(":")

@@ -1,7 +1,7 @@
 """The policies as Pulumi takes them. They report violations, and values that are not known yet."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -12,58 +12,20 @@ from pulumi_policy import (
     PolicyConfigSchema,
     PolicyPack,
     ReportViolation,
-    ResourceValidationArgs,
     ResourceValidationPolicy,
     StackValidationPolicy,
     policy,
 )
-from pulumi_policy.policy import PolicyResource
+from pulumi_policy.proxy import UnknownValueError
 
 from container_images.policies.invalid_input import InvalidInputError, Problem, printable
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
-from container_images.policypack import guard, images, registries
+from container_images.policypack import guard, images
 
 NAME: Final = "container-images"
 """The pack's name: it stands in every message of it, and in its configuration."""
 
 _PRODUCTION: Final = ("prod", "production", "prod-*", "production-*", "*-prod", "*-production")
-
-_Policy = tuple[EnforcementLevel, str, Callable[..., Iterator[Any]], Sequence[str]]
-_REFUSED, _ADVISED = EnforcementLevel.MANDATORY, EnforcementLevel.ADVISORY
-
-POLICIES: Final[Mapping[str, _Policy]] = {
-    "guarded-repository": (
-        _REFUSED,
-        "Tag mutability is as decided, and repository and lifecycle policies hold the guard.",
-        guard.check,
-        ("exempt", "movableTags", "immutableTags"),
-    ),
-    "complete-repository": (
-        _REFUSED,
-        "An ECR repository comes with a repository policy and a lifecycle policy.",
-        guard.incomplete,
-        ("exempt",),
-    ),
-    "pinned-production-image": (
-        _REFUSED,
-        "A production stack runs images by a unique tag or a digest.",
-        images.check_in_production,
-        ("movableTags", "allowedImages", "productionStacks"),
-    ),
-    "pinned-image": (
-        _ADVISED,
-        "A stack runs images by a unique tag or a digest.",
-        images.check,
-        ("movableTags", "allowedImages"),
-    ),
-    "no-way-round-the-guard": (
-        _REFUSED,
-        "No resource changes images where no repository's guard applies.",
-        registries.check,
-        ("allowed",),
-    ),
-}
-"""By name: level, description, check, and the keys of the configuration."""
 
 
 def serve() -> None:
@@ -74,33 +36,82 @@ def serve() -> None:
 
 
 def policies() -> list[Policy]:
-    """All policies of the pack. The one about a whole stack is of another class.
+    """All policies of the pack.
 
     The keys of the configuration are lists of texts: docs/policy-pack.md says what they mean.
     """
-    defaults: Mapping[str, Sequence[str]] = {
-        "allowed": (),
-        "allowedImages": images.ALLOWED_IMAGES,
-        "exempt": (),
-        "immutableTags": immutable_tags(get_config_env()),
-        "movableTags": DEFAULT_MOVABLE_TAGS,
-        "productionStacks": _PRODUCTION,
-    }
+    exempt: guard.Config = {"exempt": ()}
+    movable: guard.Config = {"movableTags": DEFAULT_MOVABLE_TAGS}
+    guarded = {**exempt, **movable, "immutableTags": immutable_tags(get_config_env())}
+    pinned = {**movable, "allowedImages": images.ALLOWED_IMAGES}
+    production = {**pinned, "productionStacks": _PRODUCTION}
+    by_tag_or_digest = "runs images by a unique tag or a digest."
+    return [
+        _policy(
+            "guarded-repository",
+            guard.check,
+            guarded,
+            "A repository's tags and policies are guarded.",
+        ),
+        _policy(
+            "complete-repository",
+            guard.incomplete,
+            exempt,
+            "A repository has both of its policies.",
+        ),
+        _policy(
+            "pinned-production-image",
+            images.check,
+            production,
+            f"A production stack {by_tag_or_digest}",
+        ),
+        _policy("pinned-image", images.check, pinned, f"A stack {by_tag_or_digest}"),
+        _policy(
+            "no-way-round-the-guard",
+            guard.way_round,
+            {"allowed": ()},
+            "Every image is under a guard.",
+        ),
+    ]
+
+
+def _policy(
+    name: str,
+    check: Callable[[Any, guard.Config], guard.Findings],
+    defaults: guard.Config,
+    description: str,
+) -> Policy:
+    """A policy that reports what a check finds. The keys of its configuration have defaults."""
+
+    def validate(args: Any, report: ReportViolation) -> None:
+        def tell(resource: Any, problem: Problem) -> None:
+            # Names and values come from other people's programs.
+            kind = resource.resource_type.rpartition(":")[2]
+            report(printable(f"{kind} {resource.name}: {problem}"), resource.urn)
+
+        unknown = None
+        try:
+            for finding in check(args, {**defaults, **args.get_config()}):
+                if isinstance(finding, UnknownValueError):
+                    unknown = finding
+                else:
+                    tell(*(finding if isinstance(finding, tuple) else (args, finding)))
+        except InvalidInputError as error:
+            for problem in error.problems:
+                tell(args, problem.under("policy"))
+        if unknown:
+            raise unknown
+
+    of_stack, advised = check is guard.incomplete, name == "pinned-image"
     texts = {"type": "array", "items": {"type": "string"}}
-    made: list[Policy] = []
-    for name, (level, description, check, keys) in POLICIES.items():
-        own = {key: defaults[key] for key in keys}
-        kind = StackValidationPolicy if check is guard.incomplete else ResourceValidationPolicy
-        schema = {key: {**texts, "default": [*default]} for key, default in own.items()}
-        made.append(
-            kind(
-                name=name,
-                description=description,
-                enforcement_level=level,
-                config_schema=PolicyConfigSchema(schema),
-                validate=_validation(check, own),
-            )
-        )
+    schema = {key: {**texts, "default": [*default]} for key, default in defaults.items()}
+    made: Policy = (StackValidationPolicy if of_stack else ResourceValidationPolicy)(
+        name=name,
+        description=description,
+        enforcement_level=EnforcementLevel.ADVISORY if advised else EnforcementLevel.MANDATORY,
+        config_schema=PolicyConfigSchema(schema),
+        validate=validate,
+    )
     return made
 
 
@@ -120,26 +131,6 @@ def immutable_tags(config: Mapping[str, str]) -> list[str]:
     return tags if isinstance(tags, list) and not own & {"immutableTags", "tagMutability"} else []
 
 
-def _validation(check: Callable[..., Iterator[Any]], defaults: guard.Config) -> Any:
-    def validate(args: Any, report: ReportViolation) -> None:
-        try:
-            for finding in check(args, {**defaults, **args.get_config()}):
-                # The policy about a stack says which resource its finding is about.
-                resource, problem = finding if isinstance(finding, tuple) else (args, finding)
-                report(_message(resource, problem), resource.urn)
-        except InvalidInputError as error:
-            for problem in error.problems:
-                report(_message(args, problem.under("policy")), args.urn)
-
-    return validate
-
-
-def _message(resource: ResourceValidationArgs | PolicyResource, problem: Problem) -> str:
-    """One line, printable: names and values come from other people's programs."""
-    name = f"{resource.resource_type.rpartition(':')[2]} {resource.name}"
-    return printable(f"{name} {problem}" if problem.where else f"{name}: {problem}")
-
-
 class _StrictServicer(policy._PolicyAnalyzerServicer):  # noqa: SLF001 as above
     """The SDK's server, which besides refuses a misspelt name in the configuration.
 
@@ -149,19 +140,17 @@ class _StrictServicer(policy._PolicyAnalyzerServicer):  # noqa: SLF001 as above
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802 the protocol's name
         """Raise ValueError, which ends the preview, with every name that is not known."""
-        errors = []
+        known, written = ["all"], []
+        for each in policies():
+            keys = each.config_schema.properties if each.config_schema else ()
+            known += [each.name, *(f"{each.name}.{key}" for key in keys)]
         for name, config in request.policyConfig.items():
-            if name in POLICIES:
-                *_, keys = POLICIES[name]
-                wrong = sorted({*config.properties} - {*keys})
-                errors += [_misspelt(f"{name}.{key}", key, keys) for key in wrong]
-            elif name != "all":
-                errors.append(_misspelt(name, name, POLICIES))
+            written += [name, *(f"{name}.{key}" for key in config.properties)]
+        errors = [
+            f"{name} is not known, did you mean {get_close_matches(name, known, 1, 0)[0]}?"
+            for name in written
+            if name not in known
+        ]
         if errors:
             raise ValueError("; ".join(["the policy pack's configuration is wrong", *errors]))
         return super().Configure(request, context)  # type: ignore[no-untyped-call]
-
-
-def _misspelt(where: str, name: str, names: Iterable[str]) -> str:
-    [nearest] = get_close_matches(name, names, n=1, cutoff=0)
-    return f"{where} is not known, did you mean {nearest}?"

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from container_images.aws.errors import RefusedError
-from container_images.aws.images import Manifest, Put, Repository
+from container_images.aws.images import Put, Repository, digest_of
 from container_images.aws.reference import Reference
-from container_images.aws.trail import NoTrailError
 from container_images.rehearsal.year import tag_of, way_of
 from container_images.settings import StackSettings
 from container_images.stack.state import State
@@ -31,22 +30,20 @@ _START: Final = datetime(2025, 11, 24, 16, tzinfo=UTC)
 """The day before the first build."""
 
 
-def manifest_with(content: str) -> Manifest:
+def manifest_with(content: str) -> str:
     """A manifest of an image that this text makes unique.
 
     It is without config and layers, for which ECR would ask: moto does not, and nothing pulls them.
     """
-    text = json.dumps(
+    return json.dumps(
         {"schemaVersion": 2, "mediaType": _MANIFEST, "annotations": {"content": content}}
     )
-    digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-    return Manifest(digest=digest, media_type=_MANIFEST, text=text)
 
 
 class Build(NamedTuple):
     """An image, and its tags of the stages that it goes through."""
 
-    manifest: Manifest
+    manifest: str
     commit: str | None
     """None where no tag has it."""
     tags: list[str]
@@ -92,7 +89,7 @@ class Pipeline:
         source, target = (self._first, self._second)[:: -1 if back else 1]
         self._expect(source, self._movable_tags)
         for tag in self._movable_tags:
-            self._repository.put(self._repository.manifest(target.manifest.digest), tag)
+            self._repository.put(self._repository.manifest(digest_of(target.manifest)), tag)
         self._expect(target, self._movable_tags)
         self._expect(source, source.tags[:1])
         return f"{self._movable} went from {source.tags[0]} to {target.tags[0]}"
@@ -127,7 +124,7 @@ class Pipeline:
         """The first build is older."""
         for tag in self._movable_tags:
             with suppress(RefusedError):
-                move(self._repository, self._first.manifest.digest, tag)
+                move(self._repository, digest_of(self._first.manifest), tag)
                 raise FailedError(f"{self._declared.name}: {tag} went to an older build")
         self._expect(self._second, self._movable_tags)
         return f"{self._movable} would not go to the older build"
@@ -143,12 +140,12 @@ class Pipeline:
         """What a review app would run, and what that was built from."""
         for tag in self._movable_tags:
             resolved = resolve(self._repository, tag)
-            seen = (resolved.image.digest, resolved.commit, str(resolved.unique_tag))
-            if seen != (self._first.manifest.digest, self._first.commit, self._first.tags[-1]):
-                image = self._repository.named(resolved.image)
+            seen = resolved["digest"], resolved["commit"], resolved["uniqueTag"]
+            if seen != (digest_of(self._first.manifest), self._first.commit, self._first.tags[-1]):
+                image = self._repository.named(resolved["digest"], resolved["tags"])
                 raise FailedError(
                     f"{self._declared.name}: {tag} was resolved to {image}, commit "
-                    f"{resolved.commit}, and not to {self._first.tags[-1]}"
+                    f"{resolved['commit']}, and not to {self._first.tags[-1]}"
                 )
         return f"{self._movable} resolved to {self._first.tags[-1]}"
 
@@ -164,4 +161,4 @@ class Pipeline:
 
 
 def _no_trail() -> Puts:
-    raise NoTrailError("the embedded AWS has no CloudTrail")
+    raise RefusedError("the embedded AWS has no CloudTrail")

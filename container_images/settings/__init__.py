@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from container_images.policies import forms
 from container_images.policies.invalid_input import InvalidInputError, Problem
-from container_images.policies.tag_convention import TagConvention, stages_in
+from container_images.policies.tag_convention import TagConvention
 from container_images.settings import values
 from container_images.settings.errors import check, value_at
 from container_images.settings.model import (
@@ -128,7 +128,7 @@ def convention_in(written: Any) -> TagConvention:
     stages, _, problems = check(_STAGES, written)
     if problems:
         raise InvalidInputError(problems)
-    return TagConvention(stages_in(stages))
+    return TagConvention(stages)
 
 
 def explain(invalid: InvalidInputError) -> str:

@@ -15,7 +15,7 @@ from container_images.policies.event_patterns import Audit, event_rules
 from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.retention import lifecycle_policy
-from container_images.policies.tag_convention import ADR040, TagConvention, stages_in
+from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.policies.tag_mutability import (
     exclusion_filters,
     left_open,
@@ -179,7 +179,7 @@ class StackSettings(Settings):
     """Tags that the pipeline moves. Their images are never expired. Default: latest."""
     immutable_tags: values.ImmutableTags = ()
     """With MUTABLE_WITH_EXCLUSION: 1 to 5 patterns of immutable tags."""
-    tag_convention: values.Stages = tuple(ADR040.to_data())
+    tag_convention: values.Stages = tuple(ADR040.data)
     """The unique tags of the images, production last. Default: ADR040's."""
     pipeline_role: Annotated[
         PipelineRoleSettings, Field(examples=[{"arn": "arn:aws:iam::111122223333:role/ci/push"}])
@@ -225,7 +225,7 @@ class StackSettings(Settings):
     @property
     def convention(self) -> TagConvention:
         """What reads and writes the unique tags."""
-        return TagConvention(stages_in(self.tag_convention))
+        return TagConvention(self.tag_convention)
 
     def access(self, name: str, account: Account) -> Access:
         """Who may do what to one of the repositories."""

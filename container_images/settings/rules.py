@@ -5,21 +5,12 @@ They also hold for settings of which a part is invalid: that part is None.
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
-
-from pydantic.alias_generators import to_snake
 
 from container_images.policies import retention
 from container_images.policies.event_patterns import IAM_REGIONS
 from container_images.policies.invalid_input import key_at
 from container_images.policies.patterns import ANY, tag_glob
-from container_images.policies.tag_convention import (
-    ADR040,
-    Stage,
-    movable_in,
-    problems_in,
-    uncovered,
-)
+from container_images.policies.tag_convention import ADR040, Stage, problems_in
 from container_images.policies.tag_mutability import MAX_EXCLUSION_FILTERS
 from container_images.settings.errors import Path
 from container_images.settings.model import Account, RepositorySettings, StackSettings
@@ -173,25 +164,24 @@ def _convention(settings: StackSettings) -> Violations:
     The default is there whether or not a team follows it: it need not be within the patterns.
     """
     written = settings.tag_convention or ()
-    stages = [stage and Stage(name=stage["stage"], template=stage["tag"]) for stage in written]
-    if problems := list(problems_in(stages)) if settings.tag_convention is not None else []:
+    if problems := list(problems_in(written)) if settings.tag_convention is not None else []:
         yield from ((("tagConvention", *each.where), each.rule, each.fix) for each in problems)
         return
-    valid = {position: stage for position, stage in enumerate(stages) if stage}
+    valid = {at: Stage(each["stage"], each["tag"]) for at, each in enumerate(written) if each}
     for where, tag in _items("movableTags", settings.movable_tags):
-        for template in movable_in(valid.values(), tag):
-            rule = f"tagConvention has it as a unique tag ({template}), which never moves"
+        for stage in (stage for stage in valid.values() if stage.may_be(tag)):
+            rule = f"tagConvention has it as a unique tag ({stage.template}), which never moves"
             yield where, rule, "give the movable tag a name that no stage's tags have"
-    if list(written) == ADR040.to_data():
+    if list(written) == ADR040.data:
         return
     for where, level in _levels(settings, "tag_mutability", "immutable_tags"):
         patterns = level.immutable_tags or ()
         if level.tag_mutability != "MUTABLE_WITH_EXCLUSION" or not patterns or not all(patterns):
             continue
         for position, stage in valid.items():
-            if (example := uncovered(stage, patterns)) is not None:
+            if examples := stage.uncovered(patterns):
                 filters = key_at((*where, "immutableTags"))
-                rule = f"{filters} do not match all of its tags: {example}"
+                rule = f"{filters} do not match all of its tags: {examples[0]}"
                 fix = "write a pattern that does, or tagMutability: IMMUTABLE_WITH_EXCLUSION"
                 yield ("tagConvention", position, "tag"), rule, fix
 
@@ -200,11 +190,7 @@ def _retention(settings: StackSettings) -> Violations:
     """Each list of rules makes a lifecycle policy that AWS takes and that means what it says."""
     movable = [tag for _, tag in _items("movableTags", settings.movable_tags)]
     for where, level in _levels(settings, "retention"):
-        rules: list[Any] = [
-            rule and {to_snake(key): value for key, value in rule.items()}
-            for rule in level.retention or ()
-        ]
-        for problem in retention.problems_in(movable, rules):
+        for problem in retention.problems_in(movable, level.retention or ()):
             yield (*where, "retention", *problem.where), problem.rule, problem.fix
 
 

@@ -1,73 +1,45 @@
 """Find the image that a tag was on before, and move the tag back to it."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import NoSuchImageError, Repository
-from container_images.aws.trail import NoTrailError, Record
+from container_images.aws.trail import Record
 from container_images.lifecycle.live import UnknownExpiryError, expiry_of
 from container_images.policies.tag_convention import TagConvention
-from container_images.tags.moves import Move, move
+from container_images.tags.moves import move
 
-Basis = Literal["cloudtrail", "tags", "given"]
-"""What says where a tag goes back to: its places in CloudTrail, the unique tags in the repository,
-or the caller."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollback:
-    """A tag that was moved back."""
-
-    move: Move
-    basis: Basis
-    notes: tuple[str, ...]
-    """What whoever relies on it should know."""
+Puts = tuple[Sequence[Record], Collection[str]]
+"""CloudTrail's records of the images that were put in a repository, the oldest first; and the ARNs
+of the pipeline roles. Where no guard names any, whoever put an image counts."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Puts:
-    """The images that CloudTrail saw put in a repository."""
-
-    records: Sequence[Record]
-    """The oldest first."""
-    pipeline_roles: frozenset[str] = frozenset()
-    """Their ARNs. Empty where no guard names them: then whoever put an image counts."""
-
-    def done(self) -> list[Record]:
-        """Those that were not refused, as far as CloudTrail has the digest."""
-        return [record for record in self.records if record.put and not record.error]
-
-    def is_trusted(self, record: Record) -> bool:
-        """Whether the pipeline put it, or nobody knows who the pipeline is."""
-        return not self.pipeline_roles or record.principal in self.pipeline_roles
-
-
-def rollback(
+def rollback(  # noqa: PLR0913 the command's options, each a keyword
     repository: Repository,
     tag: str,
     read_puts: Callable[[], Puts],
+    note: Callable[[str], None] = lambda _: None,
     *,
     to: str | None = None,
     dry_run: bool = False,
-) -> Rollback:
+) -> dict[str, Any]:
     """Move the tag to where it was before, however old, or to the image `to`, a tag or a digest.
 
-    `read_puts` reads CloudTrail, or raises NoTrailError. A place where somebody else than the
+    `read_puts` asks CloudTrail, unless it raises RefusedError. A place where somebody else than the
     pipeline put the tag is skipped, and an image that is gone, or is about to go, is refused.
+    Returns the record of the move, with what told the image: `cloudtrail`, `tags` or `given`.
     """
-    basis: Basis = "given"
-    notes: list[str] = []
+    basis = "given"
     if to is None:
         current = repository.image(tag)
-        target, basis = _target(repository, tag, current, read_puts, notes)
+        target, basis = _target(repository, tag, current, read_puts, note)
     else:
         image, current = repository.image_and_place(to, tag)
         target = image.digest
     if current is None or current.digest != target:
-        _refuse_expiring(repository, tag, target, notes)
+        _refuse_expiring(repository, tag, target, note)
     try:
         expect = current.digest if current else None
         moved = move(repository, target, tag, expect=expect, allow_older=True, dry_run=dry_run)
@@ -76,10 +48,12 @@ def rollback(
             f"{target}, which {tag} of {repository} would go back to, is gone: it has expired or "
             "was deleted; name another image with --to"
         ) from None
-    return Rollback(move=moved, basis=basis, notes=tuple(notes))
+    return {**moved, "basis": basis}
 
 
-def _refuse_expiring(repository: Repository, tag: str, target: str, notes: list[str]) -> None:
+def _refuse_expiring(
+    repository: Repository, tag: str, target: str, note: Callable[[str], None]
+) -> None:
     """Refuse an image that is about to expire; note it where that is not known.
 
     Even where the tag would shield it: ECR may have chosen it for this day already.
@@ -87,7 +61,7 @@ def _refuse_expiring(repository: Repository, tag: str, target: str, notes: list[
     try:
         expiry = expiry_of(repository, target)
     except UnknownExpiryError as error:
-        notes.append(f"it is not known whether the lifecycle policy would keep {target}: {error}")
+        note(f"it is not known whether the lifecycle policy would keep {target}: {error}")
         return
     if expiry:
         raise RefusedError(
@@ -101,40 +75,46 @@ def _target(
     tag: str,
     current: Image | None,
     read_puts: Callable[[], Puts],
-    notes: list[str],
-) -> tuple[str, Basis]:
+    note: Callable[[str], None],
+) -> tuple[str, str]:
     """Digest of the image to go back to, and what says so."""
     try:
-        puts = read_puts()
+        records, roles = read_puts()
         why = f"CloudTrail has no image that {tag} was on before the present one"
-    except NoTrailError as error:
-        puts, why = Puts(records=()), str(error)
-    if before := _before(tag, current.digest if current else "no image", puts, notes):
+    except RefusedError as error:
+        records, roles, why = [], [], str(error)
+    puts = [record for record in records if record.put and not record.error]
+    trusted = {record for record in puts if not roles or record.principal in roles}
+    if before := _before(tag, current.digest if current else "no image", puts, trusted, note):
         return before, "cloudtrail"
-    strangers = {record.put for record in puts.done()}
-    strangers -= {record.put for record in puts.done() if puts.is_trusted(record)}
+    strangers = {record.put for record in puts} - {record.put for record in trusted}
     images = (image for image in repository.images() if image.digest not in strangers)
     older = next_older(repository.convention, current, images) if current else None
     if older is None:
         raise RefusedError(
             f"it is not known where {tag} of {repository} was before: no image has an older unique "
             f"tag of the same stage, and {why}; name the image with --to"
-            + "".join(f" ({note})" for note in notes)
         )
-    notes.append(f"the unique tags decided: {why}")
+    note(f"the unique tags decided: {why}")
     return older.digest, "tags"
 
 
-def _before(tag: str, here: str, puts: Puts, notes: list[str]) -> str | None:
+def _before(
+    tag: str,
+    here: str,
+    puts: Sequence[Record],
+    trusted: Collection[Record],
+    note: Callable[[str], None],
+) -> str | None:
     """The place before the present one, without those where others than the pipeline put the tag.
 
     It notes who put it there, and what may be missing.
     """
-    records = [record for record in puts.done() if tag in (record.tags or ())]
+    records = [record for record in puts if tag in (record.tags or ())]
     last_seen = records[-1].put if records else here
-    trusted = [record for record in records if puts.is_trusted(record)]
-    places = [record.put or "" for record in trusted]
-    if records[-1:] != trusted[-1:] and last_seen == here and places[-1:] != [here]:
+    places = [record.put or "" for record in records if record in trusted]
+    stranger_is_last = bool(records) and records[-1] not in trusted
+    if stranger_is_last and last_seen == here and places[-1:] != [here]:
         before = next(reversed(places), None)  # even where the pipeline had left that place before
     else:
         before = place_before([*places, here])
@@ -143,12 +123,12 @@ def _before(tag: str, here: str, puts: Puts, notes: list[str]) -> str | None:
             break
         if record.put != here and record not in trusted:
             who = record.principal or "somebody unknown"
-            notes.append(
+            note(
                 f"skipped {record.put}: {who}, which is no pipeline role, put {tag} on it at "
                 f"{record.time:%Y-%m-%d %H:%M:%S} UTC; --to goes there all the same"
             )
     if before and last_seen != here:
-        notes.append(
+        note(
             f"CloudTrail has {tag} on {last_seen} last, and it is on {here} now: its events come "
             "some minutes late, so a move in between may be missing"
         )
@@ -182,8 +162,8 @@ def next_older(convention: TagConvention, current: Image, images: Iterable[Image
         if here is None or tag is None or tag.stage != here.stage:
             continue
         # Where releases are deployed, pre-releases were not.
-        is_like_here = ("-" in (tag.semver or "")) == ("-" in (here.semver or ""))
+        prereleases = {"-" in each.parts.get("semver", "") for each in (tag, here)}
         age = (tag.version, image.pushed_at)
-        if is_like_here and age < (here.version, current.pushed_at):
+        if len(prereleases) == 1 and age < (here.version, current.pushed_at):
             older.append((age, image.digest, image))
     return max(older, key=lambda ranked: ranked[:2])[2] if older else None

@@ -74,7 +74,7 @@ SIGN_IN = "; sign in to AWS again"
         (ProfileNotFound(profile="x"), "could not be found; correct AWS_PROFILE"),
         (EndpointConnectionError(endpoint_url="https://x"), "connect.*https://x.*; .*network"),
         (ReadTimeoutError(endpoint_url="https://x"), "timeout.*; .*network"),
-        (ConfigParseError(path="/x"), "Unable to parse config file: /x; correct AWS's conf"),
+        (ConfigParseError(path="/x"), "Unable to parse config file: /x; correct AWS_PROFILE, or"),
         # Whoever is not signed in.
         (error("ExpiredTokenException"), SIGN_IN),
         (error("UnrecognizedClientException"), SIGN_IN),

@@ -2,20 +2,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
-from container_images.aws.images import MEDIA_TYPES, Manifest, Put, Repository
+from container_images.aws.images import MEDIA_TYPES, Put, Repository
 from container_images.aws.reference import Reference
 from tests.builds import NAME, OCI_INDEX, OCI_MANIFEST, ECRClient, digest_of, push
 
 TEXT = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST})
 DIGEST = digest_of(TEXT)
-MANIFEST = Manifest(digest=DIGEST, media_type=OCI_MANIFEST, text=TEXT)
-ANY = {"imageStatus": "ANY"}
+ANY_STATUS = {"imageStatus": "ANY"}
 
 
 @pytest.fixture
@@ -40,9 +40,13 @@ def test_every_call_is_about_the_registry_of_the_repository(
         {"imageDetails": [{"imageDigest": DIGEST, "imageStatus": status}]}
         for status in ("ARCHIVED", "ACTIVATING")
     )
-    page = {"filter": ANY, "maxResults": 1000}
+    page = {"filter": ANY_STATUS, "maxResults": 1000}
     answers: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-        ("describe_images", {"imageDetails": []}, {"imageIds": [{"imageTag": "x"}], "filter": ANY}),
+        (
+            "describe_images",
+            {"imageDetails": []},
+            {"imageIds": [{"imageTag": "x"}], "filter": ANY_STATUS},
+        ),
         ("batch_get_image", {"images": [{"imageManifest": TEXT}]}, by_digest),
         ("put_image", {}, {**placed, "imageDigest": DIGEST}),
         ("get_repository_policy", {"policyText": "{}"}, {}),
@@ -53,8 +57,8 @@ def test_every_call_is_about_the_registry_of_the_repository(
         here = {"repositoryName": NAME, "registryId": "111122223333"}
         stub.add_response(operation, answer, {**here, **request})
     assert elsewhere.image("x") is None
-    assert elsewhere.manifest(DIGEST) == MANIFEST
-    assert elsewhere.put(MANIFEST, "latest") is Put.DONE
+    assert elsewhere.manifest(DIGEST) == TEXT
+    assert elsewhere.put(TEXT, "latest") is Put.DONE
     assert elsewhere.policy() == "{}"
     images = list(elsewhere.images())
     assert images == [Image(digest=DIGEST, archived=True), Image(digest=DIGEST, activating=True)]
@@ -64,7 +68,7 @@ def test_every_call_is_about_the_registry_of_the_repository(
 def test_a_manifest_is_read_byte_for_byte(ecr: ECRClient, repository: Repository) -> None:
     odd = f'{{\n\t"layers" : [ ],"mediaType":"{OCI_INDEX}",\r\n "schemaVersion":2 ,"x":"é\\u00e9"}}'
     digest = push(ecr, odd, "odd", media_type=OCI_INDEX)
-    assert repository.manifest(digest) == Manifest(digest=digest, media_type=OCI_INDEX, text=odd)
+    assert repository.manifest(digest) == odd
 
 
 @pytest.mark.parametrize(
@@ -75,12 +79,14 @@ def test_a_manifest_is_read_byte_for_byte(ecr: ECRClient, repository: Repository
         ({"schemaVersion": 2, "manifests": []}, OCI_INDEX),
     ],
 )
-def test_the_media_type_that_ecr_leaves_out_is_that_of_the_manifest(
+def test_the_media_type_is_that_of_the_manifest(
     stub: Stubber, elsewhere: Repository, document: dict[str, object], media_type: str
 ) -> None:
-    text = json.dumps(document)
-    stub.add_response("batch_get_image", {"images": [{"imageManifest": text}]})
-    assert elsewhere.manifest(digest_of(text)).media_type == media_type
+    manifest = json.dumps(document)
+    request = {"imageManifest": manifest, "imageManifestMediaType": media_type}
+    others = dict.fromkeys(("repositoryName", "registryId", "imageDigest", "imageTag"), ANY)
+    stub.add_response("put_image", {}, {**others, **request})
+    assert elsewhere.put(manifest, "latest") is Put.DONE
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def test_the_media_type_that_ecr_leaves_out_is_that_of_the_manifest(
     [
         ({"images": [{"imageManifest": f"{TEXT} "}]}, f"has the digest {digest_of(f'{TEXT} ')}"),
         ({"images": [], "failures": [{"failureReason": "no key."}]}, r"\(no key\)"),
-        ({"images": []}, "no reason given"),
+        ({"images": []}, r"no manifest of .* \(\)"),
     ],
 )
 def test_a_manifest_that_is_another_or_not_handed_out_is_refused(
@@ -105,10 +111,10 @@ def test_either_exception_says_that_the_tag_exists(
 ) -> None:
     for attempts, put in ((0, Put.EXISTS), (1, Put.EXISTS_AFTER_RETRY)):
         stub.add_client_error("put_image", code, response_meta={"RetryAttempts": attempts})
-        assert elsewhere.put(MANIFEST, "latest") is put
+        assert elsewhere.put(TEXT, "latest") is put
     stub.add_client_error("put_image", "LayersNotFoundException")
     with pytest.raises(ClientError, match="LayersNotFoundException"):
-        elsewhere.put(MANIFEST, "latest")
+        elsewhere.put(TEXT, "latest")
 
 
 def test_a_repository_without_a_policy_has_none(stub: Stubber, elsewhere: Repository) -> None:
@@ -119,6 +125,8 @@ def test_a_repository_without_a_policy_has_none(stub: Stubber, elsewhere: Reposi
 def test_a_uri_is_the_users_or_made_of_account_and_region(client: ECRClient) -> None:
     uri = f"111122223333.dkr-ecr.eu-west-2.on.aws/{NAME}"
     by_uri = Repository(client, Reference(name=NAME, registry_id="111122223333", uri=uri))
-    assert by_uri.uri("444455556666", "amazonaws.com") == uri
-    by_name = Repository(client, Reference(name=NAME)).uri("444455556666", "amazonaws.com.cn")
-    assert by_name == f"444455556666.dkr.ecr.eu-west-2.amazonaws.com.cn/{NAME}"
+    assert by_uri.uri("444455556666") == uri
+    in_china = Repository(boto3.client("ecr", "cn-north-1"), Reference(name=NAME))
+    made = f"444455556666.dkr.ecr.cn-north-1.amazonaws.com.cn/{NAME}"
+    assert in_china.uri("444455556666") == made
+    assert in_china.arn("444455556666").startswith("arn:aws-cn:ecr:cn-north-1:444455556666:repo")

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
-from botocore.httpsession import URLLib3Session
 from click.testing import CliRunner, Result
 
 from container_images.aws import session
@@ -22,7 +19,7 @@ from container_images.cli.app import COMMANDS, app
 from container_images.policies.document import to_json
 from container_images.policies.repository_policy import repository_policy
 from tests.builds import ACCOUNT, NAME, REGION, ECRClient, Wire, build, place, push, sha, tag
-from tests.events import DIGESTS, PIPELINE, access
+from tests.events import PIPELINE, access
 
 URI = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
 
@@ -249,12 +246,12 @@ MFA = """role_arn = x\nmfa_serial = y\nsource_profile = z
         (NO_KEYS, "credential_process = /no/such/tool", "/no/such/tool"),
         (NO_KEYS, "credential_process = false", "sign in to AWS again"),
         (NO_KEYS, MFA, "no MFA code"),
-        (NO_KEYS, "]garbage[", "correct AWS's configuration"),
+        (NO_KEYS, "]garbage[", "correct AWS_PROFILE, or AWS's configuration"),
         (NO_KEYS, "", "Unable to locate credentials; sign in to AWS"),
         ({"AWS_PROFILE": "nobody"}, "", "correct AWS_PROFILE"),
         ({"AWS_ENDPOINT_URL": "garbage"}, "", "Invalid endpoint: garbage"),
         ({"AWS_MAX_ATTEMPTS": "many"}, "", "'many'"),
-        ({"AWS_DEFAULT_REGION": "eu west"}, "", "correct AWS_DEFAULT_REGION"),
+        ({"AWS_DEFAULT_REGION": "eu west"}, "", "supported format; set AWS_DEFAULT_REGION"),
         ({"AWS_DEFAULT_REGION": ""}, "", "set AWS_DEFAULT_REGION, or give the repository as"),
     ],
 )
@@ -279,25 +276,7 @@ def test_an_environment_that_is_of_no_use(
     assert error in refused("resolve", NAME)
 
 
-@pytest.mark.parametrize("body", ["<!DOCTYPE html>\n<html><body>Sign in</body></html>", "ok", "[]"])
-@pytest.mark.parametrize("command", ["resolve", "history"])  # history asks STS, which answers XML
-def test_what_is_not_from_aws_is_not_an_answer(
-    monkeypatch: pytest.MonkeyPatch, command: str, body: str
-) -> None:
-    def answer(_: object, request: AWSPreparedRequest) -> AWSResponse:
-        response = AWSResponse(request.url, 200, HTTPHeaders(), None)
-        response._content = body.encode()  # type: ignore[attr-defined]
-        return response
-
-    monkeypatch.setattr(URLLib3Session, "send", answer)
-    assert refused(command, NAME) == (
-        "the answer is not from AWS; check the proxy, if there is one, and AWS_ENDPOINT_URL"
-    )
-
-
 def test_the_session_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Aws("cn-north-1").dns_suffix() == "amazonaws.com.cn"
-    assert Aws("cn-north-1").repository_arn(NAME, ACCOUNT).startswith("arn:aws-cn:ecr:cn-north-1:")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     assert (Aws().region, Aws("eu-west-1").region) == (REGION, "eu-west-1")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
@@ -324,7 +303,6 @@ def test_a_package_of_an_extra_that_is_not_installed(monkeypatch: pytest.MonkeyP
     ("arguments", "error"),
     [
         (["resolve", "Forms:latest"], "is not a repository"),
-        (["resolve", DIGESTS["a"]], "is a digest and not a repository: give REPOSITORY@DIGEST"),
         (["move", f"{NAME}:a", "b"], "names an image: leave a out"),
         (["history", NAME, "--since", "\x9b2K"], r"--since \x9b2K is not in the 90 days"),
         (["history", f"{NAME}:a"], "names an image: leave a out"),

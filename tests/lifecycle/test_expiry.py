@@ -11,7 +11,7 @@ from container_images.lifecycle.live import UnknownExpiryError
 from container_images.tags.rollback import rollback
 from tests.builds import NAME, ECRClient, build, place
 from tests.lifecycle.documents import ANY, LATEST, count, policy, tagged
-from tests.tags.test_rollback import seen
+from tests.tags.test_rollback import rolled_back, seen
 
 MERGED = tagged("merged-*")
 
@@ -48,7 +48,7 @@ def test_rollback_goes_to_an_image_that_stays(
     ecr: ECRClient, repository: Repository, pushed: tuple[str, str]
 ) -> None:
     put_policy(ecr, LATEST, MERGED | count(2))
-    assert rollback(repository, "latest", seen(*pushed)).notes == ()
+    assert rolled_back(repository, seen(*pushed)) == (pushed[0], "cloudtrail", [])
     assert place(ecr, "latest") == pushed[0]
 
 
@@ -62,7 +62,7 @@ def test_rollback_says_where_it_cannot_know(
         raise UnknownExpiryError("nobody may look")
 
     monkeypatch.setattr("container_images.tags.rollback.expiry_of", unknown)
-    [note] = rollback(repository, "latest", seen(*pushed)).notes
+    *_, [note] = rolled_back(repository, seen(*pushed))
     unknown_expiry = f"it is not known whether the lifecycle policy would keep {pushed[0]}"
     assert note == f"{unknown_expiry}: nobody may look"
     assert place(ecr, "latest") == pushed[0]

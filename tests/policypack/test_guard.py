@@ -7,8 +7,15 @@ import pytest
 
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.retention import lifecycle_policy
-from container_images.policypack.guard import LIFECYCLE_POLICY, REPOSITORY, REPOSITORY_POLICY
+from container_images.policypack.guard import (
+    LIFECYCLE_POLICY,
+    REGISTRY_POLICY,
+    REPOSITORY,
+    REPOSITORY_POLICY,
+    WAYS_ROUND,
+)
 from tests.policypack.analysis import GOOD, UNKNOWN, Verdict, judge, judge_stack, later, resource
+from tests.policypack.test_images import registered
 
 POLICY = "guarded-repository"
 FILTERS = "imageTagMutabilityExclusionFilters"
@@ -47,7 +54,7 @@ def test_movable_tags_move_and_immutable_ones_do_not(
     assert len(violations) == bool(error)
     for message in violations:
         mode = props["imageTagMutability"]
-        assert message.startswith(f'Repository it imageTagMutability = "{mode}": ')
+        assert message.startswith(f'Repository it: imageTagMutability = "{mode}": ')
         assert error in message
 
 
@@ -136,7 +143,7 @@ def test_what_is_no_policy_denies_nothing(nothing: Any) -> None:
 @pytest.mark.parametrize("type_", [REPOSITORY_POLICY, LIFECYCLE_POLICY])
 def test_a_policy_that_is_no_json_fails(type_: str) -> None:
     [message], _ = judge(POLICY, type_, {"repository": UNKNOWN, "policy": "{"})
-    assert 'Policy it policy = "{": the policy is not JSON' in message
+    assert 'Policy it: policy = "{": the policy is not JSON' in message
 
 
 def test_a_lifecycle_policy_must_never_expire_a_movable_tag() -> None:
@@ -149,7 +156,7 @@ def test_a_lifecycle_policy_must_never_expire_a_movable_tag() -> None:
         'write a rule with "tagPatternList": ["stable"] and "imageCountMoreThan" 1'
     )
     [message], _ = judge(POLICY, LIFECYCLE_POLICY, {"repository": "x", "policy": '{"rules": []}'})
-    assert message.startswith('LifecyclePolicy it policy = {"rules": []}: ')
+    assert message.startswith('LifecyclePolicy it: policy = {"rules": []}: ')
 
 
 def test_what_a_stack_names_is_printed_with_its_control_characters_escaped() -> None:
@@ -206,3 +213,55 @@ def test_what_is_unknown_is_left_open_and_the_rest_is_judged() -> None:
     assert "no LifecyclePolicy" in message
     assert unknown == later("repository")[1]
     assert judge_stack(UNNAMED, exempt=["forms"]) == later("name")
+
+
+# --- What goes round the guard --------------------------------------------------------------------
+
+ROUND = "no-way-round-the-guard"
+
+
+@pytest.mark.parametrize("kind", WAYS_ROUND)
+def test_a_way_round_the_guard_is_refused_unless_it_is_allowed_by_name(kind: str) -> None:
+    type_ = f"aws:ecr/{kind[0].lower()}{kind[1:]}:{kind}"
+    [message], unknown = judge(ROUND, type_, {"prefix": UNKNOWN})
+    assert message.startswith(f"{kind} it: {WAYS_ROUND[kind]}; leave it out, or have shop/prod/it")
+    assert unknown is None
+    assert judge(ROUND, type_, {}, allowed=["shop/prod/it"]) == GOOD
+    assert judge(ROUND, type_, {}, allowed=["it", "shop/dev/it", "shop/prod/it2"]) != GOOD
+
+
+@pytest.mark.parametrize(
+    ("statement", "granted"),
+    [
+        ({"Action": ["ecr:ReplicateImage", "ecr:CreateRepository"]}, "ecr:CreateRepository"),
+        ({"Action": "ecr:BatchImportUpstreamImage"}, "ecr:BatchImportUpstreamImage"),
+        ({"Action": "*"}, "ecr:BatchDeleteImage"),
+        ({"NotAction": "ecr:Get*"}, "ecr:BatchDeleteImage"),
+        ({"Action": ["ecr:BatchGetImage", "ecr:DescribeRegistry"]}, ""),
+        ({"Effect": "Deny", "Action": "*"}, ""),
+        ({"Action": "s3:*"}, ""),
+    ],
+)
+def test_a_registry_policy_may_let_nobody_write(statement: dict[str, Any], granted: str) -> None:
+    whole = {"Effect": "Allow", "Principal": {"AWS": "444455556666"}} | statement
+    props = {"policy": json.dumps({"Version": "2012-10-17", "Statement": whole})}
+    violations, _ = judge(ROUND, REGISTRY_POLICY, props)
+    assert len(violations) == bool(granted)
+    for message in violations:
+        assert message.startswith("RegistryPolicy it: policy = [")
+        assert granted in message
+    assert judge(ROUND, REGISTRY_POLICY, props, allowed=["shop/prod/it"]) == GOOD
+
+
+def test_a_registry_policy_that_cannot_be_read_does_not_pass() -> None:
+    [message], _ = judge(ROUND, REGISTRY_POLICY, {"policy": "{"})
+    assert "the policy is not JSON" in message
+    assert judge(ROUND, REGISTRY_POLICY, {"policy": UNKNOWN}) == later("policy")
+
+
+def test_every_type_of_ecr_is_classified() -> None:
+    """A new version of pulumi-aws may bring another way round the guard."""
+    harmless = {"PullTimeUpdateExclusion", "RegistryScanningConfiguration"}
+    guarded = {"Repository", "RepositoryPolicy", "LifecyclePolicy", "RegistryPolicy"}
+    kinds = {token.rpartition(":")[2] for token, _ in registered()["pulumi_aws.ecr"]}
+    assert kinds == guarded | WAYS_ROUND.keys() | harmless

@@ -37,7 +37,7 @@ MOVING = {
     "localhost:5000/forms": UNTAGGED,
     f"{ECR}@sha256:5": "the text after the @ is not a digest",
     f"{ECR}:${{TAG}}": "the text after the colon is not a tag",
-    "": "this is not an image reference",
+    "": "this is neither an image reference nor the JSON that AWS documents here",
 }
 
 
@@ -48,7 +48,7 @@ def test_an_image_is_named_by_a_unique_tag_or_a_digest(image: str) -> None:
     rules = [MOVING[image]] if image in MOVING else []
     fix = "name the image by a unique tag or by its digest: `container-images resolve "
     for message, rule in zip(violations, rules, strict=True):
-        assert message.startswith(f'Function it imageUri = "{image}": {rule}; {fix}')
+        assert message.startswith(f'Function it: imageUri = "{image}": {rule}; {fix}')
 
 
 def test_which_tags_move_and_which_images_are_exempt_is_configured() -> None:
@@ -82,7 +82,7 @@ def test_production_is_told_by_the_name_of_the_stack(
 def test_each_container_of_a_task_is_judged() -> None:
     violations, _ = judge("pinned-image", TASK, task(PINNED[0], "nginx", "redis:latest"))
     assert [message.split(" = ")[0] for message in violations] == [
-        f"TaskDefinition it containerDefinitions[{position}].image" for position in (1, 2)
+        f"TaskDefinition it: containerDefinitions[{position}].image" for position in (1, 2)
     ]
     # The provider reads JSON without regard to case.
     text = json.dumps([{"Name": "c", "Image": "nginx", "image": "redis"}])
@@ -93,7 +93,7 @@ def test_each_container_of_a_task_is_judged() -> None:
 @pytest.mark.parametrize("text", ["[{", "[" * 100_000, "", '{"image": "nginx:1"}', "[7]", "null"])
 def test_json_that_cannot_be_read_does_not_pass(text: str) -> None:
     [message], _ = judge("pinned-image", TASK, {"containerDefinitions": text})
-    assert "images cannot be judged" in message
+    assert "nor the JSON that AWS documents here" in message
 
 
 def test_what_is_known_is_judged_beside_what_is_not() -> None:
@@ -105,7 +105,7 @@ def test_what_is_known_is_judged_beside_what_is_not() -> None:
     }
     [message], unknown = judge("pinned-image", "aws:batch/jobDefinition:JobDefinition", props)
     place = "eksProperties.podProperties.containers"
-    assert message.startswith(f"JobDefinition it {place}[0].image = ")
+    assert message.startswith(f"JobDefinition it: {place}[0].image = ")
     assert unknown == later(f"{place}.1.image")[1]
 
 

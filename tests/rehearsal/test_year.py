@@ -8,7 +8,7 @@ import pytest
 
 from container_images.lifecycle.document import rules_in
 from container_images.policies.retention import RetentionRule, lifecycle_policy
-from container_images.policies.tag_convention import ADR040, Stage, TagConvention
+from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.rehearsal.year import Event, Year, broken_claims, claims, history, live
 from tests.lifecycle.documents import ANY, ARCHIVE, count, older, policy, rule, tagged
 
@@ -71,7 +71,7 @@ def test_releases_came_through_staging_and_the_last_one_was_bad() -> None:
 
 @pytest.mark.parametrize("template", ["v{semver}", "{date}.{number}", "{sha}"])
 def test_a_team_of_one_stage_has_its_own_tags(template: str) -> None:
-    convention, movable = TagConvention([Stage(name="release", template=template)]), ["stable"]
+    convention, movable = TagConvention([{"stage": "release", "tag": template}]), ["stable"]
     unique = [event.tag for event in history(convention, movable) if event.tag != "stable"]
     assert len(unique) == len(set(unique)), "a unique tag is given once"
     assert all(map(convention.read, unique))

@@ -65,7 +65,7 @@ def test_the_least_has_every_default() -> None:
     parsed = parse(VALID)
     assert parsed.tag_mutability == "MUTABLE"
     assert parsed.movable_tags == ("latest",)
-    assert parsed.convention.to_data() == ADR040.to_data()
+    assert parsed.convention.data == ADR040.data
     assert not parsed.audit.enabled
     assert parsed.repositories["app"].model_dump(by_alias=True) == {
         "tagMutability": "MUTABLE",
@@ -114,7 +114,7 @@ def test_an_entry_replaces_what_the_stack_says() -> None:
         {
             "tagMutability": "MUTABLE_WITH_EXCLUSION",
             "immutableTags": ["v*"],
-            "tagConvention": ADR040.to_data(),
+            "tagConvention": ADR040.data,
         },
         {"tagConvention": [{"stage": "a", "tag": "v{semver}"}], **movable("latest")},
     ],
@@ -448,7 +448,7 @@ def test_a_convention_that_is_refused(written: Any, errors: list[str]) -> None:
 
 
 def test_a_valid_convention_is_read_as_it_is_written() -> None:
-    assert settings.convention_in(ADR040.to_data()).to_data() == ADR040.to_data()
+    assert settings.convention_in(ADR040.data).data == ADR040.data
 
 
 # --- Hints ----------------------------------------------------------------------------------------

