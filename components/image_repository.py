@@ -1,5 +1,7 @@
 """ImageRepository: an ECR repository with its lifecycle policy and its repository policy."""
 
+import json
+from functools import cache
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -10,8 +12,6 @@ from container_images.policies.document import to_json
 from container_images.policies.principals import refuse_access
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.tag_mutability import exclusion_filters
-
-from .plain_inputs import refuse_outputs
 
 
 class ImageRepositoryArgs(TypedDict):
@@ -69,15 +69,13 @@ class ImageRepository(pulumi.ComponentResource):
     ) -> None:
         """Register the repository and its policies.
 
-        Raises InvalidInputError for an Output where a plain value is needed, for a principal or a
-        tag that is not exact, and where AWS would refuse a policy, or read it otherwise than meant;
-        ValueError for a tag mutability that the stack does not have.
+        Raises InvalidInputError for a principal or a tag that is not exact, and where AWS would
+        refuse a policy, or read it otherwise than meant; ValueError for a tag mutability that the
+        stack does not have.
         """
-        refuse_outputs(args, inputs=("scan_on_push", "tags"))
         movable, immutable = args["movable_tags"], args.get("immutable_tags", [])
-        refuse_access(args["access"], movable, immutable)
-        guard = to_json(repository_policy(args["access"]))
-        lifecycle_policy = to_json(retention.lifecycle_policy(movable, args.get("retention", [])))
+        inputs = [args["access"], movable, immutable, args.get("retention", [])]
+        guard, lifecycle_policy = _policies(json.dumps(inputs))
         filters = exclusion_filters(args["tag_mutability"], movable, immutable)
         kms_key = args.get("kms_key")
 
@@ -96,7 +94,7 @@ class ImageRepository(pulumi.ComponentResource):
                 if kms_key
                 else {"encryption_type": "AES256"}
             ],
-            tags=args.get("tags"),
+            tags=args.get("tags") or None,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # On the repository alone: children inherit it from a component, and on the policies
@@ -129,3 +127,12 @@ class ImageRepository(pulumi.ComponentResource):
                 "tagMutability": self.tag_mutability,
             }
         )
+
+
+@cache
+def _policies(inputs: str) -> tuple[str, str]:
+    """Repository policy and lifecycle policy, made once for all repositories of equal inputs."""
+    access, movable_tags, immutable_tags, rules = json.loads(inputs)
+    refuse_access(access, movable_tags, immutable_tags)
+    lifecycle_policy = retention.lifecycle_policy(movable_tags, rules)
+    return to_json(repository_policy(access)), to_json(lifecycle_policy)

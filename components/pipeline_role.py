@@ -9,8 +9,6 @@ from container_images.policies.document import to_json
 from container_images.policies.principals import refuse_trust
 from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 
-from .plain_inputs import refuse_outputs
-
 
 class PipelineRoleArgs(TypedDict):
     """The settings of a pipeline role.
@@ -41,10 +39,9 @@ class PipelineRole(pulumi.ComponentResource):
     ) -> None:
         """Register the role and its policy.
 
-        Raises InvalidInputError for an Output, for a principal that is not exact, and where the
-        trust policy is longer than AWS accepts.
+        Raises InvalidInputError for a principal that is not exact, and where the trust policy is
+        longer than AWS accepts.
         """
-        refuse_outputs(args)
         refuse_trust(args["trust"])
         trust = to_json(trust_policy(args["trust"]))
         super().__init__("container-images:index:PipelineRole", name, {}, opts)
@@ -54,7 +51,7 @@ class PipelineRole(pulumi.ComponentResource):
             path=args.get("path", "/"),
             description="Pushes images to ECR and moves their tags",
             assume_role_policy=trust,
-            permissions_boundary=args.get("permissions_boundary"),
+            permissions_boundary=args.get("permissions_boundary") or None,
             opts=pulumi.ResourceOptions(parent=self),
         )
         aws.iam.RolePolicy(

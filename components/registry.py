@@ -1,6 +1,6 @@
 """Registry: a team's whole registry in one component, whose inputs are the settings of a stack."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, get_args, get_origin
 
@@ -12,13 +12,12 @@ from pydantic import BaseModel
 
 from container_images import settings
 from container_images.policies.audit_policies import AUDIT_NAME
-from container_images.policies.invalid_input import InvalidInputError
+from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.settings.model import Account, StackSettings
 
 from .image_repository import ImageRepository, ImageRepositoryArgs
-from .pipeline_role import PipelineRole
-from .plain_inputs import refuse_outputs
-from .tag_audit import TagAudit
+from .pipeline_role import PipelineRole, PipelineRoleArgs
+from .tag_audit import TagAudit, TagAuditArgs
 
 
 def _schema_type(kind: Any) -> Any:
@@ -92,22 +91,25 @@ class Registry(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         role = None
         if (created := stack.pipeline_role).name:
-            trust, boundary = created.trust(account), created.permissions_boundary
-            of_role = _without_empty(path=created.path, trust=trust, permissions_boundary=boundary)
+            of_role: PipelineRoleArgs = {
+                "trust": created.trust(account),
+                "path": created.path,
+                "permissions_boundary": created.permissions_boundary,
+            }
             role = PipelineRole(created.name, of_role, child)
         # AWS takes no repository policy whose principals do not exist.
         behind = pulumi.ResourceOptions(parent=self, depends_on=role)
         repositories: dict[str, ImageRepository] = {}
         for repository in stack.repositories:
-            repository_args = _repository_args(stack, repository, account)
-            repositories[repository] = ImageRepository(repository, repository_args, behind)
+            of_repository = _repository_args(stack, repository, account)
+            repositories[repository] = ImageRepository(repository, of_repository, behind)
         if stack.audit.enabled:
-            of_audit = _without_empty(
-                audit=stack.audit_of(account),
-                email=list(stack.audit.email),
-                kms_key=stack.audit.kms_key,
-                permissions_boundary=stack.audit.permissions_boundary,
-            )
+            of_audit: TagAuditArgs = {
+                "audit": stack.audit_of(account),
+                "email": list(stack.audit.email),
+                "kms_key": stack.audit.kms_key,
+                "permissions_boundary": stack.audit.permissions_boundary,
+            }
             TagAudit(AUDIT_NAME, of_audit, child)
 
         self.repository_urls, self.repository_arns, self.tag_mutability = (
@@ -195,20 +197,34 @@ def _refuse_lock_out(registry: Registry, caller: str, administrator_roles: tuple
 
 def _repository_args(stack: StackSettings, name: str, account: Account) -> ImageRepositoryArgs:
     repository = stack.repositories[name]
-    args: ImageRepositoryArgs = _without_empty(
-        access=stack.access(name, account),
-        tag_mutability=repository.tag_mutability,
-        movable_tags=list(stack.movable_tags),
-        immutable_tags=list(repository.immutable_tags),
-        retention=list(repository.retention),
-        scan_on_push=repository.scan_on_push,
-        import_existing=repository.import_existing,
-        tags=dict(sorted(repository.tags.items())),
-        kms_key=repository.kms_key,
-    )
-    return args
+    return {
+        "access": stack.access(name, account),
+        "tag_mutability": repository.tag_mutability,
+        "movable_tags": list(stack.movable_tags),
+        "immutable_tags": list(repository.immutable_tags),
+        "retention": list(repository.retention),
+        "scan_on_push": repository.scan_on_push,
+        "import_existing": repository.import_existing,
+        "tags": dict(sorted(repository.tags.items())),
+        "kms_key": repository.kms_key,
+    }
 
 
-def _without_empty(**args: Any) -> Any:
-    """The inputs of a component, where an empty text, list or mapping stands for none."""
-    return {key: value for key, value in args.items() if value not in ("", [], {})}
+def refuse_outputs(args: Mapping[str, Any], inputs: Collection[str] = ()) -> None:
+    """Raise InvalidInputError, which names them, for Outputs where plain values are needed.
+
+    `inputs` may be Outputs: no policy is made of them.
+    """
+    rule = "must be a plain value, no Output: policies are made of it, and previews show them whole"
+    fix = "write the value itself, or take it from the configuration"
+    plain = {key: value for key, value in args.items() if key not in inputs}
+    if problems := [Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(plain)]:
+        raise InvalidInputError(problems)
+
+
+def _outputs_in(value: Any, *where: str | int) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, pulumi.Output):
+        yield where
+    elif isinstance(value, dict | list | tuple):
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _outputs_in(item, *where, step)

@@ -50,10 +50,11 @@ class TagAudit(pulumi.ComponentResource):
         home: Location = args["audit"]
         rules = event_rules(name, args["audit"])
         super().__init__("container-images:index:TagAudit", name, {}, opts)
+        self._child = pulumi.ResourceOptions(parent=self)
         policy = audit_policies.from_rules(home, name, "sns:Publish", arn(home, "sns", name))
-        kms_key = args.get("kms_key")
+        kms_key = args.get("kms_key") or None
         topic = aws.sns.Topic(
-            name, name=name, kms_master_key_id=kms_key, policy=to_json(policy), opts=self._child()
+            name, name=name, kms_master_key_id=kms_key, policy=to_json(policy), opts=self._child
         )
         for address in args.get("email", []):
             aws.sns.TopicSubscription(
@@ -61,7 +62,7 @@ class TagAudit(pulumi.ComponentResource):
                 topic=topic.arn,
                 protocol="email",
                 endpoint=address,
-                opts=self._child(),
+                opts=self._child,
             )
         queue = self._queue(home, name)
         for rule in rules:
@@ -72,9 +73,6 @@ class TagAudit(pulumi.ComponentResource):
 
         self.topic_arn = topic.arn
         self.register_outputs({"topicArn": self.topic_arn})
-
-    def _child(self) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self)
 
     def _queue(self, location: Location, rules: str) -> aws.sqs.Queue:
         """The dead-letter queue of the rules whose names begin so."""
@@ -88,7 +86,7 @@ class TagAudit(pulumi.ComponentResource):
             message_retention_seconds=14 * 24 * 3600,  # the longest that SQS keeps a message
             policy=to_json(policy),
             region=location["region"],
-            opts=self._child(),
+            opts=self._child,
         )
 
     def _rule(self, rule: EventRule, undelivered: aws.sqs.Queue, **target: Any) -> None:
@@ -99,7 +97,7 @@ class TagAudit(pulumi.ComponentResource):
             event_pattern=to_json(rule.pattern),
             state=rule.state,
             region=rule.region,
-            opts=self._child(),
+            opts=self._child,
         )
         aws.cloudwatch.EventTarget(
             rule.name,
@@ -107,7 +105,7 @@ class TagAudit(pulumi.ComponentResource):
             target_id="audit",
             dead_letter_config={"arn": undelivered.arn},
             region=rule.region,
-            opts=self._child(),
+            opts=self._child,
             **target,
         )
 
@@ -123,16 +121,16 @@ class TagAudit(pulumi.ComponentResource):
             name=name,
             description=f"Forwards events of IAM and STS to {home['region']}",
             assume_role_policy=to_json(audit_policies.forwarding_trust(home["account_id"])),
-            permissions_boundary=boundary,
+            permissions_boundary=boundary or None,
             path="/",
-            opts=self._child(),
+            opts=self._child,
         )
         aws.iam.RolePolicy(
             name,
             name="put-events",
             role=role.name,
             policy=to_json(audit_policies.forwarding_policy(bus)),
-            opts=self._child(),
+            opts=self._child,
         )
         queue = self._queue({**home, "region": rules[0].region}, name)
         for rule in rules:
