@@ -1,11 +1,32 @@
-"""`container-images rehearse`: its options, its output and its exit status."""
+"""`container-images rehearse`: what is printed of a rehearsal, and its exit status.
+
+In text what decides comes first. Markdown is for pull requests.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import click
 
+from container_images.access.claims import ABILITIES, cells
 from container_images.aws.errors import RefusedError
 from container_images.cli.command import json_option, print_json
-from container_images.cli.terminal import working
+from container_images.cli.terminal import print_table, working
 from container_images.policies.invalid_input import printable
+
+Rehearsal = dict[str, Any]
+
+_HOW_THEY_COUNT: Final = (
+    "The account's own principals count with every permission, others with what the repositories "
+    "allow them."
+)
+_SIMULATED: Final = (
+    "What is of ECR and IAM was created in moto; of other types the inputs were checked. "
+    "(simulated): ECR's exclusion filters, its lifecycle policies and Pulumi's import are this "
+    "project's own code; the rest is moto's."
+)
 
 
 @click.command("rehearse")
@@ -28,12 +49,11 @@ def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: b
         raise click.UsageError("give one of --json, --markdown and --verbose")
     # These take a second, which no other command should wait for.
     from container_images.rehearsal.rehearse import rehearse  # noqa: PLC0415
-    from container_images.rehearsal.report import markdown, print_rehearsal  # noqa: PLC0415
     from container_images.stack.declared import declared  # noqa: PLC0415
 
     try:
         with working("Rehearsing"):
-            rehearsal = rehearse(declared(stack))
+            rehearsal, failures = rehearse(declared(stack))
     except RefusedError as error:
         if as_json:
             raise click.UsageError(str(error)) from None
@@ -41,10 +61,104 @@ def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: b
         click.echo("\n".join(lines), err=True)
         raise click.exceptions.Exit(2) from None
     if as_json:
-        print_json(rehearsal.to_json())
+        print_json(rehearsal)
     elif as_markdown:
-        click.echo(markdown(rehearsal))
+        click.echo(markdown(rehearsal, failures))
     else:
-        print_rehearsal(rehearsal, verbose=verbose)
-    if not rehearsal.ok:
-        raise click.exceptions.Exit(1)
+        print_rehearsal(rehearsal, failures, verbose=verbose)
+    raise click.exceptions.Exit(bool(failures))
+
+
+def print_rehearsal(rehearsal: Rehearsal, failures: Sequence[str], *, verbose: bool) -> None:
+    """On standard output: the verdict, what failed, the evidence, and what comes next."""
+    stack, seconds = rehearsal["stack"], rehearsal["seconds"]["total"]
+    if failures:
+        _marked("FAILED", f"the stack {stack} does not do what ADR040 asks")
+    else:
+        _marked("ok", f"the stack {stack} does what ADR040 asks ({seconds:.1f} s)")
+    for failure in failures:
+        _marked("FAILED", failure)
+    for warning in rehearsal["warnings"]:
+        _marked("warning", warning)
+    if rehearsal["access"]:
+        _heading("Who can do what, in any repository")
+        # Without "arn:aws:iam::", which is the same in every line and takes the room.
+        rows = [(row["principal"].split(":", 4)[-1], *cells(row)) for row in rehearsal["access"]]
+        print_table(("principal", *ABILITIES.values()), rows, folds=("principal",))
+        _heading("Claims over every principal, in every repository")
+    for claim in _proved(rehearsal):
+        _marked("holds", claim)
+    _print_acts([act for act in rehearsal["acts"] if act["ok"]], verbose=verbose)
+    _print_resources(rehearsal["resources"], verbose=verbose)
+    if verbose:
+        click.echo(f"\n{_HOW_THEY_COUNT}\n{_SIMULATED}")
+    if not failures:
+        more = "" if verbose else "; --verbose shows each act and resource"
+        click.echo(f"\nNext: with an AWS account, pulumi preview --stack {stack}{more}.")
+
+
+def _print_acts(acts: Sequence[Mapping[str, Any]], *, verbose: bool) -> None:
+    if acts:
+        _heading("ADR040's workflow")
+    if acts and not verbose:
+        _marked("ok", ", ".join(act["act"] for act in acts if act["act"] != "year"))
+    for act in acts:
+        if verbose or act["act"] == "year":
+            by = " (simulated)" if act["by"] == "simulated" else ""
+            _marked("ok", f"{act['act']}: {act['detail']}{by}")
+
+
+def _print_resources(resources: Sequence[Mapping[str, Any]], *, verbose: bool) -> None:
+    kinds = Counter(_kind(each) for each in resources if each["type"].startswith("aws:"))
+    if kinds:
+        _marked("declared", ", ".join(f"{number} {kind}" for kind, number in kinds.items()))
+    for resource in resources if verbose else ():
+        marks = [_kind(resource)]
+        marks += ["protected"] * resource["protect"] + ["retained"] * resource["retainOnDelete"]
+        indent = "  " if resource["parent"] else ""
+        _marked("", f"{indent}{resource['name']}  {', '.join(marks)}")
+
+
+def _kind(resource: Mapping[str, Any]) -> str:
+    return str(resource["type"]).rpartition(":")[2]
+
+
+def _proved(rehearsal: Rehearsal) -> list[str]:
+    return [proof["claim"] for proof in rehearsal["proofs"] if proof["proved"]]
+
+
+def _heading(text: str) -> None:
+    click.echo(f"\n{click.style(text, bold=True)}")
+
+
+_STYLES: Final = {"FAILED": "red", "warning": "yellow"}
+
+
+def _marked(mark: str, text: str) -> None:
+    styled = click.style(f"{mark:9}", fg=_STYLES.get(mark, "green"), bold=mark.isupper())
+    click.echo(f"{styled}{printable(text)}")
+
+
+def markdown(rehearsal: Rehearsal, failures: Sequence[str]) -> str:
+    """A comment on a pull request: what failed, warnings, claims, and who can do what."""
+    lines = [
+        f"## Who can do what in the stack {_literal(rehearsal['stack'])}\n",
+        *(f"- **FAILED** {_literal(failure)}" for failure in failures),
+        *(f"- **warning** {_literal(warning)}" for warning in rehearsal["warnings"]),
+        *(f"- **holds** {_literal(claim)}" for claim in _proved(rehearsal)),
+    ]
+    if rehearsal["access"]:
+        table = [["principal", *ABILITIES.values()], ["---"] * (1 + len(ABILITIES))]
+        # As code, in which GitHub sees no names of people.
+        table += [
+            [f"<code>{_literal(row['principal'])}</code>", *cells(row)]
+            for row in rehearsal["access"]
+        ]
+        lines += ["", *(f"| {' | '.join(row)} |" for row in table), f"\n{_HOW_THEY_COUNT}"]
+    return "\n".join(lines)
+
+
+def _literal(text: str) -> str:
+    """On one line, printable, with whatever Markdown would interpret as a character reference."""
+    line = printable(" ".join(text.split()))
+    return re.sub(r"[^\w ,.:;/()'=-]|_", lambda match: f"&#{ord(match[0])};", line)

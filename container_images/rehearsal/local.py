@@ -25,9 +25,6 @@ from container_images.stack.declared import declared
 
 BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
 """The tags of two images, an hour apart. latest is on the first."""
-_ATTEMPTS: Final = 100
-"""To reach the server, which takes a few seconds to start."""
-_QUICK: Final = Config(retries={"total_max_attempts": 1}, connect_timeout=2)
 
 
 @click.group()
@@ -60,11 +57,11 @@ def start(folder: Path) -> None:
         )
     (folder / "moto.pid").write_text(str(server.pid))
     name = stack.of_provider("assumeRoles")[0]["roleArn"].rpartition("/")[2]
-    iam = boto3.client("iam", config=_QUICK)
-    for _ in range(_ATTEMPTS):
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=2)
+    iam = boto3.client("iam", config=once)
+    deadline = time.monotonic() + 20  # it takes a few seconds to start
+    while server.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
-        if server.poll() is not None:
-            break
         with suppress(EndpointConnectionError):
             # moto lets everybody assume every role, whatever is written there.
             iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")

@@ -50,21 +50,22 @@ class Build(NamedTuple):
 
 
 class Pipeline:
-    """A repository with the pipeline's client. Each act says what it did.
+    """A repository with the pipeline's client. Its methods are the acts, each behind the others.
 
-    It raises FailedError where it comes out otherwise, or what the command raises.
+    An act says what it did. It raises FailedError where it comes out otherwise, or what the command
+    raises.
     """
 
     def __init__(self, ecr: "ECRClient", declared: State, settings: StackSettings) -> None:
-        self._declared = declared
-        self._repository = Repository(ecr, Reference(name=declared.name), settings.convention)
+        self._declared, self._name = declared, declared.name
+        self._repository = Repository(ecr, Reference(name=self._name), settings.convention)
         self._movable_tags = settings.exact_movable_tags
         self._movable = " and ".join(self._movable_tags)
         stages = way_of(settings.convention)
         has_commit = any("sha" in stage.placeholders for stage in stages)
 
         def build(number: int) -> Build:
-            content = f"{declared.name}, build {number}"
+            content = f"{self._name}, build {number}"
             commit = hashlib.sha256(content.encode()).hexdigest()[:40]
             at = _START + timedelta(days=number)
             tags = [tag_of(stage, commit, at, number) for stage in stages]
@@ -74,25 +75,15 @@ class Pipeline:
 
     def push_builds(self) -> str:
         """Two builds, each with a tag of its own. The movable tags go to the first."""
-        self._put(self._first, self._first.tags[0])
-        self._put(self._second, self._second.tags[0])
-        for tag in self._movable_tags:
-            self._put(self._first, tag)
+        self._put(self._first, self._first.tags[:1])
+        self._put(self._second, self._second.tags[:1])
+        self._put(self._first, self._movable_tags)
         self._expect(self._first, self._movable_tags)
-        return f"two builds of {self._declared.name}; {self._movable} put on the first"
+        return f"two builds of {self._name}; {self._movable} put on the first"
 
-    def move_latest(self, *, back: bool = False) -> str:
-        """The movable tags go on, or back, without a layer being pulled or pushed.
-
-        Both builds are still there, under the tags that they were built with.
-        """
-        source, target = (self._first, self._second)[:: -1 if back else 1]
-        self._expect(source, self._movable_tags)
-        for tag in self._movable_tags:
-            self._repository.put(self._repository.manifest(digest_of(target.manifest)), tag)
-        self._expect(target, self._movable_tags)
-        self._expect(source, source.tags[:1])
-        return f"{self._movable} went from {source.tags[0]} to {target.tags[0]}"
+    def move_latest(self) -> str:
+        """The movable tags go on."""
+        return self._move(self._first, self._second)
 
     def refuse_overwriting(self) -> str:
         """A tag of each immutable pattern, first on one build, then on the other."""
@@ -101,18 +92,30 @@ class Pipeline:
         if mode == "MUTABLE_WITH_EXCLUSION":  # two patterns may have the same sample
             samples = (each.replace("*", "0") for each in self._declared.exclusion_filters)
             tags = list(dict.fromkeys(samples))
-        for tag in tags:
-            self._put(self._first, tag)
-            if self._put(self._second, tag) is Put.DONE:
-                raise FailedError(f"{self._declared.name}: {tag} was overwritten")
+        self._put(self._first, tags)
+        if Put.DONE in self._put(self._second, tags):
+            raise FailedError(f"{self._name}: one of {', '.join(tags)} was overwritten")
         self._expect(self._first, tags)
         if tags:
             return f"refused for {', '.join(tags)}"
-        return f"nothing to refuse in {self._declared.name}: with {mode} no tag is immutable"
+        return f"nothing to refuse in {self._name}: with {mode} no tag is immutable"
+
+    def move_latest_back(self) -> str:
+        """The movable tags go back."""
+        return self._move(self._second, self._first)
+
+    def _move(self, source: Build, target: Build) -> str:
+        """No layer is pulled or pushed. The source is still there, under the tag of its build."""
+        self._expect(source, self._movable_tags)
+        manifest = self._repository.manifest(digest_of(target.manifest))
+        self._put(target._replace(manifest=manifest), self._movable_tags)
+        self._expect(target, self._movable_tags)
+        self._expect(source, source.tags[:1])
+        return f"{self._movable} went from {source.tags[0]} to {target.tags[0]}"
 
     def promote(self) -> str:
         """The second build goes through all stages, as the first has before it."""
-        self._put(self._first, self._first.tags[-1])
+        self._put(self._first, self._first.tags[-1:])
         built_as, last = self._second.tags[0], self._second.tags[-1]
         for tag in self._second.tags[:-1]:
             promote(self._repository, built_as, tag=tag)
@@ -125,7 +128,7 @@ class Pipeline:
         for tag in self._movable_tags:
             with suppress(RefusedError):
                 move(self._repository, digest_of(self._first.manifest), tag)
-                raise FailedError(f"{self._declared.name}: {tag} went to an older build")
+                raise FailedError(f"{self._name}: {tag} went to an older build")
         self._expect(self._second, self._movable_tags)
         return f"{self._movable} would not go to the older build"
 
@@ -142,22 +145,23 @@ class Pipeline:
             resolved = resolve(self._repository, tag)
             seen = resolved["digest"], resolved["commit"], resolved["uniqueTag"]
             if seen != (digest_of(self._first.manifest), self._first.commit, self._first.tags[-1]):
-                image = self._repository.named(resolved["digest"], resolved["tags"])
                 raise FailedError(
-                    f"{self._declared.name}: {tag} was resolved to {image}, commit "
-                    f"{resolved['commit']}, and not to {self._first.tags[-1]}"
+                    f"{self._name}: {tag} was resolved to {', '.join(map(str, seen))}"
                 )
         return f"{self._movable} resolved to {self._first.tags[-1]}"
 
-    def _put(self, build: Build, tag: str) -> Put:
-        return self._repository.put(build.manifest, tag)
+    def _put(self, build: Build, tags: Iterable[str]) -> list[Put]:
+        return [self._repository.put(build.manifest, tag) for tag in tags]
 
     def _expect(self, build: Build, tags: Iterable[str]) -> None:
         """The tags name the build, to the byte."""
         for tag in tags:
             image = self._repository.image(tag)
             if image is None or self._repository.manifest(image.digest) != build.manifest:
-                raise FailedError(f"{self._declared.name}: {tag} is not on {build.tags[0]}")
+                raise FailedError(f"{self._name}: {tag} is not on {build.tags[0]}")
+
+
+ACTS: Final = [name for name in vars(Pipeline) if not name.startswith("_")]
 
 
 def _no_trail() -> Puts:

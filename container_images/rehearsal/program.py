@@ -4,12 +4,11 @@ import asyncio
 import contextvars
 import runpy
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pulumi
@@ -36,15 +35,13 @@ class Resource:
     """Names of what it has to wait for, beside the resources that its inputs come from."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Update:
+class Update(NamedTuple):
     """What a run of the program registered."""
 
     resources: list[Resource]
     """In the order of the program: each component, and its children right behind it."""
     outputs: dict[str, Any]
     """Empty in a preview in which they are not known."""
-    seconds: float
 
 
 def run(stack: DeclaredStack, cloud: pulumi.runtime.Mocks, *, preview: bool = False) -> Update:
@@ -94,10 +91,8 @@ def execute(
         runner.get_loop().set_default_executor(mocks)
         # What goes wrong is raised here, once.
         runner.get_loop().set_exception_handler(lambda *_: None)
-        start = time.perf_counter()
         contextvars.copy_context().run(with_mocks)
-        seconds = time.perf_counter() - start
-    return Update(resources=list(recorder.declared.values()), outputs=outputs, seconds=seconds)
+    return Update(list(recorder.declared.values()), outputs)
 
 
 class _Recorder(pulumi.runtime.Mocks):

@@ -1,113 +1,82 @@
 """One rehearsal: the program on an embedded AWS, ADR040's workflow, and the evidence."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from textwrap import shorten
-from typing import Any, Final, Literal
+from time import perf_counter
+from typing import Any, Final
 
 import moto
 from botocore.exceptions import ClientError
 from pulumi import RunError
-from pydantic.alias_generators import to_camel
 
-from container_images.access.claims import Proof, Row, alike, prove, table
+from container_images.access.claims import alike, prove, table
 from container_images.aws.errors import RefusedError
 from container_images.lifecycle.document import read_policy
+from container_images.policies.invalid_input import camel
 from container_images.policies.patterns import tag_glob
-from container_images.rehearsal import program
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
-from container_images.rehearsal.pipeline import FailedError, Pipeline
-from container_images.rehearsal.year import broken_claims, claims, history, live
+from container_images.rehearsal.pipeline import ACTS, FailedError, Pipeline
+from container_images.rehearsal.program import Resource, Update, run
+from container_images.rehearsal.year import history, outcome
 from container_images.settings import StackSettings
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.differences import describe, differences
 from container_images.stack.state import State, every, intended
 
+Act = dict[str, Any]
+"""What was done: `act`, whether it came out as ADR040 asks (`ok`), a `detail`, and `by` whose
+behaviour that shows: `moto`'s alone, or also one that this project puts in moto's place
+(`simulated`), which is the rule of the exclusion filters, and the lifecycle policy."""
 
-@dataclass(frozen=True, kw_only=True)
-class Act:
-    """What was done, and whether it came out as ADR040 asks."""
-
-    act: str
-    ok: bool
-    detail: str
-    by: Literal["moto", "simulated"] = "moto"
-    """Whose behaviour it shows: moto's alone, or also one that this project puts in moto's place,
-    which is the rule of the exclusion filters, and the lifecycle policy."""
+Rehearsal = dict[str, Any]
+"""What happened and what it shows, as the command prints it in JSON."""
 
 
-@dataclass(kw_only=True)
-class Rehearsal:
-    """What happened, and what it shows."""
-
-    stack: str
-    resources: Sequence[program.Resource] = ()
-    outputs: dict[str, Any] = field(default_factory=dict)
-    acts: Sequence[Act] = ()
-    proofs: Sequence[Proof] = ()
-    access: Sequence[Row] = ()
-    warnings: Sequence[str] = ()
-    """What the settings allow and ADR040 would rather not: a sentence each."""
-    program_seconds: float = 0.0
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        """Whether each act came out as it should, and each claim holds."""
-        return all(act.ok for act in self.acts) and all(proof.proved for proof in self.proofs)
-
-    def to_json(self) -> dict[str, Any]:
-        """For machines."""
-        return {
-            "stack": self.stack,
-            "cloud": {"name": "moto", "version": moto.__version__},
-            "resources": [_camel(each, "import_id", "depends_on") for each in self.resources],
-            "outputs": self.outputs,
-            "acts": [_camel(act) for act in self.acts],
-            "proofs": [proof.to_json() for proof in self.proofs],
-            "access": list(self.access),
-            "warnings": list(self.warnings),
-            "seconds": {"program": self.program_seconds, "total": self.seconds},
-        }
-
-
-def _camel(record: Act | program.Resource, *without: str) -> dict[str, Any]:
-    fields = asdict(record).items()
-    return {to_camel(key): value for key, value in fields if key not in without}
-
-
-def rehearse(stack: DeclaredStack) -> Rehearsal:
+def rehearse(stack: DeclaredStack) -> tuple[Rehearsal, list[str]]:
     """Run the stack's program on an embedded AWS; then play the workflow and look at the evidence.
 
-    What the embedded AWS refuses is a failed act. Raises RefusedError for what the program refuses.
+    Returns also everything that fails, a sentence each. What the embedded AWS refuses is a failed
+    act. Raises RefusedError for what the program refuses.
     """
-    start = time.perf_counter()
-    rehearsal = Rehearsal(stack=stack.name, warnings=warnings_about(stack))
+    start = perf_counter()
+    update, states, seconds = Update([], {}), list[State](), 0.0
     with embedded_aws(stack) as aws:
         try:
-            update = program.run(stack, aws)
+            update = run(stack, aws)
+            seconds = perf_counter() - start
+            states = list(every(aws.ecr))
+            acts = [*perform(aws, states, update.resources, stack), *_years(states, stack)]
         except RunError as error:
             raise RefusedError(f"Pulumi.{stack.name}.yaml: {error}") from None
         except REFUSALS as error:
-            by: Literal["moto", "simulated"]
             by = "moto" if isinstance(error, ClientError) else "simulated"
-            rehearsal.acts = [Act(act="register", ok=False, detail=str(error), by=by)]
-            return rehearsal
-        states = list(every(aws.ecr))
-        acts = perform(aws, states, update.resources, stack)
-        rehearsal.acts = [*acts, *_years(states, stack)]
+            acts = [_act("register", by, str(error), ok=False)]
     groups = alike(
         (state.arn, state.policy, stack.settings.access(state.name, stack.account))
         for state in states
         if state.name in stack.settings.repositories
     )
-    rehearsal.proofs, rehearsal.access = prove(groups), table(groups)
-    rehearsal.resources, rehearsal.outputs = update.resources, update.outputs
-    rehearsal.program_seconds = round(update.seconds, 3)
-    rehearsal.seconds = round(time.perf_counter() - start, 3)
-    return rehearsal
+    proofs = prove(groups) if groups else []
+    failures = [f"{act['act']}: {act['detail']}" for act in acts if not act["ok"]]
+    failures += [proof.failure for proof in proofs if not proof.proved]
+    return {
+        "stack": stack.name,
+        "cloud": {"name": "moto", "version": moto.__version__},
+        "resources": [
+            {camel(key): value for key, value in vars(resource).items() if key not in _UNSEEN}
+            for resource in update.resources
+        ],
+        "outputs": update.outputs,
+        "acts": acts,
+        "proofs": [proof.to_json() for proof in proofs],
+        "access": table(groups),
+        "warnings": warnings_about(stack),
+        "seconds": {"program": round(seconds, 3), "total": round(perf_counter() - start, 3)},
+    }, failures
+
+
+_UNSEEN: Final = ("import_id", "depends_on")
 
 
 def warnings_about(stack: DeclaredStack) -> list[str]:
@@ -152,22 +121,11 @@ _MOST_CHARACTERS: Final = 60
 
 # --- ADR040's workflow ----------------------------------------------------------------------------
 
-_ACTS: Final[dict[str, Callable[[Pipeline], str]]] = {
-    "push-builds": Pipeline.push_builds,
-    "move-latest": Pipeline.move_latest,
-    "refuse-overwriting": Pipeline.refuse_overwriting,
-    "move-latest-back": partial(Pipeline.move_latest, back=True),
-    "promote": Pipeline.promote,
-    "refuse-backwards": Pipeline.refuse_backwards,
-    "roll-back": Pipeline.roll_back,
-    "resolve": Pipeline.resolve,
-}
-
 
 def perform(
     aws: EmbeddedAws,
     states: Sequence[State],
-    resources: Sequence[program.Resource],
+    resources: Sequence[Resource],
     stack: DeclaredStack,
 ) -> Iterator[Act]:
     """Play each act. They follow the settings, not what the program has made of them.
@@ -178,20 +136,20 @@ def perform(
     live = {state.name: state for state in states}
     declared = {name: intended(stack, name) for name in stack.settings.repositories}
     checks = [partial(_compare, declared, live), partial(_check_options, resources)]
-    yield _played("declared", checks)
+    yield _played("declared", "moto", checks)
     ecr = aws.client("ecr", stack.settings.pipeline_roles_in(stack.account)[0])
     kinds: dict[tuple[str, tuple[str, ...]], Pipeline] = {}
     for name, state in declared.items():
         if name in live:
             kind = (state.tag_mutability, state.exclusion_filters)
             kinds.setdefault(kind, Pipeline(ecr, state, stack.settings))
-    simulated = any(filters for _, filters in kinds)
-    for name, play in _ACTS.items():
-        act = _played(name, [partial(play, pipeline) for pipeline in kinds.values()])
-        yield replace(act, by="simulated") if simulated else act
+    by = "simulated" if any(filters for _, filters in kinds) else "moto"
+    for act in ACTS:
+        parts = [getattr(pipeline, act) for pipeline in kinds.values()]
+        yield _played(act.replace("_", "-"), by, parts)
 
 
-def _played(name: str, parts: Sequence[Callable[[], str]]) -> Act:
+def _played(name: str, by: str, parts: Sequence[Callable[[], str]]) -> Act:
     """One act in all its parts: what failed, or else what was done."""
     done, failures = list[str](), list[str]()
     for part in parts:
@@ -199,7 +157,11 @@ def _played(name: str, parts: Sequence[Callable[[], str]]) -> Act:
             done.append(part())
         except (FailedError, RefusedError, *REFUSALS) as error:
             failures.append(str(error))
-    return Act(act=name, ok=not failures, detail="; ".join(failures or done))
+    return _act(name, by, "; ".join(failures or done), ok=not failures)
+
+
+def _act(name: str, by: str, detail: str, *, ok: bool) -> Act:
+    return {"act": name, "ok": ok, "detail": detail, "by": by}
 
 
 def _compare(declared: Mapping[str, State], live: Mapping[str, State]) -> str:
@@ -207,24 +169,18 @@ def _compare(declared: Mapping[str, State], live: Mapping[str, State]) -> str:
     if live.keys() != declared.keys():
         raise FailedError(f"there is {sorted(live)}, and should be {sorted(declared)}")
     for name, state in live.items():
-        differing = "; ".join(map(describe, differences(state, declared[name])))
-        if differing or state.arn != declared[name].arn:
-            raise FailedError(f"{state.arn} is not {declared[name].arn} as declared: {differing}")
+        if differing := differences(state, declared[name]):
+            text = "; ".join(map(describe, differing))
+            raise FailedError(f"{name} is not as declared: {text}")
     return f"all repositories ({len(declared)}) are as the settings say"
 
 
-_PROTECT_AND_RETAIN: Final = {
-    "aws:ecr/repository:Repository": (True, True),
-    "aws:ecr/lifecyclePolicy:LifecyclePolicy": (False, True),
-    "aws:ecr/repositoryPolicy:RepositoryPolicy": (False, True),
-}
-
-
-def _check_options(resources: Sequence[program.Resource]) -> str:
+def _check_options(resources: Sequence[Resource]) -> str:
     """Pulumi's options that keep images and guard from being deleted; AWS does not know them."""
     for resource in resources:
-        options = _PROTECT_AND_RETAIN.get(resource.type, (False, False))
-        if (resource.protect, resource.retain_on_delete) != options:
+        is_repository = resource.type == "aws:ecr/repository:Repository"
+        retained = resource.retain_on_delete and (resource.protect or not is_repository)
+        if resource.type.startswith("aws:ecr/") and not retained:
             raise FailedError(f"{resource.name} ({resource.type}) is not protected and retained")
     return "protected and retained"
 
@@ -238,8 +194,5 @@ def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:
     events = history(convention, movable)
     for policy, repositories in names.items():
         rules = read_policy(policy) if policy else ()
-        year, claimed = live(rules, events), claims(rules, events, convention, movable)
-        broken = list(broken_claims(year, claimed))
-        what = "; ".join(broken) or f"can be pulled: {', '.join(claimed)}"
-        detail = f"{_where(repositories, states)}: {year}; {what}"
-        yield Act(act="year", ok=not broken, detail=detail, by="simulated")
+        ok, detail = outcome(rules, events, convention, movable)
+        yield _act("year", "simulated", f"{_where(repositories, states)}: {detail}", ok=ok)

@@ -5,7 +5,8 @@ One simulation at the end of the year would count images that had expired long b
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -21,8 +22,6 @@ RELEASES: Final = 10
 """So many of the newest are claimed to be kept, or as many as the policy is meant to keep."""
 
 _START: Final = datetime(2025, 6, 2, 9, tzinfo=UTC)  # a Monday
-_WEEKEND: Final = 5
-_LONGEST_WAY: Final = 3
 
 
 def way_of(convention: TagConvention) -> list[Stage]:
@@ -30,7 +29,7 @@ def way_of(convention: TagConvention) -> list[Stage]:
 
     Those before them are of images that never get further, such as the builds of pull requests.
     """
-    return list(convention.stages.values())[-_LONGEST_WAY:]
+    return list(convention.stages.values())[-3:]
 
 
 def tag_of(stage: Stage, commit: str, at: datetime, build: int) -> str:
@@ -57,13 +56,10 @@ def history(convention: TagConvention, movable: Sequence[str]) -> list[Event]:
     way = way_of(convention)
     dead_ends = [[stage] for stage in convention.stages.values() if stage not in way]
     events: list[Event] = []
-    for day in range(DAYS):
-        morning = _START + timedelta(days=day)
-        if morning.weekday() >= _WEEKEND:
-            continue
+    for day in [day for day in range(DAYS) if day % 7 in range(5)]:
         furthest = way if day % 2 else way[:-1] or way
         for number, stages in enumerate([way[:1], *dead_ends, furthest], start=1):
-            build, at = 100 * day + number, morning + timedelta(hours=number)
+            build, at = 100 * day + number, _START + timedelta(days=day, hours=number)
             digits = hashlib.sha256(str(build).encode()).hexdigest()
             for stage in stages:
                 events.append(Event(at, digits, tag_of(stage, digits[:40], at, build)))
@@ -76,58 +72,62 @@ def history(convention: TagConvention, movable: Sequence[str]) -> list[Event]:
     return sorted(events, key=lambda event: event.at)
 
 
-class Year(NamedTuple):
-    """What has become of the images that were pushed to a repository, by their digests."""
+def outcome(
+    rules: Sequence[Rule],
+    events: Sequence[Event],
+    convention: TagConvention,
+    movable: Sequence[str],
+) -> tuple[bool, str]:
+    """Whether what is claimed can be pulled at the end; how much is kept, and what breaks a claim.
 
-    kept: dict[str, Image]
-    """Archived ones too."""
-    taken_by: dict[str, Rule | None]
-    """The rule that expired or archived an image."""
-
-    def __str__(self) -> str:
-        """How many images are kept, and how many of them nobody can pull as they are."""
-        archived = sum(image.archived for image in self.kept.values())
-        where = f", {archived:,} of them in the archive" if archived else ""
-        pushed = len({*self.kept, *self.taken_by})
-        return f"{len(self.kept):,} of {pushed:,} images are kept{where}"
-
-
-def live(rules: Sequence[Rule], events: Sequence[Event]) -> Year:
-    """Apply the events of each day, and the policy at its end. The events are in order."""
-    year, places = Year({}, {}), dict[str, str]()
-    end = events[0].at.replace(hour=0, minute=0)
-    for event in events:
-        while event.at >= end:
-            _clean(year, rules, end)
-            end += timedelta(days=1)
-        _put(year, places, event)
-    _clean(year, rules, end)
-    return year
+    A claim that does not hold comes with the rule that breaks it, and the fix.
+    """
+    kept, taken_by = live(rules, events)
+    claimed = claims(rules, events, convention, movable)
+    archived = sum(image.archived for image in kept.values())
+    number = f"{len(kept):,} of {len({*kept, *taken_by}):,} images are kept"
+    where = f", {archived:,} of them in the archive" if archived else ""
+    broken = []
+    for claim, digests in claimed.items():
+        if rules_of_lost := [taken_by[digest] for digest in digests if digest in taken_by]:
+            broken.append(
+                f"cannot be pulled any more: {claim} ({rules_of_lost[0]} took it; put the rule "
+                "that keeps releases before this one, or let it keep more)"
+            )
+    what = "; ".join(broken) or f"can be pulled: {', '.join(claimed)}"
+    return not broken, f"{number}{where}; {what}"
 
 
-def _put(year: Year, places: dict[str, str], event: Event) -> None:
-    """A push, or a tag that moves. A tag for an image that has expired is lost."""
-    digest, tag, kept = event.digest, event.tag, year.kept
-    if digest not in kept and digest in year.taken_by:
-        return
-    if before := kept.get(places.get(tag, "")):
-        tags = tuple(each for each in before.tags if each != tag)
+def live(rules: Sequence[Rule], events: Sequence[Event]) -> tuple[dict[str, Image], dict[str, str]]:
+    """Apply the events of each day, and the policy at its end, as ECR does.
+
+    Returns by digest the images that are kept, archived ones too, and the rules that took one.
+    """
+    kept, taken_by, places = dict[str, Image](), dict[str, str](), dict[str, str]()
+    remaining, midnight = deque(events), events[0].at.replace(hour=0, minute=0)
+    while remaining:
+        midnight += timedelta(days=1)
+        while remaining and remaining[0].at < midnight:
+            event = remaining.popleft()
+            if event.digest in kept or event.digest not in taken_by:  # or else the tag is lost
+                _put(kept, places, event)
+        for verdict in simulate(rules, kept.values(), midnight):
+            if verdict.action != "keep":
+                image = kept.pop(verdict.image.digest)
+                taken_by[image.digest] = str(verdict.decided_by)
+            if verdict.action == "archive":
+                kept[image.digest] = replace(image, archived=True, archived_at=midnight)
+    return kept, taken_by
+
+
+def _put(kept: dict[str, Image], places: dict[str, str], event: Event) -> None:
+    """A push, or a tag that moves."""
+    if before := kept.get(places.get(event.tag, "")):
+        tags = tuple(tag for tag in before.tags if tag != event.tag)
         kept[before.digest] = replace(before, tags=tags)
-    image = kept.get(digest) or Image(digest=digest, pushed_at=event.at)
-    kept[digest] = replace(image, tags=(*image.tags, tag))
-    places[tag] = digest
-
-
-def _clean(year: Year, rules: Sequence[Rule], now: datetime) -> None:
-    """Apply the policy, as ECR does once a day."""
-    for verdict in simulate(rules, year.kept.values(), now):
-        image = verdict.image
-        if verdict.action != "keep":
-            year.taken_by[image.digest] = verdict.decided_by
-        if verdict.action == "expire":
-            del year.kept[image.digest]
-        elif verdict.action == "archive":
-            year.kept[image.digest] = replace(image, archived=True, archived_at=now)
+    image = kept.get(event.digest) or Image(digest=event.digest, pushed_at=event.at)
+    kept[event.digest] = replace(image, tags=(*image.tags, event.tag))
+    places[event.tag] = event.digest
 
 
 def claims(
@@ -165,13 +165,3 @@ def _promised(rules: Sequence[Rule], release: str) -> int:
             counts = (rule.tag_status, rule.count_type) == ("tagged", "imageCountMoreThan")
             return min(rule.number, RELEASES) if counts else 0
     return RELEASES
-
-
-def broken_claims(year: Year, claimed: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Each claim that does not hold, with the rule that breaks it, and the fix."""
-    for claim, digests in claimed.items():
-        if lost := [digest for digest in digests if digest in year.taken_by]:
-            yield (
-                f"cannot be pulled any more: {claim} ({year.taken_by[lost[0]]} took it; put the "
-                "rule that keeps releases before this one, or let it keep more)"
-            )

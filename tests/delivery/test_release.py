@@ -15,9 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from container_images.cli.app import COMMANDS
-from container_images.rehearsal import program
-from container_images.rehearsal.embedded_aws import embedded_aws
-from container_images.rehearsal.rehearse import Rehearsal
+from container_images.rehearsal.rehearse import rehearse
 from container_images.stack.declared import declared
 from tests.conftest import ROOT
 
@@ -188,7 +186,5 @@ def test_a_team_has_every_commands_help_and_rehearses_the_template(
     assert (done.returncode, done.stderr) == (0, "")
     rehearsal = json.loads(done.stdout)
     assert all(act["ok"] for act in rehearsal["acts"])
-    starter = declared("starter", ROOT)
-    with embedded_aws(starter) as aws:
-        ours = Rehearsal(stack="prod", resources=program.run(starter, aws).resources)
-    assert rehearsal["resources"] == ours.to_json()["resources"]
+    ours, _ = rehearse(declared("starter", ROOT))
+    assert rehearsal["resources"] == ours["resources"]

@@ -2,13 +2,16 @@
 
 import contextlib
 import io
+from typing import Any
 
 import pytest
 
-from container_images.rehearsal.rehearse import Rehearsal, rehearse
-from container_images.rehearsal.report import print_rehearsal
+from container_images.cli.rehearse import print_rehearsal
+from container_images.rehearsal.rehearse import rehearse
 from container_images.stack.declared import DeclaredStack
 from container_images.tags import moves
+
+Rehearsed = tuple[dict[str, Any], list[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -17,13 +20,13 @@ def _nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moves, "sleep", lambda _: None)
 
 
-def printed(rehearsal: Rehearsal, *, verbose: bool = False) -> str:
+def printed(rehearsed: Rehearsed, *, verbose: bool = False) -> str:
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        print_rehearsal(rehearsal, verbose=verbose)
+        print_rehearsal(*rehearsed, verbose=verbose)
     return output.getvalue()
 
 
 @pytest.fixture(scope="session")
-def prod_rehearsed(prod: DeclaredStack) -> Rehearsal:
+def prod_rehearsed(prod: DeclaredStack) -> Rehearsed:
     return rehearse(prod)

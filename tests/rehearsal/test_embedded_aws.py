@@ -20,7 +20,6 @@ from container_images.rehearsal.embedded_aws import (
     NotEmbeddedError,
     embedded_aws,
 )
-from container_images.rehearsal.moto_fixes import moto_put_right
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import State, every
 
@@ -217,8 +216,8 @@ NAMES: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("holder", "name"), NAMES)
 def test_a_name_that_is_gone_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, holder: Any, name: str
+    prod: DeclaredStack, monkeypatch: pytest.MonkeyPatch, holder: Any, name: str
 ) -> None:
     monkeypatch.delattr(holder, name)
-    with pytest.raises(AttributeError, match=name), moto_put_right():
+    with pytest.raises(AttributeError, match=name), embedded_aws(prod):
         pass

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,8 +9,9 @@ from moto.ecr.exceptions import RepositoryNotFoundException
 from moto.ecr.models import ECRBackend
 
 from container_images.aws.errors import RefusedError
-from container_images.rehearsal import moto_fixes, rehearse
+from container_images.rehearsal import embedded_aws as fixes
 from container_images.rehearsal import pipeline as module
+from container_images.rehearsal import rehearse
 from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from container_images.rehearsal.rehearse import Act, perform
 from container_images.stack.declared import DeclaredStack
@@ -28,28 +28,12 @@ KINDS = {
     "immutable": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
     "mutable": {"tagMutability": "MUTABLE"},
 }
-ACTS = [
-    "push-builds",
-    "move-latest",
-    "refuse-overwriting",
-    "move-latest-back",
-    "promote",
-    "refuse-backwards",
-    "roll-back",
-    "resolve",
-]
-
-
-@dataclass
-class Played:
-    """The acts, and the tags of each image of each repository when all is over."""
-
-    acts: dict[str, Act]
-    tags: dict[str, list[set[str]]]
-
-    @property
-    def failed(self) -> list[str]:
-        return [name for name, act in self.acts.items() if not act.ok]
+ACTS = (
+    "push-builds, move-latest, refuse-overwriting, move-latest-back, promote, refuse-backwards, "
+    "roll-back, resolve"
+)
+Played = tuple[dict[str, Act], dict[str, list[set[str]]]]
+"""The acts, and the tags of each image of each repository when all is over."""
 
 
 def play(stack: DeclaredStack) -> Played:
@@ -64,13 +48,17 @@ def play(stack: DeclaredStack) -> Played:
                 imageTagMutability=state.tag_mutability,
                 **({"imageTagMutabilityExclusionFilters": filters} if filters else {}),
             )
-        acts = {act.act: act for act in perform(aws, states, [], stack)}
-        assert acts.pop("declared").ok
+        acts = {act["act"]: act for act in perform(aws, states, [], stack)}
+        assert acts.pop("declared")["ok"]
         tags = {}
         for name in stack.settings.repositories:
             images = aws.ecr.describe_images(repositoryName=name)["imageDetails"]
             tags[name] = [set(image["imageTags"]) for image in images]
-    return Played(acts, tags)
+    return acts, tags
+
+
+def failed(acts: dict[str, Act]) -> list[str]:
+    return [name for name, act in acts.items() if not act["ok"]]
 
 
 def test_all_come_out_well_on_one_repository_of_each_kind(
@@ -83,24 +71,23 @@ def test_all_come_out_well_on_one_repository_of_each_kind(
         return client(aws, service, role)
 
     monkeypatch.setattr(EmbeddedAws, "client", client_of)
-    played = play(prod.changed(repositories=KINDS, movableTags=MOVABLE, audit={}))
-    assert list(played.acts) == ACTS
-    assert played.failed == []
+    acts, all_tags = play(prod.changed(repositories=KINDS, movableTags=MOVABLE, audit={}))
+    assert (", ".join(acts), failed(acts)) == (ACTS, [])
     assert roles[-1] == "arn:aws:iam::111122223333:role/pipeline/forms-image-pipeline"
     for name in ("excluded", "immutable", "mutable"):
-        [tags] = [tags for tags in played.tags[name] if "latest" in tags]
+        [tags] = [tags for tags in all_tags[name] if "latest" in tags]
         assert tags > set(MOVABLE)
         assert any(tag.startswith("prod-") for tag in tags)
-    assert played.tags["excluded-too"] == [], "it is of the same kind as the first"
-    *refused, nothing = played.acts["refuse-overwriting"].detail.split("; ")
+    assert all_tags["excluded-too"] == [], "it is of the same kind as the first"
+    *refused, nothing = acts["refuse-overwriting"]["detail"].split("; ")
     assert [detail.split(" ")[0] for detail in refused] == ["refused", "refused"]
     assert nothing == "nothing to refuse in mutable: with MUTABLE no tag is immutable"
-    assert {act.by for act in played.acts.values()} == {"simulated"}
+    assert {act["by"] for act in acts.values()} == {"simulated"}
 
 
 def test_without_exclusion_filters_moto_alone_decides(prod: DeclaredStack) -> None:
-    played = play(prod.changed(tagMutability="MUTABLE", immutableTags=None, audit={}))
-    assert {act.by for act in played.acts.values()} == {"moto"}
+    acts, _ = play(prod.changed(repositories={"app": {"tagMutability": "MUTABLE"}}, audit={}))
+    assert {act["by"] for act in acts.values()} == {"moto"}
 
 
 def never_latest(*args: Any, **options: Any) -> None:
@@ -164,8 +151,8 @@ BROKEN: list[tuple[Any, str, Callable[..., Any], str, str]] = [
         *(module, "resolve", lambda *args: {**resolve(*args), "commit": "0" * 40}),
         *("promote roll-back resolve", "latest was resolved to sha256:"),
     ),
-    (moto_fixes, "_images_to_move", everything_moves, "refuse-overwriting", "was overwritten"),
-    (moto_fixes, "_images_to_move", nothing_moves, "move-latest", "NotFoundException"),
+    (fixes, "_images_to_move", everything_moves, "refuse-overwriting", "was overwritten"),
+    (fixes, "_images_to_move", nothing_moves, "move-latest", "NotFoundException"),
     (ECRBackend, "put_image", forget_latest, "move-latest", "latest is not on merged-"),
     (ECRBackend, "put_image", expire_the_first, "move-latest", "is not on merged-"),
     (ECRBackend, "batch_get_image", change_bytes, "", "no tag was moved: check the proxy"),
@@ -180,8 +167,8 @@ def test_an_act_fails_where_the_command_or_ecr_does_otherwise(
 ) -> None:
     holder, name, broken, acts, detail = row
     names = ["push-builds", *acts.split()]
-    monkeypatch.setattr(rehearse, "_ACTS", {act: rehearse._ACTS[act] for act in names})
+    monkeypatch.setattr(rehearse, "ACTS", [name.replace("-", "_") for name in names])
     monkeypatch.setattr(holder, name, broken)
-    played = play(prod.changed(repositories={"app": {}}, audit={}))
-    assert played.failed == names[-1:]
-    assert detail in played.acts[names[-1]].detail
+    played, _ = play(prod.changed(repositories={"app": {}}, audit={}))
+    assert failed(played) == names[-1:]
+    assert detail in played[names[-1]]["detail"]
