@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from markdown_it import MarkdownIt
 
+from components import image_repository
 from container_images.aws.errors import RefusedError
 from container_images.cli.app import app
 from container_images.cli.rehearse import markdown
@@ -55,6 +56,7 @@ def weakened(prod: DeclaredStack) -> Rehearsed:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ACTIONS, "PutImage", Effect.UPLOAD)
         patch.setattr(year, "DAYS", 90)
+        patch.setattr(image_repository, "_policies", image_repository._policies.__wrapped__)
         return rehearse(stack)
 
 
