@@ -84,7 +84,7 @@ def _git(*arguments: str) -> str:
 
 def changes(base: DeclaredStack | None, head: DeclaredStack | None) -> list[dict[str, str]]:
     """`who` gains or loses `what`, or what of a repository changes: gains first."""
-    before, after = dict(_facts(base)), dict(_facts(head))
+    before, after = (dict(_facts(stack)) if stack else {} for stack in (base, head))
     changed = []
     for who, what in sorted(before | after):
         old, new = before.get((who, what)), after.get((who, what))
@@ -96,10 +96,8 @@ def changes(base: DeclaredStack | None, head: DeclaredStack | None) -> list[dict
     return sorted(changed, key=lambda change: ("gains", "loses", "changes").index(change["change"]))
 
 
-def _facts(stack: DeclaredStack | None) -> Iterator[tuple[tuple[str, str], str]]:
+def _facts(stack: DeclaredStack) -> Iterator[tuple[tuple[str, str], str]]:
     """Who can do what by the settings, and by which rules the stack and each repository go."""
-    if stack is None:
-        return
     settings, account = stack.settings, stack.account
     for role in settings.pipeline_roles_in(account):
         yield (role, "push images and move tags"), ""

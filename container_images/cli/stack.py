@@ -62,9 +62,9 @@ def adopt_command(
         raise click.UsageError("--filter goes with --all")
 
     def read(reference: Reference) -> Adoption:
-        aws, repository, state = _read(targets, reference)
+        aws, repository = _open(targets, reference)
         images = [*repository.images()] if stack else []
-        return adoption(state, targets.stack, images, _cache_prefixes(aws))
+        return adoption(live(repository), targets.stack, images, _cache_prefixes(aws))
 
     references = _matching(targets, pattern or "*") if everything else targets.references
     results = read_each(references, "Reading the repositories", read)
@@ -93,7 +93,7 @@ def _matching(targets: Targets, pattern: str) -> Sequence[Reference]:
     return [Reference(name=name, registry_id=registry, region=aws.region) for name in names]
 
 
-def _read(targets: Targets, reference: Reference) -> tuple[Aws, Repository, State]:
+def _open(targets: Targets, reference: Reference) -> tuple[Aws, Repository]:
     """A repository of the caller's account: ECR answers most of this to no other."""
     aws, repository = targets.open(reference)
     account, caller = aws.caller
@@ -102,7 +102,7 @@ def _read(targets: Targets, reference: Reference) -> tuple[Aws, Repository, Stat
             f"the repository is in account {reference.registry_id}, and you call as {caller}; "
             "sign in to the account that holds it"
         )
-    return aws, repository, live(repository)
+    return aws, repository
 
 
 @cache
@@ -146,12 +146,10 @@ def verify_command(*, repositories: Sequence[Reference], stack: str | None, as_j
     results = read_each(
         targets.references,
         "Reading the repositories",
-        lambda reference: verification(_read(targets, reference)[2], declared),
+        lambda reference: verification(live(_open(targets, reference)[1]), declared),
     )
     with working("Reading the registry"):
-        aws = targets.session(declared.account.region)
-        names = [*declared.settings.repositories]
-        warnings = [*registry_warnings(aws, declared.account, names)]
+        warnings = [*registry_warnings(targets.session(declared.account.region), declared)]
     rows: list[tuple[str, Cell, str]] = []
     for reference, verified in results.of:
         if isinstance(verified, RefusedError):
@@ -162,15 +160,13 @@ def verify_command(*, repositories: Sequence[Reference], stack: str | None, as_j
         rows += ((reference.name, (what, "bold red"), text) for what, text in failures if text)
     failed = list(dict.fromkeys(name for name, _, _ in rows))
     if as_json:
-        objects = results.to_json(dict)
-        report = {"stack": stack, "ok": not failed, "repositories": objects}
+        report = {"stack": stack, "ok": not failed, "repositories": results.to_json(dict)}
         print_json({**report, "warnings": warnings})
     else:
         rows += (("the registry", ("warning", "yellow"), warning) for warning in warnings)
-        passed = [reference.name for reference, _ in results.of if reference.name not in failed]
-        rows += (
-            (name, ("ok", "green"), "all claims hold, and it is as declared") for name in passed
-        )
+        for reference, _ in results.of:
+            if reference.name not in failed:
+                rows.append((reference.name, ("ok", "green"), "as declared; all claims hold"))
         print_table(_COLUMNS, rows, folds=_COLUMNS[2:])
     if failed:
         reason = f"verify failed for {', '.join(failed)}"

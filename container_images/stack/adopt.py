@@ -175,13 +175,11 @@ def _warnings(
     others = [account for account in lambdas if account != own]
     if own in lambdas and by_lambda in {each.label for each in policy.statements}:
         yield f"Lambda wrote statement {by_lambda} itself; lambdaPull replaces it"
-    if _LAMBDA in policy.admitted and not lambdas:
+    if _LAMBDA in policy.admitted and lambdas != [own]:
         yield (
-            "Lambda may pull, but not for functions that are known to be this account's, so "
-            "lambdaPull is not proposed; see the conditions of what is lost"
+            "Lambda pulls for functions that are not known to be this account's: see the "
+            f"conditions of what is lost; lambdaPullAccounts: {json.dumps(others)}"
         )
-    if others:
-        yield f"Lambda functions of other accounts pull: lambdaPullAccounts: {json.dumps(others)}"
     if f"{SERVICE}codebuild.amazonaws.com" in policy.admitted:
         yield (
             "CodeBuild pulls by its own credentials, which no setting grants; let the projects use "

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +12,19 @@ from container_images.aws.errors import explain
 from container_images.aws.session import Aws
 from container_images.policies.document import statements_in
 from container_images.settings import Account
+from container_images.stack.declared import DeclaredStack
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 
-def registry_warnings(aws: Aws, account: Account, names: Sequence[str]) -> Iterator[str]:
-    """What could change the tags of these repositories without their policies having a say.
+def registry_warnings(aws: Aws, stack: DeclaredStack) -> Iterator[str]:
+    """What could change the tags of a stack's repositories without their policies having a say.
 
     `aws` is in the stack's Region. What the caller may not read is a warning too.
     """
-    ecr, regions, unread = aws.ecr(), {account.region}, defaultdict[str, list[str]](list)
+    account, names, ecr = stack.account, [*stack.settings.repositories], aws.ecr()
+    regions, unread = {account.region}, defaultdict[str, list[str]](list)
     try:  # another Region's rules may have this one as their destination
         regions.update(aws.enabled_regions())
     except (ClientError, BotoCoreError) as error:
@@ -57,10 +59,8 @@ def _of_policy(ecr: "ECRClient") -> Iterator[str]:
     except ecr.exceptions.RegistryPolicyNotFoundException:
         return
     for statement in statements_in(policy, "Allow"):
-        yield (
-            "the registry policy allows replication into the registry or other calls, whatever "
-            f"the repository policies say: {json.dumps(statement)}"
-        )
+        text = json.dumps(statement)
+        yield f"the registry policy allows this, whatever the repository policies say: {text}"
 
 
 def _of_caches(ecr: "ECRClient", names: Iterable[str]) -> Iterator[str]:
@@ -92,11 +92,9 @@ def is_cached(name: str, prefix: str) -> bool:
 def _of_templates(ecr: "ECRClient") -> Iterator[str]:
     pages = ecr.get_paginator("describe_repository_creation_templates").paginate()
     for template in pages.build_full_result()["repositoryCreationTemplates"]:
-        causes = ", ".join(template.get("appliedFor", []))
-        yield (
-            f"repository creation template {template['prefix']}: ECR creates repositories "
-            f"({causes}) that no stack guards"
-        )
+        prefix, causes = template["prefix"], ", ".join(template.get("appliedFor", []))
+        effect = f"ECR creates repositories ({causes}) that no stack guards"
+        yield f"repository creation template {prefix}: {effect}"
 
 
 def _of_replication(ecr: "ECRClient", account: Account, names: Iterable[str]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from string import ascii_lowercase, digits
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,37 +169,23 @@ def test_whose_functions_may_pull(
     adopted = adoption(replace(BARE, policy=policy(statement, DENY)), None)
     remarks = " ".join(adopted["warnings"])
     assert ("lambdaPull" in adopted["entry"]) is (OWN in (accounts or ()))
-    assert ("Lambda may pull, but" in remarks) is (accounts == [])
     others = [account for account in accounts or () if account != OWN]
-    assert (f"lambdaPullAccounts: {json.dumps(others)}" in remarks) is bool(others)
+    is_remark = accounts not in ([OWN], None)
+    assert (f"lambdaPullAccounts: {json.dumps(others)}" in remarks) is is_remark
 
 
 # --- The entries ----------------------------------------------------------------------------------
 
-_TEXTS = st.text(
-    st.characters(categories=["L", "N", "Zs", "Zl", "Zp"], include_characters="_.:/=+-@"),
-    max_size=40,
-)
-_NAMES = st.from_regex(
-    r"[a-z0-9]+([._-][a-z0-9]+){0,2}(/[a-z0-9]+)?",
-    fullmatch=True,
-    alphabet=f"{ascii_lowercase}{digits}._-/",
-)
+_LETTERS = st.characters(categories=["L", "N", "Zs", "Zl", "Zp"], include_characters="_.:/=+-@")
+_NAMES = ("2026-01-31", "null", "on", "0o17", "1e5", "123", "x-1", "quay/a_b.c", NAME)
 
 
-@given(
-    names=st.lists(_NAMES, min_size=1, max_size=3, unique=True),
-    tags=st.dictionaries(_TEXTS.map("x{}".format), _TEXTS, max_size=4),
-)
-@example(names=["null", "123", "1e5", "on", "2026-01-31", "0o17", "08"], tags={})
-@example(names=["x-1"], tags={"yes": "0x1f", "\u2028": "a: #b", "~": "", "a": "TRUE", "b": "1_000"})
-def test_readers_of_every_version_of_yaml_read_the_same_entries(
-    names: list[str], tags: dict[str, str]
-) -> None:
-    adoptions = [adoption(replace(BARE, name=name, tags=tags), None) for name in names]
-    for version in ((1, 1), (1, 2)):
-        reader = YAML(typ="safe", pure=True)
-        reader.version = version
+@given(tags=st.dictionaries(st.text(_LETTERS).map("x{}".format), st.text(_LETTERS)))
+@example(tags={"yes": "0x1f", "\u2028": "a: #b", "~": "", "a": "TRUE", "b": "1_000"})
+def test_readers_of_every_version_of_yaml_read_the_same_entries(tags: dict[str, str]) -> None:
+    adoptions = [adoption(replace(BARE, name=name, tags=tags), None) for name in _NAMES]
+    reader = YAML(typ="safe", pure=True)
+    for reader.version in ((1, 1), (1, 2)):
         assert reader.load(to_yaml(adoptions)) == {
             each["repository"]: each["entry"] for each in adoptions
         }
@@ -269,15 +254,12 @@ def test_what_cannot_be_adopted_ends_in_a_failure_and_does_not_stop_the_others(
     assert "RepositoryNotFoundException" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        ((), "or --all"),
-        ((OLD, "--all", "--stack", "prod"), "or --all"),
-        ((OLD, "--filter", "x"), "goes with --all"),
-        ((f"{OLD}:latest",), "names an image"),
-    ],
-)
 @pytest.mark.usefixtures("sign_in")
-def test_wrong_usage(arguments: tuple[str, ...], problem: str) -> None:
-    assert problem in refused("adopt", *arguments, status=2)
+def test_wrong_usage() -> None:
+    for arguments, problem in (
+        ([], "or --all"),
+        ([OLD, "--all", "--stack", "prod"], "or --all"),
+        ([OLD, "--filter", "x"], "goes with --all"),
+        ([f"{OLD}:latest"], "names an image"),
+    ):
+        assert problem in refused("adopt", *arguments, status=2)

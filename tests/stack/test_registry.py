@@ -71,7 +71,7 @@ def test_what_a_registry_puts_into_its_repositories_is_a_warning(
         "repositoryCreationTemplates": [{"prefix": "quay", "appliedFor": ["PULL_THROUGH_CACHE"]}]
     }
     by_policy, quay, root, template = warnings()
-    assert by_policy.startswith("the registry policy allows replication into the registry")
+    assert by_policy.startswith("the registry policy allows this, whatever the repository policies")
     assert '"ecr:ReplicateImage"' in by_policy
     assert quay.startswith("pull-through cache rule quay of quay.io: pulls create repositories")
     assert quay.endswith("may move tags of no repository of this stack")
