@@ -27,12 +27,12 @@ def _schema_type(kind: Any) -> Any:
         return str
     if origin is Annotated:
         return _schema_type(parts[0])
-    if origin is tuple:
+    if origin is list:
         return GenericAlias(list, _schema_type(parts[0]))
     if origin is dict:
         return GenericAlias(dict, (str, _schema_type(parts[1])))
     if not issubclass(kind, BaseModel):
-        return getattr(kind, "declared", kind)
+        return kind
     annotations = {}
     for name, field in kind.model_fields.items():
         plain = _schema_type(field.annotation)
@@ -106,7 +106,7 @@ class Registry(pulumi.ComponentResource):
         if stack.audit.enabled:
             of_audit: TagAuditArgs = {
                 "audit": stack.audit_of(account),
-                "email": list(stack.audit.email),
+                "email": stack.audit.email,
                 "kms_key": stack.audit.kms_key,
                 "permissions_boundary": stack.audit.permissions_boundary,
             }
@@ -171,7 +171,7 @@ def _whoami(registry: Registry) -> tuple[str, Account]:
     return caller.arn, Account(partition=partition, id=caller.account_id, region=region)
 
 
-def _refuse_lock_out(registry: Registry, caller: str, administrator_roles: tuple[str, ...]) -> None:
+def _refuse_lock_out(registry: Registry, caller: str, administrator_roles: list[str]) -> None:
     """Fail where the repository policies would lock out the very role that writes them.
 
     A preview only warns: it may well run as another role, one that cannot change anything.
@@ -200,9 +200,9 @@ def _repository_args(stack: StackSettings, name: str, account: Account) -> Image
     return {
         "access": stack.access(name, account),
         "tag_mutability": repository.tag_mutability,
-        "movable_tags": list(stack.movable_tags),
-        "immutable_tags": list(repository.immutable_tags),
-        "retention": list(repository.retention),
+        "movable_tags": stack.movable_tags,
+        "immutable_tags": repository.immutable_tags,
+        "retention": repository.retention,
         "scan_on_push": repository.scan_on_push,
         "import_existing": repository.import_existing,
         "tags": dict(sorted(repository.tags.items())),

@@ -1,6 +1,5 @@
 """Pure: what CI has in AWS, and the policy documents that say what its roles may do."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
@@ -14,12 +13,6 @@ from container_images.policies.trust_policy import Trust
 from container_images.settings import values
 from container_images.settings.model import Settings
 
-
-def _text(pattern: str, rule: str, example: str) -> Any:
-    whole = re.compile(rf"\A(?:{pattern})\Z", re.ASCII)
-    return Field(pattern=whole, description=rule, examples=[example])
-
-
 _ROLE_RULE: Final = "must be the path and name of one role, without wildcards"
 _ENVIRONMENT: Final = "repo:OWNER/NAME:environment:live"
 _APPROVED: Final = "must name one environment, whose reviewers approve what is deployed"
@@ -27,10 +20,11 @@ _APPROVED: Final = "must name one environment, whose reviewers approve what is d
 _PREVIEW: Final = rf"{forms.SUBJECT.pattern}|repo:[^:*?$/\s]+/[^:*?$/\s]+:pull_request"
 _DEPLOY: Final = rf"(?=.*:environment:){forms.SUBJECT.pattern}"
 
-Role = Annotated[str, _text(rf"/{forms.PATH}[\w+=,.@-]{{1,64}}", _ROLE_RULE, "/platform/deploy")]
-PreviewSubject = Annotated[str, _text(_PREVIEW, forms.SUBJECT.rule, _ENVIRONMENT)]
-DeploySubject = Annotated[str, _text(_DEPLOY, _APPROVED, _ENVIRONMENT)]
-_LISTED: Final = Field(strict=False)
+Role = Annotated[
+    str, values.text(rf"/{forms.PATH}[\w+=,.@-]{{1,64}}", _ROLE_RULE, "/platform/deploy")
+]
+PreviewSubject = Annotated[str, values.text(_PREVIEW, forms.SUBJECT.rule, _ENVIRONMENT)]
+DeploySubject = Annotated[str, values.text(_DEPLOY, _APPROVED, _ENVIRONMENT)]
 
 
 class Delivery(Settings):
@@ -41,13 +35,13 @@ class Delivery(Settings):
     preview_role: Role
     deploy_role: Role
     pipeline_role: Role = ""
-    github_preview_subjects: Annotated[tuple[PreviewSubject, ...], _LISTED] = ()
-    github_deploy_subjects: Annotated[tuple[DeploySubject, ...], _LISTED] = ()
-    code_build_preview_projects: values.CodeBuildProjectArns = ()
-    code_build_deploy_projects: values.CodeBuildProjectArns = ()
+    github_preview_subjects: list[PreviewSubject] = Field(default=[])
+    github_deploy_subjects: list[DeploySubject] = Field(default=[])
+    code_build_preview_projects: list[values.CodeBuildProjectArn] = Field(default=[])
+    code_build_deploy_projects: list[values.CodeBuildProjectArn] = Field(default=[])
     github_provider: bool = True
     audit: bool = True
-    repository_keys: Annotated[tuple[values.KmsKeyArn, ...], _LISTED] = ()
+    repository_keys: list[values.KmsKeyArn] = Field(default=[])
     state_bucket: str
     artifact_bucket: str = ""
     artifact_key: values.KmsKeyArn = ""
@@ -57,8 +51,8 @@ class Delivery(Settings):
         return {
             "partition": self.location["partition"],
             "account_id": self.location["account_id"],
-            "codebuild_projects": list(getattr(self, f"code_build_{kind}_projects")),
-            "github_subjects": list(getattr(self, f"github_{kind}_subjects")),
+            "codebuild_projects": getattr(self, f"code_build_{kind}_projects"),
+            "github_subjects": getattr(self, f"github_{kind}_subjects"),
             "roles": [],
         }
 

@@ -4,7 +4,9 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_paramete
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from container_images.policies.forms import TAG_PATTERN
 from container_images.policies.invalid_input import InvalidInputError, Problem, camel

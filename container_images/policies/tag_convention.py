@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import product
 from math import inf
-from typing import Any, Final, Literal, NamedTuple, TypedDict
+from typing import Any, Final, Literal, NamedTuple
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.patterns import tag_glob
@@ -57,15 +57,6 @@ _PLACEHOLDERS: Final[Mapping[str, _Placeholder]] = {
     "number": _Placeholder(r"[1-9][0-9]{0,9}", string.digits, ("1", "9999999999"), int),
 }
 _BRACES: Final = re.compile(r"\{(\w*)\}")
-
-
-class StageData(TypedDict):
-    """A stage as the setting `tagConvention` and a file have it."""
-
-    stage: str
-    """Its name."""
-    tag: str
-    """Its template."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +146,7 @@ class UnknownCommitError(ValueError):
 class TagConvention:
     """The stages, and the tags that are read and written by them."""
 
-    def __init__(self, data: Sequence[StageData]) -> None:
+    def __init__(self, data: Sequence[Mapping[str, Any]]) -> None:
         """Raises InvalidInputError with everything that is wrong with the stages."""
         if problems := list(problems_in(data)):
             raise InvalidInputError(problems)
@@ -284,7 +275,7 @@ def _compared(value: Any, other: Any) -> int:
 # --- What is wrong with a convention --------------------------------------------------------------
 
 
-def problems_in(data: Sequence[StageData | None]) -> Iterator[Problem]:
+def problems_in(data: Sequence[Mapping[str, Any] | None]) -> Iterator[Problem]:
     """All errors of a convention, each under the stage's position.
 
     None stands for a stage that was refused already.

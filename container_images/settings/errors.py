@@ -95,7 +95,7 @@ _RULES: Final = {
     "rule": ("{rule}", "{fix}"),
 }
 _KINDS: Final = {
-    "tuple_type": "a list",
+    "list_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "bool_type": "true or false",
@@ -127,7 +127,7 @@ def _as_meant(value: Any, kind: str, node: Schema) -> str | None:
     if is_number and "pattern" in node and re.match(node["pattern"], str(value)):
         # Of a number YAML does not keep how it was written, leading zeros for instance.
         return f'write it with all its digits in quotes, such as "{value}"'
-    if kind == "tuple_type" and value and isinstance(value, str | dict):
+    if kind == "list_type" and value and isinstance(value, str | dict):
         return f"write it as {json.dumps([value])}"
     if kind == "string_type" and isinstance(value, dict) and [*value.values()] == [None]:
         [name] = value  # YAML takes {semver} for a mapping

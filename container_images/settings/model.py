@@ -7,14 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self, cast
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
+from container_images.policies import forms
 from container_images.policies.audit_policies import AUDIT_NAME
 from container_images.policies.event_patterns import Audit, event_rules
 from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, repository_policy
-from container_images.policies.retention import lifecycle_policy
+from container_images.policies.retention import MAX_RULES, lifecycle_policy
 from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.policies.tag_mutability import (
     exclusion_filters,
@@ -23,6 +32,9 @@ from container_images.policies.tag_mutability import (
 )
 from container_images.policies.trust_policy import Oidc, Trust, trust_policy
 from container_images.settings import values
+
+MAX_TAGS: Final = 50
+"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +51,23 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, strict=True)
 
+    @field_validator("*")
+    @classmethod
+    def _without_repetition(cls, value: Any) -> Any:
+        texts = [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+        if repeated := sorted({text for text in texts if texts.count(text) > 1}):
+            raise values.broken(f"{', '.join(repeated)} is written twice", "write it once")
+        return value
+
 
 class OidcSettings(Settings):
     """Jobs with tokens of an OIDC provider, such as GitLab's, that exists in the account."""
 
-    provider: values.OidcProvider
+    provider: Annotated[str, values.text(*forms.OIDC_PROVIDER, "gitlab.com")]
     """The provider's URL without https://, such as gitlab.com."""
-    audience: values.Audience
+    audience: Annotated[str, values.text(*forms.AUDIENCE, "sts.amazonaws.com")]
     """The `aud` claim of the tokens."""
-    subjects: values.OidcSubjects
+    subjects: Annotated[list[values.OidcSubject], Field(min_length=1)]
     """Their `sub` claims, exact, each with an environment, a branch or a tag."""
 
 
@@ -62,15 +82,15 @@ class PipelineRoleSettings(Settings):
     """Its path, with a slash at both ends. Default: /."""
     permissions_boundary: values.PolicyArn = ""
     """ARN of its permissions boundary. Default: none."""
-    trusted_code_build_projects: values.CodeBuildProjectArns = ()
+    trusted_code_build_projects: list[values.CodeBuildProjectArn] = []
     """ARNs of the CodeBuild projects whose builds run as the role."""
-    trusted_git_hub_subjects: values.Subjects = ()
+    trusted_git_hub_subjects: list[values.Subject] = []
     """`sub` claims of the GitHub Actions jobs that may assume the role."""
     trusted_oidc: Annotated[OidcSettings, Field(examples=[values.OIDC])] = (
-        OidcSettings.model_construct(subjects=())
+        OidcSettings.model_construct(subjects=[])
     )
     """Jobs of another OIDC provider that may assume the role. Default: none."""
-    trusted_roles: values.RoleArns = ()
+    trusted_roles: list[values.RoleArn] = []
     """ARNs of the roles that may assume the role."""
 
     @model_validator(mode="after")
@@ -101,9 +121,9 @@ class PipelineRoleSettings(Settings):
         trust: Trust = {
             "partition": account.partition,
             "account_id": account.id,
-            "codebuild_projects": list(self.trusted_code_build_projects),
-            "github_subjects": list(self.trusted_git_hub_subjects),
-            "roles": list(self.trusted_roles),
+            "codebuild_projects": self.trusted_code_build_projects,
+            "github_subjects": self.trusted_git_hub_subjects,
+            "roles": self.trusted_roles,
         }
         if self.trusted_oidc.subjects:
             trust["oidc"] = cast("Oidc", self.trusted_oidc.model_dump(mode="json"))
@@ -113,22 +133,25 @@ class PipelineRoleSettings(Settings):
 class RepositorySettings(Settings):
     """What a repository has of its own. `{}` takes the defaults of the registry."""
 
-    retention: values.Retention = ()
+    retention: values.Retention = []
     """Which images are kept. Default: the registry's."""
-    immutable_tags: values.ImmutableTags = ()
+    immutable_tags: values.ImmutableTags = []
     """Patterns of immutable tags. Default: the registry's."""
     tag_mutability: values.Mutability = "MUTABLE"
     """Default: the registry's."""
-    lambda_pull: values.Flag = False
+    lambda_pull: bool = False
     """Whether Lambda functions of this account may be made from the images. Default: the
     registry's."""
-    tags: values.ResourceTags = {}
+    tags: Annotated[
+        dict[values.TagKey, values.TagValue],
+        Field(examples=[{"Service": "forms"}], max_length=MAX_TAGS),
+    ] = {}
     """Resource tags."""
     kms_key: values.KmsKeyArn = ""
     """ARN of the KMS key that encrypts the images. Default: AES256."""
-    scan_on_push: values.Flag = True
+    scan_on_push: bool = True
     """Whether an image is scanned when it is pushed. Default: true."""
-    import_existing: values.Flag = Field(
+    import_existing: bool = Field(
         default=False, alias="import", validation_alias=AliasChoices("import", "importExisting")
     )
     """Adopt the repository of this name that exists in AWS. In a stack file: `import`."""
@@ -141,7 +164,7 @@ INHERITED: Final = ("tag_mutability", "immutable_tags", "retention", "lambda_pul
 class AuditSettings(Settings):
     """Who gets an alert of unexpected changes."""
 
-    email: values.EmailAddresses = ()
+    email: list[values.EmailAddress] = []
     """Addresses. Each has to confirm the subscription that SNS sends it."""
     kms_key: values.KmsKeyArn = ""
     """ARN of the KMS key that encrypts the topic. Default: none."""
@@ -175,30 +198,34 @@ class StackSettings(Settings):
     """The repositories, by name."""
     tag_mutability: values.Mutability = "MUTABLE"
     """MUTABLE, MUTABLE_WITH_EXCLUSION or IMMUTABLE_WITH_EXCLUSION. Default: MUTABLE."""
-    movable_tags: values.MovableTags = ("latest",)
+    movable_tags: Annotated[list[values.MovableTag], Field(min_length=1, max_length=MAX_RULES)] = [
+        "latest"
+    ]
     """Tags that the pipeline moves. Their images are never expired. Default: latest."""
-    immutable_tags: values.ImmutableTags = ()
+    immutable_tags: values.ImmutableTags = []
     """With MUTABLE_WITH_EXCLUSION: 1 to 5 patterns of immutable tags."""
-    tag_convention: values.Stages = tuple(ADR040.data)
+    tag_convention: values.Stages = cast("values.Stages", ADR040.data)
     """The unique tags of the images, production last. Default: ADR040's."""
     pipeline_role: Annotated[
         PipelineRoleSettings, Field(examples=[{"arn": "arn:aws:iam::111122223333:role/ci/push"}])
     ]
     """The role that pushes images and moves tags."""
-    additional_pipeline_roles: values.RoleArns = ()
+    additional_pipeline_roles: list[values.RoleArn] = []
     """ARNs of other roles that push and move tags, also of other accounts."""
-    administrator_roles: values.AdministratorRoles
+    administrator_roles: Annotated[list[values.RoleArn], Field(min_length=1)]
     """ARNs of this account's roles that delete images and change the guard; the role that runs the
     update must be one of them."""
-    pull_accounts: values.PullAccounts = {}
+    pull_accounts: Annotated[
+        dict[str, values.AccountId], Field(examples=[{"staging": "444455556666"}])
+    ] = {}
     """Accounts that may pull, name to id."""
-    pull_organization: values.OrganizationId = ""
+    pull_organization: Annotated[str, values.text(*forms.ORGANIZATION_ID, "o-exampleorgid")] = ""
     """Id of an organization whose accounts may pull."""
-    lambda_pull: values.Flag = False
+    lambda_pull: bool = False
     """Whether Lambda functions of this account may be made from the images. Default: false."""
-    lambda_pull_accounts: values.AccountIds = ()
+    lambda_pull_accounts: list[values.AccountId] = []
     """Ids of other accounts whose Lambda functions may be made from the images."""
-    retention: values.Retention = ()
+    retention: values.Retention = []
     """Which images are kept, in the order in which the rules apply. Default: all of them."""
     audit: Annotated[AuditSettings, Field(examples=[{"email": ["platform@example.org"]}])] = (
         AuditSettings()
@@ -234,11 +261,11 @@ class StackSettings(Settings):
             "account_id": account.id,
             "region": account.region,
             "pipeline_roles": self.pipeline_roles_in(account),
-            "administrator_roles": list(self.administrator_roles),
+            "administrator_roles": self.administrator_roles,
             "pull_accounts": list(self.pull_accounts.values()),
             "pull_organization": self.pull_organization,
             "lambda_pull": self.repositories[name].lambda_pull,
-            "lambda_pull_accounts": list(self.lambda_pull_accounts),
+            "lambda_pull_accounts": self.lambda_pull_accounts,
         }
 
     def repository_policy(self, name: str, account: Account) -> dict[str, Any]:
@@ -259,7 +286,7 @@ class StackSettings(Settings):
             "repositories": list(self.repositories),
             "movable_tags": list(self.exact_movable_tags),
             "pipeline_roles": self.pipeline_roles_in(account),
-            "administrator_roles": list(self.administrator_roles),
+            "administrator_roles": self.administrator_roles,
             "created_role": role.arn_in(account) if role.name else "",
             "trust": role.trust(account),
         }
@@ -316,8 +343,8 @@ class ProviderSettings(Settings):
         extra="ignore", alias_generator=lambda name: f"aws:{to_camel(name)}", strict=True
     )
 
-    region: values.Region = ""
-    allowed_account_ids: values.AccountIds = ()
+    region: Annotated[str, values.text(*forms.REGION, "eu-west-2")] = ""
+    allowed_account_ids: list[values.AccountId] = []
     default_tags: Annotated[
         dict[str, _DefaultTags], Field(examples=[{"tags": {"Team": "forms"}}])
     ] = {}

@@ -13,7 +13,6 @@ from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.tag_convention import (
     ADR040,
     Stage,
-    StageData,
     TagConvention,
     UniqueTag,
     UnknownCommitError,
@@ -26,7 +25,7 @@ OTHER = "0123456789abcdef0123456789abcdef01234567"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def data(*templates: str) -> list[StageData]:
+def data(*templates: str) -> list[dict[str, str]]:
     return [{"stage": f"s{rank}", "tag": template} for rank, template in enumerate(templates)]
 
 
@@ -266,7 +265,7 @@ def test_a_convention_that_could_not_be_read_is_refused(refused: list[str], rule
 
 
 def test_stages_have_names_of_their_own() -> None:
-    twice: list[StageData] = [{"stage": "a", "tag": "a{sha}"}, {"stage": "a", "tag": "x{sha}"}]
+    twice: list[dict[str, str]] = [{"stage": "a", "tag": "a{sha}"}, {"stage": "a", "tag": "x{sha}"}]
     with pytest.raises(InvalidInputError, match=r"\[1\].stage .* stage \[0\] has this"):
         TagConvention(twice)
 

@@ -64,13 +64,13 @@ def movable(*tags: str, mode: str = "IMMUTABLE_WITH_EXCLUSION") -> dict[str, Any
 def test_the_least_has_every_default() -> None:
     parsed = parse(VALID)
     assert parsed.tag_mutability == "MUTABLE"
-    assert parsed.movable_tags == ("latest",)
+    assert parsed.movable_tags == ["latest"]
     assert parsed.convention.data == ADR040.data
     assert not parsed.audit.enabled
     assert parsed.repositories["app"].model_dump(by_alias=True) == {
         "tagMutability": "MUTABLE",
-        "immutableTags": (),
-        "retention": (),
+        "immutableTags": [],
+        "retention": [],
         "lambdaPull": False,
         "tags": {},
         "kmsKey": "",
@@ -94,12 +94,12 @@ def test_an_entry_replaces_what_the_stack_says() -> None:
     assert list(parsed.repositories) == ["inherits", "overrides"], "in alphabetical order"
     inherits, overrides = parsed.repositories.values()
     assert inherits.tag_mutability == "MUTABLE_WITH_EXCLUSION"
-    assert inherits.immutable_tags == overrides.immutable_tags == ("prod-*",)
-    assert inherits.retention == ({"tags": "prod-*", "keep_newest": 3},)
+    assert inherits.immutable_tags == overrides.immutable_tags == ["prod-*"]
+    assert inherits.retention == [{"tags": "prod-*", "keep_newest": 3}]
     assert inherits.lambda_pull is True
     assert inherits.model_fields_set == set()
     assert overrides.tag_mutability == "IMMUTABLE_WITH_EXCLUSION"
-    assert (overrides.retention, overrides.lambda_pull) == ((), False)
+    assert (overrides.retention, overrides.lambda_pull) == ([], False)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_pattern_of_movable_tags_is_freed_and_not_protected() -> None:
     changes |= {"retention": [{"tags": "sha256-*.sig", "keepNewest": 1000}]}
     stack = parse(VALID | changes)
     assert stack.exact_movable_tags == ("latest",)
-    assert stack.movable_tags == ("latest", "sha256-*.sig", "v1.*")
+    assert stack.movable_tags == ["latest", "sha256-*.sig", "v1.*"]
     rules = stack.lifecycle_policy("app")["rules"]
     assert [rule["selection"]["tagPatternList"] for rule in rules] == [["latest"], ["sha256-*.sig"]]
     assert stack.overwriting_warning() is None
@@ -172,10 +172,8 @@ WRONG_VALUES = [
     ("lambdaPull", "1" * 5000, "true or false"),
     ("lambdaPullAccounts[0]", "444455556666", "only if that account may pull"),
     ("pullOrganization", "o-1", "o- and 10"),
-    ("pullAccounts", dict.fromkeys("ab", "444455556666"), "written twice"),
     ("pullAccounts.dev", 444455556666, 'such as "444455556666"'),
     ("pullAccounts.dev", "1", "12 digits"),
-    ("pullAccounts.dev", "111122223333", "the stack's own account"),
     ("administratorRoles", [], "at least one"),
     ("administratorRoles[0]", "arn:aws:iam::111122223333:user/bob", "one IAM role"),
     ("administratorRoles[0]", "arn:aws:sts::111122223333:assumed-role/a/b", "of its session"),
@@ -222,12 +220,10 @@ WRONG_TOGETHER = [
     (movable("a", "b", "c", "d", "e", "f"), "tagMutability", "at most 5"),
     (role(name="deploy"), ROLE_0, "pipelineRole.name is the same role"),
     ({"additionalPipelineRoles": [f"{ROLE}/x/deploy"]}, ROLE_0, "additionalPipelineRoles[0] is"),
-    (role(trustedRoles=[f"{ROLE}/ci/push"]), TRUSTED_0, "the role that the stack creates"),
-    (role(trustedRoles=["arn:aws-cn:iam::111122223333:role/x"]), TRUSTED_0, "another partition"),
     (
-        {"additionalPipelineRoles": [f"{ROLE}/a/x", f"{ROLE}/b/x"]},
-        "additionalPipelineRoles[1]",
-        f"{ROLE}/a/x has the same name with another path",
+        role(trustedRoles=["arn:aws-cn:iam::111122223333:role/x"]),
+        TRUSTED_0,
+        "could be a stranger's",
     ),
     (role(trustedRoles=[f"{ROLE}/deploy"]), ROLE_0, "lets this administrator assume"),
     (role(trustedRoles=[f"{FOREIGN}/ci"]), "pipelineRole.trustedRoles[0]", "could be a stranger's"),
