@@ -19,7 +19,7 @@ def changes(preview: dict[str, Any]) -> Iterator[str]:
     An update that only changes what the provider computes is none of ours, nor is the provider.
     """
     for step in preview["steps"]:
-        _, _, kind, name = step["urn"].split("::", 3)
+        kind, name = step["urn"].split("::")[2:]
         kind = kind.rpartition("$")[2]
         old, new = step.get("oldState") or {}, step.get("newState") or {}
         computed = step["op"] == "update" and old.get("inputs") == new.get("inputs")
@@ -28,9 +28,9 @@ def changes(preview: dict[str, Any]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    expected_file = Path(sys.argv[1]).with_suffix(".changes")
-    expected = set(expected_file.read_text().splitlines()) if expected_file.exists() else set()
-    actual = set(changes(json.load(sys.stdin)))
+    announced = Path(sys.argv[1]).with_suffix(".changes")
+    expected = {*announced.read_text().splitlines()} if announced.exists() else set()
+    actual = {*changes(json.load(sys.stdin))}
     for line in sorted(actual ^ expected):
         sys.stdout.write(f"{'unexpected' if line in actual else 'missing'}: {line}\n")
     sys.exit(actual != expected)

@@ -9,6 +9,7 @@ https://pip.pypa.io/en/stable/topics/configuration/ and https://docs.astral.sh/u
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -20,8 +21,6 @@ UV_VARIABLES: Final = {
     "extra-index-url": ("UV_INDEX", " "),
     "find-links": ("UV_FIND_LINKS", ","),
     "no-index": ("UV_NO_INDEX", " "),
-    "trusted-host": ("UV_INSECURE_HOST", " "),
-    "timeout": ("UV_HTTP_TIMEOUT", " "),
     "cert": ("SSL_CERT_FILE", " "),
     "proxy": ("ALL_PROXY", " "),
 }
@@ -34,18 +33,15 @@ def uv_environment(listing: str) -> dict[str, str]:
     environment = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
     # The environment wins over files, and pip's section for `install` over the one for all.
     for section in ("global", "install", ":env:"):
-        for line in listing.splitlines():
-            key, _, value = line.partition("=")
-            option = key.removeprefix(f"{section}.")
-            if key != option and option in UV_VARIABLES:
+        for option, value in re.findall(rf"^{section}\.([\w-]+)=(.*)$", listing, re.MULTILINE):
+            if option in UV_VARIABLES:
                 variable, separator = UV_VARIABLES[option]
                 environment[variable] = separator.join(str(ast.literal_eval(value)).split())
     return environment
 
 
-def install(folder: Path, requirements: list[str]) -> int:
+def install(python: str, requirements: list[str]) -> int:
     """Install the requirements. Returns the exit status."""
-    python = str(folder / "bin" / "python")
     pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     options = [word for file in requirements for word in ("--requirement", file)]
     get_uv = [*pip, "install", "--constraint", "constraints.txt", "uv"]
@@ -53,16 +49,17 @@ def install(folder: Path, requirements: list[str]) -> int:
         config = [python, "-m", "pip", "config", "list"]  # which --quiet would silence
         listing = subprocess.run(config, check=True, capture_output=True, text=True)
         environment = uv_environment(listing.stdout) | os.environ
-        uv = [str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--python", python]
-        if not subprocess.run([*uv, *options], check=False, env=environment).returncode:
+        uv = [python, "-m", "uv", "pip", "install", "--quiet", "--python", python, *options]
+        if not subprocess.run(uv, check=False, env=environment).returncode:
             return 0
         sys.stderr.write("uv could not install them; pip tries\n")
     return subprocess.run([*pip, "install", *options], check=False).returncode
 
 
 if __name__ == "__main__":
-    environment, *files = sys.argv[1:]
-    sys.stderr.write(f"Setting up {environment} for {' and '.join(files)}\n")
-    if not (Path(environment) / "bin" / "python").exists():
-        venv.create(environment, with_pip=True)
-    sys.exit(install(Path(environment), files))
+    folder, *files = sys.argv[1:]
+    sys.stderr.write(f"Setting up {folder} for {' and '.join(files)}\n")
+    python = Path(folder) / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    sys.exit(install(str(python), files))

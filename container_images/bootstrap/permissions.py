@@ -7,7 +7,7 @@ from pydantic import Field
 
 from container_images.policies import forms
 from container_images.policies.audit_policies import AUDIT_NAME, EVENTBRIDGE, forwarding_policy
-from container_images.policies.document import Location, arn, document_of, refuse_longer_than
+from container_images.policies.document import Location, arn, document_of
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.trust_policy import Trust
 from container_images.settings import values
@@ -140,8 +140,6 @@ def deploy_policy(delivery: Delivery, state_key: str) -> dict[str, Any]:
     nothing. The Denies hold against what a policy of another resource would allow it, which a
     boundary alone does not: a trust policy, a repository policy.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-eval-logic
-
-    Raises InvalidInputError where the document is longer than AWS accepts.
     """
     moving = actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE)
     itself = [*delivery.ci_roles, f"{delivery.iam_arn('policy', delivery.deploy_role)}*"]
@@ -151,15 +149,7 @@ def deploy_policy(delivery: Delivery, state_key: str) -> dict[str, Any]:
         _deny("MovesNoTagsAndDeletesNoImages", Action=moving, Resource="*"),
         _deny("OnlyReadsItselfAndItsBounds", NotAction=["iam:Get*", "iam:List*"], Resource=itself),
     ]
-    document = document_of([*_allows(delivery, state_key, writes=True), *denies])
-    lists = {
-        "repositoryKeys": [*delivery.repository_keys],
-        "codeBuildDeployProjects": [*delivery.code_build_deploy_projects],
-    }
-    # Characters, white space aside:
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    refuse_longer_than(6_144, "managed policy", document, lists)
-    return document
+    return document_of([*_allows(delivery, state_key, writes=True), *denies])
 
 
 def pipeline_boundary() -> dict[str, Any]:

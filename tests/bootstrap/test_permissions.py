@@ -33,19 +33,21 @@ IAM = "arn:aws:iam::111122223333"
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/state"
 
 
+LOCATION = {"partition": "aws", "account_id": "111122223333", "region": "eu-west-2"}
 SETTINGS: dict[str, Any] = {
-    "location": {"partition": "aws", "account_id": "111122223333", "region": "eu-west-2"},
     "previewRole": "/platform/registry-preview",
     "deployRole": "/platform/registry-deploy",
     "pipelineRole": "/pipeline/image-pipeline",
     "repositoryKeys": ["arn:aws:kms:eu-west-2:111122223333:key/images"],
     "stateBucket": "registry-state",
+    "githubPreviewSubjects": ["repo:example-org/registry:pull_request"],
+    "githubDeploySubjects": ["repo:example-org/registry:environment:registry"],
 }
 PROJECT = "arn:aws:codebuild:eu-west-2:111122223333:project"
 
 
 def delivery(**changes: Any) -> Delivery:
-    return Delivery.model_validate(SETTINGS | changes)
+    return Delivery.model_validate({**SETTINGS, "location": LOCATION, **changes})
 
 
 DELIVERY = delivery()
@@ -235,10 +237,6 @@ EXISTING = deploy_policy(DELIVERY.model_copy(update={"pipeline_role": ""}), KEY)
 """The deploy role's policy where the stack creates no pipeline role."""
 
 
-def trusting(**trusted: list[str]) -> dict[str, Any]:
-    return trust_policy({**DELIVERY.trust("deploy"), **trusted})  # type: ignore[typeddict-item]
-
-
 def abilities(deploying: list[Any], *more: dict[str, Any]) -> dict[str, set[str]]:
     """What each role could do, in an account with the three roles and the deploy role's policy."""
     documents = {
@@ -250,20 +248,22 @@ def abilities(deploying: list[Any], *more: dict[str, Any]) -> dict[str, set[str]
         role(
             DEPLOY_ROLE,
             *more,
-            trusts=trusting(github_subjects=["repo:example-org/registry:environment:registry"]),
+            trusts=trust_policy(DELIVERY.trust("deploy")),
             boundary=BOUNDARY,
             managed=[BOUNDARY],
         ),
         role(
             PREVIEW_ROLE,
             *preview_policy(DELIVERY, KEY)["Statement"],
-            trusts=trusting(github_subjects=["repo:example-org/registry:pull_request"]),
+            trusts=trust_policy(DELIVERY.trust("preview")),
         ),
         # The pipeline role itself trusts the deploy role: the Deny has to hold alone.
         role(
             PIPELINE,
             *pipeline_role_policy()["Statement"],
-            trusts=trusting(roles=[DEPLOY_ROLE]),
+            trusts=trust_policy(
+                {**DELIVERY.trust("deploy"), "github_subjects": [], "roles": [DEPLOY_ROLE]}
+            ),
             boundary=f"{BOUNDARY}-pipeline-boundary",
         ),
         *(

@@ -1,7 +1,8 @@
 """What an upgrade may change: .ci/changes.py, which .ci/engine runs on each earlier state."""
 
+import io
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,40 +11,34 @@ import pytest
 
 from tests.conftest import ROOT
 
-URN = (
-    "urn:pulumi:local::container-images::"
-    "container-images:index:ImageRepository$aws:ecr/repository:Repository::app"
-)
-APP = "aws:ecr/repository:Repository app"
+SCRIPT = str(ROOT / ".ci" / "changes.py")
+TYPE = "aws:ecr/repository:Repository"
+APP = f"{TYPE} app"
 
 
-def step(op: str, new: int = 1, urn: str = URN) -> dict[str, Any]:
+def step(op: str, new: int = 1, type_: str = TYPE) -> dict[str, Any]:
+    urn = f"urn:pulumi:local::p::container-images:index:ImageRepository${type_}::app"
     return {"op": op, "urn": urn, "oldState": {"inputs": 1}, "newState": {"inputs": new}}
 
 
-@pytest.mark.parametrize(
-    ("change", "expected", "printed"),
-    [
+def test_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [SCRIPT, str(tmp_path / "0.1.0.json")])
+    for change, announced, printed in (
         (step("same"), "", ""),
         (step("update"), "", ""),  # of what the provider computes
-        (step("update", 2, "urn:pulumi:local::p::pulumi:providers:aws::default"), "", ""),
+        (step("update", 2, "pulumi:providers:aws"), "", ""),
         (step("update", 2), "", f"unexpected: update {APP}\n"),
         (step("delete"), "", f"unexpected: delete {APP}\n"),
         (step("update", 2), f"update {APP}\n", ""),
         (step("same"), f"update {APP}\n", f"missing: update {APP}\n"),
-    ],
-)
-def test_changes(tmp_path: Path, change: dict[str, Any], expected: str, printed: str) -> None:
-    if expected:
-        (tmp_path / "0.1.0.changes").write_text(expected)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / ".ci" / "changes.py"), str(tmp_path / "0.1.0.json")],
-        input=json.dumps({"steps": [change]}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.returncode) == (printed, bool(printed))
+    ):
+        (tmp_path / "0.1.0.changes").write_text(announced)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"steps": [change]})))
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(SCRIPT, run_name="__main__")
+        assert (capsys.readouterr().out, ended.value.code) == (printed, bool(printed))
 
 
 def test_a_state_belongs_to_a_release() -> None:
