@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -126,7 +126,7 @@ def _print_adoptions(adoptions: Sequence[Adoption], stack: DeclaredStack | None)
         for adopted in adoptions:
             texts = map(describe, adopted[key] or ()) if key == "changes" else adopted[key]
             rows += ((adopted["repository"], (key, style), text) for text in texts)
-    print_table(_COLUMNS, rows, folds=_COLUMNS[2:])
+    print_table(("repository", "result", "detail"), rows, folds=("detail",))
 
 
 @click.command("verify")
@@ -167,13 +167,10 @@ def verify_command(*, repositories: Sequence[Reference], stack: str | None, as_j
         for reference, _ in results.of:
             if reference.name not in failed:
                 rows.append((reference.name, ("ok", "green"), "as declared; all claims hold"))
-        print_table(_COLUMNS, rows, folds=_COLUMNS[2:])
+        print_table(("repository", "result", "detail"), rows, folds=("detail",))
     if failed:
         reason = f"verify failed for {', '.join(failed)}"
         raise RefusedError(f"{reason}; pulumi up --stack {stack} corrects what differs")
-
-
-_COLUMNS: Final = ("repository", "result", "detail")
 
 
 def verification(state: State, stack: DeclaredStack) -> dict[str, Any]:

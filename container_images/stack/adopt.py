@@ -1,8 +1,4 @@
-"""Pure: the entry in a stack file for an existing repository, and what its adoption changes.
-
-Pulumi imports it and updates it in the same deployment, except for what cannot be updated: another
-encryption would be another repository, and the import is refused.
-"""
+"""Pure: the entry in a stack file for an existing repository, and what its adoption changes."""
 
 import json
 import re
@@ -110,8 +106,7 @@ def to_yaml(adoptions: Iterable[Adoption]) -> str:
 
 
 _PLAIN: Final = re.compile(r"[a-z][a-z0-9/_-]{5,}")
-"""Text to every reader of YAML 1.1 and 1.2: their words and numbers are shorter, or begin with
-something else than a letter."""
+"""Text to every reader of YAML: its words are shorter, and its numbers begin with no letter."""
 
 
 def _json(value: Any) -> str:
