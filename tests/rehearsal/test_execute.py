@@ -7,48 +7,34 @@ from container_images.rehearsal.program import execute
 from container_images.stack.declared import DeclaredStack
 from tests.conftest import Cloud
 
-ROLE = "container-images:index:PipelineRole"
-REPOSITORY = "container-images:index:ImageRepository"
+
+def component(name: str, **options: object) -> pulumi.Resource:
+    opts = pulumi.ResourceOptions(**options)  # type: ignore[arg-type]
+    return pulumi.ComponentResource("container-images:index:ImageRepository", name, {}, opts)
 
 
-def component(
-    name: str, kind: str = REPOSITORY, parent: pulumi.Resource | None = None, **options: bool
-) -> pulumi.Resource:
-    opts = pulumi.ResourceOptions(parent=parent, **options)  # type: ignore[arg-type]
-    return pulumi.ComponentResource(kind, name, {}, opts)
-
-
-def test_a_resource_is_protected_and_retained_as_its_parent_where_it_does_not_say(
-    prod: DeclaredStack, cloud: Cloud
-) -> None:
-    """The engine lets children inherit these two."""
+def test_the_options_of_a_resource_are_seen(prod: DeclaredStack, cloud: Cloud) -> None:
+    """The engine lets children inherit the first two, where they do not say."""
 
     def program() -> None:
         outer = component("outer", protect=True, retain_on_delete=True)
         middle = component("middle", parent=outer)
-        component("inner", parent=middle)
-        component("other", parent=middle, protect=False, retain_on_delete=False)
+        inner = component("inner", parent=middle)
+        after = component("after", parent=middle, depends_on=inner)
+        alone = {"protect": False, "retain_on_delete": False}
+        component("other", parent=middle, depends_on=[after, inner], **alone)
 
     resources = execute(program, prod, cloud).resources
     assert [
-        (each.name, each.parent, each.protect, each.retain_on_delete) for each in resources
+        (each.name, each.parent, each.protect, each.retain_on_delete, each.depends_on)
+        for each in resources
     ] == [
-        ("outer", None, True, True),
-        ("middle", "outer", True, True),
-        ("inner", "middle", True, True),
-        ("other", "middle", False, False),
+        ("outer", None, True, True, ()),
+        ("middle", "outer", True, True, ()),
+        ("inner", "middle", True, True, ()),
+        ("after", "middle", True, True, ("inner",)),
+        ("other", "middle", False, False, ("after", "inner")),
     ]
-
-
-def test_what_a_resource_waits_for_is_seen(prod: DeclaredStack, cloud: Cloud) -> None:
-    def program() -> None:
-        both = [component("b"), component("a")]
-        for name, depends_on in (("one", both[0]), ("two", both), ("none", None)):
-            opts = pulumi.ResourceOptions(depends_on=depends_on)
-            pulumi.ComponentResource(ROLE, name, {}, opts)
-
-    waits = {each.name: each.depends_on for each in execute(program, prod, cloud).resources}
-    assert (waits["one"], waits["two"], waits["none"]) == (("b",), ("b", "a"), ())
 
 
 def test_outputs_are_waited_for(prod: DeclaredStack, cloud: Cloud) -> None:
