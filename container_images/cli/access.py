@@ -13,16 +13,18 @@ from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
 from container_images.aws.trail import earliest, lookup, refuse_other_account
 from container_images.cli import who_can_output, would_deny_output
-from container_images.cli.command import file_option, json_option, print_json, read
 from container_images.cli.targets import (
     Targets,
+    file_option,
+    json_option,
+    read,
     read_each,
     repositories_argument,
     repository_of,
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import iso, print_paragraph, working
+from container_images.cli.terminal import iso, print_json, print_paragraph, working
 from container_images.policies.document import arn
 from container_images.policies.repository_policy import repository_policy as repository_policy_of
 from container_images.stack.would_deny import EVENTS, denied

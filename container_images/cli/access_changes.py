@@ -10,8 +10,8 @@ import click
 
 from container_images.access.claims import ABILITIES, Row, alike, cells, table
 from container_images.aws.errors import RefusedError
-from container_images.cli.command import json_option, print_json
-from container_images.cli.terminal import print_paragraph, print_table
+from container_images.cli.targets import json_option
+from container_images.cli.terminal import print_json, print_paragraph, print_table
 from container_images.policies.document import to_json
 from container_images.policies.invalid_input import printable
 from container_images.stack.declared import DeclaredStack, declared

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from container_images.aws.errors import RefusedError, refused
-from container_images.cli.command import say
+from container_images.cli.terminal import say
 from container_images.policies.invalid_input import printable
 
 COMMANDS: Final = {

@@ -23,7 +23,6 @@ from container_images.aws.trail import (
     records_of,
     refuse_other_account,
 )
-from container_images.cli.command import json_option, note, print_json
 from container_images.cli.tags import (
     caller_and_reason,
     move_options,
@@ -34,12 +33,13 @@ from container_images.cli.tags import (
 )
 from container_images.cli.targets import (
     Targets,
+    json_option,
     read_each,
     repositories_argument,
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import Cell, brief, iso, print_table, working
+from container_images.cli.terminal import Cell, brief, iso, note, print_json, print_table, working
 from container_images.lifecycle.live import live_movable_tags
 from container_images.tags.history import EVENTS, TagEvent, newest_first, tag_events
 from container_images.tags.rollback import Puts, rollback

@@ -17,18 +17,20 @@ from container_images.aws.images import Repository
 from container_images.aws.in_use import InUse, add_running
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli.command import file_option, json_option, note, print_json, read
 from container_images.cli.images_output import print_report, report_json
 from container_images.cli.targets import (
     Results,
     Targets,
+    file_option,
+    json_option,
+    read,
     read_each,
     repositories_argument,
     repository_of,
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import working
+from container_images.cli.terminal import note, print_json, working
 from container_images.lifecycle.document import Rule, read_policy, rules_in
 from container_images.lifecycle.in_use import read_in_use
 from container_images.lifecycle.listing import read_images

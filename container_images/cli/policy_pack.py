@@ -10,7 +10,8 @@ from typing import Final
 import click
 
 from container_images.aws.errors import RefusedError
-from container_images.cli.command import json_option, print_json
+from container_images.cli.targets import json_option
+from container_images.cli.terminal import print_json
 
 WRITTEN: Final = "# Written by `container-images policy-pack`.\n"
 """The first line of each file: one that begins otherwise is somebody else's."""

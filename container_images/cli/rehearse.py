@@ -12,8 +12,8 @@ import click
 
 from container_images.access.claims import ABILITIES, cells
 from container_images.aws.errors import RefusedError
-from container_images.cli.command import json_option, print_json
-from container_images.cli.terminal import print_table, working
+from container_images.cli.targets import json_option
+from container_images.cli.terminal import print_json, print_table, working
 from container_images.policies.invalid_input import printable
 
 Rehearsal = dict[str, Any]

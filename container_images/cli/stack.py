@@ -13,15 +13,15 @@ from container_images.aws.errors import RefusedError, explain
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli.command import json_option, note, print_json
 from container_images.cli.targets import (
     Targets,
+    json_option,
     read_each,
     repositories_argument,
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import Cell, print_table, working
+from container_images.cli.terminal import Cell, note, print_json, print_table, working
 from container_images.stack.adopt import Adoption, adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.differences import describe, differences

@@ -9,17 +9,17 @@ from container_images.aws import reference
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli.command import json_option, note, print_json, print_text
 from container_images.cli.targets import (
     Targets,
     convention_option,
     images_argument,
+    json_option,
     read_each,
     repository_argument,
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import working
+from container_images.cli.terminal import note, print_json, print_text, working
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.tags.moves import move, promote
 from container_images.tags.resolve import resolve

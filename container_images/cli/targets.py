@@ -1,10 +1,11 @@
-"""The repositories that a command is about, and the tag convention that it reads their tags by.
+"""What a command is about: repositories, their tag convention, files. The options that say it.
 
 A command that reads takes any number of repositories, or all of a stack. A command that writes
 takes one, and a stack gives it the convention and the movable tags alone.
 """
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import click
 
+from container_images.aws import reference
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.images import Repository
-from container_images.aws.reference import InvalidReferenceError, Reference, parse
+from container_images.aws.reference import InvalidReferenceError, Reference
 from container_images.aws.session import Aws
-from container_images.cli.command import file_option, read
 from container_images.cli.terminal import working
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_convention import ADR040, TagConvention
@@ -31,13 +32,32 @@ CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
 
 _Value = TypeVar("_Value")
 
+file_option: Final = partial(click.option, type=Path, metavar="FILE")
+json_option: Final = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object and nothing else; a failure prints one on standard error.",
+)
+
+
+def read(file: Path, parse: Callable[[str], _Value]) -> _Value:
+    """Parse a file, or standard input. Raises RefusedError with all errors."""
+    standard_input = str(file) == "-"
+    name = "standard input" if standard_input else str(file)
+    try:
+        with refused(name):
+            return parse(sys.stdin.read() if standard_input else file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"{name} cannot be read ({error}); name another file") from None
+
 
 def repository_of(text: str) -> Reference:
     """A REPOSITORY argument, without an image."""
-    reference = parse(text)
-    if reference.image is not None:
-        raise InvalidReferenceError(f"{text!r} names an image: leave {reference.image} out")
-    return reference
+    named = reference.parse(text)
+    if named.image is not None:
+        raise InvalidReferenceError(f"{text!r} names an image: leave {named.image} out")
+    return named
 
 
 _HELP: Final = "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region."
@@ -48,7 +68,7 @@ repository_argument: Final = click.argument(
 )
 repositories_argument: Final = _argument(type=repository_of, help=_HELP)
 images_argument: Final = _argument(
-    type=parse, help=f"{_HELP} A name or a URI may end in :TAG or @DIGEST."
+    type=reference.parse, help=f"{_HELP} A name or a URI may end in :TAG or @DIGEST."
 )
 stack_option: Final = click.option(
     "--stack",
@@ -94,10 +114,10 @@ class Targets:
                 f"{', '.join(self.movable_tags)}"
             )
 
-    def open(self, reference: Reference) -> tuple[Aws, Repository]:
+    def open(self, named: Reference) -> tuple[Aws, Repository]:
         """AWS in the Region of a repository, and the repository in it."""
-        aws = self.session(reference.region)
-        return aws, Repository(aws.ecr(), reference, self.convention)
+        aws = self.session(named.region)
+        return aws, Repository(aws.ecr(), named, self.convention)
 
 
 def targets_of(
@@ -163,24 +183,24 @@ class Results(Generic[_Value]):
     def to_json(self, object_of: Callable[[_Value], dict[str, Any]]) -> list[dict[str, Any]]:
         """An object for each repository: `{"repository", "error"}` where it could not be read."""
         return [
-            {"repository": reference.name, "error": value.to_json()}
+            {"repository": named.name, "error": value.to_json()}
             if isinstance(value, RefusedError)
             else object_of(value)
-            for reference, value in self.of
+            for named, value in self.of
         ]
 
     def refuse_unread(self) -> None:
         """Raise RefusedError with the reasons if any could not be read. To be called at the end."""
         names: dict[str, list[str]] = {}
-        for reference, value in self.of:
+        for named, value in self.of:
             if isinstance(value, RefusedError):
-                names.setdefault(str(value), []).append(reference.name)
+                names.setdefault(str(value), []).append(named.name)
         if names:
             raise RefusedError(" | ".join(f"{', '.join(of)}: {why}" for why, of in names.items()))
 
 
 def read_each(
-    references: Sequence[Reference], work: str, read: Callable[[Reference], _Value]
+    references: Sequence[Reference], work: str, reader: Callable[[Reference], _Value]
 ) -> Results[_Value]:
     """Read each repository, with a sign of the work. Failing to read one does not stop the others.
 
@@ -191,14 +211,14 @@ def read_each(
         raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
     results: list[tuple[Reference, _Value | RefusedError]] = []
     with working(work) as counted:
-        for reference in counted(references):
+        for named in counted(references):
             try:
                 with refused():
-                    results.append((reference, read(reference)))
+                    results.append((named, reader(named)))
             except RefusedError as error:
                 if len(references) == 1 or error.code in _SILENCE:
                     raise
-                results.append((reference, error))
+                results.append((named, error))
     if not Results(results).values:
         Results(results).refuse_unread()
     return Results(results)

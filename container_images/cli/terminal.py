@@ -1,5 +1,6 @@
-"""Tables, text and signs of work for people."""
+"""What the commands print: JSON, tables, text, notes and signs of work."""
 
+import json
 import re
 import sys
 import threading
@@ -110,12 +111,36 @@ def working(what: str) -> Iterator[Callable[[Sequence[Any]], Iterable[Any]]]:
             bar.stop()
 
 
+def print_json(result: Mapping[str, Any]) -> None:
+    """A command's result, for machines."""
+    click.echo(json.dumps(result, indent=2))
+
+
+def print_text(text: str) -> None:
+    """Lines on standard output."""
+    click.echo("\n".join(map(printable, text.split("\n"))))
+
+
+def note(text: str) -> None:
+    """A note on standard error; with --json, when the command ends."""
+    context = click.get_current_context(silent=True)
+    if context and context.obj is not None:
+        context.obj.append(text)
+    else:
+        say(f"note: {text}")
+
+
+def say(text: str) -> None:
+    """A line on standard error, whatever AWS's messages are made up of."""
+    click.echo(printable(" ".join(text.split())), err=True)
+
+
 def print_paragraph(text: str) -> None:
     """A sentence or more on standard output: on a terminal within its width, else on one line."""
     text = printable(text)
     if sys.stdout.isatty():
         text = fill(text, get_terminal_size().columns, break_on_hyphens=False)
-    print(text)  # noqa: T201 what a command prints
+    click.echo(text)
 
 
 def brief(text: str) -> str:

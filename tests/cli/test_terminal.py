@@ -13,8 +13,15 @@ from click.testing import CliRunner
 from rich.progress import Progress
 
 from container_images.cli import terminal
-from container_images.cli.command import json_option, note, print_text
-from container_images.cli.terminal import Cell, print_paragraph, print_table, working
+from container_images.cli.targets import json_option
+from container_images.cli.terminal import (
+    Cell,
+    note,
+    print_paragraph,
+    print_table,
+    print_text,
+    working,
+)
 from container_images.policies.invalid_input import Problem, printable
 
 TIME = "2026-11-23T07:58:22Z"
