@@ -85,7 +85,7 @@ class Registry(pulumi.ComponentResource):
         super().__init__("container-images:index:Registry", name, {}, opts)
         caller, account = _whoami(self)
         _refuse_lock_out(self, caller, stack.administrator_roles)
-        if pulumi.runtime.is_dry_run() and (warning := stack.overwriting_warning()):
+        if pulumi.runtime.is_dry_run() and (warning := stack.overwriting_warning("MUTABLE")):
             pulumi.log.warn(warning, self)
 
         child = pulumi.ResourceOptions(parent=self)

@@ -62,8 +62,6 @@ class EventRule(NamedTuple):
     name: str
     region: str
     state: str
-    """Read-only calls reach no rule that does not ask for them.
-    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail-management.html"""
     pattern: dict[str, Any]
     description: str
     input_transformer: dict[str, Any]
@@ -87,7 +85,8 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
             # IAM's events arrive in IAM's Region only; those of STS where it was called, which may
             # be either Region.
             prefixes.setdefault(iam_region, f"{name}-{region}")
-        # CloudTrail counts the work of a lifecycle policy as read-only, and AssumeRole too.
+        # Of read-only calls, such as AssumeRole or a lifecycle policy's work, a rule has to ask:
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail-management.html
         reads = "_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS" if kind in ("expiry", "assumed") else ""
         rules += (
             EventRule(f"{prefix}-{suffix}", place, f"ENABLED{reads}", pattern, *_alert(kind))
@@ -117,6 +116,7 @@ def _patterns(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
         return _of("ecr", {"eventName": ["PolicyExecutionEvent"], "serviceEventDetails": details})
 
     yield from _spread("expiry", names, expiry)
+    # EventBridge refuses a rule with many wildcards as too complex.
     yield from _spread("roles", own, _roles, most=2)
     # A repository that CloudTrail does not name may be another stack's: a false alarm then.
     request = {
@@ -152,56 +152,36 @@ def _spread(
 
 # --- Alerts ---------------------------------------------------------------------------------------
 
-_TAG: Final = "tag [<requestParameters.imageTag>]"
-_REPOSITORY: Final = "repository [<requestParameters.repositoryName>] (<resources[0].ARN>)"
-_EXPIRED: Final = "serviceEventDetails.lifecycleEventImageActions[*].lifecycleEventImage"
-_EXPIRED_IN: Final = "<serviceEventDetails.repositoryName>"
-_OF_EACH: Final = "container-images history with each repository's name"
-
+_REQUEST: Final = "requestParameters"
+_DETAILS: Final = "serviceEventDetails"
+_IMAGE: Final = f"{_DETAILS}.lifecycleEventImageActions[*].lifecycleEventImage"
+_REPOSITORY: Final = f"repository [<{_REQUEST}.repositoryName>] (<resources[0].ARN>)"
 _ALERTS: Final = {
     "tags": (
         "A tag written or an image deleted by a principal that is not a pipeline role",
-        f"{_TAG} images [<requestParameters.imageIds>] of {_REPOSITORY}",
-        "container-images history <resources[0].ARN>",
+        f"tag [<{_REQUEST}.imageTag>] images [<{_REQUEST}.imageIds>] of {_REPOSITORY}",
     ),
-    "guard": (
-        "The guard of a repository changed",
-        _REPOSITORY,
-        "pulumi preview (pulumi up restores it), then container-images history <resources[0].ARN>",
-    ),
+    "guard": ("The guard of a repository changed", _REPOSITORY),
     "expiry": (
         "A lifecycle policy expired an image that carried a movable tag",
-        f"tags <{_EXPIRED}.tagList> of images <{_EXPIRED}.digest> of [{_EXPIRED_IN}]",
-        f"container-images history {_EXPIRED_IN}, then container-images rollback {_EXPIRED_IN}",
+        f"tags <{_IMAGE}.tagList> of images <{_IMAGE}.digest> of [<{_DETAILS}.repositoryName>]",
     ),
     "unnamed": (
         "A tag or a guard changed in a repository that CloudTrail does not name",
-        f"an unnamed repository, {_TAG}, resource [<requestParameters.resourceArn>]",
-        f"find the event in CloudTrail; if the repository may be of the stack, {_OF_EACH}",
+        f"tag [<{_REQUEST}.imageTag>], resource [<{_REQUEST}.resourceArn>]",
     ),
-    "registry": (
-        "The registry as a whole changed, which no repository policy can deny",
-        "the registry",
-        f"ask whether an administrator intended it (see docs/organization.md); then {_OF_EACH}",
-    ),
-    "roles": (
-        "A pipeline role or an administrator role changed",
-        "role [<requestParameters.roleName>]",
-        "pulumi preview, and container-images who-can with a repository's name",
-    ),
+    "registry": ("The registry changed, which no repository policy can deny", "the registry"),
+    "roles": ("A pipeline or an administrator role changed", f"role [<{_REQUEST}.roleName>]"),
     "assumed": (
         "The pipeline role assumed by a principal that the settings do not trust",
-        "role [<requestParameters.roleArn>] as session [<requestParameters.roleSessionName>]",
-        f"{_OF_EACH}: it shows the session of each move",
+        f"role [<{_REQUEST}.roleArn>] as session [<{_REQUEST}.roleSessionName>]",
     ),
     "builds": (
         "A trusted CodeBuild project changed, or ran what is not its own",
-        "project [<requestParameters.name>] [<requestParameters.projectName>]",
-        f"ask the pipeline's owners, since what it runs, runs as the pipeline role; {_OF_EACH}",
+        f"project [<{_REQUEST}.name>] [<{_REQUEST}.projectName>]",
     ),
 }
-"""What has happened, what the call was on, and what to do next, with fields of CloudTrail's event
-in angle brackets."""
+"""What has happened, and what the call was on, with fields of the event in angle brackets."""
 
 
 def _alert(kind: str) -> tuple[str, dict[str, Any]]:
@@ -211,14 +191,15 @@ def _alert(kind: str) -> tuple[str, dict[str, Any]]:
     object is inserted as JSON without its quotes.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
     """
-    event, subject, following = _ALERTS[kind]
+    event, subject = _ALERTS[kind]
     text = (
         f"{event}, or an attempt: <eventName> on {subject} by [<userIdentity.arn>] (type "
         "[<userIdentity.type>], principal [<userIdentity.principalId>], account "
         "[<userIdentity.accountId>], service [<userIdentity.invokedBy>]) at <eventTime> from "
         "[<sourceIPAddress>], error code [<errorCode>], message [<errorMessage>]. Next: "
-        f"{following}. An error code means that the call was denied or failed. [] = not in the "
-        "event. CloudTrail event <eventID>."
+        "container-images history with the repository's name, then docs/runbook.md#an-alert-came "
+        f"({kind}). An error code means that the call was denied or failed. [] = not in the event. "
+        "CloudTrail event <eventID>."
     )
     paths = {}
     for field in dict.fromkeys(re.findall("<(.+?)>", text)):
@@ -268,24 +249,24 @@ def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _roles(arns: Sequence[str]) -> dict[str, Any]:
-    """A role was changed, done or denied.
+    """A role was changed, done or denied. The message names it as `role NAME` or by its ARN."""
+    names = [arn.rpartition("/")[2] for arn in arns]
+    roles = (*map("role {}".format, names), *arns)
+    messages = [{"wildcard": f"*resource: {role} *"} for role in roles]
+    changes = [{"anything-but": {"prefix": ["Get", "List"]}}]
+    return _of("iam", {"eventName": changes, **_on_role("roleName", names, messages)})
+
+
+def _on_role(field: str, names: Sequence[str], messages: Sequence[Any]) -> dict[str, Any]:
+    """On a role: by the request, or where there is none, by the message of the denial.
 
     IAM does not distinguish names by case, and an event has the name as the caller wrote it. Of a
-    denied call IAM leaves the request out; its message names the role, as `role NAME` or by its
-    ARN. EventBridge refuses a rule with many wildcards as too complex, so a pattern has two roles.
+    denied call IAM leaves the request out.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-names
     """
-    names = [arn.rpartition("/")[2] for arn in arns]
-    messages = [f"*resource: {role} *" for role in (*map("role {}".format, names), *arns)]
-    either = [
-        {"requestParameters": {"roleName": [{"equals-ignore-case": name} for name in names]}},
-        {
-            "requestParameters": {"roleName": [_ABSENT]},
-            "errorMessage": [{"wildcard": message} for message in messages],
-        },
-    ]
-    changes = [{"anything-but": {"prefix": ["Get", "List"]}}]
-    return _of("iam", {"eventName": changes, "$or": either})
+    same = [{"equals-ignore-case": name} for name in names]
+    denied = {"requestParameters": {field: [_ABSENT]}, "errorMessage": messages}
+    return {"$or": [{"requestParameters": {field: same}}, denied]}
 
 
 def _builds(arns: Sequence[str]) -> dict[str, Any]:
@@ -298,14 +279,12 @@ def _builds(arns: Sequence[str]) -> dict[str, Any]:
     projects = [*(arn.partition(":project/")[2] for arn in arns), *arns]
     overrides = ("buildspecOverride", "imageOverride", "sourceLocationOverride")
     overridden = {"$or": [{override: [{"exists": True}]} for override in overrides]}
-    either = [
-        {"eventName": ["CreateProject", "UpdateProject"], "requestParameters": {"name": projects}},
-        {"eventName": ["StartSandbox"], "requestParameters": {"projectName": projects}},
-        {
-            "eventName": [{"prefix": "StartBuild"}],
-            "requestParameters": {"projectName": projects, **overridden},
-        },
+    calls: list[tuple[list[Any], dict[str, Any]]] = [
+        (["CreateProject", "UpdateProject"], {"name": projects}),
+        (["StartSandbox"], {"projectName": projects}),
+        ([{"prefix": "StartBuild"}], {"projectName": projects, **overridden}),
     ]
+    either = [{"eventName": names, "requestParameters": request} for names, request in calls]
     return _of("codebuild", {"$or": either})
 
 
@@ -329,9 +308,6 @@ def _assumed(role: str, trust: Trust) -> dict[str, Any]:
     if accounts:
         identity["$or"] = [{"type": _but(["AWSAccount"])}, {"accountId": _but(accounts)}]
     denial = [{"suffix": f" on resource: {role}"}, {"wildcard": f"*resource: {role} *"}]
-    either = [
-        {"requestParameters": {"roleArn": [{"equals-ignore-case": role}]}},
-        {"requestParameters": {"roleArn": [_ABSENT]}, "errorMessage": denial},
-    ]
     who = {"userIdentity": identity} if identity else {}
-    return _of("sts", {"eventName": [{"prefix": "AssumeRole"}], **who, "$or": either})
+    call = {"eventName": [{"prefix": "AssumeRole"}], **who}
+    return _of("sts", call | _on_role("roleArn", [role], denial))

@@ -7,6 +7,7 @@ from container_images.policies.document import listed, names_action, statements_
 from container_images.policies.forms import ROLE_ARN
 
 _OPERATORS: Final = ("arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike")
+_FORM: Final = 'Principal "*", no Resource, and one condition, ArnNotEquals aws:PrincipalArn'
 
 
 def exempted_roles(policy: Any, action: str) -> frozenset[str]:
@@ -49,21 +50,16 @@ def _exempted_by(deny: Mapping[str, Any]) -> frozenset[str]:
     principal = deny.get("Principal")
     if isinstance(principal, dict) and principal.keys() == {"AWS"}:
         principal = principal["AWS"]
-    if listed(principal) != ["*"]:
-        raise ValueError('does not apply to everybody ("Principal": "*")')
-    if "Resource" in deny or "NotResource" in deny:
-        raise ValueError("names a Resource, and a repository policy has its own repository")
-    condition = deny.get("Condition")
-    tests = list(condition.items()) if isinstance(condition, dict) else []
-    if not tests:
-        raise ValueError("exempts nobody, so that nobody could ever change the policy")
-    if len(tests) != 1 or not isinstance(tests[0][1], dict) or len(tests[0][1]) != 1:
-        raise ValueError("has more than one condition, and applies only where all are met")
-    [(operator, test)] = tests
-    [(key, values)] = test.items()
+    written: Any = deny.get("Condition")
+    tests = written if isinstance(written, dict) else {}
+    keys = [(name, key) for name, test in tests.items() if isinstance(test, dict) for key in test]
+    elements = {"Resource", "NotResource"} & deny.keys()
+    if listed(principal) != ["*"] or elements or len(keys) != 1 or len(tests) != 1:
+        raise ValueError(f"has not the one form that exempts roles and nobody else: {_FORM}")
+    [(operator, key)] = keys
     if operator.lower() not in _OPERATORS or key.lower() != "aws:principalarn":
         raise ValueError(f"depends on {operator} {key} instead of ArnNotEquals aws:PrincipalArn")
-    arns = [str(value) for value in listed(values)]
+    arns = [str(value) for value in listed(tests[operator][key])]
     if not arns:
         raise ValueError("exempts an empty list, for which AWS documents no meaning")
     if inexact := [arn for arn in arns if not ROLE_ARN.fits(arn)]:

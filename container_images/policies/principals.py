@@ -34,63 +34,57 @@ _FORMS: Final = {
 }
 
 
-_ADMINISTRATORS: Final = ("access", "administratorRoles")
-_ONE_OF_THEM: Final = "take it out of one of the two"
-
-
-def _account(arn: str) -> tuple[str, str]:
-    """Partition and id. Within an account a role's name is unique, whatever its path."""
-    parts = f"{arn}:::::".split(":")
-    return parts[1], parts[4]
-
-
 def refuse_access(
     access: Access, movable_tags: Sequence[str], immutable_tags: Sequence[str]
 ) -> None:
-    """Raise InvalidInputError with all errors of what a repository's policies are made of."""
+    """Raise InvalidInputError for what a repository's policies cannot be made of."""
     tags = {"movable_tags": movable_tags, "immutable_tags": immutable_tags}
-    problems = [*_mismatches(access, "access"), *_mismatches(tags)]
-    pipeline, administrators = access["pipeline_roles"], access["administrator_roles"]
-    for key, roles in (("pipelineRoles", pipeline), ("administratorRoles", administrators)):
-        if not roles:
-            rule = "must have at least one role: without one, the guard would exempt nobody"
-            fix = "write the ARN of a role"
-            problems.append(Problem(where=("access", key), value=[], rule=rule, fix=fix))
-    own = (access["partition"], access["account_id"])
-    pushing = {arn.rpartition("/")[2] for arn in pipeline if _account(arn) == own}
+    _refuse([*_mismatches(access, "access"), *_mismatches(tags)])
+    own = f"arn:{access['partition']}:iam::{access['account_id']}:"
+    administrators, where = access["administrator_roles"], ("access", "administratorRoles")
+    # Within an account a role's name is unique, whatever its path.
+    pushing = {arn.rpartition("/")[2] for arn in access["pipeline_roles"] if arn.startswith(own)}
     both = [arn for arn in administrators if arn.rpartition("/")[2] in pushing]
-    foreign = [arn for arn in administrators if _account(arn) != own]
-    open_tags = [tag for tag in movable_tags if not tag.strip(ANY)]
-    overlaps = [
-        pattern
-        for pattern in immutable_tags
-        if any(tag_glob(pattern, tag) for tag in movable_tags if ANY not in tag)
+    foreign = [arn for arn in administrators if not arn.startswith(own)]
+    exact = [tag for tag in movable_tags if ANY not in tag]
+    overlaps = [each for each in immutable_tags if any(tag_glob(each, tag) for tag in exact)]
+    everything = [tag for tag in movable_tags if not tag.strip(ANY)]
+    one_of_them = "take it out of one of the two"
+    checks: list[tuple[tuple[str, ...], list[str], str, str]] = [
+        (where, both, "no role both moves tags and administers", one_of_them),
+        (where, foreign, "must be of the repository's own account", "name one of it"),
+        (("movableTags",), everything, "would let every tag move", "leave it out"),
+        (("immutableTags",), overlaps, "match a movable tag", "narrow the pattern"),
     ]
-    problems += [
-        Problem(where=where, value=values, rule=rule, fix=fix)
-        for where, values, rule, fix in (
-            (_ADMINISTRATORS, both, "no role both moves tags and administers", _ONE_OF_THEM),
-            (_ADMINISTRATORS, foreign, "must be of the repository's own account", "name one of it"),
-            (("movableTags",), open_tags, "would let every tag move", "leave it out"),
-            (("immutableTags",), overlaps, "match a movable tag", "narrow the pattern"),
-        )
-        if values
-    ]
+    _refuse(
+        [
+            Problem(where=where, value=values, rule=rule, fix=fix)
+            for where, values, rule, fix in checks
+            if values
+        ]
+    )
+
+
+def refuse_trust(trust: Trust) -> None:
+    """Raise InvalidInputError for what a trust policy cannot be made of."""
+    oidc = _mismatches(trust.get("oidc") or {}, "trust", "oidc")
+    _refuse([*_mismatches(trust, "trust"), *oidc])
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
     if problems:
         raise InvalidInputError(problems)
 
 
-def refuse_trust(trust: Trust) -> None:
-    """Raise InvalidInputError with all errors of what a trust policy is made of."""
-    oidc = _mismatches(trust.get("oidc") or {}, "trust", "oidc")
-    if problems := [*_mismatches(trust, "trust"), *oidc]:
-        raise InvalidInputError(problems)
-
-
 def _mismatches(inputs: Mapping[str, Any], *where: str) -> Iterator[Problem]:
-    fix = "write the exact value; docs/settings.md has what each may be"
     for key, form in _FORMS.items():
-        for position, value in enumerate(listed(inputs.get(key))):
+        values = listed(inputs.get(key))
+        if key in {"pipeline_roles", "administrator_roles"} & inputs.keys() and not values:
+            rule = "must have at least one role: without one, the guard would exempt nobody"
+            fix = "write the ARN of a role"
+            yield Problem(where=(*where, camel(key)), value=[], rule=rule, fix=fix)
+        for position, value in enumerate(values):
             if not (isinstance(value, str) and form.fits(value)):
                 place: tuple[str | int, ...] = (*where, camel(key), position)
+                fix = "write the exact value; docs/settings.md has what each may be"
                 yield Problem(where=place, value=value, rule=form.rule, fix=fix)

@@ -50,25 +50,21 @@ def denies(access: Access) -> list[dict[str, Any]]:
     out: only ECR's service-linked role makes that call, and AWS documents no effect of a
     repository policy on it.
     """
+    administering = [Effect.DELETE_IMAGE, Effect.CHANGE_GUARD]
+    exempted = (
+        ("OnlyThePipelineMovesTags", access["pipeline_roles"], [Effect.MOVE_TAG]),
+        ("OnlyAdministratorsDeleteAndChangeTheGuard", access["administrator_roles"], administering),
+    )
     return [
-        _only(access["pipeline_roles"], "OnlyThePipelineMovesTags", Effect.MOVE_TAG),
-        _only(
-            access["administrator_roles"],
-            "OnlyAdministratorsDeleteAndChangeTheGuard",
-            Effect.DELETE_IMAGE,
-            Effect.CHANGE_GUARD,
-        ),
+        {
+            "Sid": sid,
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": actions(*effects),
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}},
+        }
+        for sid, roles, effects in exempted
     ]
-
-
-def _only(roles: Iterable[str], sid: str, *effects: Effect) -> dict[str, Any]:
-    return {
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": actions(*effects),
-        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(roles))}},
-    }
 
 
 def lambda_functions(access: Access) -> list[str]:

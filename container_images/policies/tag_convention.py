@@ -24,6 +24,7 @@ Order = Literal["convention", "semver"]
 """What tells which of two images was built first: the times in their tags, or their versions."""
 
 _NUMERIC: Final = r"(?:0|[1-9][0-9]*)"
+_IDENTIFIER: Final = rf"(?:{_NUMERIC}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 
 
 class _Placeholder(NamedTuple):
@@ -48,9 +49,7 @@ _PLACEHOLDERS: Final[Mapping[str, _Placeholder]] = {
     # (https://helm.sh/docs/topics/registries/). The longest version has no end: ECR refuses it.
     "semver": _Placeholder(
         rf"{_NUMERIC}\.{_NUMERIC}\.{_NUMERIC}"
-        rf"(?:-(?:{_NUMERIC}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
-        rf"(?:\.(?:{_NUMERIC}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
-        r"(?:_[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?",
+        rf"(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?(?:_[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?",
         f"{string.ascii_letters}{string.digits}-.",
         ("0.0.0", "10.20.30-alpha.1_b-2"),
     ),
@@ -122,13 +121,16 @@ class UniqueTag:
         return datetime.combine(day, datetime.min.time(), UTC) if day else None
 
     @property
+    def ordered_by(self) -> str:
+        """The placeholder that orders it among others. Empty where none does."""
+        return next((part for part in ("epoch", "date", "semver") if part in self.parts), "")
+
+    @property
     def version(self) -> tuple[Any, ...]:
         """What orders it among the tags of its stage. Empty where nothing in it does."""
-        if "epoch" in self.parts:
-            return (self.parts["epoch"],)
-        if "date" in self.parts:
-            return (self.parts["date"], self.parts.get("number", 0))
-        if "semver" not in self.parts:
+        if self.time:  # the builds of a day are told apart by their number
+            return self.time, self.parts.get("number", inf) if self.ordered_by == "date" else 0
+        if not self.ordered_by:
             return ()
         # https://semver.org/#spec-item-11. Build metadata does not order.
         core, _, prerelease = self.parts["semver"].partition("_")[0].partition("-")
@@ -221,18 +223,20 @@ class TagConvention:
         numbers, versions of different stages, or two builds of one version
         (https://semver.org/#spec-item-10).
         """
-        ours, theirs = self.unique_tags(tags), self.unique_tags(other)
+        images = self.unique_tags(tags), self.unique_tags(other)
         for part in ("epoch", "date"):
-            own, others = _earliest(ours, part), _earliest(theirs, part)
-            if own and others:
-                unnumbered = own[0] == others[0] and inf in {own[1], others[1]}
-                return None if unnumbered else ("convention", _compared(own, others))
-        for stage in reversed(self.stages):
-            one, two = (
-                next((tag for tag in image if tag.stage == stage and "semver" in tag.parts), None)
-                for image in (ours, theirs)
+            own, others = (
+                min((tag.version for tag in image if tag.ordered_by == part), default=None)
+                for image in images
             )
-            if one and two and (one.text == two.text or one.version != two.version):
+            if own and others:
+                same_day = own[0] == others[0] and inf in {own[1], others[1]}
+                return None if same_day else ("convention", _compared(own, others))
+        for stage in reversed(self.stages):
+            one, two = (next((tag for tag in of if tag.stage == stage), None) for of in images)
+            if not one or not two or one.ordered_by != "semver":
+                continue
+            if one.text == two.text or one.version != two.version:
                 return "semver", _compared(one.version, two.version)
         return None
 
@@ -253,19 +257,6 @@ class TagConvention:
                 raise ValueError(f"no tag of the image tells the {{{name}}} of {template.template}")
             [values[name]] = known
         return template.write(values)
-
-
-def _earliest(tags: Iterable[UniqueTag], part: str) -> tuple[Any, float] | None:
-    """The earliest time in an image's tags, with the number that tells apart the builds of a day.
-
-    None where no tag has a time; the number is infinite where the day's tags have none.
-    """
-    times = (
-        (tag.parts[part], tag.parts.get("number", inf) if part == "date" else 0)
-        for tag in tags
-        if part in tag.parts
-    )
-    return min(times, default=None)
 
 
 def _compared(value: Any, other: Any) -> int:
@@ -304,13 +295,8 @@ def _errors_in(stage: Stage, others: Iterable[tuple[int, Stage]]) -> Iterator[tu
     """Rules and fixes: each error is looked for in what is free of those before it."""
     names, texts = stage.placeholders, _BRACES.split(stage.template)[2::2]
     known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
-    if unknown := [name for name in names if name not in _PLACEHOLDERS]:
-        yield f"there is no placeholder {{{unknown[0]}}}", f"use {known}"
-    if not names:
-        rule = f"all tags of the stage would be the same without one of {known}"
-        yield rule, "write one such as v{semver}"
-    if len({*names}) < len(names):
-        yield "a placeholder stands there twice", "write it once"
+    if not names or len({*names} & _PLACEHOLDERS.keys()) < len(names):
+        yield f"its placeholders are some of {known}, each once", "write one such as v{semver}"
     if refused := [tag for tag in stage.samples if not TAG.fullmatch(tag)]:
         rule = f"ECR does not take its tags, such as {refused[0]}"
         yield rule, "a tag has 1 to 128 letters, digits and . _ -, none of . - at its start"

@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
 from container_images.policies.patterns import tag_glob
@@ -14,12 +14,6 @@ TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXC
 out."""
 
 TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
-
-MODE_ADVICE: Final = (
-    "choose MUTABLE_WITH_EXCLUSION with immutableTags for tags of a few patterns such as prod-*, "
-    "or IMMUTABLE_WITH_EXCLUSION for any others (semantic versions, bare commit hashes): only the "
-    "movableTags move then"
-)
 
 TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 """A tag, as the OCI distribution specification and Docker's client write it."""
@@ -54,32 +48,19 @@ def is_immutable(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:
     return excluded != tag_mutability.startswith("IMMUTABLE")
 
 
-def left_open(
-    tag_mutability: str, filters: Sequence[str], patterns: Sequence[str]
-) -> tuple[str, ...]:
-    """Patterns of the tags, besides the movable ones, that ECR lets a push put on another image.
+def overwriting_warning(repositories: Sequence[str], tag_mutability: str) -> str | None:
+    """One sentence about the repositories of a tag mutability. Of many, three are named.
 
-    `*` stands for every tag. With MUTABLE_WITH_EXCLUSION, the answer is which of the given
-    `patterns`, of tags that the repository is known to have, no filter covers. (A filter that
-    matches a pattern, with its `*` taken as a character, matches whatever the pattern does.)
+    None where there are none, or a push can put no tag but the movable ones on another image.
     """
-    if tag_mutability == "MUTABLE":
-        return ("*",)
-    known = patterns if tag_mutability == "MUTABLE_WITH_EXCLUSION" else ()
-    return tuple(  # "*" says nothing of what there is
-        tag for tag in known if tag != "*" and not any(tag_glob(other, tag) for other in filters)
-    )
-
-
-def overwriting_warning(open_tags: Mapping[str, Sequence[str]]) -> str | None:
-    """One sentence about the repositories, by name, of which `left_open` says something.
-
-    Of many, three are named.
-    """
-    repositories = [f"{name} ({', '.join(tags)})" for name, tags in open_tags.items() if tags]
-    if not repositories:
+    tags = {
+        "MUTABLE": "Tags",
+        "MUTABLE_WITH_EXCLUSION": "Tags that no immutableTags pattern matches, such as scratch,",
+    }.get(tag_mutability)
+    if not repositories or not tags:
         return None
-    named = ", ".join(repositories[:3])
+    names = ", ".join(repositories[:3])
     if others := repositories[3:]:
-        named += f" and {len(others)} more"
-    return f"A push can change which image a tag names in {named}: {MODE_ADVICE}."
+        names += f" and {len(others)} more"
+    rule = "with IMMUTABLE_WITH_EXCLUSION only the movableTags could be"
+    return f"{tags} can be overwritten in {names}: {rule}."

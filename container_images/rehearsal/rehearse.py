@@ -15,6 +15,7 @@ from container_images.aws.errors import RefusedError
 from container_images.lifecycle.document import read_policy
 from container_images.policies.invalid_input import camel
 from container_images.policies.patterns import tag_glob
+from container_images.policies.tag_mutability import TAG_MUTABILITIES
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
 from container_images.rehearsal.pipeline import ACTS, FailedError, Pipeline
 from container_images.rehearsal.program import Resource, Update, run
@@ -82,15 +83,9 @@ _UNSEEN: Final = ("import_id", "depends_on")
 def warnings_about(stack: DeclaredStack) -> list[str]:
     """What the settings allow and ADR040 would rather not, a sentence each."""
     repositories = stack.settings.repositories
-    warnings = [stack.settings.overwriting_warning()]
-    modes = {name: repository.tag_mutability for name, repository in repositories.items()}
-    if names := [name for name, mode in modes.items() if mode == "MUTABLE_WITH_EXCLUSION"]:
-        warnings.append(
-            "Tags that no immutableTags pattern matches, such as scratch, can be overwritten in "
-            f"{_where(names, modes)}: with IMMUTABLE_WITH_EXCLUSION only the movableTags could be."
-        )
+    warnings = [*map(stack.settings.overwriting_warning, TAG_MUTABILITIES)]
     if names := [name for name, repository in repositories.items() if not repository.retention]:
-        where = _where(names, modes)
+        where = _where(names, repositories)
         warnings.append(f"Every image is kept in {where}: there is no retention rule.")
     warnings += _rules_that_take_releases(stack.settings)
     return [warning for warning in warnings if warning]

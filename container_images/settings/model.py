@@ -25,11 +25,7 @@ from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.retention import MAX_RULES, lifecycle_policy
 from container_images.policies.tag_convention import ADR040, TagConvention
-from container_images.policies.tag_mutability import (
-    exclusion_filters,
-    left_open,
-    overwriting_warning,
-)
+from container_images.policies.tag_mutability import overwriting_warning
 from container_images.policies.trust_policy import Oidc, Trust, trust_policy
 from container_images.settings import values
 
@@ -306,15 +302,11 @@ class StackSettings(Settings):
         """ARNs of all roles that push and move tags."""
         return [self.pipeline_role.arn_in(account), *self.additional_pipeline_roles]
 
-    def overwriting_warning(self) -> str | None:
-        """Which tags may be overwritten in which repositories, or None where none may be."""
-        open_tags = {}
-        for name, repository in self.repositories.items():
-            mode = repository.tag_mutability
-            filters = exclusion_filters(mode, self.movable_tags, repository.immutable_tags)
-            known = [rule["tags"] for rule in repository.retention if "tags" in rule]
-            open_tags[name] = left_open(mode, filters, known)
-        return overwriting_warning(open_tags)
+    def overwriting_warning(self, tag_mutability: str) -> str | None:
+        """Which tags may be overwritten in the repositories of a tag mutability, if any may be."""
+        of = self.repositories.items()
+        names = [name for name, each in of if each.tag_mutability == tag_mutability]
+        return overwriting_warning(names, tag_mutability)
 
 
 def partial_settings(valid: Mapping[str, Any]) -> StackSettings:

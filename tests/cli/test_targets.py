@@ -139,7 +139,7 @@ def test_the_convention_is_that_of_the_option_then_the_stack_then_the_environmen
         ("[{stage: a, tag: v{semver}}]", "write text with * or { in quotes"),
         ("[2026-13-45]", "convention.yaml: invalid YAML: month"),
         ("release", "must be a list"),
-        ("[{stage: a, tag: 'v{version}'}]", "no placeholder {version}"),
+        ("[{stage: a, tag: 'v{version}'}]", "placeholders are some of"),
         ("", "a key needs a value"),
     ],
 )

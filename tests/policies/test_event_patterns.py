@@ -147,7 +147,8 @@ def test_the_longest_names_fit_and_roles_that_no_pattern_can_name_are_refused() 
                 "of repository [app]",
                 "by [arn:aws:sts::111122223333:assumed-role/developer/mary] (type [AssumedRole],",
                 "at 2026-11-24T10:00:00Z from [203.0.113.12], error code [AccessDenied]",
-                "container-images history arn:aws:ecr:eu-west-2:111122223333:repository/app.",
+                "(arn:aws:ecr:eu-west-2:111122223333:repository/app) by",
+                "docs/runbook.md#an-alert-came (tags).",
             ],
         ),
         (
@@ -162,7 +163,7 @@ def test_the_longest_names_fit_and_roles_that_no_pattern_can_name_are_refused() 
             expiry("app", ["prod-2", "latest"], ["prod-1"]),
             [
                 "tags [[prod-2,latest],[prod-1]] of images [sha256:aaa,sha256:aaa] of [app]",
-                "container-images rollback app.",
+                "docs/runbook.md#an-alert-came (expiry).",
             ],
         ),
     ],

@@ -51,29 +51,24 @@ def test_the_guard_exempts_the_pipeline_and_the_administrators(access: Access) -
     assert exempted_roles(policy, "ecr:DeleteRepository") == {*access["administrator_roles"]}
 
 
+FORM = 'the one form that exempts roles and nobody else: Principal "*", no Resource, and one'
+
+
 @pytest.mark.parametrize(
     ("weak", "error"),
     [
-        (deny(ROLE, Principal={"AWS": ROLE}), "does not apply to everybody"),
-        (deny(ROLE, Principal={"AWS": "*", "Service": "x"}), "does not apply to everybody"),
-        (deny(ROLE, Resource="*"), "names a Resource"),
-        (deny(Condition=None), "exempts nobody"),
+        (deny(ROLE, Principal={"AWS": ROLE}), FORM),
+        (deny(ROLE, Principal={"AWS": "*", "Service": "x"}), FORM),
+        (deny(ROLE, Resource="*"), FORM),
+        (deny(Condition=None), FORM),
+        (deny(Condition={"ArnNotEquals": {"aws:PrincipalArn": ROLE, "aws:SourceArn": "x"}}), FORM),
+        (deny(Condition={"ArnNotEquals": {"aws:PrincipalArn": ROLE}, "Bool": {"a": 0}}), FORM),
         (deny(), "exempts an empty list"),
         (deny(f"{ROLE}*"), "push*, which is not the exact ARN of one role"),
-        (deny(f"{ROLE}${{aws:username}}"), "which is not the exact ARN of one role"),
-        (deny("arn:aws:iam::111122223333:root"), ":root, which is not the exact ARN"),
-        (deny("arn:aws:iam::111122223333:user/ci"), "user/ci, which is not the exact ARN"),
+        (deny("arn:aws:iam::111122223333:root"), ":root, which is not the exact ARN of one role"),
         (deny(ROLE, operator="ArnEquals"), "depends on ArnEquals aws:PrincipalArn"),
         (deny(ROLE, operator="ArnNotEqualsIfExists"), "depends on ArnNotEqualsIfExists"),
         (deny(Condition={"StringNotEquals": {"aws:PrincipalTag/ci": "x"}}), "PrincipalTag/ci inst"),
-        (
-            deny(Condition={"ArnNotEquals": {"aws:PrincipalArn": ROLE, "aws:SourceArn": "x"}}),
-            "has more than one condition",
-        ),
-        (
-            deny(Condition={"ArnNotEquals": {"aws:PrincipalArn": ROLE}, "Bool": {"aws:x": 0}}),
-            "has more than one condition",
-        ),
     ],
 )
 def test_of_another_deny_it_is_unknown(weak: dict[str, Any], error: str) -> None:

@@ -245,12 +245,10 @@ def test_what_no_tag_tells_is_not_made_up(
     ("refused", "rule"),
     [
         ([], "at least one stage"),
-        (["release"], "would be the same"),
-        (["v{version}"], "no placeholder {version}"),
+        *(([tag], "placeholders are some of {sha}, ") for tag in ("x", "{x}", "{sha}-{sha}")),
         (["v {semver}"], "ECR does not take its tags, such as v 0.0.0"),
         ([".{sha}"], "ECR does not take its tags, such as .0000000"),
         (["x" * 125 + "{sha}"], "ECR does not take its tags, such as xxx"),
-        (["{sha}-{sha}"], "twice"),
         (["{sha}{epoch}"], "it is ambiguous where {sha} ends"),
         (["{epoch}0{number}"], "it is ambiguous where {epoch} ends"),
         (["{semver}-{sha}"], "it is ambiguous where {semver} ends"),

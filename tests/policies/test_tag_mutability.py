@@ -8,7 +8,6 @@ from container_images.policies.tag_mutability import (
     MAX_EXCLUSION_FILTERS,
     TAG_MUTABILITIES,
     is_immutable,
-    left_open,
     overwriting_warning,
 )
 
@@ -41,28 +40,9 @@ def test_no_pattern_that_ecr_refuses_or_that_matches_no_tag(pattern: str) -> Non
     assert not TAG_PATTERN.fits(pattern)
 
 
-@pytest.mark.parametrize(
-    ("tag_mutability", "filters", "patterns", "expected"),
-    [
-        ("MUTABLE", [], [], ("*",)),
-        ("IMMUTABLE", [], ["v*"], ()),
-        ("IMMUTABLE_WITH_EXCLUSION", ["latest"], ["v*"], ()),
-        ("MUTABLE_WITH_EXCLUSION", ["prod-*"], ["prod-*", "prod-1-*", "prod-1"], ()),
-        ("MUTABLE_WITH_EXCLUSION", ["prod-*"], ["stg-*", "prod*", "*"], ("stg-*", "prod*")),
-        ("MUTABLE_WITH_EXCLUSION", ["*-a", "v1"], ["v*-a", "v*"], ("v*",)),
-    ],
-)
-def test_which_tags_are_left_open(
-    tag_mutability: str, filters: list[str], patterns: list[str], expected: tuple[str, ...]
-) -> None:
-    assert left_open(tag_mutability, filters, patterns) == expected
-
-
 def test_three_of_the_repositories_that_leave_tags_open_are_named() -> None:
-    open_tags: dict[str, tuple[str, ...]] = {"a": ("*",), "b": ("v*", "w"), "c": (), "d": ("*",)}
-    warning = overwriting_warning(open_tags)
-    assert warning is not None
-    assert "which image a tag names in a (*), b (v*, w), d (*): choose MUTABLE_WITH" in warning
-    assert "(semantic versions, bare commit hashes)" in warning
-    assert "d (*) and 1 more" in str(overwriting_warning({**open_tags, "e": ("*",)}))
-    assert overwriting_warning({"c": ()}) is None
+    warning = str(overwriting_warning(["a", "b", "c", "d", "e"], "MUTABLE"))
+    assert "overwritten in a, b, c and 2 more: with IMMUTABLE_WITH_EXCLUSION only" in warning
+    assert "such as scratch, can" in str(overwriting_warning(["a"], "MUTABLE_WITH_EXCLUSION"))
+    assert overwriting_warning(["a"], "IMMUTABLE_WITH_EXCLUSION") is None
+    assert overwriting_warning([], "MUTABLE") is None

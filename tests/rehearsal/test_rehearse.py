@@ -338,7 +338,7 @@ def test_what_the_settings_leave_open_is_a_warning(prod: DeclaredStack) -> None:
     repositories["some"] = {**excluding, "retention": []}
     changes = {"immutableTags": None, "tagMutability": "MUTABLE", "repositories": repositories}
     mutable, excluded, unlimited = warnings_about(prod.changed(**changes))
-    assert "repository-00 (*), " in mutable
+    assert "Tags can be overwritten in repository-00, " in mutable
     assert "such as scratch, can be overwritten in some: with IMMUTABLE_WITH" in excluded
     assert "kept" not in mutable + excluded
     assert unlimited == "Every image is kept in some: there is no retention rule."

@@ -140,7 +140,7 @@ def test_a_pattern_of_movable_tags_is_freed_and_not_protected() -> None:
     assert stack.movable_tags == ["latest", "sha256-*.sig", "v1.*"]
     rules = stack.lifecycle_policy("app")["rules"]
     assert [rule["selection"]["tagPatternList"] for rule in rules] == [["latest"], ["sha256-*.sig"]]
-    assert stack.overwriting_warning() is None
+    assert stack.overwriting_warning("MUTABLE") is None
 
 
 # --- One error ------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ WRONG_TOGETHER = [
         "without https://",
     ),
     ({"tagConvention": [{"stage": "a"}]}, "tagConvention[0].tag", "this key is required"),
-    ({"tagConvention": [{"stage": "a", "tag": "v"}]}, "tagConvention[0].tag", "be the same"),
+    ({"tagConvention": [{"stage": "a", "tag": "v"}]}, "tagConvention[0].tag", "each once"),
     ({"tagConvention": CONVENTION, **movable("latest", "v1.0.0")}, TAG_1, "as a unique tag"),
     (
         {"pullAccounts": {f"account-{n}": f"{n:012}" for n in range(300)}},
@@ -432,7 +432,7 @@ CIRCULAR.append(CIRCULAR)
         (["prod", None], ['[0] = "prod": must be a mapping', "[1] = null: a key needs a value"]),
         (CIRCULAR, ["[0] = [[...]]: must be a mapping"]),
         ([{"stage": "a", "tag": "{sha}", "x": 1}], ["[0].x = 1: there is no such key"]),
-        ([{"stage": "a", "tag": "v"}], ['[0].tag = "v": all tags of the stage would be']),
+        ([{"stage": "a", "tag": "v"}], ['[0].tag = "v": its placeholders are some']),
         ([], ["[]: a convention has at least one stage"]),
     ],
 )
