@@ -86,9 +86,7 @@ def _matching(targets: Targets, pattern: str) -> Sequence[Reference]:
         aws = targets.session(place.region if place else None)
         names = fnmatch.filter(repository_names(aws.ecr()), pattern)
     if not names:
-        raise RefusedError(
-            f"no repository matches {pattern}; list their names with aws ecr describe-repositories"
-        )
+        raise RefusedError(f"no repository matches {pattern}; --all alone takes every one")
     registry = place.id if place else None
     return [Reference(name=name, registry_id=registry, region=aws.region) for name in names]
 
