@@ -9,9 +9,9 @@ from rich.console import Console
 
 from container_images.aws.image import Image
 from container_images.aws.in_use import InUse
+from container_images.aws.reference import parse
 from container_images.lifecycle.document import rules_in
-from container_images.lifecycle.in_use import read_in_use
-from container_images.lifecycle.listing import RepositoryImages
+from container_images.lifecycle.listing import RepositoryImages, read_in_use
 from container_images.lifecycle.report import examine
 from tests.lifecycle.documents import ANY, count, older, policy, prefixed, tagged
 
@@ -35,11 +35,11 @@ RULES = rules_in(policy(tagged("latest") | count(1), *SELECTIONS, ANY | count(1_
 
 def main(console: Console) -> None:
     """Processor time, without the garbage collector, as in timeit."""
-    images = RepositoryImages(images=tuple(map(_image, range(NUMBER))), name="app")
+    images = RepositoryImages(images=tuple(map(_image, range(NUMBER))), reference=parse("app"))
     used = "\n".join(f"app@{image.digest}" for image in images.images[::10])
     gc.disable()
     start = time.process_time()
-    examine(RULES, images, NOW, InUse(uses=read_in_use(used)))
+    examine(RULES, images, NOW, InUse(images={image: set() for image in read_in_use(used)}))
     seconds = time.process_time() - start
     gc.enable()
     console.print(

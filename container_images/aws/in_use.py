@@ -13,37 +13,22 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from container_images.aws.errors import code_of, explain, is_denied
-from container_images.aws.reference import InvalidReferenceError, Reference, parse
+from container_images.aws.reference import InvalidReferenceError, parse
 from container_images.aws.session import Aws
 
-_AT_ONCE: Final = 8
-"""Calls under way at the same time."""
-_DESCRIBED: Final = {"service": 10, "task": 100}
-"""So many of them one call describes."""
 _FUNCTIONS: Final = 50
 """Of those, and of aliases, Lambda lists so many on a page."""
-_GONE: Final = frozenset(
-    {"ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException"}
-)
+_GONE: Final = ("ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException")
 """Said of what was deleted since it was listed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Use:
-    """An image, as what runs it names it."""
-
-    written: str
-    reference: Reference
-    """No repository is named with a digest or a tag by itself."""
-    by: str = ""
-    """The ARN of the service, task, task definition or function, where it is known."""
 
 
 @dataclass(kw_only=True)
 class InUse:
     """What is in use, and what may be besides."""
 
-    uses: list[Use] = field(default_factory=list)
+    images: dict[str, set[str]] = field(default_factory=dict)
+    """Each as what runs it names it, with the ARNs of the services, tasks, task definitions and
+    functions that do, as far as they are known."""
     unknown: dict[str, str] = field(default_factory=dict)
     """By the operation that failed, why it did, the first time: there, any image may run."""
 
@@ -56,8 +41,7 @@ def add_running(
     `count` shows the progress through a sequence of calls. What the caller may not read is unknown.
     Raises ClientError for any other failure.
     """
-    account, _ = aws.caller
-    about = f"account {account} in {aws.region}"
+    about = f"account {aws.caller[0]} in {aws.region}"
     _read_ecs(_Reader(aws.client("ecs"), about, in_use, count))
     _read_lambda(_Reader(aws.client("lambda"), about, in_use, count))
 
@@ -74,23 +58,22 @@ class _Reader:
     def add(self, image: str, by: str) -> None:
         """An image that is in use. Without a host in its name, it is one of Docker Hub."""
         with suppress(InvalidReferenceError):
-            reference = parse(image)
-            if reference.registry_id:
-                self.in_use.uses.append(Use(written=image, reference=reference, by=by))
+            if parse(image).registry_id:
+                self.in_use.images.setdefault(image, set()).add(by)
 
     def pages(self, operation: str, key: str, size: int = 100, **about: Any) -> list[Any]:
         """All that an operation lists; nothing where that may not be read."""
-        paginator = self.client.get_paginator(operation)
         listed: list[Any] = []
+        pages = self.client.get_paginator(operation).paginate
         try:
-            for page in paginator.paginate(**about, PaginationConfig={"PageSize": size}):
+            for page in pages(**about, PaginationConfig={"PageSize": size}):
                 listed += page[key]
         except ClientError as error:
             self._note(error)
         return listed
 
-    def ask(self, operation: str, **about: Any) -> dict[str, Any]:
-        """An answer; an empty one where the thing is gone, or may not be read."""
+    def ask(self, operation: str, key: str, **about: Any) -> Any:
+        """A part of an answer; an empty one where the thing is gone, or may not be read."""
         try:
             answer: dict[str, Any] = getattr(self.client, operation)(**about)
         except ClientError as error:
@@ -99,29 +82,29 @@ class _Reader:
         for failure in answer.get("failures", ()):
             if failure.get("reason") != "MISSING":
                 self._unknown(operation, f"{failure.get('arn')}: {failure.get('reason')}")
-        return answer
+        return answer[key]
 
     def each(self, read: Callable[[str], None], names: Sequence[str]) -> None:
-        """Read what has each of the names, some at a time."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        """Read what has each of the names, eight at a time."""
+        with ThreadPoolExecutor(8) as pool:
             for _ in zip(self.count(names), pool.map(read, names), strict=True):
                 pass
 
-    def described(self, kind: str, cluster: str) -> Iterator[dict[str, Any]]:
+    def described(self, kind: str, at_once: int, cluster: str) -> Iterator[dict[str, Any]]:
         """The services or the tasks of a cluster."""
-        arns = self.pages(f"list_{kind}s", f"{kind}Arns", cluster=cluster)
-        for start in range(0, len(arns), _DESCRIBED[kind]):
-            batch = {f"{kind}s": arns[start : start + _DESCRIBED[kind]]}
-            yield from self.ask(f"describe_{kind}s", cluster=cluster, **batch).get(f"{kind}s", ())
-
-    def _unknown(self, operation: str, reason: str) -> None:
-        self.in_use.unknown.setdefault(f"{operation} in {self.about}", f"{self.about}: {reason}")
+        arns = self.pages(f"list_{kind}", f"{kind[:-1]}Arns", cluster=cluster)
+        for start in range(0, len(arns), at_once):
+            batch = {kind: arns[start : start + at_once]}
+            yield from self.ask(f"describe_{kind}", kind, cluster=cluster, **batch)
 
     def _note(self, error: ClientError) -> None:
         if is_denied(error):
             self._unknown(error.operation_name, explain(error))
         elif code_of(error) not in _GONE:
             raise error
+
+    def _unknown(self, operation: str, reason: str) -> None:
+        self.in_use.unknown.setdefault(f"{operation} in {self.about}", f"{self.about}: {reason}")
 
 
 def _read_ecs(ecs: _Reader) -> None:
@@ -132,21 +115,19 @@ def _read_ecs(ecs: _Reader) -> None:
     """
     users: dict[str, str] = {}  # of task definitions
     for cluster in ecs.pages("list_clusters", "clusterArns"):
-        for service in ecs.described("service", cluster):
+        for service in ecs.described("services", 10, cluster):
             # Deployments of ECS's own, and the task sets of CodeDeploy and others.
             for part in (service, *service["deployments"], *service.get("taskSets", ())):
                 users.setdefault(part.get("taskDefinition", ""), service["serviceArn"])
-        for task in ecs.described("task", cluster):
+        for task in ecs.described("tasks", 100, cluster):
             users.setdefault(task["taskDefinitionArn"], task["taskArn"])
             for container in task["containers"]:
                 image, digest = container.get("image", ""), container.get("imageDigest")
-                ecs.add(
-                    f"{image}@{digest}" if digest and "@" not in image else image, task["taskArn"]
-                )
+                pulled = f"{image}@{digest}" if digest and "@" not in image else image
+                ecs.add(pulled, task["taskArn"])
 
     def add_definition(name: str) -> None:
-        answer = ecs.ask("describe_task_definition", taskDefinition=name)
-        definition = answer.get("taskDefinition", {})
+        definition = ecs.ask("describe_task_definition", "taskDefinition", taskDefinition=name)
         arn = definition.get("taskDefinitionArn", "")
         by = users.pop(arn, arn)
         for container in definition.get("containerDefinitions", ()):
@@ -169,8 +150,7 @@ def _read_lambda(functions: _Reader) -> None:
             weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
             versions |= {alias["FunctionVersion"], *weights}
         for version in sorted(versions):
-            answer = functions.ask("get_function", FunctionName=arn, Qualifier=version)
-            code = answer.get("Code", {})
+            code = functions.ask("get_function", "Code", FunctionName=arn, Qualifier=version)
             functions.add(code.get("ResolvedImageUri") or code.get("ImageUri", ""), arn)
 
     listed = functions.pages("list_functions", "Functions", _FUNCTIONS)

@@ -1,14 +1,16 @@
 """The command `images`: which images there are, and what a lifecycle policy does with each."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import click
+from rich.filesize import decimal
 
 from container_images.aws import reference
 from container_images.aws.errors import RefusedError, refused
@@ -17,7 +19,6 @@ from container_images.aws.images import Repository
 from container_images.aws.in_use import InUse, add_running
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli.images_output import print_report, report_json
 from container_images.cli.targets import (
     Results,
     Targets,
@@ -30,25 +31,29 @@ from container_images.cli.targets import (
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import note, print_json, working
+from container_images.cli.terminal import (
+    brief,
+    iso,
+    note,
+    print_json,
+    print_paragraph,
+    print_table,
+    working,
+)
 from container_images.lifecycle.document import Rule, read_policy, rules_in
-from container_images.lifecycle.in_use import read_in_use
-from container_images.lifecycle.listing import read_images
+from container_images.lifecycle.listing import read_images, read_in_use, subject_of
 from container_images.lifecycle.live import live_images, live_movable_tags, live_rules
-from container_images.lifecycle.report import Report, examine, movable_tags_of
+from container_images.lifecycle.report import Warnings, examine, losses, movable_tags_of
+from container_images.lifecycle.simulation import Verdict
 from container_images.policies.patterns import ANY
-
-_LIVE: Final = "live"
-"""The --in-use that is no file."""
+from container_images.policies.tag_convention import TagConvention
 
 
 @click.command("images")
 @repositories_argument
 @stack_option
 @file_option("--policy", help="Simulate this lifecycle policy. Default: the live one.")
-@click.option(
-    "--planned", is_flag=True, help="Simulate the policy that the settings declare. With --stack."
-)
+@click.option("--planned", is_flag=True, help="Simulate the policy of the settings. With --stack.")
 @click.option(
     "--in-use",
     metavar="FILE|live",
@@ -111,12 +116,12 @@ def images_command(
 ) -> None:
     """List images, and what the lifecycle policy does with each.
 
-    The newest push comes first. What an index lists, and what is attached to an image, follows it.
+    The youngest comes first. What an index lists, and what is attached to an image, follows it.
     "built" is the earliest time in an image's unique tags. ECR counts the reading of an index as a
     pull; it is read only if something would expire. A narrow terminal shows fewer columns.
     """
     targets = targets_of(repositories, stack)
-    named, is_live = targets.references, _LIVE in in_use
+    named, is_live = targets.references, "live" in in_use
     for contradiction, sentence in (
         (named and listing, "--from has the images: leave REPOSITORY and --stack out"),
         (listing and not policy, "--from needs --policy"),
@@ -128,60 +133,36 @@ def images_command(
     ):
         if contradiction:
             raise click.UsageError(sentence)
-    used = _in_use(in_use, named, profile)
-    given_rules = read(policy, read_policy) if policy else None
+    used = _in_use(in_use, [each.region for each in named], profile)
+    rules_of_file = read(policy, read_policy) if policy else None
+    at = now or datetime.now(UTC)
+    to_json = partial(_to_json, convention=targets.convention, expiring=expiring)
 
-    def live(reference: Reference) -> Report:
+    def live(reference: Reference) -> dict[str, Any]:
         _, repository = targets.open(reference)
-        rules = _rules(repository, targets, planned=planned) if given_rules is None else given_rules
-        images = live_images(repository, rules or ())
+        rules = rules_of_file or _rules(repository, targets, planned=planned)
+        images = live_images(repository, rules or (), at)
         tags = movable_tag or targets.movable_tags
         if rules is not None and not tags:
             tags = [tag for tag in live_movable_tags(repository, note, rules) if ANY not in tag]
-        return examine(rules, images, datetime.now(UTC), used, tags or ())
+        return to_json(repository.name, *examine(rules, images, at, used, tags or ()))
 
     if listing:
         images = read(listing, lambda text: read_images(text, repository_arn))
-        tags = movable_tag or movable_tags_of(given_rules or ())
-        report = examine(given_rules, images, now or datetime.now(UTC), used, tags)
-        report = replace(report, name=report.name or str(listing))
-        results = Results([(Reference(name=report.name), report)])
+        tags = movable_tag or movable_tags_of(rules_of_file or ())
+        name = images.reference.name or str(listing)
+        value = to_json(name, *examine(rules_of_file, images, at, used, tags))
+        results = Results([(images.reference, value)])
     else:
         results = read_each(named, "Reading the images", live)
-    to_json = partial(report_json, convention=targets.convention, expiring=expiring)
     if as_json:
-        print_json({"repositories": results.to_json(to_json)})
+        print_json({"repositories": results.to_json(dict)})
     else:
-        for report in results.values:
-            print_report(to_json(report), is_judged=report.judged)
+        for value in results.values:
+            _print(value)
     results.refuse_unread()
-    losing = [report.name for report in results.values if report.losses or not report.judged]
-    if fail_on_loss and losing:
-        raise RefusedError(
-            f"{', '.join(losing)} would lose images, or it is not known; see the warnings and notes"
-        )
-
-
-def _in_use(files: Sequence[str], named: Sequence[Reference], profiles: Sequence[str]) -> InUse:
-    """What runs, by the files and, if that is one of them, live.
-
-    In the caller's account and in those of the profiles; in the Regions of the repositories, or in
-    that of a profile that has one of its own.
-    """
-    in_use, read_already = InUse(), set[tuple[str, str | None]]()
-    for file in files:
-        if file != _LIVE:
-            in_use.uses += read(Path(file), read_in_use)
-    regions = dict.fromkeys(reference.region for reference in named) if _LIVE in files else ()
-    for profile, region in product((None, *profiles), regions):
-        with refused(f"profile {profile}" if profile else ""):
-            aws = Aws(region, profile)
-            place = aws.caller[0], aws.region
-            if place not in read_already:
-                read_already.add(place)
-                with working(f"Reading what runs in {' '.join(filter(None, place))}") as counted:
-                    add_running(in_use, aws, counted)
-    return in_use
+    if fail_on_loss:
+        _refuse_losses(results.values)
 
 
 def _rules(repository: Repository, targets: Targets, *, planned: bool) -> Sequence[Rule] | None:
@@ -194,3 +175,150 @@ def _rules(repository: Repository, targets: Targets, *, planned: bool) -> Sequen
     except RefusedError as error:
         note(f"it is not known what the lifecycle policy will do: {error}")
         return None
+
+
+def _in_use(
+    sources: Sequence[str], regions: Sequence[str | None], profiles: Sequence[str]
+) -> InUse:
+    """What runs, by the files and, if that is one of the sources, live.
+
+    In the caller's account and in those of the profiles; in the Regions of the repositories, or in
+    that of a profile that has one of its own.
+    """
+    in_use, read_already = InUse(), set[tuple[str, str | None]]()
+    for file in sources:
+        if file != "live":
+            in_use.images |= {image: set() for image in read(Path(file), read_in_use)}
+    for profile, region in product((None, *profiles), regions if "live" in sources else ()):
+        with refused(f"profile {profile}" if profile else ""):
+            aws = Aws(region, profile)
+            place = aws.caller[0], aws.region
+            if place not in read_already:
+                read_already.add(place)
+                with working(f"Reading what runs in {' '.join(filter(None, place))}") as counted:
+                    add_running(in_use, aws, counted)
+    return in_use
+
+
+def _to_json(
+    name: str,
+    verdicts: Sequence[Verdict],
+    warnings: Warnings,
+    *,
+    convention: TagConvention,
+    expiring: bool,
+) -> dict[str, Any]:
+    """What is printed of a repository. `expiring`: without images that are known to be kept."""
+    images = []
+    for verdict in _folded([each for each in verdicts if each.action != "keep" or not expiring]):
+        image, built_at = verdict.image, convention.built_at(verdict.image.tags)
+        why = str(verdict.decided_by or "no rule matches it")
+        if verdict.goes_with:
+            why = f"goes with {verdict.goes_with}, which {verdict.decided_by} takes"
+        elif verdict.held_by:
+            why = f"the index {verdict.held_by} lists it"
+        described = {
+            "digest": image.digest,
+            "tags": list(image.tags),
+            "subject": subject_of(image),
+            "builtAt": iso(built_at) if built_at else None,
+            "pushedAt": iso(image.pushed_at),
+            "lastPulledAt": iso(image.pulled_at) if image.pulled_at else None,
+            "size": image.size,
+            "action": verdict.action,
+            "rule": verdict.rule,
+            "shieldedBy": verdict.shielded_by,
+            "why": why if verdict.action else None,
+        }
+        images.append(described)
+    totals = _totals(verdicts)
+    return {"repository": name, "images": images, "warnings": warnings, "totals": totals}
+
+
+def _folded(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """In their order; but what is attached to an image, or untagged in an index, follows it."""
+    places = {verdict.image.digest: place for place, verdict in enumerate(verdicts)}
+    parents: dict[str, str] = {}
+    for image in (verdict.image for verdict in verdicts):
+        if (subject := subject_of(image)) in places:
+            parents[image.digest] = subject
+        for child in image.children or ():
+            if child in places and not verdicts[places[child]].image.tags:
+                parents.setdefault(child, image.digest)
+
+    def path(verdict: Verdict) -> list[int]:
+        digests = [verdict.image.digest]
+        while (parent := parents.get(digests[0], digests[0])) not in digests:
+            digests.insert(0, parent)
+        return [places[digest] for digest in digests]
+
+    return sorted(verdicts, key=path)
+
+
+def _totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Numbers of images and bytes. What is attached to an image is counted apart.
+
+    Images share layers, so that at most this many bytes are freed. An index counts for nothing:
+    its size, as ECR gives it, is that of its largest image.
+    """
+    images, attached, sizes = (Counter[str | None]() for _ in range(3))
+    for verdict in verdicts:
+        number = attached if subject_of(verdict.image) else images
+        number[verdict.action] += 1
+        sizes[verdict.action] += 0 if verdict.image.is_index else verdict.image.size
+    actions = ("keep", "expire", "archive")
+    return {
+        "images": images.total(),
+        **{action: images[action] for action in actions},
+        "attachments": {action: attached[action] for action in actions},
+        "bytes": sizes.total(),
+        "bytesFreed": sizes["expire"],
+        "bytesArchived": sizes["archive"],
+    }
+
+
+def _refuse_losses(listings: Sequence[Mapping[str, Any]]) -> None:
+    if losing := [each for each in listings if losses(each["warnings"]) or not _is_known(each)]:
+        names = ", ".join(each["repository"] for each in losing)
+        raise RefusedError(
+            f"{names} would lose images, or it is not known; see the warnings and notes"
+        )
+
+
+def _is_known(listing: Mapping[str, Any]) -> bool:
+    return all(image["action"] for image in listing["images"])
+
+
+def _print(listing: Mapping[str, Any]) -> None:
+    """The totals, the warnings, and the images. On a terminal digests and commits are brief."""
+    totals = listing["totals"]
+    if _is_known(listing):
+        text = f"{totals['expire']:,} of {totals['images']:,} images expire"
+        if totals["archive"]:
+            text += f", {totals['archive']:,} are archived"
+        if attached := sum(totals["attachments"].values()):
+            lost = attached - totals["attachments"]["keep"]
+            text += f", {lost:,} of {attached:,} signatures and attestations are not kept"
+        text += f"; at most {decimal(totals['bytesFreed'])} of {decimal(totals['bytes'])} are freed"
+    else:
+        text = f"{totals['images']:,} images, {decimal(totals['bytes'])}"
+    print_paragraph(f"{listing['repository']}: {text}")
+    for warning in listing["warnings"]:
+        print_paragraph(f"warning: {brief(warning['text'])}")
+    shown = brief if sys.stdout.isatty() else str
+    rows = [
+        (
+            shown(image["digest"]),
+            shown("\n".join(image["tags"]) or "-"),
+            *((image[key] or "-").partition("T")[0] for key in ("builtAt", "pushedAt")),
+            decimal(image["size"]),
+            (image["lastPulledAt"] or "-").partition("T")[0],
+            image["action"] or "?",
+            shown(image["why"] or "?"),
+        )
+        for image in listing["images"]
+    ]
+    if rows:
+        headings = ("image", "tags", "built", "pushed", "size", "pulled", "action", "why")
+        print()  # noqa: T201 an empty line
+        print_table(headings, rows, folds=("why",), spare=("built", "size", "pulled", "pushed"))

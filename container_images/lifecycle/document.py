@@ -6,19 +6,14 @@ and what it does not know: it would select other images than ECR.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
 
 Action = Literal["expire", "archive"]
 """What a rule does. AWS's word for the second is `transition`, and `archive` is its only target."""
-TagStatus = Literal["tagged", "untagged", "any"]
-CountType = Literal[
-    "imageCountMoreThan", "sinceImagePushed", "sinceImagePulled", "sinceImageTransitioned"
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +22,7 @@ class Rule:
 
     priority: int
     """AWS's number of the rule. The lower one decides first."""
-    tag_status: TagStatus
+    tag_status: str
     tags: tuple[tuple[str, ...], ...] = ()
     """What a tagged image's tags must match, entry by entry, all of them: AND, over all the tags.
 
@@ -36,7 +31,7 @@ class Rule:
     """
     archived: bool = False
     """The rule selects among the images in the archive, and sees no others; or the reverse."""
-    count_type: CountType
+    count_type: str
     number: int
     action: Action = "expire"
 
@@ -53,9 +48,8 @@ def read_policy(text: str) -> tuple[Rule, ...]:
 
     Raises InvalidInputError with everything that the simulation cannot read.
     """
-    document = parse_json(
-        text, "policy", "write it as aws ecr get-lifecycle-policy has it, with --output json"
-    )
+    fix = "write it as aws ecr get-lifecycle-policy has it, with --output json"
+    document = parse_json(text, "policy", fix)
     if isinstance(document, dict) and isinstance(document.get("lifecyclePolicyText"), str):
         return read_policy(document["lifecyclePolicyText"])
     return rules_in(document)
@@ -68,21 +62,21 @@ def rules_in(document: Any) -> tuple[Rule, ...]:
     """
     rules = document.get("rules") if isinstance(document, dict) else None
     if not isinstance(rules, list) or not rules:
-        says, fix = "a lifecycle policy is an object with rules", 'write {"rules": [...]}'
-        raise InvalidInputError([Problem(where=(), value=document, rule=says, fix=fix)])
+        says = "a lifecycle policy is an object with rules"
+        raise InvalidInputError([_problem((), document, says)])
     problems = [
-        problem.under("rules", position)
+        _problem(("rules", position, *where), value, says)
         for position, rule in enumerate(rules)
-        for problem in _problems_in(rule)
+        for where, value, says in _errors_in(rule)
     ]
     if problems:
         raise InvalidInputError(problems)
-    ordered = sorted(map(_read, rules), key=lambda rule: rule.priority)
-    counts = Counter(rule.priority for rule in ordered)
-    if shared := [priority for priority in counts if counts[priority] > 1]:
-        says, fix = "several rules have this priority", "give each rule a priority of its own"
-        raise InvalidInputError([Problem(where=("rules",), value=shared, rule=says, fix=fix)])
-    return tuple(ordered)
+    return tuple(sorted(map(_read, rules), key=lambda rule: rule.priority))
+
+
+def _problem(where: tuple[str | int, ...], value: Any, says: str) -> Problem:
+    fix = "correct the policy, or do without the simulation"
+    return Problem(where=where, value=value, rule=says, fix=fix)
 
 
 def _read(written: Mapping[str, Any]) -> Rule:
@@ -105,43 +99,43 @@ def _read(written: Mapping[str, Any]) -> Rule:
 _LISTS: Final = ("tagPatternList", "tagPrefixList")
 _WORDS: Final[Mapping[str, Mapping[str, tuple[object, ...]]]] = {
     "selection": {
-        "tagStatus": get_args(TagStatus),
+        "tagStatus": ("tagged", "untagged", "any"),
         "storageClass": ("standard", "archive", ABSENT),
-        "countType": get_args(CountType),
+        "countType": (
+            "imageCountMoreThan",
+            "sinceImagePushed",
+            "sinceImagePulled",
+            "sinceImageTransitioned",
+        ),
         "countUnit": ("days", ABSENT),
     },
     "action": {"type": ("expire", "transition"), "targetStorageClass": ("archive", ABSENT)},
 }
-_KEYS: Final = {"countNumber", *_LISTS}.union(*_WORDS.values())
 
 
-def _problems_in(rule: Any) -> Iterator[Problem]:
+def _errors_in(rule: Any) -> Iterator[tuple[tuple[str, ...], Any, str]]:
+    """Where something is, what it is, and what it must be."""
     if not isinstance(rule, dict) or not all(isinstance(rule.get(part), dict) for part in _WORDS):
-        says = "a rule is an object with rulePriority, selection and action"
-        yield Problem(where=(), value=rule, rule=says, fix="write all three")
+        yield (), rule, "a rule is an object with rulePriority, selection and action"
         return
+    known = {"countNumber", *_LISTS}.union(*_WORDS.values())
     for part, words in _WORDS.items():
-        for key in (key for key in rule[part] if key not in _KEYS):
-            says, fix = "this key is not known here", "leave it out, or do without the simulation"
-            yield Problem(where=(part, key), value=rule[part][key], rule=says, fix=fix)
+        for key in (key for key in rule[part] if key not in known):
+            yield (part, key), rule[part][key], "this key is not known here"
         for key, allowed in words.items():
             if (value := rule[part].get(key, ABSENT)) not in allowed:
-                says = f"this is {' or '.join(word for word in allowed if isinstance(word, str))}"
-                yield Problem(where=(part, key), value=value, rule=says, fix="write it so")
+                texts = (word for word in allowed if isinstance(word, str))
+                yield (part, key), value, f"this is {' or '.join(texts)}"
     selection = rule["selection"]
     for where, parent in ((("rulePriority",), rule), (("selection", "countNumber"), selection)):
         value = parent.get(where[-1], ABSENT)
         if type(value) is not int or value < 1:  # in Python, True is an int too
-            says, fix = "this is a whole number from 1", "write such a number, without quotes"
-            yield Problem(where=where, value=value, rule=says, fix=fix)
+            yield where, value, "this is a whole number from 1"
     lists = [selection[key] for key in _LISTS if key in selection]
-    is_tagged = selection.get("tagStatus") == "tagged"
-    if len(lists) != is_tagged or not all(map(_are_texts, lists)):
+    are_read = len(lists) == (selection.get("tagStatus") == "tagged")
+    for entries in lists:
+        are_read &= isinstance(entries, list) and entries != []
+        are_read = are_read and all(isinstance(entry, str) and entry for entry in entries)
+    if not are_read:
         says = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
-        fix = 'correct the status, or write a list such as ["prod-*"]'
-        yield Problem(where=("selection",), value=selection, rule=says, fix=fix)
-
-
-def _are_texts(entries: Any) -> bool:
-    is_list = isinstance(entries, list) and entries != []
-    return is_list and all(isinstance(entry, str) and entry for entry in entries)
+        yield ("selection",), selection, says

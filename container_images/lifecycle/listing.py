@@ -3,29 +3,30 @@
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from container_images.aws.image import Image, image_of
-from container_images.aws.reference import Reference, is_tag
+from container_images.aws.reference import (
+    InvalidReferenceError,
+    OtherRegistryError,
+    Reference,
+    digest,
+    is_tag,
+    parse,
+)
 from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
 
 
 @dataclass(frozen=True, kw_only=True)
 class RepositoryImages:
-    """All images of one repository. Its name, account and Region are empty where not known."""
+    """All images of one repository."""
 
     images: tuple[Image, ...]
-    name: str = ""
-    registry_id: str = ""
-    region: str = ""
+    reference: Reference
+    """The repository. Its name is empty where that is not known."""
     unread: str = ""
     """Why it is not known what the indexes list, where that could not be read."""
-
-    def is_named_by(self, reference: Reference) -> bool:
-        """Whether a reference is to this repository. What either does not say is no difference."""
-        here = (self.name, self.registry_id, self.region)
-        there = (reference.name, reference.registry_id, reference.region)
-        return all(ours == its or not (ours and its) for ours, its in zip(here, there, strict=True))
 
 
 _ATTACHED: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?")
@@ -46,12 +47,7 @@ def subject_of(image: Image) -> str | None:
     return f"sha256:{tags[0][1]}" if tags[0] and all(tags) else None
 
 
-# --- From a file ----------------------------------------------------------------------------------
-
-_PRINT: Final = (
-    "print it with aws ecr describe-images --output json, without --max-items, --max-results and "
-    "--no-paginate"
-)
+# --- From files -----------------------------------------------------------------------------------
 
 
 def read_images(text: str, repository: Reference | None = None) -> RepositoryImages:
@@ -61,14 +57,18 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
     Raises InvalidInputError with everything that cannot be read, and for a listing that is not
     whole: it would make images count as the newest that are not, and hide losses.
     """
-    written = parse_json(text, "list of images", _PRINT)
+    fix = (
+        "print it with aws ecr describe-images --output json, without --max-items, --max-results "
+        "and --no-paginate"
+    )
+    written = parse_json(text, "list of images", fix)
     whole = written if isinstance(written, dict) else {"imageDetails": written}
     details = whole.get("imageDetails")
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
-        says = "the file of images is an object with imageDetails"
-        raise InvalidInputError([Problem(where=(), value=written, rule=says, fix=_PRINT)])
+        rule = "the file of images is an object with imageDetails"
+        raise InvalidInputError([Problem(where=(), value=written, rule=rule, fix=fix)])
     problems = [
-        Problem(where=(key,), value=token, rule="the listing is not whole", fix=_PRINT)
+        Problem(where=(key,), value=token, rule="the listing is not whole", fix=fix)
         for key in ("nextToken", "NextToken")
         if (token := whole.get(key))
     ]
@@ -78,41 +78,82 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
             image = _image(detail, images)
             images[image.digest] = image
         except ValueError as error:
-            where, says = ("imageDetails", position), f"this is no image of its own ({error})"
-            problems.append(Problem(where=where, value=detail, rule=says, fix=_PRINT))
+            where, rule = ("imageDetails", position), f"this is no image of its own ({error})"
+            problems.append(Problem(where=where, value=detail, rule=rule, fix=fix))
     named = repository or Reference(name="")
-    owner = {}
-    for key, name in (("repositoryName", named.name), ("registryId", named.registry_id)):
-        names = {name or "", *(str(detail.get(key) or "") for detail in details)} - {""}
-        owner[key] = "".join(names)
+    owners = {}
+    for key, owner in (("repositoryName", named.name), ("registryId", named.registry_id)):
+        names = {owner or "", *(str(detail.get(key) or "") for detail in details)} - {""}
+        owners[key] = "".join(names)
         if len(names) > 1:
-            says, fix = "these are not the images of one repository", "take one file for each"
-            problems.append(Problem(where=(key,), value=sorted(names), rule=says, fix=fix))
+            rule = "these are not the images of one repository"
+            problems.append(Problem(where=(key,), value=sorted(names), rule=rule, fix=fix))
     if problems:
         raise InvalidInputError(problems)
-    return RepositoryImages(
-        images=tuple(images.values()),
-        name=owner["repositoryName"],
-        registry_id=owner["registryId"],
-        region=named.region or "",
-    )
+    name, registry_id = owners.values()
+    reference = Reference(name=name, registry_id=registry_id, region=named.region)
+    return RepositoryImages(images=tuple(images.values()), reference=reference)
 
 
 def _image(detail: Mapping[str, Any], others: Container[str]) -> Image:
     """The image of an ImageDetail. Raises ValueError for anything else, and for one of others."""
-    tags = detail.get("imageTags") or []
+    name, tags = detail.get("imageDigest"), detail.get("imageTags") or []
+    are_tags = isinstance(tags, list) and all(isinstance(tag, str) and is_tag(tag) for tag in tags)
     for key, is_right in (
-        ("imageDigest", isinstance(detail.get("imageDigest"), str)),
-        ("imageTags", isinstance(tags, list) and all(map(_is_tag, tags))),
+        ("imageDigest", isinstance(name, str)),
+        ("imageTags", are_tags),
         ("imageSizeInBytes", isinstance(detail.get("imageSizeInBytes") or 0, int)),
-        ("imagePushedAt", "imagePushedAt" in detail),
+        ("imagePushedAt", detail.get("imagePushedAt") is not None),
     ):
         if not is_right:
             raise ValueError(f"{key} is {detail.get(key)!r}")
-    if detail["imageDigest"] in others:
+    if name in others:
         raise ValueError("it stands there twice")
     return image_of(detail)
 
 
-def _is_tag(tag: Any) -> bool:
-    return isinstance(tag, str) and is_tag(tag)
+def read_in_use(text: str) -> list[str]:
+    """Digests and image references, one to a line or as a JSON list, which `ecrm scan` prints.
+
+    Those of other registries than ECR are left out. Raises InvalidInputError with everything that
+    names no image.
+    """
+    fix = "write one digest or image reference to a line, or leave out --in-use"
+    written: Any = [line.strip() for line in text.splitlines() if line.strip()]
+    if text.lstrip().startswith("["):
+        written = parse_json(text, "list of images in use", fix)
+    in_use: list[str] = []
+    problems: list[Problem] = []
+    for image in written:
+        try:
+            reference_of(image if isinstance(image, str) else "null")
+            in_use.append(image)
+        except OtherRegistryError:
+            continue
+        except InvalidReferenceError as error:
+            rule = f"images in use are digests and image references ({error})"
+            problems.append(Problem(where=(), value=image, rule=rule, fix=fix))
+    if not written:
+        problems.append(Problem(where=(), rule="no image in use is named in it", fix=fix))
+    if problems:
+        raise InvalidInputError(problems)
+    return in_use
+
+
+@cache
+def reference_of(image: str) -> Reference:
+    """The repository and the image that is in use. Without a repository, its name is empty.
+
+    Raises InvalidReferenceError for what names no image.
+    """
+    name = image.removeprefix("docker-pullable://")  # of a pod's status, where Docker runs it
+    if name == "null":  # what is printed of a field that is not there
+        raise InvalidReferenceError("this is no text")
+    if name.startswith("sha256:"):
+        return Reference(name="", image=digest(name))
+    try:
+        return parse(name)
+    except InvalidReferenceError:
+        if is_tag(name):
+            return Reference(name="", image=name)
+        raise

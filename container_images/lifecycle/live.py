@@ -6,15 +6,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from container_images.aws.errors import RefusedError, explain, is_denied, refused
 from container_images.aws.image import INDEX_MEDIA_TYPES
 from container_images.aws.images import Repository
+from container_images.aws.reference import Reference
 from container_images.lifecycle.document import Rule, read_policy
 from container_images.lifecycle.listing import RepositoryImages
 from container_images.lifecycle.report import movable_tags_of
-from container_images.lifecycle.simulation import Verdict, simulate
+from container_images.lifecycle.simulation import Simulation
 
 _MOST_AT_ONCE: Final = 100
 """Of the images that one BatchGetImage names."""
@@ -54,16 +55,12 @@ def live_movable_tags(
         if not is_denied(error):
             raise
         tags = movable_tags_of(rules or ())
-        reason = explain(error)
-        note(f"the movable tags are taken to be {', '.join(tags)}: {reason}")
+        note(f"the movable tags are taken to be {', '.join(tags)}: {explain(error)}")
         return tags
 
 
 def live_images(
-    repository: Repository,
-    rules: Sequence[Rule],
-    now: datetime | None = None,
-    digest: str | None = None,
+    repository: Repository, rules: Sequence[Rule], now: datetime, digest: str | None = None
 ) -> RepositoryImages:
     """The images of the repository, archived ones too.
 
@@ -75,14 +72,16 @@ def live_images(
     images = tuple(repository.images())
     described = RepositoryImages(
         images=images,
-        name=repository.name,
-        registry_id=images[0].registry_id if images else "",
-        region=repository.client.meta.region_name,
+        reference=Reference(
+            name=repository.name,
+            registry_id=images[0].registry_id if images else None,
+            region=repository.client.meta.region_name,
+        ),
     )
-    if not _going(rules, described, now or datetime.now(UTC), digest):
-        return described
     # An index in the archive cannot be read, and holds nothing.
     indexes = [image.digest for image in images if image.is_index and not image.archived]
+    if not indexes or not _expiry(rules, described, now, digest):
+        return described
     try:
         children = dict(_children(repository, indexes))
     except ClientError as error:
@@ -91,17 +90,6 @@ def live_images(
         return replace(described, unread=explain(error))
     listed = [replace(image, children=children.get(image.digest)) for image in images]
     return replace(described, images=tuple(listed))
-
-
-def _going(
-    rules: Sequence[Rule], images: RepositoryImages, now: datetime, digest: str | None
-) -> list[Verdict]:
-    """On the images, or on the one, that would not be kept."""
-    return [
-        verdict
-        for verdict in simulate(rules, images.images, now)
-        if verdict.action != "keep" and digest in {None, verdict.image.digest}
-    ]
 
 
 def _children(
@@ -120,30 +108,29 @@ def _children(
             yield image["imageId"]["imageDigest"], children
 
 
-class UnknownExpiryError(Exception):
-    """It is not known whether an image will be kept, and why."""
-
-
 def expiry_of(repository: Repository, digest: str) -> str | None:
     """What is about to become of the image as it is now, with the tags that it has.
 
     None if it stays. One call without a policy; otherwise one more for each thousand images.
-    Raises UnknownExpiryError where the caller may not know, or AWS does not say.
+    Raises RefusedError where the caller may not know, or AWS does not say.
     """
     now = datetime.now(UTC)
-    try:
+    with refused():
         if not (rules := live_rules(repository)):
             return None
         images = live_images(repository, rules, now, digest)
-    except (ClientError, BotoCoreError) as error:
-        raise UnknownExpiryError(explain(error)) from None
-    except RefusedError as error:
-        raise UnknownExpiryError(str(error)) from None
-    going = _going(rules, images, now, digest)
-    if going and images.unread:
-        raise UnknownExpiryError(images.unread)
-    for verdict in going:
-        return (
-            f"{verdict.decided_by} of the lifecycle policy would {verdict.action} it within a day"
-        )
+    expiry = _expiry(rules, images, now, digest)
+    if expiry and images.unread:
+        raise RefusedError(images.unread)
+    return expiry
+
+
+def _expiry(
+    rules: Sequence[Rule], images: RepositoryImages, now: datetime, digest: str | None
+) -> str | None:
+    """By which rule an image, or the one of that digest, goes."""
+    for verdict in Simulation(images.images, now).verdicts(rules):
+        if verdict.action != "keep" and digest in {None, verdict.image.digest}:
+            by = f"{verdict.decided_by} of the lifecycle policy"
+            return f"{by} would {verdict.action} it within a day"
     return None

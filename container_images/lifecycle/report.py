@@ -1,85 +1,31 @@
 """Pure: what a lifecycle policy is about to do to a repository, and what it warns of."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
-from container_images.aws.in_use import InUse, Use
+from container_images.aws.in_use import InUse
+from container_images.aws.reference import Reference
 from container_images.lifecycle.document import Rule
-from container_images.lifecycle.listing import RepositoryImages, subject_of
-from container_images.lifecycle.simulation import (
-    Selected,
-    Verdict,
-    by_age,
-    judge,
-    selections,
-    taker,
-)
+from container_images.lifecycle.listing import RepositoryImages, reference_of, subject_of
+from container_images.lifecycle.simulation import Simulation, Verdict
 from container_images.policies.patterns import ANY, compiled
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
-LOSSES: Final = frozenset(
-    {"in-use-going", "in-use-unknown", "movable-tag-going", "signature-going"}
-)
-"""What was not read may be in use: it counts as a loss, too."""
+Warnings = list[dict[str, Any]]
+"""Of what in a policy or its outcome its author hardly meant: `warning`, its kind; `text`, a
+sentence with the fix where there is one; `rule`, the priority of the rule, and `digests`, those of
+the images that it is about."""
+
+_LOSSES: Final = {"in-use-going", "in-use-unknown", "movable-tag-going", "signature-going"}
 
 
-@dataclass(frozen=True)
-class PolicyWarning:
-    """Something in the policy or its outcome that its author hardly meant."""
-
-    kind: str
-    text: str
-    """A sentence, with the fix where there is one."""
-    rule: Rule | None = None
-    """The rule that it is about."""
-    digests: tuple[str, ...] = ()
-    """Of the images that it is about."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What becomes of each image, the youngest first, and what there is to warn of."""
-
-    name: str
-    """The repository's."""
-    verdicts: Sequence[Verdict]
-    warnings: Sequence[PolicyWarning] = ()
-    judged: bool = True
-    """Whether the rules are known. Otherwise all verdicts are to keep the image."""
-
-    @property
-    def lost(self) -> list[Verdict]:
-        """On the images that will not be kept."""
-        return [verdict for verdict in self.verdicts if verdict.action != "keep"]
-
-    @property
-    def losses(self) -> list[PolicyWarning]:
-        """The warnings for which nobody should apply the policy."""
-        return [warning for warning in self.warnings if warning.kind in LOSSES]
-
-    def totals(self) -> dict[str, Any]:
-        """Numbers of images and bytes. What is attached to an image is counted apart.
-
-        Images share layers, so that at most this many bytes are freed. An index counts for nothing:
-        its size, as ECR gives it, is that of its largest image.
-        """
-        images, attached, sizes = Counter[str](), Counter[str](), Counter[str]()
-        for verdict in self.verdicts:
-            number = attached if subject_of(verdict.image) else images
-            number[verdict.action] += 1
-            sizes[verdict.action] += 0 if verdict.image.is_index else verdict.image.size
-        actions = ("keep", "expire", "archive")
-        return {
-            "images": images.total(),
-            **{action: images[action] for action in actions},
-            "attachments": {action: attached[action] for action in actions},
-            "bytes": sizes.total(),
-            "bytesFreed": sizes["expire"],
-            "bytesArchived": sizes["archive"],
-        }
+def losses(warnings: Warnings) -> Warnings:
+    """Those for which nobody should apply the policy. What was not read may be in use."""
+    return [warning for warning in warnings if warning["warning"] in _LOSSES]
 
 
 def examine(
@@ -88,25 +34,33 @@ def examine(
     now: datetime,
     in_use: InUse | None = None,
     movable_tags: Sequence[str] = DEFAULT_MOVABLE_TAGS,
-) -> Report:
-    """What rules do to the images of a repository: () without a policy, None if it is not known."""
-    ordered = by_age(repository.images)
-    selected = list(selections(rules or (), ordered))
-    verdicts = judge(selected, ordered, now)
+) -> tuple[list[Verdict], Warnings]:
+    """What becomes of each image, the youngest first, and what there is to warn of: losses first.
+
+    Of rules that are not known (None), nothing is: no action, and no warning.
+    """
+    simulation = Simulation(repository.images, now)
     if rules is None:
-        return Report(name=repository.name, verdicts=verdicts, judged=False)
-    lost = [verdict for verdict in verdicts if verdict.action != "keep"]
+        return [Verdict(image, None) for image in simulation.images], []
+    verdicts = simulation.verdicts(rules)
     warnings = [
-        *_about_use(verdicts, repository, in_use or InUse()),
-        *_about_movable_tags(selected, verdicts, movable_tags, now),
-        *_about_attachments(verdicts, lost),
-        *_about_rules(selected, verdicts),
+        *_about_use(verdicts, repository.reference, in_use or InUse()),
+        *_about_movable_tags(simulation, rules, verdicts, movable_tags),
+        *_about_attachments(verdicts),
+        *_about_rules(simulation, rules, verdicts),
         *_about_growth(rules, verdicts),
-        *_about_indexes(repository, lost),
+        *_about_indexes(verdicts, repository.unread),
     ]
-    # Stable: the losses come first, and the others stay as they are.
-    warnings.sort(key=lambda warning: warning.kind not in LOSSES)
-    return Report(name=repository.name, verdicts=verdicts, warnings=warnings)
+    return verdicts, sorted(warnings, key=lambda warning: warning["warning"] not in _LOSSES)
+
+
+def _warning(kind: str, text: str, rule: Rule | None = None, *digests: str) -> dict[str, Any]:
+    priority = rule.priority if rule else None
+    return {"warning": kind, "text": text, "rule": priority, "digests": list(digests)}
+
+
+def _lost(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    return [verdict for verdict in verdicts if verdict.action != "keep"]
 
 
 def _expiry(verdict: Verdict) -> str:
@@ -125,13 +79,16 @@ def movable_tags_of(
     one. And, where all other tags are immutable, those that the exclusion filters name. Where
     neither names a tag, DEFAULT_MOVABLE_TAGS.
     """
-    tags = set[str]()
-    for rule in rules:
-        if (rule.count_type, rule.number, rule.action) == ("imageCountMoreThan", 1, "expire"):
-            tags |= {entry[0] for entry in rule.tags if len(entry) == len(rule.tags) == 1}
-    filters = {*exclusion_filters} if tag_mutability == "IMMUTABLE_WITH_EXCLUSION" else set[str]()
-    patterns = {pattern for pattern in filters if ANY in pattern}
-    return (*(sorted(tags | (filters - patterns)) or DEFAULT_MOVABLE_TAGS), *sorted(patterns))
+    tags = {
+        rule.tags[0][0]
+        for rule in rules
+        if (rule.count_type, rule.number, rule.action) == ("imageCountMoreThan", 1, "expire")
+        and [len(entry) for entry in rule.tags] == [1]
+    }
+    if tag_mutability == "IMMUTABLE_WITH_EXCLUSION":
+        tags |= {*exclusion_filters}
+    patterns = {tag for tag in tags if ANY in tag}
+    return (*(sorted(tags - patterns) or DEFAULT_MOVABLE_TAGS), *sorted(patterns))
 
 
 def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
@@ -139,7 +96,7 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
 
     None if the tag is protected: by a rule that selects at most one image, this one, and keeps one.
     """
-    for rule in sorted(rules, key=lambda rule: rule.priority):
+    for rule in rules:
         if rule.archived or rule.tag_status == "untagged":
             continue
         # A pattern without a wildcard is one tag, and a tag is on one image.
@@ -152,15 +109,18 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
 
 
 def _about_movable_tags(
-    selected: Selected, verdicts: Sequence[Verdict], movable_tags: Sequence[str], now: datetime
-) -> Iterator[PolicyWarning]:
+    simulation: Simulation,
+    rules: Sequence[Rule],
+    verdicts: Sequence[Verdict],
+    movable_tags: Sequence[str],
+) -> Iterator[dict[str, Any]]:
     for tag in movable_tags:
-        if unshielded := taker_of(tag, (rule for rule, _ in selected)):
+        if unshielded := taker_of(tag, rules):
             text = (
                 f"{unshielded} may take the image that {tag} names; before it, write a protective "
                 f'rule, with "tagPatternList": ["{tag}"] and "imageCountMoreThan" 1'
             )
-            yield PolicyWarning("movable-tag-unshielded", text, unshielded)
+            yield _warning("movable-tag-unshielded", text, unshielded)
     movable = frozenset(movable_tags)
     kept = (verdict.image for verdict in verdicts if verdict.action == "keep")
     listed = {child for image in kept if not image.archived for child in image.children or ()}
@@ -172,53 +132,54 @@ def _about_movable_tags(
         bare = replace(image, tags=tuple(tag for tag in image.tags if tag not in movable))
         if verdict.action != "keep":
             text = f"{names} is on an image that {_expiry(verdict)}"
-            yield PolicyWarning("movable-tag-going", text, verdict.decided_by, (image.digest,))
-        elif image.digest not in listed and (rule := taker(selected, bare, place, now)):
+            yield _warning("movable-tag-going", text, verdict.decided_by, image.digest)
+        elif image.digest not in listed and (rule := simulation.taker(rules, bare, place)):
             text = (
                 f"{rule} would {rule.action} the image that {names} names as soon as the tag "
                 "moves on; then no rollback to it is possible"
             )
-            yield PolicyWarning("kept-by-movable-tag-alone", text, rule, (image.digest,))
+            yield _warning("kept-by-movable-tag-alone", text, rule, image.digest)
 
 
 # --- Other warnings -------------------------------------------------------------------------------
 
 
+_PARTS: Final = attrgetter("name", "registry_id", "region")
+
+
 def _about_use(
-    verdicts: Sequence[Verdict], repository: RepositoryImages, in_use: InUse
-) -> Iterator[PolicyWarning]:
+    verdicts: Sequence[Verdict], here: Reference, in_use: InUse
+) -> Iterator[dict[str, Any]]:
     for reason in in_use.unknown.values():
-        yield PolicyWarning("in-use-unknown", f"it is not known what else is in use: {reason}")
-    uses = defaultdict[str, list[Use]](list)
-    for use in in_use.uses:
-        uses[use.written].append(use)
+        yield _warning("in-use-unknown", f"it is not known what else is in use: {reason}")
+    references = {image: reference_of(image) for image in sorted(in_use.images)}
     # Without tag and digest, it is the tag that Docker takes. A tag may look like a repository.
-    names = {use.reference.image or "latest" for use in in_use.uses}.union(uses)
-    named = {verdict.image.digest: verdict for verdict in verdicts}
-    for each in verdicts:
-        named |= dict.fromkeys(names.intersection(each.image.tags), each)
-    for written in sorted(uses):
-        reference = uses[written][0].reference
-        if not (written in named or repository.is_named_by(reference)):
+    names = {reference.image or "latest" for reference in references.values()}.union(references)
+    named = {
+        name: verdict
+        for verdict in verdicts
+        for name in names.intersection((verdict.image.digest, *verdict.image.tags))
+    }
+    for image, reference in references.items():
+        # What either does not say of the repository is no difference.
+        parts = zip(_PARTS(here), _PARTS(reference), strict=True)
+        if image not in named and any(ours and its and ours != its for ours, its in parts):
             continue
-        verdict = named.get(written) or named.get(reference.image or "latest")
-        users = sorted({use.by for use in uses[written] if use.by})
-        by = f" by {users[0]}" if users else ""
-        by += f" and {len(users) - 1:,} more" if users[1:] else ""
-        if verdict is None and reference.name and reference.name == repository.name:
-            text = f"{written} is in use{by}, but there is no such image"
-            yield PolicyWarning("in-use-missing", text)
+        verdict = named.get(image) or named.get(reference.image or "latest")
+        user, *others = sorted(in_use.images[image]) or [""]
+        by = (f" by {user}" if user else "") + (f" and {len(others):,} more" if others else "")
+        if verdict is None and reference.name and reference.name == here.name:
+            text = f"{image} is in use{by}, but there is no such image"
+            yield _warning("in-use-missing", text)
         if verdict is not None and verdict.action != "keep":
-            text = f"{written} is in use{by}, and {_expiry(verdict)} it"
-            yield PolicyWarning("in-use-going", text, verdict.decided_by, (verdict.image.digest,))
+            text = f"{image} is in use{by}, and {_expiry(verdict)} it"
+            yield _warning("in-use-going", text, verdict.decided_by, verdict.image.digest)
 
 
-def _about_attachments(
-    verdicts: Sequence[Verdict], lost: Sequence[Verdict]
-) -> Iterator[PolicyWarning]:
+def _about_attachments(verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
     """Of each image that stays and would lose a signature, an attestation or an SBOM."""
     attached = defaultdict[str | None, list[Verdict]](list)
-    for verdict in lost:
+    for verdict in _lost(verdicts):
         attached[subject_of(verdict.image)].append(verdict)
     for image in (verdict.image for verdict in verdicts if verdict.action == "keep"):
         if going := attached.get(image.digest):
@@ -227,55 +188,49 @@ def _about_attachments(
                 f"{(*each.image.tags, each.image.digest)[0]} ({_expiry(each)} it)" for each in going
             ]
             text = f"{name} stays, and would lose what is attached to it: {', '.join(parts)}"
-            digests = (image.digest, *(each.image.digest for each in going))
-            yield PolicyWarning("signature-going", text, going[0].decided_by, digests)
+            digests = (each.image.digest for each in going)
+            yield _warning("signature-going", text, going[0].decided_by, image.digest, *digests)
 
 
-def _about_rules(selected: Selected, verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+def _about_rules(
+    simulation: Simulation, rules: Sequence[Rule], verdicts: Sequence[Verdict]
+) -> Iterator[dict[str, Any]]:
     deciding = {verdict.decided_by.priority for verdict in verdicts if verdict.decided_by}
-    for rule, images in selected:
-        if not images:
-            yield PolicyWarning("rule-without-images", f"{rule} matches no image", rule)
-        elif rule.priority not in deciding:
+    for rule in rules:
+        if rule.priority in deciding:
+            continue
+        if simulation.selects(rule):
             text = f"{rule} has no effect: earlier rules match all its images"
-            yield PolicyWarning("rule-without-effect", text, rule)
+            yield _warning("rule-without-effect", text, rule)
+        else:
+            yield _warning("rule-without-images", f"{rule} matches no image", rule)
 
 
-def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[PolicyWarning]:
+def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
     kind = "growth-without-bound"
     if not rules:
-        yield PolicyWarning(kind, "there is no lifecycle policy: all images stay")
+        yield _warning(kind, "there is no lifecycle policy: all images stay")
         return
     if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
         text = "no rule matches untagged images: an image that loses its last tag stays"
-        yield PolicyWarning(kind, text)
-    images = (verdict.image for verdict in verdicts if verdict.decided_by is None)
-    unmatched = [image for image in images if image.tags]
-    for noun, stay in (
-        ("tagged images", [image for image in unmatched if not subject_of(image)]),
-        ("attachments", [image for image in unmatched if subject_of(image)]),
-    ):
-        if stay:
+        yield _warning(kind, text)
+    unmatched = [each.image for each in verdicts if not each.decided_by and each.image.tags]
+    for noun, is_attached in (("tagged images", False), ("attachments", True)):
+        if stay := [image for image in unmatched if bool(subject_of(image)) is is_attached]:
             text = f"no rule matches {len(stay):,} of the {noun}, such as {stay[0].tags[0]}"
-            yield PolicyWarning(kind, text, digests=tuple(image.digest for image in stay))
+            yield _warning(kind, text, None, *(image.digest for image in stay))
     archiving = [rule for rule in rules if rule.action == "archive"]
     if archiving and not any(rule.archived for rule in rules):
         text = f"{archiving[0]} archives images, and no rule expires archived images"
-        yield PolicyWarning(kind, text, archiving[0])
+        yield _warning(kind, text, archiving[0])
 
 
-def _about_indexes(
-    repository: RepositoryImages, lost: Sequence[Verdict]
-) -> Iterator[PolicyWarning]:
-    unknown = sum(
-        image.is_index and image.children is None and not image.archived
-        for image in repository.images
-    )
-    if unknown and lost:
+def _about_indexes(verdicts: Sequence[Verdict], unread: str) -> Iterator[dict[str, Any]]:
+    images = (verdict.image for verdict in verdicts)
+    unknown = sum(each.is_index and each.children is None and not each.archived for each in images)
+    if unknown and (lost := _lost(verdicts)):
         text = (
             f"it is not known what {unknown:,} of the indexes list: of the {len(lost):,} images "
-            "shown as going, those that an index lists stay"
+            f"shown as going, those that an index lists stay{f' ({unread})' if unread else ''}"
         )
-        text += f" ({repository.unread})" if repository.unread else ""
-        digests = tuple(verdict.image.digest for verdict in lost)
-        yield PolicyWarning("children-unknown", text, digests=digests)
+        yield _warning("children-unknown", text, None, *(each.image.digest for each in lost))

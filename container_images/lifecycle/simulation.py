@@ -14,13 +14,11 @@ Where the documentation is silent, this is what is assumed here:
   AWS says so of the order of images and of sinceImagePulled only.
 """
 
-from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Container, Iterable, Iterator, Sequence
-from datetime import datetime
-from functools import cache, partial
-from itertools import compress, repeat
-from operator import attrgetter, contains
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
 from container_images.aws.image import Image
@@ -32,7 +30,8 @@ class Verdict(NamedTuple):
     """What becomes of an image, and why."""
 
     image: Image
-    action: Literal["keep"] | Action
+    action: Literal["keep"] | Action | None
+    """None: not known."""
     decided_by: Rule | None = None
     """The first rule that selects it: no later one may take it, whatever it says. For a referrer
     that goes with its subject, the rule that takes the subject."""
@@ -53,126 +52,111 @@ class Verdict(NamedTuple):
         return self.decided_by.priority if self.decided_by and keeps else None
 
 
-def simulate(rules: Iterable[Rule], images: Iterable[Image], now: datetime) -> list[Verdict]:
-    """What becomes of each image, the youngest first. Each digest may occur once."""
-    ordered = by_age(images)
-    return judge(selections(rules, ordered), ordered, now)
+class Simulation:
+    """The images of a repository, the youngest first, at the time when rules are applied to them.
 
-
-def by_age(images: Iterable[Image]) -> list[Image]:
-    """The youngest first; of those that are equally old, the one with the higher digest."""
-    return sorted(images, key=attrgetter("since", "digest"), reverse=True)
-
-
-Selected = Iterable[tuple[Rule, Sequence[int]]]
-"""Each rule with the places of the images that it is about, in a list that has the youngest first.
-
-They are in order, so that an image's place among them says how many younger ones there are.
-"""
-
-
-def judge(selected: Selected, images: Sequence[Image], now: datetime) -> list[Verdict]:
-    """What becomes of each image, given what each rule selects."""
-    deciding: dict[int, Rule] = {}
-    taking: dict[str, Rule] = {}
-    for rule, places in selected:
-        for younger, place in enumerate(places):
-            # What an earlier rule has selected keeps its place in the count all the same.
-            if place not in deciding:
-                deciding[place] = rule
-                if _due(rule, images[place], younger, now):
-                    taking[images[place].digest] = rule
-    holding, listed = _hold(images, taking)
-    following = _follow(images, taking, listed)
-    return [
-        Verdict(
-            image,
-            taken.action if (taken := taking.get(image.digest)) else "keep",
-            taken or deciding.get(place),
-            holding.get(image.digest),
-            following.get(image.digest),
-        )
-        for place, image in enumerate(images)
-    ]
-
-
-def taker(selected: Selected, image: Image, place: int, now: datetime) -> Rule | None:
-    """The rule that would take an image, if it were as it is given here: with fewer tags, say.
-
-    Indexes are not looked at.
+    An image's place says how many are younger. It decides in as few steps as it can: a rule looks
+    at the images that no earlier one selects and, to count, at the youngest ones.
     """
-    for rule, places in selected:
-        if selects(rule, image):
-            return rule if _due(rule, image, bisect_left(places, place), now) else None
-    return None
 
+    def __init__(self, images: Iterable[Image], now: datetime) -> None:
+        """Each digest may occur once. Of images that are equally old, the higher one is younger."""
+        self.images = sorted(images, key=attrgetter("since", "digest"), reverse=True)
+        self._now = now
+        # Each image's tags in one text, each between line ends: a piece is found there quickly.
+        self._texts = ["\n".join(("", *each.tags, "")) if each.tags else "" for each in self.images]
+        places = range(len(self.images))
+        self._classes = {
+            archived: [place for place in places if self.images[place].archived is archived]
+            for archived in (False, True)
+        }
 
-def selects(rule: Rule, image: Image) -> bool:
-    """Whether a rule is about an image."""
-    if rule.archived is not image.archived:
-        return False
-    if rule.tag_status != "tagged":
-        return rule.tag_status == "any" or not image.tags
-    return all(any(map(compiled(entry).fullmatch, image.tags)) for entry in rule.tags)
+    def verdicts(self, rules: Iterable[Rule]) -> list[Verdict]:
+        """What becomes of each image by rules, in their order."""
+        deciding: dict[int, Rule] = {}
+        taking: dict[str, Rule] = {}
+        undecided = {**self._classes}
+        for rule in rules:
+            if places := self._select(rule, undecided[rule.archived]):
+                is_due = self._due(rule)
+                images = ((place, self.images[place]) for place in places)
+                taking |= {image.digest: rule for place, image in images if is_due(place, image)}
+                deciding |= dict.fromkeys(places, rule)
+                rest = [place for place in undecided[rule.archived] if place not in deciding]
+                undecided[rule.archived] = rest
+        holding, listed = _hold(self.images, taking)
+        following = _follow(self.images, taking, listed)
+        return [
+            Verdict(
+                image,
+                taken.action if (taken := taking.get(image.digest)) else "keep",
+                taken or deciding.get(place),
+                holding.get(image.digest),
+                following.get(image.digest),
+            )
+            for place, image in enumerate(self.images)
+        ]
 
+    def taker(self, rules: Iterable[Rule], image: Image, place: int) -> Rule | None:
+        """The rule that would take the image in a place if it were so: with fewer tags, say.
 
-def _due(rule: Rule, image: Image, younger: int, now: datetime) -> bool:
-    """Whether a rule takes an image that it selects, and so many younger ones."""
-    match rule.count_type:
-        case "imageCountMoreThan":
-            return younger >= rule.number
-        case "sinceImagePulled":
-            began: datetime | None = image.used
-        case "sinceImageTransitioned":
-            began = image.archived_at
-        case _:
-            began = image.since
-    return began is not None and (now - began).total_seconds() > rule.number * _DAY
+        Indexes are not looked at.
+        """
+        alone = Simulation([image], self._now)
+        for rule in rules:
+            if alone.selects(rule):
+                return rule if self._due(rule)(place, image) else None
+        return None
 
+    def selects(self, rule: Rule) -> bool:
+        """Whether a rule is about any image, even if it decides about none."""
+        return any(True for _ in self._selected(rule))
 
-_DAY: Final = 86_400
+    def _selected(self, rule: Rule) -> Iterator[int]:
+        """The places of all images that a rule is about, looked for as they are asked for.
 
+        A rule sees one storage class, never both.
+        """
+        places = self._classes[rule.archived]
+        for start in range(0, len(places), _BATCH):
+            yield from self._select(rule, places[start : start + _BATCH])
 
-def selections(
-    rules: Iterable[Rule], images: Sequence[Image]
-) -> Iterator[tuple[Rule, Sequence[int]]]:
-    """Each rule, in the order in which they decide, with the places of the images it is about.
-
-    Whether or not it decides about them. A rule sees one storage class, never both.
-    """
-    tags, owners = list[str](), list[int]()
-    for place, image in enumerate(images):
-        tags += image.tags
-        owners += repeat(place, len(image.tags))
-    order = sorted(range(len(tags)), key=tags.__getitem__)
-    search = cache(partial(_places, tags, owners, order))
-    archived = {place for place, image in enumerate(images) if image.archived}
-    standard = set(range(len(images))) - archived
-    for rule in sorted(rules, key=lambda rule: rule.priority):
-        seen = archived if rule.archived else standard
-        places = seen.intersection(*map(search, rule.tags))
+    def _select(self, rule: Rule, places: list[int]) -> list[int]:
+        """Those of the places, all in its storage class, whose images a rule is about."""
+        texts = self._texts
         if rule.tag_status == "untagged":
-            places = {place for place in places if not images[place].tags}
-        yield rule, sorted(places)
+            places = [place for place in places if not texts[place]]
+        for entry in rule.tags:
+            pieces = [*entry]
+            pieces[0] = f"\n{pieces[0]}"
+            pieces[-1] += "\n"
+            longest = max(pieces, key=len)
+            places = [place for place in places if longest in texts[place]]
+            pieces.remove(longest)
+            if "".join(pieces).strip():  # otherwise the longest piece is all that must be there
+                matches = compiled(entry).fullmatch
+                places = [place for place in places if any(map(matches, self.images[place].tags))]
+        return places
+
+    def _due(self, rule: Rule) -> Callable[[int, Image], bool]:
+        """Whether a rule takes an image that it selects, in its place."""
+        limit = timedelta(days=min(rule.number, timedelta.max.days))
+        now = self._now
+        match rule.count_type:
+            case "imageCountMoreThan":
+                # What an earlier rule selects keeps its place in the count all the same.
+                number = min(rule.number, len(self.images))
+                last = next(islice(self._selected(rule), number - 1, None), len(self.images))
+                return lambda place, _: place > last
+            case "sinceImagePushed":
+                return lambda _, image: now - image.since > limit
+            case "sinceImagePulled":
+                return lambda _, image: now - image.used > limit
+        return lambda _, image: now - (image.archived_at or now) > limit
 
 
-def _places(
-    tags: Sequence[str], owners: Sequence[int], order: Sequence[int], entry: tuple[str, ...]
-) -> set[int]:
-    """The places of the images with a tag that matches. `order` is the alphabetical one."""
-    head, *rest = entry
-    numbers: Sequence[int] = range(len(tags))  # without a head, in the order of memory
-    if head:
-        start = bisect_left(order, head, key=tags.__getitem__)
-        length = len(head)
-        end = bisect_right(order, head, start, key=lambda number: tags[number][:length])
-        numbers = order[start:end]
-    if rest != [""]:
-        longest = max(rest, key=len, default=head)  # most tags fail here, at little cost
-        with_longest = map(contains, map(tags.__getitem__, numbers), repeat(longest))
-        matches = compiled(entry).fullmatch
-        numbers = [number for number in compress(numbers, with_longest) if matches(tags[number])]
-    return {owners[number] for number in numbers}
+_BATCH: Final = 1_000
+"""Of the images that are looked at together."""
 
 
 def _hold(

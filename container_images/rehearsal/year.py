@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from container_images.aws.image import Image
 from container_images.lifecycle.document import Rule
-from container_images.lifecycle.simulation import simulate
+from container_images.lifecycle.simulation import Simulation
 from container_images.policies.patterns import compiled
 from container_images.policies.tag_convention import Stage, TagConvention
 
@@ -111,7 +111,7 @@ def live(rules: Sequence[Rule], events: Sequence[Event]) -> tuple[dict[str, Imag
             event = remaining.popleft()
             if event.digest in kept or event.digest not in taken_by:  # or else the tag is lost
                 _put(kept, places, event)
-        for verdict in simulate(rules, kept.values(), midnight):
+        for verdict in Simulation(kept.values(), midnight).verdicts(rules):
             if verdict.action != "keep":
                 image = kept.pop(verdict.image.digest)
                 taken_by[image.digest] = str(verdict.decided_by)

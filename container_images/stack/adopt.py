@@ -12,7 +12,7 @@ from container_images.access.evaluation import Principal
 from container_images.access.policy import SERVICE, Policy, within
 from container_images.aws.image import Image
 from container_images.lifecycle.document import read_policy
-from container_images.lifecycle.simulation import simulate
+from container_images.lifecycle.simulation import Simulation
 from container_images.policies.ecr_actions import LAMBDA_PULL
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.stack.declared import DeclaredStack
@@ -56,7 +56,7 @@ def adoption(
             declared = intended(adopting, live.name)
             differing = differences(live, declared)
             rules = read_policy(declared.lifecycle_policy or "")
-            verdicts = simulate(rules, images, datetime.now(UTC))
+            verdicts = Simulation(images, datetime.now(UTC)).verdicts(rules)
             if expiring := sum(verdict.action != "keep" for verdict in verdicts):
                 warnings.append(
                     f"the stack's lifecycle policy would expire or archive up to {expiring:,} of "

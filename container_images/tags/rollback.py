@@ -7,7 +7,7 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.image import Image
 from container_images.aws.images import NoSuchImageError, Repository
 from container_images.aws.trail import Record
-from container_images.lifecycle.live import UnknownExpiryError, expiry_of
+from container_images.lifecycle.live import expiry_of
 from container_images.policies.tag_convention import TagConvention
 from container_images.tags.moves import move
 
@@ -60,7 +60,7 @@ def _refuse_expiring(
     """
     try:
         expiry = expiry_of(repository, target)
-    except UnknownExpiryError as error:
+    except RefusedError as error:
         note(f"it is not known whether the lifecycle policy would keep {target}: {error}")
         return
     if expiry:

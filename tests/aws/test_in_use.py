@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import ceil
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.awslambda.models import lambda_backends
+from moto.ecs.models import ecs_backends
 
 from container_images.aws.in_use import InUse, add_running
 from container_images.aws.session import Aws
@@ -27,27 +30,32 @@ def running(count: Callable[[Sequence[Any]], Any] = iter) -> InUse:
     return in_use
 
 
+FULL_SIZE = pytest.param(300, 500, marks=pytest.mark.full_size)
+
+
+@pytest.mark.parametrize(("services", "functions"), [(12, 3), FULL_SIZE])
 @mock_aws
 def test_what_services_families_and_functions_run_by_few_calls(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, services: int, functions: int
 ) -> None:
-    ecr, ecs, functions = boto3.client("ecr"), boto3.client("ecs"), boto3.client("lambda")
-    ecs.create_cluster(clusterName="apps")
-    for number in range(12):
+    """Each family has two revisions; every other service runs the older one."""
+    ecs, account = ecs_backends[ACCOUNT][REGION], lambda_backends[ACCOUNT][REGION]
+    ecs.create_cluster("apps")
+    for number in range(services):
         for revision in ("old", "new"):
             images = (f"{URI}:{revision}-{number}", "public.ecr.aws/xray:1", "nginx")
             containers = [{"name": image[:3], "image": image, "memory": 9} for image in images]
-            family = f"app-{number}"
-            ecs.register_task_definition(family=family, containerDefinitions=containers)
-        service = {"cluster": "apps", "serviceName": family, "desiredCount": 1}
-        ecs.create_service(**service, taskDefinition=f"{family}:{1 + number % 2}")
+            ecs.register_task_definition(f"app-{number}", containers)
+        definition = f"app-{number}:{1 + number % 2}"
+        ecs.create_service("apps", f"app-{number}", 1, task_definition_str=definition)
+    ecr = boto3.client("ecr")
     ecr.create_repository(repositoryName=NAME)
     build(ecr, "a", "one")
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     role = boto3.client("iam").create_role(RoleName="function", AssumeRolePolicyDocument=trust)
     code = {"Role": role["Role"]["Arn"], "PackageType": "Image", "Code": {"ImageUri": f"{URI}:one"}}
-    for number in range(3):
-        functions.create_function(FunctionName=f"function-{number}", **code)
+    for number in range(functions):
+        account.create_function({"FunctionName": f"function-{number}", "Timeout": 3} | code)
     calls, steps = Counter[str](), list[int]()
     make = Aws.client
 
@@ -64,16 +72,22 @@ def test_what_services_families_and_functions_run_by_few_calls(
 
     in_use = running(count)
     assert in_use.unknown == {}
-    by = {use.written: use.by.rpartition("/")[2] for use in in_use.uses}
-    assert len(by) == 12 + 6 + 1
+    by = {
+        image: user.rpartition("/")[2] for image, users in in_use.images.items() for user in users
+    }
+    assert len(by) == services + services // 2 + 1
     assert (by[f"{URI}:old-0"], by[f"{URI}:new-0"]) == ("app-0", "app-0:2")
     assert by[f"{URI}:new-1"] == "app-1"
-    assert any(f"{URI}@sha256:" in image and ":function-" in by[image] for image in by)
+    [users] = [users for image, users in in_use.images.items() if f"{URI}@sha256:" in image]
+    assert len(users) == functions
     lists = ("ListClusters", "ListServices", "ListTasks", "ListTaskDefinitionFamilies")
-    once = ("GetCallerIdentity", *lists, "ListFunctions")
-    many = {"DescribeServices": 2, "DescribeTaskDefinition": 18, "ListAliases": 3, "GetFunction": 3}
-    assert calls == dict.fromkeys(once, 1) | many
-    assert steps == [12, 6, 3]
+    assert calls == {
+        **dict.fromkeys(("GetCallerIdentity", *lists, "ListFunctions"), 1),  # moto has one page
+        "DescribeServices": ceil(services / 10),
+        "DescribeTaskDefinition": services + services // 2,
+        **dict.fromkeys(("ListAliases", "GetFunction"), functions),
+    }
+    assert steps == [services, services // 2, functions]
 
 
 # --- Canned answers -------------------------------------------------------------------------------
@@ -125,8 +139,7 @@ def test_functions_run_the_digest_of_their_code_and_of_versions_with_an_alias(
     answers["list_aliases"] = {"Aliases": aliases}
     code = {"ImageUri": f"{URI}:one", "ResolvedImageUri": f"{URI}@{DIGEST}"}
     answers["get_function"] = {"Code": code}
-    uses = [(use.written, use.by) for use in running().uses]
-    assert uses == [(f"{URI}@{DIGEST}", "api")] * 3
+    assert running().images == {f"{URI}@{DIGEST}": {"api"}}
 
 
 def test_a_task_runs_the_digest_that_it_pulled(answers: dict[str, Any]) -> None:
@@ -139,8 +152,8 @@ def test_a_task_runs_the_digest_that_it_pulled(answers: dict[str, Any]) -> None:
     ]
     task = {"taskArn": "task", "taskDefinitionArn": "web:1", "containers": containers}
     answers["describe_tasks"] = {"tasks": [task]}
-    images = [use.reference.image for use in running().uses]
-    assert images == [DIGEST, DIGEST, "starting"]
+    own = (f"{URI}:prod-1@{DIGEST}", f"{URI}@{DIGEST}", f"{URI}:starting")
+    assert running().images == {image: {"task"} for image in own}
 
 
 def test_task_definitions_of_deployments_task_sets_and_tasks_are_read(

@@ -14,16 +14,9 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from container_images.aws.image import Image
-from container_images.aws.in_use import InUse, Use
-from container_images.aws.reference import parse
+from container_images.aws.in_use import InUse
 from container_images.aws.session import Aws
 from container_images.cli import images as command
-from container_images.cli.images_output import print_report, report_json
-from container_images.lifecycle.document import rules_in
-from container_images.lifecycle.listing import RepositoryImages
-from container_images.lifecycle.report import examine
-from container_images.policies.tag_convention import ADR040
 from tests.builds import ACCOUNT, NAME, OCI_INDEX, REGION, ECRClient, build, push, tag
 from tests.cli.test_cli import refused, run
 from tests.cli.test_terminal import Terminal
@@ -344,15 +337,17 @@ def test_a_file_that_cannot_be_used_is_refused(files: Callable[..., list[str]]) 
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_a_terminal_has_short_lines(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_a_terminal_has_short_lines(
+    files: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
     """Digests are brief, reasons are folded, and columns that do not fit are left out."""
     tags = ("latest", tag("merged", "a"), "release-candidate-of-may")
-    image = Image(digest=f"sha256:{'1' * 64}", tags=tags, pushed_at=NOW, size=1)
-    report = examine(rules_in(DOCUMENT), RepositoryImages(images=(image,), name=NAME), NOW)
+    arguments = files(DOCUMENT, detail(f"sha256:{'1' * 64}", 0, *tags))
     out = Terminal()
     monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr(sys, "stdout", out)
-    print_report(report_json(report, ADR040, expiring=False), is_judged=True)
+    with monkeypatch.context() as terminal:
+        terminal.setattr(sys, "stdout", out)
+        command.images_command.main(arguments, standalone_mode=False)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
     [first] = [line for line in lines if line.startswith("sha256:11111111  latest ")]
     assert max(map(len, lines)) <= width
@@ -408,7 +403,7 @@ def test_what_runs_in_the_accounts_of_profiles_and_in_files(
 
     def running(in_use: InUse, aws: Aws, _: Any) -> None:
         regions.append(aws.region)
-        in_use.uses.append(Use(written=NAME, reference=parse(NAME)))
+        in_use.images[NAME] = set()
         in_use.unknown["ListClusters"] = "no permission"
 
     monkeypatch.setattr(command, "add_running", running)

@@ -6,7 +6,7 @@ from typing import Any
 
 from container_images.aws.image import Image
 from container_images.lifecycle.document import rules_in
-from container_images.lifecycle.simulation import Verdict, simulate
+from container_images.lifecycle.simulation import Simulation, Verdict
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -72,7 +72,7 @@ def archiving(selection: dict[str, Any]) -> dict[str, Any]:
 
 def verdicts(document: dict[str, Any], images: Sequence[Image]) -> dict[str, Verdict]:
     """What becomes of each image, by its digest."""
-    simulated = simulate(rules_in(document), images, NOW)
+    simulated = Simulation(images, NOW).verdicts(rules_in(document))
     return {verdict.image.digest: verdict for verdict in simulated}
 
 

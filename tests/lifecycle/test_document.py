@@ -102,12 +102,6 @@ def test_all_errors_are_in_one_exception() -> None:
     assert len(problems({"rules": rules})) == 4
 
 
-def test_rules_with_the_same_priority_have_no_order() -> None:
-    document = {"rules": [rule(7, ANY | count(1)), rule(7, UNTAGGED | older(1))]}
-    with pytest.raises(InvalidInputError, match=r"rules = \[7\]: several rules have this priority"):
-        rules_in(document)
-
-
 def test_the_policy_by_itself_or_as_the_cli_prints_it() -> None:
     text = json.dumps(policy(ANY | count(3)))
     [only] = read_policy(text)

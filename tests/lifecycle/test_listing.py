@@ -1,14 +1,15 @@
-"""The files as either version of the AWS CLI prints them."""
+"""The files of images, as either version of the AWS CLI prints them, and of images in use."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from container_images.aws.image import Image, moment
-from container_images.aws.reference import parse
-from container_images.lifecycle.listing import read_images
+from container_images.aws.reference import Reference, parse
+from container_images.lifecycle.listing import read_images, read_in_use, reference_of
 from container_images.policies.invalid_input import InvalidInputError
 from tests.lifecycle.documents import INDEX
 
@@ -75,17 +76,17 @@ def test_an_image_has_all_that_the_evaluator_asks_for() -> None:
     )
     assert listing.images == (whole,)
     # The AWS CLI prints no Region.
-    owner = ("forms-admin-deploy", "111122223333")
-    assert (listing.name, listing.registry_id, listing.region) == (*owner, "")
+    owner = Reference(name="forms-admin-deploy", registry_id="111122223333")
+    assert listing.reference == owner
     located = read_images(listed(), parse(ARN))
-    assert (located.name, located.registry_id, located.region) == (*owner, "eu-west-2")
+    assert located.reference == replace(owner, region="eu-west-2")
 
 
 def test_an_image_may_have_little_more_than_a_digest() -> None:
     small = {"imageDigest": "sha256:1", "imagePushedAt": 0, "imageTags": None}
     listing = read_images(listed({**small, "imageStatus": "ACTIVE"}, nextToken=None))
     assert listing.images == (Image(digest="sha256:1"),)
-    assert listing.name == ""
+    assert listing.reference.name == ""
 
 
 def errors(text: str, arn: str | None = None) -> list[str]:
@@ -150,3 +151,58 @@ def test_the_images_of_another_repository_are_refused() -> None:
 def test_all_errors_are_in_one_exception() -> None:
     bad = {"imageDigest": 1, "imagePushedAt": "?"}
     assert len(errors(listed(bad, DETAIL, DETAIL, nextToken="eyJ"))) == 3
+
+
+# --- In use --------------------------------------------------------------------------------------
+
+DIGEST = f"sha256:{'1' * 64}"
+URI = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/team/repo"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{DIGEST}\n\n  repo:tag  \n docker.io/library/nginx:1",
+        f'\n ["{DIGEST}", "repo:tag", "localhost:5000/repo"]',  # as ecrm scan prints it
+    ],
+)
+def test_images_in_use(text: str) -> None:
+    """Without those of other registries, where a repository may have the same name."""
+    assert read_in_use(text) == [DIGEST, "repo:tag"]
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "image"),
+    [
+        (DIGEST, "", DIGEST),
+        ("Release_1", "", "Release_1"),
+        ("repo", "repo", None),
+        ("repo:tag", "repo", "tag"),
+        (f"{URI}:tag@{DIGEST}", "team/repo", DIGEST),
+        (f"docker-pullable://{URI}@{DIGEST}", "team/repo", DIGEST),
+    ],
+)
+def test_what_names_an_image(written: str, name: str, image: str | None) -> None:
+    reference = reference_of(written)
+    assert (reference.name, reference.image) == (name, image)
+    assert reference.registry_id == ("111122223333" if URI in written else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (" \n", "^no image in use is named in it; write one digest or .*, or leave out --in-use$"),
+        ("[]", "no image in use is named in it"),
+        ("repo:tag\nnull\n", r"^\"null\": images in use are digests and .* \(this is no text\)"),
+        ("[[]]", r"^\[\]: images in use are digests and image references"),
+        ("[", "in use is not JSON"),
+        (f"{URI}@sha256:1", "'sha256:1' is a malformed digest"),
+        (f"{URI}:tag:tag", "is not a repository"),
+        # Docker's own number of an image, which no registry knows.
+        (f"docker://{DIGEST}", "is not a repository"),
+        ("repo:tag\nthis is no image", "'this is no image' is not a repository"),
+    ],
+)
+def test_refused_images_in_use(text: str, error: str) -> None:
+    with pytest.raises(InvalidInputError, match=error):
+        read_in_use(text)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
+from container_images.aws.errors import RefusedError
 from container_images.aws.image import INDEX_MEDIA_TYPES
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.live import (
-    UnknownExpiryError,
     expiry_of,
     live_images,
     live_movable_tags,
@@ -102,7 +102,10 @@ def test_all_pages_and_what_the_indexes_list(there: Repository, aws: Stubber) ->
     answer = {"images": [lists("index", "1", "2")], "failures": failures}
     aws.add_response("batch_get_image", answer, of_indexes("index", "gone"))
     repository = live_images(there, TAKE_ALL, NOW)
-    assert (repository.name, repository.region) == ("forms-admin-deploy", "eu-west-2")
+    assert (repository.reference.name, repository.reference.region) == (
+        "forms-admin-deploy",
+        "eu-west-2",
+    )
     children = {image.digest: image.children for image in repository.images}
     assert children == {"index": ("1", "2"), "archived": None, "gone": None, "1": None}
 
@@ -168,7 +171,7 @@ def test_what_an_index_lists_is_read_only_where_it_may_save_the_image(
 
 def test_what_may_not_or_cannot_be_read_leaves_it_open(there: Repository, aws: Stubber) -> None:
     add_policy(aws, {"rules": [{}]})
-    with pytest.raises(UnknownExpiryError, match=r"policy of forms-admin-deploy .*: rules"):
+    with pytest.raises(RefusedError, match=r"policy of forms-admin-deploy .*: rules"):
         expiry_of(there, "a")
     for operation in ("describe_images", "batch_get_image"):
         add_policy(aws, policy(ANY | older(1)))
@@ -176,5 +179,5 @@ def test_what_may_not_or_cannot_be_read_leaves_it_open(there: Repository, aws: S
             add_images(aws, detail("a", media_type=INDEX))
         aws.add_client_error(operation, "AccessDeniedException")
         reason = f"no permission for {operation.title().replace('_', '')}"
-        with pytest.raises(UnknownExpiryError, match=reason):
+        with pytest.raises(RefusedError, match=reason):
             expiry_of(there, "a")

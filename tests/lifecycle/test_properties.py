@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from container_images.aws.image import Image
-from container_images.aws.in_use import InUse, Use
-from container_images.aws.reference import Reference
+from container_images.aws.in_use import InUse
+from container_images.aws.reference import Reference, parse
 from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.listing import RepositoryImages, subject_of
-from container_images.lifecycle.report import examine, movable_tags_of, taker_of
-from container_images.lifecycle.simulation import simulate
+from container_images.lifecycle.report import examine, losses, movable_tags_of, taker_of
+from container_images.lifecycle.simulation import Simulation
 from container_images.policies.patterns import tag_glob
 from container_images.policies.retention import RetentionRule, lifecycle_policy
 from tests.lifecycle.documents import (
@@ -200,7 +200,7 @@ def test_the_stack_s_policy_keeps_what_it_promises(
     assert {tag for tag in movable if taker_of(tag, rules)} == set()
     assert not movable or {*movable} <= {*movable_tags_of(rules)}
     # The youngest first, as the simulator has them: the order is the order of age.
-    simulated = simulate(rules, listed, NOW)
+    simulated = Simulation(listed, NOW).verdicts(rules)
     standard = [verdict for verdict in simulated if not verdict.image.archived]
     for verdict in standard:
         assert verdict.action == "keep" or not {*verdict.image.tags} & {*movable}
@@ -220,19 +220,23 @@ def test_the_stack_s_policy_keeps_what_it_promises(
 # --- What belongs together, and what is in use ----------------------------------------------------
 
 
+def unnamed(listed: list[Image]) -> RepositoryImages:
+    return RepositoryImages(images=tuple(listed), reference=Reference(name=""))
+
+
 @given(policies(), signed_histories())
 def test_what_stays_keeps_what_belongs_to_it_or_there_is_a_warning(
     document: dict[str, Any], listed: list[Image]
 ) -> None:
-    report = examine(rules_in(document), RepositoryImages(images=tuple(listed)), NOW)
-    stays = {verdict.image.digest for verdict in report.verdicts if verdict.action == "keep"}
+    simulated, warnings = examine(rules_in(document), unnamed(listed), NOW)
+    stays = {verdict.image.digest for verdict in simulated if verdict.action == "keep"}
     warned = {
-        (warning.digests[0], digest)
-        for warning in report.losses
-        if warning.kind == "signature-going"
-        for digest in warning.digests[1:]
+        (warning["digests"][0], digest)
+        for warning in losses(warnings)
+        if warning["warning"] == "signature-going"
+        for digest in warning["digests"][1:]
     }
-    for verdict in report.verdicts:
+    for verdict in simulated:
         if verdict.image.digest in stays and not verdict.image.archived:
             assert {*(verdict.image.children or ())} & {item.digest for item in listed} <= stays
         subject = subject_of(verdict.image)
@@ -240,24 +244,25 @@ def test_what_stays_keeps_what_belongs_to_it_or_there_is_a_warning(
         assert ((subject, verdict.image.digest) in warned) is lost
 
 
-@given(policies(), HISTORIES, st.data())
+@given(policies(), signed_histories(), st.data())
 def test_what_is_in_use_and_would_go_is_in_the_warnings(
     document: dict[str, Any], listed: list[Image], data: st.DataObject
 ) -> None:
-    names = [(item.digest, name) for item in listed for name in (item.digest, *item.tags)]
+    account, other = "111122223333", "444455556666"
+    here = f"{account}.dkr.ecr.eu-west-2.amazonaws.com/app"
+    names = [(item.digest, f"@{item.digest}") for item in listed]
+    names += [(item.digest, f":{tag}") for item in listed for tag in item.tags]
     used = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
-    here = Reference(name="app", registry_id="1", region="eu-west-2")
-    uses = [Use(written=f"app:{name}", reference=replace(here, image=name)) for _, name in used]
     unknown = {"a": "no permission"} if data.draw(st.booleans()) else {}
-    for account in ("1", "2"):
-        repository = RepositoryImages(images=tuple(listed), name="app", registry_id=account)
-        in_use = InUse(uses=uses, unknown=unknown)
-        report = examine(rules_in(document), repository, NOW, in_use, ())
-        goes = {verdict.image.digest for verdict in report.verdicts if verdict.action != "keep"}
-        lost = {digest for digest, _ in used if digest in goes} if account == "1" else set()
-        going = [warning for warning in report.warnings if warning.kind == "in-use-going"]
-        assert {digest for warning in going for digest in warning.digests} == lost
-        assert bool(report.losses) >= bool(lost or unknown)
+    in_use = InUse(images={f"{here}{name}": set() for _, name in used}, unknown=unknown)
+    for uri, is_ours in ((here, True), (here.replace(account, other), False)):
+        repository = RepositoryImages(images=tuple(listed), reference=parse(uri))
+        simulated, warnings = examine(rules_in(document), repository, NOW, in_use, ())
+        goes = {verdict.image.digest for verdict in simulated if verdict.action != "keep"}
+        lost = {digest for digest, _ in used if digest in goes and is_ours}
+        going = [warning for warning in warnings if warning["warning"] == "in-use-going"]
+        assert {digest for warning in going for digest in warning["digests"]} == lost
+        assert bool(losses(warnings)) >= bool(lost or unknown)
 
 
 @given(policies(), HISTORIES_WITHOUT_REFERRERS)
@@ -283,13 +288,13 @@ def test_an_image_that_its_movable_tag_alone_keeps_goes_without_it(
         )
         for index in listed
     ]
-    report = examine(rules, RepositoryImages(images=tuple(listed)), NOW, movable_tags=movable)
+    simulated, warnings = examine(rules, unnamed(listed), NOW, movable_tags=movable)
     warned = {
-        warning.digests[0]
-        for warning in report.warnings
-        if warning.kind == "kept-by-movable-tag-alone"
+        warning["digests"][0]
+        for warning in warnings
+        if warning["warning"] == "kept-by-movable-tag-alone"
     }
-    for verdict in report.verdicts:
+    for verdict in simulated:
         digest, tags = verdict.image.digest, verdict.image.tags
         bare = replace(verdict.image, tags=tuple(tag for tag in tags if tag not in movable))
         others = [other for other in listed if other.digest != digest]
