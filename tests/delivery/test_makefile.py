@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
+from tests.delivery.shell import run
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 STARTER = (ROOT / "Pulumi.starter.yaml").read_text()
@@ -16,15 +17,8 @@ STARTER = (ROOT / "Pulumi.starter.yaml").read_text()
 
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run it as a user would who has set up .venv before."""
-    options = ["--no-print-directory", "--file", str(ROOT / "Makefile"), "PROGRAM=", "INSTALLED="]
-    return subprocess.run(
-        [shutil.which("make") or "make", *options, *arguments],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ("--no-print-directory", "--file", str(ROOT / "Makefile"), "PROGRAM=", "INSTALLED=")
+    return run("-c", 'make "$@"', "make", *options, *arguments, folder=folder, PATH="/usr/bin:/bin")
 
 
 PACK = "--policy-pack policypack"
@@ -44,6 +38,8 @@ COMMANDS = [
 def test_a_target_is_one_command_and_only_a_person_is_asked(arguments: str, command: str) -> None:
     printed = " ".join(make("--dry-run", *arguments.split()).stdout.split())
     assert printed.removeprefix(".venv/bin/python -m container_images ") == command
+    target = re.escape(arguments.split(maxsplit=1)[0])
+    assert re.search(rf"^{target}: \$\(PROGRAM\)", MAKEFILE, re.MULTILINE), "it sets up .venv"
 
 
 def test_who_can_expects_the_principals_of_the_file(tmp_path: Path) -> None:
@@ -54,20 +50,15 @@ def test_who_can_expects_the_principals_of_the_file(tmp_path: Path) -> None:
     assert " ".join(make("--dry-run", "who-can", folder=tmp_path).stdout.split()) == expected
 
 
-@pytest.mark.parametrize(
-    "target", ["preview", "up", "drift", "who-can", "history", "rehearse", "lint", "local"]
-)
-def test_a_target_sets_up_what_it_needs(target: str) -> None:
-    assert re.search(rf"^{target}: \$\((PROGRAM|INSTALLED)\)", MAKEFILE, re.MULTILINE)
-
-
 def test_the_local_stack_stays_on_this_machine() -> None:
-    variables = (f"PULUMI_BACKEND_URL := file://{ROOT}/.local", "AWS_ENDPOINT_URL := http://127.0.")
     here = make("--dry-run", "--print-data-base", "preview", "STACK=local").stdout
     elsewhere = make("--dry-run", "--print-data-base", "preview").stdout
-    for variable in variables:
-        assert variable in here
-        assert variable.split()[0] not in elsewhere
+    for name, value in (
+        ("PULUMI_BACKEND_URL", f"file://{ROOT}/.local"),
+        ("AWS_ENDPOINT_URL", "http://127.0."),
+    ):
+        assert f"{name} := {value}" in here
+        assert name not in elsewhere
 
 
 # --- make new -------------------------------------------------------------------------------------
@@ -76,20 +67,19 @@ def test_the_local_stack_stays_on_this_machine() -> None:
 def test_a_new_stack_is_the_starter_and_one_that_exists_is_left_alone(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Pulumi.starter.yaml", tmp_path)
     assert make("new", "STACK=mine", folder=tmp_path).returncode == 0
-    assert (tmp_path / "Pulumi.mine.yaml").read_text() == STARTER
-    (tmp_path / "Pulumi.mine.yaml").write_text("mine")
+    mine = tmp_path / "Pulumi.mine.yaml"
+    assert mine.read_text() == STARTER
+    mine.write_text("mine")
     refused = make("new", "STACK=mine", folder=tmp_path)
     assert refused.returncode != 0
     assert "Pulumi.mine.yaml exists; name a new stack: make new STACK=name" in refused.stderr
-    assert (tmp_path / "Pulumi.mine.yaml").read_text() == "mine"
+    assert mine.read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["", "a b", "x/y", "../x", "a'b"])
+@pytest.mark.parametrize("name", ["", "../x", "a'b"])
 def test_a_name_that_no_stack_can_have_is_refused(tmp_path: Path, name: str) -> None:
     shutil.copy(ROOT / "Pulumi.starter.yaml", tmp_path)
-    refused = make("new", f"STACK={name}", folder=tmp_path)
-    assert refused.returncode != 0
-    message, _make = refused.stderr.splitlines()
+    message, _make = make("new", f"STACK={name}", folder=tmp_path).stderr.splitlines()
     assert message.startswith(f'STACK is "{name}": a name has letters, digits and . _ -; make new')
     assert [file.name for file in tmp_path.iterdir()] == ["Pulumi.starter.yaml"]
 
@@ -97,7 +87,6 @@ def test_a_name_that_no_stack_can_have_is_refused(tmp_path: Path, name: str) -> 
 def test_the_starter_has_one_of_each_with_a_line_about_it() -> None:
     config = YAML(typ="safe", pure=True).load(STARTER)["config"]
     assert len(config["container-images:repositories"]) == 1
-    assert config["container-images:movableTags"] == ["latest"]
     assert len(config["container-images:administratorRoles"]) == 1
     keys = re.findall(r"^  [\w-]+:\w+:.*", STARTER, re.MULTILINE)
     explained = [key for key in keys if "#" in key]
