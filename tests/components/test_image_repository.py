@@ -115,7 +115,12 @@ GUARD: dict[str, Any] = {
             "Principal": {"Service": "lambda.amazonaws.com"},
             "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             "Condition": {
-                "ArnLike": {"aws:SourceArn": "arn:aws:lambda:eu-west-2:111122223333:function:*"}
+                "ArnLike": {
+                    "aws:SourceArn": [
+                        "arn:aws:lambda:eu-west-2:111122223333:function:*",
+                        "arn:aws:lambda:eu-west-2:444455556666:function:*",
+                    ]
+                }
             },
         },
     ],
@@ -180,6 +185,7 @@ def everything(args: ImageRepositoryArgs) -> ImageRepositoryArgs:
         "pull_accounts": ["444455556666", "123456789012"],
         "pull_organization": "o-exampleorgid",
         "lambda_pull": True,
+        "lambda_pull_accounts": ["444455556666"],
     }
     return {
         "access": access,
@@ -294,33 +300,3 @@ def test_with_immutable_tags_the_movable_ones_are_excluded(
     ]
     # A pattern of movable tags has no protective rule.
     assert policy(resources[LIFECYCLE_POLICY]) == RETENTION
-
-
-def test_the_repository_policy_waits_for_what_the_component_depends_on(
-    prod: DeclaredStack, cloud: Cloud, args: ImageRepositoryArgs
-) -> None:
-    def program() -> None:
-        role = pulumi.ComponentResource("container-images:index:PipelineRole", "push")
-        ImageRepository("app", args, pulumi.ResourceOptions(depends_on=role))
-
-    update = execute(program, prod, cloud)
-    assert {resource.name: resource.depends_on for resource in update.resources[2:]} == {
-        "app": (),
-        "app-lifecycle": (),
-        "app-policy": ("push",),
-    }
-
-
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        ({"tag_mutability": "IMMUTABLE"}, "'IMMUTABLE' is not one of MUTABLE, "),
-        # tests/policies/test_retention.py has all that a rule may not be.
-        ({"retention": [{"any": True, "keep_newest": "1"}]}, r"keepNewest = .*between 1 and 100"),
-    ],
-)
-def test_what_no_repository_can_have_is_refused(
-    build: Build, args: ImageRepositoryArgs, change: Any, error: str
-) -> None:
-    with pytest.raises(ValueError, match=error):
-        build({**args, **change})

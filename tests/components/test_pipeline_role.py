@@ -7,9 +7,7 @@ import pulumi
 import pytest
 
 from components.pipeline_role import PipelineRole, PipelineRoleArgs
-from container_images.access.policy import parse
-from container_images.access.steps import is_pinned
-from container_images.rehearsal.program import Update, execute, run
+from container_images.rehearsal.program import Update, execute
 from container_images.stack.declared import DeclaredStack
 from tests.conftest import Cloud
 
@@ -137,21 +135,3 @@ def test_without_options_there_is_no_boundary_and_only_the_trust_that_is_given(
     assert inputs.keys() == {"name", "path", "description", "assumeRolePolicy"}
     assert inputs["path"] == "/"
     assert json.loads(inputs["assumeRolePolicy"]) == {**TRUST, "Statement": TRUST["Statement"][-1:]}
-
-
-def test_who_can_reads_exact_subjects_of_any_provider_as_a_restriction() -> None:
-    statements = parse(TRUST).statements
-    assert [is_pinned(statement) for statement in statements] == [False, True, True, False]
-
-
-def test_a_stack_trusts_the_jobs_of_another_provider(
-    prod: DeclaredStack, cloud: Cloud, everything: PipelineRoleArgs
-) -> None:
-    role = {"name": "push", "trustedOidc": everything["trust"]["oidc"]}
-    update = run(prod.changed(pipelineRole=role), cloud)
-    [trust] = [
-        json.loads(each.inputs["assumeRolePolicy"])
-        for each in update.resources
-        if each.type == "aws:iam/role:Role" and each.name == "push"
-    ]
-    assert trust["Statement"] == [TRUST["Statement"][2]]

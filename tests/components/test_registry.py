@@ -1,6 +1,5 @@
 """Registry: what it takes as inputs, refuses, and reads from the configuration."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -114,6 +113,8 @@ BOTH = "no role both moves tags and administers"
         ({"immutable_tags": ["l*"]}, "match a movable tag"),
         ({"movable_tags": ["-la"]}, "movableTags[0] = "),
         ({"immutable_tags": ["-x"]}, "immutableTags[0] = "),
+        # tests/policies/test_retention.py has all that a rule may not be.
+        ({"retention": [{"any": True, "keep_newest": "1"}]}, "keepNewest = "),
     ],
 )
 def test_an_image_repository_refuses(
@@ -135,17 +136,3 @@ def test_a_pipeline_role_refuses(refusal: Any, key: str, value: str, error: str)
     trust |= {"github_subjects": [], "roles": [], key: [value]}
     args = cast("PipelineRoleArgs", {"trust": trust})
     assert error in refusal(lambda: PipelineRole("push", args))
-
-
-def test_the_policies_let_functions_of_other_accounts_pull(
-    prod: DeclaredStack, cloud: Cloud, access: Access
-) -> None:
-    args = repository_args(access, lambda_pull=True, lambda_pull_accounts=["444455556666"])
-    update = execute(lambda: ImageRepository("app", args), prod, cloud)
-    [policy] = of_type(update, "RepositoryPolicy")
-    *_, statement = json.loads(policy["policy"])["Statement"]
-    functions = [
-        f"arn:aws:lambda:eu-west-2:{account}:function:*"
-        for account in ("111122223333", "444455556666")
-    ]
-    assert statement["Condition"] == {"ArnLike": {"aws:SourceArn": functions}}

@@ -170,10 +170,3 @@ def test_the_stack_without_it_is_the_same_but_for_it(
     assert off.resources == rest
     assert len(off.resources) == 24
     assert off.outputs == on.outputs
-
-
-def test_the_stack_names_whatever_role_exists(prod: DeclaredStack, cloud: Cloud) -> None:
-    arn = f"arn:aws:iam::{ACCOUNT}:role/ci/push"
-    rules = of(run(prod.changed(pipelineRole={"arn": arn}), cloud), "EventRule")
-    assert arn in rules["tag-audit-tags-1"].inputs["eventPattern"]
-    assert not [name for name in rules if "assumed" in name], "its trust policy is not the stack's"
