@@ -7,7 +7,7 @@ takes one, and a stack gives it the convention and the movable tags alone.
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -142,11 +142,7 @@ def targets_of(
     if not undeclared:
         named.refuse_others(references)
     if not writes:
-        named.refuse_elsewhere(references)
-        place = named.account
-        references = [
-            replace(each, registry_id=place.id, region=place.region) for each in references
-        ] or named.repositories()
+        references = named.located(references)
     return Targets(
         references=references,
         stack=named,

@@ -6,13 +6,12 @@ by the CLI's own rules: `sdk/go/common/workspace/{project,config}.go` in pulumi/
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -27,7 +26,7 @@ from container_images.settings import (
     explain,
     parse,
 )
-from container_images.settings.errors import check, suggested
+from container_images.settings.errors import suggested
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +67,11 @@ class DeclaredStack:
         config = {**self.config, **texts}
         return replace(self, config={key: config[key] for key in config if key not in absent})
 
-    def repositories(self) -> list[Reference]:
-        """Its repositories, by name."""
-        return [
-            Reference(name=name, registry_id=self.account.id, region=self.account.region)
-            for name in self.settings.repositories
-        ]
+    def located(self, references: Sequence[Reference]) -> list[Reference]:
+        """These repositories in the stack's account and Region; without any, all of the stack's.
 
-    def refuse_elsewhere(self, references: Iterable[Reference]) -> None:
-        """Raise RefusedError for repositories of another account or Region than the stack's."""
+        Raises RefusedError for one of another account or Region.
+        """
         account, region = self.account.id, self.account.region
         for reference in references:
             if (reference.registry_id or account, reference.region or region) != (account, region):
@@ -84,6 +79,8 @@ class DeclaredStack:
                     f"{reference} is elsewhere: stack {self.name} is in account {account}, Region "
                     f"{region}"
                 )
+        references = references or [Reference(name=name) for name in self.settings.repositories]
+        return [replace(each, registry_id=account, region=region) for each in references]
 
     def refuse_others(self, references: Iterable[Reference]) -> None:
         """Raise RefusedError for repositories that the stack does not declare."""
@@ -95,19 +92,8 @@ class DeclaredStack:
             )
 
 
-class _Contents(BaseModel):
-    """https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/ has these keys."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    config: Annotated[dict[str, Any], Field(examples=[{"aws:region": "eu-west-2"}])] = {}
-    secretsprovider: Any = None
-    encryptedkey: Any = None
-    encryptionsalt: Any = None
-    environment: Any = None
-
-
-_CONTENTS: Final = TypeAdapter(_Contents)
+_KEYS: Final = ("config", "encryptedkey", "encryptionsalt", "environment", "secretsprovider")
+"""https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/"""
 
 
 def declared(name: str, directory: Path | None = None, label: str = "") -> DeclaredStack:
@@ -134,11 +120,15 @@ def _read(directory: Path, name: str) -> DeclaredStack:
             "only the Pulumi service knows the values of a Pulumi ESC environment; use a stack "
             "file that contains them"
         )
-    # Under a misspelt `config`, the CLI reads nothing; its errors are reported all the same.
-    meant = next((key for key in contents if suggested(key, ["config"]).endswith("config?")), "")
-    _, _, problems = check(_CONTENTS, {**contents, "config": contents.get("config") or {}})
-    written = contents.get("config") or contents.get(meant)
-    written = written if isinstance(written, dict) else {}
+    written, problems = contents.get("config"), []
+    for key in sorted(contents.keys() - {*_KEYS}):
+        rule, fix = "there is no such key", suggested(key, _KEYS)
+        problems.append(Problem(where=(key,), value=contents[key], rule=rule, fix=fix))
+        if fix.endswith(" config?"):  # where the CLI reads nothing
+            written = written or contents[key]
+    written = written or {}
+    if not isinstance(written, dict):
+        raise RefusedError("config must be a mapping, such as {aws:region: eu-west-2}")
     defaults = {
         key: setting["default"]
         for key, setting in (project.get("config") or {}).items()

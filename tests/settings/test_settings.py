@@ -54,6 +54,10 @@ def role(**changes: Any) -> dict[str, Any]:
     return {"pipelineRole": {"name": "push", "trustedRoles": [f"{ROLE}/ci"]} | changes}
 
 
+def guarded(*patterns: str) -> dict[str, Any]:
+    return {"tagMutability": "MUTABLE_WITH_EXCLUSION", "immutableTags": list(patterns)}
+
+
 def movable(*tags: str, mode: str = "IMMUTABLE_WITH_EXCLUSION") -> dict[str, Any]:
     return {"movableTags": list(tags), "tagMutability": mode}
 
@@ -206,7 +210,7 @@ WRONG_VALUES = [
     ("audit.permissionsBoundary", f"{ROLE}/x", "managed policy"),
     ("audit.kmsKey", KEY.replace("-2", "-1"), "own Region, eu-west-2"),
 ]
-ROLE_0, TAG_1 = "administratorRoles[0]", "movableTags[1]"
+ROLE_0, TAG_1, OF_APP = "administratorRoles[0]", "movableTags[1]", "repositories.app.retention"
 TRUSTED_0 = "pipelineRole.trustedRoles[0]"
 OIDC = {"provider": "a.b", "audience": "c", "subjects": [GITLAB]}
 WRONG_TOGETHER = [
@@ -243,6 +247,20 @@ WRONG_TOGETHER = [
     ({"tagConvention": [{"stage": "a"}]}, "tagConvention[0].tag", "this key is required"),
     ({"tagConvention": [{"stage": "a", "tag": "v"}]}, "tagConvention[0].tag", "each once"),
     ({"tagConvention": CONVENTION, **movable("latest", "v1.0.0")}, TAG_1, "as a unique tag"),
+    (guarded("l*"), "immutableTags[0]", "matches latest"),
+    (guarded("a*b*c*"), "immutableTags[0]", "at most 2 *"),
+    (guarded(*(f"{n}-*" for n in range(6))), "immutableTags", "at most 5"),
+    (guarded("v*", "v*"), "immutableTags", "twice"),
+    (guarded("-v"), "immutableTags[0]", "starts as a tag does"),
+    (guarded(), "immutableTags", "takes at least one"),
+    (entry(**guarded("l*")), "repositories.app.immutableTags[0]", "matches latest"),
+    (entry(**guarded()), "repositories.app.immutableTags", "takes at least one"),
+    ({"tagConvention": CONVENTION, **guarded("v*")}, "tagConvention[0].tag", "tags: b0000000"),
+    ({"tagConvention": CONVENTION, **entry(**guarded("v*"))}, "tagConvention[0].tag", "app.immut"),
+    # tests/policies/test_retention.py has all of these.
+    (entry(retention=[{"tags": "a", "keepNewest": "1"}]), f"{OF_APP}[0].keepNewest", "as 1, with"),
+    ({"retention": [{"tag": "a", "keepNewest": 1}]}, "retention[0].tag", "did you mean tags?"),
+    ({"retention": [{"untagged": True, "keepNewest": 0}]}, "retention[0]", "exactly one number"),
     (
         {"pullAccounts": {f"account-{n}": f"{n:012}" for n in range(300)}},
         '["repository policy"]',
@@ -253,23 +271,6 @@ WRONG_TOGETHER = [
         '["trust policy"]',
         "longest list is that of the 60",
     ),
-]
-GUARDS = [
-    (["l*"], "matches latest"),
-    (["*"], "matches latest"),
-    (["latest"], "matches latest"),
-    (["a*b*c*"], "at most 2 *"),
-    ([f"{n}-*" for n in range(6)], "at most 5"),
-    (["v*", "v*"], "twice"),
-    (["-v"], "starts as a tag does"),
-    ([7], 'in quotes, such as "7"'),
-    ([], "takes at least one"),
-]
-RETENTION = [
-    ({"tag": "a", "keepNewest": 1}, "[0].tag", "did you mean tags?"),
-    ({"tags": "a", "keepNewest": "1"}, "[0].keepNewest", "write it as 1, without quotes"),
-    # tests/policies/test_retention.py has all of these.
-    ({"untagged": True, "keepNewest": 0}, "[0]", "exactly one number"),
 ]
 
 
@@ -296,35 +297,6 @@ def test_one_mistake_is_one_error(changes: dict[str, Any], key: str, said: str) 
     assert error.startswith((f"{key} = ", f"{key}: "))
     assert said in error
     assert ";" in error, "the rule, and then the fix"
-
-
-@pytest.mark.parametrize("prefix", ["", "repositories.app."])
-@pytest.mark.parametrize(
-    ("changes", "place", "said"),
-    [
-        *(
-            ({"tagMutability": "MUTABLE_WITH_EXCLUSION", "immutableTags": patterns}, "", said)
-            for patterns, said in GUARDS
-        ),
-        *(({"retention": [rule]}, f"retention{place} = ", said) for rule, place, said in RETENTION),
-    ],
-)
-def test_one_mistake_for_all_repositories_or_for_one(
-    changes: dict[str, Any], place: str, said: str, prefix: str
-) -> None:
-    [error] = problems(**(entry(**changes) if prefix else changes))
-    assert error.startswith(prefix + place if place else "")
-    assert said in error
-
-
-@pytest.mark.parametrize("prefix", ["", "repositories.app."])
-def test_a_stage_that_the_immutable_patterns_do_not_cover(prefix: str) -> None:
-    guard = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "immutableTags": ["v*", "x*"]}
-    [error] = problems(tagConvention=CONVENTION, **(entry(**guard) if prefix else guard))
-    assert error.startswith('tagConvention[0].tag = "b{sha}"')
-    key = f"{prefix}immutableTags"
-    assert f"{key} do not match all of its tags: b0000000" in error
-    assert "write a pattern that does" in error
 
 
 @pytest.mark.parametrize("key", VALID)
