@@ -1,11 +1,10 @@
-"""The steps of privilege-escalation paths through an account, and the calls that each takes.
+"""The steps of privilege-escalation paths through an account, and the call that each takes.
 
 A step that may need more calls than stand here has fewer: no ability is left out.
 """
 
 import re
 import tomllib
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -42,18 +41,19 @@ Need = tuple[Request, ...]
 
 
 class Step(NamedTuple):
-    """What gives access to a principal. Each call is made by anybody who is reached by then."""
+    """What gives access to a principal."""
 
     to: Principal
-    needs: tuple[Need | Principal, ...]
-    """A principal has to be reached already, where the step only changes what that one may do."""
+    need: Need
     then: str = ""
-    """The action that follows, which these calls have made possible: no permission is asked for."""
+    """The action that follows, which the call has made possible: no permission is asked for."""
+    counts_as: bool = False
+    """Whether the call gives control over the principal, and no session as it."""
 
     @property
     def length(self) -> int:
-        """The number of its calls."""
-        return sum(not isinstance(need, Principal) for need in self.needs) + bool(self.then)
+        """What it adds to a path. A call that only counts as access comes last."""
+        return 3 if self.counts_as else 1 + bool(self.then)
 
 
 class Boundary(NamedTuple):
@@ -78,17 +78,24 @@ def request(
     )
 
 
-def _calls(done: str, identity: Identity, values: Iterable[str | None] = ()) -> Need:
-    """The calls of which any one does this to it, with any of these boundaries."""
+def _calls(
+    done: str, identity: Identity, values: Iterable[str | None] = (), name: str = ""
+) -> Need:
+    """The calls of which any one does this to it, under any of these boundaries.
+
+    `name` is another ARN that it may have by then.
+    """
     places = {
         "policies": sorted(identity.managed),
         "boundary": [identity.boundary_arn] if identity.boundary_arn else [],
     }
     if not identity.is_protected:
-        places["itself"] = [identity.arn, *identity.former]
+        places["itself"] = sorted({identity.arn, name or identity.arn})
         places["groups"] = sorted(identity.groups)
         places["any-group"] = [] if identity.is_role else [f"{identity.iam}group/*"]
-    contexts: list[tuple[Context, ...]] = [((_BOUNDARY, value),) for value in values] or [()]
+    contexts: list[tuple[Context, ...]] = [
+        ((_BOUNDARY, value),) for value in dict.fromkeys(values)
+    ] or [()]
     return tuple(
         request(
             f"iam:{action.format(identity.kind)}",
@@ -119,38 +126,43 @@ class Steps:
 
         `scps` bind the principals of the accounts `homes`, whose service control policies they are.
         """
-        held = (one for it in account.identities for one in (*it.policies, it.boundary))
-        self.policies = {it for it in (*held, *scps) if it is not None}
+        self.principals = {
+            # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
+            each.arn: replace(each, scps=scps)
+            if each.account in homes and not each.is_service_linked
+            else each
+            for each in account.identities
+        }
+        """The account's roles and users as they are, by ARN."""
+        held = (policy for each in account.identities for policy in (*each.policies, each.boundary))
+        self.policies = {policy for policy in (*held, *scps) if policy is not None}
         """Everything that allows somebody something, or limits it."""
         self._boundaries = [*self._demanded_boundaries(account)]
         self._passed_to = _compared(self.policies, "iam:passedtoservice")
-        self.principals: dict[str, Identity] = {}
-        """The account's roles and users as they are, by ARN."""
-        for it in account.identities:
-            # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html
-            is_bound = it.account in homes and not it.is_service_linked
-            self.principals[it.arn] = replace(it, scps=scps if is_bound else ())
-        self._same_name: dict[tuple[str, ...], list[Identity]] = defaultdict(list)
-        self.all: list[Step] = []
-        names = self._names(listed)
+        self._names = self._names_that_help(listed)
+        protected = {each.unique for each in account.identities if each.is_protected}
+        steps: list[Step] = []
         for identity in self.principals.values():
-            self._same_name[identity.unique].append(identity)
             if not identity.is_service_linked:
-                self.all += self._into(identity)
-                self.all += self._changed(identity)
-                self.all += self._renamed(identity, names)
-        for name in names:
+                steps += self._into(identity)
+                steps += self._changed(identity)
+        for name in self._names:
             home = account_in(name)
             made = Identity(arn=name, account=home, named="", scps=scps if home in homes else ())
-            self.all += self._made(made)
+            if not made.is_protected and made.unique not in protected:
+                steps += self._made(made)
+        self.all = [step for step in steps if step.need]
 
     def _demanded_boundaries(self, account: Listing) -> Iterator[Boundary]:
         """No boundary, and what somebody's policies demand as a boundary of others."""
-        unlimited: list[str | None] = [None]
+        # One of AWS's own sets no limit.
+        partitions = {each.arn.split(":")[1] for each in account.identities}
+        administrators = (f"arn:{each}:iam::aws:policy/AdministratorAccess" for each in partitions)
+        unlimited: list[str | None] = [None, *sorted(administrators)]
         wanted = {
             value.replace("${aws:PrincipalAccount}", home)
             for value in _compared(self.policies, _BOUNDARY)
-            for home in {it.account for it in account.identities}
+            for home in {each.account for each in account.identities}
         }
         for value in sorted(wanted):
             known = [arn for arn in sorted(account.managed) if covers(value, arn)]
@@ -160,31 +172,31 @@ class Steps:
                 unlimited.append(value)
         yield Boundary(tuple(unlimited), None)
 
-    def _names(self, listed: Collection[str]) -> list[str]:
+    def _names_that_help(self, listed: Collection[str]) -> list[str]:
         """ARNs, or patterns of them, of roles and users that it may help to make, or to be named.
 
         Those by which a policy tells callers apart, and those that somebody may make.
         """
         identities = self.principals.values()
-        policies = {*self.policies, *(it.trust for it in identities)}
+        policies = {*self.policies, *(each.trust for each in identities)}
         wanted = {*listed, *_compared(policies, PRINCIPAL_ARN)}
-        wanted |= {f"arn:*:iam::*:user/{it}" for it in _compared(policies, USER_NAME)}
-        for statement in (it for policy in self.policies for it in policy.statements):
+        wanted |= {f"arn:*:iam::*:user/{name}" for name in _compared(policies, USER_NAME)}
+        for statement in (each for policy in self.policies for each in policy.statements):
             if statement.is_about("iam:CreateRole") or statement.is_about("iam:CreateUser"):
                 wanted.update(statement.resources)
-        kinds = {f"{it.iam}{kind}/*" for it in identities for kind in ("role", "user")}
+        kinds = {f"{each.iam}{kind}/*" for each in identities for kind in ("role", "user")}
         return sorted(
-            kinds | {it for name in wanted for kind in kinds if (it := within(name, kind))}
+            kinds | {part for name in wanted for kind in kinds if (part := within(name, kind))}
         )
 
     # --- Becoming somebody who exists -------------------------------------------------------------
 
     def _into(self, identity: Identity) -> Iterator[Step]:
         if not identity.is_role:
-            yield Step(identity, (_calls("sign-in", identity),))
+            yield Step(identity, _calls("sign-in", identity))
             return
-        yield Step(identity, ((_assuming(identity, ASSUME_ROLE, identity.trust),),))
-        yield Step(identity, (_calls("trust", identity),), ASSUME_ROLE)
+        yield Step(identity, (_assuming(identity, ASSUME_ROLE, identity.trust),))
+        yield Step(identity, _calls("trust", identity), ASSUME_ROLE)
         yield from _through_federations(identity)
         for name in sorted(identity.trust.admitted):
             if name.startswith(SERVICE):
@@ -197,77 +209,68 @@ class Steps:
         values = passed_to(service, self._passed_to) if service["name"] == name else ()
         contexts: list[tuple[Context, ...]]
         contexts = [(("iam:passedtoservice", value),) for value in values] or [()]
-        passed = tuple(request("iam:PassRole", identity.arn, account, *it) for it in contexts)
+        passed = tuple(request("iam:PassRole", identity.arn, account, *each) for each in contexts)
         sources = [*_sources(identity, name, is_seen=bool(service["source"]))]
-        for source in sources:
-            # Only that resource, whoever makes it, is trusted with the role that it is given.
-            made = request(service["source"], source, account, is_any=True)
-            yield Step(identity, (passed,) if source == ANY else (passed, (made,)))
         calls = [
             *((f"{prefix}:*", source) for prefix in service["prefixes"] for source in sources),
-            *(it.split(" ") for it in service["calls"] if sources),
+            *(call.split(" ") for call in service["calls"] if sources),
+            # Only that resource, whoever makes it, is trusted with the role that it is given.
+            *((service["source"], source) for source in sources if source != ANY),
         ]
+        if ANY in sources:
+            yield Step(identity, passed)
         for action, resource in calls:
-            yield Step(identity, ((request(action, resource, account, is_any=True),),))
+            yield Step(identity, (request(action, resource, account, is_any=True),))
 
-    # --- Changing what somebody may do ------------------------------------------------------------
+    # --- Controlling what somebody may do ---------------------------------------------------------
+    # Whoever controls somebody's policies counts as able to do all that the boundary lets through,
+    # and all if the boundary can be removed: one call is enough.
 
-    def _changed(self, base: Identity, own: Boundary | None = None) -> Iterator[Step]:
-        """The principal with more permissions, with another boundary, or with both.
-
-        Whoever controls somebody's policies counts as able to do all that the boundary lets
-        through.
-        """
-        statements = [it for policy in base.policies for it in policy.statements]
-        granted = policy_of(tuple(it for it in statements if it.allows))
-        own = own or Boundary((base.boundary_arn,), base.boundary)
-        for bound in (own, *(it for it in self._boundaries if it != own)):
-            at, values = base, bound.values
-            if bound != own:
-                at = replace(base, boundary=bound.policy)
-                if bound.policy is None:
-                    # One of AWS's own, which sets no limit; and that whose text is rewritten.
-                    administrator = (
-                        f"arn:{base.arn.split(':')[1]}:iam::aws:policy/AdministratorAccess"
-                    )
-                    values += (administrator, *own.values)
-                unbound = () if bound.policy else _calls("unbind", base)
-                yield Step(at, (base, (*_calls("bind", base, filter(None, values)), *unbound)))
-            everything = replace(at, policies=(EVERYTHING,))
-            yield Step(everything, (at, _calls("allow", base, values)))
+    def _changed(self, base: Identity) -> Iterator[Step]:
+        """Somebody with more permissions; and a user by another name as well."""
+        statements = [statement for policy in base.policies for statement in policy.statements]
+        granted = policy_of(tuple(statement for statement in statements if statement.allows))
+        names = [name for name in self._names if name.startswith(f"{base.iam}user/")]
+        for name in (base.arn, *(() if base.is_role else names)):
+            at = replace(base, arn=name)
+            if name != base.arn:
+                yield Step(at, _calls("rename", base))
             if len(granted.statements) < len(statements):
-                yield Step(replace(at, policies=(granted,)), (at, _calls("undeny", base)))
+                undenied = replace(at, policies=(granted,))
+                calls = _calls("undeny", base, [base.boundary_arn], name)
+                yield Step(undenied, calls, counts_as=True)
+            for boundary, calls in self._controlled(base, name):
+                everything = replace(at, policies=(EVERYTHING,), boundary=boundary)
+                yield Step(everything, calls, counts_as=True)
 
-    def _renamed(self, base: Identity, names: Iterable[str]) -> Iterator[Step]:
-        """A user may be given any name that is free, or has been made free."""
-        for name in () if base.is_role else names:
-            if ":user/" in name and name != base.arn:
-                taken = self.principals.get(name)
-                renamed = replace(base, arn=name, former=(base.arn,))
-                needs = (_calls("rename", it) for it in (taken, base) if it)
-                yield Step(renamed, (base, *needs))
-                yield from self._changed(renamed)
-
-    # --- Making somebody --------------------------------------------------------------------------
+    def _controlled(self, base: Identity, name: str) -> Iterator[tuple[Policy | None, Need]]:
+        """The calls by which somebody comes to do all that a boundary lets through."""
+        if base.boundary:
+            yield base.boundary, _calls("allow", base, [base.boundary_arn], name)
+        for values, boundary in self._boundaries:
+            if boundary:
+                yield boundary, _calls("bind", base, values, name)
+            elif base.boundary:
+                bind = _calls("bind", base, filter(None, values), name)
+                yield None, (*bind, *_calls("unbind", base, name=name))
+            else:
+                yield None, _calls("allow", base, [base.boundary_arn, *values], name)
 
     def _made(self, identity: Identity) -> Iterator[Step]:
-        """A role or a user made anew, by a name that is free, or has been made free.
+        """A role or a user made anew: what it may do its maker says, and who may be it.
 
-        It has no policy, and a Principal element that had its name meant who was there before.
+        A Principal element that had its name meant who was there before.
         """
-        existing = self._same_name.get(identity.unique, [])
-        if any(it.is_protected for it in (identity, *existing)):
-            return
-        removed = tuple(_calls("delete", it) for it in existing)
-        for bound in self._boundaries:
-            made = replace(identity, boundary=bound.policy, boundary_arn=bound.values[0])
-            needs = (*removed, _calls("create", identity, bound.values))
-            if identity.is_role:
-                # Its trust policy is its creator's.
-                yield Step(made, needs, ASSUME_ROLE)
-            else:
-                yield Step(made, (*needs, _calls("sign-in", identity)))
-            yield from self._changed(made, bound)
+        demanded = [arn for values, boundary in self._boundaries if boundary for arn in values]
+        for values, boundary in self._boundaries:
+            calls = _calls("create", identity, values)
+            if demanded:
+                # One that was made within another boundary.
+                calls += _calls("bind", identity, filter(None, values))
+            for arn in () if boundary else demanded:
+                calls += _calls("unbind", replace(identity, boundary_arn=arn))
+            made = replace(identity, policies=(EVERYTHING,), boundary=boundary)
+            yield Step(made, calls, ASSUME_ROLE if identity.is_role else "", counts_as=True)
 
 
 def _compared(policies: Iterable[Policy], key: str) -> set[str]:
@@ -369,19 +372,19 @@ def _through_federations(identity: Identity) -> Iterator[Step]:
     if federations:
         anybodys = policy_of(tuple(it for it in identity.trust.statements if not is_pinned(it)))
         for action in ("sts:AssumeRoleWithWebIdentity", _WITH_SAML):
-            yield Step(identity, ((_assuming(identity, action, anybodys),),))
+            yield Step(identity, (_assuming(identity, action, anybodys),))
     for provider in (it.removeprefix(FEDERATED) for it in federations):
         if ":saml-provider/" in provider:
             # Whoever says what the provider is vouches for anybody.
             verbs = ("iam:UpdateSAMLProvider", "iam:CreateSAMLProvider")
             calls = tuple(request(it, provider, account_in(provider)) for it in verbs)
-            yield Step(identity, (calls,), _WITH_SAML)
+            yield Step(identity, calls, _WITH_SAML)
         elif "oidc.eks." in provider:
             # Whoever may do something in a cluster runs a pod as the service account.
             # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
             for prefix in service_of("pods.eks.amazonaws.com")["prefixes"]:
                 call = request(f"{prefix}:*", ANY, identity.account, is_any=True)
-                yield Step(identity, ((call,),))
+                yield Step(identity, (call,))
 
 
 _GITHUB: Final = "token.actions.githubusercontent.com:"

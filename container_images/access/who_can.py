@@ -15,7 +15,7 @@ from container_images.access.claims import (
     prove,
 )
 from container_images.access.evaluation import Principal
-from container_images.access.paths import Network, Path, PathSearch
+from container_images.access.paths import Network, Path, shortest_paths
 from container_images.access.policy import (
     FEDERATED,
     PRINCIPAL_ARN,
@@ -113,12 +113,12 @@ def _evaluated(
     repository: Subject, steps: Steps, network: Network, outsiders: Sequence[Principal]
 ) -> Findings:
     searches = {
-        ability: PathSearch(network, tuple(map(repository.request, actions)))
+        ability: shortest_paths(network, tuple(map(repository.request, actions)))
         for ability, actions in ABILITIES.items()
     }
 
     def paths_of(principal: Principal) -> PrincipalPaths:
-        paths = {name: it.path(principal) for name, it in searches.items()}
+        paths = {name: it.get(principal) for name, it in searches.items()}
         if ":role/aws-service-role/" in principal.arn:
             # Only its service assumes it, and does with it what it is for.
             paths = {name: it if it and not it.calls[1:] else None for name, it in paths.items()}

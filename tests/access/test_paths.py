@@ -1,19 +1,14 @@
 """The search for paths: held against one that leaves nothing out and knows no short cuts."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
-from container_images.access.evaluation import Principal
-from container_images.access.paths import (
-    Members,
-    Network,
-    Path,
-    PathSearch,
-    attempt,
-    numbers_in,
-)
+from container_images.access.evaluation import Call, Principal
+from container_images.access.paths import Network, numbers_in, shortest_paths
 from container_images.access.steps import Need, Steps
 from container_images.access.who_can import ABILITIES
 from tests.access.accounts import (
@@ -94,52 +89,47 @@ def accounts(draw: st.DrawFn) -> Document:
     return details(*roles, user("u", *draw(statements())), limits)
 
 
-def reach(network: Network, reached: Members) -> Members:
-    """Whom one can become next, and who one is: every step is tried with everybody."""
-    for step in network.steps:
-        if all(network.makers(need, reached) for need in step.needs):
-            reached |= 1 << network.number[step.to]
+def reached_from(network: Network, start: Principal) -> set[Principal]:
+    """Whom one can become, and who one is: every step is tried with everybody, over and over."""
+    reached, before = {start}, set[Principal]()
+    while reached != before:
+        before = set(reached)
+        for step in network.steps:
+            if before & members(network, step.need):
+                reached.add(step.to)
     return reached
 
 
-def everybody_within_reach(network: Network, start: Principal) -> Members:
-    before, reached = 0, 1 << network.number[start]
-    while before != reached:
-        before, reached = reached, reach(network, reached)
-    return reached
+def members(network: Network, need: Need) -> set[Principal]:
+    numbers = numbers_in(network.makers(need, network.everybody))
+    return {network.principals[number] for number in numbers}
 
 
-def replayed(path: Path, start: Principal, network: Network, able: Need) -> bool:
-    """Whether each call of a path is made by somebody who is reached by then, and may make it."""
-    reached: Members = 1 << network.number[start]
-    needs = [need for step in network.steps for need in step.needs]
-    requests = [*able, *(call for need in needs if isinstance(need, tuple) for call in need)]
-    for call in path.calls:
-        callers = [network.principals[number] for number in numbers_in(reached)]
-        makers = [caller for caller in callers if caller.shown == call.principal]
-        tries = [each for each in requests if (each.action, each.resource) == call[1:]]
-        allowed = any(attempt(maker, each) for maker in makers for each in tries)
-        follows = any(step.then == call.action for step in network.steps)
-        if not makers or not (allowed or follows or not tries):
-            return False
-        reached = reach(network, reached)
-    return True
+def follows(calls: Sequence[Call], maker: Principal, network: Network, last: Need) -> bool:
+    """Whether each call is one that the maker may make, and gives access to who makes the next."""
+
+    def makes(need: Need) -> bool:
+        return maker in members(network, need) and network.call(maker, need).calls == (calls[0],)
+
+    if len(calls) == 1:
+        return makes(last)
+    return any(
+        makes(step.need) and follows(calls[1 + bool(step.then) :], step.to, network, last)
+        for step in network.steps
+    )
 
 
 @given(accounts())
-def test_it_finds_what_can_be_found_and_nothing_else(details: Document) -> None:
+def test_paths_are_found_where_there_are_any(details: Document) -> None:
     steps = Steps(account_of(details), {PIPELINE, DEPLOY})
-    principals = list(steps.principals.values())
-    network = Network(steps.all, principals)
+    network = Network(steps.all, steps.principals.values())
     repository = guarded(REPOSITORY, GUARD)
     for actions in ABILITIES.values():
         wanted = tuple(map(repository.request, actions))
-        search = PathSearch(Network(steps.all, principals), wanted)
-        able = network.makers(wanted, network.everybody)
-        for principal in principals:
-            path = search.path(principal)
-            reached = everybody_within_reach(network, principal)
-            assert (path is not None) == bool(reached & able), principal.arn
-            if path is not None:
-                assert replayed(path, principal, network, wanted), path
-                assert path.calls[-1].resource == REPOSITORY
+        paths = shortest_paths(Network(steps.all, steps.principals.values()), wanted)
+        able = members(network, wanted)
+        for start in steps.principals.values():
+            reached = reached_from(network, start)
+            assert (start in paths) == bool(reached & able), start.arn
+            if start in paths:
+                assert follows(paths[start].calls, start, network, wanted), paths[start]

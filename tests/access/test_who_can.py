@@ -78,31 +78,18 @@ def becoming(*calls: str) -> list[str]:
         ("iam:UpdateAssumeRolePolicy", f"{IAM}role/app-*", []),
         ("codebuild:StartBuild", PROJECT, becoming(f"codebuild:StartBuild {PROJECT}")),
         ("codebuild:*", f"{PROJECT}-tests", []),
-        (
-            "iam:PassRole codebuild:CreateProject",
-            "*",
-            becoming("iam:PassRole role/pipeline/push", f"codebuild:CreateProject {PROJECT}"),
-        ),
         ("iam:PassRole", "*", []),  # the trust policy is about one project
-        ("codebuild:CreateProject", "*", []),
+        ("codebuild:CreateProject", "*", becoming(f"codebuild:CreateProject {PROJECT}")),
         ("iam:PutRolePolicy", f"{IAM}role/app", []),
-        ("iam:CreateRole iam:DeleteRole", PIPELINE, []),
-        ("iam:CreateUser iam:UpdateUser", "*", []),
+        ("iam:PutRolePolicy", PIPELINE, becoming("iam:PutRolePolicy role/pipeline/push")),
+        ("iam:DeleteRole iam:DeleteUser iam:UpdateUser", "*", []),
+        ("iam:CreateUser", "*", somebodys("iam:CreateUser user/*")),
         ("iam:PutRolePolicy", SOMEBODY, somebodys("iam:PutRolePolicy role/somebody")),
+        ("iam:CreateRole", PIPELINE, becoming("iam:CreateRole role/pipeline/push", ASSUMED)),
         (
-            "iam:CreateRole iam:AttachRolePolicy",
+            "iam:CreateRole",
             f"{IAM}role/app-*",
-            somebodys(
-                *("iam:CreateRole role/app-*", "sts:AssumeRole role/app-*"),
-                "iam:AttachRolePolicy role/app-*",
-            ),
-        ),
-        (
-            "iam:CreateRole iam:DeleteRole iam:PutRolePolicy",
-            PIPELINE,
-            somebodys(
-                *("iam:DeleteRole role/pipeline/push", "iam:CreateRole role/pipeline/push"), ASSUMED
-            ),
+            somebodys("iam:CreateRole role/app-*", "sts:AssumeRole role/app-*"),
         ),
     ],
 )
@@ -150,6 +137,29 @@ MAKING = allow(*MAKE, **bounds("StringEquals", BOUNDARY))
 OWN_BOUNDARY = BOUNDARY.replace(ACCOUNT, "${aws:PrincipalAccount}")
 NARROW = limits("s3:*")
 BOUND = somebody(FULL, boundary=BOUNDARY)
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-delegate
+WITHIN = (
+    "Create{} Put{}Policy Attach{}Policy Delete{}Policy Detach{}Policy Put{}PermissionsBoundary"
+)
+OTHER_TASKS = "CreateAccessKey DeleteUser UpdateUser DeleteRole CreateGroup SetDefaultPolicyVersion"
+DELEGATE = user(
+    "zhang",
+    *(
+        allow(
+            *(f"iam:{verb.format(kind)}" for verb in WITHIN.split()),
+            **bounds("StringEquals", BOUNDARY),
+        )
+        for kind in ("User", "Role")
+    ),
+    {
+        "Effect": "Allow",
+        "Action": [f"iam:{verb}" for verb in OTHER_TASKS.split()],
+        "NotResource": f"{IAM}user/maria",
+    },
+    deny("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", on=BOUNDARY),
+    deny("iam:DeleteUserPermissionsBoundary", "iam:DeleteRolePermissionsBoundary"),
+)
+OTHERS = (user("maria", FULL), user("ann"), role("app", FULL, deny("iam:*")))
 MFA = where("Bool", "aws:MultiFactorAuthPresent", "true")
 MAKES_WITHIN = allow(*MAKE, **bounds("StringEquals", OWN_BOUNDARY))
 OWN_DENY = deny("iam:UpdateAssumeRolePolicy", "iam:P*", "iam:Att*", "iam:Cr*")
@@ -193,8 +203,8 @@ ASSUMING = [
     no_way("another name", pushed_as(trust(ROOT, **by_arn(f"{IAM}role/o*"))), ASSUMES),
     way("a condition that may be met", pushed_as(trust(ROOT, **MFA)), ASSUMES),
     way("what two roles can do together", *TOGETHER),
-    no_way("what the one of them can do", *TOGETHER, who="role/editor"),
-    no_way("what the other of them can do", *TOGETHER, who="role/target"),
+    way("whoever controls a role's policies counts as it", *TOGETHER, who="role/editor"),
+    no_way("what a role of them can do by itself", *TOGETHER, who="role/target"),
 ]
 MAKING_ROLES = [
     way("a listed role that does not exist", making(PIPELINE)),
@@ -212,7 +222,6 @@ MAKING_ROLES = [
         role("runner"),
         making(f"{IAM}role/runner", verbs=ANEW),
     ),
-    no_way("a role that has to go first", role("other/PUSH"), making(PIPELINE)),
     no_way("roles of single sign-on", PIPELINE_ROLE, role(SSO, FULL), CHANGES_RESERVED),
     no_way(
         "a service-linked role",
@@ -235,6 +244,12 @@ BOUNDARIES = [
         for action in ("iam:DeleteRolePermissionsBoundary", "iam:CreatePolicyVersion")
     ),
     no_way("the account in a variable", PIPELINE_ROLE, somebody(MAKES_WITHIN), NARROW),
+    way("what lies within that boundary", somebody(MAKES_WITHIN), limits("ecr:*")),
+    no_way("beyond AWS's delegation", PIPELINE_ROLE, DELEGATE, *OTHERS, NARROW, who="user/zhang"),
+    *(
+        way("within AWS's delegation", PIPELINE_ROLE, DELEGATE, limits(action), who="user/zhang")
+        for action in ("ecr:*", "iam:UpdateAssumeRolePolicy")
+    ),
     way(
         "a boundary that has to fit two patterns",
         PIPELINE_ROLE,
@@ -247,6 +262,16 @@ BOUNDARIES = [
     *(
         way(f"one's own that lets {action}", PIPELINE_ROLE, BOUND, limits("ecr:*", f"iam:{action}"))
         for action in ("DeleteRolePermissionsBoundary", "PutRolePermissionsBoundary")
+    ),
+    way(
+        "AWS's own boundary, which sets no limit",
+        PIPELINE_ROLE,
+        BOUND,
+        managed(
+            "boundary",
+            allow("ecr:*"),
+            allow("iam:PutRole*", **bounds("StringNotLike", f"{IAM}policy/t-*")),
+        ),
     ),
     way("one's own Deny, which one may take off", PIPELINE_ROLE, somebody(IAM_ALL, OWN_DENY)),
 ]
@@ -324,10 +349,31 @@ def test_who_could_move_a_tag(
 
 def test_variables_that_are_none_in_an_older_version() -> None:
     own = f"{IAM}user/${{aws:username}}"
-    account = [PIPELINE_ROLE, amy(allow("iam:PutUserPolicy"), deny("iam:PutUserPolicy", on=own))]
-    assert able(*account) == ["role/pipeline/push"]
-    account[1]["UserPolicyList"][0]["PolicyDocument"]["Version"] = "2008-10-17"
+    account = [PIPELINE_ROLE, amy(allow("iam:PutUserPolicy", on=own))]
     assert "user/amy" in able(*account)
+    account[1]["UserPolicyList"][0]["PolicyDocument"]["Version"] = "2008-10-17"
+    assert able(*account) == ["role/pipeline/push"]
+
+
+def test_a_policy_that_several_have_may_tell_them_apart() -> None:
+    for name in "ab":
+        own = managed("own", allow("iam:UpdateAssumeRolePolicy", **by_arn(f"{IAM}role/{name}")))
+        roles = [role(each, managed=[own["Arn"]]) for each in "ab"]
+        assert able(PIPELINE_ROLE, *roles, own) == ["role/pipeline/push", f"role/{name}"]
+
+
+def test_the_shortest_path_is_shown() -> None:
+    hops = [
+        role(name, allow("sts:AssumeRole", on=f"{IAM}role/{to}"), trusts=THE_ACCOUNT)
+        for name, to in (("a", "b"), ("b", "pipeline/push"))
+    ]
+    short_cut = role("c", allow("sts:AssumeRole"), trusts=service("lambda"))
+    first = allow("sts:AssumeRole", on=f"{IAM}role/a"), allow("lambda:UpdateFunctionCode")
+    for others, length in (((), 4), ((short_cut,), 3)):
+        [findings] = ask(somebody(*first), pushed_as(THE_ACCOUNT), *hops, *others)
+        path = findings.principals[0].paths["moveTags"]
+        assert path is not None
+        assert len(path.calls) == length
 
 
 # --- Outsiders ------------------------------------------------------------------------------------
