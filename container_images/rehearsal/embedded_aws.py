@@ -21,7 +21,7 @@ import pulumi
 import pulumi_aws
 from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
-from moto.core.exceptions import ServiceException
+from moto.core.exceptions import JsonRESTError
 from moto.ecr import models
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
@@ -73,49 +73,41 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         service = module.partition("/")[0] if package == "aws" else ""
         _check(service, f"{kind}Args", args.inputs, args.typ)
         name = args.inputs.get("name") or args.inputs.get("repository") or args.name
-        computed = self._create(args.typ, name, args.inputs)
-        if computed is None:
-            here = self._stack.account
-            region = args.inputs.get("region", here.region)
-            computed = {"arn": f"arn:{here.partition}:{service}:{region}:{here.id}:{name}"}
-        return name, {**args.inputs, **computed}
+        here = self._stack.account
+        region = args.inputs.get("region", here.region)
+        computed = {"arn": f"arn:{here.partition}:{service}:{region}:{here.id}:{name}"}  # made up
+        return name, {**args.inputs, **computed, **self._create(args.typ, name, args.inputs)}
 
-    def _create(self, kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """What AWS computes of the resource. None where nothing is created."""
+    def _create(self, kind: str, name: str, inputs: dict[str, Any]) -> dict[str, str]:
+        """Create what is of ECR and IAM. Returns what AWS says of it."""
         text = inputs.get("policy")
         match kind:
             case "aws:ecr/repository:Repository":
                 tags = {**self._stack.default_tags, **(inputs.get("tags") or {})}
                 encryption = inputs.get("encryptionConfigurations")
+                same = {key: inputs[key] for key in inputs if key.startswith("image")}
                 repository = self.ecr.create_repository(
                     repositoryName=name,
                     tags=[{"Key": key, "Value": value} for key, value in tags.items()],
-                    **{
-                        key: inputs[key]
-                        for key in inputs
-                        if key.startswith("image") and inputs[key]
-                    },
+                    **{key: value for key, value in same.items() if value},
                     **({"encryptionConfiguration": encryption[0]} if encryption else {}),
                 )["repository"]
                 arn, uri = repository["repositoryArn"], repository["repositoryUri"]
                 return {"arn": arn, "repositoryUrl": uri}
             case "aws:ecr/lifecyclePolicy:LifecyclePolicy":
                 self.ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=text)
-                return {}
             case "aws:ecr/repositoryPolicy:RepositoryPolicy":
                 self.ecr.set_repository_policy(repositoryName=name, policyText=text)
-                return {}
             case "aws:iam/role:Role":
-                trust, path = inputs["assumeRolePolicy"], inputs.get("path", "/")
+                path, trust = inputs.get("path", "/"), inputs["assumeRolePolicy"]
                 role = self._iam.create_role(
                     RoleName=name, Path=path, AssumeRolePolicyDocument=trust
-                )
-                return {"name": name, "arn": role["Role"]["Arn"]}
+                )["Role"]
+                return {"name": name, "arn": role["Arn"]}
             case "aws:iam/rolePolicy:RolePolicy":
-                role_name = inputs["role"]
-                self._iam.put_role_policy(RoleName=role_name, PolicyName=name, PolicyDocument=text)
-                return {}
-        return None
+                role = inputs["role"]
+                self._iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=text)
+        return {}
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         """Answer an invoke; or the properties at fault, with what AWS says."""
@@ -209,10 +201,6 @@ def _inputs_of(service: str, class_name: str) -> dict[str, tuple[bool, str]] | N
 # which name is gone. Tried with 5.2.5.
 
 
-class _ImageTagAlreadyExists(ServiceException):
-    code = "ImageTagAlreadyExistsException"
-
-
 def _images_to_move(
     _: models.ECRBackend, repository: models.Repository, tag: str
 ) -> list[models.Image]:
@@ -226,10 +214,7 @@ def _images_to_move(
     exclusions = repository.image_tag_mutability_exclusion_filters or []
     filters = [exclusion["filter"] for exclusion in exclusions]
     if images and is_immutable(tag, repository.image_tag_mutability, filters):
-        raise _ImageTagAlreadyExists(
-            f"The image tag '{tag}' already exists in the '{repository.name}' repository and "
-            "cannot be overwritten because the tag is immutable."
-        )
+        raise JsonRESTError("ImageTagAlreadyExistsException", f"{tag} exists and is immutable")
     return images
 
 

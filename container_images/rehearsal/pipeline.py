@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from container_images.aws.errors import RefusedError
@@ -25,19 +25,14 @@ class FailedError(Exception):
     """An act came out otherwise."""
 
 
-_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-_START: Final = datetime(2025, 11, 24, 16, tzinfo=UTC)
-"""The day before the first build."""
-
-
 def manifest_with(content: str) -> str:
     """A manifest of an image that this text makes unique.
 
     It is without config and layers, for which ECR would ask: moto does not, and nothing pulls them.
     """
-    return json.dumps(
-        {"schemaVersion": 2, "mediaType": _MANIFEST, "annotations": {"content": content}}
-    )
+    media_type = "application/vnd.oci.image.manifest.v1+json"
+    annotations = {"content": content}
+    return json.dumps({"schemaVersion": 2, "mediaType": media_type, "annotations": annotations})
 
 
 class Build(NamedTuple):
@@ -67,7 +62,7 @@ class Pipeline:
         def build(number: int) -> Build:
             content = f"{self._name}, build {number}"
             commit = hashlib.sha256(content.encode()).hexdigest()[:40]
-            at = _START + timedelta(days=number)
+            at = datetime(2025, 11, number, 16, tzinfo=UTC)
             tags = [tag_of(stage, commit, at, number) for stage in stages]
             return Build(manifest_with(content), commit if has_commit else None, tags)
 
