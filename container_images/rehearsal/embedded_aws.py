@@ -7,13 +7,12 @@ unknown input and an unknown invoke are errors.
 import inspect
 import itertools
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, get_args
 from unittest.mock import patch
 
 import boto3
@@ -23,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
 from moto.core.exceptions import JsonRESTError
 from moto.ecr import models
+from pulumi._types import input_type_py_to_pulumi_names, input_type_types, is_input_type
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.aws.errors import RefusedError
@@ -67,14 +67,12 @@ class EmbeddedAws(pulumi.runtime.Mocks):
 
         What is to be imported cannot be seen here, and is created.
         """
-        package, module, kind = args.typ.split(":")
-        if package == "container-images":  # the components
+        if args.typ.startswith("container-images:index:"):  # the components
             return "", {}
-        service = module.partition("/")[0] if package == "aws" else ""
-        _check(service, f"{kind}Args", args.inputs, args.typ)
+        _check(_args_class(args.typ), args.inputs, args.typ)
         name = args.inputs.get("name") or args.inputs.get("repository") or args.name
         here = self._stack.account
-        region = args.inputs.get("region", here.region)
+        service, region = args.typ[4:].partition("/")[0], args.inputs.get("region", here.region)
         computed = {"arn": f"arn:{here.partition}:{service}:{region}:{here.id}:{name}"}  # made up
         return name, {**args.inputs, **computed, **self._create(args.typ, name, args.inputs)}
 
@@ -159,41 +157,44 @@ def embedded_aws(stack: DeclaredStack) -> Iterator[EmbeddedAws]:
 # --- Inputs: the `…Args` classes of the SDK say which a type has, and which it requires ----------
 
 
-def _check(service: str, class_name: str, inputs: Mapping[str, Any], where: str) -> None:
-    """Raise NotEmbeddedError unless the provider has this class, and it takes these inputs."""
-    known = _inputs_of(service, class_name)
-    if known is None:
-        raise NotEmbeddedError(f"there is no {where} in pulumi-aws, and nothing else is rehearsed")
-    required = {key for key, (is_required, _) in known.items() if is_required}
+def _args_class(kind: str) -> type:
+    """Of a type token such as aws:sns/topic:Topic. Raises NotEmbeddedError."""
+    package, module, name = kind.split(":")
+    service = module.partition("/")[0] if package == "aws" else ""
+    # A module named like a keyword of Python's ends with an underscore: lambda_.
+    modules = (getattr(pulumi_aws, module, None) for module in (service, f"{service}_"))
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of other classes
+        for args_class in (getattr(module, f"{name}Args", None) for module in modules):
+            if isinstance(args_class, type):
+                return args_class
+    raise NotEmbeddedError(f"there is no {kind} in pulumi-aws, and nothing else is rehearsed")
+
+
+def _check(args_class: type, inputs: Mapping[str, Any], where: str) -> None:
+    """Raise NotEmbeddedError unless the class takes these inputs, whose names are in camelCase."""
+    types, required = _inputs_of(args_class)
     present = {key: value for key, value in inputs.items() if value is not None}
-    if unknown := present.keys() - known.keys():
+    if unknown := present.keys() - types.keys():
         raise NotEmbeddedError(f"{where} has no input {', '.join(sorted(unknown))}")
     if missing := required - present.keys():
         raise NotEmbeddedError(f"{where} requires {', '.join(sorted(missing))}")
     for key, value in present.items():
-        nested = known[key][1]
         for item in value if isinstance(value, list) else [value]:
-            if nested and isinstance(item, Mapping):
-                _check(service, nested, item, f"{where}'s {key}")
+            if is_input_type(types[key]) and isinstance(item, Mapping):
+                _check(types[key], item, f"{where}'s {key}")
 
 
 @cache
-def _inputs_of(service: str, class_name: str) -> dict[str, tuple[bool, str]] | None:
-    """Of each input, in camelCase: whether it is required, and the class of its objects or ""."""
-    # A module named like a keyword of Python's ends with an underscore: lambda_.
-    modules = (getattr(pulumi_aws, module, None) for module in (service, f"{service}_"))
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of other classes
-        classes = [getattr(module, class_name, None) for module in modules]
-    if not any(classes):
-        return None
-    inputs = {}
-    for parameter in inspect.signature(next(filter(None, classes))).parameters.values():
-        key = re.sub("_([a-z0-9])", lambda match: match[1].upper(), parameter.name.rstrip("_"))
-        annotation = str(parameter.annotation)
-        nested = re.search(r"ForwardRef\('(\w+Args)'\)", annotation)
-        is_required = parameter.default is inspect.Parameter.empty
-        inputs[key] = (is_required, nested[1] if nested and "Mapping[" not in annotation else "")
-    return inputs
+def _inputs_of(args_class: type) -> tuple[dict[str, type], set[str]]:
+    """The types of all inputs, of lists that of an element; and which inputs are required."""
+    types = {}
+    for key, input_type in input_type_types(args_class).items():
+        types[key] = input_type
+        while arguments := get_args(types[key]):
+            types[key] = arguments[0]
+    names = input_type_py_to_pulumi_names(args_class)
+    parameters = inspect.signature(args_class).parameters.values()
+    return types, {names[each.name] for each in parameters if each.default is each.empty}
 
 
 # --- Moto put right where it differs from ECR and would falsify the rehearsal ---------------------

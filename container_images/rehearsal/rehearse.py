@@ -1,6 +1,6 @@
 """One rehearsal: the program on an embedded AWS, ADR040's workflow, and the evidence."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from textwrap import shorten
 from time import perf_counter
@@ -65,7 +65,7 @@ def rehearse(stack: DeclaredStack) -> tuple[Rehearsal, list[str]]:
         "stack": stack.name,
         "cloud": {"name": "moto", "version": moto.__version__},
         "resources": [
-            {camel(key): value for key, value in vars(resource).items() if key not in _UNSEEN}
+            {camel(key): vars(resource)[key] for key in vars(resource) if key not in _UNSEEN}
             for resource in update.resources
         ],
         "outputs": update.outputs,
@@ -85,8 +85,7 @@ def warnings_about(stack: DeclaredStack) -> list[str]:
     repositories = stack.settings.repositories
     warnings = [*map(stack.settings.overwriting_warning, TAG_MUTABILITIES)]
     if names := [name for name, repository in repositories.items() if not repository.retention]:
-        where = _where(names, repositories)
-        warnings.append(f"Every image is kept in {where}: there is no retention rule.")
+        warnings.append(f"Every image is kept in {_names(names)}: there is no retention rule.")
     warnings += _rules_that_take_releases(stack.settings)
     return [warning for warning in warnings if warning]
 
@@ -105,13 +104,8 @@ def _rules_that_take_releases(settings: StackSettings) -> Iterator[str]:
             )
 
 
-def _where(names: Collection[str], everything: Collection[object]) -> str:
-    if len(names) == len(everything):
-        return "every repository"
-    return shorten(", ".join(names), _MOST_CHARACTERS, placeholder=" and others")
-
-
-_MOST_CHARACTERS: Final = 60
+def _names(names: Iterable[str]) -> str:
+    return shorten(", ".join(names), 60, placeholder=" and others")
 
 
 # --- ADR040's workflow ----------------------------------------------------------------------------
@@ -190,4 +184,4 @@ def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:
     for policy, repositories in names.items():
         rules = read_policy(policy) if policy else ()
         ok, detail = outcome(rules, events, convention, movable)
-        yield _act("year", "simulated", f"{_where(repositories, states)}: {detail}", ok=ok)
+        yield _act("year", "simulated", f"{_names(repositories)}: {detail}", ok=ok)
