@@ -11,7 +11,7 @@ from pulumi.runtime.config import CONFIG
 from pydantic import BaseModel
 
 from container_images import settings
-from container_images.policies.audit_policies import AUDIT_NAME
+from container_images.policies.event_patterns import AUDIT_NAME
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.settings.model import Account, StackSettings
 

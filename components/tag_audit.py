@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from container_images.policies import audit_policies
+from container_images.policies import event_patterns
 from container_images.policies.document import Location, arn, to_json
 from container_images.policies.event_patterns import Audit, EventRule, event_rules
 
@@ -47,11 +47,11 @@ class TagAudit(pulumi.ComponentResource):
 
         Raises InvalidInputError where a pattern would be longer than EventBridge takes.
         """
-        home: Location = args["audit"]
+        home: Location = args["audit"]["access"]
         rules = event_rules(name, args["audit"])
         super().__init__("container-images:index:TagAudit", name, {}, opts)
         self._child = pulumi.ResourceOptions(parent=self)
-        policy = audit_policies.from_rules(home, name, "sns:Publish", arn(home, "sns", name))
+        policy = event_patterns.from_rules(home, name, "sns:Publish", arn(home, "sns", name))
         kms_key = args.get("kms_key") or None
         topic = aws.sns.Topic(
             name, name=name, kms_master_key_id=kms_key, policy=to_json(policy), opts=self._child
@@ -78,7 +78,7 @@ class TagAudit(pulumi.ComponentResource):
         """The dead-letter queue of the rules whose names begin so."""
         name = f"{rules}-undelivered"
         queue_arn = arn(location, "sqs", name)
-        policy = audit_policies.from_rules(location, rules, "sqs:SendMessage", queue_arn)
+        policy = event_patterns.from_rules(location, rules, "sqs:SendMessage", queue_arn)
         return aws.sqs.Queue(
             name,
             name=name,
@@ -120,7 +120,7 @@ class TagAudit(pulumi.ComponentResource):
             name,
             name=name,
             description=f"Forwards events of IAM and STS to {home['region']}",
-            assume_role_policy=to_json(audit_policies.forwarding_trust(home["account_id"])),
+            assume_role_policy=to_json(event_patterns.forwarding_trust(home["account_id"])),
             permissions_boundary=boundary or None,
             path="/",
             opts=self._child,
@@ -129,7 +129,7 @@ class TagAudit(pulumi.ComponentResource):
             name,
             name="put-events",
             role=role.name,
-            policy=to_json(audit_policies.forwarding_policy(bus)),
+            policy=to_json(event_patterns.forwarding_policy(bus)),
             opts=self._child,
         )
         queue = self._queue({**home, "region": rules[0].region}, name)

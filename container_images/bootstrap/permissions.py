@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from container_images.policies import forms
-from container_images.policies.audit_policies import AUDIT_NAME, EVENTBRIDGE, forwarding_policy
 from container_images.policies.document import Location, arn, document_of
 from container_images.policies.ecr_actions import Effect, actions
+from container_images.policies.event_patterns import AUDIT_NAME, EVENTBRIDGE, forwarding_policy
 from container_images.policies.trust_policy import Trust
 from container_images.settings import values
 from container_images.settings.model import Settings

@@ -9,7 +9,7 @@ from container_images.policies.patterns import iam_glob
 
 
 class Location(TypedDict):
-    """Where resources are. Access and Audit have these keys too: schemas know no inheritance."""
+    """Where resources are. Access has these keys too: schemas know no inheritance."""
 
     partition: str
     """The AWS partition of the account: aws, aws-cn, aws-us-gov, …"""
@@ -34,19 +34,11 @@ def to_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
-def refuse_longer_than(
-    limit: int, name: str, document: Mapping[str, Any], inputs: Mapping[str, Any]
-) -> None:
-    """Raise InvalidInputError where the document is longer than AWS accepts.
-
-    It is made of the inputs: the error names the list among them that takes up most of it.
-    """
+def refuse_longer_than(limit: int, name: str, document: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError where the document is longer than AWS accepts."""
     if (length := len(to_json(document))) > limit:
-        lists = {key: value for key, value in inputs.items() if isinstance(value, list)}
-        longest = max(lists, key=lambda key: len("".join(lists[key])))
         rule = f"AWS takes a {name} of at most {limit:,} characters"
-        fix = f"shorten it by {length - limit:,}: the longest list is that of the "
-        fix += f"{len(lists[longest])} {longest.replace('_', ' ')}"
+        fix = f"shorten the lists that it is made of by {length - limit:,}"
         value = f"{length:,} characters"
         raise InvalidInputError([Problem(where=(name,), value=value, rule=rule, fix=fix)])
 
@@ -55,8 +47,8 @@ def allow(
     sid: str, principal: str | Mapping[str, Any], action: Iterable[str], **elements: Any
 ) -> dict[str, Any]:
     """An Allow of a policy that belongs to a resource, with these elements besides."""
-    named = {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": list(action)}
-    return named | elements
+    allowed = {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": list(action)}
+    return allowed | elements
 
 
 def listed(value: Any) -> list[Any]:
@@ -77,13 +69,10 @@ def plain(value: Any) -> Any:
 
 
 def statements_in(document: Any, effect: str | None = None) -> list[dict[str, Any]]:
-    """The statements of a policy, whoever wrote it; with an effect, those that have it.
-
-    None of what is no policy.
-    """
-    written = document.get("Statement") if isinstance(document, dict) else None
-    statements = [element for element in listed(written) if isinstance(element, dict)]
-    return [each for each in statements if effect in (None, each.get("Effect"))]
+    """The statements of a policy, if it is one; with an effect, those that have it."""
+    statements = listed(document.get("Statement")) if isinstance(document, dict) else []
+    dicts = (statement for statement in statements if isinstance(statement, dict))
+    return [each for each in dicts if effect in (None, each.get("Effect"))]
 
 
 def names_action(written: Any, action: str) -> bool:

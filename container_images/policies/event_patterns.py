@@ -1,4 +1,4 @@
-"""Pure: which of CloudTrail's events send an alert, as EventBridge's rules, and what it says.
+"""Pure: which of CloudTrail's events send an alert, what it says, and what lets it through.
 
 A pattern lists fields and the values that each may have. A field that is absent matches nothing but
 `exists: false`, so a pattern about everybody *but* some roles says both.
@@ -12,9 +12,22 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypedDict
 
-from container_images.policies.document import arn, refuse_longer_than, to_json
+from container_images.policies.document import (
+    Location,
+    allow,
+    arn,
+    document_of,
+    refuse_longer_than,
+    to_json,
+)
 from container_images.policies.ecr_actions import Effect, actions
+from container_images.policies.repository_policy import Access
 from container_images.policies.trust_policy import Trust, federations
+
+AUDIT_NAME: Final = "tag-audit"
+"""Of the component, and so what the names of its resources begin with."""
+
+EVENTBRIDGE: Final = "events.amazonaws.com"
 
 MAX_EVENT_PATTERN: Final = 2_048
 """Characters of a pattern, unless AWS raised the account's quota:
@@ -32,20 +45,12 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html"""
 class Audit(TypedDict):
     """What is watched. ARNs are exact."""
 
-    partition: str
-    """The AWS partition: aws, aws-cn or aws-us-gov."""
-    account_id: str
-    """The account that holds the repositories: 12 digits."""
-    region: str
-    """The Region that holds the repositories."""
+    access: Access
+    """Who may do what to the repositories: what the pipeline roles do is expected."""
     repositories: list[str]
     """Names of the repositories."""
     movable_tags: list[str]
     """Tags whose images must never expire."""
-    pipeline_roles: list[str]
-    """ARNs of the roles that push and move tags: what they do is expected."""
-    administrator_roles: list[str]
-    """ARNs of the roles that delete images and change the guard."""
     created_role: str
     """ARN of the pipeline role whose trust policy the stack writes; empty if it writes none."""
     trust: Trust
@@ -74,11 +79,10 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
     A list that is too long for one pattern is spread over several rules. Raises InvalidInputError
     where even that does not help: a pattern names all pipeline roles, or all trusted principals.
     """
-    region, iam_region = audit["region"], IAM_REGIONS[audit["partition"]]
-    inputs = {"pipeline_roles": audit["pipeline_roles"], **audit["trust"]}
+    region, iam_region = audit["access"]["region"], IAM_REGIONS[audit["access"]["partition"]]
     rules: list[EventRule] = []
     for suffix, pattern in _patterns(audit):
-        refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern, inputs)
+        refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern)
         kind = suffix.partition("-")[0]
         prefixes = {region: name}
         if kind in ("roles", "assumed"):
@@ -97,18 +101,18 @@ def event_rules(name: str, audit: Audit) -> list[EventRule]:
 
 def _patterns(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each pattern, with what the name of its rule ends with: its kind, and a number."""
-    names = sorted(set(audit["repositories"]))
-    roles = {*audit["pipeline_roles"], *audit["administrator_roles"]}
-    own = sorted(role for role in roles if f":{audit['account_id']}:" in role)
+    access, names = audit["access"], sorted(set(audit["repositories"]))
+    roles = {*access["pipeline_roles"], *access["administrator_roles"]}
+    own = sorted(role for role in roles if f":{access['account_id']}:" in role)
     # Done or denied, by anyone but the pipeline.
     tags = {
         "eventName": _calls(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.REPLICATE),
-        "userIdentity": _by_anybody_but(audit["pipeline_roles"]),
+        "userIdentity": _by_anybody_but(access["pipeline_roles"]),
     }
     # Done or denied, by anyone. A repository that is created again under its name has no guard.
     guard = {"eventName": _calls(Effect.CHANGE_GUARD, Effect.CREATE_REPOSITORY)}
-    yield from _spread("tags", names, lambda some: _of("ecr", tags | _on(audit, some)))
-    yield from _spread("guard", names, lambda some: _of("ecr", guard | _on(audit, some)))
+    yield from _spread("tags", names, lambda some: _of("ecr", tags | _on(access, some)))
+    yield from _spread("guard", names, lambda some: _of("ecr", guard | _on(access, some)))
     expired = {"lifecycleEventImage": {"tagList": sorted(audit["movable_tags"])}}
 
     def expiry(some: Sequence[str]) -> dict[str, Any]:
@@ -121,13 +125,13 @@ def _patterns(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     # A repository that CloudTrail does not name may be another stack's: a false alarm then.
     request = {
         "repositoryName": [_ABSENT],
-        "resourceArn": [{"prefix": arn(audit, "ecr", "repository/")}, _ABSENT],
+        "resourceArn": [{"prefix": arn(access, "ecr", "repository/")}, _ABSENT],
     }
     unnamed = {"resources": {"ARN": [_ABSENT]}, "requestParameters": request}
     yield "unnamed", _of("ecr", unnamed | {"$or": [tags, guard]})
     yield "registry", _of("ecr", {"eventName": _calls(Effect.CHANGE_REGISTRY)})
     if audit["created_role"]:
-        here = arn(audit, "codebuild", "project/")
+        here = arn(access, "codebuild", "project/")
         projects = [arn for arn in audit["trust"]["codebuild_projects"] if arn.startswith(here)]
         yield from _spread("builds", sorted(projects), _builds)
         yield "assumed", _assumed(audit["created_role"], audit["trust"])
@@ -234,15 +238,15 @@ def _by_anybody_but(roles: Sequence[str]) -> dict[str, Any]:
     return {"sessionContext": {"sessionIssuer": {"arn": _but(sorted(set(roles)))}}}
 
 
-def _on(audit: Audit, names: Sequence[str]) -> dict[str, Any]:
+def _on(access: Access, names: Sequence[str]) -> dict[str, Any]:
     """On these repositories: by `resources`, or where there is none, by the request.
 
     CloudTrail leaves the request out where it is too large, and a manifest may be.
     """
-    by_request = {"repositoryName": names, "registryId": [audit["account_id"], _ABSENT]}
+    by_request = {"repositoryName": names, "registryId": [access["account_id"], _ABSENT]}
     return {
         "$or": [
-            {"resources": {"ARN": [arn(audit, "ecr", f"repository/{name}") for name in names]}},
+            {"resources": {"ARN": [arn(access, "ecr", f"repository/{name}") for name in names]}},
             {"resources": {"ARN": [_ABSENT]}, "requestParameters": by_request},
         ]
     }
@@ -311,3 +315,33 @@ def _assumed(role: str, trust: Trust) -> dict[str, Any]:
     who = {"userIdentity": identity} if identity else {}
     call = {"eventName": [{"prefix": "AssumeRole"}], **who}
     return _of("sts", call | _on_role("roleArn", [role], denial))
+
+
+# --- Policies of what an alert passes through -----------------------------------------------------
+
+
+def from_rules(location: Location, prefix: str, action: str, resource: str) -> dict[str, Any]:
+    """Only the rules whose names begin so may do this: publish to a topic, send to a queue.
+
+    By the beginning of the names: a queue's policy has no room for every ARN.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+    """
+    of_rules = {"ArnLike": {"aws:SourceArn": arn(location, "events", f"rule/{prefix}-*")}}
+    principal = {"Service": EVENTBRIDGE}
+    return document_of([allow("Rules", principal, [action], Resource=resource, Condition=of_rules)])
+
+
+def forwarding_trust(account_id: str) -> dict[str, Any]:
+    """EventBridge assumes the role that forwards events, on behalf of this account alone.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-region.html
+    """
+    own = {"StringEquals": {"aws:SourceAccount": account_id}}
+    principal = {"Service": EVENTBRIDGE}
+    return document_of([allow("EventBridge", principal, ["sts:AssumeRole"], Condition=own)])
+
+
+def forwarding_policy(bus_arn: str) -> dict[str, Any]:
+    """That role may put events on this bus, and nothing else."""
+    return document_of([{"Effect": "Allow", "Action": "events:PutEvents", "Resource": bus_arn}])

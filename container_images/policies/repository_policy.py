@@ -118,5 +118,5 @@ def repository_policy(access: Access) -> dict[str, Any]:
         principal = {"Service": "lambda.amazonaws.com"}
         statements.append(allow("LambdaPulls", principal, LAMBDA_PULL, Condition=condition))
     document = document_of(statements)
-    refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document, access)
+    refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document)
     return document

@@ -59,12 +59,7 @@ _KINDS: Final = {
     "archived": ("expireAfterDays",),
 }
 """What a rule is about, and the numbers that it may have."""
-_WRITE: Final = (
-    "write one of {tags: PATTERN, keepNewest: N}, {tags: PATTERN, expireAfterDays: N}, "
-    "{untagged: true, expireAfterDays: N}, {any: true, keepNewest: N}, "
-    "{archived: true, expireAfterDays: N}; or, but for archived, archiveAfterDays or "
-    "archiveAfterDaysUnpulled as the number"
-)
+_WRITE: Final = "write one such as {tags: prod-*, keepNewest: 20}: docs/settings.md has the others"
 
 
 def lifecycle_policy(
@@ -72,17 +67,14 @@ def lifecycle_policy(
 ) -> dict[str, list[dict[str, Any]]]:
     """The document: a protective rule for each movable tag, then the rules as they are written.
 
-    No rule protects what a pattern among the movable tags matches, such as signatures: they go by
-    the rules, as any image.
-
     A tag is on one image only, so "more than one image tagged `latest`" never comes true and the
     protective rule expires nothing. But an image that matches a rule is never expired by a later
-    one: behind the protective rule no rule can expire the image that `latest` names.
+    one: behind the protective rule no rule can expire the image that `latest` names. No rule
+    protects what a pattern among the movable tags matches, such as signatures.
 
-    The first rule that matches an image decides about it. So the newest N of a rule that keeps
-    them are expired neither by that rule nor by a later one, only by an earlier one that matches
-    another of their tags. Images that an earlier rule keeps are counted among the N as well:
-    `stg-*` behind `prod-*` counts the releases too.
+    The first rule that matches an image decides about it, and the newest N of a rule that keeps
+    them are safe from later ones. Images that an earlier rule keeps are counted among the N as
+    well: `stg-*` behind `prod-*` counts the releases too.
 
     Raises InvalidInputError where AWS would refuse the document, or read it otherwise than meant.
     """

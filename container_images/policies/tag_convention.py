@@ -73,11 +73,9 @@ class Stage:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """What reads its tags."""
-        # re.split gives text and names by turns.
-        pieces = [re.escape(piece) for piece in _BRACES.split(self.template)]
-        for position, name in enumerate(self.placeholders):
-            pieces[2 * position + 1] = f"(?P<{name}>{_PLACEHOLDERS[name].pattern})"
-        return re.compile("".join(pieces))
+        parts = {name: f"(?P<{name}>{_PLACEHOLDERS[name].pattern})" for name in self.placeholders}
+        escaped = re.escape(self.template)
+        return re.compile(re.sub(r"\\{(\w+)\\}", lambda brace: parts[brace[1]], escaped))
 
     @cached_property
     def samples(self) -> list[str]:
@@ -275,43 +273,43 @@ def problems_in(data: Sequence[Mapping[str, Any] | None]) -> Iterator[Problem]:
         rule = "a convention has at least one stage"
         fix = "write it as [{stage: release, tag: 'v{semver}'}]"
         yield Problem(where=(), value=[], rule=rule, fix=fix)
-    positions: dict[str, int] = {}
     readable: list[tuple[int, Stage]] = []
     for position, written in enumerate(data):
-        if written is None:
+        if not written:
             continue
         stage = Stage(written["stage"], written["tag"])
-        if (first := positions.setdefault(stage.name, position)) != position:
-            rule, fix = f"stage [{first}] has this name already", "give each stage its own name"
-            yield Problem(where=(position, "stage"), value=stage.name, rule=rule, fix=fix)
         if error := next(_errors_in(stage, readable), None):
-            rule, fix = error
-            yield Problem(where=(position, "tag"), value=stage.template, rule=rule, fix=fix)
+            key, rule, fix = error
+            yield Problem(where=(position, key), value=written[key], rule=rule, fix=fix)
         else:
             readable.append((position, stage))
 
 
-def _errors_in(stage: Stage, others: Iterable[tuple[int, Stage]]) -> Iterator[tuple[str, str]]:
-    """Rules and fixes: each error is looked for in what is free of those before it."""
+def _errors_in(stage: Stage, others: Iterable[tuple[int, Stage]]) -> Iterator[tuple[str, str, str]]:
+    """Keys, rules and fixes: each error is looked for in what is free of those before it."""
     names, texts = stage.placeholders, _BRACES.split(stage.template)[2::2]
-    known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
     if not names or len({*names} & _PLACEHOLDERS.keys()) < len(names):
-        yield f"its placeholders are some of {known}, each once", "write one such as v{semver}"
+        known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+        rule = f"its placeholders are some of {known}, each once"
+        yield "tag", rule, "write one such as v{semver}"
     if refused := [tag for tag in stage.samples if not TAG.fullmatch(tag)]:
         rule = f"ECR does not take its tags, such as {refused[0]}"
-        yield rule, "a tag has 1 to 128 letters, digits and . _ -, none of . - at its start"
+        yield "tag", rule, "write 1 to 128 letters, digits and . _ -, none of . - at the start"
     for name, text in zip(names, texts, strict=True):
         continuation = _PLACEHOLDERS[name].continuation
         is_last = name == names[-1] and not text
         if continuation and not is_last and (not text or text[0] in continuation):
             fix = f"put a character behind it that {{{name}}} does not have, such as _"
-            yield f"it is ambiguous where {{{name}}} ends", fix
+            yield "tag", f"it is ambiguous where {{{name}}} ends", fix
     for position, other in others:
         shared = [tag for tag in stage.samples if other.pattern.fullmatch(tag)]
         shared += [tag for tag in other.samples if stage.pattern.fullmatch(tag)]
         if shared:
             rule = f"stage [{position}] ({other.template}) has the same tags, such as {shared[0]}"
-            yield rule, "begin the two with different text"
+            yield "tag", rule, "begin the two with different text"
+        if other.name == stage.name:
+            rule = f"stage [{position}] has this name already"
+            yield "stage", rule, "give each stage its own name"
 
 
 ADR040: Final = TagConvention(

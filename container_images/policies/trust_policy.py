@@ -39,10 +39,7 @@ class Trust(TypedDict):
 
 
 def federations(trust: Trust) -> list[tuple[str, str, Oidc]]:
-    """The OIDC providers whose jobs may assume the role, with their ARNs.
-
-    Before each stands the Sid of its statement.
-    """
+    """The OIDC providers whose jobs may assume the role: the statement's Sid, the ARN, the jobs."""
     github: Oidc = {
         "provider": "token.actions.githubusercontent.com",
         "audience": "sts.amazonaws.com",
@@ -50,9 +47,7 @@ def federations(trust: Trust) -> list[tuple[str, str, Oidc]]:
     }
     arn = f"arn:{trust['partition']}:iam::{trust['account_id']}:oidc-provider/"
     trusted = (("GitHubActions", github), ("Oidc", trust.get("oidc")))
-    return [
-        (sid, arn + oidc["provider"], oidc) for sid, oidc in trusted if oidc and oidc["subjects"]
-    ]
+    return [(sid, arn + of["provider"], of) for sid, of in trusted if of and of["subjects"]]
 
 
 def trust_policy(trust: Trust) -> dict[str, Any]:
@@ -63,9 +58,8 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
 
     Raises InvalidInputError where AWS would refuse the document for its length.
     """
-    projects, roles = sorted(trust["codebuild_projects"]), sorted(trust["roles"])
     statements = []
-    if projects:
+    if projects := sorted(trust["codebuild_projects"]):
         conditions = {
             "ArnEquals": {"aws:SourceArn": projects},
             "StringEquals": {"aws:SourceAccount": trust["account_id"]},
@@ -75,23 +69,19 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
     for sid, federation, oidc in federations(trust):
         provider, subjects = oidc["provider"], sorted(oidc["subjects"])
         claims = {f"{provider}:aud": oidc["audience"], f"{provider}:sub": subjects}
-        principal = {"Federated": federation}
         actions, condition = ["sts:AssumeRoleWithWebIdentity"], {"StringEquals": claims}
-        statements.append(allow(sid, principal, actions, Condition=condition))
-    if roles:
+        statements.append(allow(sid, {"Federated": federation}, actions, Condition=condition))
+    if roles := sorted(trust["roles"]):
         statements.append(allow("Roles", {"AWS": roles}, ["sts:AssumeRole"]))
     document = document_of(statements)
-    inputs = {**trust, **(trust.get("oidc") or {})}
-    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document, inputs)
+    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document)
     return document
 
 
 def pipeline_role_policy() -> dict[str, Any]:
-    """The pipeline role's own policy: a login to the registry.
+    """The pipeline role's own policy: a login to the registry, which AWS grants on `*` only.
 
-    AWS grants that on `*` only, in an identity policy. The role's other permissions are in the
-    policy of each repository.
+    The role's other permissions are in the policy of each repository.
     """
-    return document_of(
-        [{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}]
-    )
+    login = {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}
+    return document_of([login])

@@ -19,8 +19,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from container_images.policies import forms
-from container_images.policies.audit_policies import AUDIT_NAME
-from container_images.policies.event_patterns import Audit, event_rules
+from container_images.policies.event_patterns import AUDIT_NAME, Audit, event_rules
 from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.retention import MAX_RULES, lifecycle_policy
@@ -276,13 +275,9 @@ class StackSettings(Settings):
         """What the audit watches."""
         role = self.pipeline_role
         return {
-            "partition": account.partition,
-            "account_id": account.id,
-            "region": account.region,
+            "access": self.access(next(iter(self.repositories)), account),
             "repositories": list(self.repositories),
             "movable_tags": list(self.exact_movable_tags),
-            "pipeline_roles": self.pipeline_roles_in(account),
-            "administrator_roles": self.administrator_roles,
             "created_role": role.arn_in(account) if role.name else "",
             "trust": role.trust(account),
         }

@@ -26,14 +26,17 @@ PROJECT: Final = f"arn:aws:codebuild:eu-west-2:{ACCOUNT}:project/push"
 
 def audit(**changes: Any) -> Audit:
     """An audit with one of everything."""
-    everything: Any = {
+    access: Any = {
         "partition": "aws",
         "account_id": ACCOUNT,
         "region": "eu-west-2",
-        "repositories": ["app", "team/app"],
-        "movable_tags": ["latest", "stable"],
         "pipeline_roles": [PIPELINE, FOREIGN_PIPELINE],
         "administrator_roles": [DEPLOY, f"{IAM}role/break-glass"],
+    }
+    everything: Any = {
+        "access": access | {key: changes.pop(key) for key in access.keys() & changes.keys()},
+        "repositories": ["app", "team/app"],
+        "movable_tags": ["latest", "stable"],
         "created_role": PIPELINE,
         "trust": {
             "partition": "aws",

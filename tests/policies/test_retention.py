@@ -69,7 +69,7 @@ def test_each_shape_of_a_rule(
     assert written["action"] == action
 
 
-KINDS = "a rule is about exactly one of tags, untagged, any and archived; write one of {tags: "
+KINDS = "a rule is about exactly one of tags, untagged, any and archived; write one such as "
 NUMBER = "the number is between 1 and 100,000; write such a number"
 PATTERN = "1 to 128 letters, digits and . _ - *, and starts as a tag does, with at most 4 *; write"
 TWICE = "rule [0] is about the same images, so this one never applies; make one rule of the two"
@@ -93,7 +93,7 @@ FIFTY: list[dict[str, Any]] = [{"tags": f"{each}-*", "keep_newest": 1} for each 
         ([ONE | {"expire_after_days": 1}], ["about tags has exactly one number, keepNewest"]),
         (
             [{"any": True, "expire_after_days": 2}],
-            ["number, keepNewest or archiveAfterDays or archiveAfterDaysUnpulled; write one of {"],
+            ["number, keepNewest or archiveAfterDays or archiveAfterDaysUnpulled; write one"],
         ),
         ([{"untagged": True, "keep_newest": 1}], ["exactly one number, expireAfterDays or"]),
         ([{"archived": True, "archive_after_days": 90}], ["exactly one number, expireAfterDays;"]),

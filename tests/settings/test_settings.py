@@ -130,7 +130,8 @@ def test_is_valid(changes: dict[str, Any]) -> None:
 def test_what_the_audit_watches(account: Account) -> None:
     assert parse(VALID | {"audit": {"email": []}}).audit.enabled
     created = parse(VALID | role(path="/ci/images/")).audit_of(account)
-    assert created["created_role"] == created["pipeline_roles"][0] == f"{ROLE}/ci/images/push"
+    assert created["access"]["pipeline_roles"] == [f"{ROLE}/ci/images/push"]
+    assert created["created_role"] == f"{ROLE}/ci/images/push"
     existing = parse(VALID).audit_of(account)
     assert (existing["created_role"], existing["repositories"]) == ("", ["app"])
 
@@ -264,12 +265,12 @@ WRONG_TOGETHER = [
     (
         {"pullAccounts": {f"account-{n}": f"{n:012}" for n in range(300)}},
         '["repository policy"]',
-        "300 pull accounts",
+        "shorten the lists that it is made of by ",
     ),
     (
         role(trustedGitHubSubjects=[f"repo:o/name{n}:environment:prod" for n in range(60)]),
         '["trust policy"]',
-        "longest list is that of the 60",
+        "shorten the lists that it is made of by 404",
     ),
 ]
 
