@@ -100,6 +100,7 @@ def _nothing_is_read_twice() -> Iterator[None]:
         patch.setattr(botocore.session, "create_loader", lambda _: loader)
         patch.setattr(boto3.Session, "_setup_loader", lambda it: setattr(it, "_loader", loader))
         patch.setattr(aliaser, "_alias_event_name", lambda _, name: alias(name))
+        patch.setattr(botocore.hooks, "accepts_kwargs", lambda _: True)
         patch.setattr(pulumi.runtime.resource, "_get_stack_trace", StackTrace)
         patch.setattr(YAML, "load", load_once)
         yield

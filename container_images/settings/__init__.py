@@ -113,8 +113,8 @@ def _misspelt_namespaces(everything: Mapping[str, Any], project: str) -> Iterato
     """
     for key, value in everything.items():
         namespace, _, name = key.partition(":")
-        near = difflib.get_close_matches(namespace, [project, "container-images"], cutoff=0.85)
-        if near and namespace != project:
+        near = [project, "container-images"]
+        if namespace != project and difflib.get_close_matches(namespace, near, cutoff=0.85):
             rule = f"nothing reads the namespace {namespace}"
             fix = f"did you mean {project}:{name}?"
             yield Problem(where=(key,), value=value, rule=rule, fix=fix)
