@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar, Final
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -11,25 +11,19 @@ from container_images.policies.invalid_input import InvalidInputError
 
 
 class RefusedError(Exception):
-    """What was asked for is against a rule. Nothing was changed unless the message says so."""
+    """What was asked for is against a rule, or AWS did not do it.
 
-    kind: ClassVar[str] = "refused"
-    code: str | None = None
-    """AWS's name of the error, where AWS is the one who refused."""
+    Nothing was changed unless the message says so. `code` is AWS's name of the error.
+    """
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
     def to_json(self) -> dict[str, str | None]:
         """For machines."""
-        return {"error": " ".join(str(self).split()), "kind": self.kind, "code": self.code}
-
-
-class AwsError(RefusedError):
-    """AWS did not do what was asked, or could not be asked."""
-
-    kind = "aws"
-
-    def __init__(self, message: str, error: Exception) -> None:
-        super().__init__(message)
-        self.code = code_of(error)
+        kind = "refused" if self.code is None else "aws"
+        return {"error": " ".join(str(self).split()), "kind": kind, "code": self.code}
 
 
 @contextmanager
@@ -41,7 +35,7 @@ def refused(about: str = "") -> Iterator[None]:
     except InvalidInputError as error:
         raise RefusedError(prefix + " | ".join(map(str, error.problems))) from None
     except (ClientError, BotoCoreError) as error:
-        raise AwsError(prefix + explain(error), error) from None
+        raise RefusedError(prefix + explain(error), code_of(error)) from None
 
 
 _AGAIN: Final = "run the command again: repeating it is safe"

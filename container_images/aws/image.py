@@ -75,7 +75,7 @@ def image_of(detail: Mapping[str, Any]) -> Image:
 
     return Image(
         digest=detail["imageDigest"],
-        tags=tuple(detail.get("imageTags") or ()),
+        tags=tuple(sorted(detail.get("imageTags") or ())),  # ECR documents no order
         pushed_at=moment(detail.get("imagePushedAt", 0)),
         size=detail.get("imageSizeInBytes") or 0,
         media_type=detail.get("imageManifestMediaType") or "",

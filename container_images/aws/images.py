@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,10 +59,9 @@ class Repository:
         self.name = reference.name
         self.convention = convention
         self._reference = reference
-        self.location: dict[str, Any] = {"repositoryName": reference.name}
+        registry = {"registryId": reference.registry_id} if reference.registry_id else {}
+        self.location: dict[str, Any] = {"repositoryName": reference.name, **registry}
         """What each call says of it."""
-        if reference.registry_id is not None:
-            self.location["registryId"] = reference.registry_id
 
     def __str__(self) -> str:
         """The repository, for a message."""
@@ -161,11 +159,10 @@ class Repository:
         return f"arn:{meta.partition}:ecr:{meta.region_name}:{registry_id}:repository/{self.name}"
 
     def uri(self, registry_id: str) -> str:
-        """Where images are pulled from, in the words of whoever named the repository by it."""
+        """Where its images are pulled from."""
         meta = self.client.meta
         suffix = _DNS_SUFFIXES.get(meta.partition, "amazonaws.com")
-        made = f"{registry_id}.dkr.ecr.{meta.region_name}.{suffix}/{self.name}"
-        return self._reference.uri or made
+        return f"{registry_id}.dkr.ecr.{meta.region_name}.{suffix}/{self.name}"
 
     def policy(self) -> str | None:
         """The repository policy, if it has one. One call."""
@@ -198,9 +195,5 @@ class Repository:
             )
         except self.client.exceptions.ImageNotFoundException:
             return {}
-        images: dict[str, Image] = {}
-        for image in map(image_of, answer["imageDetails"]):
-            # ECR documents no order of tags, and a move prints and records them the same each time.
-            tags = tuple(sorted(image.tags))
-            images |= dict.fromkeys((image.digest, *tags), replace(image, tags=tags))
-        return images
+        images = map(image_of, answer["imageDetails"])
+        return {name: image for image in images for name in (image.digest, *image.tags)}

@@ -17,7 +17,7 @@ _ARN: Final = re.compile(
 _NAME_OR_URI: Final = re.compile(
     # Also the FIPS endpoints, and the ones that know IPv6, dkr-ecr.REGION.on.aws.
     r"(?:(?P<registry>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/)?"
-    rf"{_NAME}(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>.*))?"
+    rf"{_NAME}(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>sha256:.*))?"
 )
 
 _OTHER_REGISTRY: Final = re.compile(
@@ -46,8 +46,6 @@ class Reference:
     """The account that holds it; None for the caller's own."""
     region: str | None = None
     """None for the environment's."""
-    uri: str | None = None
-    """Where it is pulled from, if that is how it was named."""
     image: str | None = None
     """The tag or digest after the name. Of both the digest, as for every container tool."""
 
@@ -74,19 +72,24 @@ def parse(text: str) -> Reference:
             f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "
             "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
         )
-    named_tag = None if match["tag"] is None else tag(match["tag"])
+    named = match["tag"] if match["digest"] is None else match["digest"]
     return Reference(
         name=match["name"],
         registry_id=match["registry"],
         region=match["region"],
-        uri=text[: match.end("name")] if match["registry"] else None,
-        image=named_tag if match["digest"] is None else digest(match["digest"]),
+        image=None if named is None else image(named),
     )
 
 
 def image(text: str) -> str:
     """A tag or a digest, as it is. Raises InvalidReferenceError for what is neither."""
-    return digest(text) if ":" in text else tag(text)
+    if ":" not in text:
+        return tag(text)
+    if not is_digest(text):
+        raise InvalidReferenceError(
+            f"{text!r} is a malformed digest: sha256: and 64 hex digits in lower case"
+        )
+    return text
 
 
 def tag(text: str) -> str:
@@ -94,15 +97,6 @@ def tag(text: str) -> str:
     if not is_tag(text):
         raise InvalidReferenceError(
             f"{text!r} is not a tag: 1 to 128 letters, digits and . _ -, and first none of . -"
-        )
-    return text
-
-
-def digest(text: str) -> str:
-    """A digest, as it is. Raises InvalidReferenceError for anything else."""
-    if not is_digest(text):
-        raise InvalidReferenceError(
-            f"{text!r} is a malformed digest: sha256: and 64 hex digits in lower case"
         )
     return text
 

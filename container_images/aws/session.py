@@ -4,22 +4,17 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError
 
-from container_images.aws.errors import AwsError
+from container_images.aws.errors import RefusedError, code_of
 
 if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
     from types_boto3_ecr import ECRClient
 
-ATTEMPTS: Final = 5
-"""Of each call, where the environment (AWS_MAX_ATTEMPTS) says no other number."""
-
-SILENT_ATTEMPTS: Final = 2
-"""Of a call that is not answered at all: five of them would take minutes."""
-
 CONNECT_SECONDS: Final = 5
-READ_SECONDS: Final = 10
+READ_SECONDS: Final = 8
+"""Botocore makes three attempts, or AWS_MAX_ATTEMPTS: nobody should wait for minutes."""
 
 
 class Aws:
@@ -38,7 +33,6 @@ class Aws:
         import botocore.session  # noqa: PLC0415
 
         self._core = botocore.session.Session(profile=profile)
-        self._core.register("needs-retry", _give_up_in_silence)
         self._core.register("after-call.ecr", _name_region)
         if profile:
             region = self._core.get_scoped_config().get("region") or region
@@ -49,16 +43,15 @@ class Aws:
         """The Region, if one is set anywhere."""
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A client with credentials. Raises AwsError where the environment's are of no use."""
+        """A client with credentials. Raises RefusedError where the environment's are of no use."""
         from botocore.config import Config  # noqa: PLC0415 as above
 
         try:
-            # Throttling and 5xx: adaptive backs off, and slows down for what comes after.
-            attempts = self._core.get_config_variable("max_attempts") or ATTEMPTS
             config = Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
-                retries={"mode": "adaptive", "total_max_attempts": attempts},
+                # Of throttling and 5xx it slows down for what comes after.
+                retries={"mode": "adaptive"},
             )
             if credentials := self._core.get_credentials():
                 credentials.get_frozen_credentials()
@@ -68,10 +61,10 @@ class Aws:
         except (OSError, ValueError, EOFError) as error:
             # botocore leaves to Python a file or a process of credentials that is not there, a code
             # for MFA that nobody is there to type, and an endpoint or a number that is none.
-            raise AwsError(
+            raise RefusedError(
                 f"AWS's settings cannot be used ({str(error) or 'no MFA code'}); correct "
                 "the variables that begin with AWS_, or the profile in AWS's configuration files",
-                error,
+                code_of(error),
             ) from None
 
     def ecr(self, region: str | None = None) -> "ECRClient":
@@ -97,14 +90,6 @@ class Aws:
         pages = self.client("iam").get_paginator("get_account_authorization_details").paginate()
         details: dict[str, Any] = pages.build_full_result()
         return details
-
-
-def _give_up_in_silence(**event: Any) -> None:
-    """Raise the timeout of a call that nobody answers."""
-    error = event["caught_exception"]
-    silent = isinstance(error, ConnectTimeoutError | ReadTimeoutError)
-    if silent and event["attempts"] >= SILENT_ATTEMPTS:
-        raise error
 
 
 def _name_region(**event: Any) -> None:

@@ -55,14 +55,9 @@ class Record:
     """Digests of the images that it took away, or archived, with all their tags."""
 
     @property
-    def denied(self) -> bool:
-        """Whether nothing came of it because the caller lacked the permission."""
-        return (self.error or "").removesuffix("Exception") in {"AccessDenied", "NotAuthorized"}
-
-    @property
-    def tag_exists(self) -> bool:
-        """Whether ECR refused to put an immutable tag, even on the image that has it already."""
-        return (self.error or "").removesuffix("Exception") == "ImageTagAlreadyExists"
+    def failure(self) -> str:
+        """The error, without `Exception` at its end. Empty where there was none."""
+        return (self.error or "").removesuffix("Exception")
 
 
 def earliest(now: datetime | None = None) -> datetime:

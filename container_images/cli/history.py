@@ -133,7 +133,7 @@ def history_command(
     unnamed = [record for record in records[None] if record.principal not in everywhere]
     events += tag_events(None, unnamed, (), ())
     events = newest_first(
-        [event for event in events if tag in {None, event.json["tag"]} or event.may_be_any],
+        [event for event in events if tag is None or event.json["tag"] in {tag, None}],
         unexpected_first=fail_on_unexpected or len(targets.references) > 1,
     )
     if as_json:
@@ -147,9 +147,6 @@ def history_command(
     unexpected = sum(event.json["expected"] is False for event in events)
     if fail_on_unexpected and unexpected:
         raise RefusedError(f"{title}: {unexpected} unexpected; docs/runbook.md says what to do")
-
-
-# --- What they read -------------------------------------------------------------------------------
 
 
 def since_of(text: str, now: datetime) -> datetime:
@@ -210,8 +207,6 @@ def _digest_of(targets: Targets, named: Reference, tag: str) -> str | None:
     return None
 
 
-# --- What history prints --------------------------------------------------------------------------
-
 MOST_ROWS: Final = 100
 """A row has at most some 400 characters, and GitHub takes 65,536 in an issue."""
 
@@ -257,23 +252,25 @@ def _row(event: TagEvent, names: Mapping[str, str]) -> Sequence[Cell]:
     def short(digest: str | None) -> str:
         return brief(names.get(digest, digest)) if digest else "?"
 
-    json = event.json
+    json, is_put = event.json, event.json["event"] == PUT
     # The last part of the name, and below it the session's.
     who = (json["principal"] or "unknown").rpartition("/")[2]
     who = "the lifecycle policy" if json["event"] == EXPIRE else who
     mark = {False: "! ", None: "? ", True: ""}[json["expected"]]
-    who = "\n".join([f"{mark}{who}", *filter(None, [json["session"]])])
-    what = [f"refused: {json['error']}"] if json["error"] else []
-    if json["event"] == PUT:
-        what += [f"from {short(json['from'])}", f"to   {short(json['to'])}"]
-    else:
-        verbs = {DELETE: "deleted", EXPIRE: "expired", ARCHIVE: "archived or restored"}
-        what += [verbs.get(json["event"], json["event"])]
-        what += [f"from {short(json['from'])}"] if json["from"] else []
-    what += [f"({event.reason})"] if event.reason else []
+    verbs = {PUT: "", DELETE: "deleted", EXPIRE: "expired", ARCHIVE: "archived or restored"}
+    what = [
+        f"refused: {json['error']}" if json["error"] else "",
+        verbs.get(json["event"], json["event"]),
+        f"from {short(json['from'])}" if json["from"] or is_put else "",
+        f"to   {short(json['to'])}" if is_put else "",
+        f"({event.reason})" if event.reason else "",
+    ]
     return (
         json["time"],
         f"{event.repository or '?'}\n{json['tag'] or '?'}",
-        (who, "bold red" if json["expected"] is False else ""),
-        "\n".join(what),
+        (
+            "\n".join(filter(None, [f"{mark}{who}", json["session"]])),
+            "bold red" if json["expected"] is False else "",
+        ),
+        "\n".join(filter(None, what)),
     )

@@ -21,10 +21,7 @@ from container_images.cli.targets import (
 )
 from container_images.cli.terminal import note, print_json, print_text, working
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
-from container_images.tags.moves import move, promote
-from container_images.tags.resolve import resolve
-
-# --- What the commands that move tags share -------------------------------------------------------
+from container_images.tags.moves import move, promote, resolve
 
 
 def move_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -79,9 +76,6 @@ def print_result(options: dict[str, Any], result: dict[str, Any], *lines: str) -
         print_json(result)
     else:
         print_text("\n".join(lines))
-
-
-# --- The commands ---------------------------------------------------------------------------------
 
 
 @click.command("move")
@@ -184,8 +178,6 @@ def _refuse_promotion(
         raise click.UsageError(f"--stage {stage} is not one of {', '.join(stages)}")
     for name in movable:
         target.refuse_immovable("--move", name)
-    if tag in movable:
-        raise click.UsageError(f"--move {tag} is a unique tag by --as, which stays on its image")
     if tag in (target.movable_tags or DEFAULT_MOVABLE_TAGS):
         raise click.UsageError(f"--as {tag} is a movable tag: give it with --move")
     if tag is not None and not target.convention.read(tag):

@@ -11,10 +11,10 @@ from container_images.aws.reference import (
     InvalidReferenceError,
     OtherRegistryError,
     Reference,
-    digest,
     is_tag,
     parse,
 )
+from container_images.aws.reference import image as tag_or_digest
 from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
 
 
@@ -150,7 +150,7 @@ def reference_of(image: str) -> Reference:
     if name == "null":  # what is printed of a field that is not there
         raise InvalidReferenceError("this is no text")
     if name.startswith("sha256:"):
-        return Reference(name="", image=digest(name))
+        return Reference(name="", image=tag_or_digest(name))
     try:
         return parse(name)
     except InvalidReferenceError:

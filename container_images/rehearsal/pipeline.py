@@ -13,8 +13,7 @@ from container_images.aws.reference import Reference
 from container_images.rehearsal.year import tag_of, way_of
 from container_images.settings import StackSettings
 from container_images.stack.state import State
-from container_images.tags.moves import move, promote
-from container_images.tags.resolve import resolve
+from container_images.tags.moves import move, promote, resolve
 from container_images.tags.rollback import Puts, rollback
 
 if TYPE_CHECKING:

@@ -35,8 +35,6 @@ class TagEvent(NamedTuple):
     """Whether the tag is one of the movable tags."""
     unique: bool
     """Whether it has to stay on its image."""
-    may_be_any: bool
-    """Whether it may be about any tag: it names none, and is no push without one."""
 
 
 def tag_events(
@@ -80,10 +78,7 @@ def tag_events(
                 "to": before if record.event == ARCHIVE else record.put,
                 "error": record.error,
             }
-            may_be_any = not tag and (tags is None or record.event != PUT)
-            events.append(
-                TagEvent(repository, json, reason, tag in movable_tags, unique, may_be_any)
-            )
+            events.append(TagEvent(repository, json, reason, tag in movable_tags, unique))
         if record.error or record.event == ARCHIVE:
             continue
         if tags is None:
@@ -127,16 +122,18 @@ def _error_in(
         return "not by a pipeline role"
     if record.event in {DELETE, ARCHIVE}:
         return "a pipeline role neither deletes nor archives images"
-    return "a pipeline role was denied its work" if record.denied else None
+    denied = record.failure in {"AccessDenied", "NotAuthorized"}
+    return "a pipeline role was denied its work" if denied else None
 
 
 def _overwrite(
     record: Record, tag: str, last: dict[str, str], digest_of: Callable[[str], str | None]
 ) -> str | None:
     """Why the put of a unique tag is unexpected, or may be."""
-    if record.error and not record.tag_exists:
+    exists = record.failure == "ImageTagAlreadyExists"  # even on the image that has it already
+    if record.error and not exists:
         return None
-    place = last.get(tag) or (digest_of(tag) if record.tag_exists else None)
+    place = last.get(tag) or (digest_of(tag) if exists else None)
     if place and (record.put or not record.error):
         return None if record.put == place else _OVERWRITE
-    return _MAYBE_OVERWRITE if record.tag_exists else None
+    return _MAYBE_OVERWRITE if exists else None

@@ -1,10 +1,10 @@
-"""Tags moved and added, without an image being pulled.
+"""Tags moved, added and resolved, without an image being pulled.
 
 ECR has no compare-and-swap: the last one to put a tag wins. So each put is read back, and the
 move that lost a race fails. The pipeline has to let one job at a time move tags.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import sleep
@@ -14,13 +14,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from container_images.aws.errors import (
     DENIED_BY_RESOURCE,
-    AwsError,
     RefusedError,
+    code_of,
     explain,
     refused,
 )
 from container_images.aws.image import NEVER, Image
 from container_images.aws.images import Put, Repository
+from container_images.aws.reference import is_digest
+from container_images.policies.tag_convention import UnknownCommitError
 
 READ_AGAIN_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
 """Waits before the next look where ECR has taken a put and still shows the tag where it was."""
@@ -123,6 +125,37 @@ def _moves(
     return moves
 
 
+def resolve(
+    repository: Repository, name: str, note: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """What a tag means at this moment, or what a digest names, as in JSON. One call of ECR.
+
+    It notes why the tags do not tell what was built. Raises NoSuchImageError where there is no such
+    image, and RefusedError where it is archived.
+    """
+    image, _ = repository.image_and_place(name, name)
+    convention = repository.convention
+    tags = convention.unique_tags(image.tags)
+    commit = None
+    try:
+        commit = convention.commit(image.tags)
+    except UnknownCommitError as error:
+        # A convention that leaves the commit out still tells which build it is.
+        if not tags or any("sha" in tag.parts for tag in tags):
+            tags = []
+            note(f"commit, unique tag and build time of {name} are unknown: {error}")
+    built = convention.built_at(image.tags) if tags else None
+    return {
+        "reference": f"{repository.uri(image.registry_id)}@{image.digest}",
+        "digest": image.digest,
+        "tag": None if is_digest(name) else name,
+        "uniqueTag": tags[0].text if tags else None,
+        "commit": commit,
+        "builtAt": f"{built:%Y-%m-%dT%H:%M:%SZ}" if built else None,
+        "tags": list(image.tags),
+    }
+
+
 def _unique_tag(
     repository: Repository, digest: str, tags: Sequence[str], stage: str | None, tag: str | None
 ) -> str:
@@ -158,7 +191,7 @@ def _put(
         put = repository.put(manifest, tag)
     except ClientError as error:
         if DENIED_BY_RESOURCE in str(error):
-            raise AwsError(explain(error) + _exempted(repository), error) from None
+            raise RefusedError(explain(error) + _exempted(repository), code_of(error)) from None
         raise
     holder = repository.image(tag)
     # A read right after a put may still show what was there before it.

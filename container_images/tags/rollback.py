@@ -38,8 +38,18 @@ def rollback(  # noqa: PLR0913 the command's options, each a keyword
     else:
         image, current = repository.image_and_place(to, tag)
         target = image.digest
-    if current is None or current.digest != target:
-        _refuse_expiring(repository, tag, target, note)
+    expiry = None
+    try:
+        # Even where the tag would shield it: ECR may have chosen it for this day already.
+        if current is None or current.digest != target:
+            expiry = expiry_of(repository, target)
+    except RefusedError as error:
+        note(f"it is not known whether the lifecycle policy would keep {target}: {error}")
+    if expiry:
+        raise RefusedError(
+            f"{target}, which {tag} of {repository} would go back to, will not be kept: {expiry}; "
+            "name another image with --to, or move the tag anyway with move --allow-older"
+        )
     try:
         expect = current.digest if current else None
         moved = move(repository, target, tag, expect=expect, allow_older=True, dry_run=dry_run)
@@ -49,25 +59,6 @@ def rollback(  # noqa: PLR0913 the command's options, each a keyword
             "was deleted; name another image with --to"
         ) from None
     return {**moved, "basis": basis}
-
-
-def _refuse_expiring(
-    repository: Repository, tag: str, target: str, note: Callable[[str], None]
-) -> None:
-    """Refuse an image that is about to expire; note it where that is not known.
-
-    Even where the tag would shield it: ECR may have chosen it for this day already.
-    """
-    try:
-        expiry = expiry_of(repository, target)
-    except RefusedError as error:
-        note(f"it is not known whether the lifecycle policy would keep {target}: {error}")
-        return
-    if expiry:
-        raise RefusedError(
-            f"{target}, which {tag} of {repository} would go back to, will not be kept: {expiry}; "
-            "name another image with --to, or move the tag anyway with move --allow-older"
-        )
 
 
 def _target(

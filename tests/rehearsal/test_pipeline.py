@@ -16,8 +16,7 @@ from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from container_images.rehearsal.rehearse import Act, perform
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import intended
-from container_images.tags.moves import move, promote
-from container_images.tags.resolve import resolve
+from container_images.tags.moves import move, promote, resolve
 from container_images.tags.rollback import rollback
 
 MOVABLE = ["latest", "stable"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from container_images.aws.errors import AwsError, RefusedError
+from container_images.aws.errors import RefusedError
 from container_images.aws.images import Repository
 from container_images.policies.tag_convention import ADR040
 from container_images.tags import moves
@@ -57,7 +57,7 @@ def test_a_promotion_goes_on_where_it_was_interrupted(ecr: ECRClient, moment: st
     newer = build(ecr, "b")
     wire = faulty(ecr, moment, at)
     # What fails after the unique tag was read back says that it was put.
-    put = pytest.raises(AwsError, match=f"^prod-.* put on {newer}, but Could not connect")
+    put = pytest.raises(RefusedError, match=f"^prod-.* put on {newer}, but Could not connect")
     with put if 5 < at < 10 else suppress(EndpointConnectionError):
         promote(on(wire), newer, "prod", movable=["latest"])
         assert (len(wire.calls), at) == (9, 10)  # a promotion has nine calls

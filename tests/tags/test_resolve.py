@@ -7,8 +7,7 @@ from container_images.aws.errors import RefusedError
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.tags.moves import move, promote
-from container_images.tags.resolve import resolve
+from container_images.tags.moves import move, promote, resolve
 from tests.builds import NAME, ECRClient, Wire, build, tag
 
 
