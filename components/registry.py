@@ -139,7 +139,7 @@ class Registry(pulumi.ComponentResource):
         # pulumi.Config reads a key that is asked for by name. To find those that nobody asks for,
         # because their names are misspelt, takes the two places where the SDK keeps them: what the
         # language host hands over in PULUMI_CONFIG, and what `set_all_config` has put before it.
-        return cls(name, {**get_config_env(), **CONFIG.get()}, opts)
+        return cls(name, settings.decoded({**get_config_env(), **CONFIG.get()}), opts)
 
 
 _FIRST: Final = "_container_images_registry"
@@ -147,12 +147,12 @@ _FIRST: Final = "_container_images_registry"
 
 
 def _settings_of(args: Mapping[str, Any]) -> StackSettings:
-    """What is said under the keys of a stack file; or under those of a whole configuration."""
+    """What is said under the keys of a stack file, with or without their namespace."""
+    project = pulumi.get_project()
     try:
         refuse_outputs(args)
-        if any(":" in key for key in args):
-            return settings.parse(args, pulumi.get_project())
-        return settings.validated(args)
+        values = {key if ":" in key else f"{project}:{key}": args[key] for key in args}
+        return settings.parse(values, project)
     except InvalidInputError as invalid:
         raise pulumi.RunError(settings.explain(invalid)) from None
 

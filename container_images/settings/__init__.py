@@ -10,7 +10,7 @@ values share. So a mistake in one place hides none in another, and all of them c
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -36,55 +36,42 @@ _PROVIDER: Final = TypeAdapter(ProviderSettings)
 _STAGES: Final = TypeAdapter(values.Stages, config=Settings.model_config)
 
 
-def parse(configuration: Mapping[str, str], project: str) -> StackSettings:
-    """The settings that a stack's configuration says: its keys have their namespaces.
+def parse(configuration: Mapping[str, Any], project: str) -> StackSettings:
+    """The settings that a stack's configuration says: plain values, whose keys have namespaces.
 
-    The values are as Pulumi hands them over: text as it is, all else as JSON.
     Raises InvalidInputError with all errors.
     """
-    everything, prefix = decoded(configuration), f"{project}:"
-    _, _, of_provider = check(_PROVIDER, everything)
-    problems = [*of_provider, *_misspelt_namespaces(everything, project)]
-    own = [key for key in everything if key.startswith(prefix)]
-    written = {key.removeprefix(prefix): everything[key] for key in own}
-    return validated(written, account_in(configuration, project), problems)
-
-
-def validated(
-    written: Mapping[str, Any], account: Account | None = None, problems: Sequence[Problem] = ()
-) -> StackSettings:
-    """The settings that plain values say, under the keys of a stack file.
-
-    Without an account, it is that of the roles.
-    Raises InvalidInputError with all errors, behind those found elsewhere.
-    """
-    account = account or account_in({f":{key}": str(written[key]) for key in written}, "")
-    settings, valid, own_problems = check(_STACK, written)
+    prefix, account = f"{project}:", account_in(configuration, project)
+    own = [key for key in configuration if key.startswith(prefix)]
+    written = {key.removeprefix(prefix): configuration[key] for key in own}
+    settings, valid, problems = check(_STACK, written)
     settings = (settings or partial_settings(valid)).with_inheritance()
+    _, _, of_provider = check(_PROVIDER, configuration)
     shared = (
         Problem(where=where, value=value_at(where, written), rule=rule, fix=fix)
         for where, rule, fix in violations(settings, account)
     )
-    if problems := [*problems, *own_problems, *shared]:
+    misspelt = _misspelt_namespaces(configuration, project)
+    if problems := [*of_provider, *misspelt, *problems, *shared]:
         raise InvalidInputError(problems)
     settings.refuse_too_long(account)
     return settings
 
 
-def account_in(configuration: Mapping[str, str], project: str) -> Account:
+def account_in(configuration: Mapping[str, Any], project: str) -> Account:
     """Where a stack is, as far as its configuration tells: the Region may be empty.
 
     The account is that of the first of the roles, or, where aws:allowedAccountIds leaves it out,
     the first of those.
     """
-    roles = " ".join(configuration.get(f"{project}:{key}", "") for key in _ROLES)
+    roles = str([configuration.get(f"{project}:{key}") for key in _ROLES])
     arns = re.findall(r"arn:(aws[a-z-]*):iam::(\d{12}):", roles)
     # If none says so, it is one of AWS's documentation.
     partition, account = next(iter(arns), ("aws", "123456789012"))
-    allowed = re.findall(r"\b\d{12}\b", configuration.get("aws:allowedAccountIds", ""))
+    allowed = re.findall(r"\b\d{12}\b", str(configuration.get("aws:allowedAccountIds")))
     if allowed and account not in allowed:
         account = allowed[0]
-    region = configuration.get("aws:region", "")
+    region = str(configuration.get("aws:region"))
     return Account(
         partition=partition, id=account, region=region if forms.REGION.fits(region) else ""
     )
@@ -94,7 +81,7 @@ _ROLES: Final = ("administratorRoles", "pipelineRole", "additionalPipelineRoles"
 
 
 def decoded(configuration: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a configuration, from JSON where they are."""
+    """The values of a configuration as Pulumi hands it over: text as it is, all else as JSON."""
     values_of: dict[str, Any] = {}
     for key, text in configuration.items():
         try:
@@ -104,14 +91,14 @@ def decoded(configuration: Mapping[str, str]) -> dict[str, Any]:
     return values_of
 
 
-def _misspelt_namespaces(everything: Mapping[str, Any], project: str) -> Iterator[Problem]:
+def _misspelt_namespaces(configuration: Mapping[str, Any], project: str) -> Iterator[Problem]:
     """Each key whose namespace resembles the project's, or that of a clone, which samples have.
 
     Nobody would read it, and nobody say so.
 
     Any other namespace may be that of a provider: https://www.pulumi.com/docs/iac/concepts/config/
     """
-    for key, value in everything.items():
+    for key, value in configuration.items():
         namespace, _, name = key.partition(":")
         near = [project, "container-images"]
         if namespace != project and difflib.get_close_matches(namespace, near, cutoff=0.85):

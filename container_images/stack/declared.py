@@ -41,14 +41,18 @@ class DeclaredStack:
     """Every key with its namespace, defaults included. Text as it is, all else as JSON."""
 
     @cached_property
+    def _values(self) -> dict[str, Any]:
+        return decoded(self.config)
+
+    @cached_property
     def settings(self) -> StackSettings:
         """What the configuration says. Raises InvalidInputError with all errors."""
-        return parse(self.config, self.project)
+        return parse(self._values, self.project)
 
     @cached_property
     def account(self) -> Account:
         """Where the stack is, as far as its own file tells."""
-        return account_in(self.config, self.project)
+        return account_in(self._values, self.project)
 
     @cached_property
     def default_tags(self) -> dict[str, str]:
@@ -58,7 +62,7 @@ class DeclaredStack:
 
     def of_provider(self, key: str) -> Any:
         """A setting of the AWS provider, or None."""
-        return decoded(self.config).get(f"aws:{key}")
+        return self._values.get(f"aws:{key}")
 
     def changed(self, **values: Any) -> "DeclaredStack":
         """The stack with other values under some of its keys. None takes a key away."""

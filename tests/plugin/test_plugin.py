@@ -48,28 +48,20 @@ def test_the_schema_is_the_one_that_other_languages_have() -> None:
     assert served == pinned
 
 
-def test_everything_in_the_schema_is_described_and_policies_are_made_of_plain_values() -> None:
+def test_policies_are_made_of_plain_values() -> None:
     """An Output in them would hide them from the first preview: the SDKs' types refuse it."""
-    components = [component.__name__ for component in COMPONENTS]
-    assert PINNED["resources"].keys() == {f"container-images:index:{name}" for name in components}
-    outputs = set()
-    for token, described in [*PINNED["types"].items(), *PINNED["resources"].items()]:
-        assert described["description"]
-        inputs = described.get("inputProperties", {})
-        for key, prop in {**described["properties"], **inputs}.items():
-            assert prop.get("description"), key
-        if token in PINNED["types"]:
-            inputs = described["properties"]
-        outputs |= {(token, key) for key, prop in inputs.items() if not prop.get("plain")}
-    assert outputs == {("container-images:index:ImageRepository", "scanOnPush")}
+    inputs = {token: each["properties"] for token, each in PINNED["types"].items()}
+    inputs |= {token: each["inputProperties"] for token, each in PINNED["resources"].items()}
+    outputs = [
+        (token, key)
+        for token, properties in inputs.items()
+        for key, described in properties.items()
+        if not described.get("plain")
+    ]
+    assert outputs == [("container-images:index:ImageRepository", "scanOnPush")]
 
 
 # --- The folder -----------------------------------------------------------------------------------
-
-
-def test_the_plugin_is_not_beside_the_project() -> None:
-    assert not (PLUGIN / "Pulumi.yaml").exists()
-    assert load(PLUGIN / "PulumiPlugin.yaml")["runtime"]["name"] == "python"
 
 
 @pytest.mark.parametrize("folder", ["plugin", "policypack"])

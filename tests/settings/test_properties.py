@@ -119,20 +119,6 @@ def test_every_document_is_one_that_aws_takes(configuration: dict[str, Any]) -> 
         assert protected == [[tag] for tag in parsed.movable_tags]
 
 
-@given(configurations(), st.randoms(use_true_random=False))
-def test_documents_do_not_depend_on_the_order_of_keys(
-    configuration: dict[str, Any], random: Any
-) -> None:
-    def shuffled(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return [shuffled(item) for item in value] if isinstance(value, list) else value
-        keys = list(value)
-        random.shuffle(keys)
-        return {key: shuffled(value[key]) for key in keys}
-
-    assert documents(parse(shuffled(configuration))) == documents(parse(configuration))
-
-
 @hypothesis_settings(max_examples=hypothesis_settings().max_examples // 4)  # of the profile's
 @given(configurations())
 def test_every_claim_is_proved_of_every_guard(configuration: dict[str, Any]) -> None:

@@ -34,10 +34,7 @@ VALID: dict[str, Any] = {
 def parse(configuration: dict[str, Any], region: str = "eu-west-2") -> StackSettings:
     values = {f"project:{key}": value for key, value in configuration.items()}
     values |= {"aws:region": region, "aws:allowedAccountIds": ["111122223333"]}
-    texts = {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
-    }
-    return settings.parse(texts, "project")
+    return settings.parse(values, "project")
 
 
 def problems(**changes: Any) -> list[str]:
@@ -156,13 +153,10 @@ WRONG_VALUES = [
     ("movableTag", ["x"], "did you mean movableTags?"),
     ("zzz", 1, "the keys here are additionalPipelineRoles"),
     ("tagMutability", "IMMUTABLE", "ADR040"),
-    ("tagMutability", "mutable", "one of 'MUTABLE'"),
     ("repositories", {}, "at least one"),
     ("repositories.app.retentions", [], "did you mean retention?"),
-    ("repositories.app.kmsKey", "alias/x", "ARN of a KMS key"),
     ("repositories.app.kmsKey", KEY.replace("-2", "-1"), "own Region, eu-west-2"),
     ("repositories.app.tags.x", 1, 'in quotes, such as "1"'),
-    ("repositories.app.tags.x", [], "must be text"),
     ("repositories.app.tags", {f"t{n}": "" for n in range(51)}, "at most 50"),
     ("repositories.app.immutableTags", ["v*"], "with tagMutability MUTABLE they have no effect"),
     ("immutableTags", ["v*"], "no effect"),
@@ -172,18 +166,13 @@ WRONG_VALUES = [
     ("movableTags", ["a", "a"], "a is written twice"),
     ("movableTags", "latest", 'a list; write it as ["latest"]'),
     ("movableTags", [f"t{n}" for n in range(51)], "at most 50"),
-    ("movableTags[0]", "-a", "a tag pattern"),
     ("lambdaPull", {"secure": "x"}, "only the Pulumi CLI can decrypt it"),
     ("lambdaPull", "1" * 5000, "true or false"),
     ("lambdaPullAccounts[0]", "444455556666", "only if that account may pull"),
-    ("pullOrganization", "o-1", "o- and 10"),
     ("pullAccounts.dev", 444455556666, 'such as "444455556666"'),
-    ("pullAccounts.dev", "1", "12 digits"),
     ("administratorRoles", [], "at least one"),
-    ("administratorRoles[0]", "arn:aws:iam::111122223333:user/bob", "one IAM role"),
     ("administratorRoles[0]", "arn:aws:sts::111122223333:assumed-role/a/b", "of its session"),
     ("administratorRoles[0]", f"{ROLE}/*", "without wildcards"),
-    ("administratorRoles[0]", f"{ROLE}/a?/b", "without wildcards"),
     ("administratorRoles[0]", f"{ROLE}/${{aws:username}}/a", "without wildcards or $"),
     ("administratorRoles[0]", f"{FOREIGN}/deploy", "the stack's own account, 111122223333"),
     ("administratorRoles[0]", f"{ROLE}/ci/push", "no role both moves tags and administers"),
@@ -194,9 +183,7 @@ WRONG_VALUES = [
     ("pipelineRole", {**CREATED, "arn": f"{ROLE}/push"}, "leave out name, trustedRoles"),
     ("pipelineRole.names", "x", "did you mean name?"),
     ("pipelineRole.name", "a/b", "1 to 64"),
-    ("pipelineRole.path", "ci", "starts"),
     ("pipelineRole.path", "/*/", "wildcards"),
-    ("pipelineRole.permissionsBoundary", f"{ROLE}/x", "managed policy"),
     ("pipelineRole.trustedCodeBuildProjects[0]", PROJECT[:-6] + "*", "one CodeBuild project"),
     ("pipelineRole.trustedCodeBuildProjects[0]", PROJECT, "name a project of that account"),
     # tests/policies/test_repository_policy.py has all forms.
@@ -207,8 +194,6 @@ WRONG_VALUES = [
     ),
     ("tagConvention", [], "at least one stage"),
     ("audit.mail", [], "did you mean email?"),
-    ("audit.email[0]", "a@b", "an e-mail"),
-    ("audit.permissionsBoundary", f"{ROLE}/x", "managed policy"),
     ("audit.kmsKey", KEY.replace("-2", "-1"), "own Region, eu-west-2"),
 ]
 ROLE_0, TAG_1, OF_APP = "administratorRoles[0]", "movableTags[1]", "repositories.app.retention"
@@ -249,10 +234,8 @@ WRONG_TOGETHER = [
     ({"tagConvention": [{"stage": "a", "tag": "v"}]}, "tagConvention[0].tag", "each once"),
     ({"tagConvention": CONVENTION, **movable("latest", "v1.0.0")}, TAG_1, "as a unique tag"),
     (guarded("l*"), "immutableTags[0]", "matches latest"),
-    (guarded("a*b*c*"), "immutableTags[0]", "at most 2 *"),
     (guarded(*(f"{n}-*" for n in range(6))), "immutableTags", "at most 5"),
     (guarded("v*", "v*"), "immutableTags", "twice"),
-    (guarded("-v"), "immutableTags[0]", "starts as a tag does"),
     (guarded(), "immutableTags", "takes at least one"),
     (entry(**guarded("l*")), "repositories.app.immutableTags[0]", "matches latest"),
     (entry(**guarded()), "repositories.app.immutableTags", "takes at least one"),
@@ -366,14 +349,6 @@ AT_ONCE: list[tuple[dict[str, Any], list[str]]] = [
             *("retention[0].keepNewest", "retention[1]", "retention[2]", "retention[3]"),
             *("tagConvention[0]", "tagConvention[1].tag"),
         ],
-    ),
-    # What a thousand repositories inherit is one error.
-    (
-        {
-            "tagMutability": "MUTABLE_WITH_EXCLUSION",
-            "repositories": {f"app-{number}": {} for number in range(1000)},
-        },
-        ["immutableTags"],
     ),
 ]
 

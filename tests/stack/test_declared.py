@@ -68,14 +68,11 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
     ("text", "said"),
     [
         ("config: {a: 1, a: 2}", "line 1.*duplicate key"),
-        ("config:\n  x:\n    b: 1\n    b: 2", "line 4.*duplicate key"),
         ("config: {a: 2026-02-30}", "invalid YAML"),
         ("config: {a: [*]}", r"line 1 is invalid YAML: .*; write text with \* or { in quotes"),
         ("config: {a: v{semver}}", r"line 1 .*; write text with \* or { in quotes"),
         ("config: &a\n  x: *a", "invalid YAML: Circular reference"),
         ("config:\n  x: a\0b", "invalid YAML: unacceptable character"),
-        ("config: {? [a] : b}", "invalid YAML"),
-        ("%YAML 3.0\n---\nconfig:", "invalid YAML"),
         (f"config: {'[' * 1000}", "invalid YAML"),
         ("config: \udcff", "invalid YAML"),
         ("", "the file must be a mapping"),
@@ -88,9 +85,7 @@ def test_the_project_is_looked_for_upwards(project: Path) -> None:
         (f"config: {{{REGION}, aws:defaultTags: foo}}", "aws:defaultTags = .*must be a mapping"),
         (f"config: {{{REGION}, aws:defaultTags: {{tags: null}}}}", "aws:defaultTags.tags = null"),
         (f"config: {{{REGION}, aws:allowedAccountIds: [1]}}", r"aws:allowedAccountIds\[0\] = 1"),
-        (f"config: {{{REGION}, aws:allowedAccountIds: x}}", "aws:allowedAccountIds = "),
         (f"config: {{{REGION}}}\nconfg: {{}}", r"did you mean config\?"),
-        (f"config: {{{REGION}}}\nenvironments: [a]", r"did you mean environment\?"),
         (f"config: {{{REGION}, container_images:x: 1}}", r"did you mean container-images:x\?"),
         (f"config: {{{REGION}}}\nzzz: 1", "the keys here are config, encryptedkey"),
     ],
@@ -117,12 +112,9 @@ def test_what_the_cli_and_other_providers_have_is_accepted(project: Path, text: 
     ("written", "handed_over"),
     [
         ("no", "no"),
-        ("1_000", "1000"),
         ("12:30", "12:30"),
-        ("True", "true"),
         ('"012345678901"', "012345678901"),
         ("012345678901", "12345678901"),
-        ("[012345670123]", "[12345670123]"),
         ("{1: 2026-01-02}", '{"1": "2026-01-02"}'),
     ],
 )
@@ -196,15 +188,9 @@ confg:
 @pytest.mark.parametrize(
     ("roles", "allowed", "partition", "number"),
     [
-        ("", "", "aws", "123456789012"),
+        ("[]", "", "aws", "123456789012"),
         ('["x", "arn:aws-cn:iam::111122223333:role/a"]', "", "aws-cn", "111122223333"),
         ('["arn:aws:iam::111122223333:role/a"]', '["444455556666"]', "aws", "444455556666"),
-        (
-            '["arn:aws:iam::111122223333:role/a"]',
-            '["444455556666", "111122223333"]',
-            "aws",
-            "111122223333",
-        ),
     ],
 )
 def test_where_a_stack_is_as_far_as_its_file_tells(
@@ -212,5 +198,6 @@ def test_where_a_stack_is_as_far_as_its_file_tells(
 ) -> None:
     config = {"aws:region": "eu-west-2", "project:administratorRoles": roles}
     config |= {"aws:allowedAccountIds": allowed}
-    file = DeclaredStack(directory=project, project="project", name="dev", config=config)
-    assert file.account == Account(partition=partition, id=number, region="eu-west-2")
+    declared_stack = DeclaredStack(directory=project, project="project", name="dev", config=config)
+    place = Account(partition=partition, id=number, region="eu-west-2")
+    assert declared_stack.account == place
