@@ -22,32 +22,29 @@ def task(*images: Any) -> dict[str, Any]:
     return {"containerDefinitions": json.dumps([{"name": "c", "image": image} for image in images])}
 
 
-PINNED = [
-    f"{ECR}@{DIGEST}",
-    f"{ECR}:latest@{DIGEST}",
-    f"{ECR}:prod-0a1b2c3-1764000000",
-    "localhost:5000/forms:1.2",
-    "nginx:1.29",
-    "aws/codebuild/standard:latest",  # AWS's own: it has no digest to name
-]
 UNTAGGED = "a name without a tag means latest, which moves from image to image"
-MOVING = {
+NOTHING = "this is neither an image reference nor the JSON that AWS documents here"
+RULES = {
+    f"{ECR}@{DIGEST}": "",
+    f"{ECR}:latest@{DIGEST}": "",
+    f"{ECR}:prod-0a1b2c3-1764000000": "",
+    "localhost:5000/forms:1.2": "",
+    "aws/codebuild/standard:latest": "",  # AWS's own: it has no digest to name
     f"{ECR}:latest": "the tag latest moves from image to image",
     ECR: UNTAGGED,
     "localhost:5000/forms": UNTAGGED,
     f"{ECR}@sha256:5": "the text after the @ is not a digest",
     f"{ECR}:${{TAG}}": "the text after the colon is not a tag",
-    "": "this is neither an image reference nor the JSON that AWS documents here",
+    "": NOTHING,
 }
 
 
-@pytest.mark.parametrize("image", [*PINNED, *MOVING])
-def test_an_image_is_named_by_a_unique_tag_or_a_digest(image: str) -> None:
+@pytest.mark.parametrize(("image", "rule"), RULES.items())
+def test_an_image_is_named_by_a_unique_tag_or_a_digest(image: str, rule: str) -> None:
     violations, unknown = judge("pinned-production-image", LAMBDA, {"imageUri": image})
-    assert unknown is None
-    rules = [MOVING[image]] if image in MOVING else []
+    assert (len(violations), unknown) == (bool(rule), None)
     fix = "name the image by a unique tag or by its digest: `container-images resolve "
-    for message, rule in zip(violations, rules, strict=True):
+    for message in violations:
         assert message.startswith(f'Function it: imageUri = "{image}": {rule}; {fix}')
 
 
@@ -62,10 +59,8 @@ def test_which_tags_move_and_which_images_are_exempt_is_configured() -> None:
 @pytest.mark.parametrize(
     ("stack", "config", "production"),
     [
-        ("prod", {}, True),
         ("prod-eu", {}, True),
         ("shop-production", {}, True),
-        ("dev", {}, False),
         ("preprod2", {}, False),
         ("live", {"productionStacks": ["live"]}, True),
         ("prod", {"productionStacks": ["live"]}, False),
@@ -80,7 +75,7 @@ def test_production_is_told_by_the_name_of_the_stack(
 
 
 def test_each_container_of_a_task_is_judged() -> None:
-    violations, _ = judge("pinned-image", TASK, task(PINNED[0], "nginx", "redis:latest"))
+    violations, _ = judge("pinned-image", TASK, task("nginx:1", "nginx", "redis:latest"))
     assert [message.split(" = ")[0] for message in violations] == [
         f"TaskDefinition it: containerDefinitions[{position}].image" for position in (1, 2)
     ]
@@ -93,7 +88,7 @@ def test_each_container_of_a_task_is_judged() -> None:
 @pytest.mark.parametrize("text", ["[{", "[" * 100_000, "", '{"image": "nginx:1"}', "[7]", "null"])
 def test_json_that_cannot_be_read_does_not_pass(text: str) -> None:
     [message], _ = judge("pinned-image", TASK, {"containerDefinitions": text})
-    assert "nor the JSON that AWS documents here" in message
+    assert NOTHING in message
 
 
 def test_what_is_known_is_judged_beside_what_is_not() -> None:
@@ -109,11 +104,6 @@ def test_what_is_known_is_judged_beside_what_is_not() -> None:
     assert unknown == later(f"{place}.1.image")[1]
 
 
-def test_what_runs_no_image_passes() -> None:
-    assert judge("pinned-image", LAMBDA, {"handler": "app.main"}) == GOOD
-    assert judge("pinned-image", "aws:s3/bucket:Bucket", {"imageUri": "nginx"}) == GOOD
-
-
 def nested(steps: list[str], image: str) -> Any:
     if not steps:
         return image
@@ -124,14 +114,15 @@ def nested(steps: list[str], image: str) -> Any:
 PLACES = [(type_, place) for type_, places in IMAGES.items() for place in places]
 
 
-@pytest.mark.parametrize(("type_", "place"), PLACES)
-def test_every_place_of_an_image_is_looked_at(type_: str, place: str) -> None:
-    first, *rest = place.split(".")
-    for value in (nested(rest, "nginx"), json.dumps(nested(rest, "nginx"))):
-        if not rest and value != "nginx":
-            continue  # the image itself is not JSON
-        [message], _ = judge("pinned-image", type_, {first: value})
-        assert '= "nginx": a name without a tag means latest' in message
+def test_every_place_of_an_image_is_looked_at_and_no_other() -> None:
+    for type_, place in PLACES:
+        first, *rest = place.split(".")
+        value = nested(rest, "nginx")
+        for written in (value, json.dumps(value)) if rest else (value,):
+            [message], _ = judge("pinned-image", type_, {first: written})
+            assert f'= "nginx": {UNTAGGED}' in message
+    assert judge("pinned-image", LAMBDA, {"handler": "app.main"}) == GOOD
+    assert judge("pinned-image", "aws:s3/bucket:Bucket", {"imageUri": "nginx"}) == GOOD
 
 
 # --- What pulumi-aws has --------------------------------------------------------------------------
