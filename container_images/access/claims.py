@@ -6,13 +6,13 @@ policy could tell apart more than these, such as by two patterns that overlap.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 from typing import Any, Final
 
-from container_images.access.evaluation import Call, Principal, Request, decide
+from container_images.access.evaluation import Call, Context, Principal, Request, decide
 from container_images.access.policy import (
     COLONS_IN_ARN,
     EVERYTHING,
@@ -55,6 +55,20 @@ CHANGE_GUARD: Final = _ecr(
 )
 ADMINISTER: Final = (*DELETE_IMAGES, *CHANGE_GUARD)
 ANYTHING: Final = _ecr(" ".join(ACTIONS))
+CALLS: Final[Mapping[str, Sequence[Sequence[str]]]] = {
+    "pull": [[action] for action in PULL],
+    "moveTags": [MOVE_TAGS],
+    "deleteImages": [DELETE_IMAGES],
+    "changeGuard": [CHANGE_GUARD],
+}
+"""What it takes to have an ability: a call of each of these."""
+ABILITIES: Final = {
+    "pull": "pull",
+    "moveTags": "move tags",
+    "deleteImages": "delete images",
+    "changeGuard": "change guard",
+}
+"""The abilities by their names for people."""
 
 
 class Claim(StrEnum):
@@ -123,7 +137,7 @@ class Proof:
 class Subject:
     """Repositories of which the same is claimed."""
 
-    arns: tuple[str, ...]
+    arns: list[str]
     """The first stands for all."""
     access: Access
     """Who is meant to have access: the policy is held against this."""
@@ -160,44 +174,43 @@ class Subject:
 
     def everybody(self) -> Iterator[Principal]:
         """One of each that the policy tells apart, and of everybody else."""
-        names = {name for it in self.policy.statements for name in it.principals} - {ANY}
+        names = {name for each in self.policy.statements for name in each.principals} - {ANY}
         arns = {*names, *self.policy.compared(PRINCIPAL_ARN), *self.access["pipeline_roles"]}
-        accounts = {*names, *map(account_in, arns), *self.policy.compared("aws:principalaccount")}
-        accounts |= {*self.access["pull_accounts"], self.account}
-        accounts = {it for it in accounts if it.isdigit()}
-        accounts.add(next(it for it in _FRESH_ACCOUNTS if it not in accounts))
-        for account in sorted(accounts, key=lambda it: (it != self.account, it)):
+        numbers = {*names, *map(account_in, arns), *self.policy.compared("aws:principalaccount")}
+        numbers |= {*self.access["pull_accounts"], self.account}
+        accounts = sorted(filter(str.isdigit, numbers))
+        accounts.append(next(number for number in _FRESH_ACCOUNTS if number not in numbers))
+        for account in sorted(accounts, key=lambda number: number != self.account):
             iam = self.iam(account)
             arns |= {f"{iam}user/{name}" for name in self.policy.compared(USER_NAME)}
             for kind in (f"{iam}role/*", f"{iam}user/*"):
-                narrower = {it for arn in arns if (it := within(arn, kind))}
+                narrower = {part for arn in arns if (part := within(arn, kind))}
                 yield from map(self.caller, (kind, *sorted(narrower - {kind})))
             yield self.caller(f"{iam}root")
             # Whoever is of the account without an ARN of IAM's, such as a federated user.
             yield self.caller(iam.replace(":iam:", ":sts:") + ANY)
-        for name in sorted(names):
+        for name in ("", *sorted(names)):
             if not name.startswith("arn:") and not name.isdigit():
                 yield Principal(arn="", account="", named=name)
-        yield Principal(arn="", account="", named="")
 
     def breach(self, caller: Principal, *actions: Sequence[str]) -> Call | None:
         """Requests by the caller, one for an action of each of these, that may be allowed."""
-        last = ""
+        breach = None
         for group in actions:
-            allowed = (it for it in group if decide(caller, self.request(it)) is not None)
-            last = next(allowed, "")
-            if not last:
+            allowed = (name for name in group if decide(caller, self.request(name)) is not None)
+            breach = self._call(caller, next(allowed, ""))
+            if not breach:
                 return None
-        return self._call(caller, last)
+        return breach
 
     def denial(self, caller: Principal, actions: Sequence[str]) -> Call | None:
         """A request by the caller that may be denied."""
-        denied = (it for it in actions if decide(caller, self.request(it)) != ())
-        return next((self._call(caller, it) for it in denied), None)
+        denied = (name for name in actions if decide(caller, self.request(name)) != ())
+        return self._call(caller, next(denied, ""))
 
-    def _call(self, caller: Principal, action: str) -> Call:
+    def _call(self, caller: Principal, action: str) -> Call | None:
         name = caller.named or caller.arn.replace("*", "anybody") or "a caller without an ARN"
-        return Call(principal=name, action=action, resource=self.arn)
+        return Call(principal=name, action=action, resource=self.arn) if action else None
 
 
 _FRESH_ACCOUNTS: Final = [digit * 12 for digit in "9876543210"]
@@ -205,19 +218,17 @@ _FRESH_ACCOUNTS: Final = [digit * 12 for digit in "9876543210"]
 
 def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Subject]:
     """Repositories by ARN, policy text and intended access, grouped by the last two."""
-    groups: dict[tuple[Any, ...], tuple[str, ...]] = {}
+    groups: dict[Any, Subject] = {}
     for arn, text, access in repositories:
+        written = text or '{"Statement": []}'
         # A policy that names resources, or has variables, may tell repositories apart.
-        apart = any(it in (text or "") for it in ('"Resource"', '"NotResource"', "${"))
-        key = (text, json.dumps(access), arn if apart else "")
-        groups[key] = (*groups.get(key, ()), arn)
-    return [
-        _subject(arns, text or _NONE, json.loads(access))
-        for (text, access, _), arns in groups.items()
-    ]
-
-
-_NONE: Final = '{"Statement": []}'
+        apart = any(each in written for each in ('"Resource"', '"NotResource"', "${"))
+        key = (written, json.dumps(access), arn if apart else "")
+        if key in groups:
+            groups[key].arns.append(arn)
+        else:
+            groups[key] = _subject(arn, written, access)
+    return [*groups.values()]
 
 
 def guarded(arn: str, document: Any) -> Subject:
@@ -233,31 +244,31 @@ def guarded(arn: str, document: Any) -> Subject:
         pull_organization="",
         lambda_pull=False,
     )
-    return _subject((arn,), document, access)
+    return _subject(arn, document, access)
 
 
-def _subject(arns: tuple[str, ...], document: Any, access: Access) -> Subject:
+def _subject(arn: str, document: Any, access: Access) -> Subject:
     try:
         policy = parse(document)
     except InvalidInputError as error:
-        return Subject(arns=arns, access=access, errors=str(error))
-    return Subject(arns=arns, access=access, policy=policy, errors="; ".join(_unclear(policy)))
+        return Subject(arns=[arn], access=access, errors=str(error))
+    return Subject(arns=[arn], access=access, policy=policy, errors="; ".join(_unclear(policy)))
 
 
 def _unclear(policy: Policy) -> Iterator[str]:
     """The statements that could tell more principals apart than there are cases, and why."""
-    names = [it for it in policy.compared(PRINCIPAL_ARN) if is_pattern(it)]
+    patterns = {name for name in policy.compared(PRINCIPAL_ARN) if is_pattern(name)}
+    lasts = [name.split(":", COLONS_IN_ARN)[-1] for name in patterns]
     for statement in policy.statements:
-        conditions = statement.conditions
-        if UNREAD in {it.key for it in conditions} or ":sts:" in "".join(statement.principals):
+        compared = {condition.key: condition.values for condition in statement.conditions}
+        if UNREAD in compared or ":sts:" in "".join(statement.principals):
             yield f"{statement.label}: NotPrincipal, or a session as a principal"
-        values = {value for it in conditions if it.key == PRINCIPAL_ARN for value in it.values}
-        for value in values.intersection(names):
-            parts = value.split(":", COLONS_IN_ARN)
-            if len(parts) <= COLONS_IN_ARN and value != ANY:
-                yield f"{statement.label}: {value} is not a pattern of ARNs"
-            if any(covers(parts[-1], it.split(":", COLONS_IN_ARN)[-1]) is None for it in names):
-                yield f"{statement.label}: {value} overlaps another pattern"
+        for name in patterns.intersection(compared.get(PRINCIPAL_ARN, ())):
+            parts = name.split(":", COLONS_IN_ARN)
+            if len(parts) <= COLONS_IN_ARN and name != ANY:
+                yield f"{statement.label}: {name} is not a pattern of ARNs"
+            if any(covers(parts[-1], last) is None for last in lasts):
+                yield f"{statement.label}: {name} overlaps another pattern"
 
 
 # --- Claims ---------------------------------------------------------------------------------------
@@ -268,11 +279,11 @@ def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> l
 
     A claim that nothing breaks is proved, as long as every policy can be read.
     """
-    errors = next((it.errors for it in repositories if it.errors), "")
+    errors = next((each.errors for each in repositories if each.errors), "")
+    known = [each for each in repositories if not each.errors]
     proofs = []
     for claim in claims:
-        known = (it for it in repositories if not it.errors)
-        breaches = (breach for it in known for breach in _BREACHES[claim](it))
+        breaches = (breach for each in known for breach in _BREACHES[claim](each))
         breach = next(filter(None, breaches), None)
         undecided = "" if breach else errors
         proofs.append(Proof(claim=claim, counterexample=breach, undecided=undecided))
@@ -283,8 +294,8 @@ def _others(
     repository: Subject, exempt: Sequence[str], *actions: Sequence[str]
 ) -> Iterator[Call | None]:
     """Requests by anybody but the exempt roles."""
-    callers = (it for it in repository.everybody() if it.arn not in exempt)
-    return (repository.breach(it, *actions) for it in callers)
+    callers = (caller for caller in repository.everybody() if caller.arn not in exempt)
+    return (repository.breach(caller, *actions) for caller in callers)
 
 
 def _strangers_let_in(repository: Subject) -> Iterator[Call | None]:
@@ -292,30 +303,29 @@ def _strangers_let_in(repository: Subject) -> Iterator[Call | None]:
     access = repository.access
     more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
     for outsider in repository.everybody():
-        if outsider.account == repository.account or outsider.arn in access["pipeline_roles"]:
-            continue
-        yield repository.breach(outsider, more_than_pull)
-        if outsider.account not in access["pull_accounts"]:
-            for unlisted in _unlisted(repository, outsider):
-                yield repository.breach(unlisted, ANYTHING)
+        if outsider.account != repository.account and outsider.arn not in access["pipeline_roles"]:
+            yield repository.breach(outsider, more_than_pull)
+            if outsider.account not in access["pull_accounts"]:
+                for context in _unlisted_contexts(repository, outsider):
+                    yield repository.breach(replace(outsider, context=context), ANYTHING)
 
 
-def _unlisted(repository: Subject, outsider: Principal) -> Iterator[Principal]:
-    """The outsider, without the organization and the function that are listed."""
-    access, compared = repository.access, repository.policy.compared
-    keys: list[list[tuple[str, str | None]]] = []
-    if access["pull_organization"]:
-        others = {"o-anybody", *compared(_ORGANIZATION)} - {access["pull_organization"]}
-        keys.append([(_ORGANIZATION, it) for it in (None, *sorted(others))])
-    functions = lambda_functions(access)
+def _unlisted_contexts(repository: Subject, outsider: Principal) -> Iterator[tuple[Context, ...]]:
+    """Requests of the outsider without the organization and the functions that are listed."""
+    compared = repository.policy.compared
+    contexts: list[list[Context]] = []
+    if organization := repository.access["pull_organization"]:
+        others = {"o-anybody", *compared(_ORGANIZATION)} - {organization}
+        contexts.append([(_ORGANIZATION, other) for other in (None, *sorted(others))])
+    functions = lambda_functions(repository.access)
     if functions and outsider.named == _LAMBDA:
         others = {
-            it
-            for it in (ANY, *compared(_SOURCE))
-            if not any(covers(listed, it) is True for listed in functions)
+            source
+            for source in (ANY, *compared(_SOURCE))
+            if not any(covers(listed, source) is True for listed in functions)
         }
-        keys.append([(_SOURCE, it) for it in (None, *sorted(others))])
-    yield from (replace(outsider, context=context) for context in product(*keys))
+        contexts.append([(_SOURCE, other) for other in (None, *sorted(others))])
+    return product(*contexts)
 
 
 def _listed(repository: Subject) -> Iterator[Principal]:
@@ -324,9 +334,9 @@ def _listed(repository: Subject) -> Iterator[Principal]:
     for caller in repository.everybody():
         if caller.account in access["pull_accounts"] and ":iam:" in caller.arn:
             yield caller
-    if access["pull_organization"]:
+    if organization := access["pull_organization"]:
         member = repository.caller(f"{repository.iam(_FRESH_ACCOUNTS[-1])}role/*")
-        yield replace(member, context=((_ORGANIZATION, access["pull_organization"]),))
+        yield replace(member, context=((_ORGANIZATION, organization),))
     for functions in lambda_functions(access):
         yield Principal(arn="", account="", named=_LAMBDA, context=((_SOURCE, functions),))
 
@@ -346,32 +356,25 @@ _SOURCE: Final = "aws:sourcearn"
 _LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
 
 _BREACHES: Final[dict[Claim, Callable[[Subject], Iterator[Call | None]]]] = {
-    Claim.MOVED: lambda it: _others(it, it.access["pipeline_roles"], MOVE_TAGS),
-    Claim.ADMINISTERED: lambda it: _others(it, it.access["administrator_roles"], ADMINISTER),
-    Claim.BOTH: lambda it: _others(it, (), MOVE_TAGS, ADMINISTER),
-    Claim.PUSHED: lambda it: (it.denial(one, (*MAY_PULL, *PUSH)) for one in _pushing(it)),
-    Claim.LOCKED_OUT: lambda it: (
-        it.denial(it.caller(arn), ADMINISTER) for arn in it.access["administrator_roles"]
+    Claim.MOVED: lambda each: _others(each, each.access["pipeline_roles"], MOVE_TAGS),
+    Claim.ADMINISTERED: lambda each: _others(each, each.access["administrator_roles"], ADMINISTER),
+    Claim.BOTH: lambda each: _others(each, (), MOVE_TAGS, ADMINISTER),
+    Claim.PUSHED: lambda each: (
+        each.denial(caller, (*MAY_PULL, *PUSH)) for caller in _pushing(each)
+    ),
+    Claim.LOCKED_OUT: lambda each: (
+        each.denial(each.caller(arn), ADMINISTER) for arn in each.access["administrator_roles"]
     ),
     Claim.STRANGERS: _strangers_let_in,
-    Claim.LISTED: lambda it: (it.denial(one, PULL) for one in _listed(it)),
+    Claim.LISTED: lambda each: (each.denial(caller, PULL) for caller in _listed(each)),
 }
 """How each claim is broken: by whom, with which calls, allowed or denied."""
 
 
 # --- The access table -----------------------------------------------------------------------------
 
-
-ABILITIES: Final = {
-    "pull": "pull",
-    "moveTags": "move tags",
-    "deleteImages": "delete images",
-    "changeGuard": "change guard",
-}
-"""What a row of the table is about: its keys, and their names for people."""
-
 Row = dict[str, Any]
-"""What a `principal` can do, by the keys of ABILITIES, in any of the repositories."""
+"""What a `principal` can do, by ABILITIES, in any of the repositories."""
 
 
 def cells(row: Row) -> list[str]:
@@ -381,26 +384,21 @@ def cells(row: Row) -> list[str]:
 
 def table(repositories: Sequence[Subject]) -> list[Row]:
     """What each principal that the settings name can do, and the root, and anybody else."""
-    known = [it for it in repositories if not it.errors]  # or else no claim is proved
+    known = [each for each in repositories if not each.errors]  # or else no claim is proved
     if not known:
         return []
-    access, iam = repositories[0].access, known[0].iam
-    own = access["account_id"]
+    access, iam = known[0].access, known[0].iam
     named = {arn: arn for arn in (*access["pipeline_roles"], *access["administrator_roles"])}
-    named |= {f"{iam(it)}root": f"{iam(it)}role/*" for it in access["pull_accounts"]}
-    named |= {f"{iam(own)}root": f"{iam(own)}root"}
-    named["anybody else in the account"] = f"{iam(own)}role/*"
-
-    def can(arn: str, *needed: Sequence[str]) -> bool:
-        return any(it.breach(it.caller(arn), *needed) is not None for it in known)
-
+    named |= {f"{iam(number)}root": f"{iam(number)}role/*" for number in access["pull_accounts"]}
+    own = iam(access["account_id"])
+    named |= {f"{own}root": f"{own}root", "anybody else in the account": f"{own}role/*"}
     return [
         {
             "principal": name,
-            "pull": can(arn, *([action] for action in PULL)),
-            "moveTags": can(arn, MOVE_TAGS),
-            "deleteImages": can(arn, DELETE_IMAGES),
-            "changeGuard": can(arn, CHANGE_GUARD),
+            **{
+                ability: any(each.breach(each.caller(arn), *calls) for each in known)
+                for ability, calls in CALLS.items()
+            },
         }
         for name, arn in named.items()
     ]

@@ -23,12 +23,12 @@ class Path(NamedTuple):
 
 def attempt(principal: Principal, request: Request) -> Path | None:
     """The request, if the principal may make it; of any call of a pattern, the likeliest."""
-    best: Path | None = None
+    paths = []
     for narrow in _narrowed(principal, request) if request.is_any else (request,):
-        answer = decide(principal, narrow)
-        if answer is not None and (best is None or len(answer) < len(best.assuming)):
-            best = Path((Call(principal.shown, narrow.action, narrow.resource),), answer)
-    return best
+        assuming = decide(principal, narrow)
+        if assuming is not None:
+            paths.append(Path((Call(principal.shown, narrow.action, narrow.resource),), assuming))
+    return min(paths, key=lambda path: len(path.assuming), default=None)
 
 
 def _narrowed(principal: Principal, request: Request) -> Iterator[Request]:
@@ -38,18 +38,20 @@ def _narrowed(principal: Principal, request: Request) -> Iterator[Request]:
     """
     policies = (*principal.policies, principal.boundary or NO_POLICY, *principal.scps)
     prefix, _, name = request.action.partition(":")
-    narrower = (it for policy in policies for it in _actions(policy, prefix) if name == ANY)
+    narrower = (each for policy in policies for each in _actions(policy, prefix) if name == ANY)
     for action in dict.fromkeys((request.action, *narrower)):
         if name == ANY and is_harmless(action):
             continue
+        statements = (each for policy in policies for each in about(policy, action))
         resources = {
-            widened(resource, principal.keys)
-            for policy in policies
-            for statement in about(policy, action)
-            for resource in statement.resources
+            resource
+            for statement in statements
+            for pattern in statement.resources
+            if (resource := widened(pattern, principal.keys))
+            and covers(request.resource, resource)
+            and _belongs(resource, prefix)
         }
-        narrow = (it for it in resources if it and covers(request.resource, it))
-        for resource in (request.resource, *sorted(it for it in narrow if _belongs(it, prefix))):
+        for resource in (request.resource, *sorted(resources)):
             yield Request(action=action, resource=resource, account=request.account)
 
 
@@ -65,7 +67,7 @@ def _actions(policy: Policy, prefix: str) -> tuple[str, ...]:
     return tuple(
         f"{prefix}:{name.partition(':')[2]}"
         for statement in policy.statements
-        for name in statement.actions_of(prefix)
+        for name in statement.actions
         if ":" in name and covers(name.lower().partition(":")[0], prefix)
     )
 
@@ -165,11 +167,10 @@ class Network:
 @cache
 def _may_allow(policy: Policy, action: str) -> bool:
     """Whether a policy has an Allow about an action, or about one of a pattern."""
-    prefix = action.partition(":")[0]
     return any(
         statement.is_about(action)
         if statement.all_but_actions
-        else any(overlap(name.lower(), action.lower()) for name in statement.actions_of(prefix))
+        else any(overlap(name.lower(), action.lower()) for name in statement.actions)
         for statement in policy.statements
         if statement.allows
     )

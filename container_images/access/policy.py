@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
@@ -58,28 +57,12 @@ class Statement:
     label: str = field(compare=False)
     """How people find it: its Sid, or its place in the policy."""
 
-    @cached_property
-    def _by_service(self) -> Mapping[str, Sequence[str]]:
-        """The actions by their services, in lower case; `*` has those of several."""
-        names: dict[str, list[str]] = defaultdict(list)
-        for name in self.actions:
-            service, colon, _ = name.lower().partition(":")
-            names[service if colon and not is_pattern(service) else ANY].append(name)
-        return names
-
-    def actions_of(self, service: str) -> Iterator[str]:
-        """The actions that are, or may be, a service's."""
-        yield from self._by_service.get(service, ())
-        yield from self._by_service.get(ANY, ())
-
     def is_about(self, action: str) -> bool:
         """Whether the statement is about an action, or about all actions of a pattern.
 
         An Allow counts if it may be about one of them that no narrower pattern names.
         """
-        action = action.lower()
-        names = self.actions_of(action.partition(":")[0])
-        matches = [covers(name.lower(), action) for name in names]
+        matches = [covers(name.lower(), action.lower()) for name in self.actions]
         if self.all_but_actions:
             return True not in matches and (self.allows or None not in matches)
         return True in matches or (self.allows and None in matches)
@@ -97,24 +80,26 @@ class Policy:
 
         None if it could tell any two apart. Those that an Allow names are in `admitted`.
         """
-        arns = {name for it in self.statements if not it.allows for name in it.principals}
-        arns = arns.union(self.compared(PRINCIPAL_ARN)) - {ANY}
-        texts = [
-            *(text for it in self.statements for text in it.resources),
-            *(text for it in self.statements for one in it.conditions for text in one.values),
-        ]
-        is_any = self.compared(USER_NAME) or any("${" in text for text in texts)
-        return None if is_any or any(map(is_pattern, arns)) else frozenset(arns)
+        arns = {*self.compared(PRINCIPAL_ARN)}
+        has_variables = False
+        for statement in self.statements:
+            arns.update(() if statement.allows else statement.principals)
+            values = (value for condition in statement.conditions for value in condition.values)
+            has_variables |= any("${" in text for text in (*statement.resources, *values))
+        arns.discard(ANY)
+        is_any = has_variables or self.compared(USER_NAME) or any(map(is_pattern, arns))
+        return None if is_any else frozenset(arns)
 
     @cached_property
     def admitted(self) -> frozenset[str]:
         """Whom it may allow something: ARNs, account ids, services, federations; `*`: anybody."""
-        return frozenset(name for it in self.statements if it.allows for name in it.principals)
+        allows = (statement for statement in self.statements if statement.allows)
+        return frozenset(name for statement in allows for name in statement.principals)
 
     def compared(self, key: str) -> list[str]:
         """The values that its conditions compare a condition key with."""
-        conditions = (it for statement in self.statements for it in statement.conditions)
-        return [value for it in conditions if it.key == key for value in it.values]
+        conditions = (each for statement in self.statements for each in statement.conditions)
+        return [value for each in conditions if each.key == key for value in each.values]
 
 
 @cache
@@ -126,7 +111,7 @@ def policy_of(statements: tuple[Statement, ...]) -> Policy:
 @cache
 def about(policy: Policy, action: str) -> tuple[Statement, ...]:
     """The statements of a policy that are about an action, or a pattern of actions."""
-    return tuple(it for it in policy.statements if it.is_about(action))
+    return tuple(statement for statement in policy.statements if statement.is_about(action))
 
 
 COLONS_IN_ARN: Final = 5
@@ -137,12 +122,6 @@ def account_in(arn: str) -> str:
     """The account in an ARN. Empty in anything else."""
     parts = arn.split(":")
     return parts[4] if arn.startswith("arn:") and len(parts) > COLONS_IN_ARN else ""
-
-
-def is_exact(arn: str) -> bool:
-    """Whether it is the ARN of one role or user."""
-    kind = arn.split(":")[5:6] if account_in(arn) and not is_pattern(arn) else []
-    return any(it.startswith(("role/", "user/")) for it in kind)
 
 
 # --- Patterns -------------------------------------------------------------------------------------
@@ -306,7 +285,7 @@ def _under(statement: Statement, *conditions: Condition) -> Statement:
 
 def _texts(value: Any) -> tuple[str, ...]:
     """Values as IAM compares them: a JSON true is the text true."""
-    return tuple(it if isinstance(it, str) else json.dumps(it) for it in listed(value))
+    return tuple(each if isinstance(each, str) else json.dumps(each) for each in listed(value))
 
 
 def repository_policy_in(text: str) -> dict[str, Any]:
@@ -330,7 +309,7 @@ def service_control_policy_in(text: str) -> Policy:
     """
     what, fix = "service control policy", "print it with aws organizations describe-policy"
     policy = parse(_unwrapped(text, what, fix, "Policy", "Content"), what=what, fix=fix)
-    if any(it.allows for it in policy.statements):
+    if any(statement.allows for statement in policy.statements):
         return policy
     return policy_of((*EVERYTHING.statements, *policy.statements))
 

@@ -1,18 +1,24 @@
 """The commands about who may do what: who-can, would-deny."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from container_images.access import who_can
 from container_images.access.account import account_of, merged, read_account
-from container_images.access.claims import Subject, guarded
-from container_images.access.policy import repository_policy_in, service_control_policy_in
+from container_images.access.claims import ABILITIES, Proof, Subject, guarded
+from container_images.access.paths import Path as EscalationPath
+from container_images.access.policy import (
+    account_in,
+    repository_policy_in,
+    service_control_policy_in,
+)
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
-from container_images.aws.trail import earliest, lookup, refuse_other_account
-from container_images.cli import who_can_output, would_deny_output
+from container_images.aws.trail import DAYS, earliest, lookup, refuse_other_account
 from container_images.cli.targets import (
     Targets,
     file_option,
@@ -24,7 +30,7 @@ from container_images.cli.targets import (
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import iso, print_json, print_paragraph, working
+from container_images.cli.terminal import iso, print_json, print_paragraph, print_table, working
 from container_images.policies.document import arn
 from container_images.policies.repository_policy import repository_policy as repository_policy_of
 from container_images.stack.would_deny import EVENTS, denied
@@ -92,21 +98,19 @@ def who_can_command(
     policies are those that the stack's settings make.
     """
     targets = targets_of(repositories, stack)
-    if bool(targets.references) is bool(repository_arn):
+    references = targets.references
+    if bool(references) is bool(repository_arn):
         raise click.UsageError("give REPOSITORY, --stack or --repository-arn")
-    if bool(repository_arn) is not bool(repository_policy) or (
-        repository_arn and not authorization_details
-    ):
+    given = None
+    if repository_arn and repository_policy and authorization_details:
+        given = guarded(repository_arn, read(repository_policy, repository_policy_in))
+        references = [repository_of(repository_arn)]
+    elif repository_arn or repository_policy:
         raise click.UsageError(
             "--repository-arn goes with --repository-policy and --authorization-details"
         )
     levels = tuple(read(file, service_control_policy_in) for file in scp)
     accounts = [read(file, read_account) for file in authorization_details]
-    references = targets.references
-    given = None
-    if repository_arn and repository_policy:
-        given = guarded(repository_arn, read(repository_policy, repository_policy_in))
-        references = [repository_of(repository_arn)]
     results = read_each(
         references, "Reading the policies", lambda each: given or _subject_of(targets, each)
     )
@@ -119,19 +123,19 @@ def who_can_command(
         findings = who_can.findings(merged(accounts), results.values, levels, counted)
         proofs = {subject.arn: who_can.proofs(subject) for subject in results.values}
     if as_json:
-        by_arn = {each.repository: each for each in findings}
+        by_arn = {name: each for each in findings for name in each.repositories}
         objects = results.to_json(
-            lambda subject: who_can_output.to_json(by_arn[subject.arn], proofs[subject.arn])
+            lambda subject: _to_json(subject.arn, by_arn[subject.arn], proofs[subject.arn])
         )
         print_json({"repositories": objects})
     else:
         for subject in results.values:
             if not subject.policy.statements:
                 print_paragraph(
-                    f"{subject.arn.partition(':repository/')[2]} has no repository policy: whoever "
-                    "has the IAM permission can do all of this."
+                    f"{_name(subject.arn)} has no repository policy: whoever has the IAM "
+                    "permission can do all of this."
                 )
-        who_can_output.print_findings(findings, proofs)
+        _print_findings(findings, proofs)
     results.refuse_unread()
     if only and not all(each.is_home for each in findings):
         raise RefusedError(
@@ -158,6 +162,132 @@ def _subject_of(targets: Targets, reference: Reference) -> Subject:
     return guarded(repository.arn(reference.registry_id or aws.caller[0]), policy)
 
 
+# --- What who-can prints --------------------------------------------------------------------------
+
+NOT_MODELLED: Final = (
+    (
+        "whoever can change what is built or run where it is kept: code in CodeCommit, objects in "
+        "S3, images in ECR, the revisions of a pipeline, the workflow of a trusted repository"
+    ),
+    "the account's root, and what else docs/access.md lists",
+)
+"""What could add an ability or take one away, and is not looked at."""
+
+_MOST_NAMES: Final = 3
+
+
+def _to_json(arn: str, findings: who_can.Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
+    def path_json(path: EscalationPath | None) -> dict[str, Any]:
+        steps = [call._asdict() for call in path.calls] if path else []
+        for step in steps[-1:]:
+            step["resource"] = arn
+        return {"can": bool(path), "steps": steps, "assuming": [*path.assuming] if path else []}
+
+    return {
+        "repository": arn,
+        "principals": [
+            {"principal": principal, **{name: path_json(path) for name, path in paths.items()}}
+            for principal, paths in findings.principals
+        ],
+        "proofs": [proof.to_json() for proof in proofs],
+        "missing": findings.missing,
+        "notModelled": NOT_MODELLED,
+    }
+
+
+def _print_findings(
+    findings: Sequence[who_can.Findings], proofs: Mapping[str, Sequence[Proof]]
+) -> None:
+    """Who could do what, how, and what is not known. Once for repositories that are alike."""
+    for each in findings:
+        _print_paths(each)
+        _print_lines(
+            "Claims about the roles that the policy exempts, over every principal",
+            (
+                f"FALSE    {proof.failure}" if proof.failure else f"proved   {proof.claim}"
+                for proof in proofs[each.repositories[0]]
+            ),
+        )
+    _print_lines("Not modelled", (f"- {text}" for text in NOT_MODELLED))
+    click.echo()
+    print_paragraph(
+        "Next: take the permission for the first call of each path from whoever should not have "
+        "it, and run this again with --only ARN for each principal who should."
+    )
+
+
+def _print_lines(heading: str, lines: Iterable[str]) -> None:
+    click.echo()
+    for line in (heading, *lines):
+        print_paragraph(line)
+
+
+def _print_paths(findings: who_can.Findings) -> None:
+    account = account_in(findings.repositories[0])
+    rows: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    paths: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for principal, by_ability in findings.principals:
+        name = _short(principal, account)
+        calls = tuple(tuple(_lines(path, principal, account)) for path in by_ability.values())
+        rows.setdefault(calls, []).append(name)
+        for ability, lines in zip(by_ability, calls, strict=True):
+            if len(lines) > 1:
+                paths.setdefault((ABILITIES[ability], lines), []).append(name)
+    unable = len(rows.pop(((), (), ()), []))
+    repositories = _names([_name(each) for each in findings.repositories])
+    print_paragraph(f"Who could do what to {repositories} of account {account}")
+    if rows:
+        cells = [
+            (name, *map(_length, calls))
+            for calls, names in rows.items()
+            # Many that differ in nothing but the name share a row.
+            for name in (names if len(names) <= _MOST_NAMES else [_names(names)])
+        ]
+        headings = ("principal", *(ABILITIES[ability] for ability in who_can.ABILITIES))
+        print_table(headings, cells, folds=["principal"])
+    if unable:
+        print_paragraph(f"Roles and users that could do none of it: {unable:,}")
+    if not findings.is_home:
+        print_paragraph(
+            f"No roles and users of account {account} were given: some of them may, too."
+        )
+    for missing in findings.missing:
+        print_paragraph(f"Named in the policy, but does not exist: {_short(missing, account)}")
+    for (ability, lines), names in paths.items():
+        _print_lines(f"{_names(names)} could {ability}:", lines)
+
+
+def _lines(path: EscalationPath | None, beginner: str, account: str) -> Iterator[str]:
+    """The calls, each with its caller where that is another than before."""
+    for number, call in enumerate(path.calls if path else (), start=1):
+        caller = "" if call.principal == beginner else f"as {_short(call.principal, account)}, "
+        beginner = call.principal
+        yield f"    {number} {caller}{call.action} on {_short(call.resource, account)}"
+
+
+def _length(lines: Sequence[str]) -> str:
+    return {0: "-", 1: "itself"}.get(len(lines), f"in {len(lines)}")
+
+
+def _names(names: Sequence[str]) -> str:
+    if len(names) > _MOST_NAMES:
+        return f"{names[0]} and {len(names) - 1:,} others"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _name(repository_arn: str) -> str:
+    return repository_arn.partition(":repository/")[2]
+
+
+def _short(arn: str, account: str) -> str:
+    """The ARN of a role, a user or a repository without what is the same in every line."""
+    prefix, _, rest = arn.partition(f":{account}:")
+    return rest if ":iam:" in prefix or ":ecr:" in prefix else arn
+
+
+# --- would-deny -----------------------------------------------------------------------------------
+
+
 @click.command("would-deny")
 @repositories_argument
 @stack_option
@@ -181,4 +311,55 @@ def would_deny_command(
     if as_json:
         print_json({"since": iso(since), "repositories": arns, "denied": calls})
     else:
-        would_deny_output.print_denied(targets.stack.name, arns, since, calls)
+        _print_denied(targets.stack.name, arns, since, calls)
+
+
+def _print_denied(
+    stack: str, arns: Collection[str], since: datetime, calls: Sequence[Mapping[str, Any]]
+) -> None:
+    """What has been done that the guard will deny, a line for each principal and action."""
+    principals = {call["principal"] for call in calls}
+    print_paragraph(
+        f"{_repositories(arns)} of {stack}, back to {iso(since)}: "
+        f"{len(principals) or 'nobody'} would be denied"
+    )
+    if not calls:
+        print_paragraph(f"It is safe to go on: pulumi up --stack {stack}.")
+    else:
+        columns = ("principal", "what", "repository", "times", "last")
+        print_table(columns, _denied_rows(calls), folds=columns[:3])
+        click.echo()
+        print_paragraph(
+            f"Next: in Pulumi.{stack}.yaml, add the roles that may push to "
+            "additionalPipelineRoles, and those that may delete images or change the guard to "
+            "administratorRoles; or give a cache or a signing tool a repository of its own, or let "
+            f"the pipeline do its work. Run this again, then pulumi up --stack {stack}."
+        )
+    if any(":role/" not in principal for principal in principals):
+        print_paragraph(
+            "Only roles can be named: users, the root and services would have to use one."
+        )
+    print_paragraph(
+        f"CloudTrail has no events that are older than {DAYS} days, of other Regions, or of the "
+        "last minutes."
+    )
+
+
+def _denied_rows(calls: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for call in calls:
+        groups.setdefault((call["principal"], call["action"]), []).append(call)
+    for group in sorted(groups.values(), key=lambda group: -sum(call["times"] for call in group)):
+        own = f"{account_in(group[0]['repository'])}:"
+        yield (
+            # Without "arn:aws:iam::" and the account that holds the repository, for the room.
+            group[0]["principal"].split(":", maxsplit=4)[-1].removeprefix(own),
+            group[0]["action"].removeprefix("ecr:"),
+            _repositories([call["repository"] for call in group]),
+            f"{sum(call['times'] for call in group):5,}",
+            max(call["last"] for call in group)[:10],
+        )
+
+
+def _repositories(arns: Collection[str]) -> str:
+    return _name(next(iter(arns))) if len(arns) == 1 else f"{len(arns)} repositories"

@@ -57,7 +57,7 @@ def test_the_resource_control_policy_guards_a_repository_without_a_policy() -> N
     claims = (Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH, Claim.LOCKED_OUT)
     assert all(proof.proved for proof in prove([repository], claims))
     for arn in REPOSITORIES:
-        guarded = Subject(arns=(arn,), access=ACCESS, policy=repository.policy)
+        guarded = Subject(arns=[arn], access=ACCESS, policy=repository.policy)
         assert all(proof.proved for proof in prove([guarded], claims))
     bare = alike([(f"{REPOSITORIES[0]}-2", json.dumps(RESOURCES), ACCESS)])
     assert not any(proof.proved for proof in prove(bare, claims[:3]))

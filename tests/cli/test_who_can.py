@@ -9,7 +9,6 @@ import pytest
 from moto import mock_aws
 
 from container_images.cli import access as cli
-from container_images.cli import who_can_output
 from container_images.policies.repository_policy import repository_policy
 from tests.access.accounts import (
     ACCOUNT,
@@ -96,7 +95,7 @@ def test_the_object(offline: Offline) -> None:
     assert proofs == [(True, None)] * 5
     assert repository["repository"] == REPOSITORY
     assert repository["missing"] == []
-    assert repository["notModelled"] == list(who_can_output.NOT_MODELLED)
+    assert repository["notModelled"] == list(cli.NOT_MODELLED)
 
 
 def test_without_a_policy_that_is_said_first_and_the_claims_are_false(offline: Offline) -> None:
