@@ -28,8 +28,8 @@ class Image:
     media_type: str = ""
     archived: bool = False
     """It lies in the archive, where it is listed but cannot be pulled."""
-    activating: bool = False
-    """It is on its way back from the archive, and cannot be pulled yet."""
+    active: bool = True
+    """It can be pulled: it is not in the archive, nor on its way back from there."""
     archived_at: datetime | None = None
     activated_at: datetime | None = None
     """When it last came back from the archive."""
@@ -39,11 +39,6 @@ class Image:
     subject: str | None = None
     """The digest of the image that a referrer (a signature, an SBOM) is about."""
     registry_id: str = ""
-
-    @property
-    def active(self) -> bool:
-        """Whether it can be pulled."""
-        return not (self.archived or self.activating)
 
     @property
     def is_index(self) -> bool:
@@ -80,7 +75,7 @@ def image_of(detail: Mapping[str, Any]) -> Image:
         size=detail.get("imageSizeInBytes") or 0,
         media_type=detail.get("imageManifestMediaType") or "",
         archived=detail.get("imageStatus") == "ARCHIVED",
-        activating=detail.get("imageStatus") == "ACTIVATING",
+        active=detail.get("imageStatus") not in {"ARCHIVED", "ACTIVATING"},
         archived_at=optional_moment("lastArchivedAt"),
         activated_at=optional_moment("lastActivatedAt"),
         pulled_at=optional_moment("lastRecordedPullTime"),

@@ -16,8 +16,6 @@ from container_images.aws.errors import code_of, explain, is_denied
 from container_images.aws.reference import InvalidReferenceError, parse
 from container_images.aws.session import Aws
 
-_FUNCTIONS: Final = 50
-"""Of those, and of aliases, Lambda lists so many on a page."""
 _GONE: Final = ("ClusterNotFoundException", "ServiceNotFoundException", "ResourceNotFoundException")
 """Said of what was deleted since it was listed."""
 
@@ -27,8 +25,7 @@ class InUse:
     """What is in use, and what may be besides."""
 
     images: dict[str, set[str]] = field(default_factory=dict)
-    """Each as what runs it names it, with the ARNs of the services, tasks, task definitions and
-    functions that do, as far as they are known."""
+    """Each as what runs it names it, with the ARNs of what does, as far as they are known."""
     unknown: dict[str, str] = field(default_factory=dict)
     """By the operation that failed, why it did, the first time: there, any image may run."""
 
@@ -146,13 +143,13 @@ def _read_lambda(functions: _Reader) -> None:
 
     def add_versions(arn: str) -> None:
         versions = {"$LATEST"}
-        for alias in functions.pages("list_aliases", "Aliases", _FUNCTIONS, FunctionName=arn):
+        for alias in functions.pages("list_aliases", "Aliases", 50, FunctionName=arn):
             weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
             versions |= {alias["FunctionVersion"], *weights}
         for version in sorted(versions):
             code = functions.ask("get_function", "Code", FunctionName=arn, Qualifier=version)
             functions.add(code.get("ResolvedImageUri") or code.get("ImageUri", ""), arn)
 
-    listed = functions.pages("list_functions", "Functions", _FUNCTIONS)
+    listed = functions.pages("list_functions", "Functions", 50)
     arns = [each["FunctionArn"] for each in listed if each.get("PackageType") == "Image"]
     functions.each(add_versions, arns)

@@ -15,13 +15,11 @@ from rich.filesize import decimal
 from container_images.aws import reference
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.image import moment
-from container_images.aws.images import Repository
 from container_images.aws.in_use import InUse, add_running
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.cli.targets import (
     Results,
-    Targets,
     file_option,
     json_option,
     read,
@@ -40,7 +38,7 @@ from container_images.cli.terminal import (
     print_table,
     working,
 )
-from container_images.lifecycle.document import Rule, read_policy, rules_in
+from container_images.lifecycle.document import read_policy, rules_in
 from container_images.lifecycle.listing import read_images, read_in_use, subject_of
 from container_images.lifecycle.live import live_images, live_movable_tags, live_rules
 from container_images.lifecycle.report import Warnings, examine, losses, movable_tags_of
@@ -83,16 +81,9 @@ from container_images.policies.tag_convention import TagConvention
     help="Exit 1 if the image of a movable tag, an image in use, or what is attached to an image "
     "that is kept, would not be kept.",
 )
-@file_option(
-    "--from",
-    "listing",
-    help="Without AWS: the images, as aws ecr describe-images prints them. With --policy.",
-)
+@file_option("--from", "listing", help="Offline: the images, as aws ecr describe-images has them.")
 @click.option(
-    "--repository-arn",
-    type=repository_of,
-    metavar="ARN",
-    help="With --from: the repository that the images are of.",
+    "--repository-arn", type=repository_of, metavar="ARN", help="With --from: their repository."
 )
 @click.option(
     "--now", type=moment, metavar="ISO", help="With --from: the time to simulate. Default: now."
@@ -134,22 +125,25 @@ def images_command(
         if contradiction:
             raise click.UsageError(sentence)
     used = _in_use(in_use, [each.region for each in named], profile)
-    rules_of_file = read(policy, read_policy) if policy else None
+    rules_of_file = read(policy, read_policy) if policy else ()
     at = now or datetime.now(UTC)
     to_json = partial(_to_json, convention=targets.convention, expiring=expiring)
 
     def live(reference: Reference) -> dict[str, Any]:
         _, repository = targets.open(reference)
-        rules = rules_of_file or _rules(repository, targets, planned=planned)
-        images = live_images(repository, rules or (), at)
+        if planned and targets.stack:
+            rules = rules_in(targets.stack.settings.lifecycle_policy(repository.name))
+        else:
+            rules = rules_of_file or live_rules(repository)
+        images = live_images(repository, rules, at)
         tags = movable_tag or targets.movable_tags
-        if rules is not None and not tags:
+        if not tags:
             tags = [tag for tag in live_movable_tags(repository, note, rules) if ANY not in tag]
-        return to_json(repository.name, *examine(rules, images, at, used, tags or ()))
+        return to_json(repository.name, *examine(rules, images, at, used, tags))
 
     if listing:
         images = read(listing, lambda text: read_images(text, repository_arn))
-        tags = movable_tag or movable_tags_of(rules_of_file or ())
+        tags = movable_tag or movable_tags_of(rules_of_file)
         name = images.reference.name or str(listing)
         value = to_json(name, *examine(rules_of_file, images, at, used, tags))
         results = Results([(images.reference, value)])
@@ -161,20 +155,11 @@ def images_command(
         for value in results.values:
             _print(value)
     results.refuse_unread()
-    if fail_on_loss:
-        _refuse_losses(results.values)
-
-
-def _rules(repository: Repository, targets: Targets, *, planned: bool) -> Sequence[Rule] | None:
-    """The rules to simulate. None, and a note, where the live ones cannot be read."""
-    if planned and targets.stack:
-        return rules_in(targets.stack.settings.lifecycle_policy(repository.name))
-    try:
-        with refused():
-            return live_rules(repository)
-    except RefusedError as error:
-        note(f"it is not known what the lifecycle policy will do: {error}")
-        return None
+    losing = [value["repository"] for value in results.values if losses(value["warnings"])]
+    if fail_on_loss and losing:
+        raise RefusedError(
+            f"{', '.join(losing)} would lose images, or it is not known; see the warnings"
+        )
 
 
 def _in_use(
@@ -208,7 +193,7 @@ def _to_json(
     convention: TagConvention,
     expiring: bool,
 ) -> dict[str, Any]:
-    """What is printed of a repository. `expiring`: without images that are known to be kept."""
+    """What is printed of a repository. `expiring`: without the images that are kept."""
     images = []
     for verdict in _folded([each for each in verdicts if each.action != "keep" or not expiring]):
         image, built_at = verdict.image, convention.built_at(verdict.image.tags)
@@ -228,7 +213,7 @@ def _to_json(
             "action": verdict.action,
             "rule": verdict.rule,
             "shieldedBy": verdict.shielded_by,
-            "why": why if verdict.action else None,
+            "why": why,
         }
         images.append(described)
     totals = _totals(verdicts)
@@ -261,7 +246,7 @@ def _totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     Images share layers, so that at most this many bytes are freed. An index counts for nothing:
     its size, as ECR gives it, is that of its largest image.
     """
-    images, attached, sizes = (Counter[str | None]() for _ in range(3))
+    images, attached, sizes = (Counter[str]() for _ in range(3))
     for verdict in verdicts:
         number = attached if subject_of(verdict.image) else images
         number[verdict.action] += 1
@@ -277,31 +262,16 @@ def _totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     }
 
 
-def _refuse_losses(listings: Sequence[Mapping[str, Any]]) -> None:
-    if losing := [each for each in listings if losses(each["warnings"]) or not _is_known(each)]:
-        names = ", ".join(each["repository"] for each in losing)
-        raise RefusedError(
-            f"{names} would lose images, or it is not known; see the warnings and notes"
-        )
-
-
-def _is_known(listing: Mapping[str, Any]) -> bool:
-    return all(image["action"] for image in listing["images"])
-
-
 def _print(listing: Mapping[str, Any]) -> None:
     """The totals, the warnings, and the images. On a terminal digests and commits are brief."""
     totals = listing["totals"]
-    if _is_known(listing):
-        text = f"{totals['expire']:,} of {totals['images']:,} images expire"
-        if totals["archive"]:
-            text += f", {totals['archive']:,} are archived"
-        if attached := sum(totals["attachments"].values()):
-            lost = attached - totals["attachments"]["keep"]
-            text += f", {lost:,} of {attached:,} signatures and attestations are not kept"
-        text += f"; at most {decimal(totals['bytesFreed'])} of {decimal(totals['bytes'])} are freed"
-    else:
-        text = f"{totals['images']:,} images, {decimal(totals['bytes'])}"
+    text = f"{totals['expire']:,} of {totals['images']:,} images expire"
+    if totals["archive"]:
+        text += f", {totals['archive']:,} are archived"
+    if attached := sum(totals["attachments"].values()):
+        lost = attached - totals["attachments"]["keep"]
+        text += f", {lost:,} of {attached:,} signatures and attestations are not kept"
+    text += f"; at most {decimal(totals['bytesFreed'])} of {decimal(totals['bytes'])} are freed"
     print_paragraph(f"{listing['repository']}: {text}")
     for warning in listing["warnings"]:
         print_paragraph(f"warning: {brief(warning['text'])}")
@@ -313,8 +283,8 @@ def _print(listing: Mapping[str, Any]) -> None:
             *((image[key] or "-").partition("T")[0] for key in ("builtAt", "pushedAt")),
             decimal(image["size"]),
             (image["lastPulledAt"] or "-").partition("T")[0],
-            image["action"] or "?",
-            shown(image["why"] or "?"),
+            image["action"],
+            shown(image["why"]),
         )
         for image in listing["images"]
     ]

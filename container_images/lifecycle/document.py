@@ -132,10 +132,10 @@ def _errors_in(rule: Any) -> Iterator[tuple[tuple[str, ...], Any, str]]:
         if type(value) is not int or value < 1:  # in Python, True is an int too
             yield where, value, "this is a whole number from 1"
     lists = [selection[key] for key in _LISTS if key in selection]
-    are_read = len(lists) == (selection.get("tagStatus") == "tagged")
-    for entries in lists:
-        are_read &= isinstance(entries, list) and entries != []
-        are_read = are_read and all(isinstance(entry, str) and entry for entry in entries)
-    if not are_read:
+    entries = [
+        text for each in lists for text in (each if isinstance(each, list) and each else [0])
+    ]
+    are_texts = all(isinstance(text, str) and text for text in entries)
+    if len(lists) != (selection.get("tagStatus") == "tagged") or not are_texts:
         says = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
         yield ("selection",), selection, says

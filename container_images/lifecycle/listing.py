@@ -1,7 +1,7 @@
 """Pure: the images of a repository, and the file of them that the AWS CLI prints."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -22,7 +22,7 @@ from container_images.policies.invalid_input import InvalidInputError, Problem, 
 class RepositoryImages:
     """All images of one repository."""
 
-    images: tuple[Image, ...]
+    images: Sequence[Image]
     reference: Reference
     """The repository. Its name is empty where that is not known."""
     unread: str = ""
@@ -92,7 +92,7 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
         raise InvalidInputError(problems)
     name, registry_id = owners.values()
     reference = Reference(name=name, registry_id=registry_id, region=named.region)
-    return RepositoryImages(images=tuple(images.values()), reference=reference)
+    return RepositoryImages(images=[*images.values()], reference=reference)
 
 
 def _image(detail: Mapping[str, Any], others: Container[str]) -> Image:

@@ -4,21 +4,17 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
 
 from botocore.exceptions import ClientError
 
 from container_images.aws.errors import RefusedError, explain, is_denied, refused
-from container_images.aws.image import INDEX_MEDIA_TYPES
+from container_images.aws.image import INDEX_MEDIA_TYPES, Image
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.lifecycle.document import Rule, read_policy
 from container_images.lifecycle.listing import RepositoryImages
 from container_images.lifecycle.report import movable_tags_of
 from container_images.lifecycle.simulation import Simulation
-
-_MOST_AT_ONCE: Final = 100
-"""Of the images that one BatchGetImage names."""
 
 
 def live_rules(repository: Repository) -> tuple[Rule, ...]:
@@ -69,37 +65,34 @@ def live_images(
     without a pull that a rule may measure; unless the reader's role is excluded from that:
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-time-update-exclusions.html
     """
-    images = tuple(repository.images())
-    described = RepositoryImages(
-        images=images,
-        reference=Reference(
-            name=repository.name,
-            registry_id=images[0].registry_id if images else None,
-            region=repository.client.meta.region_name,
-        ),
+    images = [*repository.images()]
+    reference = Reference(
+        name=repository.name,
+        registry_id=images[0].registry_id if images else None,
+        region=repository.client.meta.region_name,
     )
+    unread = ""
     # An index in the archive cannot be read, and holds nothing.
     indexes = [image.digest for image in images if image.is_index and not image.archived]
-    if not indexes or not _expiry(rules, described, now, digest):
-        return described
-    try:
-        children = dict(_children(repository, indexes))
-    except ClientError as error:
-        if not is_denied(error):
-            raise
-        return replace(described, unread=explain(error))
-    listed = [replace(image, children=children.get(image.digest)) for image in images]
-    return replace(described, images=tuple(listed))
+    if indexes and _expiry(rules, images, now, digest):
+        try:
+            children = dict(_children(repository, indexes))
+            images = [replace(image, children=children.get(image.digest)) for image in images]
+        except ClientError as error:
+            if not is_denied(error):
+                raise
+            unread = explain(error)
+    return RepositoryImages(images=images, reference=reference, unread=unread)
 
 
 def _children(
     repository: Repository, indexes: Sequence[str]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What each index lists. One that has gone in the meantime is left out."""
-    for start in range(0, len(indexes), _MOST_AT_ONCE):
+    for start in range(0, len(indexes), 100):  # the most that one call may name
         answer = repository.client.batch_get_image(
             **repository.location,
-            imageIds=[{"imageDigest": index} for index in indexes[start : start + _MOST_AT_ONCE]],
+            imageIds=[{"imageDigest": index} for index in indexes[start : start + 100]],
             acceptedMediaTypes=list(INDEX_MEDIA_TYPES),
         )
         for image in answer["images"]:
@@ -119,17 +112,17 @@ def expiry_of(repository: Repository, digest: str) -> str | None:
         if not (rules := live_rules(repository)):
             return None
         images = live_images(repository, rules, now, digest)
-    expiry = _expiry(rules, images, now, digest)
+    expiry = _expiry(rules, images.images, now, digest)
     if expiry and images.unread:
         raise RefusedError(images.unread)
     return expiry
 
 
 def _expiry(
-    rules: Sequence[Rule], images: RepositoryImages, now: datetime, digest: str | None
+    rules: Sequence[Rule], images: Sequence[Image], now: datetime, digest: str | None
 ) -> str | None:
     """By which rule an image, or the one of that digest, goes."""
-    for verdict in Simulation(images.images, now).verdicts(rules):
+    for verdict in Simulation(rules, images, now).verdicts:
         if verdict.action != "keep" and digest in {None, verdict.image.digest}:
             by = f"{verdict.decided_by} of the lifecycle policy"
             return f"{by} would {verdict.action} it within a day"

@@ -29,7 +29,7 @@ def losses(warnings: Warnings) -> Warnings:
 
 
 def examine(
-    rules: Sequence[Rule] | None,
+    rules: Sequence[Rule],
     repository: RepositoryImages,
     now: datetime,
     in_use: InUse | None = None,
@@ -37,30 +37,22 @@ def examine(
 ) -> tuple[list[Verdict], Warnings]:
     """What becomes of each image, the youngest first, and what there is to warn of: losses first.
 
-    Of rules that are not known (None), nothing is: no action, and no warning.
+    Without rules, there is no policy.
     """
-    simulation = Simulation(repository.images, now)
-    if rules is None:
-        return [Verdict(image, None) for image in simulation.images], []
-    verdicts = simulation.verdicts(rules)
+    simulation = Simulation(rules, repository.images, now)
+    lost = [verdict for verdict in simulation.verdicts if verdict.action != "keep"]
     warnings = [
-        *_about_use(verdicts, repository.reference, in_use or InUse()),
-        *_about_movable_tags(simulation, rules, verdicts, movable_tags),
-        *_about_attachments(verdicts),
-        *_about_rules(simulation, rules, verdicts),
-        *_about_growth(rules, verdicts),
-        *_about_indexes(verdicts, repository.unread),
+        *_about_use(simulation.verdicts, repository.reference, in_use or InUse()),
+        *_about_movable_tags(simulation, movable_tags),
+        *_about_belongings(simulation.verdicts, lost, repository.unread),
+        *_about_rules(simulation),
     ]
-    return verdicts, sorted(warnings, key=lambda warning: warning["warning"] not in _LOSSES)
+    return simulation.verdicts, sorted(warnings, key=lambda each: each["warning"] not in _LOSSES)
 
 
 def _warning(kind: str, text: str, rule: Rule | None = None, *digests: str) -> dict[str, Any]:
     priority = rule.priority if rule else None
     return {"warning": kind, "text": text, "rule": priority, "digests": list(digests)}
-
-
-def _lost(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    return [verdict for verdict in verdicts if verdict.action != "keep"]
 
 
 def _expiry(verdict: Verdict) -> str:
@@ -109,22 +101,19 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
 
 
 def _about_movable_tags(
-    simulation: Simulation,
-    rules: Sequence[Rule],
-    verdicts: Sequence[Verdict],
-    movable_tags: Sequence[str],
+    simulation: Simulation, movable_tags: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     for tag in movable_tags:
-        if unshielded := taker_of(tag, rules):
+        if unshielded := taker_of(tag, simulation.rules):
             text = (
                 f"{unshielded} may take the image that {tag} names; before it, write a protective "
                 f'rule, with "tagPatternList": ["{tag}"] and "imageCountMoreThan" 1'
             )
             yield _warning("movable-tag-unshielded", text, unshielded)
     movable = frozenset(movable_tags)
-    kept = (verdict.image for verdict in verdicts if verdict.action == "keep")
+    kept = (verdict.image for verdict in simulation.verdicts if verdict.action == "keep")
     listed = {child for image in kept if not image.archived for child in image.children or ()}
-    for place, verdict in enumerate(verdicts):
+    for place, verdict in enumerate(simulation.verdicts):
         image = verdict.image
         if movable.isdisjoint(image.tags):
             continue
@@ -133,7 +122,7 @@ def _about_movable_tags(
         if verdict.action != "keep":
             text = f"{names} is on an image that {_expiry(verdict)}"
             yield _warning("movable-tag-going", text, verdict.decided_by, image.digest)
-        elif image.digest not in listed and (rule := simulation.taker(rules, bare, place)):
+        elif image.digest not in listed and (rule := simulation.taker(bare, place)):
             text = (
                 f"{rule} would {rule.action} the image that {names} names as soon as the tag "
                 "moves on; then no rollback to it is possible"
@@ -155,31 +144,35 @@ def _about_use(
     references = {image: reference_of(image) for image in sorted(in_use.images)}
     # Without tag and digest, it is the tag that Docker takes. A tag may look like a repository.
     names = {reference.image or "latest" for reference in references.values()}.union(references)
-    named = {
-        name: verdict
-        for verdict in verdicts
-        for name in names.intersection((verdict.image.digest, *verdict.image.tags))
-    }
+    named = {verdict.image.digest: verdict for verdict in verdicts}
+    for verdict in verdicts:
+        if not names.isdisjoint(verdict.image.tags):
+            named |= dict.fromkeys(verdict.image.tags, verdict)
     for image, reference in references.items():
         # What either does not say of the repository is no difference.
         parts = zip(_PARTS(here), _PARTS(reference), strict=True)
         if image not in named and any(ours and its and ours != its for ours, its in parts):
             continue
-        verdict = named.get(image) or named.get(reference.image or "latest")
+        use = named.get(image) or named.get(reference.image or "latest")
         user, *others = sorted(in_use.images[image]) or [""]
         by = (f" by {user}" if user else "") + (f" and {len(others):,} more" if others else "")
-        if verdict is None and reference.name and reference.name == here.name:
+        if use is None and reference.name and reference.name == here.name:
             text = f"{image} is in use{by}, but there is no such image"
             yield _warning("in-use-missing", text)
-        if verdict is not None and verdict.action != "keep":
-            text = f"{image} is in use{by}, and {_expiry(verdict)} it"
-            yield _warning("in-use-going", text, verdict.decided_by, verdict.image.digest)
+        if use is not None and use.action != "keep":
+            text = f"{image} is in use{by}, and {_expiry(use)} it"
+            yield _warning("in-use-going", text, use.decided_by, use.image.digest)
 
 
-def _about_attachments(verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
-    """Of each image that stays and would lose a signature, an attestation or an SBOM."""
+def _about_belongings(
+    verdicts: Sequence[Verdict], lost: Sequence[Verdict], unread: str
+) -> Iterator[dict[str, Any]]:
+    """Of each image that stays and would lose a signature, an attestation or an SBOM.
+
+    And of indexes, where it is not known what they list.
+    """
     attached = defaultdict[str | None, list[Verdict]](list)
-    for verdict in _lost(verdicts):
+    for verdict in lost:
         attached[subject_of(verdict.image)].append(verdict)
     for image in (verdict.image for verdict in verdicts if verdict.action == "keep"):
         if going := attached.get(image.digest):
@@ -190,47 +183,39 @@ def _about_attachments(verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
             text = f"{name} stays, and would lose what is attached to it: {', '.join(parts)}"
             digests = (each.image.digest for each in going)
             yield _warning("signature-going", text, going[0].decided_by, image.digest, *digests)
-
-
-def _about_rules(
-    simulation: Simulation, rules: Sequence[Rule], verdicts: Sequence[Verdict]
-) -> Iterator[dict[str, Any]]:
-    deciding = {verdict.decided_by.priority for verdict in verdicts if verdict.decided_by}
-    for rule in rules:
-        if rule.priority in deciding:
-            continue
-        if simulation.selects(rule):
-            text = f"{rule} has no effect: earlier rules match all its images"
-            yield _warning("rule-without-effect", text, rule)
-        else:
-            yield _warning("rule-without-images", f"{rule} matches no image", rule)
-
-
-def _about_growth(rules: Sequence[Rule], verdicts: Sequence[Verdict]) -> Iterator[dict[str, Any]]:
-    kind = "growth-without-bound"
-    if not rules:
-        yield _warning(kind, "there is no lifecycle policy: all images stay")
-        return
-    if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
-        text = "no rule matches untagged images: an image that loses its last tag stays"
-        yield _warning(kind, text)
-    unmatched = [each.image for each in verdicts if not each.decided_by and each.image.tags]
-    for noun, is_attached in (("tagged images", False), ("attachments", True)):
-        if stay := [image for image in unmatched if bool(subject_of(image)) is is_attached]:
-            text = f"no rule matches {len(stay):,} of the {noun}, such as {stay[0].tags[0]}"
-            yield _warning(kind, text, None, *(image.digest for image in stay))
-    archiving = [rule for rule in rules if rule.action == "archive"]
-    if archiving and not any(rule.archived for rule in rules):
-        text = f"{archiving[0]} archives images, and no rule expires archived images"
-        yield _warning(kind, text, archiving[0])
-
-
-def _about_indexes(verdicts: Sequence[Verdict], unread: str) -> Iterator[dict[str, Any]]:
     images = (verdict.image for verdict in verdicts)
     unknown = sum(each.is_index and each.children is None and not each.archived for each in images)
-    if unknown and (lost := _lost(verdicts)):
+    if unknown and lost:
         text = (
             f"it is not known what {unknown:,} of the indexes list: of the {len(lost):,} images "
             f"shown as going, those that an index lists stay{f' ({unread})' if unread else ''}"
         )
         yield _warning("children-unknown", text, None, *(each.image.digest for each in lost))
+
+
+def _about_rules(simulation: Simulation) -> Iterator[dict[str, Any]]:
+    """Of rules that do nothing, and of images that no rule ever takes."""
+    rules, verdicts = simulation.rules, simulation.verdicts
+    deciding = {verdict.decided_by.priority for verdict in verdicts if verdict.decided_by}
+    for rule in (rule for rule in rules if rule.priority not in deciding):
+        if simulation.selects(rule):
+            text = f"{rule} has no effect: earlier rules match all its images"
+            yield _warning("rule-without-effect", text, rule)
+        else:
+            yield _warning("rule-without-images", f"{rule} matches no image", rule)
+    growth = "growth-without-bound"
+    if not rules:
+        yield _warning(growth, "there is no lifecycle policy: all images stay")
+        return
+    if not any(rule.tag_status != "tagged" and not rule.archived for rule in rules):
+        text = "no rule matches untagged images: an image that loses its last tag stays"
+        yield _warning(growth, text)
+    unmatched = [each.image for each in verdicts if not each.decided_by and each.image.tags]
+    for noun, is_attached in (("tagged images", False), ("attachments", True)):
+        if stay := [image for image in unmatched if bool(subject_of(image)) is is_attached]:
+            text = f"no rule matches {len(stay):,} of the {noun}, such as {stay[0].tags[0]}"
+            yield _warning(growth, text, None, *(image.digest for image in stay))
+    archiving = [rule for rule in rules if rule.action == "archive"]
+    if archiving and not any(rule.archived for rule in rules):
+        text = f"{archiving[0]} archives images, and no rule expires archived images"
+        yield _warning(growth, text, archiving[0])

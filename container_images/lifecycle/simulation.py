@@ -15,7 +15,7 @@ Where the documentation is silent, this is what is assumed here:
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from operator import attrgetter
@@ -30,8 +30,7 @@ class Verdict(NamedTuple):
     """What becomes of an image, and why."""
 
     image: Image
-    action: Literal["keep"] | Action | None
-    """None: not known."""
+    action: Literal["keep"] | Action
     decided_by: Rule | None = None
     """The first rule that selects it: no later one may take it, whatever it says. For a referrer
     that goes with its subject, the rule that takes the subject."""
@@ -53,39 +52,38 @@ class Verdict(NamedTuple):
 
 
 class Simulation:
-    """The images of a repository, the youngest first, at the time when rules are applied to them.
+    """What becomes of the images of a repository, the youngest first, by rules in their order.
 
-    An image's place says how many are younger. It decides in as few steps as it can: a rule looks
-    at the images that no earlier one selects and, to count, at the youngest ones.
+    An image's place says how many are younger. It is decided in as few steps as can be: a rule
+    looks at the images that no earlier one selects and, to count, at the youngest ones.
     """
 
-    def __init__(self, images: Iterable[Image], now: datetime) -> None:
+    def __init__(self, rules: Sequence[Rule], images: Iterable[Image], now: datetime) -> None:
         """Each digest may occur once. Of images that are equally old, the higher one is younger."""
+        self.rules = rules
         self.images = sorted(images, key=attrgetter("since", "digest"), reverse=True)
         self._now = now
         # Each image's tags in one text, each between line ends: a piece is found there quickly.
         self._texts = ["\n".join(("", *each.tags, "")) if each.tags else "" for each in self.images]
-        places = range(len(self.images))
-        self._classes = {
-            archived: [place for place in places if self.images[place].archived is archived]
-            for archived in (False, True)
-        }
+        self._classes: dict[bool, list[int]] = {False: [], True: []}
+        for place, image in enumerate(self.images):
+            self._classes[image.archived].append(place)
+        self.verdicts = self._verdicts()
 
-    def verdicts(self, rules: Iterable[Rule]) -> list[Verdict]:
-        """What becomes of each image by rules, in their order."""
+    def _verdicts(self) -> list[Verdict]:
         deciding: dict[int, Rule] = {}
         taking: dict[str, Rule] = {}
         undecided = {**self._classes}
-        for rule in rules:
+        for rule in self.rules:
             if places := self._select(rule, undecided[rule.archived]):
                 is_due = self._due(rule)
-                images = ((place, self.images[place]) for place in places)
-                taking |= {image.digest: rule for place, image in images if is_due(place, image)}
+                due = [place for place in places if is_due(place, self.images[place])]
+                taking |= {self.images[place].digest: rule for place in due}
                 deciding |= dict.fromkeys(places, rule)
-                rest = [place for place in undecided[rule.archived] if place not in deciding]
+                decided = {*places}
+                rest = [place for place in undecided[rule.archived] if place not in decided]
                 undecided[rule.archived] = rest
-        holding, listed = _hold(self.images, taking)
-        following = _follow(self.images, taking, listed)
+        holding, following = _join(self.images, taking)
         return [
             Verdict(
                 image,
@@ -97,16 +95,14 @@ class Simulation:
             for place, image in enumerate(self.images)
         ]
 
-    def taker(self, rules: Iterable[Rule], image: Image, place: int) -> Rule | None:
+    def taker(self, image: Image, place: int) -> Rule | None:
         """The rule that would take the image in a place if it were so: with fewer tags, say.
 
         Indexes are not looked at.
         """
-        alone = Simulation([image], self._now)
-        for rule in rules:
-            if alone.selects(rule):
-                return rule if self._due(rule)(place, image) else None
-        return None
+        alone = Simulation((), [image], self._now)
+        rule = next((rule for rule in self.rules if alone.selects(rule)), None)
+        return rule if rule and self._due(rule)(place, image) else None
 
     def selects(self, rule: Rule) -> bool:
         """Whether a rule is about any image, even if it decides about none."""
@@ -133,7 +129,7 @@ class Simulation:
             longest = max(pieces, key=len)
             places = [place for place in places if longest in texts[place]]
             pieces.remove(longest)
-            if "".join(pieces).strip():  # otherwise the longest piece is all that must be there
+            if "".join(pieces).strip("\n"):  # otherwise the longest piece is all that must be there
                 matches = compiled(entry).fullmatch
                 places = [place for place in places if any(map(matches, self.images[place].tags))]
         return places
@@ -159,13 +155,14 @@ _BATCH: Final = 1_000
 """Of the images that are looked at together."""
 
 
-def _hold(
+def _join(
     images: Sequence[Image], taking: dict[str, Rule]
-) -> tuple[dict[str, str], frozenset[str]]:
-    """Take back what an index that stays lists: it goes with the index, or after it, never before.
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Correct what rules take by what belongs together.
 
-    An index in the archive holds nothing any more. Returns what is taken back, each with its index,
-    and everything that an index that stays lists.
+    What an index that stays lists goes with the index, or after it, never before; one in the
+    archive holds nothing. Referrers go with their subjects, and those that refer to them; but no
+    listed ones. Returns what is held, each with its index, and what follows, each with its subject.
     """
     indexes = {image.digest: image for image in images if image.children and not image.archived}
     staying = deque(index for index in indexes.values() if index.digest not in taking)
@@ -173,19 +170,12 @@ def _hold(
     listed = set[str]()
     while staying:
         index = staying.popleft()
-        listed.update(index.children or ())
         for digest in index.children or ():
+            listed.add(digest)
             if taking.pop(digest, None):
                 holding[digest] = index.digest
                 if digest in indexes:
                     staying.append(indexes[digest])
-    return holding, frozenset(listed)
-
-
-def _follow(
-    images: Sequence[Image], taking: dict[str, Rule], listed: Container[str]
-) -> dict[str, str]:
-    """Let referrers go with their subjects, and those that refer to them; but no listed ones."""
     referrers = defaultdict[str, list[Image]](list)
     for image in images:
         if image.subject is not None:
@@ -195,10 +185,10 @@ def _follow(
     while going:
         subject = going.popleft()
         rule = taking[subject]
-        for image in referrers.get(subject, ()):
+        for image in referrers[subject]:
             stays = image.digest in listed or (image.archived and rule.action == "archive")
             if not stays and image.digest not in taking:
                 taking[image.digest] = rule
                 following[image.digest] = subject
                 going.append(image.digest)
-    return following
+    return holding, following

@@ -111,7 +111,7 @@ def live(rules: Sequence[Rule], events: Sequence[Event]) -> tuple[dict[str, Imag
             event = remaining.popleft()
             if event.digest in kept or event.digest not in taken_by:  # or else the tag is lost
                 _put(kept, places, event)
-        for verdict in Simulation(kept.values(), midnight).verdicts(rules):
+        for verdict in Simulation(rules, kept.values(), midnight).verdicts:
             if verdict.action != "keep":
                 image = kept.pop(verdict.image.digest)
                 taken_by[image.digest] = str(verdict.decided_by)

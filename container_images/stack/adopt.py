@@ -56,7 +56,7 @@ def adoption(
             declared = intended(adopting, live.name)
             differing = differences(live, declared)
             rules = read_policy(declared.lifecycle_policy or "")
-            verdicts = Simulation(images, datetime.now(UTC)).verdicts(rules)
+            verdicts = Simulation(rules, images, datetime.now(UTC)).verdicts
             if expiring := sum(verdict.action != "keep" for verdict in verdicts):
                 warnings.append(
                     f"the stack's lifecycle policy would expire or archive up to {expiring:,} of "

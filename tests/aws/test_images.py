@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -56,8 +57,8 @@ def test_every_call_is_about_the_registry_of_the_repository(
     assert elsewhere.manifest(DIGEST) == TEXT
     assert elsewhere.policy() == "{}"
     images = list(elsewhere.images())
-    assert images == [Image(digest=DIGEST, archived=True), Image(digest=DIGEST, activating=True)]
-    assert not any(image.active for image in images)
+    archived = Image(digest=DIGEST, archived=True, active=False)
+    assert images == [archived, replace(archived, archived=False)]
     assert elsewhere.policy() is None
 
 

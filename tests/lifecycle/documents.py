@@ -72,7 +72,7 @@ def archiving(selection: dict[str, Any]) -> dict[str, Any]:
 
 def verdicts(document: dict[str, Any], images: Sequence[Image]) -> dict[str, Verdict]:
     """What becomes of each image, by its digest."""
-    simulated = Simulation(images, NOW).verdicts(rules_in(document))
+    simulated = Simulation(rules_in(document), images, NOW).verdicts
     return {verdict.image.digest: verdict for verdict in simulated}
 
 

@@ -68,6 +68,7 @@ def test_an_image_has_all_that_the_evaluator_asks_for() -> None:
         pushed_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
         media_type=INDEX,
         archived=True,
+        active=False,
         pulled_at=datetime(2026, 2, 1, 12, tzinfo=UTC),
         archived_at=datetime(2026, 2, 2, 12, tzinfo=UTC),
         activated_at=datetime(2026, 2, 3, 12, tzinfo=UTC),

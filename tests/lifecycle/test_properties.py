@@ -200,7 +200,7 @@ def test_the_stack_s_policy_keeps_what_it_promises(
     assert {tag for tag in movable if taker_of(tag, rules)} == set()
     assert not movable or {*movable} <= {*movable_tags_of(rules)}
     # The youngest first, as the simulator has them: the order is the order of age.
-    simulated = Simulation(listed, NOW).verdicts(rules)
+    simulated = Simulation(rules, listed, NOW).verdicts
     standard = [verdict for verdict in simulated if not verdict.image.archived]
     for verdict in standard:
         assert verdict.action == "keep" or not {*verdict.image.tags} & {*movable}
