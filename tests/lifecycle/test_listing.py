@@ -75,7 +75,7 @@ def test_an_image_has_all_that_the_evaluator_asks_for() -> None:
         subject="sha256:2",
         registry_id="111122223333",
     )
-    assert listing.images == (whole,)
+    assert listing.images == [whole]
     # The AWS CLI prints no Region.
     owner = Reference(name="forms-admin-deploy", registry_id="111122223333")
     assert listing.reference == owner
@@ -86,7 +86,7 @@ def test_an_image_has_all_that_the_evaluator_asks_for() -> None:
 def test_an_image_may_have_little_more_than_a_digest() -> None:
     small = {"imageDigest": "sha256:1", "imagePushedAt": 0, "imageTags": None}
     listing = read_images(listed({**small, "imageStatus": "ACTIVE"}, nextToken=None))
-    assert listing.images == (Image(digest="sha256:1"),)
+    assert listing.images == [Image(digest="sha256:1")]
     assert listing.reference.name == ""
 
 
