@@ -26,10 +26,8 @@ class Provider(ComponentProvider):
         """The component. Raises the SDK's error for inputs, which the engine prints."""
         try:
             return super().construct(name, resource_type, inputs, options)
-        except InvalidInputError as error:
-            reason: Exception = error
-        except ComponentInitError as error:
-            reason = error.inner
+        except (InvalidInputError, ComponentInitError) as error:
+            reason = error.inner if isinstance(error, ComponentInitError) else error
             if not isinstance(reason, pulumi.RunError | InvalidInputError):
                 raise
         raise InputPropertiesError(str(reason), [])

@@ -1,5 +1,6 @@
 """Registry: a team's whole registry in one component, whose inputs are the settings of a stack."""
 
+import inspect
 from collections.abc import Collection, Iterator, Mapping
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, get_args, get_origin
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from container_images import settings
 from container_images.policies.event_patterns import AUDIT_NAME
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import InvalidInputError, Problem, camel
 from container_images.settings.model import Account, StackSettings
 
 from .image_repository import ImageRepository, ImageRepositoryArgs
@@ -99,10 +100,10 @@ class Registry(pulumi.ComponentResource):
             role = PipelineRole(created.name, of_role, child)
         # AWS takes no repository policy whose principals do not exist.
         behind = pulumi.ResourceOptions(parent=self, depends_on=role)
-        repositories: dict[str, ImageRepository] = {}
-        for repository in stack.repositories:
-            of_repository = _repository_args(stack, repository, account)
-            repositories[repository] = ImageRepository(repository, of_repository, behind)
+        repositories = {}  # in no comprehension: the SDK spends time on each call on the stack
+        for key in stack.repositories:
+            of_repository = _repository_args(stack, key, account)
+            repositories[key] = ImageRepository(key, of_repository, behind)
         if stack.audit.enabled:
             of_audit: TagAuditArgs = {
                 "audit": stack.audit_of(account),
@@ -116,17 +117,9 @@ class Registry(pulumi.ComponentResource):
             pulumi.Output.all(**{key: getattr(each, name) for key, each in repositories.items()})
             for name in ("repository_url", "repository_arn", "tag_mutability")
         )
-        self.pipeline_role_arn = (
-            role.arn if role else pulumi.Output.from_input(stack.pipeline_role.arn)
-        )
-        self.register_outputs(
-            {
-                "repositoryUrls": self.repository_urls,
-                "repositoryArns": self.repository_arns,
-                "tagMutability": self.tag_mutability,
-                "pipelineRoleArn": self.pipeline_role_arn,
-            }
-        )
+        self.pipeline_role_arn = role.arn if role else pulumi.Output.from_input(created.arn)
+        outputs = inspect.get_annotations(Registry)
+        self.register_outputs({camel(output): getattr(self, output) for output in outputs})
 
     @classmethod
     def from_config(

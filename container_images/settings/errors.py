@@ -30,14 +30,13 @@ def check(adapter: TypeAdapter[Any], written: Any) -> tuple[Any, Any, list[Probl
         return adapter.validate_python(written), written, []
     except ValidationError as refused:
         errors = refused.errors(include_url=False)
-    valid, problems = deepcopy(written), []
+    # A list of which no item is valid is too short as well.
+    errors = [each for each in errors if each["type"] != "too_short" or not each["input"]]
+    valid = deepcopy(written)
     for error in errors:
-        if error["type"] == "too_short" and error["input"]:
-            continue  # for its items, which have errors of their own
-        problems.append(_problem(error, _schema(adapter)))
-        if error["loc"] and error["loc"][-1] != "[key]":  # what is under such a key may be valid
+        if error["loc"][-1:] not in {(), ("[key]",)}:  # what is under such a key may be valid
             _invalidate(valid, error)
-    return None, valid, problems
+    return None, valid, [_problem(error, _schema(adapter)) for error in errors]
 
 
 @cache

@@ -12,44 +12,16 @@ from components.pipeline_role import PipelineRole, PipelineRoleArgs
 from components.registry import Registry
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import Access
-from container_images.rehearsal.program import Update, execute
+from container_images.rehearsal.program import execute
 from container_images.stack.declared import DeclaredStack
 from tests.conftest import Cloud
 
 ROLE = "arn:aws:iam::111122223333:role"
 ARGS: dict[str, Any] = {
-    "repositories": {"app": {"scanOnPush": False, "tags": {"the_team": "forms"}}, "my_web": {}},
-    "tagMutability": "IMMUTABLE_WITH_EXCLUSION",
+    "repositories": {"app": {}},
     "pipelineRole": {"arn": f"{ROLE}/ci/push"},
     "administratorRoles": [f"{ROLE}/platform/forms-registry-deploy"],
-    "retention": [{"tags": "prod-*", "keepNewest": 2}],
 }
-
-
-def registered(prod: DeclaredStack, cloud: Cloud, args: Mapping[str, Any]) -> Update:
-    return execute(lambda: Registry("registry", args), prod, cloud)
-
-
-def of_type(update: Update, kind: str) -> list[dict[str, Any]]:
-    return [each.inputs for each in update.resources if each.type.endswith(f":{kind}")]
-
-
-def test_its_inputs_are_the_settings(prod: DeclaredStack, cloud: Cloud) -> None:
-    update = registered(prod, cloud, ARGS)
-    app, web = of_type(update, "Repository")
-    assert (app["name"], web["name"]) == ("app", "my_web")
-    assert app["imageScanningConfiguration"] == {"scanOnPush": False}
-    assert app["tags"] == {"the_team": "forms"}
-    assert [each["policy"].count("prod-*") for each in of_type(update, "LifecyclePolicy")] == [2, 2]
-
-
-def test_all_errors_come_at_once(prod: DeclaredStack, cloud: Cloud) -> None:
-    args = {**ARGS, "lambdaPull": "x", "administratorRoles": ["arn:aws:iam::1:role/*"], "no": 1}
-    with pytest.raises(pulumi.RunError) as refused:
-        registered(prod, cloud, args)
-    message = str(refused.value)
-    assert "the configuration has 3 errors; nothing has been changed" in message
-    assert all(key in message for key in ("lambdaPull = ", "administratorRoles[0]", "no = 1"))
 
 
 def test_a_second_one_is_refused_by_name(prod: DeclaredStack, cloud: Cloud) -> None:
@@ -61,13 +33,11 @@ def test_a_second_one_is_refused_by_name(prod: DeclaredStack, cloud: Cloud) -> N
         execute(program, prod, cloud)
 
 
-@pytest.mark.parametrize("project", ["container-images", "a-teams-own"])
-def test_from_config_reads_the_namespace_of_the_project(
-    prod: DeclaredStack, cloud: Cloud, project: str
-) -> None:
-    config = {key.replace(prod.project, project, 1): text for key, text in prod.config.items()}
-    stack = replace(prod, project=project, config=config)
-    assert len(of_type(execute(Registry.from_config, stack, cloud), "Repository")) == 5
+def test_from_config_reads_the_namespace_of_the_project(prod: DeclaredStack, cloud: Cloud) -> None:
+    config = {key.replace(prod.project, "ours", 1): text for key, text in prod.config.items()}
+    stack = replace(prod, project="ours", config=config)
+    resources = execute(Registry.from_config, stack, cloud).resources
+    assert [each.type for each in resources].count("aws:ecr/repository:Repository") == 5
 
 
 # --- What the components refuse, whoever calls them -----------------------------------------------

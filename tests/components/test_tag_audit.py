@@ -111,15 +111,9 @@ def test_each_rule_has_its_pattern_and_its_target(plain: Update) -> None:
         assert target.inputs == of_target | (here if rule.region == "eu-west-2" else there)
 
 
-def test_what_may_be_given_besides(prod: DeclaredStack, cloud: Cloud, plain: Update) -> None:
-    key, boundary = f"arn:aws:kms:{HOME}:key/1", f"arn:aws:iam::{ACCOUNT}:policy/audit-boundary"
-    full = built(prod, cloud, kms_key=key, permissions_boundary=boundary)
-    assert of(full, "Topic")["audit"].inputs["kmsMasterKeyId"] == key
-    assert "kmsMasterKeyId" not in of(plain, "Topic")["audit"].inputs
+def test_queues_are_encrypted_as_eventbridge_can_use_them(plain: Update) -> None:
     assert all(queue.inputs["sqsManagedSseEnabled"] for queue in of(plain, "Queue").values())
-    [bounded], [free] = (of(update, "Role").values() for update in (full, plain))
-    assert bounded.inputs["permissionsBoundary"] == boundary
-    assert "permissionsBoundary" not in free.inputs
+    assert "kmsMasterKeyId" not in of(plain, "Topic")["audit"].inputs
 
 
 def test_in_the_region_of_iam_nothing_is_forwarded(prod: DeclaredStack, cloud: Cloud) -> None:

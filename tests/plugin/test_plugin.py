@@ -106,15 +106,20 @@ def example() -> dict[str, Any]:
 def test_a_registry_of_another_language_is_the_one_that_python_makes(
     prod: DeclaredStack, cloud: Cloud
 ) -> None:
-    resources = construct("Registry", example(), prod, cloud).resources
+    entries = {"my_web": {"tags": {"the_team": "forms"}}}
+    resources = construct("Registry", {**example(), "repositories": entries}, prod, cloud).resources
     ours = [each.type for each in resources if each.type.startswith("container-images:")]
     assert sorted(ours) == [
         "container-images:index:ImageRepository",
         "container-images:index:PipelineRole",
         "container-images:index:Registry",
     ]
-    [policy] = [each for each in resources if each.type.endswith(":LifecyclePolicy")]
-    rules = json.loads(policy.inputs["policy"])["rules"]
+    repository, policy = (
+        next(each.inputs for each in resources if each.type.endswith(kind))
+        for kind in (":Repository", ":LifecyclePolicy")
+    )
+    assert (repository["name"], repository["tags"]) == ("my_web", {"the_team": "forms"})
+    rules = json.loads(policy["policy"])["rules"]
     assert [repr(rule["selection"]["countNumber"]) for rule in rules] == ["1", "50", "7"]
 
 
