@@ -5,7 +5,7 @@ In text what decides comes first. Markdown is for pull requests.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -15,8 +15,6 @@ from container_images.aws.errors import RefusedError
 from container_images.cli.targets import json_option
 from container_images.cli.terminal import print_json, print_table, working
 from container_images.policies.invalid_input import printable
-
-Rehearsal = dict[str, Any]
 
 _HOW_THEY_COUNT: Final = (
     "The account's own principals count with every permission, others with what the repositories "
@@ -69,27 +67,36 @@ def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: b
     raise click.exceptions.Exit(bool(failures))
 
 
-def print_rehearsal(rehearsal: Rehearsal, failures: Sequence[str], *, verbose: bool) -> None:
+Line = tuple[str, str]
+"""A mark, such as ok, and a text."""
+
+
+def _judgements(rehearsal: dict[str, Any], failures: Sequence[str]) -> list[Line]:
+    return [
+        *(("FAILED", failure) for failure in failures),
+        *(("warning", warning) for warning in rehearsal["warnings"]),
+        *(("holds", proof["claim"]) for proof in rehearsal["proofs"] if proof["proved"]),
+    ]
+
+
+def print_rehearsal(rehearsal: dict[str, Any], failures: Sequence[str], *, verbose: bool) -> None:
     """On standard output: the verdict, what failed, the evidence, and what comes next."""
     stack, seconds = rehearsal["stack"], rehearsal["seconds"]["total"]
-    if failures:
-        _marked("FAILED", f"the stack {stack} does not do what ADR040 asks")
-    else:
-        _marked("ok", f"the stack {stack} does what ADR040 asks ({seconds:.1f} s)")
-    for failure in failures:
-        _marked("FAILED", failure)
-    for warning in rehearsal["warnings"]:
-        _marked("warning", warning)
+    does = (
+        "does not do what ADR040 asks" if failures else f"does what ADR040 asks ({seconds:.1f} s)"
+    )
+    judgements = _judgements(rehearsal, failures)
+    _print(("FAILED" if failures else "ok", f"the stack {stack} {does}"))
+    _print(*(line for line in judgements if line[0] != "holds"))
     if rehearsal["access"]:
-        _heading("Who can do what, in any repository")
+        _print(heading="Who can do what, in any repository")
         # Without "arn:aws:iam::", which is the same in every line and takes the room.
         rows = [(row["principal"].split(":", 4)[-1], *cells(row)) for row in rehearsal["access"]]
         print_table(("principal", *ABILITIES.values()), rows, folds=("principal",))
-        _heading("Claims over every principal, in every repository")
-    for claim in _proved(rehearsal):
-        _marked("holds", claim)
-    _print_acts([act for act in rehearsal["acts"] if act["ok"]], verbose=verbose)
-    _print_resources(rehearsal["resources"], verbose=verbose)
+        claims = [line for line in judgements if line[0] == "holds"]
+        _print(*claims, heading="Claims over every principal, in every repository")
+    _print(*_workflow(rehearsal["acts"], verbose=verbose), heading="ADR040's workflow")
+    _print(*_declared(rehearsal["resources"], verbose=verbose))
     if verbose:
         click.echo(f"\n{_HOW_THEY_COUNT}\n{_SIMULATED}")
     if not failures:
@@ -97,63 +104,46 @@ def print_rehearsal(rehearsal: Rehearsal, failures: Sequence[str], *, verbose: b
         click.echo(f"\nNext: with an AWS account, pulumi preview --stack {stack}{more}.")
 
 
-def _print_acts(acts: Sequence[Mapping[str, Any]], *, verbose: bool) -> None:
-    if acts:
-        _heading("ADR040's workflow")
-    if acts and not verbose:
-        _marked("ok", ", ".join(act["act"] for act in acts if act["act"] != "year"))
+def _workflow(acts: Sequence[Mapping[str, Any]], *, verbose: bool) -> Iterator[Line]:
+    if not verbose:
+        names = [act["act"] for act in acts if act["ok"] and act["act"] != "year"]
+        yield "ok", ", ".join(names) or "nothing"
     for act in acts:
-        if verbose or act["act"] == "year":
+        if act["ok"] and (verbose or act["act"] == "year"):
             by = " (simulated)" if act["by"] == "simulated" else ""
-            _marked("ok", f"{act['act']}: {act['detail']}{by}")
+            yield "ok", f"{act['act']}: {act['detail']}{by}"
 
 
-def _print_resources(resources: Sequence[Mapping[str, Any]], *, verbose: bool) -> None:
-    kinds = Counter(_kind(each) for each in resources if each["type"].startswith("aws:"))
-    if kinds:
-        _marked("declared", ", ".join(f"{number} {kind}" for kind, number in kinds.items()))
+def _declared(resources: Sequence[Mapping[str, Any]], *, verbose: bool) -> Iterator[Line]:
+    types = Counter(each["type"] for each in resources if each["type"].startswith("aws:"))
+    kinds = (f"{number} {kind.rpartition(':')[2]}" for kind, number in types.items())
+    yield "declared", ", ".join(kinds) or "nothing"
     for resource in resources if verbose else ():
-        marks = [_kind(resource)]
+        marks = [resource["type"].rpartition(":")[2]]
         marks += ["protected"] * resource["protect"] + ["retained"] * resource["retainOnDelete"]
-        indent = "  " if resource["parent"] else ""
-        _marked("", f"{indent}{resource['name']}  {', '.join(marks)}")
+        yield "", f"{'  ' * bool(resource['parent'])}{resource['name']}  {', '.join(marks)}"
 
 
-def _kind(resource: Mapping[str, Any]) -> str:
-    return str(resource["type"]).rpartition(":")[2]
+def _print(*lines: Line, heading: str = "") -> None:
+    if heading:
+        click.echo(f"\n{click.style(heading, bold=True)}")
+    for mark, text in lines:
+        color = {"FAILED": "red", "warning": "yellow"}.get(mark, "green")
+        styled = click.style(f"{mark:9}", fg=color, bold=mark == "FAILED")
+        click.echo(f"{styled}{printable(text)}")
 
 
-def _proved(rehearsal: Rehearsal) -> list[str]:
-    return [proof["claim"] for proof in rehearsal["proofs"] if proof["proved"]]
-
-
-def _heading(text: str) -> None:
-    click.echo(f"\n{click.style(text, bold=True)}")
-
-
-_STYLES: Final = {"FAILED": "red", "warning": "yellow"}
-
-
-def _marked(mark: str, text: str) -> None:
-    styled = click.style(f"{mark:9}", fg=_STYLES.get(mark, "green"), bold=mark.isupper())
-    click.echo(f"{styled}{printable(text)}")
-
-
-def markdown(rehearsal: Rehearsal, failures: Sequence[str]) -> str:
+def markdown(rehearsal: dict[str, Any], failures: Sequence[str]) -> str:
     """A comment on a pull request: what failed, warnings, claims, and who can do what."""
+    judgements, access = _judgements(rehearsal, failures), rehearsal["access"]
     lines = [
         f"## Who can do what in the stack {_literal(rehearsal['stack'])}\n",
-        *(f"- **FAILED** {_literal(failure)}" for failure in failures),
-        *(f"- **warning** {_literal(warning)}" for warning in rehearsal["warnings"]),
-        *(f"- **holds** {_literal(claim)}" for claim in _proved(rehearsal)),
+        *(f"- **{mark}** {_literal(text)}" for mark, text in judgements),
     ]
-    if rehearsal["access"]:
+    if access:
         table = [["principal", *ABILITIES.values()], ["---"] * (1 + len(ABILITIES))]
         # As code, in which GitHub sees no names of people.
-        table += [
-            [f"<code>{_literal(row['principal'])}</code>", *cells(row)]
-            for row in rehearsal["access"]
-        ]
+        table += [[f"<code>{_literal(row['principal'])}</code>", *cells(row)] for row in access]
         lines += ["", *(f"| {' | '.join(row)} |" for row in table), f"\n{_HOW_THEY_COUNT}"]
     return "\n".join(lines)
 

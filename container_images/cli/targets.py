@@ -27,9 +27,6 @@ from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 if TYPE_CHECKING:
     from container_images.stack.declared import DeclaredStack
 
-CONVENTION_VARIABLE: Final = "TAG_CONVENTION"
-"""Of the environment: the path of a file such as --convention takes."""
-
 _Value = TypeVar("_Value")
 
 file_option: Final = partial(click.option, type=Path, metavar="FILE")
@@ -79,7 +76,7 @@ stack_option: Final = click.option(
 convention_option: Final = file_option(
     "--convention",
     help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: "
-    f"the stack's, or that of the file named in {CONVENTION_VARIABLE}, or ADR040's.",
+    "the stack's, or that of the file named in TAG_CONVENTION, or ADR040's.",
 )
 
 
@@ -133,7 +130,7 @@ def targets_of(
     if stack and convention:
         raise click.UsageError("--convention cannot be used with --stack, which has its own")
     if not stack:
-        file = convention or os.environ.get(CONVENTION_VARIABLE)
+        file = convention or os.environ.get("TAG_CONVENTION")
         parsed = read(Path(file), _parsed_convention) if file else ADR040
         return Targets(references=references, convention=parsed)
     from container_images.stack.declared import declared  # noqa: PLC0415 pydantic takes time

@@ -108,7 +108,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         return {}
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        """Answer an invoke; or the properties at fault, with what AWS says."""
+        """Answer an invoke."""
         here = self._stack.account
         match args.token:
             case "aws:index/getCallerIdentity:getCallerIdentity":
@@ -118,11 +118,8 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             case "aws:index/getRegion:getRegion":
                 return {"region": here.region}, []
             case "aws:iam/getSessionContext:getSessionContext":
-                name = args.args["arn"].split("/")[1]
-                try:
-                    return {"issuerArn": self._iam.get_role(RoleName=name)["Role"]["Arn"]}, []
-                except ClientError as error:
-                    return {}, [("arn", str(error))]
+                role = self._iam.get_role(RoleName=args.args["arn"].split("/")[1])["Role"]
+                return {"issuerArn": role["Arn"]}, []
         raise NotEmbeddedError(f"there is no {args.token} in the embedded AWS")
 
 

@@ -24,9 +24,9 @@ def test_the_folder_has_what_pulumi_takes(tmp_path: Path) -> None:
     assert printed == "Wrote build/pack. Next: pulumi preview --policy-pack build/pack\n"
     folder = tmp_path / "build" / "pack"
     manifest = YAML(typ="safe", pure=True).load((folder / "PulumiPolicy.yaml").read_text())
-    assert manifest["version"] == "1.2.3"
     options = {"toolchain": "pip", "virtualenv": "../../.venv"}
-    assert manifest["runtime"] == {"name": "python", "options": options}
+    assert manifest.pop("description")
+    assert manifest == {"version": "1.2.3", "runtime": {"name": "python", "options": options}}
     assert "container-images[policy-pack]==1.2.3" in (folder / "requirements.txt").read_text()
     compile((folder / "__main__.py").read_text(), "__main__.py", "exec")
     # It is written again, as after an upgrade.
@@ -35,15 +35,13 @@ def test_the_folder_has_what_pulumi_takes(tmp_path: Path) -> None:
     assert done("policy-pack", "build/pack") == written
 
 
-def test_another_pack_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: nodejs\n")
-    assert ". has another PulumiPolicy.yaml: name a folder" in refused("policy-pack", ".")
-    assert not (tmp_path / "__main__.py").exists()
-    error = refused("policy-pack", "PulumiPolicy.yaml/pack")
-    assert error == "PulumiPolicy.yaml/pack cannot be written: Not a directory"
+def test_what_stands_in_the_way_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "__main__.py").write_text("import pulumi\n")
+    assert ". has another __main__.py: name a folder" in refused("policy-pack", ".")
+    assert [file.name for file in tmp_path.iterdir()] == ["__main__.py"]
+    error = refused("policy-pack", "__main__.py/pack")
+    assert error == "__main__.py/pack cannot be written: Not a directory"
 
-
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def not_installed(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 

@@ -4,8 +4,8 @@ import io
 import re
 import sys
 import threading
-from collections.abc import Sequence
 from time import sleep
+from typing import Any
 
 import click
 import pytest
@@ -14,19 +14,12 @@ from rich.progress import Progress
 
 from container_images.cli import terminal
 from container_images.cli.targets import json_option
-from container_images.cli.terminal import (
-    Cell,
-    note,
-    print_paragraph,
-    print_table,
-    print_text,
-    working,
-)
+from container_images.cli.terminal import note, print_paragraph, print_table, print_text, working
 from container_images.policies.invalid_input import Problem, printable
 
 TIME = "2026-11-23T07:58:22Z"
 TAG = "prod-356a192b-1795003600"
-ROWS: list[tuple[Cell, ...]] = [
+ROWS = [
     (TIME, "forms-image-pipeline\nrelease-412", f"from {TAG} to nothing"),
     (TIME, ("! developer", "bold red"), "x"),
 ]
@@ -37,13 +30,18 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def printed(
-    monkeypatch: pytest.MonkeyPatch, out: io.StringIO, width: int, spare: Sequence[str] = ()
+    patch: pytest.MonkeyPatch, out: io.StringIO, width: int, rows: Any = ROWS, **options: Any
 ) -> list[str]:
-    for variable, value in {"COLUMNS": str(width), "NO_COLOR": "1", "TERM": "xterm"}.items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setattr(sys, "stdout", out)
-    print_table(("time", "who", "what"), ROWS, folds=("who", "what"), spare=spare)
+    patch.setenv("COLUMNS", str(width))
+    patch.setattr(sys, "stdout", out)
+    print_table(("time", "who", "what"), rows, **{"folds": ("who", "what"), **options})
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
     return [line.rstrip() for line in plain.splitlines()]
 
@@ -68,22 +66,21 @@ def test_on_a_terminal_only_the_columns_that_may_be_are_folded(
     assert {TIME, "forms-image-pipeline", "release-412", TAG} <= set(" ".join(lines).split())
 
 
-def test_the_widest_column_stays_whole_if_another_one_can_be_folded(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("cells", "folds", "longest"),
+    [
+        # The widest column stays whole if another one can be folded.
+        (["d" * 50, "", "word " * 8], ["what"], 66),
+        # No column is left out beside two that are folded.
+        ([f"{'a' * 50} {'b' * 49}", "word " * 8, "last"], ["time", "who"], 70),
+    ],
+)
+def test_no_word_is_lost(
+    monkeypatch: pytest.MonkeyPatch, cells: list[str], folds: list[str], longest: int
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(sys, "stdout", out := Terminal())
-    print_table(("digest", "why"), [("d" * 60, "word " * 8)], folds=("why",))
-    _, *lines = out.getvalue().splitlines()
-    assert ("d" * 60 in lines[0], max(map(len, lines)) <= 80) == (True, True)
-
-
-def test_no_column_is_left_out_beside_two_that_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "64")
-    monkeypatch.setattr(sys, "stdout", out := Terminal())
-    cells = (f"{'a' * 50} {'b' * 49}", "word " * 8, "last")
-    print_table(("first", "second", "third"), [cells], folds=("first", "second"))
-    assert sorted(out.getvalue().split()[-11:]) == sorted(" ".join(cells).split())
+    _, *lines = printed(monkeypatch, Terminal(), 66, rows=[cells], folds=folds)
+    assert sorted(" ".join(lines).split()) == sorted(" ".join(cells).split())
+    assert max(map(len, lines)) <= longest
 
 
 @pytest.mark.parametrize(
@@ -103,13 +100,7 @@ def test_columns_without_room_are_left_out_on_a_terminal(
     assert ("developer" in "".join(lines)) is ("who" in shown)
 
 
-@pytest.mark.parametrize(
-    ("term", "patience", "shown"),
-    [("xterm", 0.0, True), ("xterm", 600.0, False), ("dumb", 0.0, False)],
-)
-def test_long_work_shows_a_bar(
-    monkeypatch: pytest.MonkeyPatch, *, term: str, patience: float, shown: bool
-) -> None:
+def test_long_work_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     started = threading.Event()
     start = Progress.start
 
@@ -117,26 +108,19 @@ def test_long_work_shows_a_bar(
         start(bar)
         started.set()
 
-    monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(Progress, "start", start_and_say)
     monkeypatch.setattr(sys, "stderr", out := Terminal())
-    monkeypatch.setattr(terminal, "PATIENCE", patience)
-    with working("Reading") as counted:
-        if shown:
-            assert started.wait(60)
-        assert list(counted("abcd")) == ["a", "b", "c", "d"]
-    assert ("Reading" in out.getvalue()) is ("100%" in out.getvalue()) is shown
-    assert bool(out.getvalue().strip()) is shown
+    for patience, shown in ((600.0, False), (0.0, True)):
+        monkeypatch.setattr(terminal, "PATIENCE", patience)
+        with working("Reading") as counted:
+            assert not shown or started.wait(60)
+            assert list(counted("abcd")) == ["a", "b", "c", "d"]
+        assert ("Reading" in out.getvalue()) is ("100%" in out.getvalue()) is shown
 
 
 @pytest.mark.parametrize(
     ("arguments", "patience", "shown"),
-    [
-        ([], 0.0, "Reading …\n"),
-        (["--json"], 0.0, ""),
-        (["--markdown"], 0.0, ""),
-        ([], 600.0, ""),
-    ],
+    [([], 0.0, "Reading …\n"), (["--json"], 0.0, ""), (["--markdown"], 0.0, ""), ([], 600.0, "")],
 )
 def test_off_a_terminal_long_work_is_a_line(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], patience: float, shown: str
@@ -164,10 +148,8 @@ def test_control_characters_are_printed_as_their_escapes(
     assert printable(ERASING) == ESCAPED
     assert printable("a\tb\nc\u2028\u200f") == r"a\tb\nc\u2028\u200f"
     assert printable("prod-é-日本 \U0001f600") == "prod-é-日本 \U0001f600"
-    assert (
-        str(Problem(where=("a",), value="\x9b1A\x7f", rule="b", fix="c"))
-        == r'a = "\x9b1A\x7f": b; c'
-    )
+    problem = Problem(where=("a",), value="\x9b1A\x7f", rule="b", fix="c")
+    assert str(problem) == r'a = "\x9b1A\x7f": b; c'
     monkeypatch.setenv("COLUMNS", "200")
     print_table(("tag", "who"), [(ERASING, (f"! {ERASING}", "bold red"))], folds=("who",))
     print_paragraph(ERASING)

@@ -1,12 +1,9 @@
 """The local cloud, as far as it goes without the Pulumi CLI: the server, and all that is around."""
 
 import inspect
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 from pydantic.alias_generators import to_snake
 
-from container_images.cli.app import app
 from container_images.rehearsal import local
 from container_images.stack.declared import declared
+from tests.cli.test_cli import done
 from tests.conftest import ROOT
 
 LOCAL = declared("local", ROOT)
@@ -39,8 +36,7 @@ def at_port(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.mark.usefixtures("at_port")
 def test_the_server_starts_with_the_role_that_the_update_runs_as(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "container_images.rehearsal.local", "start", str(tmp_path)]
-    subprocess.run(command, check=True)
+    assert CliRunner().invoke(local.app, ["start", str(tmp_path)]).exit_code == 0
     try:
         [assumed] = LOCAL.of_provider("assumeRoles")
         name = assumed["sessionName"]
@@ -57,51 +53,33 @@ def test_the_server_starts_with_the_role_that_the_update_runs_as(tmp_path: Path)
 def test_another_program_at_the_port_is_refused(at_port: int, tmp_path: Path) -> None:
     """The update would go to it, whatever it is."""
     with socket.create_server(("127.0.0.1", at_port)):
-        done = CliRunner().invoke(local.app, ["start", str(tmp_path)])
-    assert done.exit_code == 1
-    assert f"another program listens on port {at_port}; stop it" in done.output
+        result = CliRunner().invoke(local.app, ["start", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"another program listens on port {at_port}; stop it" in result.output
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.usefixtures("at_port")
-def test_a_server_that_ends_at_once_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", "false")
-    done = CliRunner().invoke(local.app, ["start", str(tmp_path)])
-    assert done.exit_code == 1
-    assert "moto's server does not answer" in done.output
 
 
 @pytest.mark.usefixtures("moto_server")
 def test_latest_moves_as_in_the_makefile() -> None:
-    def run(*command: str) -> Any:
-        done = CliRunner().invoke(app, [*command, "--json"])
-        assert done.exit_code == 0, done.output
-        return json.loads(done.stdout)
-
     def resolved(reference: str) -> Any:
-        return run("resolve", reference)["repositories"][0]
+        return done("resolve", reference)["repositories"][0]
 
     boto3.client("ecr").create_repository(repositoryName="app")
     assert CliRunner().invoke(local.app, ["push"]).exit_code == 0
     first, second = local.BUILDS
     assert f"container_images move app {second}\n" in (ROOT / "Makefile").read_text()
     assert resolved("app")["uniqueTag"] == first
-    moved = run("move", "app", second)
+    moved = done("move", "app", second)
     assert resolved("app")["uniqueTag"] == second
     # moto drops an image with its last tag; this one has another.
     assert resolved(f"app:{first}")["digest"] == moved["from"]["digest"]
 
 
-@pytest.mark.parametrize("endpoint", ["", "https://ecr.eu-west-2.amazonaws.com"])
-def test_nothing_is_done_without_a_server_of_this_machine(
-    monkeypatch: pytest.MonkeyPatch, endpoint: str
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    done = CliRunner().invoke(local.app, ["push"])
-    assert done.exit_code == 2
-    assert "make local" in done.output
+def test_nothing_is_done_without_a_server_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://ecr.eu-west-2.amazonaws.com")
+    result = CliRunner().invoke(local.app, ["push"])
+    assert result.exit_code == 2
+    assert "make local" in result.output
 
 
 def test_the_provider_has_each_setting_and_every_service_is_the_servers() -> None:

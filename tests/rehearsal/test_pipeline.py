@@ -110,17 +110,6 @@ def everything_moves(_: Any, repository: Any, tag: str) -> Any:
     return [image for image in repository.images if tag in image.image_tags]
 
 
-def nothing_moves(_: Any, repository: Any, tag: str) -> Any:
-    return everything_moves(_, repository, tag) and deny()
-
-
-def forget_latest(ecr: ECRBackend, name: str, manifest: str, tag: str, *args: Any) -> Any:
-    images = ecr.repositories[name].images
-    if tag == "latest" and any(tag in image.image_tags for image in images):
-        return images[0]
-    return PUT(ecr, name, manifest, tag, *args)
-
-
 def expire_the_first(ecr: ECRBackend, name: str, *args: Any) -> Any:
     """As if a lifecycle rule took an image as soon as latest had left it."""
     image = PUT(ecr, name, *args)
@@ -151,8 +140,6 @@ BROKEN: list[tuple[Any, str, Callable[..., Any], str, str]] = [
         *("promote roll-back resolve", "latest was resolved to sha256:"),
     ),
     (fixes, "_images_to_move", everything_moves, "refuse-overwriting", "was overwritten"),
-    (fixes, "_images_to_move", nothing_moves, "move-latest", "NotFoundException"),
-    (ECRBackend, "put_image", forget_latest, "move-latest", "latest is not on merged-"),
     (ECRBackend, "put_image", expire_the_first, "move-latest", "is not on merged-"),
     (ECRBackend, "batch_get_image", change_bytes, "", "no tag was moved: check the proxy"),
     (ECRBackend, "batch_get_image", deny, "", "RepositoryNotFoundException"),

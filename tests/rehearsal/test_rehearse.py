@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from copy import copy
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -19,6 +20,7 @@ from container_images.aws.errors import RefusedError
 from container_images.cli.app import app
 from container_images.cli.rehearse import markdown
 from container_images.policies.ecr_actions import ACTIONS, Effect
+from container_images.policies.invalid_input import printable
 from container_images.rehearsal import rehearse as module
 from container_images.rehearsal import year
 from container_images.rehearsal.pipeline import FailedError
@@ -109,22 +111,17 @@ def test_a_repository_that_is_not_as_declared_is_seen(prod: DeclaredStack) -> No
             module._compare(other, live)
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("repository:Repository", {"protect": False}),
-        ("repository:Repository", {"retain_on_delete": False}),
-        ("lifecyclePolicy:LifecyclePolicy", {"retain_on_delete": False}),
-        ("repositoryPolicy:RepositoryPolicy", {"retain_on_delete": False}),
-    ],
-)
-def test_what_could_be_deleted_is_seen(kind: str, options: dict[str, bool]) -> None:
+def test_what_could_be_deleted_is_seen() -> None:
     kept: Any = {"protect": True, "retain_on_delete": True, "import_id": "", "depends_on": ()}
-    for changes in ({}, options):
-        resource = Resource(type=f"aws:ecr/{kind}", name="app", parent=None, **{**kept, **changes})
-        failing = pytest.raises(FailedError, match=r"app .* is not protected and retained")
-        with failing if changes else contextlib.nullcontext():
-            module._check_options([resource])
+    for kind in ("Repository", "LifecyclePolicy", "RepositoryPolicy"):
+        token = f"aws:ecr/{kind[0].lower()}{kind[1:]}:{kind}"
+        resource = Resource(type=token, name="app", parent=None, **kept)
+        assert module._check_options([resource]) == "protected and retained"
+        for option in ("protect", "retain_on_delete")[kind != "Repository" :]:
+            changed = copy(resource)
+            setattr(changed, option, False)
+            with pytest.raises(FailedError, match=r"app .* is not protected and retained"):
+                module._check_options([changed])
 
 
 # --- For people -----------------------------------------------------------------------------------
@@ -194,33 +191,23 @@ def test_the_comment_says_what_machines_are_told(prod_rehearsed: Rehearsed) -> N
     assert "own principals count with every permission" in html
 
 
-def odd_rehearsal(rehearsed: Rehearsed, text: str) -> Rehearsed:
-    """One with this text wherever a text comes from a file."""
-    rows = [{**rehearsed[0]["access"][0], "principal": f"arn:{text}"}]
-    return {**rehearsed[0], "access": rows, "warnings": [text]}, [f"one: {text}\n\n# b"]
-
-
 ODD = [
     *("a|b", "`a`", "a``|`", "*a* _b_ ~~c~~", "&amp; \\| \\", "# - a"),
-    "<b>a</b> [b](c) ![d](e)",
+    *("<b>a</b> [b](c) ![d](e)", "\x1b[2Ka\u202e\x9b`|x"),
 ]
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_nothing_in_the_comment_is_taken_for_a_mark(prod_rehearsed: Rehearsed, odd: str) -> None:
-    html = comment(odd_rehearsal(prod_rehearsed, odd))
-    assert f"<li><strong>FAILED</strong> one: {escape(odd)} # b</li>" in html
-    assert f"<li><strong>warning</strong> {escape(odd)}</li>" in html
-    assert f"<td><code>arn:{escape(odd)}</code></td>" in html
-
-
-def test_what_comes_from_a_file_is_printed_without_control_characters(
-    prod_rehearsed: Rehearsed,
+def test_nothing_that_comes_from_a_file_is_taken_for_a_mark(
+    prod_rehearsed: Rehearsed, odd: str
 ) -> None:
-    odd = odd_rehearsal(prod_rehearsed, "\x1b[2Ka\u202e\x9b`|x")
-    for text in (printed(odd), markdown(*odd)):
-        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
-        assert "x9b" in text
+    rows = [{**prod_rehearsed[0]["access"][0], "principal": f"arn:{odd}"}]
+    rehearsed = {**prod_rehearsed[0], "access": rows, "warnings": [odd]}, [f"one: {odd}\n\n# b"]
+    html, shown = comment(rehearsed), escape(printable(odd))
+    assert f"<li><strong>FAILED</strong> one: {shown} # b</li>" in html
+    assert f"<li><strong>warning</strong> {shown}</li>" in html
+    assert f"<td><code>arn:{shown}</code></td>" in html
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", printed(rehearsed))
 
 
 # --- The command ----------------------------------------------------------------------------------

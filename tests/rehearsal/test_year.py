@@ -88,14 +88,6 @@ def test_without_its_protective_rule_latest_is_lost() -> None:
     assert under(rules)[0]
 
 
-def test_a_rule_before_that_of_the_releases_takes_them() -> None:
-    """What breaks the claim is named, with the fix."""
-    expiring = RetentionRule(tags="merged-*", expire_after_days=3)
-    ok, text = under([expiring, RetentionRule(tags="prod-*", keep_newest=50)])
-    assert not ok
-    assert f"{LOST}the newest 10 releases (rule 2 (tags merged-*) took it" in text
-
-
 @pytest.mark.parametrize(
     ("rules", "last"),
     [
