@@ -49,10 +49,13 @@ def push(
     return digest_of(manifest)
 
 
+def manifest(letter: str) -> str:
+    return json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "build": letter})
+
+
 def build(ecr: ECRClient, letter: str, *tags: str, name: str = NAME) -> str:
     """An image that was merged, with other tags beside that one. Returns its digest."""
-    manifest = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "build": letter})
-    return push(ecr, manifest, tag("merged", letter), *tags, name=name)
+    return push(ecr, manifest(letter), tag("merged", letter), *tags, name=name)
 
 
 def place(ecr: ECRClient, tag: str, name: str = NAME) -> str:

@@ -94,7 +94,7 @@ def image(text: str) -> str:
 
 def tag(text: str) -> str:
     """A tag, as it is. Raises InvalidReferenceError for anything else."""
-    if not is_tag(text):
+    if not TAG.fullmatch(text):
         raise InvalidReferenceError(
             f"{text!r} is not a tag: 1 to 128 letters, digits and . _ -, and first none of . -"
         )
@@ -104,8 +104,3 @@ def tag(text: str) -> str:
 def is_digest(text: str) -> bool:
     """Whether an image is named by what is in it."""
     return _DIGEST.fullmatch(text) is not None
-
-
-def is_tag(text: str) -> bool:
-    """Whether an image is named by a tag."""
-    return TAG.fullmatch(text) is not None

@@ -136,15 +136,17 @@ def history_command(
         [event for event in events if tag is None or event.json["tag"] in {tag, None}],
         unexpected_first=fail_on_unexpected or len(targets.references) > 1,
     )
+    unexpected = sum(event.json["expected"] is False for event in events)
     if as_json:
         objects = results.to_json(lambda value: _to_json(value[1].name, start, events))
         if any(event.repository is None for event in events):
             objects.append(_to_json(None, start, events))
         print_json({"repositories": objects})
     else:
-        _print(title, start, events, names, listed_tag=tag)
+        count = "1 event" if len(events) == 1 else f"{len(events) or 'no'} events"
+        click.echo(f"{title}, since {iso(start)}: {count}, {unexpected or 'none'} unexpected")
+        _print(events, names, tag)
     results.refuse_unread()
-    unexpected = sum(event.json["expected"] is False for event in events)
     if fail_on_unexpected and unexpected:
         raise RefusedError(f"{title}: {unexpected} unexpected; docs/runbook.md says what to do")
 
@@ -216,20 +218,11 @@ def _to_json(repository: str | None, since: datetime, events: Sequence[TagEvent]
     return {"repository": repository, "since": iso(since), "events": own}
 
 
-def _print(
-    title: str,
-    since: datetime,
-    events: Sequence[TagEvent],
-    names: Mapping[str, str],
-    listed_tag: str | None,
-) -> None:
+def _print(events: Sequence[TagEvent], names: Mapping[str, str], listed_tag: str | None) -> None:
     """The events, as a table. `names` are tags of images, by digest.
 
     Without --tag, the pipeline's work on tags that do not move is counted and not listed.
     """
-    unexpected = sum(event.json["expected"] is False for event in events)
-    count = "1 event" if len(events) == 1 else f"{len(events) or 'no'} events"
-    click.echo(f"{title}, since {iso(since)}: {count}, {unexpected or 'none'} unexpected")
     listed = [
         event
         for event in events

@@ -11,11 +11,11 @@ from container_images.aws.reference import (
     InvalidReferenceError,
     OtherRegistryError,
     Reference,
-    is_tag,
     parse,
 )
 from container_images.aws.reference import image as tag_or_digest
 from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
+from container_images.policies.tag_mutability import TAG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,9 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
 def _image(detail: Mapping[str, Any], others: Container[str]) -> Image:
     """The image of an ImageDetail. Raises ValueError for anything else, and for one of others."""
     name, tags = detail.get("imageDigest"), detail.get("imageTags") or []
-    are_tags = isinstance(tags, list) and all(isinstance(tag, str) and is_tag(tag) for tag in tags)
+    are_tags = isinstance(tags, list) and all(
+        isinstance(tag, str) and TAG.fullmatch(tag) for tag in tags
+    )
     for key, is_right in (
         ("imageDigest", isinstance(name, str)),
         ("imageTags", are_tags),
@@ -154,6 +156,6 @@ def reference_of(image: str) -> Reference:
     try:
         return parse(name)
     except InvalidReferenceError:
-        if is_tag(name):
+        if TAG.fullmatch(name):
             return Reference(name="", image=name)
         raise

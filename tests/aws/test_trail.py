@@ -131,7 +131,7 @@ def test_each_events_name_is_a_pass_of_its_own_and_comes_in_pages(
     waits = [0.0]  # by a clock that only waiting moves on
     monkeypatch.setattr(trail, "sleep", waits.append)
     monkeypatch.setattr(trail, "monotonic", lambda: sum(waits))
-    cloudtrail: CloudTrailClient = boto3.client("cloudtrail")
+    cloudtrail: CloudTrailClient = boto3.client("cloudtrail", "eu-west-2")
     puts, expiries = (
         {
             "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}],

@@ -37,17 +37,17 @@ def test_rollback_refuses_an_image_that_is_about_to_go(
     put_policy(ecr, *selections)
     refusal = rf"will not be kept: rule {len(selections)} \(.*\) of.*move --allow-older"
     with pytest.raises(RefusedError, match=refusal):
-        rollback(repository, "latest", seen(*pushed))
+        rollback(repository, "latest", seen("b a"))
     assert place(ecr, "latest") == pushed[1]
     with pytest.raises(RefusedError, match="will not be kept"):
-        rollback(repository, "latest", seen(), to=pushed[0])
+        rollback(repository, "latest", seen(""), to=pushed[0])
 
 
 def test_rollback_goes_to_an_image_that_stays(
     ecr: ECRClient, repository: Repository, pushed: tuple[str, str]
 ) -> None:
     put_policy(ecr, LATEST, MERGED | count(2))
-    assert rolled_back(repository, seen(*pushed)) == (pushed[0], "cloudtrail", [])
+    assert rolled_back(repository, seen("b a")) == (pushed[0], "cloudtrail", [])
     assert place(ecr, "latest") == pushed[0]
 
 
@@ -61,7 +61,7 @@ def test_rollback_says_where_it_cannot_know(
         raise RefusedError("nobody may look")
 
     monkeypatch.setattr("container_images.tags.rollback.expiry_of", unknown)
-    *_, [note] = rolled_back(repository, seen(*pushed))
+    *_, [note] = rolled_back(repository, seen("b a"))
     unknown_expiry = f"it is not known whether the lifecycle policy would keep {pushed[0]}"
     assert note == f"{unknown_expiry}: nobody may look"
     assert place(ecr, "latest") == pushed[0]

@@ -1,7 +1,7 @@
 """An image that reaches a stage: the tag that it gets there, and the tags that move to it."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,28 +9,12 @@ from botocore.exceptions import EndpointConnectionError
 
 from container_images.aws.errors import RefusedError
 from container_images.aws.images import Repository
-from container_images.policies.tag_convention import ADR040
 from container_images.tags import moves
 from container_images.tags.moves import move, promote
 from tests.builds import ECRClient, build, place, push, sha, tag
 from tests.tags.test_moves import DATED, convention, faulty, on, pushed
 
 CANDIDATES = convention("rc-{semver}", "v{semver}")
-
-
-def test_an_image_is_promoted_through_all_stages(ecr: ECRClient, repository: Repository) -> None:
-    build(ecr, "a", "latest")
-    digest = build(ecr, "b")
-    before = int(datetime.now(UTC).timestamp())
-    staged = promote(repository, tag("merged", "b"), "stg")
-    assert place(ecr, "latest") != digest
-    produced = promote(repository, staged["tag"], "prod", movable=["latest"])
-    assert place(ecr, "latest") == digest
-    for done, stage in ((staged, "stg"), (produced, "prod")):
-        unique_tag = ADR040.read(done["tag"])
-        assert unique_tag
-        assert (unique_tag.stage, unique_tag.parts["sha"]) == (stage, sha("b"))
-        assert before <= unique_tag.parts["epoch"] <= datetime.now(UTC).timestamp()
 
 
 def test_a_promotion_can_be_tried_dry(ecr: ECRClient, repository: Repository) -> None:
