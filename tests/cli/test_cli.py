@@ -86,6 +86,7 @@ def test_promote_says_the_tag_and_the_moves_in_their_order(ecr: ECRClient) -> No
 
 def test_what_is_printed_of_a_dry_run_a_first_and_a_second_run(ecr: ECRClient) -> None:
     digest, unique_tag = build(ecr, "a"), tag("prod", "a")
+    assert not done("promote", NAME, digest, "--as", unique_tag, "--dry-run")["added"]
     for options, added, moved in (
         (["--dry-run"], "would be added to", f"would move from no image to {digest}"),
         ([], "added to", f"moved from no image to {digest} ({unique_tag})"),
