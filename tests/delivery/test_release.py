@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from container_images.cli.app import COMMANDS
 from container_images.rehearsal import program
 from container_images.rehearsal.embedded_aws import embedded_aws
 from container_images.stack.declared import declared
@@ -110,26 +109,21 @@ def test_the_template_calls_each_workflow_with_what_it_needs(file: Path) -> None
 
 AT_A_TEAM = """
 import os, sys
-packages, team, *names = sys.argv[1:]
+packages, team = sys.argv[1:]
 sys.path.insert(0, packages)
-from click.testing import CliRunner
 from container_images.cli.app import app
+from container_images.rehearsal import year
 
-for name in names:
-    result = CliRunner().invoke(app, [name, "--help"])
-    assert result.exit_code == 0 and "Usage: " in result.stdout, (name, result)
 os.chdir(team)
+year.DAYS = 30
 app(["rehearse", "--stack", "prod", "--json"])
 """
 
 
-def test_a_team_has_every_commands_help_and_rehearses_the_template(
-    dist: Path, tmp_path: Path
-) -> None:
+def test_a_team_rehearses_the_template(dist: Path, tmp_path: Path) -> None:
     """As `pulumi new` leaves it, and with a module of the team's own, outside of any clone.
 
-    In one process: each would load its libraries anew. It begins in a folder whose modules have
-    the names of the package's.
+    It begins in a folder whose modules have the names of the package's.
     """
     packages, folder, team = (tmp_path / name for name in ("packages", "folder", "team"))
     zipfile.ZipFile(dist / WHEEL).extractall(packages)
@@ -147,7 +141,7 @@ def test_a_team_has_every_commands_help_and_rehearses_the_template(
     (team / "__main__.py").write_text(f"{main}\nimport team_module\n")
     (team / "team_module.py").write_text("")
     done = subprocess.run(
-        [sys.executable, "-I", "-c", AT_A_TEAM, str(packages), str(team), *COMMANDS],
+        [sys.executable, "-I", "-c", AT_A_TEAM, str(packages), str(team)],
         cwd=folder,
         capture_output=True,
         text=True,
