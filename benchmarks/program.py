@@ -21,7 +21,7 @@ from container_images.policies.document import to_json
 from container_images.policies.trust_policy import pipeline_role_policy, trust_policy
 from container_images.rehearsal.program import execute
 from container_images.stack.state import intended
-from tests.conftest import Cloud, fixture_stack
+from tests.cloud import Cloud, fixture_stack
 
 TARGET = 1.10
 SIZES = (100, 1_000)

@@ -10,7 +10,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.rehearsal.program import Update, execute, run
 from container_images.stack.declared import DeclaredStack
-from tests.conftest import DEPLOYING_ROLE, Cloud
+from tests.cloud import DEPLOYING_ROLE, Cloud
 
 INVOKES = [
     "aws:index/getCallerIdentity:getCallerIdentity",

@@ -11,8 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.awslambda.models import lambda_backends
-from moto.ecs.models import ecs_backends
+from moto.backends import get_backend
 
 from container_images.aws.in_use import InUse, add_running
 from container_images.aws.session import Aws
@@ -39,7 +38,7 @@ def test_what_services_families_and_functions_run_by_few_calls(
     monkeypatch: pytest.MonkeyPatch, services: int, functions: int
 ) -> None:
     """Each family has two revisions; every other service runs the older one."""
-    ecs, account = ecs_backends[ACCOUNT][REGION], lambda_backends[ACCOUNT][REGION]
+    ecs, account = get_backend("ecs")[ACCOUNT][REGION], get_backend("lambda")[ACCOUNT][REGION]
     ecs.create_cluster("apps")
     for number in range(services):
         for revision in ("old", "new"):

@@ -24,7 +24,7 @@ from container_images.bootstrap.permissions import (
 from container_images.rehearsal.program import Update, execute
 from container_images.settings.errors import check
 from container_images.stack.declared import DeclaredStack
-from tests import conftest
+from tests import cloud
 from tests.bootstrap.test_permissions import DELIVERY, IAM, KEY, SETTINGS
 from tests.conftest import ROOT
 
@@ -33,7 +33,7 @@ NAMESPACE = "container-images-delivery"
 PROJECT = "arn:aws:codebuild:eu-west-2:111122223333:project/registry-deploy"
 
 
-class Cloud(conftest.Cloud):
+class Cloud(cloud.Cloud):
     """Answers as AWS would to an administrator."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from components.image_repository import ImageRepository, ImageRepositoryArgs
 from container_images.policies.repository_policy import Access
 from container_images.rehearsal.program import Resource, execute
 from container_images.stack.declared import DeclaredStack
-from tests.conftest import Cloud
+from tests.cloud import Cloud
 
 REPOSITORY = "aws:ecr/repository:Repository"
 LIFECYCLE_POLICY = "aws:ecr/lifecyclePolicy:LifecyclePolicy"

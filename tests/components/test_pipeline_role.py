@@ -9,7 +9,7 @@ import pytest
 from components.pipeline_role import PipelineRole, PipelineRoleArgs
 from container_images.rehearsal.program import Update, execute
 from container_images.stack.declared import DeclaredStack
-from tests.conftest import Cloud
+from tests.cloud import Cloud
 
 TRUST: dict[str, Any] = {
     "Version": "2012-10-17",

@@ -14,7 +14,7 @@ from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import Access
 from container_images.rehearsal.program import execute
 from container_images.stack.declared import DeclaredStack
-from tests.conftest import Cloud
+from tests.cloud import Cloud
 
 ROLE = "arn:aws:iam::111122223333:role"
 ARGS: dict[str, Any] = {

@@ -12,7 +12,7 @@ from container_images.policies.document import to_json
 from container_images.policies.event_patterns import event_rules
 from container_images.rehearsal.program import Resource, Update, execute, run
 from container_images.stack.declared import DeclaredStack
-from tests.conftest import DEPLOYING_ROLE, Cloud
+from tests.cloud import DEPLOYING_ROLE, Cloud
 from tests.policies.audit_events import ACCOUNT, audit
 
 HOME = f"eu-west-2:{ACCOUNT}"

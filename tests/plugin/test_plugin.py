@@ -21,7 +21,8 @@ from components.registry import Registry
 from components.tag_audit import TagAudit
 from container_images.rehearsal.program import Update, execute
 from container_images.stack.declared import DeclaredStack
-from tests.conftest import ROOT, Cloud
+from tests.cloud import Cloud
+from tests.conftest import ROOT
 from tests.plugin.served import PLUGIN, schema
 
 COMPONENTS: list[type] = [Registry, ImageRepository, PipelineRole, TagAudit]

@@ -5,7 +5,7 @@ import pytest
 
 from container_images.rehearsal.program import execute
 from container_images.stack.declared import DeclaredStack
-from tests.conftest import Cloud
+from tests.cloud import Cloud
 
 
 def component(name: str, **options: object) -> pulumi.Resource:
