@@ -12,18 +12,17 @@ from container_images.aws.errors import RefusedError, refused
 from container_images.cli.terminal import say
 from container_images.policies.invalid_input import printable
 
-COMMANDS: Final = {
-    **dict.fromkeys(("move", "promote"), "tags"),
-    "rollback": "history",
-    "resolve": "tags",
-    "history": "history",
+_MODULES: Final = {
+    "tags": "move promote resolve",
+    "history": "history rollback",
     "images": "images",
-    **dict.fromkeys(("who-can", "would-deny"), "access"),
-    "access": "access_changes",
-    **dict.fromkeys(("adopt", "verify"), "stack"),
+    "access": "who-can would-deny",
+    "access_changes": "access",
+    "stack": "adopt verify",
     "rehearse": "rehearse",
-    "policy-pack": "policy_pack",
+    "policy_pack": "policy-pack",
 }
+COMMANDS: Final = {name: module for module, names in _MODULES.items() for name in names.split()}
 """The module that has each command."""
 
 

@@ -184,12 +184,9 @@ class Results(Generic[_Value]):
 
     def refuse_unread(self) -> None:
         """Raise RefusedError with the reasons if any could not be read. To be called at the end."""
-        names: dict[str, list[str]] = {}
-        for named, value in self.of:
-            if isinstance(value, RefusedError):
-                names.setdefault(str(value), []).append(named.name)
-        if names:
-            raise RefusedError(" | ".join(f"{', '.join(of)}: {why}" for why, of in names.items()))
+        errors = [(named, value) for named, value in self.of if isinstance(value, RefusedError)]
+        if errors:
+            raise RefusedError(" | ".join(f"{named.name}: {error}" for named, error in errors))
 
 
 def read_each(

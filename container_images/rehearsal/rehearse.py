@@ -1,7 +1,6 @@
 """One rehearsal: the program on an embedded AWS, ADR040's workflow, and the evidence."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from textwrap import shorten
 from time import perf_counter
 from typing import Any, Final
@@ -124,7 +123,7 @@ def perform(
     """
     live = {state.name: state for state in states}
     declared = {name: intended(stack, name) for name in stack.settings.repositories}
-    checks = [partial(_compare, declared, live), partial(_check_options, resources)]
+    checks = [lambda: _compare(declared, live), lambda: _check_options(resources)]
     yield _played("declared", "moto", checks)
     ecr = aws.client("ecr", stack.settings.pipeline_roles_in(stack.account)[0])
     kinds: dict[tuple[str, tuple[str, ...]], Pipeline] = {}
@@ -158,8 +157,7 @@ def _compare(declared: Mapping[str, State], live: Mapping[str, State]) -> str:
     if live.keys() != declared.keys():
         raise FailedError(f"there is {sorted(live)}, and should be {sorted(declared)}")
     for name, state in live.items():
-        if differing := differences(state, declared[name]):
-            text = "; ".join(map(describe, differing))
+        if text := "; ".join(map(describe, differences(state, declared[name]))):
             raise FailedError(f"{name} is not as declared: {text}")
     return f"all repositories ({len(declared)}) are as the settings say"
 

@@ -80,22 +80,32 @@ def outcome(
 ) -> tuple[bool, str]:
     """Whether what is claimed can be pulled at the end; how much is kept, and what breaks a claim.
 
-    A claim that does not hold comes with the rule that breaks it, and the fix.
+    Claimed is always the image of each movable tag. The image before, and releases, only as far as
+    the policy is meant to keep them: a team may want three, or none for longer than a month.
     """
     kept, taken_by = live(rules, events)
-    claimed = claims(rules, events, convention, movable)
-    archived = sum(image.archived for image in kept.values())
-    number = f"{len(kept):,} of {len({*kept, *taken_by}):,} images are kept"
-    where = f", {archived:,} of them in the archive" if archived else ""
+    release = way_of(convention)[-1]
+    places = {tag: [event.digest for event in events if event.tag == tag] for tag in movable}
+    claims = {f"the image of {tag}": digests[-1:] for tag, digests in places.items()}
+    if number := _promised(rules, tag_of(release, "0" * 40, _START, 1)):
+        first = places[movable[0]]
+        before = [digest for digest in first if digest != first[-1]]
+        claims[f"the image that {movable[0]} was on before"] = before[-1:]
+        newest = f"the newest {number} releases" if number > 1 else "the newest release"
+        releases = [event.digest for event in events if release.pattern.fullmatch(event.tag)]
+        claims[newest] = releases[-number:]
     broken = []
-    for claim, digests in claimed.items():
-        if rules_of_lost := [taken_by[digest] for digest in digests if digest in taken_by]:
+    for claim, digests in claims.items():
+        if takers := [taken_by[digest] for digest in digests if digest in taken_by]:
             broken.append(
-                f"cannot be pulled any more: {claim} ({rules_of_lost[0]} took it; put the rule "
-                "that keeps releases before this one, or let it keep more)"
+                f"cannot be pulled any more: {claim} ({takers[0]} took it; put the rule that keeps "
+                "releases before this one, or let it keep more)"
             )
-    what = "; ".join(broken) or f"can be pulled: {', '.join(claimed)}"
-    return not broken, f"{number}{where}; {what}"
+    what = "; ".join(broken) or f"can be pulled: {', '.join(claims)}"
+    archived = sum(image.archived for image in kept.values())
+    where = f", {archived:,} of them in the archive" if archived else ""
+    pushed = len({*kept, *taken_by})
+    return not broken, f"{len(kept):,} of {pushed:,} images are kept{where}; {what}"
 
 
 def live(rules: Sequence[Rule], events: Sequence[Event]) -> tuple[dict[str, Image], dict[str, str]]:
@@ -128,30 +138,6 @@ def _put(kept: dict[str, Image], places: dict[str, str], event: Event) -> None:
     image = kept.get(event.digest) or Image(digest=event.digest, pushed_at=event.at)
     kept[event.digest] = replace(image, tags=(*image.tags, event.tag))
     places[event.tag] = event.digest
-
-
-def claims(
-    rules: Sequence[Rule],
-    events: Sequence[Event],
-    convention: TagConvention,
-    movable: Sequence[str],
-) -> dict[str, list[str]]:
-    """What is claimed to be pullable at the end, and its digests.
-
-    Always the image of each movable tag. The image before, and releases, only as far as the policy
-    is meant to keep them: a team may want three, or none for longer than a month.
-    """
-    release = way_of(convention)[-1]
-    places = {tag: [event.digest for event in events if event.tag == tag] for tag in movable}
-    claimed = {f"the image of {tag}": digests[-1:] for tag, digests in places.items()}
-    if number := _promised(rules, tag_of(release, "0" * 40, _START, 1)):
-        *_, last = places[movable[0]]
-        before = [digest for digest in places[movable[0]] if digest != last]
-        claimed[f"the image that {movable[0]} was on before"] = before[-1:]
-        newest = f"the newest {number} releases" if number > 1 else "the newest release"
-        releases = [event.digest for event in events if release.pattern.fullmatch(event.tag)]
-        claimed[newest] = releases[-number:]
-    return claimed
 
 
 def _promised(rules: Sequence[Rule], release: str) -> int:

@@ -79,16 +79,6 @@ def test_one_repository_that_cannot_be_read_does_not_stop_the_others(both: ECRCl
     assert (text.exit_code, text.stdout.count("\n"), text.stderr.count("\n")) == (1, 1, 1)
 
 
-@pytest.mark.usefixtures("ecr")
-@pytest.mark.parametrize("command", ["images", "who-can"])
-def test_a_repository_that_is_missing_fails_the_command_at_its_end(command: str) -> None:
-    result = run(command, NAME, "missing", "--json")
-    assert result.exit_code == 1
-    objects = json.loads(result.stdout)["repositories"]
-    codes = [each.get("error", {}).get("code") for each in objects]
-    assert codes == [None, "RepositoryNotFoundException"]
-
-
 @pytest.mark.usefixtures("both", "stack")
 @pytest.mark.parametrize("command", [("resolve", "other"), ("move", "other", "latest")])
 def test_a_repository_that_the_stack_does_not_have_is_refused(command: tuple[str, ...]) -> None:
@@ -138,7 +128,6 @@ def test_the_convention_is_that_of_the_option_then_the_stack_then_the_environmen
         ("[", "convention.yaml: invalid YAML: "),
         ("[{stage: a, tag: v{semver}}]", "write text with * or { in quotes"),
         ("[2026-13-45]", "convention.yaml: invalid YAML: month"),
-        ("release", "must be a list"),
         ("[{stage: a, tag: 'v{version}'}]", "placeholders are some of"),
         ("", "a key needs a value"),
     ],
