@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from container_images.policies import retention
 from container_images.policies.document import to_json
-from container_images.policies.principals import refuse_access
+from container_images.policies.forms import refuse_access
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.tag_mutability import exclusion_filters
 

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from container_images.policies.document import to_json
-from container_images.policies.principals import refuse_trust
+from container_images.policies.forms import refuse_trust
 from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 
 

@@ -58,11 +58,7 @@ class Audit(TypedDict):
 
 
 class EventRule(NamedTuple):
-    """A rule on the default event bus of a Region.
-
-    In another Region than the repositories' it forwards to the bus there, where another rule makes
-    the alert.
-    """
+    """A rule on the default event bus of the repositories' Region, or one that forwards to it."""
 
     name: str
     region: str
@@ -70,7 +66,6 @@ class EventRule(NamedTuple):
     pattern: dict[str, Any]
     description: str
     input_transformer: dict[str, Any]
-    """What makes the alert's text of an event."""
 
 
 def event_rules(name: str, audit: Audit) -> list[EventRule]:

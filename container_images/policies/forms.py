@@ -1,10 +1,18 @@
 """Pure: what a value has to be: the form of the whole text, and the rule in words.
 
-The settings of a stack, bootstrap and the components all hold their values to these.
+The settings of a stack and bootstrap hold their values to these; a component holds to them what its
+policies are made of, whoever calls it.
 """
 
 import re
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from container_images.policies.document import listed
+from container_images.policies.invalid_input import InvalidInputError, Problem, camel
+from container_images.policies.patterns import ANY, tag_glob
+from container_images.policies.repository_policy import Access
+from container_images.policies.trust_policy import Trust
 
 
 class Form(NamedTuple):
@@ -55,3 +63,79 @@ TAG_PATTERN: Final = Form(
 )
 """ECR also takes a leading `.` or `-`, with which no tag can begin: such a pattern would protect
 nothing, and nobody would notice."""
+
+_FORMS: Final = {
+    "partition": Form(PARTITION, "must be a partition, such as aws"),
+    "account_id": ACCOUNT_ID,
+    "region": REGION,
+    "pipeline_roles": ROLE_ARN,
+    "administrator_roles": ROLE_ARN,
+    "pull_accounts": ACCOUNT_ID,
+    "lambda_pull_accounts": ACCOUNT_ID,
+    "pull_organization": ORGANIZATION_ID,
+    "movable_tags": TAG_PATTERN,
+    "immutable_tags": TAG_PATTERN,
+    "codebuild_projects": CODEBUILD_PROJECT_ARN,
+    "github_subjects": SUBJECT,
+    "provider": OIDC_PROVIDER,
+    "audience": AUDIENCE,
+    "subjects": SUBJECT,
+    "roles": ROLE_ARN,
+}
+
+
+def refuse_access(
+    access: Access, movable_tags: Sequence[str], immutable_tags: Sequence[str]
+) -> None:
+    """Raise InvalidInputError for what a repository's policies cannot be made of.
+
+    A wildcard in a Deny's list of roles would exempt whoever matches it.
+    """
+    inputs = {"access": access, "movable_tags": movable_tags, "immutable_tags": immutable_tags}
+    _refuse(_mismatches(inputs))
+    own = f"arn:{access['partition']}:iam::{access['account_id']}:"
+    # Within an account a role's name is unique, whatever its path.
+    pushing = {arn.rpartition("/")[2] for arn in access["pipeline_roles"] if arn.startswith(own)}
+    administrators = access["administrator_roles"]
+    both = [arn for arn in administrators if arn.rpartition("/")[2] in pushing]
+    foreign = [arn for arn in administrators if not arn.startswith(own)]
+    exact = [tag for tag in movable_tags if ANY not in tag]
+    overlaps = [each for each in immutable_tags if any(tag_glob(each, tag) for tag in exact)]
+    everything = [tag for tag in movable_tags if not tag.strip(ANY)]
+    where, one_of_them = ("access", "administratorRoles"), "take it out of one of the two"
+    checks: list[tuple[tuple[str, ...], list[str], str, str]] = [
+        (where, both, "no role both moves tags and administers", one_of_them),
+        (where, foreign, "must be of the repository's own account", "name one of it"),
+        (("movableTags",), everything, "would let every tag move", "leave it out"),
+        (("immutableTags",), overlaps, "match a movable tag", "narrow the pattern"),
+    ]
+    _refuse(
+        Problem(where=key, value=values, rule=rule, fix=fix)
+        for key, values, rule, fix in checks
+        if values
+    )
+
+
+def refuse_trust(trust: Trust) -> None:
+    """Raise InvalidInputError for what a trust policy cannot be made of."""
+    _refuse(_mismatches({"trust": trust}))
+
+
+def _refuse(problems: Iterable[Problem]) -> None:
+    if listed_problems := list(problems):
+        raise InvalidInputError(listed_problems)
+
+
+def _mismatches(inputs: Mapping[str, Any], *around: str) -> Iterator[Problem]:
+    for key, value in inputs.items():
+        where = (*around, camel(key))
+        if isinstance(value, Mapping):
+            yield from _mismatches(value, *where)
+        if value == [] and key in {"pipeline_roles", "administrator_roles"}:
+            rule = "must have at least one role: without one, the guard would exempt nobody"
+            yield Problem(where=where, value=[], rule=rule, fix="write the ARN of a role")
+        for position, text in enumerate(listed(value) if key in _FORMS else ()):
+            if not (isinstance(text, str) and _FORMS[key].fits(text)):
+                fix = "write the exact value; docs/settings.md has what each may be"
+                place: tuple[str | int, ...] = (*where, position)
+                yield Problem(where=place, value=text, rule=_FORMS[key].rule, fix=fix)

@@ -62,9 +62,7 @@ def key_at(where: Iterable[str | int]) -> str:
     """A path in the syntax of `pulumi config set --path`."""
     key = ""
     for step in where:
-        if isinstance(step, int):
-            key += f"[{step}]"
-        elif not _PLAIN_KEY.fullmatch(step):
+        if isinstance(step, int) or not _PLAIN_KEY.fullmatch(step):
             key += f"[{json.dumps(step, ensure_ascii=False)}]"
         else:
             key += f".{step}" if key else step

@@ -14,14 +14,11 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import product
 from math import inf
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import TAG
-
-Order = Literal["convention", "semver"]
-"""What tells which of two images was built first: the times in their tags, or their versions."""
 
 _NUMERIC: Final = r"(?:0|[1-9][0-9]*)"
 _IDENTIFIER: Final = rf"(?:{_NUMERIC}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
@@ -214,12 +211,12 @@ class TagConvention:
         """When the image was built: the earliest time in its tags. None where no tag has one."""
         return min((tag.time for tag in self.unique_tags(tags) if tag.time), default=None)
 
-    def order(self, tags: Iterable[str], other: Iterable[str]) -> tuple[Order, int] | None:
-        """What tells which of two images was built first; negative if the first one was.
+    def order(self, tags: Iterable[str], other: Iterable[str]) -> tuple[str, int] | None:
+        """Which of two images was built first: by what, and a negative number if the first one was.
 
-        None where their tags do not tell: a time against a date, two builds of a day that have no
-        numbers, versions of different stages, or two builds of one version
-        (https://semver.org/#spec-item-10).
+        By "convention", the times in their tags, or by "semver". None where their tags do not tell:
+        a time against a date, two builds of a day that have no numbers, versions of different
+        stages, or two builds of one version (https://semver.org/#spec-item-10).
         """
         images = self.unique_tags(tags), self.unique_tags(other)
         for part in ("epoch", "date"):

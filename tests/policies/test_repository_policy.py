@@ -11,8 +11,8 @@ import pytest
 
 from container_images.policies.document import to_json
 from container_images.policies.ecr_actions import ACTIONS, Effect, actions
+from container_images.policies.forms import refuse_trust
 from container_images.policies.invalid_input import InvalidInputError
-from container_images.policies.principals import refuse_trust
 from container_images.policies.repository_policy import (
     MAX_REPOSITORY_POLICY,
     Access,
