@@ -70,17 +70,16 @@ def suggested(key: str, keys: Sequence[str]) -> str:
 
 
 def _problem(error: ErrorDetails, schema: Schema) -> Problem:
-    where, value, kind = error["loc"], error["input"], error["type"]
-    if kind == "extra_forbidden":
+    where, value = error["loc"], error["input"]
+    if error["type"] == "extra_forbidden":
         keys, _ = _node(schema, where[:-1])
         rule, fix = "there is no such key", suggested(str(where[-1]), sorted(keys["properties"]))
     else:
         node, example = _node(schema, where)
         rule, fix = _rule_and_fix(error, node, json.dumps(example))
-    if where[-1:] == ("[key]",):
-        return Problem(where=where[:-1], rule=rule, fix=fix)
-    value = ABSENT if kind == "missing" else value
-    return Problem(where=where, value=value, rule=rule, fix=fix)
+    place = tuple(step for step in where if step != "[key]")
+    value = ABSENT if error["type"] == "missing" or place != where else value
+    return Problem(where=place, value=value, rule=rule, fix=fix)
 
 
 _RULES: Final = {

@@ -23,7 +23,7 @@ def violations(settings: StackSettings, account: Account) -> Violations:
     """Every rule that what is valid on its own breaks together."""
     return chain(
         _principals(settings, account),
-        _locations(settings, account),
+        _audit(settings, account),
         _mutability(settings),
         _convention(settings),
         _retention(settings),
@@ -97,17 +97,8 @@ def _identity(arn: str) -> tuple[str, str, str]:
     return partition, account, resource.rpartition("/")[2]
 
 
-def _locations(settings: StackSettings, account: Account) -> Violations:
-    """Keys are in the stack's Region, and the audit where it is known how IAM's events arrive."""
-    keys: dict[Path, str] = {
-        ("repositories", name, "kmsKey"): repository.kms_key
-        for name, repository in settings.repositories.items()
-    }
-    keys["audit", "kmsKey"] = settings.audit.kms_key
-    for where, key in keys.items():
-        if account.region and key and key.split(":")[3] != account.region:
-            rule = f"the key must be in the stack's own Region, {account.region}"
-            yield where, rule, "name a key of that Region"
+def _audit(settings: StackSettings, account: Account) -> Violations:
+    """An audit is where it is known how IAM's events arrive."""
     if settings.audit.enabled and account.partition not in IAM_REGIONS:
         rule = f"in {account.partition} it is not known in which Region IAM's events arrive"
         yield ("audit",), rule, f"leave audit out; known are {', '.join(sorted(IAM_REGIONS))}"

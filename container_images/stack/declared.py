@@ -116,8 +116,11 @@ def declared(name: str, directory: Path | None = None, label: str = "") -> Decla
 
 
 def _read(directory: Path, name: str) -> DeclaredStack:
-    directory = _project_directory(directory)
-    stack_file = _stack_file(directory, name)
+    above = (each for each in (directory, *directory.parents) if (each / "Pulumi.yaml").is_file())
+    if not (project_directory := next(above, None)):
+        reason = f"there is no Pulumi.yaml in {directory} or above it"
+        raise RefusedError(f"{reason}; start in the project's directory")
+    directory, stack_file = project_directory, _stack_file(project_directory, name)
     project, contents = _mapping(directory / "Pulumi.yaml"), _mapping(stack_file)
     if "environment" in contents:
         raise RefusedError(
@@ -153,15 +156,6 @@ def _read(directory: Path, name: str) -> DeclaredStack:
     if problems:
         raise InvalidInputError(problems)
     return stack
-
-
-def _project_directory(directory: Path) -> Path:
-    for candidate in (directory, *directory.parents):
-        if (candidate / "Pulumi.yaml").is_file():
-            return candidate
-    raise RefusedError(
-        f"there is no Pulumi.yaml in {directory} or above it; start in the project's directory"
-    )
 
 
 def _stack_file(directory: Path, stack: str) -> Path:

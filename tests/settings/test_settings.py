@@ -155,7 +155,6 @@ WRONG_VALUES = [
     ("tagMutability", "IMMUTABLE", "ADR040"),
     ("repositories", {}, "at least one"),
     ("repositories.app.retentions", [], "did you mean retention?"),
-    ("repositories.app.kmsKey", KEY.replace("-2", "-1"), "own Region, eu-west-2"),
     ("repositories.app.tags.x", 1, 'in quotes, such as "1"'),
     ("repositories.app.tags", {f"t{n}": "" for n in range(51)}, "at most 50"),
     ("repositories.app.immutableTags", ["v*"], "with tagMutability MUTABLE they have no effect"),
@@ -194,7 +193,6 @@ WRONG_VALUES = [
     ),
     ("tagConvention", [], "at least one stage"),
     ("audit.mail", [], "did you mean email?"),
-    ("audit.kmsKey", KEY.replace("-2", "-1"), "own Region, eu-west-2"),
 ]
 ROLE_0, TAG_1, OF_APP = "administratorRoles[0]", "movableTags[1]", "repositories.app.retention"
 TRUSTED_0 = "pipelineRole.trustedRoles[0]"
@@ -357,12 +355,6 @@ AT_ONCE: list[tuple[dict[str, Any], list[str]]] = [
 def test_all_errors_come_at_once(changes: dict[str, Any], expected: list[str]) -> None:
     errors = problems(**changes)
     assert sorted(re.split(r" = |: ", error)[0] for error in errors) == expected
-
-
-def test_nothing_is_held_against_an_invalid_region() -> None:
-    with pytest.raises(InvalidInputError, match="the name of a Region") as refused:
-        parse(VALID | entry(kmsKey=KEY), region="London")
-    assert len(refused.value.problems) == 1
 
 
 # --- A convention in a file of its own ------------------------------------------------------------
