@@ -11,6 +11,7 @@ import click
 
 from container_images.aws import reference
 from container_images.aws.errors import RefusedError, refused
+from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.trail import (
     ARCHIVE,
@@ -63,7 +64,7 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
 
     def read_puts() -> Puts:
         with refused():
-            arn, roles = _pipeline_of(target, target.references[0])
+            _, arn, roles = _pipeline_of(target, target.references[0])
             return records_of([arn], lookup(aws.cloudtrail(), (PUT,), earliest()))[arn], roles
 
     with working("Reading CloudTrail"):
@@ -76,7 +77,7 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
 @click.command("history")
 @repositories_argument
 @stack_option
-@click.option("--tag", type=reference.tag, help="List the events of this tag alone.")
+@click.option("--tag", type=reference.tag, help="List only events of this tag, or without one.")
 @click.option(
     "--since",
     metavar="TIME",
@@ -120,9 +121,9 @@ def history_command(
         by_arn = {value[0]: value for value in results.values}  # one may be named twice
         records = records_of([*by_arn], lookup(cloudtrail, EVENTS, start))
     events: list[TagEvent] = []
-    for arn, named, movable, roles in by_arn.values():
-        digest_of = cache(partial(_digest_of, targets, named))
-        events += tag_events(named.name, records[arn], movable, roles, digest_of)
+    for arn, repository, movable, roles in by_arn.values():
+        digest_of = cache(partial(_digest_of, repository))
+        events += tag_events(repository.name, records[arn], movable, roles, digest_of)
     names = {
         event.json["to"]: event.json["tag"]
         for event in events
@@ -173,22 +174,21 @@ def since_of(text: str, now: datetime) -> datetime:
 
 def _expected(
     targets: Targets, named: Reference
-) -> tuple[str, Reference, Sequence[str], frozenset[str]]:
-    """A repository's ARN, and what is expected in it: its movable tags, and its pipeline roles."""
-    arn, roles = _pipeline_of(targets, named)
+) -> tuple[str, Repository, Sequence[str], frozenset[str]]:
+    """A repository, and what is expected in it: its movable tags, and its pipeline roles."""
+    repository, arn, roles = _pipeline_of(targets, named)
     if targets.stack:
-        return arn, named, targets.stack.settings.movable_tags, roles
-    _, repository = targets.open(named)
+        return arn, repository, targets.stack.settings.movable_tags, roles
     if not roles:
         note(
             f"the policy of {repository} does not say which roles may move tags, so nobody "
             "counts as the pipeline"
         )
-    return arn, named, live_movable_tags(repository, note), roles
+    return arn, repository, live_movable_tags(repository, note), roles
 
 
-def _pipeline_of(targets: Targets, named: Reference) -> tuple[str, frozenset[str]]:
-    """ARN of a repository, and its pipeline roles: the stack's, or else those its guard exempts.
+def _pipeline_of(targets: Targets, named: Reference) -> tuple[Repository, str, frozenset[str]]:
+    """A repository, its ARN, and its pipeline roles: the stack's, or those its guard exempts.
 
     Raises RefusedError for a repository of another account than the caller's.
     """
@@ -197,14 +197,16 @@ def _pipeline_of(targets: Targets, named: Reference) -> tuple[str, frozenset[str
     holder = named.registry_id or account
     refuse_other_account(account, holder)
     if stack := targets.stack:
-        return repository.arn(holder), frozenset(stack.settings.pipeline_roles_in(stack.account))
-    return repository.arn(holder), repository.pipeline_roles()
+        roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
+    else:
+        roles = repository.pipeline_roles()
+    return repository, repository.arn(holder), roles
 
 
-def _digest_of(targets: Targets, named: Reference, tag: str) -> str | None:
+def _digest_of(repository: Repository, tag: str) -> str | None:
     """The image that a tag is on; None where it cannot be read."""
     with suppress(RefusedError), refused():
-        image = targets.open(named)[1].image(tag)
+        image = repository.image(tag)
         return image.digest if image else None
     return None
 

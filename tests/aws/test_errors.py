@@ -7,14 +7,11 @@ from botocore.exceptions import (
     ConfigParseError,
     CredentialRetrievalError,
     EndpointConnectionError,
-    LoginRefreshRequired,
-    MetadataRetrievalError,
     NoCredentialsError,
     NoRegionError,
     ProfileNotFound,
     ReadTimeoutError,
     SSOTokenLoadError,
-    TokenRetrievalError,
 )
 
 from container_images.aws.errors import code_of, explain
@@ -74,10 +71,7 @@ SIGN_IN = "; sign in to AWS again"
         (error("UnrecognizedClientException"), SIGN_IN),
         (NoCredentialsError(), f"Unable to locate credentials{SIGN_IN}"),
         (CredentialRetrievalError(provider="custom-process", error_msg="no"), SIGN_IN),
-        (MetadataRetrievalError(error_msg="IMDS timed out"), SIGN_IN),
-        (TokenRetrievalError(provider="sso", error_msg="no"), SIGN_IN),
         (SSOTokenLoadError(error_msg="no token"), SIGN_IN),
-        (LoginRefreshRequired(), SIGN_IN),
     ],
 )
 def test_an_error_comes_with_the_fix(problem: ClientError | BotoCoreError, message: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
 
 SINCE = datetime(2026, 8, 25, tzinfo=UTC)
+REST = {"StartTime": SINCE, "MaxResults": 50}
 A, B, C = (DIGESTS[letter] for letter in "abc")
 
 
@@ -97,24 +98,20 @@ def test_which_tags_and_images_an_event_is_about(
 NOTHING: dict[str, Any] = {"resources": None, "requestParameters": None}
 
 
-def asked(**request: Any) -> dict[str, Any]:
-    return {"resources": [], "requestParameters": request}
-
-
 @pytest.mark.parametrize(
     ("parts", "of"),
     [
         ({"resources": []}, ARN),
         ({"requestParameters": None}, ARN),
         ({**NOTHING, "errorMessage": f'denied on "{ARN}".'}, ARN),
-        (asked(resourceArn=ARN), ARN),
+        (NOTHING | refused(resourceArn=ARN), ARN),
         (NOTHING, None),
         # About another repository, or none of ECR's.
         ({"resources": [{"ARN": f"{ARN}-2"}]}, ""),
         ({"eventSource": "ecr-public.amazonaws.com"}, ""),
-        (asked(repositoryName="other"), ""),
-        (asked(repositoryName=f"x{NAME}"), ""),
-        (asked(repositoryName=NAME, registryId="999999999999"), ""),
+        (NOTHING | refused(repositoryName="other"), ""),
+        (NOTHING | refused(repositoryName=f"x{NAME}"), ""),
+        (NOTHING | refused(repositoryName=NAME, registryId="999999999999"), ""),
         ({**NOTHING, "errorMessage": f"denied on {ARN}-2 because"}, ""),
     ],
 )
@@ -133,11 +130,7 @@ def test_each_events_name_is_a_pass_of_its_own_and_comes_in_pages(
     monkeypatch.setattr(trail, "monotonic", lambda: sum(waits))
     cloudtrail: CloudTrailClient = boto3.client("cloudtrail", "eu-west-2")
     puts, expiries = (
-        {
-            "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}],
-            "StartTime": SINCE,
-            "MaxResults": 50,
-        }
+        {"LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}], **REST}
         for name in (PUT, EXPIRE)
     )
     with Stubber(cloudtrail) as stub:

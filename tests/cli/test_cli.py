@@ -21,6 +21,7 @@ from container_images.policies.repository_policy import repository_policy
 from tests.builds import ACCOUNT, NAME, REGION, ECRClient, Wire, build, place, push, sha, tag
 from tests.events import PIPELINE, access
 
+ARN = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{NAME}"
 URI = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
 
 
@@ -48,9 +49,6 @@ def refused(*arguments: str, status: int = 1) -> str:
     printed = "Usage: " if status == 2 else f"{error['error']}\n"
     assert text.stderr.startswith(printed)
     return str(error["error"])
-
-
-# --- move, promote, rollback ----------------------------------------------------------------------
 
 
 def test_move_says_what_it_did(ecr: ECRClient) -> None:
@@ -127,9 +125,6 @@ def test_rollback_goes_by_what_is_given_or_by_the_tags_where_cloudtrail_may_not_
     assert "has no events of account 111122223333" in refused("history", arn)
 
 
-# --- resolve --------------------------------------------------------------------------------------
-
-
 def test_resolve_says_the_image_and_its_build(
     ecr: ECRClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,22 +151,17 @@ def test_resolve_says_the_image_and_its_build(
 def test_resolve_gives_the_reference_of_an_image_of_unknown_build(ecr: ECRClient) -> None:
     digest = push(ecr, '{"mediaType": "x"}', "latest", "v1")
     build(ecr, "a", "next", tag("prod", "b"))
-    for name, note in (
-        ("latest", "note: commit, unique tag and build time of latest are unkn"),
-        (
-            "next",
-            "note: commit, unique tag and build time of next are unknown: the image's tags di",
-        ),
+    for name, why in (
+        ("latest", "the image has latest, v1, and"),
+        ("next", "the image's tags dis"),
     ):
         result = run("resolve", f"{NAME}:{name}", "--json")
         [resolved] = json.loads(result.stdout)["repositories"]
         assert [resolved[key] for key in ("commit", "uniqueTag", "builtAt")] == [None, None, None]
-        assert result.stderr.startswith(note)
+        unknown = f"note: commit, unique tag and build time of {name} are unknown: {why}"
+        assert result.stderr.startswith(unknown)
         assert result.stderr.count("\n") == 1
     assert run("resolve", NAME).stdout == f"{URI}@{digest}\n"
-
-
-# --- Errors of AWS and of its use -----------------------------------------------------------------
 
 
 def test_a_repository_that_is_not_there_is_named_with_account_and_region(ecr: ECRClient) -> None:
@@ -266,9 +256,6 @@ def test_the_session_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert Aws().region == "us-east-1"
 
 
-# --- The command line -----------------------------------------------------------------------------
-
-
 def test_a_package_of_an_extra_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'moto'")
@@ -284,6 +271,7 @@ def test_a_package_of_an_extra_that_is_not_installed(monkeypatch: pytest.MonkeyP
         (["resolve", "Forms:latest"], "is not a repository"),
         (["move", f"{NAME}:a", "b"], "names an image: leave a out"),
         (["history", NAME, "--since", "\x9b2K"], r"--since \x9b2K is not in the 90 days"),
+        (["history", NAME, f"{ARN}-2"], f"several Regions ({REGION}, us-east-1)"),
         (["move", NAME, "sha256:0"], "is a malformed digest"),
         (["move", NAME, "latest", "--tag", "-x"], "is not a tag"),
         (["move", NAME, "latest", "--tag", tag("prod", "a")], "is a unique tag, which stays"),

@@ -112,14 +112,11 @@ def test_other_events_in_words(prod: Callable[..., None]) -> None:
     table = re.sub(" +", " ", run("history", "--stack", "prod").stdout)
     assert " deleted from sha256:aaaaaaaa (a pipeline role neither" in table
     assert "! AWS Internal ReplicateImage (not by" in table
-
-
-def test_one_tag_alone_and_what_has_none(prod: Callable[..., None]) -> None:
+    # One tag alone, and what has none.
     prod(*WEEK)
     tag = "prod-aaaaaaaaaaaaaaaaaaaa-1"
     repositories = done("history", "--stack", "prod", "--tag", tag)["repositories"]
-    tags = [event["tag"] for repository in repositories for event in repository["events"]]
-    assert tags == [tag, None]
+    assert [each["tag"] for listed in repositories for each in listed["events"]] == [tag, None]
 
 
 def test_a_long_table_has_the_unexpected_first_and_ends(prod: Callable[..., None]) -> None:
@@ -230,12 +227,6 @@ def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> N
 def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
     lookups("AccessDeniedException", "AccessDeniedException")
     assert "no permission for LookupEvents" in refused("history", "--stack", "prod")
-
-
-def test_the_repositories_are_in_one_region() -> None:
-    result = run("history", NAME, f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{NAME}")
-    assert result.exit_code == 2
-    assert f"several Regions ({REGION}, us-east-1)" in result.stderr
 
 
 @pytest.mark.parametrize(
