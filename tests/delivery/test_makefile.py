@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 from tests.delivery.shell import run
@@ -82,12 +81,3 @@ def test_a_name_that_no_stack_can_have_is_refused(tmp_path: Path, name: str) -> 
     message, _make = make("new", f"STACK={name}", folder=tmp_path).stderr.splitlines()
     assert message.startswith(f'STACK is "{name}": a name has letters, digits and . _ -; make new')
     assert [file.name for file in tmp_path.iterdir()] == ["Pulumi.starter.yaml"]
-
-
-def test_the_starter_has_one_of_each_with_a_line_about_it() -> None:
-    config = YAML(typ="safe", pure=True).load(STARTER)["config"]
-    assert len(config["container-images:repositories"]) == 1
-    assert len(config["container-images:administratorRoles"]) == 1
-    keys = re.findall(r"^  [\w-]+:\w+:.*", STARTER, re.MULTILINE)
-    explained = [key for key in keys if "#" in key]
-    assert len(explained) == len(keys) - 1, "all but the repositories, whose entry is explained"

@@ -126,14 +126,6 @@ def test_the_nightly_check_expects_the_principals_of_the_file(tmp_path: Path) ->
     assert arguments == f"{without}--only|arn:a|--only|arn:b|"
 
 
-def test_the_check_covers_each_python_from_the_oldest_on() -> None:
-    versions = load(WORKFLOWS["check.yml"])["jobs"]["check"]["strategy"]["matrix"]["python"]
-    pyproject = (ROOT / "pyproject.toml").read_text()
-    assert f'target-version = "py{versions[0].replace(".", "")}"' in pyproject
-    minors = [int(version.removeprefix("3.")) for version in versions]
-    assert minors == list(range(minors[0], minors[0] + len(minors)))
-
-
 def test_each_variable_is_in_the_list_and_no_other() -> None:
     own = "".join(text for name, text in WORKFLOWS.items() if name != "release.yml")
     page = (ROOT / "docs" / "ci.md").read_text()
