@@ -72,7 +72,7 @@ def image_of(detail: Mapping[str, Any]) -> Image:
         digest=detail["imageDigest"],
         tags=tuple(sorted(detail.get("imageTags") or ())),  # ECR documents no order
         pushed_at=moment(detail.get("imagePushedAt", 0)),
-        size=detail.get("imageSizeInBytes") or 0,
+        size=int(detail.get("imageSizeInBytes") or 0),
         media_type=detail.get("imageManifestMediaType") or "",
         archived=detail.get("imageStatus") == "ARCHIVED",
         active=detail.get("imageStatus") not in {"ARCHIVED", "ACTIVATING"},

@@ -77,7 +77,7 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
         try:
             image = _image(detail, images)
             images[image.digest] = image
-        except ValueError as error:
+        except (KeyError, TypeError, ValueError) as error:
             where, rule = ("imageDetails", position), f"this is no image of its own ({error})"
             problems.append(Problem(where=where, value=detail, rule=rule, fix=fix))
     named = repository or Reference(name="")
@@ -96,22 +96,11 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
 
 
 def _image(detail: Mapping[str, Any], others: Container[str]) -> Image:
-    """The image of an ImageDetail. Raises ValueError for anything else, and for one of others."""
-    name, tags = detail.get("imageDigest"), detail.get("imageTags") or []
-    are_tags = isinstance(tags, list) and all(
-        isinstance(tag, str) and TAG.fullmatch(tag) for tag in tags
-    )
-    for key, is_right in (
-        ("imageDigest", isinstance(name, str)),
-        ("imageTags", are_tags),
-        ("imageSizeInBytes", isinstance(detail.get("imageSizeInBytes") or 0, int)),
-        ("imagePushedAt", detail.get("imagePushedAt") is not None),
-    ):
-        if not is_right:
-            raise ValueError(f"{key} is {detail.get(key)!r}")
-    if name in others:
-        raise ValueError("it stands there twice")
-    return image_of(detail)
+    """The image of an ImageDetail. Raises an error for anything else, and for one of others."""
+    image = image_of({"imagePushedAt": None, **detail})
+    if not all(map(TAG.fullmatch, image.tags)) or image.digest in others:
+        raise ValueError("a tag is none, or it stands there twice")
+    return image
 
 
 def read_in_use(text: str) -> list[str]:

@@ -38,25 +38,31 @@ def test_a_rule_has_what_the_simulation_asks_for() -> None:
     ]
 
 
+def problems(document: Any) -> list[tuple[str, str]]:
+    """Where each problem is, and the rule."""
+    with pytest.raises(InvalidInputError) as refused:
+        rules_in(document)
+    return [(key_at(problem.where), problem.rule) for problem in refused.value.problems]
+
+
 NUMBER = "this is a whole number from 1"
-LISTS = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
 
 
 @pytest.mark.parametrize(
     ("where", "values", "error"),
     [
         ("", [3, {}, {"selection": []}], "a rule is an object with rulePriority, selection and"),
-        ("rulePriority", [0, "1", True, 1.0], NUMBER),
-        ("selection.countNumber", [0, "5", None], NUMBER),
-        ("selection.tagStatus", ["TAGGED", None], "this is tagged or untagged or any"),
-        ("selection.countType", ["sinceImageUsed"], "this is imageCountMoreThan or sinceImagePu"),
-        ("selection.countUnit", ["hours"], "this is days"),
-        ("selection.storageClass", [None], "this is standard or archive"),
-        ("action.type", ["delete"], "this is expire or transition"),
-        ("action.targetStorageClass", ["glacier"], "this is archive"),
+        (".rulePriority", [0, "1", True, 1.0], NUMBER),
+        (".selection.countNumber", [0, "5", None], NUMBER),
+        (".selection.tagStatus", ["TAGGED", None], "this is tagged or untagged or any"),
+        (".selection.countType", ["sinceImageUsed"], "this is imageCountMoreThan or sinceImagePu"),
+        (".selection.countUnit", ["hours"], "this is days"),
+        (".selection.storageClass", [None], "this is standard or archive"),
+        (".action.type", ["delete"], "this is expire or transition"),
+        (".action.targetStorageClass", ["glacier"], "this is archive"),
         # What AWS may add one day: it would select fewer images than are simulated.
-        ("selection.minimumAge", [3], "this key is not known here"),
-        ("action.notify", [[]], "this key is not known here"),
+        (".selection.minimumAge", [3], "this key is not known here"),
+        (".action.notify", [[]], "this key is not known here"),
     ],
 )
 def test_a_value_that_cannot_be_read(where: str, values: list[Any], error: str) -> None:
@@ -64,16 +70,10 @@ def test_a_value_that_cannot_be_read(where: str, values: list[Any], error: str) 
         written: Any = rule(1, ANY | count(1))
         *parts, key = where.split(".")
         if where:
-            (written[parts[0]] if parts else written)[key] = value
-        [problem] = problems({"rules": [written if where else value]})
-        assert key_at(problem.where) == "rules[0]" + (where and f".{where}")
-        assert problem.rule.startswith(error)
-
-
-def problems(document: Any) -> Any:
-    with pytest.raises(InvalidInputError) as refused:
-        rules_in(document)
-    return refused.value.problems
+            (written[parts[1]] if parts[1:] else written)[key] = value
+        [(key, problem)] = problems({"rules": [written if where else value]})
+        assert key == f"rules[0]{where}"
+        assert problem.startswith(error)
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,13 @@ def problems(document: Any) -> Any:
     ],
 )
 def test_tags_that_cannot_be_read(selection: dict[str, Any]) -> None:
-    [problem] = problems({"rules": [rule(1, selection | count(1))]})
-    assert (problem.where, problem.rule) == (("rules", 0, "selection"), LISTS)
+    lists = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
+    assert problems({"rules": [rule(1, selection | count(1))]}) == [("rules[0].selection", lists)]
 
 
-@pytest.mark.parametrize("document", [3, None, [], {}, {"rules": 3}, {"rules": []}])
-def test_what_is_no_policy(document: Any) -> None:
-    [problem] = problems(document)
-    assert problem.rule == "a lifecycle policy is an object with rules"
-
-
-def test_all_errors_are_in_one_exception() -> None:
+def test_what_is_no_policy_and_all_errors_at_once() -> None:
+    for document in (3, None, [], {}, {"rules": 3}, {"rules": []}):
+        assert problems(document) == [("", "a lifecycle policy is an object with rules")]
     rules = [3, rule(1, ANY | count(0), {"type": "?"}), rule(2, ANY | count(1) | {"x": 1})]
     assert len(problems({"rules": rules})) == 4
 

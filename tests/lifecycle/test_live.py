@@ -12,12 +12,7 @@ from container_images.aws.image import INDEX_MEDIA_TYPES
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.lifecycle.document import rules_in
-from container_images.lifecycle.live import (
-    expiry_of,
-    live_images,
-    live_movable_tags,
-    live_rules,
-)
+from container_images.lifecycle.live import expiry_of, live_images, live_movable_tags, live_rules
 from tests.lifecycle.documents import (
     ANY,
     INDEX,
@@ -53,12 +48,6 @@ def detail(digest: str, *tags: str, media_type: str = "", **more: Any) -> dict[s
     return {"imageDigest": digest, "imageTags": list(tags), **times, **more}
 
 
-def lists(digest: str, *children: str) -> dict[str, Any]:
-    """What BatchGetImage says of an index."""
-    manifest = json.dumps({"manifests": [{"digest": child} for child in children]})
-    return {"imageId": {"imageDigest": digest}, "imageManifest": manifest}
-
-
 def add_policy(aws: Stubber, document: Any) -> None:
     text = json.dumps(document).ljust(100)
     aws.add_response("get_lifecycle_policy", {"lifecyclePolicyText": text}, PLACE)
@@ -66,6 +55,17 @@ def add_policy(aws: Stubber, document: Any) -> None:
 
 def add_images(aws: Stubber, *details: dict[str, Any]) -> None:
     aws.add_response("describe_images", {"imageDetails": list(details)})
+
+
+def add_indexes(aws: Stubber, lists: dict[str, list[str]]) -> None:
+    """What BatchGetImage says of these indexes: what each lists."""
+    images = []
+    for digest, children in lists.items():
+        manifest = {"manifests": [{"digest": child} for child in children]}
+        images.append({"imageId": {"imageDigest": digest}, "imageManifest": json.dumps(manifest)})
+    ids = [{"imageDigest": digest} for digest in lists]
+    request = {**PLACE, "imageIds": ids, "acceptedMediaTypes": [*INDEX_MEDIA_TYPES]}
+    aws.add_response("batch_get_image", {"images": images}, request)
 
 
 def test_the_rules_of_the_repository(there: Repository, aws: Stubber) -> None:
@@ -90,47 +90,40 @@ def test_the_movable_tags_of_a_repository_of_another_account(
     assert live_movable_tags(there, pytest.fail) == ("latest", "stable")
 
 
-def test_all_pages_and_what_the_indexes_list(there: Repository, aws: Stubber) -> None:
+def test_all_pages_and_what_the_indexes_list_a_hundred_at_once(
+    there: Repository, aws: Stubber
+) -> None:
+    digests = [f"sha256:{number}" for number in range(101)]
     request = {**PLACE, "maxResults": 1000, "filter": {"imageStatus": "ANY"}}
     archived = detail("archived", media_type=INDEX, imageStatus="ARCHIVED")
-    indexes = [detail(digest, "a", media_type=INDEX) for digest in ("index", "gone")]
+    indexes = [detail(digest, "a", media_type=INDEX) for digest in digests]
     first: dict[str, Any] = {"imageDetails": [archived, *indexes], "nextToken": "more"}
     aws.add_response("describe_images", first, request)
     second = {"imageDetails": [detail("1")]}
     aws.add_response("describe_images", second, {**request, "nextToken": "more"})
-    failures = [{"imageId": {"imageDigest": "gone"}}]
-    answer = {"images": [lists("index", "1", "2")], "failures": failures}
-    aws.add_response("batch_get_image", answer, of_indexes("index", "gone"))
+    for batch in (digests[:100], digests[100:]):
+        add_indexes(aws, {digest: ["1", "2"] for digest in batch})
     repository = live_images(there, TAKE_ALL, NOW)
-    assert (repository.reference.name, repository.reference.region) == (
-        "forms-admin-deploy",
-        "eu-west-2",
-    )
+    assert (repository.reference.name, repository.reference.region) == (there.name, "eu-west-2")
     children = {image.digest: image.children for image in repository.images}
-    assert children == {"index": ("1", "2"), "archived": None, "gone": None, "1": None}
-
-
-def of_indexes(*digests: str) -> dict[str, Any]:
-    """The request for what indexes list."""
-    ids = [{"imageDigest": digest} for digest in digests]
-    return {**PLACE, "imageIds": ids, "acceptedMediaTypes": [*INDEX_MEDIA_TYPES]}
+    assert children == {**dict.fromkeys(digests, ("1", "2")), "archived": None, "1": None}
 
 
 @pytest.mark.parametrize(
     ("selection", "children"),
     [
         (ANY | older(10), None),  # nothing goes: it is not read
-        (tagged("1-*") | older(7), ("2",)),  # `docker manifest create` lists tagged images
+        (tagged("1-*") | older(7), ["2"]),  # `docker manifest create` lists tagged images
     ],
 )
 def test_an_index_is_read_only_where_something_goes(
-    there: Repository, aws: Stubber, selection: dict[str, Any], children: tuple[str] | None
+    there: Repository, aws: Stubber, selection: dict[str, Any], children: list[str] | None
 ) -> None:
     add_images(aws, detail("1", "v1", media_type=INDEX), detail("2", "1-amd64"))
     if children:
-        aws.add_response("batch_get_image", {"images": [lists("1", *children)]})
+        add_indexes(aws, {"1": children})
     [index, _] = live_images(there, rules_in(policy(selection)), NOW).images
-    assert index.children == children
+    assert index.children == (tuple(children) if children else None)
 
 
 def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
@@ -144,14 +137,6 @@ def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
         live_images(there, TAKE_ALL, NOW)
 
 
-def test_a_hundred_indexes_at_once(there: Repository, aws: Stubber) -> None:
-    digests = [f"sha256:{number}" for number in range(101)]
-    add_images(aws, *(detail(digest, "a", media_type=INDEX) for digest in digests))
-    for batch in (digests[:100], digests[100:]):
-        aws.add_response("batch_get_image", {"images": [*map(lists, batch)]}, of_indexes(*batch))
-    assert [image.children for image in live_images(there, TAKE_ALL, NOW).images] == [()] * 101
-
-
 # --- One image ------------------------------------------------------------------------------------
 
 
@@ -162,7 +147,7 @@ def test_what_an_index_lists_is_read_only_where_it_may_save_the_image(
         add_policy(aws, policy(LATEST, ANY | older(1)))
         add_images(aws, detail("index", "latest", media_type=INDEX), detail("part"), detail("old"))
         if digest != "index":
-            aws.add_response("batch_get_image", {"images": [lists("index", "part")]})
+            add_indexes(aws, {"index": ["part"]})
         expiry = "rule 2 (any image) of the lifecycle policy would expire it within a day"
         assert expiry_of(there, digest) == (expiry if digest == "old" else None)
     aws.add_client_error("get_lifecycle_policy", "LifecyclePolicyNotFoundException")
