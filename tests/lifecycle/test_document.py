@@ -92,7 +92,8 @@ def test_tags_that_cannot_be_read(selection: dict[str, Any]) -> None:
 
 
 def test_what_is_no_policy_and_all_errors_at_once() -> None:
-    for document in (3, None, [], {}, {"rules": 3}, {"rules": []}):
+    documents: list[Any] = [3, None, [], {}, {"rules": 3}, {"rules": []}]
+    for document in documents:
         assert problems(document) == [("", "a lifecycle policy is an object with rules")]
     rules = [3, rule(1, ANY | count(0), {"type": "?"}), rule(2, ANY | count(1) | {"x": 1})]
     assert len(problems({"rules": rules})) == 4

@@ -44,7 +44,7 @@ def test_rollback_says_where_it_cannot_know(
     def unknown(*_: Any) -> None:
         raise RefusedError("nobody may look")
 
-    before, latest = build(ecr, "b"), build(ecr, "a", "latest")
+    before, _ = build(ecr, "b"), build(ecr, "a", "latest")
     monkeypatch.setattr("container_images.tags.rollback.expiry_of", unknown)
     *_, [note] = rolled_back(repository, seen("b a"))
     unknown_expiry = f"it is not known whether the lifecycle policy would keep {before}"
