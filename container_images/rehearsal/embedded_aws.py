@@ -41,26 +41,12 @@ REFUSALS: Final = (NotEmbeddedError, InvalidInputError, ClientError, BotoCoreErr
 
 
 class EmbeddedAws(pulumi.runtime.Mocks):
-    """The stack's account and Region, empty but for the role that the update runs as."""
+    """The stack's account and Region, in which its first administrator role calls."""
 
     def __init__(self, stack: DeclaredStack, session: boto3.Session) -> None:
-        self._session, self._sts = session, session.client("sts")
         self._stack = stack
-        administrator = stack.settings.administrator_roles[0]
-        self.ecr = self.client("ecr", administrator)
-        self._iam = self.client("iam", administrator)
-        path, _, self._caller = administrator.partition(":role")[2].rpartition("/")
-        self._iam.create_role(RoleName=self._caller, Path=f"{path}/", AssumeRolePolicyDocument="{}")
-
-    def client(self, service: Any, role_arn: str) -> Any:
-        """A client of the role's. Moto lets everybody assume every role."""
-        keys = self._sts.assume_role(RoleArn=role_arn, RoleSessionName="rehearsal")["Credentials"]
-        return self._session.client(
-            service,
-            aws_access_key_id=keys["AccessKeyId"],
-            aws_secret_access_key=keys["SecretAccessKey"],
-            aws_session_token=keys["SessionToken"],
-        )
+        self.ecr: Any = session.client("ecr")
+        self._iam: Any = session.client("iam")
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Create the resource, or check its inputs. Returns its id and its properties.
@@ -109,18 +95,17 @@ class EmbeddedAws(pulumi.runtime.Mocks):
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         """Answer an invoke."""
-        here = self._stack.account
-        match args.token:
-            case "aws:index/getCallerIdentity:getCallerIdentity":
-                session = f"assumed-role/{self._caller}/rehearsal"
-                arn = f"arn:{here.partition}:sts::{here.id}:{session}"
-                return {"accountId": here.id, "arn": arn}, []
-            case "aws:index/getRegion:getRegion":
-                return {"region": here.region}, []
-            case "aws:iam/getSessionContext:getSessionContext":
-                role = self._iam.get_role(RoleName=args.args["arn"].split("/")[1])["Role"]
-                return {"issuerArn": role["Arn"]}, []
-        raise NotEmbeddedError(f"there is no {args.token} in the embedded AWS")
+        here, administrator = self._stack.account, self._stack.settings.administrator_roles[0]
+        session = f"assumed-role/{administrator.rpartition('/')[2]}/rehearsal"
+        caller = f"arn:{here.partition}:sts::{here.id}:{session}"
+        answers = {
+            "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": here.id, "arn": caller},
+            "aws:index/getRegion:getRegion": {"region": here.region},
+            "aws:iam/getSessionContext:getSessionContext": {"issuerArn": administrator},
+        }
+        if args.token not in answers:
+            raise NotEmbeddedError(f"there is no {args.token} in the embedded AWS")
+        return answers[args.token], []
 
 
 @contextmanager
@@ -131,8 +116,9 @@ def embedded_aws(stack: DeclaredStack) -> Iterator[EmbeddedAws]:
     Raises RefusedError for a Region that AWS does not have.
     """
     variables = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
-    no_files = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
-    with patch.dict(os.environ, variables | no_files, clear=True):
+    variables |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
+    variables["MOTO_ACCOUNT_ID"] = stack.account.id
+    with patch.dict(os.environ, variables, clear=True):
         region = stack.account.region
         session = boto3.Session(region_name=region)
         if region not in session.get_available_regions("ecr", stack.account.partition):

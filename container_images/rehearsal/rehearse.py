@@ -125,12 +125,11 @@ def perform(
     declared = {name: intended(stack, name) for name in stack.settings.repositories}
     checks = [lambda: _compare(declared, live), lambda: _check_options(resources)]
     yield _played("declared", "moto", checks)
-    ecr = aws.client("ecr", stack.settings.pipeline_roles_in(stack.account)[0])
     kinds: dict[tuple[str, tuple[str, ...]], Pipeline] = {}
     for name, state in declared.items():
         if name in live:
             kind = (state.tag_mutability, state.exclusion_filters)
-            kinds.setdefault(kind, Pipeline(ecr, state, stack.settings))
+            kinds.setdefault(kind, Pipeline(aws.ecr, state, stack.settings))
     by = "simulated" if any(filters for _, filters in kinds) else "moto"
     for act in ACTS:
         parts = [getattr(pipeline, act) for pipeline in kinds.values()]
