@@ -28,9 +28,6 @@ from container_images.policies.tag_mutability import overwriting_warning
 from container_images.policies.trust_policy import Oidc, Trust, trust_policy
 from container_images.settings import values
 
-MAX_TAGS: Final = 50
-"""https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-using-tags.html"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
@@ -137,10 +134,7 @@ class RepositorySettings(Settings):
     lambda_pull: bool = False
     """Whether Lambda functions of this account may be made from the images. Default: the
     registry's."""
-    tags: Annotated[
-        dict[values.TagKey, values.TagValue],
-        Field(examples=[{"Service": "forms"}], max_length=MAX_TAGS),
-    ] = {}
+    tags: Annotated[dict[str, values.TagValue], Field(examples=[{"Service": "forms"}])] = {}
     """Resource tags."""
     kms_key: values.KmsKeyArn = ""
     """ARN of the KMS key that encrypts the images. Default: AES256."""

@@ -79,9 +79,7 @@ ImmutableTags = Annotated[
     Field(max_length=mutability.MAX_EXCLUSION_FILTERS),
 ]
 Mutability = Annotated[mutability.TagMutability, Field(examples=["MUTABLE_WITH_EXCLUSION"])]
-_TAG_KEY_RULE: Final = "a resource tag's key has 1 to 128 characters, and never begins with aws:"
-TagKey = Annotated[str, text(r"(?![aA][wW][sS]:)[\s\S]{1,128}", _TAG_KEY_RULE, "Service")]
-TagValue = Annotated[str, text(r"[\s\S]{0,256}", "must be text of at most 256 characters", "forms")]
+TagValue = Annotated[str, text(r"[\s\S]*", "must be text", "forms")]
 
 Retention = list[Annotated[RetentionRule, Field(examples=[{"tags": "prod-*", "keepNewest": 20}])]]
 """`policies.retention` has its other rules."""
