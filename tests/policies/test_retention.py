@@ -17,56 +17,45 @@ from container_images.policies.retention import (
 )
 
 
-def days(count_type: str, number: int) -> dict[str, Any]:
-    return {"countType": count_type, "countUnit": "days", "countNumber": number}
+def days(since: str, number: int) -> dict[str, Any]:
+    return {"countType": f"sinceImage{since}", "countUnit": "days", "countNumber": number}
 
 
+EXPIRE = {"type": "expire"}
 ARCHIVE = {"type": "transition", "targetStorageClass": "archive"}
 V: dict[str, Any] = {"tagStatus": "tagged", "tagPatternList": ["v*"]}
+NEWEST: dict[str, Any] = {"countType": "imageCountMoreThan", "countNumber": 500}
+IN_ARCHIVE: dict[str, Any] = {"tagStatus": "any", "storageClass": "archive"}
 
 
 @pytest.mark.parametrize(
-    ("rule", "description", "selection", "action"),
+    ("rule", "selection", "action", "description"),
     [
         (
-            {"tags": "v*", "expire_after_days": 14},
+            *({"tags": "v*", "expire_after_days": 14}, V | days("Pushed", 14), EXPIRE),
             "Expire images tagged v* 14 days after their push",
-            V | days("sinceImagePushed", 14),
-            {"type": "expire"},
         ),
         (
-            {"any": True, "keep_newest": 500},
+            *({"any": True, "keep_newest": 500}, {"tagStatus": "any"} | NEWEST, EXPIRE),
             "Keep the newest 500 of all other images",
-            {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 500},
-            {"type": "expire"},
         ),
         (
-            {"tags": "v*", "archive_after_days_unpulled": 90},
+            *({"tags": "v*", "archive_after_days_unpulled": 90}, V | days("Pulled", 90), ARCHIVE),
             "Archive images tagged v* 90 days after their last pull",
-            V | days("sinceImagePulled", 90),
-            ARCHIVE,
         ),
         (
-            {"untagged": True, "archive_after_days": 2},
-            "Archive untagged images 2 days after their push",
-            {"tagStatus": "untagged"} | days("sinceImagePushed", 2),
-            ARCHIVE,
-        ),
-        (
-            {"archived": True, "expire_after_days": 365},
-            "Expire archived images 365 days after their archiving",
-            {"tagStatus": "any", "storageClass": "archive"} | days("sinceImageTransitioned", 365),
-            {"type": "expire"},
+            *({"archived": True, "expire_after_days": 365}, IN_ARCHIVE | days("Transitioned", 365)),
+            *(EXPIRE, "Expire archived images 365 days after their archiving"),
         ),
     ],
 )
 def test_each_shape_of_a_rule(
-    rule: RetentionRule, description: str, selection: dict[str, Any], action: dict[str, str]
+    rule: RetentionRule, selection: dict[str, Any], action: dict[str, str], description: str
 ) -> None:
     protective, written = lifecycle_policy(["latest"], [rule])["rules"]
-    assert protective["action"] == {"type": "expire"}  # and no later rule archives its image
-    assert (written["description"], written["selection"]) == (description, selection)
-    assert written["action"] == action
+    assert protective["action"] == EXPIRE  # and no later rule archives its image
+    parts = {"description": description, "selection": selection, "action": action}
+    assert written == {"rulePriority": 2} | parts
 
 
 KINDS = "a rule is about exactly one of tags, untagged, any and archived; write one such as "
