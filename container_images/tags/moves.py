@@ -101,28 +101,19 @@ def promote(  # noqa: PLR0913 the command's options, each a keyword
             f"on its image; run the command again if the tag has the time in it, or give "
             f"{digest} another one with --as"
         )
-    if not dry_run:
-        if missing:
-            _put(repository, digest, tag, None)
-        moves = _moves(repository, digest, movable, [tag] * missing)
-    return {"tag": tag, "digest": digest, "added": missing, "moves": moves}
-
-
-def _moves(
-    repository: Repository, digest: str, movable: Sequence[str], tags_put: list[str]
-) -> list[dict[str, Any]]:
-    """The tags moved in order. What fails says which tags were put before."""
-    moves: list[dict[str, Any]] = []
-    for tag in movable:
+    tags_put = [tag] * (missing and not dry_run)
+    if tags_put:
+        _put(repository, digest, tag, None)
+    for position, name in enumerate([] if dry_run else movable):
         try:
             with refused():
-                moves.append(move(repository, digest, tag))
+                moves[position] = move(repository, digest, name)
         except RefusedError as error:
             if tags_put:
                 error.args = (f"{', '.join(tags_put)} put on {digest}, but {error}",)
             raise
-        tags_put += [tag] * moves[-1]["moved"]
-    return moves
+        tags_put += [name] * moves[position]["moved"]
+    return {"tag": tag, "digest": digest, "added": missing, "moves": moves}
 
 
 def resolve(

@@ -209,11 +209,11 @@ def test_a_job_that_ran_again_is_no_alarm(ecr: ECRClient, holds: Callable[..., N
 
 @pytest.mark.usefixtures("ecr")
 def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> None:
-    arguments = ("history", NAME, NAME, "--fail-on-unexpected")  # as if it were named once
-    holds(put(1, "a"))
-    text = run(*arguments)
-    holds(put(1, "a"))
-    as_json = run(*arguments, "--json")
+    results = []
+    for mode in ([], ["--json"]):
+        holds(put(1, "a"))
+        results.append(run("history", NAME, NAME, "--fail-on-unexpected", *mode))
+    text, as_json = results
     assert text.exit_code == as_json.exit_code == 1
     note, failed = text.stderr.splitlines()
     assert note.startswith("note: the policy of forms-admin-deploy does not say which roles")
