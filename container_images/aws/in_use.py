@@ -58,23 +58,21 @@ class _Reader:
             if parse(image).registry_id:
                 self.in_use.images.setdefault(image, set()).add(by)
 
-    def pages(self, operation: str, key: str, size: int = 100, **about: Any) -> list[Any]:
-        """All that an operation lists; nothing where that may not be read."""
-        listed: list[Any] = []
-        pages = self.client.get_paginator(operation).paginate
-        try:
-            for page in pages(**about, PaginationConfig={"PageSize": size}):
-                listed += page[key]
-        except ClientError as error:
-            self._note(error)
-        return listed
-
     def ask(self, operation: str, key: str, **about: Any) -> Any:
-        """A part of an answer; an empty one where the thing is gone, or may not be read."""
+        """A part of an answer, all its pages; an empty one where that is gone or not to be read."""
         try:
-            answer: dict[str, Any] = getattr(self.client, operation)(**about)
+            if self.client.can_paginate(operation):
+                pages = self.client.get_paginator(operation).paginate
+                largest = {"PageSize": 100}  # Lambda takes it for 50
+                return [
+                    part for page in pages(**about, PaginationConfig=largest) for part in page[key]
+                ]
+            answer = getattr(self.client, operation)(**about)
         except ClientError as error:
-            self._note(error)
+            if is_denied(error):
+                self._unknown(error.operation_name, explain(error))
+            elif code_of(error) not in _GONE:
+                raise
             return {}
         for failure in answer.get("failures", ()):
             if failure.get("reason") != "MISSING":
@@ -89,16 +87,10 @@ class _Reader:
 
     def described(self, kind: str, at_once: int, cluster: str) -> Iterator[dict[str, Any]]:
         """The services or the tasks of a cluster."""
-        arns = self.pages(f"list_{kind}", f"{kind[:-1]}Arns", cluster=cluster)
+        arns = self.ask(f"list_{kind}", f"{kind[:-1]}Arns", cluster=cluster)
         for start in range(0, len(arns), at_once):
             batch = {kind: arns[start : start + at_once]}
             yield from self.ask(f"describe_{kind}", kind, cluster=cluster, **batch)
-
-    def _note(self, error: ClientError) -> None:
-        if is_denied(error):
-            self._unknown(error.operation_name, explain(error))
-        elif code_of(error) not in _GONE:
-            raise error
 
     def _unknown(self, operation: str, reason: str) -> None:
         self.in_use.unknown.setdefault(f"{operation} in {self.about}", f"{self.about}: {reason}")
@@ -111,7 +103,7 @@ def _read_ecs(ecs: _Reader) -> None:
     that it runs; a task definition has the image that its next task will pull.
     """
     users: dict[str, str] = {}  # of task definitions
-    for cluster in ecs.pages("list_clusters", "clusterArns"):
+    for cluster in ecs.ask("list_clusters", "clusterArns"):
         for service in ecs.described("services", 10, cluster):
             # Deployments of ECS's own, and the task sets of CodeDeploy and others.
             for part in (service, *service["deployments"], *service.get("taskSets", ())):
@@ -130,7 +122,7 @@ def _read_ecs(ecs: _Reader) -> None:
         for container in definition.get("containerDefinitions", ()):
             ecs.add(container.get("image", ""), by)
 
-    families = ecs.pages("list_task_definition_families", "families", status="ACTIVE")
+    families = ecs.ask("list_task_definition_families", "families", status="ACTIVE")
     ecs.each(add_definition, families)
     ecs.each(add_definition, [arn for arn in users if arn])
 
@@ -143,13 +135,13 @@ def _read_lambda(functions: _Reader) -> None:
 
     def add_versions(arn: str) -> None:
         versions = {"$LATEST"}
-        for alias in functions.pages("list_aliases", "Aliases", 50, FunctionName=arn):
+        for alias in functions.ask("list_aliases", "Aliases", FunctionName=arn):
             weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
             versions |= {alias["FunctionVersion"], *weights}
         for version in sorted(versions):
             code = functions.ask("get_function", "Code", FunctionName=arn, Qualifier=version)
             functions.add(code.get("ResolvedImageUri") or code.get("ImageUri", ""), arn)
 
-    listed = functions.pages("list_functions", "Functions", 50)
+    listed = functions.ask("list_functions", "Functions")
     arns = [each["FunctionArn"] for each in listed if each.get("PackageType") == "Image"]
     functions.each(add_versions, arns)

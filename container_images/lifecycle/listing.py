@@ -98,8 +98,10 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
 def _image(detail: Mapping[str, Any], others: Container[str]) -> Image:
     """The image of an ImageDetail. Raises an error for anything else, and for one of others."""
     image = image_of({"imagePushedAt": None, **detail})
-    if not all(map(TAG.fullmatch, image.tags)) or image.digest in others:
-        raise ValueError("a tag is none, or it stands there twice")
+    are_tags = isinstance(detail.get("imageTags") or [], list)
+    are_tags = are_tags and all(map(TAG.fullmatch, image.tags))
+    if "sha256:" not in image.digest or not are_tags or image.digest in others:
+        raise ValueError("its digest or a tag is none, or it stands there twice")
     return image
 
 

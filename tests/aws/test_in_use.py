@@ -58,17 +58,16 @@ def test_what_services_families_and_functions_run_by_few_calls(
     calls, steps = Counter[str](), list[int]()
     make = Aws.client
 
-    def counting(aws: Aws, service: Any, *more: Any) -> Any:
-        client = make(aws, service, *more)
+    def counting(*arguments: Any) -> Any:
+        client = make(*arguments)
         client.meta.events.register("before-call", lambda model, **_: calls.update([model.name]))
         return client
-
-    monkeypatch.setattr(Aws, "client", counting)
 
     def count(items: Sequence[Any]) -> Sequence[Any]:
         steps.append(len(items))
         return items
 
+    monkeypatch.setattr(Aws, "client", counting)
     in_use = running(count)
     assert in_use.unknown == {}
     by = {
@@ -109,21 +108,24 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the operations answer; a text is the code of an error."""
+    """What the operations answer, or a function of the request; a text is the code of an error."""
     answers: dict[str, Any] = {**ANSWERS}
 
-    def answer(operation: str) -> Any:
+    def answer(operation: str, request: dict[str, Any]) -> Any:
         if isinstance(code := answers[operation], str):
             error = {"Error": {"Code": code, "Message": "no"}}
             raise ClientError(error, operation.title().replace("_", ""))  # type: ignore[arg-type]
-        return answers[operation]
+        return answers[operation](request) if callable(answers[operation]) else answers[operation]
 
     class Client:
         def __getattr__(self, operation: str) -> Callable[..., Any]:
-            return lambda **_: answer(operation)
+            return lambda **request: answer(operation, request)
+
+        def can_paginate(self, operation: str) -> bool:
+            return operation.startswith("list_")
 
         def get_paginator(self, operation: str) -> Any:
-            return SimpleNamespace(paginate=lambda **_: map(answer, [operation]))
+            return SimpleNamespace(paginate=lambda **about: map(answer, [operation], [about]))
 
     monkeypatch.setattr(Aws, "client", lambda *_: Client())
     monkeypatch.setattr(Aws, "caller", (ACCOUNT, ""))
@@ -136,26 +138,16 @@ def test_functions_run_the_digest_of_their_code_and_of_versions_with_an_alias(
     weights = {"AdditionalVersionWeights": {"2": 0.1}}
     aliases = [{"FunctionVersion": "1", "RoutingConfig": weights}, {"FunctionVersion": "1"}]
     answers["list_aliases"] = {"Aliases": aliases}
-    code = {"ImageUri": f"{URI}:one", "ResolvedImageUri": f"{URI}@{DIGEST}"}
-    answers["get_function"] = {"Code": code}
-    assert running().images == {f"{URI}@{DIGEST}": {"api"}}
+
+    def code(request: dict[str, Any]) -> dict[str, Any]:
+        resolved = f"{URI}:version-{request['Qualifier'].strip('$')}"
+        return {"Code": {"ImageUri": f"{URI}:one", "ResolvedImageUri": resolved}}
+
+    answers["get_function"] = code
+    assert {*running().images} == {f"{URI}:version-{name}" for name in ("LATEST", "1", "2")}
 
 
-def test_a_task_runs_the_digest_that_it_pulled(answers: dict[str, Any]) -> None:
-    containers = [
-        {"image": f"{URI}:prod-1", "imageDigest": DIGEST},
-        {"image": f"{URI}@{DIGEST}", "imageDigest": f"sha256:{'2' * 64}"},
-        {"image": "localhost:5000/app", "imageDigest": DIGEST},
-        {"image": f"{URI}:starting"},
-        {},
-    ]
-    task = {"taskArn": "task", "taskDefinitionArn": "web:1", "containers": containers}
-    answers["describe_tasks"] = {"tasks": [task]}
-    own = (f"{URI}:prod-1@{DIGEST}", f"{URI}@{DIGEST}", f"{URI}:starting")
-    assert running().images == {image: {"task"} for image in own}
-
-
-def test_task_definitions_of_deployments_task_sets_and_tasks_are_read(
+def test_a_task_runs_what_it_pulled_and_task_definitions_are_read_wherever_they_are_named(
     answers: dict[str, Any],
 ) -> None:
     parts = {
@@ -163,15 +155,19 @@ def test_task_definitions_of_deployments_task_sets_and_tasks_are_read(
         "taskSets": [{"taskDefinition": "web:3"}],
     }
     answers["describe_services"] = {"services": [{"serviceArn": "web"} | parts]}
-    task = {"taskArn": "task", "taskDefinitionArn": "web:4", "containers": []}
+    containers = [
+        {"image": f"{URI}:prod-1", "imageDigest": DIGEST},
+        {"image": f"{URI}@{DIGEST}", "imageDigest": f"sha256:{'2' * 64}"},
+        {"image": "localhost:5000/app", "imageDigest": DIGEST},
+        {"image": f"{URI}:starting"},
+        {},
+    ]
+    task = {"taskArn": "task", "taskDefinitionArn": "web:4", "containers": containers}
     answers["describe_tasks"] = {"tasks": [task]}
     read: list[Any] = []
-
-    def count(names: Sequence[Any]) -> Sequence[Any]:
-        read.extend(names)
-        return names
-
-    running(count)
+    in_use = running(lambda names: read.extend(names) or names)  # type: ignore[func-returns-value]
+    own = (f"{URI}:prod-1@{DIGEST}", f"{URI}@{DIGEST}", f"{URI}:starting")
+    assert in_use.images == {image: {"task"} for image in own}
     assert read == ["web", "web:2", "web:3", "web:4", "api"]
 
 

@@ -95,7 +95,7 @@ OTHER = {**DETAIL, "imageDigest": "sha256:2"}
         (listed(3), "the file of images is an object with imageDetails"),
         (listed({"imagePushedAt": 0}), f'imageDetails[0] = {{"imagePushedAt": 0}}: {NO_IMAGE} ('),
         (listed({"imageDigest": "sha256:1"}), f"{NO_IMAGE} (Invalid isoformat"),
-        (listed(DETAIL, DETAIL), f"{NO_IMAGE} (a tag is none, or it stands"),
+        (listed(DETAIL, DETAIL), f"{NO_IMAGE} (its digest or a tag is none, or"),
         # As --max-items and --no-paginate print it.
         (listed(DETAIL, NextToken="eyJ"), 'NextToken = "eyJ": the listing is not whole; print it'),
         (listed(DETAIL, nextToken="eyJ"), 'nextToken = "eyJ": the listing is not whole; print it'),
@@ -110,7 +110,8 @@ def test_refused_images(text: str, error: str) -> None:
 
 def test_a_value_that_no_image_has() -> None:
     values: dict[str, list[Any]] = {
-        "imageTags": [[1], ["a\nb"], 3],
+        "imageDigest": [3, None, "1"],
+        "imageTags": [[1], ["a\nb"], 3, "latest"],
         "imageSizeInBytes": ["x", [1]],
         "lastArchivedAt": ["2026-01-31T12:00:00"],
         "imagePushedAt": ["0001-01-01T00:00:00+10:00", None],
