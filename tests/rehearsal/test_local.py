@@ -1,9 +1,8 @@
 """The local cloud, as far as it goes without the Pulumi CLI: the server, and all that is around."""
 
 import inspect
-import os
-import signal
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,16 @@ def at_port(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.usefixtures("at_port")
-def test_the_server_starts_with_the_role_that_the_update_runs_as(tmp_path: Path) -> None:
+def test_the_server_starts_with_the_role_that_the_update_runs_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, servers = subprocess.Popen, list[subprocess.Popen[bytes]]()
+
+    def started(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        servers.append(start(*args, **options))
+        return servers[0]
+
+    monkeypatch.setattr(subprocess, "Popen", started)
     assert CliRunner().invoke(local.app, ["start", str(tmp_path)]).exit_code == 0
     try:
         [assumed] = LOCAL.of_provider("assumeRoles")
@@ -47,7 +55,10 @@ def test_the_server_starts_with_the_role_that_the_update_runs_as(tmp_path: Path)
         assert boto3.client("iam").get_role(RoleName="registry-deploy")["Role"]["Path"] == "/"
         assert assumed["roleArn"] in LOCAL.config["container-images:administratorRoles"]
     finally:
-        os.kill(int((tmp_path / "moto.pid").read_text()), signal.SIGTERM)
+        [server] = servers  # which would outlive the command
+        server.terminate()
+        server.wait()
+        assert (tmp_path / "moto.pid").read_text() == str(server.pid)
 
 
 def test_another_program_at_the_port_is_refused(at_port: int, tmp_path: Path) -> None:
