@@ -23,7 +23,6 @@ def test_a_promotion_can_be_tried_dry(ecr: ECRClient, repository: Repository) ->
     done = promote(repository, newer, "prod", movable=["stable"], dry_run=True)
     assert list(repository.images()) == before
     assert (done["digest"], done["added"]) == (newer, True)
-    assert done["tag"].startswith(f"prod-{sha('b')}-")
     assert [(would["tag"], would["moved"]) for would in done["moves"]] == [("stable", False)]
     move(repository, newer, tag("prod", "b"))
     assert not promote(repository, newer, "prod", dry_run=True)["added"]
