@@ -135,24 +135,24 @@ class Pipeline:
 
     def resolve(self) -> str:
         """What a review app would run, and what that was built from."""
+        expected = digest_of(self._first.manifest), self._first.commit, self._first.tags[-1]
         for tag in self._movable_tags:
             resolved = resolve(self._repository, tag)
             seen = resolved["digest"], resolved["commit"], resolved["uniqueTag"]
-            if seen != (digest_of(self._first.manifest), self._first.commit, self._first.tags[-1]):
-                raise FailedError(
-                    f"{self._name}: {tag} was resolved to {', '.join(map(str, seen))}"
-                )
-        return f"{self._movable} resolved to {self._first.tags[-1]}"
+            if seen != expected:
+                raise FailedError(f"{self._name}: {tag} resolved to {', '.join(map(str, seen))}")
+        return f"{self._movable} resolved to {expected[-1]}"
 
     def _put(self, build: Build, tags: Iterable[str]) -> list[Put]:
         return [self._repository.put(build.manifest, tag) for tag in tags]
 
     def _expect(self, build: Build, tags: Iterable[str]) -> None:
         """The tags name the build, to the byte."""
-        for tag in tags:
-            image = self._repository.image(tag)
-            if image is None or self._repository.manifest(image.digest) != build.manifest:
-                raise FailedError(f"{self._name}: {tag} is not on {build.tags[0]}")
+        digest = digest_of(build.manifest)
+        places = {tag: image.digest for image in self._repository.images() for tag in image.tags}
+        if missing := [tag for tag in tags if places.get(tag) != digest]:
+            raise FailedError(f"{self._name}: {', '.join(missing)} is not on {build.tags[0]}")
+        self._repository.manifest(digest)
 
 
 ACTS: Final = [name for name in vars(Pipeline) if not name.startswith("_")]

@@ -127,7 +127,7 @@ BROKEN: list[tuple[Any, str, Callable[..., Any], str, str]] = [
     ),
     (
         *(module, "resolve", lambda *args: {**resolve(*args), "commit": "0" * 40}),
-        *("promote roll-back resolve", "latest was resolved to sha256:"),
+        *("promote roll-back resolve", "latest resolved to sha256:"),
     ),
     (fixes, "_images_to_move", everything_moves, "refuse-overwriting", "was overwritten"),
     (ECRBackend, "put_image", expire_the_first, "move-latest", "is not on merged-"),

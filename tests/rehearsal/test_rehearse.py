@@ -319,26 +319,22 @@ def test_a_stack_that_overrides_everything(prod: DeclaredStack) -> None:
 
 def test_what_the_settings_leave_open_is_a_warning(prod: DeclaredStack) -> None:
     """No more than that: it is the team's to decide."""
-    repositories: dict[str, Any] = {f"repository-{number:02}": {} for number in range(9)}
-    repositories["kept"] = {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"}
-    excluding = {"tagMutability": "MUTABLE_WITH_EXCLUSION", "immutableTags": ["p*"]}
-    repositories["some"] = {**excluding, "retention": []}
-    changes = {"immutableTags": None, "tagMutability": "MUTABLE", "repositories": repositories}
-    mutable, excluded, unlimited = warnings_about(prod.changed(**changes))
-    assert "Tags can be overwritten in repository-00, " in mutable
-    assert "such as scratch, can be overwritten in some: with IMMUTABLE_WITH" in excluded
-    assert "kept" not in mutable + excluded
-    assert unlimited == "Every image is kept in some: there is no retention rule."
-
-
-def test_a_rule_of_candidates_that_takes_releases_is_a_warning(prod: DeclaredStack) -> None:
-    """An image keeps its candidate's tag when it becomes a release."""
+    repositories = {
+        "open": {"tagMutability": "MUTABLE"},
+        "some": {"immutableTags": ["v*"], "retention": []},
+        "kept": {"tagMutability": "IMMUTABLE_WITH_EXCLUSION"},
+    }
+    # An image keeps its candidate's tag when it becomes a release.
     retention = [{"tags": "v*-rc.*", "expireAfterDays": 30}, {"tags": "v*", "keepNewest": 20}]
     convention = [{"stage": "release", "tag": "v{semver}"}]
-    open_to_all = {"tagMutability": "IMMUTABLE_WITH_EXCLUSION", "immutableTags": None}
-    changes = {**open_to_all, "tagConvention": convention, "retention": retention}
-    [warning] = warnings_about(prod.changed(**changes))
-    assert warning.startswith("The retention rule of v*-rc.* may take releases: one image has")
+    changes = {"immutableTags": ["v*"], "tagConvention": convention, "retention": retention}
+    mutable, excluded, unlimited, candidates = warnings_about(
+        prod.changed(repositories=repositories, **changes)
+    )
+    assert mutable.startswith("Tags can be overwritten in open: ")
+    assert "such as scratch, can be overwritten in some: with IMMUTABLE_WITH" in excluded
+    assert unlimited == "Every image is kept in some: there is no retention rule."
+    assert candidates.startswith("The retention rule of v*-rc.* may take releases: one image has")
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
