@@ -20,7 +20,6 @@ from container_images.aws.images import Repository
 from container_images.aws.reference import InvalidReferenceError, Reference
 from container_images.aws.session import Aws
 from container_images.cli.terminal import working
-from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
@@ -149,17 +148,10 @@ def targets_of(
 
 
 def _parsed_convention(text: str) -> TagConvention:
-    from ruamel.yaml import YAML  # noqa: PLC0415 only who has such a file waits for it
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+    from container_images.settings import convention_in  # noqa: PLC0415 as above
+    from container_images.stack.declared import yaml_in  # noqa: PLC0415 as above
 
-    from container_images.settings import convention_in  # noqa: PLC0415
-
-    try:
-        stages = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as error:  # such as a date in no calendar
-        rule, fix = f"invalid YAML: {error}", "write text with * or { in quotes"
-        raise InvalidInputError([Problem(where=(), rule=rule, fix=fix)]) from None
-    return convention_in(stages)
+    return convention_in(yaml_in(text))
 
 
 @dataclass(frozen=True)

@@ -177,19 +177,21 @@ def _text(value: Any) -> str:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    """A file's contents: YAML 1.2, whose `no` is text, as the CLI reads it."""
-    try:
-        contents = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-        # As JSON nothing contains itself, every key is text, and so is a date.
-        contents = json.loads(json.dumps(contents, default=str))
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise RefusedError(
-            f"line {line} is invalid YAML: {error.problem}; write text with * or {{ in quotes"
-        ) from None
-    # Of the encoding, of a version, of an alias of itself, of a key, or nested too deeply.
-    except (ValueError, TypeError, YAMLError, RecursionError) as error:
-        raise RefusedError(f"the file is invalid YAML: {error}") from None
+    contents = yaml_in(path.read_bytes())
     if not isinstance(contents, dict):
         raise RefusedError("the file must be a mapping")
     return contents
+
+
+def yaml_in(text: str | bytes) -> Any:
+    """What YAML 1.2 says, whose `no` is text, as the CLI reads it. Raises InvalidInputError."""
+    try:
+        # As JSON nothing contains itself, every key is text, and so is a date.
+        return json.loads(json.dumps(YAML(typ="safe", pure=True).load(text), default=str))
+    # Of the encoding, of a version, of an alias of itself, of a key, or nested too deeply.
+    except (ValueError, TypeError, YAMLError, RecursionError) as error:
+        rule, fix = f"invalid YAML: {error}", "write text with * or { in quotes"
+        if isinstance(error, MarkedYAMLError):
+            line = error.problem_mark.line + 1 if error.problem_mark else "?"
+            rule = f"line {line} is invalid YAML: {error.problem}"
+        raise InvalidInputError([Problem(where=(), rule=rule, fix=fix)]) from None
