@@ -39,8 +39,7 @@ class PipelineRole(pulumi.ComponentResource):
     ) -> None:
         """Register the role and its policy.
 
-        Raises InvalidInputError for a principal that is not exact, and where the trust policy is
-        longer than AWS accepts.
+        Raises InvalidInputError for a principal that is not exact.
         """
         refuse_trust(args["trust"])
         trust = to_json(trust_policy(args["trust"]))

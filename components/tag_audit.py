@@ -43,10 +43,7 @@ class TagAudit(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: TagAuditArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Register the rules, the topic and the dead-letter queues.
-
-        Raises InvalidInputError where a pattern would be longer than EventBridge takes.
-        """
+        """Register the rules, the topic and the dead-letter queues."""
         home: Location = args["audit"]["access"]
         rules = event_rules(name, args["audit"])
         super().__init__("container-images:index:TagAudit", name, {}, opts)

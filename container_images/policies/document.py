@@ -1,10 +1,9 @@
-"""Pure: what all IAM policy documents share: ARNs, form, text and length, how they are read."""
+"""Pure: what all IAM policy documents share: ARNs, form and text, and how they are read."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
-from container_images.policies.invalid_input import InvalidInputError, Problem
 from container_images.policies.patterns import iam_glob
 
 
@@ -32,15 +31,6 @@ def document_of(statements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def to_json(document: Mapping[str, Any]) -> str:
     """The document as it is sent to AWS: without white space, which counts towards its length."""
     return json.dumps(document, separators=(",", ":"))
-
-
-def refuse_longer_than(limit: int, name: str, document: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError where the document is longer than AWS accepts."""
-    if (length := len(to_json(document))) > limit:
-        rule = f"AWS takes a {name} of at most {limit:,} characters"
-        fix = f"shorten the lists that it is made of by {length - limit:,}"
-        value = f"{length:,} characters"
-        raise InvalidInputError([Problem(where=(name,), value=value, rule=rule, fix=fix)])
 
 
 def allow(

@@ -17,7 +17,6 @@ from container_images.policies.document import (
     allow,
     arn,
     document_of,
-    refuse_longer_than,
     to_json,
 )
 from container_images.policies.ecr_actions import Effect, actions
@@ -71,13 +70,11 @@ class EventRule(NamedTuple):
 def event_rules(name: str, audit: Audit) -> list[EventRule]:
     """All rules. Their names begin with `name`.
 
-    A list that is too long for one pattern is spread over several rules. Raises InvalidInputError
-    where even that does not help: a pattern names all pipeline roles, or all trusted principals.
+    A list that is too long for one pattern is spread over several rules.
     """
     region, iam_region = audit["access"]["region"], IAM_REGIONS[audit["access"]["partition"]]
     rules: list[EventRule] = []
     for suffix, pattern in _patterns(audit):
-        refuse_longer_than(MAX_EVENT_PATTERN, "pattern of events", pattern)
         kind = suffix.partition("-")[0]
         prefixes = {region: name}
         if kind in ("roles", "assumed"):
@@ -310,9 +307,6 @@ def _assumed(role: str, trust: Trust) -> dict[str, Any]:
     who = {"userIdentity": identity} if identity else {}
     call = {"eventName": [{"prefix": "AssumeRole"}], **who}
     return _of("sts", call | _on_role("roleArn", [role], denial))
-
-
-# --- Policies of what an alert passes through -----------------------------------------------------
 
 
 def from_rules(location: Location, prefix: str, action: str, resource: str) -> dict[str, Any]:

@@ -53,12 +53,11 @@ def _exempted_by(deny: Mapping[str, Any]) -> frozenset[str]:
     written: Any = deny.get("Condition")
     tests = written if isinstance(written, dict) else {}
     keys = [(name, key) for name, test in tests.items() if isinstance(test, dict) for key in test]
+    matched = [key.lower() for name, key in keys if name.lower() in _OPERATORS]
     elements = {"Resource", "NotResource"} & deny.keys()
-    if listed(principal) != ["*"] or elements or len(keys) != 1 or len(tests) != 1:
+    if listed(principal) != ["*"] or elements or matched != ["aws:principalarn"] or len(tests) > 1:
         raise ValueError(f"has not the one form that exempts roles and nobody else: {_FORM}")
     [(operator, key)] = keys
-    if operator.lower() not in _OPERATORS or key.lower() != "aws:principalarn":
-        raise ValueError(f"depends on {operator} {key} instead of ArnNotEquals aws:PrincipalArn")
     arns = [str(value) for value in listed(tests[operator][key])]
     if not arns:
         raise ValueError("exempts an empty list, for which AWS documents no meaning")

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 ABSENT: Final = object()
@@ -21,10 +21,6 @@ class Problem:
     value: Any = ABSENT
     rule: str
     fix: str
-
-    def under(self, *prefix: str | int) -> "Problem":
-        """The same problem, seen from further outside."""
-        return replace(self, where=(*prefix, *self.where))
 
     def __str__(self) -> str:
         """`KEY = VALUE: RULE; FIX`, printable, on one line however large the value."""

@@ -7,8 +7,9 @@ no update only reorders it. What no repository policy can deny is on docs/organi
 from collections.abc import Iterable
 from typing import Any, Final, NotRequired, TypedDict
 
-from container_images.policies.document import allow, document_of, refuse_longer_than
+from container_images.policies.document import allow, document_of, to_json
 from container_images.policies.ecr_actions import LAMBDA_PULL, Effect, actions
+from container_images.policies.invalid_input import InvalidInputError, Problem
 
 MAX_REPOSITORY_POLICY: Final = 10_240
 """Characters of a repository policy: `RepositoryPolicyText` in
@@ -118,5 +119,8 @@ def repository_policy(access: Access) -> dict[str, Any]:
         principal = {"Service": "lambda.amazonaws.com"}
         statements.append(allow("LambdaPulls", principal, LAMBDA_PULL, Condition=condition))
     document = document_of(statements)
-    refuse_longer_than(MAX_REPOSITORY_POLICY, "repository policy", document)
+    if (excess := len(to_json(document)) - MAX_REPOSITORY_POLICY) > 0:
+        rule = f"AWS takes a repository policy of at most {MAX_REPOSITORY_POLICY:,} characters"
+        fix = f"shorten the lists of roles and accounts by {excess:,}"
+        raise InvalidInputError([Problem(where=("repository policy",), rule=rule, fix=fix)])
     return document

@@ -1,12 +1,8 @@
 """Pure: the trust policy of a pipeline role, and its own permissions."""
 
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
-from container_images.policies.document import allow, document_of, refuse_longer_than
-
-MAX_TRUST_POLICY: Final = 2_048
-"""Characters of a trust policy, white space aside, unless AWS raised the account's quota:
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+from container_images.policies.document import allow, document_of
 
 
 class Oidc(TypedDict):
@@ -55,8 +51,6 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
 
     https://docs.aws.amazon.com/codebuild/latest/userguide/cross-service-confused-deputy-prevention.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-idp_oidc.html
-
-    Raises InvalidInputError where AWS would refuse the document for its length.
     """
     statements = []
     if projects := sorted(trust["codebuild_projects"]):
@@ -73,9 +67,7 @@ def trust_policy(trust: Trust) -> dict[str, Any]:
         statements.append(allow(sid, {"Federated": federation}, actions, Condition=condition))
     if roles := sorted(trust["roles"]):
         statements.append(allow("Roles", {"AWS": roles}, ["sts:AssumeRole"]))
-    document = document_of(statements)
-    refuse_longer_than(MAX_TRUST_POLICY, "trust policy", document)
-    return document
+    return document_of(statements)
 
 
 def pipeline_role_policy() -> dict[str, Any]:

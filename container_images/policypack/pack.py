@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -98,7 +99,7 @@ def _policy(
                     tell(*(finding if isinstance(finding, tuple) else (args, finding)))
         except InvalidInputError as error:
             for problem in error.problems:
-                tell(args, problem.under("policy"))
+                tell(args, replace(problem, where=("policy", *problem.where)))
         if unknown:
             raise unknown
 

@@ -19,13 +19,13 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from container_images.policies import forms
-from container_images.policies.event_patterns import AUDIT_NAME, Audit, event_rules
+from container_images.policies.event_patterns import Audit
 from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.retention import MAX_RULES, lifecycle_policy
 from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.policies.tag_mutability import overwriting_warning
-from container_images.policies.trust_policy import Oidc, Trust, trust_policy
+from container_images.policies.trust_policy import Oidc, Trust
 from container_images.settings import values
 
 
@@ -277,15 +277,12 @@ class StackSettings(Settings):
         }
 
     def refuse_too_long(self, account: Account) -> None:
-        """Raise InvalidInputError for what AWS would refuse for its length.
+        """Raise InvalidInputError where a repository would be left without its guard.
 
         All repositories have the same lists, and at most one statement more.
         """
         longest = max(self.repositories, key=lambda name: self.repositories[name].lambda_pull)
         self.repository_policy(longest, account)
-        trust_policy(self.pipeline_role.trust(account))
-        if self.audit.enabled:
-            event_rules(AUDIT_NAME, self.audit_of(account))
 
     def pipeline_roles_in(self, account: Account) -> list[str]:
         """ARNs of all roles that push and move tags."""

@@ -244,12 +244,7 @@ WRONG_TOGETHER = [
     (
         {"pullAccounts": {f"account-{n}": f"{n:012}" for n in range(300)}},
         '["repository policy"]',
-        "shorten the lists that it is made of by ",
-    ),
-    (
-        role(trustedGitHubSubjects=[f"repo:o/name{n}:environment:prod" for n in range(60)]),
-        '["trust policy"]',
-        "shorten the lists that it is made of by 404",
+        "shorten the lists of roles and accounts by ",
     ),
 ]
 
@@ -288,13 +283,6 @@ def test_a_required_key_that_is_missing_or_misspelt(key: str) -> None:
         text = settings.explain(refused.value)
         assert f" {key}: this key is required; write it as " in text
         assert (f"did you mean {key}?" in text) is bool(misspelt)
-
-
-def test_roles_that_no_event_pattern_can_name() -> None:
-    roles = [f"{ROLE}/{'a' * 60}{number:02}" for number in range(20)]
-    assert parse(VALID | {"additionalPipelineRoles": roles})
-    [error] = problems(additionalPipelineRoles=roles, audit={"email": []})
-    assert "of at most 2,048 characters" in error
 
 
 def test_an_audit_in_a_partition_whose_region_of_iam_is_not_known() -> None:
