@@ -26,6 +26,7 @@ from container_images.policypack import guard, images
 NAME: Final = "container-images"
 """The pack's name: it stands in every message of it, and in its configuration."""
 
+_Check = Callable[[Any, guard.Config], guard.Findings]
 _PRODUCTION: Final = ("prod", "production", "prod-*", "production-*", "*-prod", "*-production")
 
 
@@ -42,46 +43,22 @@ def policies() -> list[Policy]:
     The keys of the configuration are lists of texts: docs/policy-pack.md says what they mean.
     """
     exempt: guard.Config = {"exempt": ()}
+    allowed: guard.Config = {"allowed": ()}
     movable: guard.Config = {"movableTags": DEFAULT_MOVABLE_TAGS}
     guarded = {**exempt, **movable, "immutableTags": immutable_tags(get_config_env())}
     pinned = {**movable, "allowedImages": images.ALLOWED_IMAGES}
     production = {**pinned, "productionStacks": _PRODUCTION}
-    by_tag_or_digest = "runs images by a unique tag or a digest."
+    by_tag = "runs images by a unique tag or a digest."
     return [
-        _policy(
-            "guarded-repository",
-            guard.check,
-            guarded,
-            "A repository's tags and policies are guarded.",
-        ),
-        _policy(
-            "complete-repository",
-            guard.incomplete,
-            exempt,
-            "A repository has both of its policies.",
-        ),
-        _policy(
-            "pinned-production-image",
-            images.check,
-            production,
-            f"A production stack {by_tag_or_digest}",
-        ),
-        _policy("pinned-image", images.check, pinned, f"A stack {by_tag_or_digest}"),
-        _policy(
-            "no-way-round-the-guard",
-            guard.way_round,
-            {"allowed": ()},
-            "Every image is under a guard.",
-        ),
+        _policy("guarded-repository", guard.check, guarded, "Tags and policies hold the guard."),
+        _policy("complete-repository", guard.incomplete, exempt, "Both policies are declared."),
+        _policy("pinned-production-image", images.check, production, f"Production {by_tag}"),
+        _policy("pinned-image", images.check, pinned, f"A stack {by_tag}"),
+        _policy("no-way-round-the-guard", guard.way_round, allowed, "Nothing goes round a guard."),
     ]
 
 
-def _policy(
-    name: str,
-    check: Callable[[Any, guard.Config], guard.Findings],
-    defaults: guard.Config,
-    description: str,
-) -> Policy:
+def _policy(name: str, check: _Check, defaults: guard.Config, description: str) -> Policy:
     """A policy that reports what a check finds. The keys of its configuration have defaults."""
 
     def validate(args: Any, report: ReportViolation) -> None:
