@@ -88,8 +88,7 @@ class Principal:
         return keys | dict(self.context)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Request:
+class Request(NamedTuple):
     """A call."""
 
     action: str

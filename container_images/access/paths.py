@@ -52,7 +52,7 @@ def _narrowed(principal: Principal, request: Request) -> Iterator[Request]:
             and _belongs(resource, prefix)
         }
         for resource in (request.resource, *sorted(resources)):
-            yield Request(action=action, resource=resource, account=request.account)
+            yield Request(action, resource, request.account)
 
 
 def _belongs(resource: str, prefix: str) -> bool:

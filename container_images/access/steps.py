@@ -5,7 +5,7 @@ A step that may need more calls than stand here has fewer: no ability is left ou
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -56,26 +56,11 @@ class Step(NamedTuple):
         return 3 if self.counts_as else 1 + bool(self.then)
 
 
-class Boundary(NamedTuple):
-    """A permissions boundary that somebody may have."""
-
-    values: tuple[str | None, ...]
-    """What iam:PermissionsBoundary may be: ARNs, patterns of any that can be made; None: none."""
-    policy: Policy | None
-    """None where it sets no limit, or its text is not known."""
-
+Boundary = tuple[Sequence[str | None], Policy | None]
+"""What iam:PermissionsBoundary may be: ARNs, patterns of any that can be made; None: none. And the
+limit: None where it sets none, or its text is not known."""
 
 _BOUNDARY: Final = "iam:permissionsboundary"
-
-
-@cache
-def request(
-    action: str, resource: str, account: str, *context: Context, is_any: bool = False
-) -> Request:
-    """A call about something of its caller's account. There is one object for each."""
-    return Request(
-        action=action, resource=resource, account=account, context=context, is_any=is_any
-    )
 
 
 def _calls(
@@ -93,23 +78,25 @@ def _calls(
         places["itself"] = sorted({identity.arn, name or identity.arn})
         places["groups"] = sorted(identity.groups)
         places["any-group"] = [] if identity.is_role else [f"{identity.iam}group/*"]
-    contexts: list[tuple[Context, ...]] = [
-        ((_BOUNDARY, value),) for value in dict.fromkeys(values)
-    ] or [()]
     return tuple(
-        request(
+        Request(
             f"iam:{action.format(identity.kind)}",
             arn,
             identity.account,
-            *context,
-            is_any=on == "any-group",
+            is_any=place == "any-group",
+            context=context,
         )
-        for on, actions in TABLE["iam"][done].items()
-        for arn in places.get(on, ())
+        for place, actions in TABLE["iam"][done].items()
+        for arn in places.get(place, ())
         if ":iam::aws:policy/" not in arn  # AWS's own, which nobody can change
         for action in actions.split()
-        for context in (contexts if on == "itself" else [()])
+        for context in _contexts(_BOUNDARY, values if place == "itself" else ())
     )
+
+
+def _contexts(key: str, values: Iterable[str | None]) -> list[tuple[Context, ...]]:
+    """What a call may say of a key; if no values are given, nothing is known."""
+    return [((key, value),) for value in dict.fromkeys(values)] or [()]
 
 
 class Steps:
@@ -158,7 +145,7 @@ class Steps:
         # One of AWS's own sets no limit.
         partitions = {each.arn.split(":")[1] for each in account.identities}
         administrators = (f"arn:{each}:iam::aws:policy/AdministratorAccess" for each in partitions)
-        unlimited: list[str | None] = [None, *sorted(administrators)]
+        unlimited: list[str | None] = [None, *administrators]
         wanted = {
             value.replace("${aws:PrincipalAccount}", home)
             for value in _compared(self.policies, _BOUNDARY)
@@ -166,11 +153,11 @@ class Steps:
         }
         for value in sorted(wanted):
             known = [arn for arn in sorted(account.managed) if covers(value, arn)]
-            yield from (Boundary((arn,), account.managed[arn]) for arn in known)
+            yield from (([arn], account.managed[arn]) for arn in known)
             if is_pattern(value) or not known:
                 # One that may be made first allows whatever its maker likes.
                 unlimited.append(value)
-        yield Boundary(tuple(unlimited), None)
+        yield unlimited, None
 
     def _names_that_help(self, listed: Collection[str]) -> list[str]:
         """ARNs, or patterns of them, of roles and users that it may help to make, or to be named.
@@ -207,9 +194,7 @@ class Steps:
         service, account = service_of(name), identity.account
         # How a service of one Region is named in a request is not documented.
         values = passed_to(service, self._passed_to) if service["name"] == name else ()
-        contexts: list[tuple[Context, ...]]
-        contexts = [(("iam:passedtoservice", value),) for value in values] or [()]
-        passed = tuple(request("iam:PassRole", identity.arn, account, *each) for each in contexts)
+        passed = Request("iam:PassRole", identity.arn, account)
         sources = [*_sources(identity, name, is_seen=bool(service["source"]))]
         calls = [
             *((f"{prefix}:*", source) for prefix in service["prefixes"] for source in sources),
@@ -218,9 +203,10 @@ class Steps:
             *((service["source"], source) for source in sources if source != ANY),
         ]
         if ANY in sources:
-            yield Step(identity, passed)
+            contexts = _contexts("iam:passedtoservice", values)
+            yield Step(identity, tuple(passed._replace(context=context) for context in contexts))
         for action, resource in calls:
-            yield Step(identity, (request(action, resource, account, is_any=True),))
+            yield Step(identity, (Request(action, resource, account, is_any=True),))
 
     # --- Controlling what somebody may do ---------------------------------------------------------
     # Whoever controls somebody's policies counts as able to do all that the boundary lets through,
@@ -334,14 +320,8 @@ def is_harmless(action: str) -> bool:
 
 
 def _assuming(identity: Identity, action: str, trust: Policy, *context: Context) -> Request:
-    return Request(
-        action=action,
-        resource=identity.arn,
-        account=identity.account,
-        policy=trust,
-        is_trust=True,
-        context=context,
-    )
+    place = identity.arn, identity.account
+    return Request(action, *place, policy=trust, is_trust=True, context=context)
 
 
 def _sources(identity: Identity, service: str, *, is_seen: bool) -> Iterator[str]:
@@ -377,13 +357,13 @@ def _through_federations(identity: Identity) -> Iterator[Step]:
         if ":saml-provider/" in provider:
             # Whoever says what the provider is vouches for anybody.
             verbs = ("iam:UpdateSAMLProvider", "iam:CreateSAMLProvider")
-            calls = tuple(request(it, provider, account_in(provider)) for it in verbs)
+            calls = tuple(Request(verb, provider, account_in(provider)) for verb in verbs)
             yield Step(identity, calls, _WITH_SAML)
         elif "oidc.eks." in provider:
             # Whoever may do something in a cluster runs a pod as the service account.
             # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
             for prefix in service_of("pods.eks.amazonaws.com")["prefixes"]:
-                call = request(f"{prefix}:*", ANY, identity.account, is_any=True)
+                call = Request(f"{prefix}:*", ANY, identity.account, is_any=True)
                 yield Step(identity, (call,))
 
 

@@ -14,10 +14,10 @@ import botocore
 import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from container_images.access.evaluation import Principal
+from container_images.access.evaluation import Principal, Request
 from container_images.access.paths import Network, numbers_in
 from container_images.access.policy import parse
-from container_images.access.steps import TABLE, is_harmless, request, service_of
+from container_images.access.steps import TABLE, is_harmless, service_of
 from tests.access.accounts import (
     ACCOUNT,
     IAM,
@@ -195,7 +195,7 @@ def taken_over(names: list[str]) -> dict[str, set[str]]:
     )
     services: dict[str, set[str]] = {name: set() for name in names}
     for each, calls in CALLS.items():
-        need = tuple(request(*call, ACCOUNT, is_any=True) for call in sorted(calls))
+        need = tuple(Request(*call[:2], ACCOUNT, is_any=True) for call in sorted(calls))
         for number in numbers_in(network.makers(need, network.everybody)):
             services[names[number]].add(each)
     return services

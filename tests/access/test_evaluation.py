@@ -40,7 +40,7 @@ def request(
     """A call, with the policy of its resource."""
     resource_policy = parse(policy(*statements)) if statements else NO_POLICY
     call = Request(action=action, resource=on, account=ACCOUNT, policy=resource_policy)
-    return replace(call, **more)
+    return call._replace(**more)
 
 
 def granting(effect: str, name: Any, **more: Any) -> Document:

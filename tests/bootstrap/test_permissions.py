@@ -10,10 +10,9 @@ import pytest
 
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
-from container_images.access.evaluation import Principal
+from container_images.access.evaluation import Principal, Request
 from container_images.access.paths import attempt
 from container_images.access.policy import parse
-from container_images.access.steps import request
 from container_images.access.who_can import findings
 from container_images.bootstrap.permissions import (
     READS,
@@ -206,7 +205,7 @@ def test_what_a_policy_allows_on_any_resource(
     account, policies = "111122223333", (parse(document),)
     role = Principal(arn=f"{IAM}:role/x", account=account, named="", policies=policies)
     for action in (allowed + " " + refused).split():
-        anything = request(action, "*", account, is_any=True)
+        anything = Request(action, "*", account, is_any=True)
         assert (attempt(role, anything) is not None) is (action in allowed.split()), action
 
 
