@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 """
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -35,23 +36,11 @@ class Identity(Principal):
     """ARNs of the managed policies among its own and its groups'."""
     groups: frozenset[str] = frozenset()
     """ARNs of the groups of a user."""
-    former: tuple[str, ...] = ()
-    """The ARNs that a user had before it was renamed."""
 
     @property
     def iam(self) -> str:
         """What the ARNs of all roles, users and policies of its account begin with."""
         return f"arn:{self.arn.split(':')[1]}:iam::{self.account}:"
-
-    @property
-    def unique(self) -> tuple[str, ...]:
-        """What nobody else has: account, kind and name, in which letters' case does not count."""
-        return self.account, self.kind, self.arn.rpartition("/")[2].lower()
-
-    @property
-    def kind(self) -> str:
-        """Role or User, as in the names of IAM's actions."""
-        return "Role" if self.is_role else "User"
 
     @property
     def is_service_linked(self) -> bool:
@@ -80,10 +69,8 @@ class Listing(NamedTuple):
 
 def merged(accounts: Sequence[Listing]) -> Listing:
     """Several listings as one."""
-    return Listing(
-        tuple(it for account in accounts for it in account.identities),
-        {arn: it for account in accounts for arn, it in account.managed.items()},
-    )
+    identities = tuple(identity for account in accounts for identity in account.identities)
+    return Listing(identities, dict(ChainMap(*(dict(account.managed) for account in accounts))))
 
 
 def read_account(text: str) -> Listing:
@@ -108,13 +95,14 @@ def account_of(details: Any) -> Listing:
             if version["VersionId"] == raw["DefaultVersionId"]
         }
         groups = {raw["GroupName"]: raw for raw in details.get("GroupDetailList", ())}
-        held = (*details["RoleDetailList"], *details["UserDetailList"])
-        identities = tuple(_identity(raw, managed, groups, missing) for raw in held)
+        listed = (*details["RoleDetailList"], *details["UserDetailList"])
+        identities = tuple(_identity(raw, managed, groups, missing) for raw in listed)
     except (AttributeError, KeyError, TypeError) as error:
         rule = f"this is not what {_COMMAND} prints ({type(error).__name__}: {error})"
         raise InvalidInputError([Problem(where=(), rule=rule, fix=_PRINT)]) from None
     if missing:
-        raise InvalidInputError([Problem(where=(), rule=it, fix=_WHOLE) for it in sorted(missing)])
+        problems = [Problem(where=(), rule=rule, fix=_WHOLE) for rule in sorted(missing)]
+        raise InvalidInputError(problems)
     return Listing(identities, managed)
 
 
@@ -122,29 +110,29 @@ def _identity(
     raw: _Raw, managed: Mapping[str, Policy], groups: Mapping[str, _Raw], missing: set[str]
 ) -> Identity:
     """A role or a user with its groups' policies. What the listing lacks is added to `missing`."""
-    arn, names = raw["Arn"], raw.get("GroupList", ())
-    holders = [raw, *(groups[name] for name in names if name in groups)]
-    attached = {it["PolicyArn"] for one in holders for it in one.get("AttachedManagedPolicies", ())}
+    arn = raw["Arn"]
+    names = raw.get("GroupList", ())
     missing.update(f"the group {name} is missing" for name in names if name not in groups)
-    missing.update(f"the text of the policy {it} is missing" for it in attached - managed.keys())
+    own_groups = [groups[name] for name in names if name in groups]
+    attached, inline = set[str](), list[Policy]()
+    for holder in (raw, *own_groups):
+        attached.update(each["PolicyArn"] for each in holder.get("AttachedManagedPolicies", ()))
+        for key in ("RolePolicyList", "UserPolicyList", "GroupPolicyList"):
+            inline += (parse(each["PolicyDocument"]) for each in holder.get(key, ()))
+    unknown = attached - managed.keys()
+    missing.update(f"the text of the policy {policy} is missing" for policy in unknown)
     if not account_in(arn):
         missing.add(f"the account in the ARN {arn} is missing")
-    inline = [
-        parse(it["PolicyDocument"])
-        for one in holders
-        for key in ("RolePolicyList", "UserPolicyList", "GroupPolicyList")
-        for it in one.get(key, ())
-    ]
-    boundary = (raw.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn", "")
+    boundary = (raw.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn") or None
     return Identity(
         arn=arn,
         account=account_in(arn),
         named=arn,
-        policies=(*inline, *(managed[it] for it in sorted(attached & managed.keys()))),
-        boundary_arn=boundary or None,
-        boundary=managed.get(boundary),
+        policies=(*inline, *(managed[policy] for policy in sorted(attached - unknown))),
+        boundary_arn=boundary,
+        boundary=managed.get(boundary or ""),
         # moto keeps roles with the trust {}, which nobody may assume.
         trust=parse(raw["AssumeRolePolicyDocument"] or _NOBODY) if ":role/" in arn else NO_POLICY,
         managed=frozenset(attached),
-        groups=frozenset(it["Arn"] for it in holders[1:]),
+        groups=frozenset(group["Arn"] for group in own_groups),
     )

@@ -47,13 +47,11 @@ class Step(NamedTuple):
     need: Need
     then: str = ""
     """The action that follows, which the call has made possible: no permission is asked for."""
-    counts_as: bool = False
-    """Whether the call gives control over the principal, and no session as it."""
+    length: int = 1
+    """What it adds to a path: paths without calls that only count as access come first."""
 
-    @property
-    def length(self) -> int:
-        """What it adds to a path. A call that only counts as access comes last."""
-        return 3 if self.counts_as else 1 + bool(self.then)
+
+_COUNTS_AS: Final = 3
 
 
 Boundary = tuple[Sequence[str | None], Policy | None]
@@ -80,7 +78,7 @@ def _calls(
         places["any-group"] = [] if identity.is_role else [f"{identity.iam}group/*"]
     return tuple(
         Request(
-            f"iam:{action.format(identity.kind)}",
+            f"iam:{action.format('Role' if identity.is_role else 'User')}",
             arn,
             identity.account,
             is_any=place == "any-group",
@@ -127,7 +125,6 @@ class Steps:
         self._boundaries = [*self._demanded_boundaries(account)]
         self._passed_to = _compared(self.policies, "iam:passedtoservice")
         self._names = self._names_that_help(listed)
-        protected = {each.unique for each in account.identities if each.is_protected}
         steps: list[Step] = []
         for identity in self.principals.values():
             if not identity.is_service_linked:
@@ -136,7 +133,7 @@ class Steps:
         for name in self._names:
             home = account_in(name)
             made = Identity(arn=name, account=home, named="", scps=scps if home in homes else ())
-            if not made.is_protected and made.unique not in protected:
+            if not made.is_protected:
                 steps += self._made(made)
         self.all = [step for step in steps if step.need]
 
@@ -183,7 +180,7 @@ class Steps:
             yield Step(identity, _calls("sign-in", identity))
             return
         yield Step(identity, (_assuming(identity, ASSUME_ROLE, identity.trust),))
-        yield Step(identity, _calls("trust", identity), ASSUME_ROLE)
+        yield Step(identity, _calls("trust", identity), ASSUME_ROLE, length=2)
         yield from _through_federations(identity)
         for name in sorted(identity.trust.admitted):
             if name.startswith(SERVICE):
@@ -224,10 +221,10 @@ class Steps:
             if len(granted.statements) < len(statements):
                 undenied = replace(at, policies=(granted,))
                 calls = _calls("undeny", base, [base.boundary_arn], name)
-                yield Step(undenied, calls, counts_as=True)
+                yield Step(undenied, calls, length=_COUNTS_AS)
             for boundary, calls in self._controlled(base, name):
                 everything = replace(at, policies=(EVERYTHING,), boundary=boundary)
-                yield Step(everything, calls, counts_as=True)
+                yield Step(everything, calls, length=_COUNTS_AS)
 
     def _controlled(self, base: Identity, name: str) -> Iterator[tuple[Policy | None, Need]]:
         """The calls by which somebody comes to do all that a boundary lets through."""
@@ -256,7 +253,7 @@ class Steps:
             for arn in () if boundary else demanded:
                 calls += _calls("unbind", replace(identity, boundary_arn=arn))
             made = replace(identity, policies=(EVERYTHING,), boundary=boundary)
-            yield Step(made, calls, ASSUME_ROLE if identity.is_role else "", counts_as=True)
+            yield Step(made, calls, ASSUME_ROLE if identity.is_role else "", _COUNTS_AS)
 
 
 def _compared(policies: Iterable[Policy], key: str) -> set[str]:
@@ -358,7 +355,7 @@ def _through_federations(identity: Identity) -> Iterator[Step]:
             # Whoever says what the provider is vouches for anybody.
             verbs = ("iam:UpdateSAMLProvider", "iam:CreateSAMLProvider")
             calls = tuple(Request(verb, provider, account_in(provider)) for verb in verbs)
-            yield Step(identity, calls, _WITH_SAML)
+            yield Step(identity, calls, _WITH_SAML, length=2)
         elif "oidc.eks." in provider:
             # Whoever may do something in a cluster runs a pod as the service account.
             # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html

@@ -195,7 +195,7 @@ def taken_over(names: list[str]) -> dict[str, set[str]]:
     )
     services: dict[str, set[str]] = {name: set() for name in names}
     for each, calls in CALLS.items():
-        need = tuple(Request(*call[:2], ACCOUNT, is_any=True) for call in sorted(calls))
+        need = tuple(Request(call[0], call[1], ACCOUNT, is_any=True) for call in sorted(calls))
         for number in numbers_in(network.makers(need, network.everybody)):
             services[names[number]].add(each)
     return services
