@@ -30,6 +30,7 @@ from container_images.access.policy import (
     as_in,
     covers,
     is_pattern,
+    overlap,
 )
 from container_images.policies.patterns import ANY
 
@@ -118,44 +119,40 @@ class Call(NamedTuple):
 
 def decide(principal: Principal, request: Request) -> Answer:
     """Whether AWS allows the principal this request."""
-    own = [it for policy in principal.policies for it in about(policy, request.action)]
-    resource = [
-        (meant, it)
-        for it in about(request.policy, request.action)
-        if (meant := _meant(it, principal))
-    ]
+    own = [each for policy in principal.policies for each in about(policy, request.action)]
+    meant: dict[str, list[Statement]] = {"everybody": [], "itself": [], "account": []}
+    for statement in about(request.policy, request.action):
+        if how := _how_meant(statement, principal):
+            meant[how].append(statement)
     keys = {**principal.keys, **dict(request.context)} if request.context else principal.keys
     by_own = _granted(own, request, keys)
-    if by_own is None and not resource:
+    if by_own is None and not any(meant.values()):
         return None
     # A boundary's Deny counts for every grant, also for those that its limits do not reach.
     bounds = [about(principal.boundary, request.action)] if principal.boundary else []
-    levels = [about(it, request.action) for it in principal.scps]
-    all_of_them = itertools.chain(own, (it for _, it in resource), *bounds, *levels)
-    denied = _denied(all_of_them, request, keys)
+    levels = [about(policy, request.action) for policy in principal.scps]
+    denied = _denied(itertools.chain(own, *meant.values(), *bounds, *levels), request, keys)
     if denied is None:
         return None
-
-    def granted(meant: str) -> Answer:
-        return _granted((it for how, it in resource if how == meant), request, keys)
-
-    on_levels = _all(*(_granted(it, request, keys) for it in levels))
-    within = _all(on_levels, *(_granted(it, request, keys) for it in bounds))
+    on_levels = _all(*(_granted(level, request, keys) for level in levels))
+    within = _all(on_levels, *(_granted(bound, request, keys) for bound in bounds))
+    to_everybody, to_itself, to_account = (
+        _granted(statements, request, keys) for statements in meant.values()
+    )
     by_own = _all(by_own, within)
-    by_account = _all(granted("account"), on_levels)
+    by_account = _all(to_account, on_levels)
     # A grant to a role's ARN stays within the role's boundary; one to everybody does not. See
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
-    by_name = _all(granted("itself"), within if principal.is_role else on_levels)
-    ways = [_all(granted("everybody"), on_levels), by_name]
+    by_name = _all(to_itself, within if principal.is_role else on_levels)
+    ways = [_all(to_everybody, on_levels), by_name]
     if principal.arn and principal.account != request.account:
         ways = [_all(by_own, way) for way in (*ways, by_account)]
     else:
         ways.append(_all(by_own, by_account) if request.is_trust else by_own)
-    allowed = min((way for way in ways if way is not None), key=len, default=None)
-    return _all(allowed, denied)
+    return _all(_least(ways), denied)
 
 
-def _meant(statement: Statement, principal: Principal) -> str:
+def _how_meant(statement: Statement, principal: Principal) -> str:
     """How a Principal element means somebody: by name, as one of everybody or of its account.
 
     The last is as far as its own policies allow it. Empty where it does not mean the principal.
@@ -171,7 +168,12 @@ def _all(*answers: Answer) -> Answer:
     """All of it has to be so."""
     if None in answers:
         return None
-    return tuple(dict.fromkeys(it for answer in answers for it in answer or ()))
+    return tuple(dict.fromkeys(each for answer in answers for each in answer or ()))
+
+
+def _least(answers: Iterable[Answer]) -> Answer:
+    """The answer that asks for least."""
+    return min((each for each in answers if each is not None), key=len, default=None)
 
 
 _Keys = Mapping[str, str | None]
@@ -179,21 +181,19 @@ _Keys = Mapping[str, str | None]
 
 
 def _granted(statements: Iterable[Statement], request: Request, keys: _Keys) -> Answer:
-    """The Allow that asks for least."""
-    answers = (_effect(it, request, keys) for it in statements if it.allows)
-    return min((it for it in answers if it is not None), key=len, default=None)
+    return _least(_effect(each, request, keys) for each in statements if each.allows)
 
 
 def _denied(statements: Iterable[Statement], request: Request, keys: _Keys) -> Answer:
     """What must not be so, for no Deny to apply. None where one applies."""
-    answers = [_effect(it, request, keys) for it in statements if not it.allows]
-    return None if () in answers else tuple(f"not ({' and '.join(it)})" for it in answers if it)
+    met = [_effect(each, request, keys) for each in statements if not each.allows]
+    return None if () in met else tuple(f"not ({' and '.join(each)})" for each in met if each)
 
 
 def _effect(statement: Statement, request: Request, keys: _Keys) -> Answer:
     """Whether a statement about the action has its effect on the request."""
     assumptions = []
-    matches = _any(_covers_resource(it, request, keys) for it in statement.resources)
+    matches = _match("StringLike", statement.resources, request.resource, keys)
     if matches is None:
         assumptions.append(f"the resource is one of {', '.join(statement.resources)}")
     elif matches is statement.all_but_resources:
@@ -207,26 +207,7 @@ def _effect(statement: Statement, request: Request, keys: _Keys) -> Answer:
     return tuple(assumptions)
 
 
-def _any(matches: Iterable[bool | None]) -> bool | None:
-    """Whether any is: None where one may be, and none certainly is."""
-    answers = set(matches)
-    return True if True in answers else None if None in answers else False
-
-
-# --- Resources and their variables ----------------------------------------------------------------
-
-
-def _covers_resource(pattern: str, request: Request, keys: _Keys) -> bool | None:
-    """Whether a Resource element matches.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
-    A variable that is not known may stand for anything; one without a value matches nothing.
-    """
-    plain = _filled_in(pattern, keys)
-    if plain is None:
-        return False
-    matches = covers(_VARIABLE.sub("*", plain), request.resource)
-    return matches and None if "${" in plain else matches
+# --- Variables and conditions ---------------------------------------------------------------------
 
 
 def widened(pattern: str, keys: _Keys) -> str | None:
@@ -239,7 +220,10 @@ def widened(pattern: str, keys: _Keys) -> str | None:
 
 
 def _filled_in(text: str, keys: _Keys) -> str | None:
-    """The text with the variables that are known. None if one of them has no value."""
+    """The text with the variables that are known. None if one of them has no value.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
     for variable in _VARIABLE.findall(text) if "${" in text else ():
         key = variable[2:-1].strip().lower()
         value = keys.get(key, variable)
@@ -250,8 +234,6 @@ def _filled_in(text: str, keys: _Keys) -> str | None:
 
 
 _VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
-
-# --- Conditions -----------------------------------------------------------------------------------
 
 
 def _holds(condition: Condition, keys: _Keys) -> bool | None:
@@ -264,20 +246,28 @@ def _holds(condition: Condition, keys: _Keys) -> bool | None:
         return None
     value = keys[key]
     if name == "Null":
-        return any((value is None) is (it.lower() == "true") for it in values)
+        return any((value is None) is (wanted.lower() == "true") for wanted in values)
     base = name.removesuffix("IfExists")
     positive = base.replace("Not", "")
     if positive not in _COMPARISONS:
         return None
     if value is None:
         return positive != base or base != name
-    matches = _any(_matches(positive, _filled_in(it, keys), value) for it in values)
+    matches = _match(positive, values, value, keys)
     return matches if matches is None else matches is (positive == base)
 
 
-def _matches(base: str, wanted: str | None, value: str) -> bool | None:
-    if wanted is None:
-        return False
+def _match(comparison: str, wanted: Iterable[str], value: str, keys: _Keys) -> bool | None:
+    """Whether any text matches a value: None where one may, and none certainly does."""
+    texts = (_filled_in(text, keys) for text in wanted)
+    matches = {_matches(comparison, text, value) for text in texts if text is not None}
+    return True if True in matches else None if None in matches else False
+
+
+def _matches(base: str, wanted: str, value: str) -> bool | None:
+    if "${" in wanted and base == "StringLike":
+        # A variable that is not known may stand for anything.
+        return None if overlap(_VARIABLE.sub("*", wanted), value) else False
     # A pattern without all parts of an ARN: IAM compares ARNs part by part.
     no_arn = wanted != ANY and is_pattern(wanted) and wanted.count(":") < COLONS_IN_ARN
     if "${" in wanted or (base.startswith("Arn") and no_arn):

@@ -192,7 +192,7 @@ class Steps:
         # How a service of one Region is named in a request is not documented.
         values = passed_to(service, self._passed_to) if service["name"] == name else ()
         passed = Request("iam:PassRole", identity.arn, account)
-        sources = [*_sources(identity, name, is_seen=bool(service["source"]))]
+        sources = _sources(identity, name, is_seen=bool(service["source"]))
         calls = [
             *((f"{prefix}:*", source) for prefix in service["prefixes"] for source in sources),
             *(call.split(" ") for call in service["calls"] if sources),
@@ -279,7 +279,7 @@ def service_of(name: str) -> Mapping[str, Any]:
     *_, own = labels = label.split(".")
     entry = TABLE["services"].get(label, {})
     service = {"name": plain, "prefixes": [own], "calls": [], "source": "", **entry}
-    others = [it for it in service["prefixes"] if it != own]
+    others = [prefix for prefix in service["prefixes"] if prefix != own]
     return service | {"passers": [*entry.get("passers", []), *labels[1:], *others]}
 
 
@@ -290,12 +290,11 @@ def passed_to(service: Mapping[str, Any], named: Collection[str]) -> Iterator[st
     not document what the others send. So any value that policies have counts, but for the services
     that are known to pass no role to this one.
     """
-    yield service["name"]
-    yield from (f"{passer}{_SUFFIX}" for passer in service["passers"])
-    for value in sorted(named):
-        label = value.partition(".")[0].partition("-")[0]
-        known = value.removesuffix(_SUFFIX) in TABLE["services"] or is_pattern(value)
-        if label in service["passers"] or (service["passers"] and not known):
+    passers = service["passers"]
+    yield from (service["name"], *(f"{passer}{_SUFFIX}" for passer in passers))
+    for value in sorted(named if passers else ()):
+        is_known = value.removesuffix(_SUFFIX) in TABLE["services"] or is_pattern(value)
+        if not is_known or value.partition(".")[0].partition("-")[0] in passers:
             yield value
 
 
@@ -308,9 +307,8 @@ def is_harmless(action: str) -> bool:
     prefix, _, name = action.lower().partition(":")
     handed_out = TABLE["hand-out"].get(prefix, "").lower().split()
     harmless = f"{TABLE['reads']} {TABLE['harmless'].get(prefix, '')}".lower().split()
-    return any(covers(it, name) for it in harmless) and not any(
-        overlap(it, name) for it in handed_out
-    )
+    is_listed = any(covers(pattern, name) for pattern in harmless)
+    return is_listed and not any(overlap(pattern, name) for pattern in handed_out)
 
 
 # --- Becoming a role that others are trusted with -------------------------------------------------
@@ -321,40 +319,39 @@ def _assuming(identity: Identity, action: str, trust: Policy, *context: Context)
     return Request(action, *place, policy=trust, is_trust=True, context=context)
 
 
-def _sources(identity: Identity, service: str, *, is_seen: bool) -> Iterator[str]:
+def _sources(identity: Identity, service: str, *, is_seen: bool) -> list[str]:
     """ARNs of resources, or patterns, for which the service may assume the role; `*`: for any.
 
     The trust policy sees none of them, or sees it as aws:SourceArn.
     """
-    key = "aws:sourcearn"
+    trust, key = identity.trust, "aws:sourcearn"
     caller = Principal(arn="", account="", named=f"{SERVICE}{service}")
-
-    def serves(*keys: Context) -> bool:
-        own = ("aws:sourceaccount", identity.account)
-        assuming = _assuming(identity, ASSUME_ROLE, identity.trust, own, *keys)
-        return decide(caller, assuming) is not None
-
-    if is_seen:
-        named = [it for it in identity.trust.compared(key) if "${" not in it]
-        yield from (it for it in named if serves((key, it)))
-    if any(map(serves, [(key, ANY), (key, None)])) if is_seen else serves():
-        yield ANY
+    account = ("aws:sourceaccount", identity.account)
+    sources: list[str | None] = [arn for arn in trust.compared(key) if "${" not in arn]
+    serving = dict[str, None]()
+    for source in (*sources, ANY, None) if is_seen else (None,):
+        seen: list[Context] = [(key, source)] if is_seen else []
+        if decide(caller, _assuming(identity, ASSUME_ROLE, trust, account, *seen)) is not None:
+            serving[source or ANY] = None
+    return [*serving]
 
 
 _WITH_SAML: Final = "sts:AssumeRoleWithSAML"
 
 
 def _through_federations(identity: Identity) -> Iterator[Step]:
-    federations = sorted(it for it in identity.trust.admitted if it.startswith(FEDERATED))
-    if federations:
-        anybodys = policy_of(tuple(it for it in identity.trust.statements if not is_pinned(it)))
+    trust = identity.trust
+    anybodys = policy_of(tuple(each for each in trust.statements if not is_pinned(each)))
+    for provider in sorted(trust.admitted):
+        if not provider.startswith(FEDERATED):
+            continue
         for action in ("sts:AssumeRoleWithWebIdentity", _WITH_SAML):
             yield Step(identity, (_assuming(identity, action, anybodys),))
-    for provider in (it.removeprefix(FEDERATED) for it in federations):
         if ":saml-provider/" in provider:
             # Whoever says what the provider is vouches for anybody.
+            arn = provider.removeprefix(FEDERATED)
             verbs = ("iam:UpdateSAMLProvider", "iam:CreateSAMLProvider")
-            calls = tuple(Request(verb, provider, account_in(provider)) for verb in verbs)
+            calls = tuple(Request(verb, arn, account_in(arn)) for verb in verbs)
             yield Step(identity, calls, _WITH_SAML, length=2)
         elif "oidc.eks." in provider:
             # Whoever may do something in a cluster runs a pod as the service account.
@@ -377,17 +374,17 @@ def is_pinned(statement: Statement) -> bool:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
     """
     claims = {
-        it.key.removeprefix(_GITHUB): it.values
-        for it in statement.conditions
+        key.removeprefix(_GITHUB): values
+        for operator, key, values in statement.conditions
         # Operators that an absent key meets pin nothing.
-        if it.operator.removeprefix("ForAnyValue:") in _EXACT
-        and not any("${" in value for value in it.values)
-        and not ("Like" in it.operator and any(map(is_pattern, it.values)))
+        if operator.removeprefix("ForAnyValue:") in _EXACT
+        and not any("${" in value for value in values)
+        and not ("Like" in operator and any(map(is_pattern, values)))
     }
     subjects = [value for key, values in claims.items() if key.endswith("sub") for value in values]
     if subjects:
         return "sub" not in claims or all(map(SUBJECT.fits, subjects))
     is_repository = claims.keys() & {"repository", "repository_id"}
     refs = claims.get("ref", ())
-    is_ref = bool(refs) and not any(it.startswith("refs/pull/") for it in refs)
+    is_ref = bool(refs) and not any(ref.startswith("refs/pull/") for ref in refs)
     return bool(is_repository) and ("environment" in claims or is_ref)
