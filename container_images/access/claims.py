@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import product
 from typing import Any, Final
 
-from container_images.access.evaluation import Call, Context, Principal, Request, decide
+from container_images.access.evaluation import Call, Principal, Request, decide
 from container_images.access.policy import (
     COLONS_IN_ARN,
     EVERYTHING,
@@ -173,7 +173,18 @@ class Subject:
         return Request(action=action, resource=self.arn, account=self.account, policy=self.policy)
 
     def everybody(self) -> Iterator[Principal]:
-        """One of each that the policy tells apart, and of everybody else."""
+        """One of each that the policy or the access tells apart, and of everybody else."""
+        organizations = {self.access["pull_organization"], *self.policy.compared(_ORGANIZATION)}
+        members = [None, "o-anybody", *sorted(organizations)] if any(organizations) else []
+        functions = lambda_functions(self.access)
+        sources = [None, ANY, *functions, *self.policy.compared(_SOURCE)] if functions else []
+        for caller in self._callers():
+            of_lambda = sources if caller.named == _LAMBDA else []
+            keys = [[(_ORGANIZATION, each) for each in members], [(_SOURCE, s) for s in of_lambda]]
+            for context in product(*filter(None, keys)):
+                yield replace(caller, context=context) if context else caller
+
+    def _callers(self) -> Iterator[Principal]:
         names = {name for each in self.policy.statements for name in each.principals} - {ANY}
         arns = {*names, *self.policy.compared(PRINCIPAL_ARN), *self.access["pipeline_roles"]}
         numbers = {*names, *map(account_in, arns), *self.policy.compared("aws:principalaccount")}
@@ -189,9 +200,17 @@ class Subject:
             yield self.caller(f"{iam}root")
             # Whoever is of the account without an ARN of IAM's, such as a federated user.
             yield self.caller(iam.replace(":iam:", ":sts:") + ANY)
-        for name in ("", *sorted(names)):
+        for name in sorted({"", _LAMBDA, *names}):
             if not name.startswith("arn:") and not name.isdigit():
                 yield Principal(arn="", account="", named=name)
+
+    def may_pull(self, outsider: Principal) -> bool:
+        """Whether somebody of another account, or a service, is listed among those that pull."""
+        keys, source = outsider.keys, outsider.keys.get(_SOURCE)
+        organization = self.access["pull_organization"]
+        is_member = bool(organization) and keys.get(_ORGANIZATION) == organization
+        is_function = source and any(covers(each, source) for each in lambda_functions(self.access))
+        return outsider.account in self.access["pull_accounts"] or is_member or bool(is_function)
 
     def breach(self, caller: Principal, *actions: Sequence[str]) -> Call | None:
         """Requests by the caller, one for an action of each of these, that may be allowed."""
@@ -300,45 +319,20 @@ def _others(
 
 def _strangers_let_in(repository: Subject) -> Iterator[Call | None]:
     """Outsiders that can make a call they are not to make: save the pipeline roles."""
-    access = repository.access
     more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
-    for outsider in repository.everybody():
-        if outsider.account != repository.account and outsider.arn not in access["pipeline_roles"]:
-            yield repository.breach(outsider, more_than_pull)
-            if outsider.account not in access["pull_accounts"]:
-                for context in _unlisted_contexts(repository, outsider):
-                    yield repository.breach(replace(outsider, context=context), ANYTHING)
-
-
-def _unlisted_contexts(repository: Subject, outsider: Principal) -> Iterator[tuple[Context, ...]]:
-    """Requests of the outsider without the organization and the functions that are listed."""
-    compared = repository.policy.compared
-    contexts: list[list[Context]] = []
-    if organization := repository.access["pull_organization"]:
-        others = {"o-anybody", *compared(_ORGANIZATION)} - {organization}
-        contexts.append([(_ORGANIZATION, other) for other in (None, *sorted(others))])
-    functions = lambda_functions(repository.access)
-    if functions and outsider.named == _LAMBDA:
-        others = {
-            source
-            for source in (ANY, *compared(_SOURCE))
-            if not any(covers(listed, source) is True for listed in functions)
-        }
-        contexts.append([(_SOURCE, other) for other in (None, *sorted(others))])
-    return product(*contexts)
-
-
-def _listed(repository: Subject) -> Iterator[Principal]:
-    """Those of other accounts, of the organization and of Lambda that are to pull."""
-    access = repository.access
     for caller in repository.everybody():
-        if caller.account in access["pull_accounts"] and ":iam:" in caller.arn:
-            yield caller
-    if organization := access["pull_organization"]:
-        member = repository.caller(f"{repository.iam(_FRESH_ACCOUNTS[-1])}role/*")
-        yield replace(member, context=((_ORGANIZATION, organization),))
-    for functions in lambda_functions(access):
-        yield Principal(arn="", account="", named=_LAMBDA, context=((_SOURCE, functions),))
+        is_own = caller.account == repository.account
+        if not is_own and caller.arn not in repository.access["pipeline_roles"]:
+            listed = repository.may_pull(caller)
+            yield repository.breach(caller, more_than_pull if listed else ANYTHING)
+
+
+def _locked_out_listed(repository: Subject) -> Iterator[Call | None]:
+    """Those that are listed and cannot pull."""
+    for caller in repository.everybody():
+        is_named = ":iam:" in caller.arn or caller.named == _LAMBDA
+        if caller.account != repository.account and is_named and repository.may_pull(caller):
+            yield repository.denial(caller, PULL)
 
 
 def _pushing(repository: Subject) -> Iterator[Principal]:
@@ -366,7 +360,7 @@ _BREACHES: Final[dict[Claim, Callable[[Subject], Iterator[Call | None]]]] = {
         each.denial(each.caller(arn), ADMINISTER) for arn in each.access["administrator_roles"]
     ),
     Claim.STRANGERS: _strangers_let_in,
-    Claim.LISTED: lambda each: (each.denial(caller, PULL) for caller in _listed(each)),
+    Claim.LISTED: _locked_out_listed,
 }
 """How each claim is broken: by whom, with which calls, allowed or denied."""
 
