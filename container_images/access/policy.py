@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -57,12 +58,26 @@ class Statement:
     label: str = field(compare=False)
     """How people find it: its Sid, or its place in the policy."""
 
+    @cached_property
+    def _by_service(self) -> Mapping[str, list[str]]:
+        names = defaultdict[str, list[str]](list)
+        for name in self.actions:
+            service, colon, _ = name.lower().partition(":")
+            names[service if colon and not is_pattern(service) else ANY].append(name)
+        return names
+
+    def actions_of(self, service: str) -> list[str]:
+        """The actions that are, or may be, a service's. Managed policies have thousands."""
+        return [*self._by_service.get(service, ()), *self._by_service.get(ANY, ())]
+
     def is_about(self, action: str) -> bool:
         """Whether the statement is about an action, or about all actions of a pattern.
 
         An Allow counts if it may be about one of them that no narrower pattern names.
         """
-        matches = [covers(name.lower(), action.lower()) for name in self.actions]
+        action = action.lower()
+        names = self.actions_of(action.partition(":")[0])
+        matches = [covers(name.lower(), action) for name in names]
         if self.all_but_actions:
             return True not in matches and (self.allows or None not in matches)
         return True in matches or (self.allows and None in matches)

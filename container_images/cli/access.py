@@ -10,7 +10,6 @@ import click
 from container_images.access import who_can
 from container_images.access.account import account_of, merged, read_account
 from container_images.access.claims import ABILITIES, Proof, Subject, guarded
-from container_images.access.paths import Path as EscalationPath
 from container_images.access.policy import (
     account_in,
     repository_policy_in,
@@ -177,7 +176,7 @@ _MOST_NAMES: Final = 3
 
 
 def _to_json(arn: str, findings: who_can.Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
-    def path_json(path: EscalationPath | None) -> dict[str, Any]:
+    def path_json(path: who_can.Path | None) -> dict[str, Any]:
         steps = [call._asdict() for call in path.calls] if path else []
         for step in steps[-1:]:
             step["resource"] = arn
@@ -257,7 +256,7 @@ def _print_paths(findings: who_can.Findings) -> None:
         _print_lines(f"{_names(names)} could {ability}:", lines)
 
 
-def _lines(path: EscalationPath | None, beginner: str, account: str) -> Iterator[str]:
+def _lines(path: who_can.Path | None, beginner: str, account: str) -> Iterator[str]:
     """The calls, each with its caller where that is another than before."""
     for number, call in enumerate(path.calls if path else (), start=1):
         caller = "" if call.principal == beginner else f"as {_short(call.principal, account)}, "

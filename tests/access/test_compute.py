@@ -15,9 +15,9 @@ import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from container_images.access.evaluation import Principal, Request
-from container_images.access.paths import Network, numbers_in
 from container_images.access.policy import parse
 from container_images.access.steps import TABLE, is_harmless, service_of
+from container_images.access.who_can import Network, numbers_in
 from tests.access.accounts import (
     ACCOUNT,
     IAM,

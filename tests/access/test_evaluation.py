@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from container_images.access.evaluation import Principal, Request, decide
-from container_images.access.paths import attempt
 from container_images.access.policy import NO_POLICY, covers, parse
+from container_images.access.who_can import attempt
 from tests.access.accounts import (
     ACCOUNT,
     IAM,

@@ -11,9 +11,8 @@ import pytest
 from container_images.access.account import account_of
 from container_images.access.claims import guarded
 from container_images.access.evaluation import Principal, Request
-from container_images.access.paths import attempt
 from container_images.access.policy import parse
-from container_images.access.who_can import findings
+from container_images.access.who_can import attempt, findings
 from container_images.bootstrap.permissions import (
     READS,
     WRITES,
