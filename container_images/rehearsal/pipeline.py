@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
 
 
-class FailedError(Exception):
-    """An act came out otherwise."""
-
-
 def manifest_with(content: str) -> str:
     """A manifest of an image that this text makes unique.
 
@@ -46,8 +42,7 @@ class Build(NamedTuple):
 class Pipeline:
     """A repository with the pipeline's client. Its methods are the acts, each behind the others.
 
-    An act says what it did. It raises FailedError where it comes out otherwise, or what the command
-    raises.
+    An act says what it did. It raises RefusedError where it comes out otherwise.
     """
 
     def __init__(self, ecr: "ECRClient", declared: State, settings: StackSettings) -> None:
@@ -88,7 +83,7 @@ class Pipeline:
             tags = list(dict.fromkeys(samples))
         self._put(self._first, tags)
         if Put.DONE in self._put(self._second, tags):
-            raise FailedError(f"{self._name}: one of {', '.join(tags)} was overwritten")
+            raise RefusedError(f"{self._name}: one of {', '.join(tags)} was overwritten")
         self._expect(self._first, tags)
         if tags:
             return f"refused for {', '.join(tags)}"
@@ -122,7 +117,6 @@ class Pipeline:
         for tag in self._movable_tags:
             with suppress(RefusedError):
                 move(self._repository, digest_of(self._first.manifest), tag)
-                raise FailedError(f"{self._name}: {tag} went to an older build")
         self._expect(self._second, self._movable_tags)
         return f"{self._movable} would not go to the older build"
 
@@ -140,7 +134,7 @@ class Pipeline:
             resolved = resolve(self._repository, tag)
             seen = resolved["digest"], resolved["commit"], resolved["uniqueTag"]
             if seen != expected:
-                raise FailedError(f"{self._name}: {tag} resolved to {', '.join(map(str, seen))}")
+                raise RefusedError(f"{self._name}: {tag} resolved to {', '.join(map(str, seen))}")
         return f"{self._movable} resolved to {expected[-1]}"
 
     def _put(self, build: Build, tags: Iterable[str]) -> list[Put]:
@@ -151,7 +145,7 @@ class Pipeline:
         digest = digest_of(build.manifest)
         places = {tag: image.digest for image in self._repository.images() for tag in image.tags}
         if missing := [tag for tag in tags if places.get(tag) != digest]:
-            raise FailedError(f"{self._name}: {', '.join(missing)} is not on {build.tags[0]}")
+            raise RefusedError(f"{self._name}: {', '.join(missing)} is not on {build.tags[0]}")
         self._repository.manifest(digest)
 
 

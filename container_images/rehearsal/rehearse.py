@@ -16,7 +16,7 @@ from container_images.policies.invalid_input import camel
 from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import TAG_MUTABILITIES
 from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
-from container_images.rehearsal.pipeline import ACTS, FailedError, Pipeline
+from container_images.rehearsal.pipeline import ACTS, Pipeline
 from container_images.rehearsal.program import Resource, Update, run
 from container_images.rehearsal.year import history, outcome
 from container_images.settings import StackSettings
@@ -142,7 +142,7 @@ def _played(name: str, by: str, parts: Sequence[Callable[[], str]]) -> Act:
     for part in parts:
         try:
             done.append(part())
-        except (FailedError, RefusedError, *REFUSALS) as error:
+        except (RefusedError, *REFUSALS) as error:
             failures.append(str(error))
     return _act(name, by, "; ".join(failures or done), ok=not failures)
 
@@ -154,10 +154,10 @@ def _act(name: str, by: str, detail: str, *, ok: bool) -> Act:
 def _compare(declared: Mapping[str, State], live: Mapping[str, State]) -> str:
     """What the API has, against what the settings say."""
     if live.keys() != declared.keys():
-        raise FailedError(f"there is {sorted(live)}, and should be {sorted(declared)}")
+        raise RefusedError(f"there is {sorted(live)}, and should be {sorted(declared)}")
     for name, state in live.items():
         if text := "; ".join(map(describe, differences(state, declared[name]))):
-            raise FailedError(f"{name} is not as declared: {text}")
+            raise RefusedError(f"{name} is not as declared: {text}")
     return f"all repositories ({len(declared)}) are as the settings say"
 
 
@@ -167,7 +167,7 @@ def _check_options(resources: Sequence[Resource]) -> str:
         is_repository = resource.type == "aws:ecr/repository:Repository"
         retained = resource.retain_on_delete and (resource.protect or not is_repository)
         if resource.type.startswith("aws:ecr/") and not retained:
-            raise FailedError(f"{resource.name} ({resource.type}) is not protected and retained")
+            raise RefusedError(f"{resource.name} ({resource.type}) is not protected and retained")
     return "protected and retained"
 
 

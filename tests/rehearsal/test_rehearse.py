@@ -23,7 +23,6 @@ from container_images.policies.ecr_actions import ACTIONS, Effect
 from container_images.policies.invalid_input import printable
 from container_images.rehearsal import rehearse as module
 from container_images.rehearsal import year
-from container_images.rehearsal.pipeline import FailedError
 from container_images.rehearsal.program import Resource
 from container_images.rehearsal.rehearse import rehearse, warnings_about
 from container_images.stack.declared import DeclaredStack, declared
@@ -103,11 +102,11 @@ def test_a_repository_that_is_not_as_declared_is_seen(prod: DeclaredStack) -> No
     declared = {name: intended(prod, name) for name in prod.settings.repositories}
     assert "(5) are as the settings say" in module._compare(declared, declared)
     for name, state in declared.items():
-        with pytest.raises(FailedError, match=f"{name} is not as declared: repository policy"):
+        with pytest.raises(RefusedError, match=f"{name} is not as declared: repository policy"):
             module._compare(declared, {**declared, name: replace(state, policy=None)})
     one_less = dict(list(declared.items())[1:])
     for other, live in [(declared, one_less), (one_less, declared)]:
-        with pytest.raises(FailedError, match="and should be"):
+        with pytest.raises(RefusedError, match="and should be"):
             module._compare(other, live)
 
 
@@ -120,7 +119,7 @@ def test_what_could_be_deleted_is_seen() -> None:
         for option in ("protect", "retain_on_delete")[kind != "Repository" :]:
             changed = copy(resource)
             setattr(changed, option, False)
-            with pytest.raises(FailedError, match=r"app .* is not protected and retained"):
+            with pytest.raises(RefusedError, match=r"app .* is not protected and retained"):
                 module._check_options([changed])
 
 
