@@ -117,11 +117,19 @@ def declared(name: str, directory: Path | None = None, label: str = "") -> Decla
 
 def _read(directory: Path, name: str) -> DeclaredStack:
     above = (each for each in (directory, *directory.parents) if (each / "Pulumi.yaml").is_file())
-    if not (project_directory := next(above, None)):
+    if not (directory_of_project := next(above, None)):
         reason = f"there is no Pulumi.yaml in {directory} or above it"
         raise RefusedError(f"{reason}; start in the project's directory")
-    directory, stack_file = project_directory, _stack_file(project_directory, name)
-    project, contents = _mapping(directory / "Pulumi.yaml"), _mapping(stack_file)
+    directory = directory_of_project
+    files = [path for path in directory.glob("Pulumi.*.yaml") if path.is_file()]
+    names = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in files)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        known = f"the stacks are {', '.join(names)}" if names else "there is none yet"
+        fix = f"did you mean {near[0]}?" if near else f"copy one to Pulumi.{name}.yaml"
+        raise RefusedError(f"there is no such stack: {known}; {fix}")
+    project = _mapping(directory / "Pulumi.yaml")
+    contents = _mapping(directory / f"Pulumi.{name}.yaml")
     if "environment" in contents:
         raise RefusedError(
             "only the Pulumi service knows the values of a Pulumi ESC environment; use a stack "
@@ -156,20 +164,6 @@ def _read(directory: Path, name: str) -> DeclaredStack:
     if problems:
         raise InvalidInputError(problems)
     return stack
-
-
-def _stack_file(directory: Path, stack: str) -> Path:
-    files = {
-        path.name.removeprefix("Pulumi.").removesuffix(".yaml"): path
-        for path in sorted(directory.glob("Pulumi.*.yaml"))
-        if path.is_file()
-    }
-    if stack not in files:
-        near = difflib.get_close_matches(stack, files, n=1)
-        known = f"the stacks are {', '.join(files)}" if files else "there is none yet"
-        fix = f"did you mean {near[0]}?" if near else f"copy one to Pulumi.{stack}.yaml"
-        raise RefusedError(f"there is no such stack: {known}; {fix}")
-    return files[stack]
 
 
 def _text(value: Any) -> str:
