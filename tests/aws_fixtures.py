@@ -1,8 +1,6 @@
-"""What the tests share that call AWS: moto, CloudTrail's answers, progress bars."""
+"""What the tests share that call AWS: moto, and CloudTrail's answers."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from types import ModuleType
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -86,30 +84,3 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # the stub has no rate
 
     return give
-
-
-Bars = Callable[[ModuleType], list[tuple[str, list[Any]]]]
-
-
-@pytest.fixture
-def bars(monkeypatch: pytest.MonkeyPatch) -> Bars:
-    """The bars of a module's commands from now on: the text of each, and what it counts."""
-
-    def of(module: ModuleType) -> list[tuple[str, list[Any]]]:
-        shown: list[tuple[str, list[Any]]] = []
-
-        @contextmanager
-        def working(what: str) -> Iterator[Any]:
-            steps: list[Any] = []
-            shown.append((what, steps))
-
-            def counted(items: Iterable[Any]) -> list[Any]:
-                steps.extend(items)
-                return steps
-
-            yield counted
-
-        monkeypatch.setattr(module, "working", working)
-        return shown
-
-    return of

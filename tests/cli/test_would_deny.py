@@ -9,7 +9,6 @@ from container_images.aws.session import Aws
 from container_images.cli import access as cli
 from container_images.stack.would_deny import EVENTS
 from tests.access.accounts import ACCOUNT, IAM, Document
-from tests.aws_fixtures import Bars
 from tests.builds import REGION
 from tests.cli.test_cli import done, refused, run
 from tests.cli.test_samples import assert_shown
@@ -71,15 +70,11 @@ def ninety_days() -> list[Document]:
     ]
 
 
-def test_the_calls_are_listed_by_repository(
-    monkeypatch: pytest.MonkeyPatch, trail: Trail, bars: Bars
-) -> None:
+def test_the_calls_are_listed_by_repository(monkeypatch: pytest.MonkeyPatch, trail: Trail) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     regions = trail(*ninety_days())
-    shown = bars(cli)
     answer = done(*COMMAND)
     assert regions == [REGION]
-    assert shown == [("Reading CloudTrail", list(EVENTS))]
     assert answer["since"] == "2026-08-25T08:01:23Z"
     assert len(answer["repositories"]) == 5
     keys = ("principal", "session", "repository", "times")
