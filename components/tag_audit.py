@@ -1,13 +1,13 @@
 """TagAudit: alerts when a tag, a guard, the registry or a role changes unexpectedly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
 from container_images.policies import event_patterns
-from container_images.policies.document import Location, arn, to_json
+from container_images.policies.document import arn, to_json
 from container_images.policies.event_patterns import Audit, EventRule, event_rules
 
 
@@ -44,7 +44,7 @@ class TagAudit(pulumi.ComponentResource):
         self, name: str, args: TagAuditArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Register the rules, the topic and the dead-letter queues."""
-        home: Location = args["audit"]["access"]
+        home = args["audit"]["access"]
         rules = event_rules(name, args["audit"])
         super().__init__("container-images:index:TagAudit", name, {}, opts)
         self._child = pulumi.ResourceOptions(parent=self)
@@ -71,7 +71,7 @@ class TagAudit(pulumi.ComponentResource):
         self.topic_arn = topic.arn
         self.register_outputs({"topicArn": self.topic_arn})
 
-    def _queue(self, location: Location, rules: str) -> aws.sqs.Queue:
+    def _queue(self, location: Mapping[str, Any], rules: str) -> aws.sqs.Queue:
         """The dead-letter queue of the rules whose names begin so."""
         name = f"{rules}-undelivered"
         queue_arn = arn(location, "sqs", name)
@@ -107,7 +107,7 @@ class TagAudit(pulumi.ComponentResource):
         )
 
     def _forward(
-        self, rules: Sequence[EventRule], home: Location, prefix: str, boundary: str | None
+        self, rules: Sequence[EventRule], home: Mapping[str, Any], prefix: str, boundary: str | None
     ) -> None:
         """From the Region of IAM's events to the repositories'."""
         # The names there contain the Region, since another stack's audit may share IAM's.

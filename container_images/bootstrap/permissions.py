@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from container_images.policies import forms
-from container_images.policies.document import Location, arn, document_of
+from container_images.policies.document import arn, document_of
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.event_patterns import AUDIT_NAME, EVENTBRIDGE, forwarding_policy
 from container_images.policies.trust_policy import Trust
@@ -31,7 +31,7 @@ class Delivery(Settings):
     """What CI has in AWS, by the keys of bootstrap/Pulumi.yaml, which say what each is."""
 
     location: Any
-    """Where AWS says that the caller is: a Location."""
+    """Where AWS says that the caller is: partition, account_id and region."""
     preview_role: Role
     deploy_role: Role
     pipeline_role: Role = ""
@@ -158,7 +158,7 @@ def pipeline_boundary() -> dict[str, Any]:
     return document_of([_allow("Images", [*push_and_pull, "ecr:GetAuthorizationToken"], "*")])
 
 
-def audit_boundary(location: Location) -> dict[str, Any]:
+def audit_boundary(location: Mapping[str, Any]) -> dict[str, Any]:
     """The most that the audit's role can do: send events to the stack's Region."""
     return forwarding_policy(arn(location, "events", "event-bus/default"))
 

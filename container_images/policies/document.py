@@ -2,23 +2,16 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from container_images.policies.patterns import iam_glob
 
 
-class Location(TypedDict):
-    """Where resources are. Access has these keys too: schemas know no inheritance."""
+def arn(place: Mapping[str, Any], service: str, resource: str, region: str = "") -> str:
+    """The ARN that a resource has, or will have, in this place, or else in another Region of it.
 
-    partition: str
-    """The AWS partition of the account: aws, aws-cn, aws-us-gov, …"""
-    account_id: str
-    """12 digits."""
-    region: str
-
-
-def arn(place: Location, service: str, resource: str, region: str = "") -> str:
-    """The ARN that a resource has, or will have, in this place, or else in another Region of it."""
+    The place has the partition, account_id and region that an Access has.
+    """
     where = f"{place['partition']}:{service}:{region or place['region']}:{place['account_id']}"
     return f"arn:{where}:{resource}"
 

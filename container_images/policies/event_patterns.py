@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypedDict
 
 from container_images.policies.document import (
-    Location,
     allow,
     arn,
     document_of,
@@ -32,11 +31,7 @@ MAX_EVENT_PATTERN: Final = 2_048
 """Characters of a pattern, unless AWS raised the account's quota:
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
 
-IAM_REGIONS: Final[Mapping[str, str]] = {
-    "aws": "us-east-1",
-    "aws-cn": "cn-north-1",
-    "aws-us-gov": "us-gov-west-1",
-}
+IAM_REGIONS: Final = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 """The only Region in which IAM's events arrive, by partition.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html"""
 
@@ -105,20 +100,18 @@ def _patterns(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     guard = {"eventName": _calls(Effect.CHANGE_GUARD, Effect.CREATE_REPOSITORY)}
     yield from _spread("tags", names, lambda some: _of("ecr", tags | _on(access, some)))
     yield from _spread("guard", names, lambda some: _of("ecr", guard | _on(access, some)))
-    expired = {"lifecycleEventImage": {"tagList": sorted(audit["movable_tags"])}}
+    image = {"lifecycleEventImage": {"tagList": sorted(audit["movable_tags"])}}
 
     def expiry(some: Sequence[str]) -> dict[str, Any]:
-        details = {"repositoryName": some, "lifecycleEventImageActions": expired}
+        details = {"repositoryName": some, "lifecycleEventImageActions": image}
         return _of("ecr", {"eventName": ["PolicyExecutionEvent"], "serviceEventDetails": details})
 
     yield from _spread("expiry", names, expiry)
     # EventBridge refuses a rule with many wildcards as too complex.
     yield from _spread("roles", own, _roles, most=2)
     # A repository that CloudTrail does not name may be another stack's: a false alarm then.
-    request = {
-        "repositoryName": [_ABSENT],
-        "resourceArn": [{"prefix": arn(access, "ecr", "repository/")}, _ABSENT],
-    }
+    some_arn = [{"prefix": arn(access, "ecr", "repository/")}, _ABSENT]
+    request = {"repositoryName": [_ABSENT], "resourceArn": some_arn}
     unnamed = {"resources": {"ARN": [_ABSENT]}, "requestParameters": request}
     yield "unnamed", _of("ecr", unnamed | {"$or": [tags, guard]})
     yield "registry", _of("ecr", {"eventName": _calls(Effect.CHANGE_REGISTRY)})
@@ -236,12 +229,9 @@ def _on(access: Access, names: Sequence[str]) -> dict[str, Any]:
     CloudTrail leaves the request out where it is too large, and a manifest may be.
     """
     by_request = {"repositoryName": names, "registryId": [access["account_id"], _ABSENT]}
-    return {
-        "$or": [
-            {"resources": {"ARN": [arn(access, "ecr", f"repository/{name}") for name in names]}},
-            {"resources": {"ARN": [_ABSENT]}, "requestParameters": by_request},
-        ]
-    }
+    unnamed = {"resources": {"ARN": [_ABSENT]}, "requestParameters": by_request}
+    arns = [arn(access, "ecr", f"repository/{name}") for name in names]
+    return {"$or": [{"resources": {"ARN": arns}}, unnamed]}
 
 
 def _roles(arns: Sequence[str]) -> dict[str, Any]:
@@ -309,14 +299,14 @@ def _assumed(role: str, trust: Trust) -> dict[str, Any]:
     return _of("sts", call | _on_role("roleArn", [role], denial))
 
 
-def from_rules(location: Location, prefix: str, action: str, resource: str) -> dict[str, Any]:
+def from_rules(place: Mapping[str, Any], prefix: str, action: str, resource: str) -> dict[str, Any]:
     """Only the rules whose names begin so may do this: publish to a topic, send to a queue.
 
     By the beginning of the names: a queue's policy has no room for every ARN.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
-    of_rules = {"ArnLike": {"aws:SourceArn": arn(location, "events", f"rule/{prefix}-*")}}
+    of_rules = {"ArnLike": {"aws:SourceArn": arn(place, "events", f"rule/{prefix}-*")}}
     principal = {"Service": EVENTBRIDGE}
     return document_of([allow("Rules", principal, [action], Resource=resource, Condition=of_rules)])
 

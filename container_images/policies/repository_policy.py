@@ -43,13 +43,11 @@ def denies(access: Access) -> list[dict[str, Any]]:
     """The two Denies of the guard, which no Allow overrides.
 
     They follow AWS's replacement for NotPrincipal: every principal (`*`) whose `aws:PrincipalArn`
-    is not in the list. ArnNotEquals is true for a request without that key, so they apply to it
-    too, and they apply to the account's root.
+    is not in the list, the account's root too, and any request without that key.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
 
-    No Resource is named: a repository policy applies to its own repository. ReplicateImage is left
-    out: only ECR's service-linked role makes that call, and AWS documents no effect of a
-    repository policy on it.
+    ReplicateImage is left out: only ECR's service-linked role makes that call, and AWS documents no
+    effect of a repository policy on it.
     """
     administering = [Effect.DELETE_IMAGE, Effect.CHANGE_GUARD]
     exempted = (

@@ -72,9 +72,8 @@ def lifecycle_policy(
     one: behind the protective rule no rule can expire the image that `latest` names. No rule
     protects what a pattern among the movable tags matches, such as signatures.
 
-    The first rule that matches an image decides about it, and the newest N of a rule that keeps
-    them are safe from later ones. Images that an earlier rule keeps are counted among the N as
-    well: `stg-*` behind `prod-*` counts the releases too.
+    The first rule that matches an image decides about it. Images that an earlier rule keeps are
+    counted among the newest N of a later one: `stg-*` behind `prod-*` counts the releases too.
 
     Raises InvalidInputError where AWS would refuse the document, or read it otherwise than meant.
     """

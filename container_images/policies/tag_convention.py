@@ -151,9 +151,7 @@ class TagConvention:
         """As the setting `tagConvention` and a file have it."""
         self.stages = {each["stage"]: Stage(each["stage"], each["tag"]) for each in data}
         """By name, production last."""
-        self.tells_time = all(
-            {"epoch", "date"} & {*stage.placeholders} for stage in self.stages.values()
-        )
+        self.tells_time = all({"epoch", "date"} & {*of.placeholders} for of in self.stages.values())
         """Whether every unique tag has a time in it, so that images are ordered by nothing else."""
 
     def __str__(self) -> str:
