@@ -4,7 +4,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from container_images.aws.in_use import InUse, add_running
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.cli.targets import (
-    Results,
     file_option,
     json_option,
     read,
@@ -41,9 +39,8 @@ from container_images.cli.terminal import (
 from container_images.lifecycle.document import read_policy, rules_in
 from container_images.lifecycle.listing import read_images, read_in_use, subject_of
 from container_images.lifecycle.live import live_images, live_movable_tags, live_rules
-from container_images.lifecycle.report import Warnings, examine, losses, movable_tags_of
+from container_images.lifecycle.report import examine, losses, movable_tags_of
 from container_images.lifecycle.simulation import Verdict
-from container_images.policies.patterns import ANY
 from container_images.policies.tag_convention import TagConvention
 
 
@@ -126,29 +123,30 @@ def images_command(
             raise click.UsageError(sentence)
     used = _in_use(in_use, [each.region for each in named], profile)
     rules_of_file = read(policy, read_policy) if policy else ()
-    at = now or datetime.now(UTC)
-    to_json = partial(_to_json, convention=targets.convention, expiring=expiring)
 
-    def live(reference: Reference) -> dict[str, Any]:
-        _, repository = targets.open(reference)
-        if planned and targets.stack:
-            rules = rules_in(targets.stack.settings.lifecycle_policy(repository.name))
+    def report(reference: Reference) -> dict[str, Any]:
+        rules, tags = rules_of_file, movable_tag or targets.movable_tags
+        if listing:
+            images = read(listing, lambda text: read_images(text, repository_arn))
+            tags = tags or movable_tags_of(rules)
         else:
-            rules = rules_of_file or live_rules(repository)
-        images = live_images(repository, rules, at)
-        tags = movable_tag or targets.movable_tags
-        if not tags:
-            tags = [tag for tag in live_movable_tags(repository, note, rules) if ANY not in tag]
-        return to_json(repository.name, *examine(rules, images, at, used, tags))
+            _, repository = targets.open(reference)
+            if planned and targets.stack:
+                rules = rules_in(targets.stack.settings.lifecycle_policy(repository.name))
+            rules = rules or live_rules(repository)
+            images = live_images(repository, rules, datetime.now(UTC))
+            tags = tags or live_movable_tags(repository, note, rules)
+        verdicts, warnings = examine(rules, images, now or datetime.now(UTC), used, tags)
+        shown = _folded([each for each in verdicts if each.action != "keep" or not expiring])
+        return {
+            "repository": images.reference.name or reference.name,
+            "images": [_to_json(each, targets.convention) for each in shown],
+            "warnings": warnings,
+            "totals": _totals(verdicts),
+        }
 
-    if listing:
-        images = read(listing, lambda text: read_images(text, repository_arn))
-        tags = movable_tag or movable_tags_of(rules_of_file)
-        name = images.reference.name or str(listing)
-        value = to_json(name, *examine(rules_of_file, images, at, used, tags))
-        results = Results([(images.reference, value)])
-    else:
-        results = read_each(named, "Reading the images", live)
+    references = [Reference(name=str(listing))] if listing else named
+    results = read_each(references, "Reading the images", report)
     if as_json:
         print_json({"repositories": results.to_json(dict)})
     else:
@@ -157,9 +155,7 @@ def images_command(
     results.refuse_unread()
     losing = [value["repository"] for value in results.values if losses(value["warnings"])]
     if fail_on_loss and losing:
-        raise RefusedError(
-            f"{', '.join(losing)} would lose images, or it is not known; see the warnings"
-        )
+        raise RefusedError(f"{', '.join(losing)} would lose images, or it is not known: see above")
 
 
 def _in_use(
@@ -185,39 +181,26 @@ def _in_use(
     return in_use
 
 
-def _to_json(
-    name: str,
-    verdicts: Sequence[Verdict],
-    warnings: Warnings,
-    *,
-    convention: TagConvention,
-    expiring: bool,
-) -> dict[str, Any]:
-    """What is printed of a repository. `expiring`: without the images that are kept."""
-    images = []
-    for verdict in _folded([each for each in verdicts if each.action != "keep" or not expiring]):
-        image, built_at = verdict.image, convention.built_at(verdict.image.tags)
-        why = str(verdict.decided_by or "no rule matches it")
-        if verdict.goes_with:
-            why = f"goes with {verdict.goes_with}, which {verdict.decided_by} takes"
-        elif verdict.held_by:
-            why = f"the index {verdict.held_by} lists it"
-        described = {
-            "digest": image.digest,
-            "tags": list(image.tags),
-            "subject": subject_of(image),
-            "builtAt": iso(built_at) if built_at else None,
-            "pushedAt": iso(image.pushed_at),
-            "lastPulledAt": iso(image.pulled_at) if image.pulled_at else None,
-            "size": image.size,
-            "action": verdict.action,
-            "rule": verdict.rule,
-            "shieldedBy": verdict.shielded_by,
-            "why": why,
-        }
-        images.append(described)
-    totals = _totals(verdicts)
-    return {"repository": name, "images": images, "warnings": warnings, "totals": totals}
+def _to_json(verdict: Verdict, convention: TagConvention) -> dict[str, Any]:
+    image, built_at = verdict.image, convention.built_at(verdict.image.tags)
+    why = str(verdict.decided_by or "no rule matches it")
+    if verdict.goes_with:
+        why = f"goes with {verdict.goes_with}, which {verdict.decided_by} takes"
+    elif verdict.held_by:
+        why = f"the index {verdict.held_by} lists it"
+    return {
+        "digest": image.digest,
+        "tags": list(image.tags),
+        "subject": subject_of(image),
+        "builtAt": iso(built_at) if built_at else None,
+        "pushedAt": iso(image.pushed_at),
+        "lastPulledAt": iso(image.pulled_at) if image.pulled_at else None,
+        "size": image.size,
+        "action": verdict.action,
+        "rule": verdict.rule,
+        "shieldedBy": verdict.shielded_by,
+        "why": why,
+    }
 
 
 def _folded(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -103,7 +103,7 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
 def _about_movable_tags(
     simulation: Simulation, movable_tags: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    for tag in movable_tags:
+    for tag in (tag for tag in movable_tags if ANY not in tag):
         if unshielded := taker_of(tag, simulation.rules):
             text = (
                 f"{unshielded} may take the image that {tag} names; before it, write a protective "
