@@ -53,9 +53,8 @@ class Image:
     @property
     def used(self) -> datetime:
         """When it was last pulled; if never since its age began, then when that was."""
-        if not self.pulled_at:
-            return self.since
-        return max(self.pulled_at, self.activated_at or self.pulled_at)
+        pulled = self.pulled_at or self.since
+        return max(pulled, self.activated_at or pulled)
 
 
 def image_of(detail: Mapping[str, Any]) -> Image:

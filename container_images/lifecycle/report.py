@@ -20,6 +20,7 @@ Warnings = list[dict[str, Any]]
 sentence with the fix where there is one; `rule`, the priority of the rule, and `digests`, those of
 the images that it is about."""
 
+_PARTS: Final = attrgetter("name", "registry_id", "region")
 _LOSSES: Final = {"in-use-going", "in-use-unknown", "movable-tag-going", "signature-going"}
 
 
@@ -131,9 +132,6 @@ def _about_movable_tags(
 
 
 # --- Other warnings -------------------------------------------------------------------------------
-
-
-_PARTS: Final = attrgetter("name", "registry_id", "region")
 
 
 def _about_use(

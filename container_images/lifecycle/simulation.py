@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from operator import attrgetter
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from container_images.aws.image import Image
 from container_images.lifecycle.document import Action, Rule
@@ -114,8 +114,8 @@ class Simulation:
         A rule sees one storage class, never both.
         """
         places = self._classes[rule.archived]
-        for start in range(0, len(places), _BATCH):
-            yield from self._select(rule, places[start : start + _BATCH])
+        for start in range(0, len(places), 1_000):  # a count needs few of them
+            yield from self._select(rule, places[start : start + 1_000])
 
     def _select(self, rule: Rule, places: list[int]) -> list[int]:
         """Those of the places, all in its storage class, whose images a rule is about."""
@@ -149,10 +149,6 @@ class Simulation:
             case "sinceImagePulled":
                 return lambda _, image: now - image.used > limit
         return lambda _, image: now - (image.archived_at or now) > limit
-
-
-_BATCH: Final = 1_000
-"""Of the images that are looked at together."""
 
 
 def _join(
