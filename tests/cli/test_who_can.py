@@ -76,18 +76,13 @@ def test_the_object(offline: Offline) -> None:
     developer = f"{IAM}role/developer"
     assert [*movers(repository)] == [PIPELINE, ADMIN, developer]
     steps = [
-        (developer, "iam:UpdateAssumeRolePolicy", PIPELINE),
-        (developer, "sts:AssumeRole", PIPELINE),
-        (PIPELINE, "ecr:PutImage", REPOSITORY),
+        {"principal": developer, "action": "iam:UpdateAssumeRolePolicy", "resource": PIPELINE},
+        {"principal": developer, "action": "sts:AssumeRole", "resource": PIPELINE},
+        {"principal": PIPELINE, "action": "ecr:PutImage", "resource": REPOSITORY},
     ]
-    keys = ("principal", "action", "resource")
     assert repository["principals"][3] == {
         "principal": developer,
-        "moveTags": {
-            "can": True,
-            "steps": [dict(zip(keys, step, strict=True)) for step in steps],
-            "assuming": [],
-        },
+        "moveTags": {"can": True, "steps": steps, "assuming": []},
         **dict.fromkeys(("deleteImages", "changeGuard"), NEVER),
     }
     proofs = [(proof["proved"], proof["counterexample"]) for proof in repository["proofs"]]
@@ -145,8 +140,6 @@ def test_only_exits_1_for_anybody_else(offline: Offline) -> None:
     others = f"1 besides those of --only could move a tag: {IAM}role/developer\n"
     assert (result.exit_code, result.stderr) == (1, others)
     assert "Who could do what" in result.stdout
-    error = json.loads(run(*command, "--json").stderr)
-    assert (error["kind"], error["code"]) == ("refused", None)
     offline(details(PIPELINE_ROLE))
     assert run(*command).exit_code == 0
 
@@ -155,8 +148,6 @@ def test_only_exits_1_for_anybody_else(offline: Offline) -> None:
     ("arguments", "error"),
     [
         ([], "give REPOSITORY, --stack or --repository-arn"),
-        (["app", "--repository-arn", REPOSITORY], "give REPOSITORY, --stack or"),
-        (["app", "--repository-policy", "p"], "--repository-arn goes with"),
         (["--repository-arn", REPOSITORY], "--repository-arn goes with"),
         (["--repository-arn", "app"], "'app' is no repository's ARN: write arn:aws:ecr:"),
         (["--repository-arn", f"{REPOSITORY}:latest"], "is not a repository: give its name"),
@@ -174,19 +165,16 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An account with two roles and a guarded repository."""
     monkeypatch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
     with mock_aws():
-        iam = boto3.client("iam")
-        iam.create_role(
-            RoleName="push", Path="/pipeline/", AssumeRolePolicyDocument=json.dumps(CODEBUILD)
-        )
-        iam.create_role(RoleName="admin", AssumeRolePolicyDocument=json.dumps(THE_ACCOUNT))
-        own = iam.create_policy(
-            PolicyName="own", PolicyDocument=json.dumps(policy(allow("ecr:*", "iam:*")))
-        )
+        iam, ecr = boto3.client("iam"), boto3.client("ecr")
+        for name, path, trusts in (("push", "/pipeline/", CODEBUILD), ("admin", "/", THE_ACCOUNT)):
+            text = json.dumps(trusts)
+            iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=text)
+        text = json.dumps(policy(allow("ecr:*", "iam:*")))
+        own = iam.create_policy(PolicyName="own", PolicyDocument=text)
         iam.attach_role_policy(RoleName="admin", PolicyArn=own["Policy"]["Arn"])
-        ecr = boto3.client("ecr")
-        ecr.create_repository(repositoryName="app")
+        for name in ("app", "open"):
+            ecr.create_repository(repositoryName=name)
         ecr.set_repository_policy(repositoryName="app", policyText=json.dumps(GUARD))
-        ecr.create_repository(repositoryName="open")
         yield
 
 
@@ -197,10 +185,7 @@ def test_the_account_and_the_policies_are_read() -> None:
     guarded, missing, unguarded = json.loads(result.stdout)["repositories"]
     rewriting = ["iam:UpdateAssumeRolePolicy", "sts:AssumeRole", "ecr:PutImage"]
     assert movers(guarded) == {PIPELINE: ["ecr:PutImage"], ADMIN: rewriting}
-    assert (missing["repository"].rpartition("/")[2], missing["error"]["kind"]) == (
-        "nowhere",
-        "aws",
-    )
+    assert (missing["repository"], missing["error"]["kind"]) == ("nowhere", "aws")
     assert movers(unguarded) == {ADMIN: ["ecr:PutImage"]}
     assert (result.exit_code, json.loads(result.stderr)["kind"]) == (1, "refused")
 
