@@ -69,12 +69,12 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             case "aws:ecr/repository:Repository":
                 tags = {**self._stack.default_tags, **(inputs.get("tags") or {})}
                 encryption = inputs.get("encryptionConfigurations")
-                same = {key: inputs[key] for key in inputs if key.startswith("image")}
+                options = {key: inputs[key] for key in inputs if key.startswith("image")}
+                options |= {"encryptionConfiguration": encryption[0]} if encryption else {}
                 repository = self.ecr.create_repository(
                     repositoryName=name,
                     tags=[{"Key": key, "Value": value} for key, value in tags.items()],
-                    **{key: value for key, value in same.items() if value},
-                    **({"encryptionConfiguration": encryption[0]} if encryption else {}),
+                    **{key: value for key, value in options.items() if value},
                 )["repository"]
                 arn, uri = repository["repositoryArn"], repository["repositoryUri"]
                 return {"arn": arn, "repositoryUrl": uri}

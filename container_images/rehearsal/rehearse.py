@@ -43,8 +43,9 @@ def rehearse(stack: DeclaredStack) -> tuple[Rehearsal, list[str]]:
     update, states, seconds = Update([], {}), list[State](), 0.0
     with embedded_aws(stack) as aws:
         try:
+            began = perf_counter()
             update = run(stack, aws)
-            seconds = perf_counter() - start
+            seconds = perf_counter() - began
             states = list(every(aws.ecr))
             acts = [*perform(aws, states, update.resources, stack), *_years(states, stack)]
         except RunError as error:
