@@ -128,12 +128,15 @@ def targets_of(
     references = list(dict.fromkeys(repositories))
     if stack and convention:
         raise click.UsageError("--convention cannot be used with --stack, which has its own")
-    if not stack:
-        file = convention or os.environ.get("TAG_CONVENTION")
-        parsed = read(Path(file), _parsed_convention) if file else ADR040
-        return Targets(references=references, convention=parsed)
-    from container_images.stack.declared import declared  # noqa: PLC0415 pydantic takes time
+    file = convention or os.environ.get("TAG_CONVENTION")
+    if not stack and not file:
+        return Targets(references=references)
+    from container_images.settings import convention_in  # noqa: PLC0415 pydantic takes time
+    from container_images.stack.declared import declared, yaml_in  # noqa: PLC0415 as above
 
+    if not stack:
+        parsed = read(Path(file or ""), lambda text: convention_in(yaml_in(text)))
+        return Targets(references=references, convention=parsed)
     named = declared(stack)
     if not undeclared:
         named.refuse_others(references)
@@ -145,13 +148,6 @@ def targets_of(
         convention=named.settings.convention,
         movable_tags=named.settings.exact_movable_tags,
     )
-
-
-def _parsed_convention(text: str) -> TagConvention:
-    from container_images.settings import convention_in  # noqa: PLC0415 as above
-    from container_images.stack.declared import yaml_in  # noqa: PLC0415 as above
-
-    return convention_in(yaml_in(text))
 
 
 @dataclass(frozen=True)
