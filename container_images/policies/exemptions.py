@@ -28,24 +28,20 @@ def exemptions(
     errors = []
     for position, deny in enumerate(statements_in(policy, "Deny"), start=1):
         denied = [action for action in actions if names_action(deny.get("Action"), action)]
-        if denied:
-            try:
-                exempted = _exempted_by(deny)
-            except ValueError as error:
-                errors.append(f"statement {deny.get('Sid') or position} {error}")
-            else:
-                roles |= {action: exempted & roles.get(action, exempted) for action in denied}
+        exempted = _exempted_by(deny) if denied else frozenset()
+        if isinstance(exempted, str):
+            errors.append(f"statement {deny.get('Sid') or position} {exempted}")
+        else:
+            roles |= {action: exempted & roles.get(action, exempted) for action in denied}
     return roles, errors
 
 
-def _exempted_by(deny: Mapping[str, Any]) -> frozenset[str]:
-    """The roles that a Deny exempts, where it applies to every other principal.
+def _exempted_by(deny: Mapping[str, Any]) -> frozenset[str] | str:
+    """The roles that a Deny exempts, or the predicate of a sentence about why that is unknown.
 
-    That is a Deny of the form of AWS's replacement for NotPrincipal: every principal, and one
-    condition, a negated operator on `aws:PrincipalArn` with the exact ARNs of roles.
+    Known is the form of AWS's replacement for NotPrincipal: every principal, and one condition, a
+    negated operator on `aws:PrincipalArn` with the exact ARNs of roles.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
-
-    Raises ValueError for any other Deny, with the predicate of a sentence about it.
     """
     principal = deny.get("Principal")
     if isinstance(principal, dict) and principal.keys() == {"AWS"}:
@@ -56,11 +52,11 @@ def _exempted_by(deny: Mapping[str, Any]) -> frozenset[str]:
     matched = [key.lower() for name, key in keys if name.lower() in _OPERATORS]
     elements = {"Resource", "NotResource"} & deny.keys()
     if listed(principal) != ["*"] or elements or matched != ["aws:principalarn"] or len(tests) > 1:
-        raise ValueError(f"has not the one form that exempts roles and nobody else: {_FORM}")
+        return f"has not the one form that exempts roles and nobody else: {_FORM}"
     [(operator, key)] = keys
     arns = [str(value) for value in listed(tests[operator][key])]
     if not arns:
-        raise ValueError("exempts an empty list, for which AWS documents no meaning")
+        return "exempts an empty list, for which AWS documents no meaning"
     if inexact := [arn for arn in arns if not ROLE_ARN.fits(arn)]:
-        raise ValueError(f"exempts {', '.join(inexact)}, which is not the exact ARN of one role")
+        return f"exempts {', '.join(inexact)}, which is not the exact ARN of one role"
     return frozenset(arns)

@@ -136,10 +136,6 @@ class UniqueTag:
         return (*map(int, core.split(".")), not prerelease, identifiers)
 
 
-class UnknownCommitError(ValueError):
-    """An image whose tags do not tell, or do not agree, what it was built from."""
-
-
 class TagConvention:
     """The stages, and the tags that are read and written by them."""
 
@@ -185,17 +181,17 @@ class TagConvention:
     def commit(self, tags: Iterable[str]) -> str:
         """What the image was built from: the longest of the shas in its tags.
 
-        Raises UnknownCommitError where no tag has one, or they disagree: the others begin it.
+        Raises ValueError where no tag has one, or they disagree: the others begin it.
         """
         tags = sorted(tags)
         commits = sorted(self._parts(tags, "sha"), key=len)
         if not commits:
-            raise UnknownCommitError(
+            raise ValueError(
                 f"the image has {', '.join(tags) or 'no tag'}, and none with its commit; the "
                 f"convention is {self}"
             )
         if not all(commits[-1].startswith(commit) for commit in commits):
-            raise UnknownCommitError(
+            raise ValueError(
                 f"the image's tags disagree on its commit ({', '.join(sorted(commits))}): the same "
                 "bytes were built twice, or a tag was put on the wrong image; delete the wrong tag"
             )
@@ -237,7 +233,7 @@ class TagConvention:
         """The tag of a stage for an image with these tags.
 
         The time is now; commit, version and number are those of the image's other tags. Raises
-        UnknownCommitError, or ValueError where they do not tell one of them.
+        ValueError where they do not tell one of them.
         """
         template, names = self.stages[stage], self.stages[stage].placeholders
         values = {"epoch": int(now.timestamp()), "date": now.astimezone(UTC).date()}
@@ -264,10 +260,6 @@ def problems_in(data: Sequence[Mapping[str, Any] | None]) -> Iterator[Problem]:
 
     None stands for a stage that was refused already.
     """
-    if not data:
-        rule = "a convention has at least one stage"
-        fix = "write it as [{stage: release, tag: 'v{semver}'}]"
-        yield Problem(where=(), value=[], rule=rule, fix=fix)
     readable: list[tuple[int, Stage]] = []
     for position, written in enumerate(data):
         if not written:

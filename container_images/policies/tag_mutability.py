@@ -15,6 +15,12 @@ out."""
 
 TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
 
+OVERWRITABLE_TAGS: Final = {
+    "MUTABLE": "Tags",
+    "MUTABLE_WITH_EXCLUSION": "Tags that no immutableTags pattern matches, such as scratch,",
+}
+"""What a push can put on another image, besides the movable tags."""
+
 TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 """A tag, as the OCI distribution specification and Docker's client write it."""
 
@@ -46,21 +52,3 @@ def is_immutable(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:
     """Whether ECR refuses to put the tag on another image, in a repository so configured."""
     excluded = any(tag_glob(pattern, tag) for pattern in filters)
     return excluded != tag_mutability.startswith("IMMUTABLE")
-
-
-def overwriting_warning(repositories: Sequence[str], tag_mutability: str) -> str | None:
-    """One sentence about the repositories of a tag mutability. Of many, three are named.
-
-    None where there are none, or a push can put no tag but the movable ones on another image.
-    """
-    tags = {
-        "MUTABLE": "Tags",
-        "MUTABLE_WITH_EXCLUSION": "Tags that no immutableTags pattern matches, such as scratch,",
-    }.get(tag_mutability)
-    if not repositories or not tags:
-        return None
-    names = ", ".join(repositories[:3])
-    if others := repositories[3:]:
-        names += f" and {len(others)} more"
-    rule = "with IMMUTABLE_WITH_EXCLUSION only the movableTags could be"
-    return f"{tags} can be overwritten in {names}: {rule}."

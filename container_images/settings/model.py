@@ -5,6 +5,7 @@ What stands below a key describes it in the schema of the plugin.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Annotated, Any, Final, Self, cast
 
 from pydantic import (
@@ -24,7 +25,7 @@ from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.retention import MAX_RULES, lifecycle_policy
 from container_images.policies.tag_convention import ADR040, TagConvention
-from container_images.policies.tag_mutability import overwriting_warning
+from container_images.policies.tag_mutability import OVERWRITABLE_TAGS
 from container_images.policies.trust_policy import Oidc, Trust
 from container_images.settings import values
 
@@ -291,8 +292,12 @@ class StackSettings(Settings):
     def overwriting_warning(self, tag_mutability: str) -> str | None:
         """Which tags may be overwritten in the repositories of a tag mutability, if any may be."""
         of = self.repositories.items()
-        names = [name for name, each in of if each.tag_mutability == tag_mutability]
-        return overwriting_warning(names, tag_mutability)
+        names = ", ".join(name for name, each in of if each.tag_mutability == tag_mutability)
+        if not names or not (tags := OVERWRITABLE_TAGS.get(tag_mutability)):
+            return None
+        where = shorten(names, 60, placeholder=" and others")
+        rule = "with IMMUTABLE_WITH_EXCLUSION only the movableTags could be"
+        return f"{tags} can be overwritten in {where}: {rule}."
 
 
 def partial_settings(valid: Mapping[str, Any]) -> StackSettings:

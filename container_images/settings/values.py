@@ -94,5 +94,6 @@ class StageData(TypedDict):
     """Its template."""
 
 
-Stages = list[Annotated[StageData, Field(examples=[{"stage": "release", "tag": "v{semver}"}])]]
+_Stage = Annotated[StageData, Field(examples=[{"stage": "release", "tag": "v{semver}"}])]
+Stages = Annotated[list[_Stage], Field(min_length=1)]
 """`policies.tag_convention` has its other rules."""

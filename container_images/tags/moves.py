@@ -22,7 +22,6 @@ from container_images.aws.errors import (
 from container_images.aws.image import NEVER, Image
 from container_images.aws.images import Put, Repository
 from container_images.aws.reference import is_digest
-from container_images.policies.tag_convention import UnknownCommitError
 
 READ_AGAIN_SECONDS: Final = (0.25, 0.5, 1.0, 2.0)
 """Waits before the next look where ECR has taken a put and still shows the tag where it was."""
@@ -130,7 +129,7 @@ def resolve(
     commit = None
     try:
         commit = convention.commit(image.tags)
-    except UnknownCommitError as error:
+    except ValueError as error:
         # A convention that leaves the commit out still tells which build it is.
         if not tags or any("sha" in tag.parts for tag in tags):
             tags = []

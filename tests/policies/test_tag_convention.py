@@ -15,7 +15,6 @@ from container_images.policies.tag_convention import (
     Stage,
     TagConvention,
     UniqueTag,
-    UnknownCommitError,
     problems_in,
 )
 from container_images.policies.tag_mutability import TAG
@@ -152,7 +151,7 @@ def test_the_commit_is_as_long_as_a_tag_has_it_and_never_guessed() -> None:
         (["latest", "a"], "has a, latest, and none with its commit"),
         ([], "has no tag"),
     ):
-        with pytest.raises(UnknownCommitError, match=error):
+        with pytest.raises(ValueError, match=error):
             ADR040.commit(tags)
 
 
@@ -226,7 +225,6 @@ def test_a_stages_tag_is_made_of_the_images_tags_and_the_time() -> None:
 @pytest.mark.parametrize(
     ("refused", "rule"),
     [
-        ([], "at least one stage"),
         *(([tag], "placeholders are some of {sha}, ") for tag in ("x", "{x}", "{sha}-{sha}")),
         (["v {semver}"], "ECR does not take its tags, such as v 0.0.0"),
         ([".{sha}"], "ECR does not take its tags, such as .0000000"),

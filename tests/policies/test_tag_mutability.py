@@ -8,7 +8,6 @@ from container_images.policies.tag_mutability import (
     MAX_EXCLUSION_FILTERS,
     TAG_MUTABILITIES,
     is_immutable,
-    overwriting_warning,
 )
 
 
@@ -38,11 +37,3 @@ def test_the_limits_are_those_of_the_service_model() -> None:
 @pytest.mark.parametrize("pattern", ["-a", ".a", "", "a" * 129, "a b", "ä", "a\n"])
 def test_no_pattern_that_ecr_refuses_or_that_matches_no_tag(pattern: str) -> None:
     assert not TAG_PATTERN.fits(pattern)
-
-
-def test_three_of_the_repositories_that_leave_tags_open_are_named() -> None:
-    warning = str(overwriting_warning(["a", "b", "c", "d", "e"], "MUTABLE"))
-    assert "overwritten in a, b, c and 2 more: with IMMUTABLE_WITH_EXCLUSION only" in warning
-    assert "such as scratch, can" in str(overwriting_warning(["a"], "MUTABLE_WITH_EXCLUSION"))
-    assert overwriting_warning(["a"], "IMMUTABLE_WITH_EXCLUSION") is None
-    assert overwriting_warning([], "MUTABLE") is None

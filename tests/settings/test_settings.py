@@ -190,7 +190,7 @@ WRONG_VALUES = [
         "repo:owner/name:pull_request",
         "all who can push a branch",
     ),
-    ("tagConvention", [], "at least one stage"),
+    ("tagConvention", [], "at least one entry"),
     ("audit.mail", [], "did you mean email?"),
 ]
 ROLE_0, TAG_1, OF_APP = "administratorRoles[0]", "movableTags[1]", "repositories.app.retention"
@@ -359,7 +359,7 @@ CIRCULAR.append(CIRCULAR)
         (CIRCULAR, ["[0] = [[...]]: must be a mapping"]),
         ([{"stage": "a", "tag": "{sha}", "x": 1}], ["[0].x = 1: there is no such key"]),
         ([{"stage": "a", "tag": "v"}], ['[0].tag = "v": its placeholders are some']),
-        ([], ["[]: a convention has at least one stage"]),
+        ([], ["[]: must have at least one entry"]),
     ],
 )
 def test_a_convention_that_is_refused(written: Any, errors: list[str]) -> None:
