@@ -166,7 +166,6 @@ def test_the_time_to_simulate(files: Callable[..., list[str]]) -> None:
     ("document", "used", "options", "loss"),
     [
         (KEEP_ONE, f"{NAME}:stable", [], "in-use-going"),
-        (KEEP_ONE, "other:stable", [], None),
         (policy(ANY | count(1)), "", ["--movable-tag", "stable"], "movable-tag-going"),
         (policy(ANY | count(1)), "", [], None),  # stable is not known to move
     ],
@@ -296,23 +295,6 @@ def test_a_staying_index_keeps_the_tagged_images_that_it_lists(ecr: ECRClient) -
     assert {*actions(listing).values()} == {"keep"}
     assert "children-unknown" not in kinds(listing)
     assert sum(image["why"].endswith("lists it") for image in listing["images"]) == 1
-
-
-def test_the_movable_tags_are_those_that_are_given_or_the_repository_s(ecr: ECRClient) -> None:
-    build(ecr, "a")
-    put_policy(ecr, policy(ANY | older(7)))
-    ecr.put_image_tag_mutability(
-        repositoryName=NAME,
-        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
-        imageTagMutabilityExclusionFilters=[
-            {"filterType": "WILDCARD", "filter": name} for name in ("stable", "sha256-*.sig")
-        ],
-    )
-    for options, tag_name in (([], "stable"), (["--movable-tag", "next"], "next")):
-        warnings = only(NAME, *options)["warnings"]
-        texts = [each["text"] for each in warnings if each["warning"] == "movable-tag-unshielded"]
-        assert len(texts) == 1
-        assert f"may take the image that {tag_name} names" in texts[0]
 
 
 @pytest.mark.usefixtures("moto_listens")

@@ -12,14 +12,12 @@ from container_images.aws.image import INDEX_MEDIA_TYPES
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.lifecycle.document import rules_in
-from container_images.lifecycle.live import expiry_of, live_images, live_movable_tags, live_rules
+from container_images.lifecycle.live import expiry_of, live_images, live_movable_tags
 from tests.lifecycle.documents import (
     ANY,
     INDEX,
     LATEST,
     NOW,
-    UNTAGGED,
-    count,
     days_ago,
     older,
     policy,
@@ -66,16 +64,6 @@ def add_indexes(aws: Stubber, lists: dict[str, list[str]]) -> None:
     ids = [{"imageDigest": digest} for digest in lists]
     request = {**PLACE, "imageIds": ids, "acceptedMediaTypes": [*INDEX_MEDIA_TYPES]}
     aws.add_response("batch_get_image", {"images": images}, request)
-
-
-def test_the_rules_of_the_repository(there: Repository, aws: Stubber) -> None:
-    add_policy(aws, policy(UNTAGGED | older(7), ANY | count(9)))
-    assert [rule.priority for rule in live_rules(there)] == [1, 2]
-    aws.add_client_error("get_lifecycle_policy", "LifecyclePolicyNotFoundException")
-    assert live_rules(there) == ()
-    aws.add_client_error("get_lifecycle_policy", "RepositoryNotFoundException")
-    with pytest.raises(there.client.exceptions.RepositoryNotFoundException):
-        live_rules(there)
 
 
 def test_the_movable_tags_of_a_repository_of_another_account(

@@ -131,7 +131,8 @@ def test_a_movable_tag_s_image_that_would_go(action: str, document: Any) -> None
     ],
 )
 def test_a_movable_tag_without_a_shield(document: dict[str, Any], takers: list[int]) -> None:
-    unshielded = [each for each in warnings(document) if each["warning"].endswith("unshielded")]
+    found = warnings(document, movable_tags=["latest", "latest-*"])  # of a pattern nothing is said
+    unshielded = [each for each in found if each["warning"].endswith("unshielded")]
     assert [warning["rule"] for warning in unshielded] == takers
     fix = 'write a protective rule, with "tagPatternList": ["latest"]'
     assert all(fix in warning["text"] for warning in unshielded)
@@ -153,6 +154,8 @@ def test_an_image_that_only_its_movable_tags_keep(tags: str, days: int, names: s
     assert not losses(found)
     text = f"rule 3 (untagged images) would expire the image that {names} names as soon"
     assert [warning.startswith(text) for warning in of_kind(kind, found)] == [True] * bool(names)
+    few = policy(LATEST, UNTAGGED | count(5))
+    assert not of_kind(kind, warnings(few, *listed, *images("2 0")))
     # An index that stays and lists it keeps it too.
     index = image("2", "stable", media_type=INDEX, children=("1",))
     assert not of_kind(kind, warnings(document, *listed, index, movable_tags=["latest"]))
