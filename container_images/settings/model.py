@@ -277,14 +277,6 @@ class StackSettings(Settings):
             "trust": role.trust(account),
         }
 
-    def refuse_too_long(self, account: Account) -> None:
-        """Raise InvalidInputError where a repository would be left without its guard.
-
-        All repositories have the same lists, and at most one statement more.
-        """
-        longest = max(self.repositories, key=lambda name: self.repositories[name].lambda_pull)
-        self.repository_policy(longest, account)
-
     def pipeline_roles_in(self, account: Account) -> list[str]:
         """ARNs of all roles that push and move tags."""
         return [self.pipeline_role.arn_in(account), *self.additional_pipeline_roles]
