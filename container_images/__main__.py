@@ -6,11 +6,6 @@ import signal
 import sys
 from contextlib import suppress
 from types import FrameType
-from typing import Final
-
-_STANDARD_ERROR: Final = 2
-_OBJECT: Final = b'{"error": "interrupted", "kind": "interrupted", "code": null}\n'
-_CLEAR_LINE_AND_SHOW_CURSOR: Final = b"\r\x1b[K\x1b[?25h"
 
 
 def main() -> None:
@@ -39,9 +34,10 @@ def end_at_once(_signal: int, _frame: FrameType | None) -> None:
     """End the process, with one line or object. A command keeps everything in memory."""
     # Straight to the file: sys.stderr may be in the middle of a write.
     with suppress(OSError):
-        if os.isatty(_STANDARD_ERROR):  # where a progress bar may have hidden the cursor
-            os.write(_STANDARD_ERROR, _CLEAR_LINE_AND_SHOW_CURSOR)
-        os.write(_STANDARD_ERROR, _OBJECT if "--json" in sys.argv else b"interrupted\n")
+        if os.isatty(2):  # where a progress bar may have hidden the cursor: clear line, show cursor
+            os.write(2, b"\r\x1b[K\x1b[?25h")
+        as_json = b'{"error": "interrupted", "kind": "interrupted", "code": null}\n'
+        os.write(2, as_json if "--json" in sys.argv else b"interrupted\n")
     os._exit(128 + signal.SIGINT)  # as shells have it
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from textwrap import shorten
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 import moto
 from botocore.exceptions import ClientError
@@ -59,13 +59,14 @@ def rehearse(stack: DeclaredStack) -> tuple[Rehearsal, list[str]]:
         if state.name in stack.settings.repositories
     )
     proofs = prove(groups) if groups else []
+    unseen = ("import_id", "depends_on")
     failures = [f"{act['act']}: {act['detail']}" for act in acts if not act["ok"]]
     failures += [proof.failure for proof in proofs if not proof.proved]
     return {
         "stack": stack.name,
         "cloud": {"name": "moto", "version": moto.__version__},
         "resources": [
-            {camel(key): vars(resource)[key] for key in vars(resource) if key not in _UNSEEN}
+            {camel(key): vars(resource)[key] for key in vars(resource) if key not in unseen}
             for resource in update.resources
         ],
         "outputs": update.outputs,
@@ -75,9 +76,6 @@ def rehearse(stack: DeclaredStack) -> tuple[Rehearsal, list[str]]:
         "warnings": warnings_about(stack),
         "seconds": {"program": round(seconds, 3), "total": round(perf_counter() - start, 3)},
     }, failures
-
-
-_UNSEEN: Final = ("import_id", "depends_on")
 
 
 def warnings_about(stack: DeclaredStack) -> list[str]:
@@ -124,8 +122,7 @@ def perform(
     """
     live = {state.name: state for state in states}
     declared = {name: intended(stack, name) for name in stack.settings.repositories}
-    checks = [lambda: _compare(declared, live), lambda: _check_options(resources)]
-    yield _played("declared", "moto", checks)
+    yield _played("declared", "moto", [lambda: _compare(declared, live, resources)])
     kinds: dict[tuple[str, tuple[str, ...]], Pipeline] = {}
     for name, state in declared.items():
         if name in live:
@@ -152,24 +149,21 @@ def _act(name: str, by: str, detail: str, *, ok: bool) -> Act:
     return {"act": name, "ok": ok, "detail": detail, "by": by}
 
 
-def _compare(declared: Mapping[str, State], live: Mapping[str, State]) -> str:
-    """What the API has, against what the settings say."""
+def _compare(
+    declared: Mapping[str, State], live: Mapping[str, State], resources: Sequence[Resource]
+) -> str:
+    """What the API has, against the settings; and what keeps it from being deleted by Pulumi."""
     if live.keys() != declared.keys():
         raise RefusedError(f"there is {sorted(live)}, and should be {sorted(declared)}")
     for name, state in live.items():
         if text := "; ".join(map(describe, differences(state, declared[name]))):
             raise RefusedError(f"{name} is not as declared: {text}")
-    return f"all repositories ({len(declared)}) are as the settings say"
-
-
-def _check_options(resources: Sequence[Resource]) -> str:
-    """Pulumi's options that keep images and guard from being deleted; AWS does not know them."""
     for resource in resources:
         is_repository = resource.type == "aws:ecr/repository:Repository"
         retained = resource.retain_on_delete and (resource.protect or not is_repository)
         if resource.type.startswith("aws:ecr/") and not retained:
             raise RefusedError(f"{resource.name} ({resource.type}) is not protected and retained")
-    return "protected and retained"
+    return f"all repositories ({len(declared)}) are as the settings say, protected and retained"
 
 
 def _years(states: Sequence[State], stack: DeclaredStack) -> Iterator[Act]:

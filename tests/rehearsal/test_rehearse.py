@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 from collections import Counter
-from copy import copy
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -97,30 +96,28 @@ def test_the_production_stack_comes_up_and_everything_holds(prod_rehearsed: Rehe
     assert (kinds["Registry"], kinds["Repository"], kinds["EventRule"]) == (1, 5, 12)
 
 
-def test_a_repository_that_is_not_as_declared_is_seen(prod: DeclaredStack) -> None:
+def test_what_is_not_as_declared_or_could_be_deleted_is_seen(
+    prod: DeclaredStack, prod_rehearsed: Rehearsed
+) -> None:
     """tests/stack has all that may differ."""
     declared = {name: intended(prod, name) for name in prod.settings.repositories}
-    assert "(5) are as the settings say" in module._compare(declared, declared)
-    for name, state in declared.items():
-        with pytest.raises(RefusedError, match=f"{name} is not as declared: repository policy"):
-            module._compare(declared, {**declared, name: replace(state, policy=None)})
-    one_less = dict(list(declared.items())[1:])
-    for other, live in [(declared, one_less), (one_less, declared)]:
-        with pytest.raises(RefusedError, match="and should be"):
-            module._compare(other, live)
-
-
-def test_what_could_be_deleted_is_seen() -> None:
+    name, state = next(iter(declared.items()))
     kept: Any = {"protect": True, "retain_on_delete": True, "import_id": "", "depends_on": ()}
+    detail = "all repositories (5) are as the settings say, protected and retained"
+    assert (
+        detail == module._compare(declared, declared, ()) == prod_rehearsed[0]["acts"][0]["detail"]
+    )
+    with pytest.raises(RefusedError, match=f"{name} is not as declared: repository policy"):
+        module._compare(declared, {**declared, name: replace(state, policy=None)}, ())
+    for other, live in [({}, declared), (declared, {})]:
+        with pytest.raises(RefusedError, match="and should be"):
+            module._compare(other, live, ())
     for kind in ("Repository", "LifecyclePolicy", "RepositoryPolicy"):
-        token = f"aws:ecr/{kind[0].lower()}{kind[1:]}:{kind}"
-        resource = Resource(type=token, name="app", parent=None, **kept)
-        assert module._check_options([resource]) == "protected and retained"
         for option in ("protect", "retain_on_delete")[kind != "Repository" :]:
-            changed = copy(resource)
-            setattr(changed, option, False)
+            token = f"aws:ecr/{kind[0].lower()}{kind[1:]}:{kind}"
+            resource = Resource(type=token, name="app", parent=None, **{**kept, option: False})
             with pytest.raises(RefusedError, match=r"app .* is not protected and retained"):
-                module._check_options([changed])
+                module._compare(declared, declared, [resource])
 
 
 # --- For people -----------------------------------------------------------------------------------
