@@ -130,9 +130,6 @@ class Proof:
         }
 
 
-# --- Repositories and callers ---------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """Repositories of which the same is claimed."""
@@ -364,8 +361,6 @@ _BREACHES: Final[dict[Claim, Callable[[Subject], Iterator[Call | None]]]] = {
 }
 """How each claim is broken: by whom, with which calls, allowed or denied."""
 
-
-# --- The access table -----------------------------------------------------------------------------
 
 Row = dict[str, Any]
 """What a `principal` can do, by ABILITIES, in any of the repositories."""

@@ -114,9 +114,6 @@ class Call(NamedTuple):
     resource: str
 
 
-# --- Decisions ------------------------------------------------------------------------------------
-
-
 def decide(principal: Principal, request: Request) -> Answer:
     """Whether AWS allows the principal this request."""
     own = [each for policy in principal.policies for each in about(policy, request.action)]

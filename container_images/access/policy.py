@@ -204,26 +204,18 @@ def within(name: str, kind: str) -> str | None:
 # --- Reading --------------------------------------------------------------------------------------
 
 
-def parse(
-    document: Any,
-    *,
-    what: str = "policy",
-    fix: str = "write it as IAM takes it",
-    has_principal: bool = False,
-) -> Policy:
+def parse(document: Any) -> Policy:
     """The policy in a document: an object, or its text, percent-encoded or not.
 
-    `has_principal` says that each statement needs a Principal, as in a repository policy. Raises
-    InvalidInputError with all errors: `what` names the document there, and `fix` says where to get
-    a right one.
+    Raises InvalidInputError with all errors.
     """
     if isinstance(document, str):
         text = document if document.lstrip()[:1] in ("{", "[") else unquote(document)
-        document = parse_json(text, what, fix)
+        document = parse_json(text, "policy", _FIX)
     written = document.get("Statement") if isinstance(document, dict) else None
     if not isinstance(written, list | dict):
         rule = "a policy has a Statement"
-        raise InvalidInputError([Problem(where=(), value=document, rule=rule, fix=fix)])
+        raise InvalidInputError([Problem(where=(), value=document, rule=rule, fix=_FIX)])
     if document.get("Version") != _WITH_VARIABLES:
         # What would be a variable is plain text there, and no resource has that in its name.
         written = json.loads(json.dumps(written).replace("${", "$ {"))
@@ -231,9 +223,9 @@ def parse(
     wrong = []
     for position, raw in enumerate(listed(written)):
         try:
-            statements += _statements(position + 1, raw, has_principal=has_principal)
+            statements += _statements(position + 1, raw)
         except (AttributeError, KeyError, TypeError, ValueError):
-            wrong.append(Problem(where=("Statement", position), value=raw, rule=_RULE, fix=fix))
+            wrong.append(Problem(where=("Statement", position), value=raw, rule=_RULE, fix=_FIX))
     if wrong:
         raise InvalidInputError(wrong)
     return policy_of(tuple(statements))
@@ -243,6 +235,7 @@ _WITH_VARIABLES: Final = "2012-10-17"
 """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html"""
 
 _EFFECTS: Final = {"Allow": True, "Deny": False}
+_FIX: Final = "write it as IAM takes it"
 _RULE: Final = (
     "a statement has an Effect, Allow or Deny, and an Action, a text or a list of texts; the "
     "Principal of a resource's policy is * or an object of names, and a Condition is an object of "
@@ -250,14 +243,12 @@ _RULE: Final = (
 )
 
 
-def _statements(
-    position: int, raw: Mapping[str, Any], *, has_principal: bool
-) -> Iterator[Statement]:
+def _statements(position: int, raw: Mapping[str, Any]) -> Iterator[Statement]:
     """A statement. NotPrincipal and sessions are principals under a condition that is open.
 
     Raises one of the errors that `parse` turns into a Problem for what is no statement.
     """
-    named: Any = raw.get("Principal", raw.get("NotPrincipal", None if has_principal else {}))
+    named: Any = raw.get("Principal", raw.get("NotPrincipal", {}))
     names = tuple(
         # The root stands for its account. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-accounts
         f"{'' if kind == 'AWS' else f'{kind.lower()}:'}"
@@ -308,9 +299,8 @@ def repository_policy_in(text: str) -> dict[str, Any]:
 
     Raises InvalidInputError with all errors in it.
     """
-    fix = "print it with aws ecr get-repository-policy --output json"
-    document = _unwrapped(text, "repository policy", fix, "policyText")
-    parse(document, what="repository policy", fix=fix, has_principal=True)
+    document = _unwrapped(text, "aws ecr get-repository-policy", "policyText")
+    parse(document)
     whole: dict[str, Any] = document if isinstance(document, dict) else json.loads(document)
     return whole
 
@@ -322,16 +312,15 @@ def service_control_policy_in(text: str) -> Policy:
     denies has AWS's own FullAWSAccess beside it. Raises InvalidInputError with all errors in it.
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
     """
-    what, fix = "service control policy", "print it with aws organizations describe-policy"
-    policy = parse(_unwrapped(text, what, fix, "Policy", "Content"), what=what, fix=fix)
+    policy = parse(_unwrapped(text, "aws organizations describe-policy", "Policy", "Content"))
     if any(statement.allows for statement in policy.statements):
         return policy
     return policy_of((*EVERYTHING.statements, *policy.statements))
 
 
-def _unwrapped(text: str, what: str, fix: str, *keys: str) -> Any:
-    """The document in a file: what stands under these keys, where AWS prints it so."""
-    written = inner = parse_json(text, what, fix)
+def _unwrapped(text: str, command: str, *keys: str) -> Any:
+    """The document in a file: what stands under these keys, where a command prints it so."""
+    written = inner = parse_json(text, "policy", f"print it with {command}")
     for key in keys:
         inner = inner.get(key) if isinstance(inner, dict) else None
     return written if inner is None else inner

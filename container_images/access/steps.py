@@ -311,9 +311,6 @@ def is_harmless(action: str) -> bool:
     return is_listed and not any(overlap(pattern, name) for pattern in handed_out)
 
 
-# --- Becoming a role that others are trusted with -------------------------------------------------
-
-
 def _assuming(identity: Identity, action: str, trust: Policy, *context: Context) -> Request:
     place = identity.arn, identity.account
     return Request(action, *place, policy=trust, is_trust=True, context=context)

@@ -227,18 +227,8 @@ def _leg(path: Path, step: Step | None, paths: Mapping[Principal, Path]) -> Path
     return Path((*path.calls, *then, *rest.calls), tuple(assuming))
 
 
-# --- Findings -------------------------------------------------------------------------------------
-
 ABILITIES: Final = ("moveTags", "deleteImages", "changeGuard")
 """What is asked of everybody."""
-
-
-class PrincipalPaths(NamedTuple):
-    """What a principal can do, by itself or by a privilege-escalation path."""
-
-    principal: str
-    paths: Mapping[str, Path | None]
-    """The shortest path to each of ABILITIES; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +237,9 @@ class Findings:
 
     repositories: list[str]
     """Their ARNs. The first was evaluated: the last call of each path names it."""
-    principals: Sequence[PrincipalPaths]
-    """Every role and user, and those of other accounts that have or are given a say."""
+    principals: Mapping[str, Mapping[str, Path | None]]
+    """The shortest path to each of ABILITIES, or None, of every role and user, and of those of
+    other accounts that have or are given a say."""
     is_home: bool
     """Whether the roles and users of the account that holds the repositories are known."""
     missing: Sequence[str]
@@ -311,25 +302,22 @@ def _evaluated(
         for ability in ABILITIES
     }
 
-    def paths_of(principal: Principal) -> PrincipalPaths:
+    listed = {*repository.policy.compared(PRINCIPAL_ARN)}
+    known = listed.union(steps.principals)
+    rows: dict[str, dict[str, Path | None]] = {}
+    for principal in (*steps.principals.values(), *outsiders):
         paths = {ability: found[ability].get(principal) for ability in ABILITIES}
         if ":role/aws-service-role/" in principal.arn:
             # Only its service assumes it, and does with it what it is for.
             own = {name: path for name, path in paths.items() if path and not path.calls[1:]}
             paths = {**dict.fromkeys(ABILITIES), **own}
-        return PrincipalPaths(principal.shown, paths)
-
-    listed = {*repository.policy.compared(PRINCIPAL_ARN)}
-    # Others' roles that are let in nowhere near are not worth a line.
-    others = (
-        row
-        for row in map(paths_of, outsiders)
-        if any(row.paths.values()) or row.principal in listed
-    )
+        # Others' roles that are let in nowhere near are not worth a line.
+        if any(paths.values()) or principal.arn in known:
+            rows[principal.shown] = paths
     homes = {principal.account for principal in steps.principals.values()}
     return Findings(
         repositories=[repository.arn],
-        principals=[*map(paths_of, steps.principals.values()), *others],
+        principals=rows,
         is_home=repository.account in homes,
         missing=[
             arn
@@ -364,5 +352,5 @@ def _outsiders(account: Listing, repositories: Sequence[Subject]) -> Iterator[Pr
 
 def others(results: Iterable[Findings], only: Collection[str]) -> list[str]:
     """Who else could move a tag in any of the repositories."""
-    rows = (row for result in results for row in result.principals)
-    return sorted({row.principal for row in rows if row.paths["moveTags"]}.difference(only))
+    rows = (row for result in results for row in result.principals.items())
+    return sorted({name for name, paths in rows if paths["moveTags"]}.difference(only))

@@ -186,7 +186,7 @@ def _to_json(arn: str, findings: who_can.Findings, proofs: Sequence[Proof]) -> d
         "repository": arn,
         "principals": [
             {"principal": principal, **{name: path_json(path) for name, path in paths.items()}}
-            for principal, paths in findings.principals
+            for principal, paths in findings.principals.items()
         ],
         "proofs": [proof.to_json() for proof in proofs],
         "missing": findings.missing,
@@ -225,7 +225,7 @@ def _print_paths(findings: who_can.Findings) -> None:
     account = account_in(findings.repositories[0])
     rows: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     paths: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for principal, by_ability in findings.principals:
+    for principal, by_ability in findings.principals.items():
         name = _short(principal, account)
         calls = tuple(tuple(_lines(path, principal, account)) for path in by_ability.values())
         rows.setdefault(calls, []).append(name)

@@ -151,6 +151,5 @@ def ask(
 def able(*listed: Document, **more: Any) -> list[str]:
     """Who could move a tag, without what the ARNs of the account begin with."""
     [of_repository] = ask(*listed, **more)
-    return [
-        row.principal.replace(IAM, "") for row in of_repository.principals if row.paths["moveTags"]
-    ]
+    rows = of_repository.principals.items()
+    return [principal.replace(IAM, "") for principal, paths in rows if paths["moveTags"]]

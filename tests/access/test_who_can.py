@@ -96,7 +96,7 @@ def becoming(*calls: str) -> list[str]:
 def test_the_path_of_somebody(actions: str, on: str, path: list[str]) -> None:
     """The path, or how it begins; nothing where there is none."""
     [findings] = ask(PIPELINE_ROLE, somebody(allow(*actions.split(), on=on)))
-    whole = findings.principals[1].paths["moveTags"]
+    whole = findings.principals[SOMEBODY]["moveTags"]
     calls = [" ".join(call) for call in whole.calls] if whole else []
     short = [call.replace(IAM, "").replace(REPOSITORY, "app") for call in calls]
     assert (bool(short), short[: len(path)]) == (bool(path), path)
@@ -105,7 +105,7 @@ def test_the_path_of_somebody(actions: str, on: str, path: list[str]) -> None:
 def test_what_is_assumed_is_named() -> None:
     condition = where("StringEquals", "aws:PrincipalTag/team", "platform")
     [findings] = ask(PIPELINE_ROLE, somebody(allow("iam:UpdateAssumeRolePolicy", **condition)))
-    path = findings.principals[1].paths["moveTags"]
+    path = findings.principals[SOMEBODY]["moveTags"]
     assert path is not None
     assert [*path.assuming] == ["aws:principaltag/team StringEquals platform"]
 
@@ -350,7 +350,7 @@ def test_the_shortest_path_is_shown() -> None:
     first = allow("sts:AssumeRole", on=f"{IAM}role/a"), allow("lambda:UpdateFunctionCode")
     for others, length in (((), 4), ((short_cut,), 3)):
         [findings] = ask(somebody(*first), pushed_as(THE_ACCOUNT), *hops, *others)
-        path = findings.principals[0].paths["moveTags"]
+        path = findings.principals[SOMEBODY]["moveTags"]
         assert path is not None
         assert len(path.calls) == length
 
@@ -456,13 +456,13 @@ def test_repositories_that_only_the_organization_tells_apart() -> None:
     denies = policy(FULL, deny("ecr:*", on=ARNS[0]))
     account = somebody(allow("ecr:*"))
     closed, still_open = ask(account, guard=NOBODY, scps=[denies], arns=ARNS[:2])
-    assert closed.principals[0].paths["moveTags"] is None
-    assert still_open.principals[0].paths["moveTags"]
+    assert closed.principals[SOMEBODY]["moveTags"] is None
+    assert still_open.principals[SOMEBODY]["moveTags"]
 
 
 def test_alike_ones_are_evaluated_once() -> None:
     one_only = somebody(allow("ecr:PutImage", on=ARNS[7]))
     others, seventh = ask(one_only, guard=NOBODY, arns=ARNS)
     assert (*others.repositories, *seventh.repositories) == (*ARNS[:7], *ARNS[8:], ARNS[7])
-    assert others.principals[0].paths["moveTags"] is None
-    assert seventh.principals[0].paths["moveTags"]
+    assert others.principals[SOMEBODY]["moveTags"] is None
+    assert seventh.principals[SOMEBODY]["moveTags"]

@@ -250,8 +250,8 @@ def abilities(deploying: list[Any], *more: dict[str, Any]) -> dict[str, set[str]
     guard = repository_policy(access(pipeline_roles=[PIPELINE], administrator_roles=[DEPLOY_ROLE]))
     [finding] = findings(account_of(account), [guarded(REPOSITORY, guard)])
     return {
-        principal.principal: {ability for ability, path in principal.paths.items() if path}
-        for principal in finding.principals
+        principal: {ability for ability, path in paths.items() if path}
+        for principal, paths in finding.principals.items()
     }
 
 
