@@ -59,7 +59,7 @@ _KINDS: Final = {
     "archived": ("expireAfterDays",),
 }
 """What a rule is about, and the numbers that it may have."""
-_WRITE: Final = "write one such as {tags: prod-*, keepNewest: 20}: docs/settings.md has the others"
+_SHAPES: Final = ", ".join(f"{kind} with {' or '.join(keys)}" for kind, keys in _KINDS.items())
 
 
 def lifecycle_policy(
@@ -149,21 +149,15 @@ def _errors_in(
 ) -> Iterator[tuple[str, str, str]]:
     """The wrong key, or none where it is the whole rule; what it breaks; and the fix."""
     rule = rules[position]
-    kinds = [kind for kind in _KINDS if kind in rule]
-    if len(kinds) != 1 or rule[kinds[0]] is False:
-        yield "", "a rule is about exactly one of tags, untagged, any and archived", _WRITE
+    kind = next((kind for kind in _KINDS if kind in rule), "tags")
+    key = next((key for key in _KINDS[kind] if key in rule), "")
+    if rule.keys() != {kind, key} or rule[kind] is False:
+        yield "", f"a rule has exactly one of {_SHAPES}", "write {tags: prod-*, keepNewest: 20}"
         return
-    [kind] = kinds
-    numbers, allowed = [key for key in rule if key not in _KINDS], _KINDS[kind]
-    if len(numbers) != 1 or numbers[0] not in allowed:
-        broken = f"a rule about {kind} has exactly one number, {' or '.join(allowed)}"
-        yield "", broken, _WRITE
-        return
-    number, least = rule[numbers[0]], MIN_DAYS_IN_ARCHIVE if kind == "archived" else 1
+    least = MIN_DAYS_IN_ARCHIVE if kind == "archived" else 1
     # In Python True is an int, too.
-    if type(number) is not int or not least <= number <= MAX_IMAGES:
-        broken = f"the number is between {least} and {MAX_IMAGES:,}"
-        yield numbers[0], broken, "write such a number"
+    if type(rule[key]) is not int or not least <= rule[key] <= MAX_IMAGES:
+        yield key, f"the number is between {least} and {MAX_IMAGES:,}", "write such a number"
     pattern = rule.get("tags", ANY)
     if not TAG_PATTERN.fits(pattern) or pattern.count(ANY) > MAX_PATTERN_WILDCARDS:
         broken = f"{TAG_PATTERN.rule}, with at most {MAX_PATTERN_WILDCARDS} *"

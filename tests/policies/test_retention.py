@@ -58,7 +58,7 @@ def test_each_shape_of_a_rule(
     assert written == {"rulePriority": 2} | parts
 
 
-KINDS = "a rule is about exactly one of tags, untagged, any and archived; write one such as "
+SHAPES = "a rule has exactly one of tags with keepNewest or expireAfterDays or archiveAfterDays"
 NUMBER = "the number is between 1 and 100,000; write such a number"
 PATTERN = "1 to 128 letters, digits and . _ - *, and starts as a tag does, with at most 4 *; write"
 TWICE = "rule [0] is about the same images, so this one never applies; make one rule of the two"
@@ -74,18 +74,15 @@ FIFTY: list[dict[str, Any]] = [{"tags": f"{each}-*", "keep_newest": 1} for each 
     ("rules", "messages"),
     [
         # What it is about, and its number.
-        ([{"keep_newest": 1}], [f'[0] = {{"keepNewest": 1}}: {KINDS}']),
-        *(([ONE | {kind: False}], [f": {KINDS}"]) for kind in ("untagged", "any", "archived")),
-        ([ONE | {"untagged": True}], [f": {KINDS}"]),
-        ([UNTAGGED | {"untagged": False}], [f": {KINDS}"]),
-        ([{"tags": "a"}], ['[0] = {"tags": "a"}: a rule about tags has exactly one number, keepN']),
-        ([ONE | {"expire_after_days": 1}], ["about tags has exactly one number, keepNewest"]),
-        (
-            [{"any": True, "expire_after_days": 2}],
-            ["number, keepNewest or archiveAfterDays or archiveAfterDaysUnpulled; write one"],
-        ),
-        ([{"untagged": True, "keep_newest": 1}], ["exactly one number, expireAfterDays or"]),
-        ([{"archived": True, "archive_after_days": 90}], ["exactly one number, expireAfterDays;"]),
+        ([{"keep_newest": 1}], [f'[0] = {{"keepNewest": 1}}: {SHAPES}']),
+        *(([ONE | {kind: False}], [f": {SHAPES}"]) for kind in ("untagged", "any", "archived")),
+        ([ONE | {"untagged": True}], [f": {SHAPES}"]),
+        ([UNTAGGED | {"untagged": False}], [f": {SHAPES}"]),
+        ([{"tags": "a"}], [f'[0] = {{"tags": "a"}}: {SHAPES}']),
+        ([ONE | {"expire_after_days": 1}], [f": {SHAPES}"]),
+        ([{"any": True, "expire_after_days": 2}], ["any with keepNewest or archiveAfterDays or "]),
+        ([{"untagged": True, "keep_newest": 1}], ["untagged with expireAfterDays or archiveAft"]),
+        ([{"archived": True, "archive_after_days": 90}], ["archived with expireAfterDays; write"]),
         # The values.
         *(([ONE | {"keep_newest": value}], [NUMBER]) for value in (0, MAX_IMAGES + 1, True, "1")),
         ([UNTAGGED | {"expire_after_days": 0}], [f"[0].expireAfterDays = 0: {NUMBER}"]),
@@ -101,7 +98,7 @@ FIFTY: list[dict[str, Any]] = [{"tags": f"{each}-*", "keep_newest": 1} for each 
         (FIFTY, ["50: a lifecycle policy has at most 50 rules, 1 of which protect the movable"]),
         (FIFTY[1:], []),
         # A rule that cannot be understood hides none behind it.
-        ([{}, ONE | {"tags": "-a", "keep_newest": 0}], [KINDS, "[1].keepNewest", "[1].tags"]),
+        ([{}, ONE | {"tags": "-a", "keep_newest": 0}], [SHAPES, "[1].keepNewest", "[1].tags"]),
         # A tag may be called what a kind of rule is called.
         ([ONE | {"tags": "untagged"}, UNTAGGED, ANY, ARCHIVED], []),
         ([ONE | {"keep_newest": MAX_IMAGES}, ONE | {"tags": "b*c*d*e*"}], []),

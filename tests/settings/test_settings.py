@@ -240,7 +240,11 @@ WRONG_TOGETHER = [
     # tests/policies/test_retention.py has all of these.
     (entry(retention=[{"tags": "a", "keepNewest": "1"}]), f"{OF_APP}[0].keepNewest", "as 1, with"),
     ({"retention": [{"tag": "a", "keepNewest": 1}]}, "retention[0].tag", "did you mean tags?"),
-    ({"retention": [{"untagged": True, "keepNewest": 0}]}, "retention[0]", "exactly one number"),
+    (
+        {"retention": [{"untagged": True, "keepNewest": 0}]},
+        "retention[0]",
+        "a rule has exactly one",
+    ),
     (
         {"pullAccounts": {f"account-{n}": f"{n:012}" for n in range(300)}},
         '["repository policy"]',
