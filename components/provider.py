@@ -36,9 +36,10 @@ class Provider(ComponentProvider):
         self, inputs: pulumi.Inputs, component_def: ComponentDefinition
     ) -> pulumi.Inputs:
         """The inputs as the component takes them. Registry's are the keys of a stack file."""
-        outputs = [key for key, declared in component_def.inputs.items() if not declared.plain]
-        refuse_outputs(inputs, outputs)
-        whole = plain(inputs)
-        return (
-            whole if component_def.name == "Registry" else super().map_inputs(whole, component_def)
+        declared = component_def.inputs
+        refuse_outputs(
+            {key: inputs[key] for key in inputs if key in declared and declared[key].plain}
         )
+        whole = plain(inputs)
+        is_registry = component_def.name == "Registry"
+        return whole if is_registry else super().map_inputs(whole, component_def)

@@ -1,7 +1,7 @@
 """Registry: a team's whole registry in one component, whose inputs are the settings of a stack."""
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, get_args, get_origin
 
@@ -28,10 +28,8 @@ def _schema_type(kind: Any) -> Any:
         return str
     if origin is Annotated:
         return _schema_type(parts[0])
-    if origin is list:
-        return GenericAlias(list, _schema_type(parts[0]))
-    if origin is dict:
-        return GenericAlias(dict, (str, _schema_type(parts[1])))
+    if origin:
+        return GenericAlias(origin, tuple(map(_schema_type, parts)))
     if not issubclass(kind, BaseModel):
         return kind
     annotations = {}
@@ -203,15 +201,11 @@ def _repository_args(stack: StackSettings, name: str, account: Account) -> Image
     }
 
 
-def refuse_outputs(args: Mapping[str, Any], inputs: Collection[str] = ()) -> None:
-    """Raise InvalidInputError, which names them, for Outputs where plain values are needed.
-
-    `inputs` may be Outputs: no policy is made of them.
-    """
+def refuse_outputs(args: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError, which names them, for Outputs where plain values are needed."""
     rule = "must be a plain value, no Output: policies are made of it, and previews show them whole"
     fix = "write the value itself, or take it from the configuration"
-    plain = {key: value for key, value in args.items() if key not in inputs}
-    if problems := [Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(plain)]:
+    if problems := [Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(args)]:
         raise InvalidInputError(problems)
 
 

@@ -56,7 +56,7 @@ def start(folder: Path) -> None:
             start_new_session=True,  # it outlives this command, and its Ctrl-C
         )
     (folder / "moto.pid").write_text(str(server.pid))
-    name = stack.of_provider("assumeRoles")[0]["roleArn"].rpartition("/")[2]
+    name = stack.values["aws:assumeRoles"][0]["roleArn"].rpartition("/")[2]
     once = Config(retries={"total_max_attempts": 1}, connect_timeout=2)
     iam = boto3.client("iam", config=once)
     deadline = time.monotonic() + 20  # it takes a few seconds to start

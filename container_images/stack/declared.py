@@ -41,33 +41,30 @@ class DeclaredStack:
     """Every key with its namespace, defaults included. Text as it is, all else as JSON."""
 
     @cached_property
-    def _values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
+        """The configuration as plain values."""
         return decoded(self.config)
 
     @cached_property
     def settings(self) -> StackSettings:
         """What the configuration says. Raises InvalidInputError with all errors."""
-        return parse(self._values, self.project)
+        return parse(self.values, self.project)
 
     @cached_property
     def account(self) -> Account:
         """Where the stack is, as far as its own file tells."""
-        return account_in(self._values, self.project)
+        return account_in(self.values, self.project)
 
     @cached_property
     def default_tags(self) -> dict[str, str]:
         """What the AWS provider puts on every resource, as text."""
-        tags = (self.of_provider("defaultTags") or {}).get("tags", {})
+        tags = (self.values.get("aws:defaultTags") or {}).get("tags", {})
         return {key: _text(value) for key, value in tags.items()}
 
-    def of_provider(self, key: str) -> Any:
-        """A setting of the AWS provider, or None."""
-        return self._values.get(f"aws:{key}")
-
-    def changed(self, **values: Any) -> "DeclaredStack":
+    def changed(self, **changes: Any) -> "DeclaredStack":
         """The stack with other values under some of its keys. None takes a key away."""
-        texts = {f"{self.project}:{key}": _text(value) for key, value in values.items()}
-        absent = {f"{self.project}:{key}" for key, value in values.items() if value is None}
+        texts = {f"{self.project}:{key}": _text(value) for key, value in changes.items()}
+        absent = {f"{self.project}:{key}" for key, value in changes.items() if value is None}
         config = {**self.config, **texts}
         return replace(self, config={key: config[key] for key in config if key not in absent})
 

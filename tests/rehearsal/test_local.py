@@ -46,7 +46,7 @@ def test_the_server_starts_with_the_role_that_the_update_runs_as(
     monkeypatch.setattr(subprocess, "Popen", started)
     assert CliRunner().invoke(local.app, ["start", str(tmp_path)]).exit_code == 0
     try:
-        [assumed] = LOCAL.of_provider("assumeRoles")
+        [assumed] = LOCAL.values["aws:assumeRoles"]
         name = assumed["sessionName"]
         session = boto3.client("sts").assume_role(RoleArn=assumed["roleArn"], RoleSessionName=name)
         arn = session["AssumedRoleUser"]["Arn"]
@@ -101,7 +101,7 @@ def test_the_provider_has_each_setting_and_every_service_is_the_servers() -> Non
 
     keys = {to_snake(key.removeprefix("aws:")) for key in LOCAL.config if key.startswith("aws:")}
     assert keys <= arguments(pulumi_aws.Provider._internal_init)
-    [endpoints], [role] = LOCAL.of_provider("endpoints"), LOCAL.of_provider("assumeRoles")
+    [endpoints], [role] = LOCAL.values["aws:endpoints"], LOCAL.values["aws:assumeRoles"]
     assert endpoints.keys() <= arguments(pulumi_aws.ProviderEndpointArgs.__init__)
     assert {to_snake(key) for key in role} <= arguments(pulumi_aws.ProviderAssumeRoleArgs.__init__)
     assert endpoints.keys() == {"ecr", "iam", "sts"}

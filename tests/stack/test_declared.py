@@ -139,8 +139,6 @@ config:
 def test_the_providers_settings(project: Path) -> None:
     tags = "aws:defaultTags: {tags: {CostCentre: 1234, Public: no, On: true}}"
     read_stack = stack(project, f"config: {{{REGION}, {tags}}}")
-    assert read_stack.of_provider("region") == "eu-west-2"
-    assert read_stack.of_provider("profile") is None
     # As text, as the provider has them.
     assert read_stack.default_tags == {"CostCentre": "1234", "Public": "no", "On": "true"}
     assert stack(project, f"config: {{{REGION}}}").default_tags == {}
