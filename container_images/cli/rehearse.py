@@ -5,7 +5,7 @@ In text what decides comes first. Markdown is for pull requests.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
@@ -67,11 +67,8 @@ def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: b
     raise click.exceptions.Exit(bool(failures))
 
 
-Line = tuple[str, str]
-"""A mark, such as ok, and a text."""
-
-
-def _judgements(rehearsal: dict[str, Any], failures: Sequence[str]) -> list[Line]:
+def _judgements(rehearsal: dict[str, Any], failures: Sequence[str]) -> list[tuple[str, str]]:
+    """What decides: a mark and a text each."""
     return [
         *(("FAILED", failure) for failure in failures),
         *(("warning", warning) for warning in rehearsal["warnings"]),
@@ -104,7 +101,7 @@ def print_rehearsal(rehearsal: dict[str, Any], failures: Sequence[str], *, verbo
         click.echo(f"\nNext: with an AWS account, pulumi preview --stack {stack}{more}.")
 
 
-def _workflow(acts: Sequence[Mapping[str, Any]], *, verbose: bool) -> Iterator[Line]:
+def _workflow(acts: Sequence[Any], *, verbose: bool) -> Iterator[tuple[str, str]]:
     if not verbose:
         names = [act["act"] for act in acts if act["ok"] and act["act"] != "year"]
         yield "ok", ", ".join(names) or "nothing"
@@ -114,7 +111,7 @@ def _workflow(acts: Sequence[Mapping[str, Any]], *, verbose: bool) -> Iterator[L
             yield "ok", f"{act['act']}: {act['detail']}{by}"
 
 
-def _declared(resources: Sequence[Mapping[str, Any]], *, verbose: bool) -> Iterator[Line]:
+def _declared(resources: Sequence[Any], *, verbose: bool) -> Iterator[tuple[str, str]]:
     types = Counter(each["type"] for each in resources if each["type"].startswith("aws:"))
     kinds = (f"{number} {kind.rpartition(':')[2]}" for kind, number in types.items())
     yield "declared", ", ".join(kinds) or "nothing"
@@ -124,7 +121,7 @@ def _declared(resources: Sequence[Mapping[str, Any]], *, verbose: bool) -> Itera
         yield "", f"{'  ' * bool(resource['parent'])}{resource['name']}  {', '.join(marks)}"
 
 
-def _print(*lines: Line, heading: str = "") -> None:
+def _print(*lines: tuple[str, str], heading: str = "") -> None:
     if heading:
         click.echo(f"\n{click.style(heading, bold=True)}")
     for mark, text in lines:
