@@ -141,11 +141,7 @@ def put(who: Any, name: str = "app", **detail: Any) -> dict[str, Any]:
 
 UNRECORDED: Final[dict[str, Any]] = {"requestParameters": None, "responseElements": None}
 UNNAMED: Final[dict[str, Any]] = {"requestParameters": None, "resources": None}
-
-
-ELSEWHERE: Final[dict[str, Any]] = {
-    "requestParameters": {"repositoryName": "app", "registryId": FOREIGN}
-}
+OTHERS: Final = {"repositoryName": "app", "registryId": FOREIGN}
 
 
 def tag_resource(name: str, **detail: Any) -> dict[str, Any]:
@@ -255,7 +251,9 @@ _EVENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "in one whose name ends so": put(DEV, "my/app"),
         "denied in another repository": denied(put(DEV, "other", resources=None)),
         "in the same repository of another account": put(DEV, resources=on("app", FOREIGN)),
-        "denied in another account's registry": denied(put(DEV, resources=None, **ELSEWHERE)),
+        "denied in another account's registry": denied(
+            put(DEV, resources=None, requestParameters=OTHERS)
+        ),
         "a pull": ecr("BatchGetImage", DEV),
         "a resource tag elsewhere": tag_resource("other", resources=on("other")),
         "the guard of another repository": ecr("SetRepositoryPolicy", USER, "other"),

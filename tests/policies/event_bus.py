@@ -1,7 +1,7 @@
 """EventBridge, as far as the stack's rules need it: which events match, and which text is sent.
 
-What it does not know raises, and is never a match or a miss. test_event_bus.py compares it with
-EventBridge's own matcher.
+What it does not know raises, and is never a match or a miss. test_event_patterns.py compares it
+with EventBridge's own matcher.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
 """
 

@@ -1,8 +1,15 @@
-"""The wildcards of tag patterns and of IAM."""
+"""The wildcards of tag patterns and of IAM, and which tags ECR lets move."""
 
+import botocore.session
 import pytest
 
+from container_images.policies.forms import TAG_PATTERN
 from container_images.policies.patterns import compiled, iam_glob, tag_glob
+from container_images.policies.tag_mutability import (
+    MAX_EXCLUSION_FILTERS,
+    TAG_MUTABILITIES,
+    is_immutable,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +47,30 @@ def test_a_pattern_of_many_stars_is_no_trap() -> None:
     """With backtracking this takes millions of steps, and minutes."""
     assert not iam_glob("*a?" * 400, "a" * 900 + "b" * 200)
     assert not tag_glob("a*" * 400 + "c", "a" * 900 + "b" * 200)
+
+
+@pytest.mark.parametrize(
+    ("tag_mutability", "filters", "immutable"),
+    [
+        ("MUTABLE", [], set()),
+        ("IMMUTABLE", [], {"latest", "prod-1", "other"}),
+        ("MUTABLE_WITH_EXCLUSION", ["prod-*"], {"prod-1"}),
+        ("IMMUTABLE_WITH_EXCLUSION", ["latest"], {"prod-1", "other"}),
+    ],
+)
+def test_which_tags_stay(tag_mutability: str, filters: list[str], immutable: set[str]) -> None:
+    tags = {"latest", "prod-1", "other"}
+    assert {tag for tag in tags if is_immutable(tag, tag_mutability, filters)} == immutable
+
+
+def test_the_limits_are_those_of_the_service_model() -> None:
+    model = botocore.session.get_session().get_service_model("ecr")
+    values = model.shape_for("ImageTagMutability").metadata["enum"]
+    assert set(values) == {*TAG_MUTABILITIES, "IMMUTABLE"}
+    filters = model.shape_for("ImageTagMutabilityExclusionFilters").metadata
+    assert filters["max"] == MAX_EXCLUSION_FILTERS
+    assert model.shape_for("ImageTagMutabilityExclusionFilterValue").metadata["max"] == 128
+
+
+def test_no_pattern_that_ecr_refuses_or_that_matches_no_tag() -> None:
+    assert not any(map(TAG_PATTERN.fits, ["-a", ".a", "", "a" * 129, "a b", "ä", "a\n"]))

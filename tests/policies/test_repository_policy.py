@@ -5,12 +5,14 @@ tests/components has the documents, word for word.
 
 import re
 from contextlib import nullcontext
+from typing import Any
 
 import botocore.session
 import pytest
 
 from container_images.policies.document import to_json
 from container_images.policies.ecr_actions import ACTIONS, Effect, actions
+from container_images.policies.exemptions import exempted_roles, exemptions
 from container_images.policies.forms import refuse_trust
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import (
@@ -127,3 +129,77 @@ def test_subjects_of_any_provider_name_an_environment_a_branch_or_a_tag(
     refused = pytest.raises(InvalidInputError, match=re.escape(error)) if error else nullcontext()
     with refused:
         refuse_trust({**NOBODY, "oidc": oidc})
+
+
+# --- Whom the Denies of any repository policy exempt ----------------------------------------------
+
+PUT = "ecr:PutImage"
+ROLE, OTHER = (f"arn:aws:iam::111122223333:role/{name}" for name in ("ci/push", "other"))
+
+
+def deny(*roles: str, operator: str = "ArnNotEquals", **elements: Any) -> dict[str, Any]:
+    condition = {operator: {"aws:PrincipalArn": list(roles)}}
+    return {"Effect": "Deny", "Principal": "*", "Action": [PUT], "Condition": condition, **elements}
+
+
+INSECURE = deny(Action="ecr:*", Condition={"Bool": {"aws:SecureTransport": "false"}})
+
+
+@pytest.mark.parametrize(
+    ("statements", "roles"),
+    [
+        ([deny(ROLE)], {ROLE}),
+        ([deny(ROLE, OTHER)], {ROLE, OTHER}),
+        ([deny(Condition={"StringNotLike": {"AWS:principalARN": ROLE}})], {ROLE}),
+        ([deny(ROLE, Action="ECR:put*", Principal={"AWS": ["*"]})], {ROLE}),
+        (deny(ROLE), {ROLE}),
+        # What several deny, only those may do whom all of them exempt.
+        ([deny(ROLE, OTHER, Action="ecr:*"), deny(ROLE)], {ROLE}),
+        ([deny(ROLE), deny(OTHER)], set()),
+        # What is not decided exempts nobody, and takes no exemption away.
+        ([INSECURE, deny(ROLE)], {ROLE}),
+        ([INSECURE], set()),
+        ([deny(ROLE, f"{OTHER}*")], set()),
+        # About something else.
+        ([deny(ROLE, Effect="Allow")], set()),
+        ([deny(ROLE, Action=["ecr:SetRepositoryPolicy"])], set()),
+        ([], set()),
+        (None, set()),
+    ],
+)
+def test_whom_the_denies_exempt(statements: Any, roles: set[str]) -> None:
+    assert exempted_roles({"Statement": statements}, PUT) == roles
+
+
+def test_the_guard_exempts_the_pipeline_and_the_administrators(access: Access) -> None:
+    policy = repository_policy(access)
+    assert exempted_roles(policy, PUT) == {*access["pipeline_roles"]}
+    assert exempted_roles(policy, "ecr:DeleteRepository") == {*access["administrator_roles"]}
+
+
+EXEMPT: dict[str, Any] = {"aws:PrincipalArn": ROLE}
+WEAK = {
+    'the one form that exempts roles and nobody else: Principal "*", no Resource, and one': [
+        *(deny(ROLE, Principal={"AWS": who}) for who in (ROLE, ["*", ROLE])),
+        deny(ROLE, Principal={"AWS": "*", "Service": "x"}),
+        deny(ROLE, Resource="*"),
+        deny(Condition=None),
+        deny(Condition={"ArnNotEquals": EXEMPT | {"aws:SourceArn": "x"}}),
+        deny(Condition={"ArnNotEquals": EXEMPT, "Bool": {"aws:x": 0}}),
+        deny(Condition={"StringNotEquals": {"aws:PrincipalTag/ci": "x"}}),
+        *(deny(ROLE, operator=operator) for operator in ("ArnEquals", "ArnNotEqualsIfExists")),
+    ],
+    "exempts an empty list": [deny()],
+    "push*, which is not the exact ARN of one role": [deny(f"{ROLE}*")],
+    ":root, which is not the exact ARN of one role": [deny("arn:aws:iam::111122223333:root")],
+}
+
+
+@pytest.mark.parametrize(
+    ("error", "weak"), [(error, each) for error in WEAK for each in WEAK[error]]
+)
+def test_of_another_deny_it_is_unknown(error: str, weak: dict[str, Any]) -> None:
+    roles, [message] = exemptions({"Statement": [weak]}, [PUT])
+    assert roles == {}
+    assert message.startswith("statement 1 ")
+    assert error in message
