@@ -140,19 +140,16 @@ Inputs = dict[str, list[tuple[str, str, str]]]
 def inputs_of(folder: Path) -> Inputs:
     """The inputs of a module of the SDK, if one of them may name an image."""
     files = [file for file in folder.glob("*.py") if not file.name.startswith(("get_", "outputs"))]
+    data = b"".join(map(Path.read_bytes, files))
     # Most modules name none, and a search in bytes is fast.
     names = (b"image(self)", b"image_uri(self)", b"image_identifier(self)", b"container_uri(self)")
-    if not any(name in data for data in map(Path.read_bytes, files) for name in names):
+    if not any(name in data for name in names):
         return {}
-    classes: Inputs = {}
-    for file in files:
-        text = file.read_text(encoding="utf-8")
-        _, *parts = re.split(r"^class (\w+).*$", text, flags=re.MULTILINE)
-        for name, body in zip(parts[::2], parts[1::2], strict=True):
-            classes[name] = [
-                (wire or python, python, type_) for wire, python, type_ in _GETTER.findall(body)
-            ]
-    return classes
+    _, *parts = re.split(r"^class (\w+).*$", data.decode(), flags=re.MULTILINE)
+    return {
+        name: [(wire or python, python, type_) for wire, python, type_ in _GETTER.findall(body)]
+        for name, body in zip(parts[::2], parts[1::2], strict=True)
+    }
 
 
 def places_in(class_: str, inputs: Inputs, above: tuple[str, ...] = ()) -> Iterator[str]:
