@@ -1,9 +1,9 @@
 """The time of a lifecycle report on as many images as a repository holds, one in ten in use."""
 
-import gc
-import time
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from time import process_time
+from timeit import timeit
 
 from rich.console import Console
 
@@ -16,7 +16,6 @@ from container_images.lifecycle.report import examine
 from tests.lifecycle.documents import ANY, count, older, policy, prefixed, tagged
 
 NUMBER = 100_000
-TARGET = 2.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TEAMS = range(12)
 SELECTIONS = (
@@ -34,17 +33,18 @@ RULES = rules_in(policy(tagged("latest") | count(1), *SELECTIONS, ANY | count(1_
 
 
 def main(console: Console) -> None:
-    """Processor time, without the garbage collector, as in timeit."""
-    images = RepositoryImages(images=tuple(map(_image, range(NUMBER))), reference=parse("app"))
+    """Processor time."""
+    images = RepositoryImages(images=[*map(_image, range(NUMBER))], reference=parse("app"))
     used = "\n".join(f"app@{image.digest}" for image in images.images[::10])
-    gc.disable()
-    start = time.process_time()
-    examine(RULES, images, NOW, InUse(images={image: set() for image in read_in_use(used)}))
-    seconds = time.process_time() - start
-    gc.enable()
+
+    def report() -> None:
+        in_use = InUse(images={image: set() for image in read_in_use(used)})
+        examine(RULES, images, NOW, in_use)
+
+    seconds = timeit(report, timer=process_time, number=1)
     console.print(
         f"A lifecycle report on {NUMBER:,} images, {NUMBER // 10:,} in use, {len(RULES)} rules\n"
-        f"  {seconds:.2f} s, target: at most {TARGET:.2f}"
+        f"  {seconds:.2f} s, target: at most 2.00"
     )
 
 

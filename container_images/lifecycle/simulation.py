@@ -72,13 +72,13 @@ class Simulation:
 
     def _verdicts(self) -> list[Verdict]:
         deciding: dict[int, Rule] = {}
-        taking: dict[str, Rule] = {}
+        taking: dict[int, Rule] = {}
         undecided = {**self._classes}
         for rule in self.rules:
             if places := self._select(rule, undecided[rule.archived]):
                 is_due = self._due(rule)
-                due = [place for place in places if is_due(place, self.images[place])]
-                taking |= {self.images[place].digest: rule for place in due}
+                due = (place for place in places if is_due(place, self.images[place]))
+                taking |= dict.fromkeys(due, rule)
                 deciding |= dict.fromkeys(places, rule)
                 decided = {*places}
                 rest = [place for place in undecided[rule.archived] if place not in decided]
@@ -87,10 +87,10 @@ class Simulation:
         return [
             Verdict(
                 image,
-                taken.action if (taken := taking.get(image.digest)) else "keep",
+                taken.action if (taken := taking.get(place)) else "keep",
                 taken or deciding.get(place),
-                holding.get(image.digest),
-                following.get(image.digest),
+                holding.get(place),
+                following.get(place),
             )
             for place, image in enumerate(self.images)
         ]
@@ -152,39 +152,41 @@ class Simulation:
 
 
 def _join(
-    images: Sequence[Image], taking: dict[str, Rule]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Correct what rules take by what belongs together.
+    images: Sequence[Image], taking: dict[int, Rule]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Correct what rules take by what belongs together, all by their places.
 
     What an index that stays lists goes with the index, or after it, never before; one in the
     archive holds nothing. Referrers go with their subjects, and those that refer to them; but no
     listed ones. Returns what is held, each with its index, and what follows, each with its subject.
     """
-    indexes = {image.digest: image for image in images if image.children and not image.archived}
-    staying = deque(index for index in indexes.values() if index.digest not in taking)
-    holding: dict[str, str] = {}
-    listed = set[str]()
+    holding, following = dict[int, str](), dict[int, str]()
+    if not any(image.children or image.subject for image in images):
+        return holding, following
+    places = {image.digest: place for place, image in enumerate(images)}
+    indexes = {place for place, image in enumerate(images) if image.children and not image.archived}
+    staying, listed = deque(indexes.difference(taking)), set[int]()
     while staying:
-        index = staying.popleft()
-        for digest in index.children or ():
-            listed.add(digest)
-            if taking.pop(digest, None):
-                holding[digest] = index.digest
-                if digest in indexes:
-                    staying.append(indexes[digest])
-    referrers = defaultdict[str, list[Image]](list)
-    for image in images:
+        index = images[staying.popleft()]
+        children = {places[digest] for digest in index.children or () if digest in places}
+        listed |= children
+        for place in children.intersection(taking):
+            del taking[place]
+            holding[place] = index.digest
+            if place in indexes:
+                staying.append(place)
+    referrers = defaultdict[int | None, list[int]](list)
+    for place, image in enumerate(images):
         if image.subject is not None:
-            referrers[image.subject].append(image)
-    going = deque(digest for digest in referrers if digest in taking)
-    following: dict[str, str] = {}
+            referrers[places.get(image.subject)].append(place)
+    going = deque(taking.keys() & referrers)
     while going:
         subject = going.popleft()
         rule = taking[subject]
-        for image in referrers[subject]:
-            stays = image.digest in listed or (image.archived and rule.action == "archive")
-            if not stays and image.digest not in taking:
-                taking[image.digest] = rule
-                following[image.digest] = subject
-                going.append(image.digest)
+        for place in referrers[subject]:
+            stays = place in listed or (images[place].archived and rule.action == "archive")
+            if not stays and place not in taking:
+                taking[place] = rule
+                following[place] = images[subject].digest
+                going.append(place)
     return holding, following
