@@ -77,7 +77,7 @@ class ImageRepository(pulumi.ComponentResource):
         inputs = [args["access"], movable, immutable, args.get("retention", [])]
         guard, lifecycle_policy = _policies(json.dumps(inputs))
         filters = exclusion_filters(args["tag_mutability"], movable, immutable)
-        kms_key = args.get("kms_key") or None
+        kms_key = args.get("kms_key")
 
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
         repository = aws.ecr.Repository(
@@ -89,8 +89,11 @@ class ImageRepository(pulumi.ComponentResource):
             ]
             or None,
             image_scanning_configuration={"scan_on_push": args.get("scan_on_push", True)},
+            # Without a key there is no null either: the mocks leave it out, the provider does not.
             encryption_configurations=[
-                {"encryption_type": "KMS" if kms_key else "AES256", "kms_key": kms_key}
+                {"encryption_type": "KMS", "kms_key": kms_key}
+                if kms_key
+                else {"encryption_type": "AES256"}
             ],
             tags=args.get("tags") or None,
             opts=pulumi.ResourceOptions(
