@@ -133,8 +133,7 @@ class Steps:
         for name in self._names:
             home = account_in(name)
             made = Identity(arn=name, account=home, named="", scps=scps if home in homes else ())
-            if not made.is_protected:
-                steps += self._made(made)
+            steps += self._made(made)
         self.all = [step for step in steps if step.need]
 
     def _demanded_boundaries(self, account: Listing) -> Iterator[Boundary]:

@@ -218,8 +218,8 @@ MAKING_ROLES = [
     no_way("roles of single sign-on", PIPELINE_ROLE, role(SSO, FULL), CHANGES_RESERVED),
     no_way(
         "a service-linked role",
-        role(LINKED, allow("ecr:*"), trusts=THE_ACCOUNT),
-        somebody(allow("iam:*", on=f"{IAM}role/aws-service-role/*")),
+        role(LINKED, allow("ecr:*"), trusts=service("ecs")),
+        somebody(allow("iam:*", on=f"{IAM}role/aws-service-role/*"), allow("ecs:*")),
         guard=exempting(f"{IAM}role/aws-service-role/*"),
     ),
     no_way(
