@@ -14,7 +14,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import boto3
-import click
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
@@ -27,26 +26,23 @@ BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
 """The tags of two images, an hour apart. latest is on the first."""
 
 
-@click.group()
-def app() -> None:
-    """Start moto's server for the stack local, and push images to it."""
+def main(action: str, folder: str = "") -> None:
+    """`start FOLDER` or `push`."""
     if not os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
-        raise click.BadParameter(
-            "AWS_ENDPOINT_URL names no server of this machine; use make local, which sets it"
-        )
+        sys.exit("AWS_ENDPOINT_URL names no server of this machine; use make local, which sets it")
+    if action == "start":
+        start(Path(folder))
+    else:
+        push()
 
 
-@app.command()
-@click.argument("folder", type=Path)
 def start(folder: Path) -> None:
     """Start the server, with its log and its process id in FOLDER, and the role that updates."""
     stack = declared("local")
     port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:  # the update would go there
-            raise click.ClickException(
-                f"another program listens on port {port}; stop it, and run make local again"
-            )
+            sys.exit(f"another program listens on port {port}; stop it, and run make local again")
     with (folder / "moto.log").open("w") as log:
         server = subprocess.Popen(  # noqa: S603 moto, of this environment
             [sys.executable, "-m", "moto.server", "--port", str(port)],
@@ -66,10 +62,9 @@ def start(folder: Path) -> None:
             # moto lets everybody assume every role, whatever is written there.
             iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
             return
-    raise click.ClickException(f"moto's server does not answer; {folder}/moto.log says why")
+    sys.exit(f"moto's server does not answer; {folder}/moto.log says why")
 
 
-@app.command()
 def push() -> None:
     """Push two images to each repository, as a pipeline would, without Docker."""
     ecr = boto3.client("ecr")
@@ -81,4 +76,4 @@ def push() -> None:
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m container_images.rehearsal.local")
+    main(*sys.argv[1:])

@@ -9,7 +9,6 @@ from typing import Any
 import boto3
 import pulumi_aws
 import pytest
-from click.testing import CliRunner
 from pydantic.alias_generators import to_snake
 
 from container_images.rehearsal import local
@@ -44,7 +43,7 @@ def test_the_server_starts_with_the_role_that_the_update_runs_as(
         return servers[0]
 
     monkeypatch.setattr(subprocess, "Popen", started)
-    assert CliRunner().invoke(local.app, ["start", str(tmp_path)]).exit_code == 0
+    local.main("start", str(tmp_path))
     try:
         [assumed] = LOCAL.values["aws:assumeRoles"]
         name = assumed["sessionName"]
@@ -63,10 +62,9 @@ def test_the_server_starts_with_the_role_that_the_update_runs_as(
 
 def test_another_program_at_the_port_is_refused(at_port: int, tmp_path: Path) -> None:
     """The update would go to it, whatever it is."""
-    with socket.create_server(("127.0.0.1", at_port)):
-        result = CliRunner().invoke(local.app, ["start", str(tmp_path)])
-    assert result.exit_code == 1
-    assert f"another program listens on port {at_port}; stop it" in result.output
+    refused = pytest.raises(SystemExit, match=f"another program listens on port {at_port}; stop it")
+    with socket.create_server(("127.0.0.1", at_port)), refused:
+        local.main("start", str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -76,7 +74,7 @@ def test_latest_moves_as_in_the_makefile() -> None:
         return done("resolve", reference)["repositories"][0]
 
     boto3.client("ecr").create_repository(repositoryName="app")
-    assert CliRunner().invoke(local.app, ["push"]).exit_code == 0
+    local.main("push")
     first, second = local.BUILDS
     assert f"container_images move app {second}\n" in (ROOT / "Makefile").read_text()
     assert resolved("app")["uniqueTag"] == first
@@ -88,9 +86,8 @@ def test_latest_moves_as_in_the_makefile() -> None:
 
 def test_nothing_is_done_without_a_server_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://ecr.eu-west-2.amazonaws.com")
-    result = CliRunner().invoke(local.app, ["push"])
-    assert result.exit_code == 2
-    assert "make local" in result.output
+    with pytest.raises(SystemExit, match="use make local"):
+        local.main("push")
 
 
 def test_the_provider_has_each_setting_and_every_service_is_the_servers() -> None:
