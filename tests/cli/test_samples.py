@@ -51,18 +51,6 @@ class Clock(datetime):
         return cls(2026, 11, 23, 8, cls.minutes, 0, tzinfo=tz)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
-    monkeypatch.setattr(Clock, "minutes", 0)
-    for room in ("cli", "tags", "lifecycle", "aws", "access", "stack"):
-        folder = str(ROOT / "container_images" / room)
-        for module_info in iter_modules([folder], f"container_images.{room}."):
-            module = import_module(module_info.name)  # a command would load it after this
-            if getattr(module, "datetime", None) is datetime:
-                monkeypatch.setattr(module, "datetime", Clock)
-    return Clock
-
-
 def manifest(number: str) -> str:
     config = {"size": 90_000_000 + 3_000_000 * int(number)}
     content = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []}
@@ -121,11 +109,16 @@ class CloudTrail:
 
 
 @pytest.fixture
-def registry(
-    clock: type[Clock], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[ECRClient]:
-    """Three builds, of which latest is on the second; and CloudTrail."""
-    assert clock
+def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ECRClient]:
+    """Three builds, of which latest is on the second; CloudTrail, and the time."""
+    monkeypatch.setattr(Clock, "minutes", 0)
+    for room in ("cli", "tags", "lifecycle", "aws", "access", "stack"):
+        for info in iter_modules(
+            [str(ROOT / "container_images" / room)], f"container_images.{room}."
+        ):
+            module = import_module(info.name)  # a command would load it after this
+            if getattr(module, "datetime", None) is datetime:
+                monkeypatch.setattr(module, "datetime", Clock)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
     monkeypatch.setattr(Aws, "cloudtrail", lambda _: CloudTrail())
@@ -138,14 +131,10 @@ def registry(
         times = {digest(number): tags[0].rpartition("-")[2] for number, tags in BUILDS.items()}
         for image in ecr_backends[ACCOUNT][REGION].repositories[NAME].images:
             image.image_pushed_at = int(times[image.image_digest])
-        rules = lifecycle_policy(
-            ["latest"],
-            [
-                {"tags": "prod-*", "keep_newest": 50},
-                {"tags": "merged-*", "keep_newest": 100},
-                {"untagged": True, "expire_after_days": 7},
-            ],
-        )
+        kept = {"prod-*": 50, "merged-*": 100}
+        retention: Any = [{"tags": tags, "keep_newest": most} for tags, most in kept.items()]
+        retention.append({"untagged": True, "expire_after_days": 7})
+        rules = lifecycle_policy(["latest"], retention)
         guard = repository_policy({**access(PIPELINE), "account_id": ACCOUNT})
         client.set_repository_policy(repositoryName=NAME, policyText=to_json(guard))
         client.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(rules))
@@ -165,25 +154,23 @@ def files(registry: ECRClient, tmp_path: Path) -> None:
     (tmp_path / "in-use.txt").write_text(f"{NAME}:{BUILDS['1'][2]}\n")
 
 
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch, command: str) -> tuple[int, str]:
-    """Exit status of a command, and what a terminal of 114 columns shows of it."""
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, command: str) -> str:
+    """What a terminal of 114 columns shows of a command."""
     with monkeypatch.context() as patch:
         for variable, value in {"COLUMNS": "114", "NO_COLOR": "1", "TERM": "xterm"}.items():
             patch.setenv(variable, value)
         patch.setattr(sys, "stdout", out := Terminal())
         patch.setattr(sys, "stderr", error := io.StringIO())
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit):
             app(shlex.split(command.removeprefix(RUN)))
-    return int(ended.value.code or 0), re.sub(
-        r"\x1b\[[0-9;]*m", "", out.getvalue() + error.getvalue()
-    )
+    return re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue() + error.getvalue())
 
 
 def assert_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """What docs/access.md shows of a command is what it prints."""
     samples_of_page = samples(ROOT / "docs" / "access.md")
     [sample] = [sample for sample in samples_of_page if f"{RUN}{name} " in sample.command]
-    _, printed = on_a_terminal(monkeypatch, sample.command)
+    printed = on_a_terminal(monkeypatch, sample.command)
     assert differences(sample, printed) == [], printed
 
 
@@ -196,7 +183,7 @@ def test_the_samples_are_what_is_printed(monkeypatch: pytest.MonkeyPatch, name: 
     assert samples_of_page
     for sample in samples_of_page:
         Clock.minutes += 1
-        _, printed = on_a_terminal(monkeypatch, sample.command)
+        printed = on_a_terminal(monkeypatch, sample.command)
         assert differences(sample, printed) == [], printed
 
 
@@ -210,7 +197,7 @@ def test_the_keys_of_the_objects_are_those_that_are_printed(
     commands = {sample.command.split()[1]: sample.command for sample in samples_of_page}
     assert {name for name, _ in rows} == commands.keys()
     for name, keys in rows:
-        _, printed = on_a_terminal(monkeypatch, f"{commands[name]} --json")
+        printed = on_a_terminal(monkeypatch, f"{commands[name]} --json")
         printed_object = json.loads(printed)
         if "repositories" in printed_object:
             [printed_object] = printed_object["repositories"]
