@@ -12,12 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypedDict
 
-from container_images.policies.document import (
-    allow,
-    arn,
-    document_of,
-    to_json,
-)
+from container_images.policies.document import allow, arn, document_of, to_json
 from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.repository_policy import Access
 from container_images.policies.trust_policy import Trust, federations

@@ -131,7 +131,7 @@ def _mismatches(inputs: Mapping[str, Any], *around: str) -> Iterator[Problem]:
         where = (*around, camel(key))
         if isinstance(value, Mapping):
             yield from _mismatches(value, *where)
-        if value == [] and key in {"pipeline_roles", "administrator_roles"}:
+        if not value and key in {"pipeline_roles", "administrator_roles"}:
             rule = "must have at least one role: without one, the guard would exempt nobody"
             yield Problem(where=where, value=[], rule=rule, fix="write the ARN of a role")
         for position, text in enumerate(listed(value) if key in _FORMS else ()):

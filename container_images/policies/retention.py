@@ -81,14 +81,11 @@ def lifecycle_policy(
         raise InvalidInputError(problems)
     protective = [
         _part({"tags": tag, "keep_newest": 1}) | {"description": f"Keep the image that {tag} names"}
-        for tag in _protected(movable_tags)
+        for tag in movable_tags
+        if ANY not in tag
     ]
     parts = enumerate([*protective, *map(_part, rules)], start=1)
     return {"rules": [{"rulePriority": priority, **part} for priority, part in parts]}
-
-
-def _protected(movable_tags: Sequence[str]) -> list[str]:
-    return [tag for tag in movable_tags if ANY not in tag]
 
 
 def _part(rule: RetentionRule) -> dict[str, Any]:
@@ -127,7 +124,7 @@ def problems_in(
 
     Their keys may be those of the settings, too. None stands for a rule that was refused already.
     """
-    protected = _protected(movable_tags)
+    protected = [tag for tag in movable_tags if ANY not in tag]
     if len(protected) + len(rules) > MAX_RULES:
         broken = (
             f"a lifecycle policy has at most {MAX_RULES} rules, {len(protected)} of which protect "

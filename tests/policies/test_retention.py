@@ -25,6 +25,7 @@ EXPIRE = {"type": "expire"}
 ARCHIVE = {"type": "transition", "targetStorageClass": "archive"}
 V: dict[str, Any] = {"tagStatus": "tagged", "tagPatternList": ["v*"]}
 NEWEST: dict[str, Any] = {"countType": "imageCountMoreThan", "countNumber": 500}
+UNTAGGED_IMAGES: dict[str, Any] = {"tagStatus": "untagged"}
 IN_ARCHIVE: dict[str, Any] = {"tagStatus": "any", "storageClass": "archive"}
 
 
@@ -32,8 +33,8 @@ IN_ARCHIVE: dict[str, Any] = {"tagStatus": "any", "storageClass": "archive"}
     ("rule", "selection", "action", "description"),
     [
         (
-            *({"tags": "v*", "expire_after_days": 14}, V | days("Pushed", 14), EXPIRE),
-            "Expire images tagged v* 14 days after their push",
+            *({"untagged": True, "archive_after_days": 2}, UNTAGGED_IMAGES | days("Pushed", 2)),
+            *(ARCHIVE, "Archive untagged images 2 days after their push"),
         ),
         (
             *({"any": True, "keep_newest": 500}, {"tagStatus": "any"} | NEWEST, EXPIRE),
