@@ -294,11 +294,11 @@ class StackSettings(Settings):
 
 def partial_settings(valid: Mapping[str, Any]) -> StackSettings:
     """The settings of which a part is invalid: what is None."""
-    role, entries = valid.get("pipelineRole"), valid.get("repositories") or {}
+    entries = valid.get("repositories") or {}
     parts = {
         "administratorRoles": None,
         **valid,
-        "pipelineRole": None if role is None else PipelineRoleSettings.model_construct(**role),
+        "pipelineRole": PipelineRoleSettings.model_construct(**(valid.get("pipelineRole") or {})),
         "repositories": {
             name: RepositorySettings.model_construct(**(entry or {}))
             for name, entry in entries.items()

@@ -39,15 +39,11 @@ def _principals(settings: StackSettings, account: Account) -> Violations:
     role = settings.pipeline_role
     others = [*_items(settings.additional_pipeline_roles, "additionalPipelineRoles")]
     administrators = [*_items(settings.administrator_roles, "administratorRoles")]
-    trusted = [*_items(role.trusted_roles if role else (), "pipelineRole", "trustedRoles")]
-    projects = _items(
-        role.trusted_code_build_projects if role else (),
-        *("pipelineRole", "trustedCodeBuildProjects"),
-    )
-    existing: list[tuple[Path, str]]
-    existing = [(("pipelineRole", "arn"), role.arn)] if role and role.arn else []
+    trusted = [*_items(role.trusted_roles, "pipelineRole", "trustedRoles")]
+    projects = _items(role.trusted_code_build_projects, "pipelineRole", "trustedCodeBuildProjects")
+    existing: list[tuple[Path, str]] = [(("pipelineRole", "arn"), role.arn)] if role.arn else []
     pipeline = {_identity(arn): where for where, arn in (*others, *existing)}
-    if role and role.name:
+    if role.name:
         pipeline[_identity(role.arn_in(account))] = ("pipelineRole", "name")
     for where, arn in administrators:
         fix = "take it out of one of the two"
@@ -57,36 +53,26 @@ def _principals(settings: StackSettings, account: Account) -> Violations:
         if _identity(arn) in {_identity(other) for _, other in trusted}:
             rule = "pipelineRole.trustedRoles lets this administrator assume the pipeline role"
             yield where, rule, fix
-    own = (account.partition, account.id)
-    named = {
-        own,
-        *((account.partition, other) for other in (settings.pull_accounts or {}).values()),
-    }
+    named = {account.id, *(settings.pull_accounts or {}).values()}
+    own, of_own = {account.id}, f"of the stack's own account, {account.id}"
+    stranger = "a role of an account that the stack does not name could be a stranger's"
     for arns, accounts, rule, fix in (
+        (administrators, own, f"an administrator is a role {of_own}", "name a role of it"),
+        (existing, own, f"the role is one {of_own}", "name others in additionalPipelineRoles"),
         (
-            *(administrators, {own}),
-            f"an administrator is a role of the stack's own account, {account.id}",
-            "name a role of that account, which others may assume",
+            projects,
+            own,
+            f"the role is for projects {of_own}",
+            "name a project of that account",
         ),
-        (
-            *(existing, {own}),
-            f"the pipeline role is one of the stack's own account, {account.id}",
-            "correct the account, or name the role in additionalPipelineRoles",
-        ),
-        (
-            *(projects, {own}),
-            "CodeBuild runs a project as a role of the project's own account",
-            f"name a project of that account, {account.id}",
-        ),
-        (
-            *([*others, *trusted], named),
-            "a role of an account that the stack does not name could be a stranger's",
-            "correct the account, or add it to pullAccounts",
-        ),
+        ([*others, *trusted], named, stranger, "correct the account, or add it to pullAccounts"),
     ):
-        yield from ((where, rule, fix) for where, arn in arns if _identity(arn)[:2] not in accounts)
+        for where, arn in arns:
+            partition, other, _ = _identity(arn)
+            if partition != account.partition or other not in accounts:
+                yield where, rule, fix
     for where, other in _items(settings.lambda_pull_accounts, "lambdaPullAccounts"):
-        if (account.partition, other) not in named and not settings.pull_organization:
+        if other not in named and not settings.pull_organization:
             rule = "Lambda pulls for a function of another account only if that account may pull"
             yield where, rule, "add the account to pullAccounts"
 

@@ -159,18 +159,6 @@ def test_wrong_inputs_are_errors_without_a_traceback(
 # --- The examples ---------------------------------------------------------------------------------
 
 
-def test_the_example_in_typescript_has_the_same_inputs() -> None:
-    """With a Pulumi CLI, .ci/engine compiles and previews it."""
-
-    def keys(value: Any) -> set[str]:
-        inner = value.values() if isinstance(value, dict) else value
-        own = set(value) if isinstance(value, dict) else set()
-        return own.union(*map(keys, inner)) if isinstance(value, dict | list) else own
-
-    program = (EXAMPLES / "typescript" / "index.ts").read_text()
-    assert keys(example()) <= set(re.findall(r"([\w-]+)\"?:", program))
-
-
 @pytest.mark.parametrize("language", ["yaml", "typescript"])
 def test_an_example_names_the_plugin(language: str) -> None:
     project = load(EXAMPLES / language / "Pulumi.yaml")
