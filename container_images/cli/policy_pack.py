@@ -16,15 +16,6 @@ from container_images.cli.terminal import print_json
 WRITTEN: Final = "# Written by `container-images policy-pack`.\n"
 """The first line of each file: one that begins otherwise is somebody else's."""
 
-MANIFEST: Final = """\
-description: Guarded ECR repositories and pinned production images (ADR040)
-version: {}
-runtime:
-  name: python
-  options:
-    toolchain: pip
-"""
-
 
 @click.command("policy-pack")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
@@ -37,12 +28,16 @@ def policy_pack_command(*, folder: Path, as_json: bool) -> None:
     """
     version("pulumi-policy")  # or an error: the extra is not installed
     installed = version("container-images")
-    manifest = MANIFEST.format(installed)
+    options = {"toolchain": "pip"}
     if sys.prefix != sys.base_prefix:  # seen from the folder, it is the same in another checkout
-        environment = os.path.relpath(sys.prefix, folder.resolve())
-        manifest += f"    virtualenv: {json.dumps(environment)}\n"
+        options["virtualenv"] = os.path.relpath(sys.prefix, folder.resolve())
+    manifest = {
+        "description": "Guarded ECR repositories and pinned production images (ADR040)",
+        "version": installed,
+        "runtime": {"name": "python", "options": options},
+    }
     files = {
-        "PulumiPolicy.yaml": manifest,
+        "PulumiPolicy.yaml": f"{json.dumps(manifest, indent=2)}\n",  # JSON is YAML
         "__main__.py": "from container_images.policypack.pack import serve\n\nserve()\n",
         "requirements.txt": f"container-images[policy-pack]=={installed}\n",
     }

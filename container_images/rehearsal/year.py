@@ -118,9 +118,15 @@ def live(rules: Sequence[Rule], events: Sequence[Event]) -> tuple[dict[str, Imag
     while remaining:
         midnight += timedelta(days=1)
         while remaining and remaining[0].at < midnight:
-            event = remaining.popleft()
-            if event.digest in kept or event.digest not in taken_by:  # or else the tag is lost
-                _put(kept, places, event)
+            at, digest, tag = remaining.popleft()
+            if digest in taken_by and digest not in kept:
+                continue  # the tag of an image that has expired is lost
+            if before := kept.get(places.get(tag, "")):
+                tags = tuple(other for other in before.tags if other != tag)
+                kept[before.digest] = replace(before, tags=tags)
+            image = kept.get(digest) or Image(digest=digest, pushed_at=at)
+            kept[digest] = replace(image, tags=(*image.tags, tag))
+            places[tag] = digest
         for verdict in Simulation(rules, kept.values(), midnight).verdicts:
             if verdict.action != "keep":
                 image = kept.pop(verdict.image.digest)
@@ -128,16 +134,6 @@ def live(rules: Sequence[Rule], events: Sequence[Event]) -> tuple[dict[str, Imag
             if verdict.action == "archive":
                 kept[image.digest] = replace(image, archived=True, archived_at=midnight)
     return kept, taken_by
-
-
-def _put(kept: dict[str, Image], places: dict[str, str], event: Event) -> None:
-    """A push, or a tag that moves."""
-    if before := kept.get(places.get(event.tag, "")):
-        tags = tuple(tag for tag in before.tags if tag != event.tag)
-        kept[before.digest] = replace(before, tags=tags)
-    image = kept.get(event.digest) or Image(digest=event.digest, pushed_at=event.at)
-    kept[event.digest] = replace(image, tags=(*image.tags, event.tag))
-    places[event.tag] = event.digest
 
 
 def _promised(rules: Sequence[Rule], release: str) -> int:
