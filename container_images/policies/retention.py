@@ -126,10 +126,7 @@ def problems_in(
     """
     protected = [tag for tag in movable_tags if ANY not in tag]
     if len(protected) + len(rules) > MAX_RULES:
-        broken = (
-            f"a lifecycle policy has at most {MAX_RULES} rules, {len(protected)} of which protect "
-            "the movable tags"
-        )
+        broken = f"a lifecycle policy has at most {MAX_RULES} rules, one for each movable tag"
         fix = f"write at most {MAX_RULES} movable tags and rules"
         yield Problem(where=(), value=len(rules), rule=broken, fix=fix)
     written: list[Any] = [

@@ -186,9 +186,9 @@ class TagConvention:
         tags = sorted(tags)
         commits = sorted(self._parts(tags, "sha"), key=len)
         if not commits:
+            names = ", ".join(tags) or "no tag"
             raise ValueError(
-                f"the image has {', '.join(tags) or 'no tag'}, and none with its commit; the "
-                f"convention is {self}"
+                f"the image has {names}, and none with its commit; the convention is {self}"
             )
         if not all(commits[-1].startswith(commit) for commit in commits):
             raise ValueError(

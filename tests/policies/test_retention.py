@@ -96,7 +96,7 @@ FIFTY: list[dict[str, Any]] = [{"tags": f"{each}-*", "keep_newest": 1} for each 
         ([ANY, ONE], [f"the rule about any {LAST}"]),
         ([ANY, ANY], [f"the rule about any {LAST}", TWICE]),
         ([ARCHIVED, ANY], [f"the rule about archived {LAST}"]),
-        (FIFTY, ["50: a lifecycle policy has at most 50 rules, 1 of which protect the movable"]),
+        (FIFTY, ["50: a lifecycle policy has at most 50 rules, one for each movable tag; write"]),
         (FIFTY[1:], []),
         # A rule that cannot be understood hides none behind it.
         ([{}, ONE | {"tags": "-a", "keep_newest": 0}], [SHAPES, "[1].keepNewest", "[1].tags"]),
