@@ -1,10 +1,12 @@
-"""Images as they are pushed for the tests, and a client whose calls can be seen and disturbed."""
+"""An access, images as they are pushed, and a client whose calls can be seen and disturbed."""
 
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from container_images.policies.repository_policy import Access
 
 if TYPE_CHECKING:
     import types_boto3_ecr
@@ -20,6 +22,21 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 EPOCH = 1_764_000_000
+
+
+def access(account: str = "111122223333", /, **changes: Any) -> Access:
+    """An access with one of everything."""
+    whole: Access = {
+        "partition": "aws",
+        "account_id": account,
+        "region": REGION,
+        "pipeline_roles": [f"arn:aws:iam::{account}:role/pipeline/push"],
+        "administrator_roles": [f"arn:aws:iam::{account}:role/deploy"],
+        "pull_accounts": ["444455556666"],
+        "pull_organization": "",
+        "lambda_pull": False,
+    }
+    return {**whole, **changes}  # type: ignore[typeddict-item]
 
 
 def sha(letter: str) -> str:

@@ -11,6 +11,7 @@ from container_images.policies.repository_policy import Access
 from container_images.rehearsal.program import Update, run
 from container_images.settings import Account
 from container_images.stack.declared import DeclaredStack, declared
+from tests import builds
 from tests.conftest import FIXTURES, ROOT
 
 
@@ -21,17 +22,7 @@ def account() -> Account:
 
 @pytest.fixture
 def access() -> Access:
-    """An access with one of everything."""
-    return {
-        "partition": "aws",
-        "account_id": "111122223333",
-        "region": "eu-west-2",
-        "pipeline_roles": ["arn:aws:iam::111122223333:role/pipeline/push"],
-        "administrator_roles": ["arn:aws:iam::111122223333:role/deploy"],
-        "pull_accounts": ["444455556666"],
-        "pull_organization": "",
-        "lambda_pull": False,
-    }
+    return builds.access()
 
 
 def fixture_stack(name: str = "prod") -> DeclaredStack:

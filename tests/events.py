@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from container_images.policies.repository_policy import Access
+from tests import builds
 from tests.builds import ACCOUNT, NAME, REGION
 
 ARN = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
@@ -77,13 +78,7 @@ def page(*raw: dict[str, Any], more: str | None = None) -> dict[str, Any]:
 
 def access(*pipeline: str) -> Access:
     """Whose access the guard of the repository is made for."""
-    return Access(
-        partition="aws",
-        account_id=ACCOUNT,
-        region=REGION,
-        pipeline_roles=list(pipeline),
-        administrator_roles=[f"arn:aws:iam::{ACCOUNT}:role/admin"],
-        pull_accounts=[],
-        pull_organization="",
-        lambda_pull=False,
+    administrators = [f"arn:aws:iam::{ACCOUNT}:role/admin"]
+    return builds.access(
+        ACCOUNT, pipeline_roles=[*pipeline], administrator_roles=administrators, pull_accounts=[]
     )

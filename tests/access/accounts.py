@@ -8,7 +8,8 @@ from container_images.access.claims import guarded
 from container_images.access.evaluation import Principal, Request, decide
 from container_images.access.policy import parse
 from container_images.access.who_can import Findings, findings
-from container_images.policies.repository_policy import Access, repository_policy
+from container_images.policies.repository_policy import repository_policy
+from tests.builds import access
 
 ACCOUNT = "111122223333"
 OTHER = "444455556666"
@@ -114,20 +115,6 @@ def details(*listed: Document) -> Document:
 
 
 PIPELINE_ROLE = role("pipeline/push", allow("ecr:GetAuthorizationToken"), trusts=CODEBUILD)
-
-
-def access(**more: Any) -> Access:
-    whole = Access(
-        partition="aws",
-        account_id=ACCOUNT,
-        region="eu-west-2",
-        pipeline_roles=[PIPELINE],
-        administrator_roles=[DEPLOY],
-        pull_accounts=[OTHER],
-        pull_organization="",
-        lambda_pull=False,
-    )
-    return {**whole, **more}  # type: ignore[typeddict-item]
 
 
 GUARD = repository_policy(access())

@@ -13,8 +13,9 @@ from container_images.access import claims as claims_module
 from container_images.access.claims import Claim, Proof, Row, Subject, alike, prove, table
 from container_images.policies.ecr_actions import ACTIONS, Effect, actions
 from container_images.policies.repository_policy import Access, repository_policy
-from tests.access.accounts import ACCOUNT, DEPLOY, IAM, OTHER, PIPELINE, Document, access, where
+from tests.access.accounts import ACCOUNT, DEPLOY, IAM, OTHER, PIPELINE, Document, where
 from tests.access.accounts import REPOSITORY as ARN
+from tests.builds import access
 
 FOREIGN = "arn:aws:iam::777788889999:role/ci/push"
 CHINA = f"arn:aws-cn:iam::{ACCOUNT}:role/"

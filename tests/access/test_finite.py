@@ -11,7 +11,7 @@ from container_images.access.evaluation import Principal, Request, decide
 from container_images.access.policy import NO_POLICY, parse, policy_of
 from container_images.policies.ecr_actions import Effect, actions
 from tests.access import finite_iam
-from tests.access.accounts import ACCOUNT, DEPLOY, PIPELINE, REPOSITORY, Document, access
+from tests.access.accounts import ACCOUNT, DEPLOY, PIPELINE, REPOSITORY, Document
 from tests.access.iam_strategies import (
     ACTIONS,
     FOREIGN,
@@ -21,6 +21,7 @@ from tests.access.iam_strategies import (
     organizations,
     repository_policies,
 )
+from tests.builds import access
 
 CALLERS = st.tuples(
     st.sampled_from((*PRINCIPALS, FOREIGN)),

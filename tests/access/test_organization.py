@@ -9,7 +9,8 @@ from container_images.access.claims import ANYTHING, Claim, Subject, alike, prov
 from container_images.access.evaluation import Principal, Request, decide
 from container_images.access.policy import EVERYTHING, service_control_policy_in
 from container_images.policies.ecr_actions import Effect, actions
-from tests.access.accounts import ACCOUNT, IAM, access
+from tests.access.accounts import ACCOUNT, IAM
+from tests.builds import access
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs/organization.md").read_text(encoding="utf-8")

@@ -18,7 +18,6 @@ from tests.access.accounts import (
     THE_ACCOUNT,
     Document,
     able,
-    access,
     allow,
     ask,
     deny,
@@ -30,6 +29,7 @@ from tests.access.accounts import (
     user,
     where,
 )
+from tests.builds import access
 
 SOMEBODY = f"{IAM}role/somebody"
 BOUNDARY = f"{IAM}policy/boundary"

@@ -24,7 +24,8 @@ from container_images.policies.ecr_actions import Effect, actions
 from container_images.policies.repository_policy import repository_policy
 from container_images.policies.trust_policy import pipeline_role_policy, trust_policy
 from container_images.rehearsal.program import Update
-from tests.access.accounts import REPOSITORY, access, allow, details, managed, role
+from tests.access.accounts import REPOSITORY, allow, details, managed, role
+from tests.builds import access
 
 IAM = "arn:aws:iam::111122223333"
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/state"

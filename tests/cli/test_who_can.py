@@ -21,13 +21,13 @@ from tests.access.accounts import (
     REPOSITORY,
     THE_ACCOUNT,
     Document,
-    access,
     allow,
     details,
     policy,
     role,
     trust,
 )
+from tests.builds import access
 from tests.cli.test_cli import done, refused, run
 from tests.cli.test_samples import assert_shown
 from tests.conftest import FIXTURES

@@ -19,10 +19,10 @@ from click.testing import CliRunner
 
 from container_images.cli.app import app
 from container_images.policies.document import document_of, statements_in, to_json
-from container_images.policies.repository_policy import Access, denies, repository_policy
+from container_images.policies.repository_policy import denies, repository_policy
 from container_images.policies.retention import lifecycle_policy
 from container_images.policies.trust_policy import pipeline_role_policy
-from tests.builds import OCI_MANIFEST, digest_of
+from tests.builds import OCI_MANIFEST, access, digest_of
 
 NAME: Final = "container-images-live"
 BUILDS: Final = ("prod-1111111-1764003600", "prod-2222222-1764007200")
@@ -76,16 +76,15 @@ class LiveTier:
         """A client for each role."""
         self.environment: dict[str, str | None] = {"AWS_PROFILE": None}
         """That of the pipeline role."""
-        self.access: Access = {
-            "partition": self.account.split(":")[1],
-            "account_id": identity["Account"],
-            "region": region,
-            "pipeline_roles": [self.role("pipeline")],
-            "administrator_roles": [self.role("administrator")],
-            "pull_accounts": [],
-            "pull_organization": "",
-            "lambda_pull": True,
-        }
+        self.access = access(
+            identity["Account"],
+            partition=self.account.split(":")[1],
+            region=region,
+            pipeline_roles=[self.role("pipeline")],
+            administrator_roles=[self.role("administrator")],
+            pull_accounts=[],
+            lambda_pull=True,
+        )
 
     def role(self, kind: str) -> str:
         return f"{self.account}:role/{NAME}/{NAME}-{kind}"

@@ -8,8 +8,8 @@ from container_images.access import claims
 from container_images.access.claims import guarded
 from container_images.policies.repository_policy import repository_policy
 from container_images.stack.would_deny import EVENTS, denied
-from tests.access.accounts import ACCOUNT, IAM, Document, access
-from tests.builds import NAME, REGION
+from tests.access.accounts import ACCOUNT, IAM, Document
+from tests.builds import NAME, REGION, access
 from tests.events import event, identity
 
 PIPELINE = f"{IAM}role/pipeline/forms-image-pipeline"
