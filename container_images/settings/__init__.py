@@ -67,7 +67,8 @@ def account_in(configuration: Mapping[str, Any], project: str) -> Account:
     The account is that of the first of the roles, or, where aws:allowedAccountIds leaves it out,
     the first of those.
     """
-    roles = str([configuration.get(f"{project}:{key}") for key in _ROLES])
+    keys = ("administratorRoles", "pipelineRole", "additionalPipelineRoles")
+    roles = str([configuration.get(f"{project}:{key}") for key in keys])
     arns = re.findall(r"arn:(aws[a-z-]*):iam::(\d{12}):", roles)
     # If none says so, it is one of AWS's documentation.
     partition, account = next(iter(arns), ("aws", "123456789012"))
@@ -78,9 +79,6 @@ def account_in(configuration: Mapping[str, Any], project: str) -> Account:
     return Account(
         partition=partition, id=account, region=region if forms.REGION.fits(region) else ""
     )
-
-
-_ROLES: Final = ("administratorRoles", "pipelineRole", "additionalPipelineRoles")
 
 
 def decoded(configuration: Mapping[str, str]) -> dict[str, Any]:

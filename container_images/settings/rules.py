@@ -59,12 +59,7 @@ def _principals(settings: StackSettings, account: Account) -> Violations:
     for arns, accounts, rule, fix in (
         (administrators, own, f"an administrator is a role {of_own}", "name a role of it"),
         (existing, own, f"the role is one {of_own}", "name others in additionalPipelineRoles"),
-        (
-            projects,
-            own,
-            f"the role is for projects {of_own}",
-            "name a project of that account",
-        ),
+        (projects, own, f"the role is for projects {of_own}", "name a project of it"),
         ([*others, *trusted], named, stranger, "correct the account, or add it to pullAccounts"),
     ):
         for where, arn in arns:

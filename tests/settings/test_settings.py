@@ -183,7 +183,7 @@ WRONG_VALUES = [
     ("pipelineRole.name", "a/b", "1 to 64"),
     ("pipelineRole.path", "/*/", "wildcards"),
     ("pipelineRole.trustedCodeBuildProjects[0]", PROJECT[:-6] + "*", "one CodeBuild project"),
-    ("pipelineRole.trustedCodeBuildProjects[0]", PROJECT, "name a project of that account"),
+    ("pipelineRole.trustedCodeBuildProjects[0]", PROJECT, "name a project of it"),
     # tests/policies/test_repository_policy.py has all forms.
     (
         "pipelineRole.trustedGitHubSubjects[0]",
