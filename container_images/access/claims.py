@@ -6,7 +6,7 @@ policy could tell apart more than these, such as by two patterns that overlap.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
@@ -165,6 +165,11 @@ class Subject:
         named = "" if is_pattern(arn) else arn
         return Principal(arn=arn, account=account_in(arn), named=named, policies=(EVERYTHING,))
 
+    def granted(self, arn: str) -> Principal:
+        """Whoever has this ARN; one of the repository's account without policies of its own."""
+        caller = self.caller(arn)
+        return replace(caller, policies=()) if caller.account == self.account else caller
+
     def request(self, action: str) -> Request:
         """A call about the repository."""
         return Request(action=action, resource=self.arn, account=self.account, policy=self.policy)
@@ -299,68 +304,51 @@ def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> l
     known = [each for each in repositories if not each.errors]
     proofs = []
     for claim in claims:
-        breaches = (breach for each in known for breach in _BREACHES[claim](each))
+        breaches = (breach for each in known for breach in _breaches(claim, each))
         breach = next(filter(None, breaches), None)
         undecided = "" if breach else errors
         proofs.append(Proof(claim=claim, counterexample=breach, undecided=undecided))
     return proofs
 
 
-def _others(
-    repository: Subject, exempt: Sequence[str], *actions: Sequence[str]
-) -> Iterator[Call | None]:
-    """Requests by anybody but the exempt roles."""
-    callers = (caller for caller in repository.everybody() if caller.arn not in exempt)
-    return (repository.breach(caller, *actions) for caller in callers)
+def _breaches(claim: Claim, repository: Subject) -> Iterator[Call | None]:
+    """How a claim may be broken: by whom, with which calls, allowed or denied."""
+    breach, denial = repository.breach, repository.denial
+    pipeline = repository.access["pipeline_roles"]
+    administrators = repository.access["administrator_roles"]
+    everybody = repository.everybody()
+    outsiders = (caller for caller in everybody if caller.account != repository.account)
+    match claim:
+        case Claim.MOVED:
+            yield from (breach(each, MOVE_TAGS) for each in everybody if each.arn not in pipeline)
+        case Claim.ADMINISTERED:
+            others = (caller for caller in everybody if caller.arn not in administrators)
+            yield from (breach(caller, ADMINISTER) for caller in others)
+        case Claim.BOTH:
+            yield from (breach(caller, MOVE_TAGS, ADMINISTER) for caller in everybody)
+        case Claim.PUSHED:
+            yield from (denial(repository.granted(arn), (*MAY_PULL, *PUSH)) for arn in pipeline)
+        case Claim.LOCKED_OUT:
+            yield from (denial(repository.caller(arn), ADMINISTER) for arn in administrators)
+        case Claim.STRANGERS:
+            yield from (
+                breach(caller, _MORE_THAN_PULL if repository.may_pull(caller) else ANYTHING)
+                for caller in outsiders
+                if caller.arn not in pipeline
+            )
+        case Claim.LISTED:
+            yield from (
+                denial(caller, PULL)
+                for caller in outsiders
+                if ":iam:" in caller.arn or caller.named == _LAMBDA
+                if repository.may_pull(caller)
+            )
 
 
-def _strangers_let_in(repository: Subject) -> Iterator[Call | None]:
-    """Outsiders that can make a call they are not to make: save the pipeline roles."""
-    more_than_pull = [action for action in ANYTHING if action not in MAY_PULL]
-    for caller in repository.everybody():
-        is_own = caller.account == repository.account
-        if not is_own and caller.arn not in repository.access["pipeline_roles"]:
-            listed = repository.may_pull(caller)
-            yield repository.breach(caller, more_than_pull if listed else ANYTHING)
-
-
-def _locked_out_listed(repository: Subject) -> Iterator[Call | None]:
-    """Those that are listed and cannot pull."""
-    for caller in repository.everybody():
-        is_named = ":iam:" in caller.arn or caller.named == _LAMBDA
-        if caller.account != repository.account and is_named and repository.may_pull(caller):
-            yield repository.denial(caller, PULL)
-
-
-def _pushing(repository: Subject) -> Iterator[Principal]:
-    """The pipeline roles: those of the repository's account without policies of their own.
-
-    To them the repository's policy alone allows what they do.
-    """
-    for caller in map(repository.caller, repository.access["pipeline_roles"]):
-        is_own = caller.account == repository.account
-        yield replace(caller, policies=()) if is_own else caller
-
-
+_MORE_THAN_PULL: Final = [action for action in ANYTHING if action not in MAY_PULL]
 _ORGANIZATION: Final = "aws:principalorgid"
 _SOURCE: Final = "aws:sourcearn"
 _LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
-
-_BREACHES: Final[dict[Claim, Callable[[Subject], Iterator[Call | None]]]] = {
-    Claim.MOVED: lambda each: _others(each, each.access["pipeline_roles"], MOVE_TAGS),
-    Claim.ADMINISTERED: lambda each: _others(each, each.access["administrator_roles"], ADMINISTER),
-    Claim.BOTH: lambda each: _others(each, (), MOVE_TAGS, ADMINISTER),
-    Claim.PUSHED: lambda each: (
-        each.denial(caller, (*MAY_PULL, *PUSH)) for caller in _pushing(each)
-    ),
-    Claim.LOCKED_OUT: lambda each: (
-        each.denial(each.caller(arn), ADMINISTER) for arn in each.access["administrator_roles"]
-    ),
-    Claim.STRANGERS: _strangers_let_in,
-    Claim.LISTED: _locked_out_listed,
-}
-"""How each claim is broken: by whom, with which calls, allowed or denied."""
-
 
 Row = dict[str, Any]
 """What a `principal` can do, by ABILITIES, in any of the repositories."""
