@@ -65,23 +65,18 @@ TAG_PATTERN: Final = Form(
 nothing, and nobody would notice."""
 
 _FORMS: Final = {
-    "partition": Form(PARTITION, "must be a partition, such as aws"),
-    "account_id": ACCOUNT_ID,
-    "region": REGION,
-    "pipeline_roles": ROLE_ARN,
-    "administrator_roles": ROLE_ARN,
-    "pull_accounts": ACCOUNT_ID,
-    "lambda_pull_accounts": ACCOUNT_ID,
-    "pull_organization": ORGANIZATION_ID,
-    "movable_tags": TAG_PATTERN,
-    "immutable_tags": TAG_PATTERN,
+    **dict.fromkeys(("pipeline_roles", "administrator_roles", "roles"), ROLE_ARN),
+    **dict.fromkeys(("account_id", "pull_accounts", "lambda_pull_accounts"), ACCOUNT_ID),
+    **dict.fromkeys(("movable_tags", "immutable_tags"), TAG_PATTERN),
+    **dict.fromkeys(("github_subjects", "subjects"), SUBJECT),
     "codebuild_projects": CODEBUILD_PROJECT_ARN,
-    "github_subjects": SUBJECT,
     "provider": OIDC_PROVIDER,
     "audience": AUDIENCE,
-    "subjects": SUBJECT,
-    "roles": ROLE_ARN,
+    "pull_organization": ORGANIZATION_ID,
+    "region": REGION,
+    "partition": Form(PARTITION, "must be a partition, such as aws"),
 }
+"""What an input of a component has to be, or each element of it."""
 
 
 def refuse_access(
