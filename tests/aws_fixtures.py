@@ -1,11 +1,12 @@
 """What the tests share that call AWS: moto, and CloudTrail's answers."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.server import ThreadedMotoServer
@@ -13,11 +14,8 @@ from moto.server import ThreadedMotoServer
 from container_images.aws import trail
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.aws.session import Aws
-from tests.builds import NAME, REGION
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
+from tests.builds import NAME, REGION, ECRClient
+from tests.events import page
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def moto_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def client() -> "ECRClient":
+def client() -> ECRClient:
     """A client for all tests: it remembers nothing, and half of a short test is to make one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("AWS_ENDPOINT_URL")
@@ -36,7 +34,7 @@ def client() -> "ECRClient":
 
 
 @pytest.fixture
-def ecr(client: "ECRClient") -> Iterator["ECRClient"]:
+def ecr(client: ECRClient) -> Iterator[ECRClient]:
     """Moto's ECR, with an empty repository."""
     with mock_aws():
         client.create_repository(repositoryName=NAME)
@@ -63,24 +61,43 @@ def moto_server(moto_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 @pytest.fixture
-def repository(ecr: "ECRClient") -> Repository:
+def repository(ecr: ECRClient) -> Repository:
     return Repository(ecr, Reference(name=NAME))
 
 
 @pytest.fixture
-def lookups(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """CloudTrail with these pages in answer to the next lookups, or with an error."""
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[Any, Any]:
+    """What AWS answers to an operation, or to an operation in a Region: a result, an error's code,
+    or a function of the request that gives either. Moto answers everything else.
+    """
+    prepared: dict[Any, Any] = {}
+    make_api_call: Any = vars(BaseClient)["_make_api_call"]
 
-    def give(*pages: dict[str, Any] | str) -> None:
-        client = boto3.client("cloudtrail")
-        stub = Stubber(client)
-        for answer in pages:
-            if isinstance(answer, str):
-                stub.add_client_error("lookup_events", answer, "no\n  luck")
-            else:
-                stub.add_response("lookup_events", answer)
-        stub.activate()
-        monkeypatch.setattr(Aws, "cloudtrail", lambda _: client)
-        monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # the stub has no rate
+    def call(client: BaseClient, operation: str, request: Any) -> Any:
+        answer = prepared.get((operation, client.meta.region_name), prepared.get(operation))
+        answer = answer(request) if callable(answer) else answer
+        if isinstance(answer, str):
+            error = {"Error": {"Code": answer, "Message": "not\n  authorized"}}
+            raise ClientError(error, operation)  # type: ignore[arg-type]
+        return make_api_call(client, operation, request) if answer is None else answer
 
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    return prepared
+
+
+@pytest.fixture
+def lookups(answers: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """CloudTrail with these events, the oldest first. Gives the names that are looked up."""
+
+    def give(*events: dict[str, Any]) -> list[str]:
+        names: list[str] = []
+
+        def answer(request: Any) -> dict[str, Any]:
+            names.append(request["LookupAttributes"][0]["AttributeValue"])
+            return page(*(each for each in events[::-1] if each["eventName"] == names[-1]))
+
+        answers["LookupEvents"] = answer
+        return names
+
+    monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)  # moto has no rate
     return give

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from container_images.policies.repository_policy import Access
+from container_images.policies.document import to_json
+from container_images.policies.repository_policy import Access, repository_policy
 
 if TYPE_CHECKING:
     import types_boto3_ecr
@@ -79,6 +80,17 @@ def place(ecr: ECRClient, tag: str, name: str = NAME) -> str:
     """Digest of the image that a tag is on."""
     [image] = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]
     return image["imageDigest"]
+
+
+def put_guard(ecr: ECRClient, *pipeline: str, name: str = NAME) -> None:
+    """Give a repository the policy that exempts these roles."""
+    roles = [f"arn:aws:iam::{ACCOUNT}:role/admin"]
+    guard = repository_policy(access(pipeline_roles=[*pipeline], administrator_roles=roles))
+    ecr.set_repository_policy(repositoryName=name, policyText=to_json(guard))
+
+
+def put_lifecycle(ecr: ECRClient, document: Any) -> None:
+    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(document))
 
 
 @dataclass

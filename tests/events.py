@@ -6,8 +6,6 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/logging-using-cloudtrail.
 import json
 from typing import Any
 
-from container_images.policies.repository_policy import Access
-from tests import builds
 from tests.builds import ACCOUNT, NAME, REGION
 
 ARN = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{NAME}"
@@ -74,11 +72,3 @@ def page(*raw: dict[str, Any], more: str | None = None) -> dict[str, Any]:
     """An answer to a lookup, with the events as CloudTrail has them."""
     events = {"Events": [{"CloudTrailEvent": json.dumps(event)} for event in raw]}
     return {**events, "NextToken": more} if more else events
-
-
-def access(*pipeline: str) -> Access:
-    """Whose access the guard of the repository is made for."""
-    administrators = [f"arn:aws:iam::{ACCOUNT}:role/admin"]
-    return builds.access(
-        ACCOUNT, pipeline_roles=[*pipeline], administrator_roles=administrators, pull_accounts=[]
-    )

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from math import ceil
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -93,68 +92,49 @@ def test_what_services_families_and_functions_run_by_few_calls(
 SERVICE = {"serviceArn": "web", "taskDefinition": "web:1", "deployments": []}
 FUNCTION = {"FunctionArn": "api", "PackageType": "Image"}
 ANSWERS: dict[str, dict[str, Any]] = {
-    "list_clusters": {"clusterArns": ["apps"]},
-    "list_services": {"serviceArns": ["web"]},
-    "describe_services": {"services": [SERVICE]},
-    "list_tasks": {"taskArns": ["task"]},
-    "describe_tasks": {"tasks": []},
-    "list_task_definition_families": {"families": ["web"]},
-    "describe_task_definition": {"taskDefinition": {"taskDefinitionArn": "web:1"}},
-    "list_functions": {"Functions": [FUNCTION, {"FunctionArn": "zip", "PackageType": "Zip"}]},
-    "list_aliases": {"Aliases": []},
-    "get_function": {"Code": {}},
+    "ListClusters": {"clusterArns": ["apps"]},
+    "ListServices": {"serviceArns": ["web"]},
+    "DescribeServices": {"services": [SERVICE]},
+    "ListTasks": {"taskArns": ["task"]},
+    "DescribeTasks": {"tasks": []},
+    "ListTaskDefinitionFamilies": {"families": ["web"]},
+    "DescribeTaskDefinition": {"taskDefinition": {"taskDefinitionArn": "web:1"}},
+    "ListFunctions": {"Functions": [FUNCTION, {"FunctionArn": "zip", "PackageType": "Zip"}]},
+    "ListAliases": {"Aliases": []},
+    "GetFunction": {"Code": {}},
 }
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the operations answer, or a function of the request; a text is the code of an error."""
-    answers: dict[str, Any] = {**ANSWERS}
-
-    def answer(operation: str, request: dict[str, Any]) -> Any:
-        if isinstance(code := answers[operation], str):
-            error = {"Error": {"Code": code, "Message": "no"}}
-            raise ClientError(error, operation.title().replace("_", ""))  # type: ignore[arg-type]
-        return answers[operation](request) if callable(answers[operation]) else answers[operation]
-
-    class Client:
-        def __getattr__(self, operation: str) -> Callable[..., Any]:
-            return lambda **request: answer(operation, request)
-
-        def can_paginate(self, operation: str) -> bool:
-            return operation.startswith("list_")
-
-        def get_paginator(self, operation: str) -> Any:
-            return SimpleNamespace(paginate=lambda **about: map(answer, [operation], [about]))
-
-    monkeypatch.setattr(Aws, "client", lambda *_: Client())
+def canned(answers: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> dict[Any, Any]:
+    answers |= ANSWERS
     monkeypatch.setattr(Aws, "caller", (ACCOUNT, ""))
     return answers
 
 
 def test_functions_run_the_digest_of_their_code_and_of_versions_with_an_alias(
-    answers: dict[str, Any],
+    canned: dict[Any, Any],
 ) -> None:
     weights = {"AdditionalVersionWeights": {"2": 0.1}}
     aliases = [{"FunctionVersion": "1", "RoutingConfig": weights}, {"FunctionVersion": "1"}]
-    answers["list_aliases"] = {"Aliases": aliases}
+    canned["ListAliases"] = {"Aliases": aliases}
 
     def code(request: dict[str, Any]) -> dict[str, Any]:
         resolved = f"{URI}:version-{request['Qualifier'].strip('$')}"
         return {"Code": {"ImageUri": f"{URI}:one", "ResolvedImageUri": resolved}}
 
-    answers["get_function"] = code
+    canned["GetFunction"] = code
     assert {*running().images} == {f"{URI}:version-{name}" for name in ("LATEST", "1", "2")}
 
 
 def test_a_task_runs_what_it_pulled_and_task_definitions_are_read_wherever_they_are_named(
-    answers: dict[str, Any],
+    canned: dict[Any, Any],
 ) -> None:
     parts = {
         "deployments": [{"taskDefinition": "web:2"}],
         "taskSets": [{"taskDefinition": "web:3"}],
     }
-    answers["describe_services"] = {"services": [{"serviceArn": "web"} | parts]}
+    canned["DescribeServices"] = {"services": [{"serviceArn": "web"} | parts]}
     containers = [
         {"image": f"{URI}:prod-1", "imageDigest": DIGEST},
         {"image": f"{URI}@{DIGEST}", "imageDigest": f"sha256:{'2' * 64}"},
@@ -163,7 +143,7 @@ def test_a_task_runs_what_it_pulled_and_task_definitions_are_read_wherever_they_
         {},
     ]
     task = {"taskArn": "task", "taskDefinitionArn": "web:4", "containers": containers}
-    answers["describe_tasks"] = {"tasks": [task]}
+    canned["DescribeTasks"] = {"tasks": [task]}
     read: list[Any] = []
     in_use = running(lambda names: read.extend(names) or names)  # type: ignore[func-returns-value]
     own = (f"{URI}:prod-1@{DIGEST}", f"{URI}@{DIGEST}", f"{URI}:starting")
@@ -172,22 +152,22 @@ def test_a_task_runs_what_it_pulled_and_task_definitions_are_read_wherever_they_
 
 
 @pytest.mark.parametrize("operation", ANSWERS)
-def test_what_may_not_be_read_is_not_called_unused(answers: dict[str, Any], operation: str) -> None:
-    answers[operation] = "AccessDeniedException"
+def test_what_may_not_be_read_is_not_called_unused(canned: dict[Any, Any], operation: str) -> None:
+    canned[operation] = "AccessDeniedException"
     [reason] = running().unknown.values()
     assert reason.startswith(f"account {ACCOUNT} in {REGION}: no permission for ")
 
 
-def test_what_is_gone_meanwhile_runs_nothing(answers: dict[str, Any]) -> None:
+def test_what_is_gone_meanwhile_runs_nothing(canned: dict[Any, Any]) -> None:
     failures = [{"arn": "admin", "reason": "MISSING"}]
-    answers["describe_services"] = {"services": [], "failures": failures}
-    answers["list_aliases"] = answers["get_function"] = "ResourceNotFoundException"
+    canned["DescribeServices"] = {"services": [], "failures": failures}
+    canned["ListAliases"] = canned["GetFunction"] = "ResourceNotFoundException"
     assert running() == InUse()
     failures[0]["reason"] = "ACCESS"
     assert [*running().unknown] == [f"describe_services in account {ACCOUNT} in {REGION}"]
 
 
-def test_another_failure_is_raised(answers: dict[str, Any]) -> None:
-    answers["list_clusters"] = "ServerException"
+def test_another_failure_is_raised(canned: dict[Any, Any]) -> None:
+    canned["ListClusters"] = "ServerException"
     with pytest.raises(ClientError, match="ServerException"):
         running()

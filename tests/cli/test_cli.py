@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from container_images.aws import session
 from container_images.aws.session import Aws
 from container_images.cli import tags as cli
 from container_images.cli.app import COMMANDS, app
-from container_images.policies.document import to_json
-from container_images.policies.repository_policy import repository_policy
-from tests.builds import ACCOUNT, NAME, REGION, ECRClient, Wire, build, place, push, sha, tag
-from tests.events import PIPELINE, access
+from tests.builds import ACCOUNT, NAME, REGION, ECRClient, build, place, push, put_guard, sha, tag
+from tests.events import PIPELINE
 
 ARN = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{NAME}"
 URI = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{NAME}"
@@ -107,14 +104,14 @@ def test_what_is_printed_of_a_dry_run_a_first_and_a_second_run(ecr: ECRClient) -
 
 
 def test_rollback_goes_by_what_is_given_or_by_the_tags_where_cloudtrail_may_not_be_read(
-    ecr: ECRClient, lookups: Callable[..., None]
+    ecr: ECRClient, answers: dict[Any, Any]
 ) -> None:
     older = build(ecr, "a", tag("prod", "a"))
     build(ecr, "b", tag("prod", "b"), "latest")
     would = done("rollback", NAME, "--to", older, "--dry-run")
     assert (would["basis"], would["moved"], would["dryRun"]) == ("given", False, True)
     assert "no image nothing" in refused("rollback", NAME, "--to", "nothing")
-    lookups("AccessDeniedException")
+    answers["LookupEvents"] = "AccessDeniedException"
     result = run("rollback", NAME)
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "basis: tags")
     assert "note: the unique tags decided: no permission for Look" in result.stderr
@@ -174,20 +171,18 @@ def test_a_repository_that_is_not_there_is_named_with_account_and_region(ecr: EC
 
 
 def test_the_guard_that_refuses_is_named_with_the_roles_that_it_exempts(
-    ecr: ECRClient, monkeypatch: pytest.MonkeyPatch
+    ecr: ECRClient, answers: dict[Any, Any]
 ) -> None:
     why = "with an explicit deny in a resource-based policy"
 
-    def denied(**_: object) -> None:
+    def denied(_: object) -> None:
         error = {"Error": {"Code": "AccessDeniedException", "Message": f"no permission {why}"}}
         raise ClientError(error, "PutImage")  # type: ignore[arg-type]
 
-    policy = to_json(repository_policy(access(PIPELINE)))
-    ecr.set_repository_policy(repositoryName=NAME, policyText=policy)
+    put_guard(ecr, PIPELINE)
     build(ecr, "a", "latest")
     newer = build(ecr, "b")
-    monkeypatch.setattr(ecr, "put_image", denied)
-    monkeypatch.setattr(Aws, "ecr", lambda _: Wire(ecr))
+    answers["PutImage"] = denied
     assert refused("move", NAME, newer).endswith(f"run as a role that it exempts ({PIPELINE})")
     why = "because no identity-based policy allows it"
     assert refused("move", NAME, newer).endswith("run as a role that has it")

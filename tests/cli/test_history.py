@@ -11,13 +11,11 @@ import pytest
 
 from container_images.aws.session import Aws
 from container_images.cli.history import MOST_ROWS, since_of
-from container_images.policies.document import to_json
-from container_images.policies.repository_policy import repository_policy
 from container_images.tags.history import EVENTS
-from tests.builds import NAME, REGION, ECRClient, build
+from tests.builds import NAME, REGION, ECRClient, build, put_guard
 from tests.cli.test_cli import done, refused, run
 from tests.conftest import FIXTURES
-from tests.events import DIGESTS, PIPELINE, access, event, identity, page, put
+from tests.events import DIGESTS, PIPELINE, event, identity, put
 
 ACCOUNT = "111122223333"
 IAM = f"arn:aws:iam::{ACCOUNT}:role/"
@@ -49,32 +47,17 @@ WEEK = [
 
 
 @pytest.fixture
-def holds(lookups: Callable[..., None]) -> Callable[..., None]:
-    """CloudTrail with these events, for one pass over each event's name and no other."""
-
-    def answer(*raw: dict[str, Any]) -> None:
-        of = [[each for each in raw[::-1] if each["eventName"] == name] for name in EVENTS]
-        lookups(*(page(*events) for events in of))
-
-    return answer
-
-
-@pytest.fixture
-def prod(monkeypatch: pytest.MonkeyPatch, holds: Callable[..., None]) -> Callable[..., None]:
-    """The same, in the project's directory, as a role of the account that prod is in."""
+def prod(monkeypatch: pytest.MonkeyPatch, lookups: Callable[..., Any]) -> Callable[..., Any]:
+    """CloudTrail, in the project's directory, as a role of the account that prod is in."""
     monkeypatch.chdir(FIXTURES)
     monkeypatch.setattr(Aws, "caller", (ACCOUNT, f"{IAM}reader"))
-    return holds
+    return lookups
 
 
-def guard(ecr: ECRClient, name: str, *pipeline: str) -> None:
-    policy = to_json(repository_policy(access(*pipeline)))
-    ecr.set_repository_policy(repositoryName=name, policyText=policy)
-
-
-def test_all_repositories_of_a_stack_are_read_in_one_pass(prod: Callable[..., None]) -> None:
-    prod(*WEEK)
+def test_all_repositories_of_a_stack_are_read_in_one_pass(prod: Callable[..., Any]) -> None:
+    names = prod(*WEEK)
     repositories = done("history", "--stack", "prod", "--since", "36h")["repositories"]
+    assert names == [*EVENTS]
     since = datetime.fromisoformat(repositories[0]["since"])
     assert 35.9 * 3600 < (datetime.now(UTC) - since).total_seconds() < 36.1 * 3600
     assert repositories[-1]["repository"] is None  # what CloudTrail does not say it of
@@ -101,7 +84,7 @@ def test_all_repositories_of_a_stack_are_read_in_one_pass(prod: Callable[..., No
     assert [(event["tag"], event["expected"]) for event in events[None]] == [(None, False)]
 
 
-def test_other_events_in_words(prod: Callable[..., None]) -> None:
+def test_other_events_in_words(prod: Callable[..., Any]) -> None:
     request = {"requestParameters": {"imageIds": [{"imageTag": "latest"}]}}
     replication = {**ADMIN, "userIdentity": {"invokedBy": "AWS Internal"}}
     prod(
@@ -119,7 +102,7 @@ def test_other_events_in_words(prod: Callable[..., None]) -> None:
     assert [each["tag"] for listed in repositories for each in listed["events"]] == [tag, None]
 
 
-def test_a_long_table_has_the_unexpected_first_and_ends(prod: Callable[..., None]) -> None:
+def test_a_long_table_has_the_unexpected_first_and_ends(prod: Callable[..., Any]) -> None:
     """Whoever is denied many calls must not push the alarm out of an issue's 65,536 characters."""
     noise = [put(1, "a", f"x{number}", **RUNNER) for number in range(3)]
     long = on("forms-runner-deploy", f"{IAM}{'m' * 64}", "s" * 64)
@@ -143,7 +126,7 @@ def test_a_long_table_has_the_unexpected_first_and_ends(prod: Callable[..., None
     ],
 )
 def test_a_scheduled_job_fails_where_something_is_unexpected(
-    prod: Callable[..., None], seen: list[dict[str, Any]], summary: str, status: int
+    prod: Callable[..., Any], seen: list[dict[str, Any]], summary: str, status: int
 ) -> None:
     prod(*seen)
     # A repository that is named twice counts once.
@@ -155,15 +138,15 @@ def test_a_scheduled_job_fails_where_something_is_unexpected(
 
 
 def test_the_policy_of_each_repository_says_who_is_its_pipeline(
-    ecr: ECRClient, holds: Callable[..., None]
+    ecr: ECRClient, lookups: Callable[..., Any]
 ) -> None:
     other = "arn:aws:iam::123456789012:role/other"
     ecr.create_repository(repositoryName="other")
-    guard(ecr, NAME, PIPELINE)
-    guard(ecr, "other", other, PIPELINE)
+    put_guard(ecr, PIPELINE)
+    put_guard(ecr, other, PIPELINE, name="other")
     here, there = (on(name, other, account="123456789012") for name in (NAME, "other"))
     nowhere = event("PutImage", 4, **here | DENIED | {"resources": None})
-    holds(put(1, "a", **here), put(2, "a"), put(3, "a", **there), nowhere)
+    lookups(put(1, "a", **here), put(2, "a"), put(3, "a", **there), nowhere)
     result = run("history", "missing", NAME, "other", "--json")
     assert result.exit_code == 1
     first, *repositories = json.loads(result.stdout)["repositories"]
@@ -176,8 +159,8 @@ def test_the_policy_of_each_repository_says_who_is_its_pipeline(
     ] == [(NAME, [False, True]), ("other", [True]), (None, [False])]
 
 
-def test_a_job_that_ran_again_is_no_alarm(ecr: ECRClient, holds: Callable[..., None]) -> None:
-    guard(ecr, NAME, PIPELINE)
+def test_a_job_that_ran_again_is_no_alarm(ecr: ECRClient, lookups: Callable[..., Any]) -> None:
+    put_guard(ecr, PIPELINE)
     same = build(ecr, "a", "prod-1")
 
     def refusal(tag: str, digest: str) -> dict[str, Any]:
@@ -190,11 +173,11 @@ def test_a_job_that_ran_again_is_no_alarm(ecr: ECRClient, holds: Callable[..., N
         (refusal("prod-1", B), False, "! "),
         (refusal("prod-0", B), None, "? "),
     ):
-        holds(tried)
+        lookups(tried)
         result = run("history", NAME, "--fail-on-unexpected")
         assert result.exit_code == (expected is False)
         assert (f"{mark}forms-image-pipeline" in result.stdout) is (expected is not True)
-    holds(tried)
+    lookups(tried)
     [repository] = done("history", NAME, "--fail-on-unexpected")["repositories"]
     assert [event["expected"] for event in repository["events"]] == [None]
     # Nor is a tag of a movable pattern that is put again.
@@ -203,15 +186,15 @@ def test_a_job_that_ran_again_is_no_alarm(ecr: ECRClient, holds: Callable[..., N
         imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
         imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": "sha256-*.sig"}],
     )
-    holds(*(put(hour, letter, "sha256-1.sig") for hour, letter in enumerate("ab")))
+    lookups(*(put(hour, letter, "sha256-1.sig") for hour, letter in enumerate("ab")))
     assert run("history", NAME, "--fail-on-unexpected").exit_code == 0
 
 
 @pytest.mark.usefixtures("ecr")
-def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> None:
+def test_without_a_guard_nobody_is_the_pipeline(lookups: Callable[..., Any]) -> None:
     results = []
     for mode in ([], ["--json"]):
-        holds(put(1, "a"))
+        lookups(put(1, "a"))
         results.append(run("history", NAME, NAME, "--fail-on-unexpected", *mode))
     text, as_json = results
     assert text.exit_code == as_json.exit_code == 1
@@ -224,8 +207,8 @@ def test_without_a_guard_nobody_is_the_pipeline(holds: Callable[..., None]) -> N
 
 
 @pytest.mark.usefixtures("prod")
-def test_it_needs_cloudtrail(lookups: Callable[..., None]) -> None:
-    lookups("AccessDeniedException", "AccessDeniedException")
+def test_it_needs_cloudtrail(answers: dict[Any, Any]) -> None:
+    answers["LookupEvents"] = "AccessDeniedException"
     assert "no permission for LookupEvents" in refused("history", "--stack", "prod")
 
 

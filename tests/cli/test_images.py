@@ -17,7 +17,17 @@ from moto import mock_aws
 from container_images.aws.in_use import InUse
 from container_images.aws.session import Aws
 from container_images.cli import images as command
-from tests.builds import ACCOUNT, NAME, OCI_INDEX, REGION, ECRClient, build, push, tag
+from tests.builds import (
+    ACCOUNT,
+    NAME,
+    OCI_INDEX,
+    REGION,
+    ECRClient,
+    build,
+    push,
+    put_lifecycle,
+    tag,
+)
 from tests.cli.test_cli import refused, run
 from tests.cli.test_terminal import Terminal
 from tests.conftest import FIXTURES
@@ -79,10 +89,6 @@ def actions(listing: dict[str, Any]) -> dict[str, str]:
 
 def kinds(listing: dict[str, Any]) -> list[str]:
     return [warning["warning"] for warning in listing["warnings"]]
-
-
-def put_policy(ecr: ECRClient, document: dict[str, Any]) -> None:
-    ecr.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(document))
 
 
 # --- From files -----------------------------------------------------------------------------------
@@ -150,7 +156,7 @@ def test_files_say_the_same_as_the_registry(
 ) -> None:
     build(ecr, "b")
     build(ecr, "a", "latest")
-    put_policy(ecr, DOCUMENT)
+    put_lifecycle(ecr, DOCUMENT)
     details = ecr.describe_images(repositoryName=NAME)["imageDetails"]
     assert only(*files(DOCUMENT, *details)) == only(NAME)
 
@@ -290,7 +296,7 @@ def test_a_staying_index_keeps_the_tagged_images_that_it_lists(ecr: ECRClient) -
         part = push(ecr, f'{{"n": "{number}"}}', f"1.{number}.0-arm64")
         index = json.dumps({"manifests": [{"digest": part}]})
         push(ecr, index, f"v1.{number}.0", media_type=OCI_INDEX)
-    put_policy(ecr, policy(tagged("v*") | count(50), tagged("1.*") | count(1)))
+    put_lifecycle(ecr, policy(tagged("v*") | count(50), tagged("1.*") | count(1)))
     listing = only(NAME, "--fail-on-loss")
     assert {*actions(listing).values()} == {"keep"}
     assert "children-unknown" not in kinds(listing)

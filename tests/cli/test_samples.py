@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -18,16 +18,21 @@ import pytest
 from moto import mock_aws
 from moto.ecr.models import ecr_backends
 
-from container_images.aws import trail
-from container_images.aws.session import Aws
 from container_images.cli.app import app
-from container_images.policies.document import to_json
-from container_images.policies.repository_policy import repository_policy
 from container_images.policies.retention import lifecycle_policy
-from tests.builds import NAME, OCI_MANIFEST, REGION, ECRClient, digest_of, push
+from tests.builds import (
+    NAME,
+    OCI_MANIFEST,
+    REGION,
+    ECRClient,
+    digest_of,
+    push,
+    put_guard,
+    put_lifecycle,
+)
 from tests.cli.test_terminal import Terminal
 from tests.conftest import ROOT
-from tests.events import access, event, identity, page
+from tests.events import event, identity
 from tests.test_docs import differences, samples
 
 ACCOUNT = "111122223333"
@@ -90,27 +95,24 @@ def put(
     )
 
 
-class CloudTrail:
-    """What happened to latest and the tags of production, up to the samples' promotion."""
-
-    events = (
-        put(at(23, 8, 3), "3", "release-412"),
-        put(at(23, 8, 2), "3", "release-412", tag=f"prod-{COMMITS['3']}-1795420920"),
-        put(at(23, 7, 1), "1", "mary", f"{ROLE}developer"),
-        put(at(19, 20, 41), "2", "release-411"),
-        put(at(19, 20, 40), "2", "release-411", tag=BUILDS["2"][2]),
-        put(at(12, 15, 1), "1", "release-410"),
-        put(at(12, 15), "1", "release-410", tag=BUILDS["1"][2]),
-    )
-
-    def lookup_events(self, **asked: Any) -> dict[str, Any]:
-        [attribute] = asked["LookupAttributes"]
-        return page(*(self.events if attribute["AttributeValue"] == "PutImage" else ()))
+EVENTS = [
+    put(at(12, 15), "1", "release-410", tag=BUILDS["1"][2]),
+    put(at(12, 15, 1), "1", "release-410"),
+    put(at(19, 20, 40), "2", "release-411", tag=BUILDS["2"][2]),
+    put(at(19, 20, 41), "2", "release-411"),
+    put(at(23, 7, 1), "1", "mary", f"{ROLE}developer"),
+    put(at(23, 8, 2), "3", "release-412", tag=f"prod-{COMMITS['3']}-1795420920"),
+    put(at(23, 8, 3), "3", "release-412"),
+]
+"""What happened to latest and the tags of production, up to the samples' promotion."""
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ECRClient]:
+def registry(
+    monkeypatch: pytest.MonkeyPatch, lookups: Callable[..., Any], tmp_path: Path
+) -> Iterator[ECRClient]:
     """Three builds, of which latest is on the second; CloudTrail, and the time."""
+    lookups(*EVENTS)
     monkeypatch.setattr(Clock, "minutes", 0)
     for room in ("cli", "tags", "lifecycle", "aws", "access", "stack"):
         for info in iter_modules(
@@ -121,8 +123,6 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ECRCli
                 monkeypatch.setattr(module, "datetime", Clock)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
-    monkeypatch.setattr(Aws, "cloudtrail", lambda _: CloudTrail())
-    monkeypatch.setattr(trail, "SECONDS_PER_LOOKUP", 0.0)
     with mock_aws():
         client = boto3.client("ecr")
         client.create_repository(repositoryName=NAME)
@@ -135,9 +135,8 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ECRCli
         retention: Any = [{"tags": tags, "keep_newest": most} for tags, most in kept.items()]
         retention.append({"untagged": True, "expire_after_days": 7})
         rules = lifecycle_policy(["latest"], retention)
-        guard = repository_policy({**access(PIPELINE), "account_id": ACCOUNT})
-        client.set_repository_policy(repositoryName=NAME, policyText=to_json(guard))
-        client.put_lifecycle_policy(repositoryName=NAME, lifecyclePolicyText=json.dumps(rules))
+        put_guard(client, PIPELINE)
+        put_lifecycle(client, rules)
         yield client
 
 

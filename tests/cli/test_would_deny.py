@@ -7,13 +7,11 @@ import pytest
 
 from container_images.aws.session import Aws
 from container_images.cli import access as cli
-from container_images.stack.would_deny import EVENTS
 from tests.access.accounts import ACCOUNT, IAM, Document
 from tests.builds import REGION
 from tests.cli.test_cli import done, refused, run
 from tests.cli.test_samples import assert_shown
 from tests.conftest import FIXTURES
-from tests.events import page
 from tests.stack.test_would_deny import (
     ADMINISTRATOR,
     CACHE,
@@ -37,7 +35,7 @@ def trail(monkeypatch: pytest.MonkeyPatch, lookups: Callable[..., None]) -> Trai
     """These events in the account's CloudTrail. Gives the Regions in which it is asked."""
 
     def holds(*events: Document) -> list[str]:
-        lookups(*(page(*(raw for raw in events if raw["eventName"] == name)) for name in EVENTS))
+        lookups(*events)
         client, regions = Aws("us-east-1").cloudtrail(), list[str]()
 
         def cloudtrail(aws: Aws) -> object:

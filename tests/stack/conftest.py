@@ -2,20 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import State, intended
+from tests.builds import ECRClient
 from tests.conftest import FIXTURES
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
 
 NAME = "forms-admin-deploy"
 ADMINISTRATOR = "arn:aws:iam::111122223333:role/platform/forms-registry-deploy"
@@ -51,49 +47,21 @@ def sign_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
         yield as_role
 
 
-Answers = dict[tuple[str, str], str | dict[str, Any]]
-
-
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """What AWS answers to an operation in a Region: an error's code, or a result.
-
-    Moto answers everything else. What it does not know is empty, and there are three Regions.
-    """
-    regions = [{"RegionName": region} for region in ("eu-west-1", "eu-west-2", "us-east-1")]
-    prepared: Answers = {
-        ("DescribePullThroughCacheRules", "eu-west-2"): {"pullThroughCacheRules": []},
-        ("DescribeRepositoryCreationTemplates", "eu-west-2"): {"repositoryCreationTemplates": []},
-        ("DescribeRegions", "eu-west-2"): {"Regions": regions},
-    }
-    make_api_call: Any = vars(BaseClient)["_make_api_call"]
-
-    def call(client: BaseClient, operation: str, arguments: Any) -> Any:
-        answer = prepared.get((operation, client.meta.region_name))
-        if isinstance(answer, str):
-            error = {"Error": {"Code": answer, "Message": "not authorized"}}
-            raise ClientError(error, operation)  # type: ignore[arg-type]
-        return make_api_call(client, operation, arguments) if answer is None else answer
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", call)
-    return prepared
-
-
-@pytest.fixture
-def ecr(sign_in: Callable[[str], None]) -> "ECRClient":
+def ecr(sign_in: Callable[[str], None]) -> ECRClient:
     """Moto's ECR, in which everybody may do everything."""
     sign_in(ADMINISTRATOR)
     return boto3.Session().client("ecr")
 
 
 @pytest.fixture
-def guarded(ecr: "ECRClient", prod: DeclaredStack) -> "ECRClient":
+def guarded(ecr: ECRClient, prod: DeclaredStack) -> ECRClient:
     """The same, with one of the stack's repositories as it is declared."""
     create(ecr, intended(prod, NAME))
     return ecr
 
 
-def create(ecr: "ECRClient", state: State) -> None:
+def create(ecr: ECRClient, state: State) -> None:
     """Make a repository that is just so."""
     name, key = state.name, {"kmsKey": state.kms_key} if state.kms_key else {}
     filters = [{"filterType": "WILDCARD", "filter": tags} for tags in state.exclusion_filters]
@@ -116,5 +84,14 @@ def policy(*statements: dict[str, Any]) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _aws(moto_listens: None, answers: Answers) -> None:
+def _aws(moto_listens: None) -> None:
     """These tests call AWS's own endpoints, where moto answers."""
+
+
+@pytest.fixture(autouse=True)
+def _empty(answers: dict[Any, Any]) -> None:
+    """What moto does not know is empty, and there are three Regions."""
+    regions = [{"RegionName": region} for region in ("eu-west-1", "eu-west-2", "us-east-1")]
+    answers["DescribeRegions"] = {"Regions": regions}
+    answers["DescribePullThroughCacheRules"] = {"pullThroughCacheRules": []}
+    answers["DescribeRepositoryCreationTemplates"] = {"repositoryCreationTemplates": []}

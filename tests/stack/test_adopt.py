@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -15,12 +15,9 @@ from container_images.policies.retention import lifecycle_policy
 from container_images.stack.adopt import adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import intended
-from tests.builds import build
+from tests.builds import ECRClient, build
 from tests.cli.test_cli import refused, run
-from tests.stack.conftest import BARE, NAME, Answers, create, policy
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
+from tests.stack.conftest import BARE, NAME, create, policy
 
 OLD = BARE.name
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -194,7 +191,7 @@ def test_readers_of_every_version_of_yaml_read_the_same_entries(tags: dict[str, 
 # --- The command ----------------------------------------------------------------------------------
 
 
-def test_a_live_repository_is_adopted(ecr: "ECRClient") -> None:
+def test_a_live_repository_is_adopted(ecr: ECRClient) -> None:
     create(ecr, replace(BARE, name=NAME, tags={"Owner": "a team"}, policy=policy(PULL)))
     create(ecr, replace(BARE, encryption="KMS", kms_key=KEY))
     build(ecr, "a", "latest", name=OLD)
@@ -221,14 +218,14 @@ def test_a_live_repository_is_adopted(ecr: "ECRClient") -> None:
     assert done.stdout.index("loses") < done.stdout.index("changes")
 
 
-def test_a_whole_registry_is_filtered_by_name(ecr: "ECRClient", answers: Answers) -> None:
+def test_a_whole_registry_is_filtered_by_name(ecr: ECRClient, answers: dict[Any, Any]) -> None:
     for name in (OLD, "old-two", "quay/new"):
         create(ecr, replace(BARE, name=name))
     done = run("adopt", "--all", "--filter", "old-*", "--json")
     repositories = json.loads(done.stdout)["repositories"]
     assert [each["repository"] for each in repositories] == [OLD, "old-two"]
     assert repositories[0]["changes"] is None
-    answers["DescribePullThroughCacheRules", "eu-west-2"] = "AccessDeniedException"
+    answers["DescribePullThroughCacheRules"] = "AccessDeniedException"
     done = run("adopt", "--all", "--stack", "prod")
     assert done.stdout.count("import: true") == 3
     assert "a repository of the pull-through cache quay" in done.stdout
@@ -237,7 +234,7 @@ def test_a_whole_registry_is_filtered_by_name(ecr: "ECRClient", answers: Answers
 
 
 def test_what_cannot_be_adopted_ends_in_a_failure_and_does_not_stop_the_others(
-    ecr: "ECRClient",
+    ecr: ECRClient,
 ) -> None:
     create(ecr, BARE)
     create(ecr, replace(BARE, name="other", encryption="KMS_DSSE", kms_key=KEY))

@@ -1,16 +1,14 @@
 """What goes round the guards of a stack's repositories, because it is set for the registry."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from container_images.stack.registry import is_cached
+from tests.builds import ECRClient
 from tests.cli.test_cli import run
-from tests.stack.conftest import NAME, Answers, policy
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
+from tests.stack.conftest import NAME, policy
 
 HERE = {"region": "eu-west-2", "registryId": "111122223333"}
 ELSEWHERE = {"region": "eu-west-1", "registryId": "444455556666"}
@@ -27,7 +25,7 @@ def rule(*destinations: dict[str, str], prefix: str | None = None) -> dict[str, 
 
 
 @pytest.mark.usefixtures("guarded")
-def test_replication(answers: Answers) -> None:
+def test_replication(answers: dict[Any, Any]) -> None:
     others = rule(HERE, prefix="others"), rule({**HERE, "registryId": "444455556666"})
     outwards = rule(ELSEWHERE, prefix="forms-r"), rule(ELSEWHERE, prefix="others")
     for region, rules in (
@@ -51,7 +49,7 @@ def test_what_a_pull_through_cache_rule_is_about() -> None:
 
 @pytest.mark.usefixtures("guarded")
 def test_what_a_registry_puts_into_its_repositories_is_a_warning(
-    ecr: "ECRClient", answers: Answers
+    ecr: ECRClient, answers: dict[Any, Any]
 ) -> None:
     statement = {
         "Sid": "Replication",
@@ -61,13 +59,13 @@ def test_what_a_registry_puts_into_its_repositories_is_a_warning(
         "Resource": "arn:aws:ecr:eu-west-2:111122223333:repository/*",
     }
     ecr.put_registry_policy(policyText=policy(statement))
-    answers["DescribePullThroughCacheRules", "eu-west-2"] = {
+    answers["DescribePullThroughCacheRules"] = {
         "pullThroughCacheRules": [
             {"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"},
             {"ecrRepositoryPrefix": "ROOT", "upstreamRegistryUrl": "registry-1.docker.io"},
         ]
     }
-    answers["DescribeRepositoryCreationTemplates", "eu-west-2"] = {
+    answers["DescribeRepositoryCreationTemplates"] = {
         "repositoryCreationTemplates": [{"prefix": "quay", "appliedFor": ["PULL_THROUGH_CACHE"]}]
     }
     by_policy, quay, root, template = warnings()
@@ -81,14 +79,14 @@ def test_what_a_registry_puts_into_its_repositories_is_a_warning(
 
 
 @pytest.mark.usefixtures("guarded")
-def test_what_may_not_be_read_is_a_warning(answers: Answers) -> None:
+def test_what_may_not_be_read_is_a_warning(answers: dict[Any, Any]) -> None:
     denied = "AccessDeniedException"
-    answers["GetRegistryPolicy", "eu-west-2"] = denied
+    answers["GetRegistryPolicy"] = denied
     answers["DescribeRegistry", "us-east-1"] = answers["DescribeRegistry", "eu-west-1"] = denied
     by_policy, replication = warnings()
     assert by_policy.startswith("not checked: registry policy: no permission for GetRegistryPolicy")
     regions = "replication of eu-west-1, replication of us-east-1"
     assert replication.startswith(f"not checked: {regions}: no permission")
-    answers["DescribeRegions", "eu-west-2"] = "UnauthorizedOperation"
+    answers["DescribeRegions"] = "UnauthorizedOperation"
     others, _ = warnings()
     assert "replication of other Regions: no permission for DescribeRegions" in others

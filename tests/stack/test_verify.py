@@ -3,18 +3,15 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
 from container_images.cli.stack import verification
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.state import intended
+from tests.builds import ECRClient
 from tests.cli.test_cli import refused, run
-from tests.stack.conftest import NAME, Answers, create
-
-if TYPE_CHECKING:
-    from types_boto3_ecr import ECRClient
+from tests.stack.conftest import NAME, create
 
 ANYBODY = "arn:aws:iam::111122223333:role/anybody"
 
@@ -37,7 +34,7 @@ def test_a_policy_that_is_weaker_than_declared_is_seen(prod: DeclaredStack) -> N
 
 
 def test_what_fails_is_printed_first_and_ends_in_a_failure(
-    ecr: "ECRClient", prod: DeclaredStack
+    ecr: ECRClient, prod: DeclaredStack
 ) -> None:
     create(ecr, intended(prod, "end-to-end-tests"))
     immutable = replace(intended(prod, NAME), tag_mutability="IMMUTABLE", exclusion_filters=())
@@ -52,7 +49,7 @@ def test_what_fails_is_printed_first_and_ends_in_a_failure(
 
 
 def test_a_repository_that_is_missing_does_not_stop_the_others(
-    ecr: "ECRClient", prod: DeclaredStack
+    ecr: ECRClient, prod: DeclaredStack
 ) -> None:
     missing, *there = prod.settings.repositories
     for name in there:
@@ -80,8 +77,8 @@ def test_what_cannot_be_verified_is_refused(sign_in: Callable[[str], None]) -> N
 
 
 @pytest.mark.usefixtures("guarded")
-def test_a_permission_that_is_missing_is_named(answers: Answers) -> None:
-    answers["ListTagsForResource", "eu-west-2"] = "AccessDeniedException"
+def test_a_permission_that_is_missing_is_named(answers: dict[str, str]) -> None:
+    answers["ListTagsForResource"] = "AccessDeniedException"
     for command in ("verify", "adopt"):
         reason = refused(command, NAME, "--stack", "prod")
         assert "no permission for ListTagsForResource" in reason

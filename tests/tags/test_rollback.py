@@ -10,8 +10,9 @@ from container_images.aws.images import Repository
 from container_images.aws.trail import PUT, Record
 from container_images.policies.tag_convention import ADR040, TagConvention
 from container_images.tags.rollback import Puts, next_older, place_before, rollback
-from tests.builds import ECRClient, build, digest_of, manifest, place, sha, tag
+from tests.builds import ECRClient, build, digest_of, manifest, place, put_lifecycle, sha, tag
 from tests.events import PIPELINE
+from tests.lifecycle.documents import ANY, LATEST, count, policy, tagged
 from tests.tags.test_moves import HASHES, SEMVER
 
 MARY = "arn:aws:iam::123456789012:role/mary"
@@ -192,3 +193,35 @@ def test_a_tag_that_moves_meanwhile_is_left_where_it_is(
 
     with pytest.raises(RefusedError, match=f"not on the expected {second}"):
         rollback(repository, "latest", slow)
+
+
+MERGED = tagged("merged-*")
+
+
+def test_rollback_refuses_an_image_that_is_about_to_go(
+    ecr: ECRClient, repository: Repository
+) -> None:
+    # Pushed within a second: then the image with the lower digest is the one that goes.
+    before, latest = build(ecr, "b"), build(ecr, "a", "latest")
+    for selections in ((LATEST, MERGED | count(1)), (ANY | count(1),)):
+        put_lifecycle(ecr, policy(*selections))
+        refusal = rf"will not be kept: rule {len(selections)} \(.*\) of.*move --allow-older"
+        with pytest.raises(RefusedError, match=refusal):
+            rollback(repository, "latest", seen("b a"))
+        with pytest.raises(RefusedError, match="will not be kept"):
+            rollback(repository, "latest", seen(""), to=before)
+    assert place(ecr, "latest") == latest
+    put_lifecycle(ecr, policy(LATEST, MERGED | count(2)))
+    assert rolled_back(repository, seen("b a")) == (before, "cloudtrail", [])
+    assert place(ecr, "latest") == before
+
+
+def test_rollback_says_where_it_cannot_know(
+    ecr: ECRClient, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, _ = build(ecr, "b"), build(ecr, "a", "latest")
+    monkeypatch.setattr("container_images.tags.rollback.expiry_of", lambda *_: unseen())
+    *_, [note] = rolled_back(repository, seen("b a"))
+    unknown_expiry = f"it is not known whether the lifecycle policy would keep {before}"
+    assert note == f"{unknown_expiry}: nobody may look"
+    assert place(ecr, "latest") == before
