@@ -292,9 +292,6 @@ def _unclear(policy: Policy) -> Iterator[str]:
                 yield f"{statement.label}: {name} overlaps another pattern"
 
 
-# --- Claims ---------------------------------------------------------------------------------------
-
-
 def prove(repositories: Sequence[Subject], claims: Iterable[Claim] = Claim) -> list[Proof]:
     """Hold each claim, or these alone, against every repository.
 

@@ -204,9 +204,6 @@ def _effect(statement: Statement, request: Request, keys: _Keys) -> Answer:
     return tuple(assumptions)
 
 
-# --- Variables and conditions ---------------------------------------------------------------------
-
-
 def widened(pattern: str, keys: _Keys) -> str | None:
     """A Resource element's pattern with its variables: what is not known may be anything.
 

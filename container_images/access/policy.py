@@ -139,9 +139,6 @@ def account_in(arn: str) -> str:
     return parts[4] if arn.startswith("arn:") and len(parts) > COLONS_IN_ARN else ""
 
 
-# --- Patterns -------------------------------------------------------------------------------------
-
-
 def is_pattern(text: str) -> bool:
     """Whether a text has one of IAM's wildcards."""
     return "*" in text or "?" in text
@@ -199,9 +196,6 @@ def within(name: str, kind: str) -> str | None:
     """
     name = as_in(name, kind)
     return name if covers(kind, name) else None
-
-
-# --- Reading --------------------------------------------------------------------------------------
 
 
 def parse(document: Any) -> Policy:

@@ -172,8 +172,6 @@ class Steps:
             kinds | {part for name in wanted for kind in kinds if (part := within(name, kind))}
         )
 
-    # --- Becoming somebody who exists -------------------------------------------------------------
-
     def _into(self, identity: Identity) -> Iterator[Step]:
         if not identity.is_role:
             yield Step(identity, _calls("sign-in", identity))
@@ -204,7 +202,6 @@ class Steps:
         for action, resource in calls:
             yield Step(identity, (Request(action, resource, account, is_any=True),))
 
-    # --- Controlling what somebody may do ---------------------------------------------------------
     # Whoever controls somebody's policies counts as able to do all that the boundary lets through,
     # and all if the boundary can be removed: one call is enough.
 
@@ -259,7 +256,6 @@ def _compared(policies: Iterable[Policy], key: str) -> set[str]:
     return {value for policy in policies for value in policy.compared(key)}
 
 
-# --- Services of AWS that act as a role -----------------------------------------------------------
 # The table lists what is harmless, and not what is dangerous: AWS adds ways to run something as a
 # role every year. https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-service.html
 

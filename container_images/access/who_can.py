@@ -88,8 +88,6 @@ def _actions(policy: Policy, prefix: str) -> tuple[str, ...]:
     )
 
 
-# --- Who may make which calls ---------------------------------------------------------------------
-
 Members = int
 """A set of principals: the bits whose positions are their numbers."""
 

@@ -161,8 +161,6 @@ def _subject_of(targets: Targets, reference: Reference) -> Subject:
     return guarded(repository.arn(reference.registry_id or aws.caller[0]), policy)
 
 
-# --- What who-can prints --------------------------------------------------------------------------
-
 NOT_MODELLED: Final = (
     (
         "whoever can change what is built or run where it is kept: code in CodeCommit, objects in "
@@ -282,9 +280,6 @@ def _short(arn: str, account: str) -> str:
     """The ARN of a role, a user or a repository without what is the same in every line."""
     prefix, _, rest = arn.partition(f":{account}:")
     return rest if ":iam:" in prefix or ":ecr:" in prefix else arn
-
-
-# --- would-deny -----------------------------------------------------------------------------------
 
 
 @click.command("would-deny")

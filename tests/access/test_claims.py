@@ -66,8 +66,6 @@ def test_every_claim_is_proved_of_the_guard_as_it_is(change: Document) -> None:
     assert "lifecycle expiry is not covered" in by_claim[Claim.ADMINISTERED].claim
 
 
-# --- A weakened guard -----------------------------------------------------------------------------
-
 Weaken = Callable[[Document], object]
 MOVES_SID = "OnlyThePipelineMovesTags"
 
@@ -201,9 +199,6 @@ def test_two_requests_of_one_principal_may_come_from_two_networks() -> None:
     assert Claim.BOTH in broken(policy)
 
 
-# --- What is not decided --------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("pattern", "other"),
     [
@@ -237,9 +232,6 @@ def test_a_request_that_breaks_a_claim_is_told_whatever_else_is_not_known(order:
     assert (moved.proved, moved.undecided) == (False, "")
     assert (locked_out.proved, locked_out.counterexample) == (False, None)
     assert locked_out.undecided.startswith(MOVES_SID)
-
-
-# --- The table, and what it all rests on ----------------------------------------------------------
 
 
 def row(principal: str, *abilities: str) -> Row:

@@ -48,8 +48,6 @@ PREFIXES: Final = sorted(
 SNAPSHOT: Final = Path(__file__).with_name("harmless.txt")
 
 
-# --- What AWS knows -------------------------------------------------------------------------------
-
 MODELS: Final[Mapping[str, str]] = {
     "airflow": "mwaa",
     "bedrock": "bedrock bedrock-agent bedrock-agent-runtime bedrock-runtime",
@@ -172,9 +170,6 @@ def test_a_pattern_is_harmless_if_all_that_fits_it_is() -> None:
     assert [action for action in every if is_harmless(action)] == harmless.split()
 
 
-# --- AWS's own policies ---------------------------------------------------------------------------
-
-
 @cache
 def managed_policies() -> Mapping[str, Document]:
     policies = json.loads(aws_managed_policies_data)
@@ -231,9 +226,6 @@ def test_full_access_takes_over_the_roles_of_its_services() -> None:
     full |= {name: {*SERVICES} for name in ("AdministratorAccess", "PowerUserAccess")}
     able_to = taken_over([*full])
     assert {name for name, services in full.items() if not services <= able_to[name]} == set()
-
-
-# --- Accounts -------------------------------------------------------------------------------------
 
 
 def reaching(name: str, *statements: Document) -> list[str]:
@@ -327,7 +319,6 @@ def test_the_service_that_a_role_is_passed_to(name: str, value: str, *, is_passe
     assert ("role/dev" in answer) is is_passed
 
 
-# --- Published paths ------------------------------------------------------------------------------
 # Facts from https://pathfinding.cloud, which has those of Rhino Security Labs and of others: the
 # service that the role trusts, and the permissions that are enough. Of those that pass it, a few;
 # those of EVERYDAY are not repeated.

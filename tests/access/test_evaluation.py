@@ -78,8 +78,6 @@ def test_a_trust_policy_has_to_allow_it_in_any_case() -> None:
         assert is_allowed(principal(*statements), assuming) is allowed
 
 
-# --- Whom a condition on the principal's ARN means ------------------------------------------------
-
 CI, PROD = f"{IAM}role/ci-*", f"{IAM}role/*-prod"
 
 
@@ -109,8 +107,6 @@ def test_an_absent_arn_is_denied() -> None:
     assert is_allowed(caller, request(by_service))
     assert not is_allowed(caller, request(by_service, guard(ROLE)))
 
-
-# --- A condition on a key that is not known never hides an ability --------------------------------
 
 OFFICE = where("StringEquals", "aws:SourceVpc", "vpc-a")
 ELSEWHERE = where("StringNotEquals", "aws:SourceVpc", "vpc-b")
@@ -175,9 +171,6 @@ def test_unknown_variables_widen_an_allow_and_narrow_a_deny() -> None:
     assert is_allowed(principal(ALL, BUT_TAGGED | {"Effect": "Deny"}), call)
     without_a_value = allow("iam:*", on=f"{IAM}user/${{aws:username}}")
     assert not is_allowed(principal(without_a_value), call)
-
-
-# --- Patterns -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,6 @@ def exempting(*arns: str) -> Document:
     return guard
 
 
-# --- Paths, call by call --------------------------------------------------------------------------
-
-
 def somebodys(*calls: str) -> list[str]:
     return [f"role/somebody {call}" for call in calls]
 
@@ -108,9 +105,6 @@ def test_what_is_assumed_is_named() -> None:
     path = findings.principals[SOMEBODY]["moveTags"]
     assert path is not None
     assert [*path.assuming] == ["aws:principaltag/team StringEquals platform"]
-
-
-# --- Ways, each in an account by itself -----------------------------------------------------------
 
 
 def way(
@@ -355,8 +349,6 @@ def test_the_shortest_path_is_shown() -> None:
         assert len(path.calls) == length
 
 
-# --- Outsiders ------------------------------------------------------------------------------------
-
 PUSH_THERE, STRANGER = (f"arn:aws:iam::{OTHER}:role/{name}" for name in ("push", "stranger"))
 PUSHES_THERE = role(PUSH_THERE, allow("ecr:*"))
 LISTED_THERE = repository_policy(access(pipeline_roles=[PIPELINE, PUSH_THERE]))
@@ -446,8 +438,6 @@ def test_a_federation_counts_unless_it_is_about_exact_subjects(
     github = trust({"Federated": IAM + provider}, "sts:AssumeRoleWithWebIdentity", Condition=keys)
     assert able(pushed_as(github)) == ["role/pipeline/push", *([] if pinned else [provider])]
 
-
-# --- Several repositories -------------------------------------------------------------------------
 
 ARNS = tuple(f"{REPOSITORY}-{number}" for number in range(20))
 

@@ -68,9 +68,6 @@ def movers(repository: Document) -> dict[str, list[str]]:
     }
 
 
-# --- From files -----------------------------------------------------------------------------------
-
-
 def test_the_object(offline: Offline) -> None:
     [repository] = done(*offline())["repositories"]
     developer = f"{IAM}role/developer"
@@ -155,9 +152,6 @@ def test_only_exits_1_for_anybody_else(offline: Offline) -> None:
 )
 def test_wrong_usage_says_what_is_wrong(arguments: list[str], error: str) -> None:
     assert error in refused("who-can", *arguments, status=2)
-
-
-# --- From AWS -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
