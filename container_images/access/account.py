@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
 """
 
-from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -18,8 +17,6 @@ _WHOLE: Final = f"print all of it with {_COMMAND}, without --filter, --max-items
 
 _Raw = Mapping[str, Any]
 """A role, a user or a group, as IAM lists it."""
-
-_NOBODY: Final[_Raw] = {"Statement": []}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,20 +67,19 @@ class Listing(NamedTuple):
 def merged(accounts: Sequence[Listing]) -> Listing:
     """Several listings as one."""
     identities = tuple(identity for account in accounts for identity in account.identities)
-    return Listing(identities, dict(ChainMap(*(dict(account.managed) for account in accounts))))
-
-
-def read_account(text: str) -> Listing:
-    """The account that `aws iam get-account-authorization-details` prints."""
-    return account_of(parse_json(text, "listing of the account", _PRINT))
+    managed = (pair for account in accounts for pair in account.managed.items())
+    return Listing(identities, dict(managed))
 
 
 def account_of(details: Any) -> Listing:
     """The account in a response of GetAccountAuthorizationDetails, all of its pages in one.
 
+    Or in its text, as the AWS CLI prints it.
     Raises InvalidInputError with everything that is missing: without a policy of somebody's, what
     they can do is not known.
     """
+    if isinstance(details, str):
+        details = parse_json(details, "listing of the account", _PRINT)
     missing: set[str] = set()
     try:
         if details.get("IsTruncated") or details.get("NextToken"):
@@ -132,7 +128,9 @@ def _identity(
         boundary_arn=boundary,
         boundary=managed.get(boundary or ""),
         # moto keeps roles with the trust {}, which nobody may assume.
-        trust=parse(raw["AssumeRolePolicyDocument"] or _NOBODY) if ":role/" in arn else NO_POLICY,
+        trust=parse(raw["AssumeRolePolicyDocument"] or {"Statement": []})
+        if ":role/" in arn
+        else NO_POLICY,
         managed=frozenset(attached),
         groups=frozenset(group["Arn"] for group in own_groups),
     )

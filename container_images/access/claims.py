@@ -192,7 +192,7 @@ class Subject:
         numbers = {*names, *map(account_in, arns), *self.policy.compared("aws:principalaccount")}
         numbers |= {*self.access["pull_accounts"], self.account}
         accounts = sorted(filter(str.isdigit, numbers))
-        accounts.append(next(number for number in _FRESH_ACCOUNTS if number not in numbers))
+        accounts.append(next(digit * 12 for digit in "9876543210" if digit * 12 not in numbers))
         for account in sorted(accounts, key=lambda number: number != self.account):
             iam = self.iam(account)
             arns |= {f"{iam}user/{name}" for name in self.policy.compared(USER_NAME)}
@@ -232,9 +232,6 @@ class Subject:
     def _call(self, caller: Principal, action: str) -> Call | None:
         name = caller.named or caller.arn.replace("*", "anybody") or "a caller without an ARN"
         return Call(principal=name, action=action, resource=self.arn) if action else None
-
-
-_FRESH_ACCOUNTS: Final = [digit * 12 for digit in "9876543210"]
 
 
 def alike(repositories: Iterable[tuple[str, str | None, Access]]) -> list[Subject]:

@@ -270,14 +270,10 @@ def _matches(base: str, wanted: str, value: str) -> bool | None:
     return _COMPARISONS[base](as_in(wanted, value) if is_pattern(value) else wanted, value)
 
 
-def _equal(wanted: str, value: str) -> bool:
-    return wanted.lower() == value.lower()
-
-
 _COMPARISONS: Final[Mapping[str, Callable[[str, str], bool | None]]] = {
     "StringEquals": operator.eq,
-    "StringEqualsIgnoreCase": _equal,
-    "Bool": _equal,
+    "StringEqualsIgnoreCase": lambda wanted, value: wanted.lower() == value.lower(),
+    "Bool": lambda wanted, value: wanted.lower() == value.lower(),
     "StringLike": covers,
     # IAM makes no difference between these two.
     "ArnEquals": covers,

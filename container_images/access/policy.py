@@ -210,8 +210,9 @@ def parse(document: Any) -> Policy:
     if not isinstance(written, list | dict):
         rule = "a policy has a Statement"
         raise InvalidInputError([Problem(where=(), value=document, rule=rule, fix=_FIX)])
-    if document.get("Version") != _WITH_VARIABLES:
-        # What would be a variable is plain text there, and no resource has that in its name.
+    if document.get("Version") != "2012-10-17":
+        # What would be a variable is plain text there, and no resource has that in its name. See
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html
         written = json.loads(json.dumps(written).replace("${", "$ {"))
     statements: list[Statement] = []
     wrong = []
@@ -225,10 +226,6 @@ def parse(document: Any) -> Policy:
     return policy_of(tuple(statements))
 
 
-_WITH_VARIABLES: Final = "2012-10-17"
-"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html"""
-
-_EFFECTS: Final = {"Allow": True, "Deny": False}
 _FIX: Final = "write it as IAM takes it"
 _RULE: Final = (
     "a statement has an Effect, Allow or Deny, and an Action, a text or a list of texts; the "
@@ -252,7 +249,7 @@ def _statements(position: int, raw: Mapping[str, Any]) -> Iterator[Statement]:
     )
     sessions = [name for name in names if ":assumed-role/" in name]
     statement = Statement(
-        allows=_EFFECTS[raw["Effect"]],
+        allows={"Allow": True, "Deny": False}[raw["Effect"]],
         # The format takes texts alone.
         actions=tuple(f"{name:s}" for name in listed(raw.get("Action") or raw["NotAction"])),
         all_but_actions="Action" not in raw,
@@ -286,38 +283,6 @@ def _under(statement: Statement, *conditions: Condition) -> Statement:
 def _texts(value: Any) -> tuple[str, ...]:
     """Values as IAM compares them: a JSON true is the text true."""
     return tuple(each if isinstance(each, str) else json.dumps(each) for each in listed(value))
-
-
-def repository_policy_in(text: str) -> dict[str, Any]:
-    """A repository policy, or what `aws ecr get-repository-policy` prints.
-
-    Raises InvalidInputError with all errors in it.
-    """
-    document = _unwrapped(text, "aws ecr get-repository-policy", "policyText")
-    parse(document)
-    whole: dict[str, Any] = document if isinstance(document, dict) else json.loads(document)
-    return whole
-
-
-def service_control_policy_in(text: str) -> Policy:
-    """A service control policy, or what `aws organizations describe-policy` prints.
-
-    A file stands for one level of the organization. AWS wants an Allow at each: a policy that only
-    denies has AWS's own FullAWSAccess beside it. Raises InvalidInputError with all errors in it.
-    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
-    """
-    policy = parse(_unwrapped(text, "aws organizations describe-policy", "Policy", "Content"))
-    if any(statement.allows for statement in policy.statements):
-        return policy
-    return policy_of((*EVERYTHING.statements, *policy.statements))
-
-
-def _unwrapped(text: str, command: str, *keys: str) -> Any:
-    """The document in a file: what stands under these keys, where a command prints it so."""
-    written = inner = parse_json(text, "policy", f"print it with {command}")
-    for key in keys:
-        inner = inner.get(key) if isinstance(inner, dict) else None
-    return written if inner is None else inner
 
 
 NO_POLICY: Final = parse({"Statement": []})

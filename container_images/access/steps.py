@@ -54,10 +54,6 @@ class Step(NamedTuple):
 _COUNTS_AS: Final = 3
 
 
-Boundary = tuple[Sequence[str | None], Policy | None]
-"""What iam:PermissionsBoundary may be: ARNs, patterns of any that can be made; None: none. And the
-limit: None where it sets none, or its text is not known."""
-
 _BOUNDARY: Final = "iam:permissionsboundary"
 
 
@@ -122,7 +118,7 @@ class Steps:
         held = (policy for each in account.identities for policy in (*each.policies, each.boundary))
         self.policies = {policy for policy in (*held, *scps) if policy is not None}
         """Everything that allows somebody something, or limits it."""
-        self._boundaries = [*self._demanded_boundaries(account)]
+        self._boundaries = [*self._limits(account)]
         self._passed_to = _compared(self.policies, "iam:passedtoservice")
         self._names = self._names_that_help(listed)
         steps: list[Step] = []
@@ -136,8 +132,12 @@ class Steps:
             steps += self._made(made)
         self.all = [step for step in steps if step.need]
 
-    def _demanded_boundaries(self, account: Listing) -> Iterator[Boundary]:
-        """No boundary, and what somebody's policies demand as a boundary of others."""
+    def _limits(self, account: Listing) -> Iterator[tuple[Sequence[str | None], Policy | None]]:
+        """No boundary, and what somebody's policies demand as a boundary of others.
+
+        That is what iam:PermissionsBoundary may be: ARNs, patterns of any that can be made; None:
+        none. And the limit: None where it sets none, or its text is not known.
+        """
         # One of AWS's own sets no limit.
         partitions = {each.arn.split(":")[1] for each in account.identities}
         administrators = (f"arn:{each}:iam::aws:policy/AdministratorAccess" for each in partitions)
@@ -328,33 +328,26 @@ def _sources(identity: Identity, service: str, *, is_seen: bool) -> list[str]:
     return [*serving]
 
 
-_WITH_SAML: Final = "sts:AssumeRoleWithSAML"
-
-
 def _through_federations(identity: Identity) -> Iterator[Step]:
     trust = identity.trust
     anybodys = policy_of(tuple(each for each in trust.statements if not is_pinned(each)))
     for provider in sorted(trust.admitted):
         if not provider.startswith(FEDERATED):
             continue
-        for action in ("sts:AssumeRoleWithWebIdentity", _WITH_SAML):
+        for action in ("sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithSAML"):
             yield Step(identity, (_assuming(identity, action, anybodys),))
         if ":saml-provider/" in provider:
             # Whoever says what the provider is vouches for anybody.
             arn = provider.removeprefix(FEDERATED)
             verbs = ("iam:UpdateSAMLProvider", "iam:CreateSAMLProvider")
             calls = tuple(Request(verb, arn, account_in(arn)) for verb in verbs)
-            yield Step(identity, calls, _WITH_SAML, length=2)
+            yield Step(identity, calls, "sts:AssumeRoleWithSAML", length=2)
         elif "oidc.eks." in provider:
             # Whoever may do something in a cluster runs a pod as the service account.
             # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
             for prefix in service_of("pods.eks.amazonaws.com")["prefixes"]:
                 call = Request(f"{prefix}:*", ANY, identity.account, is_any=True)
                 yield Step(identity, (call,))
-
-
-_GITHUB: Final = "token.actions.githubusercontent.com:"
-_EXACT: Final = ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
 
 
 def is_pinned(statement: Statement) -> bool:
@@ -366,10 +359,11 @@ def is_pinned(statement: Statement) -> bool:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
     """
     claims = {
-        key.removeprefix(_GITHUB): values
+        key.removeprefix("token.actions.githubusercontent.com:"): values
         for operator, key, values in statement.conditions
         # Operators that an absent key meets pin nothing.
-        if operator.removeprefix("ForAnyValue:") in _EXACT
+        if operator.removeprefix("ForAnyValue:")
+        in ("StringEquals", "StringEqualsIgnoreCase", "StringLike")
         and not any("${" in value for value in values)
         and not ("Like" in operator and any(map(is_pattern, values)))
     }

@@ -1,7 +1,4 @@
-"""Who could move a tag, delete an image or change the guard, and by which calls.
-
-Short privilege-escalation paths are searched from the end: see `shortest_paths`.
-"""
+"""Who could move a tag, delete an image or change the guard, and by which calls."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +7,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from container_images.access.account import Listing
-from container_images.access.claims import CALLS, Claim, Proof, Subject, prove
+from container_images.access.claims import CALLS, Subject
 from container_images.access.evaluation import Call, Principal, Request, decide, widened
 from container_images.access.policy import (
     FEDERATED,
@@ -242,16 +239,6 @@ class Findings:
     """Whether the roles and users of the account that holds the repositories are known."""
     missing: Sequence[str]
     """ARNs that their policy names, of roles and users that do not exist."""
-
-
-def proofs(repository: Subject) -> list[Proof]:
-    """What holds of everybody, whether listed or not: nobody but those whom the policy exempts."""
-    access = repository.access
-    claims = [Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH]
-    # A claim about roles of which there are none says nothing.
-    claims += [Claim.PUSHED] if access["pipeline_roles"] else []
-    claims += [Claim.LOCKED_OUT] if access["administrator_roles"] else []
-    return prove([repository], claims)
 
 
 def findings(

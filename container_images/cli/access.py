@@ -1,5 +1,6 @@
 """The commands about who may do what: who-can, would-deny."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -8,13 +9,9 @@ from typing import Any, Final
 import click
 
 from container_images.access import who_can
-from container_images.access.account import account_of, merged, read_account
-from container_images.access.claims import ABILITIES, Proof, Subject, guarded
-from container_images.access.policy import (
-    account_in,
-    repository_policy_in,
-    service_control_policy_in,
-)
+from container_images.access.account import account_of, merged
+from container_images.access.claims import ABILITIES, Claim, Proof, Subject, guarded, prove
+from container_images.access.policy import EVERYTHING, Policy, account_in, parse, policy_of
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
 from container_images.aws.trail import DAYS, earliest, lookup, refuse_other_account
@@ -31,6 +28,7 @@ from container_images.cli.targets import (
 )
 from container_images.cli.terminal import iso, print_json, print_paragraph, print_table, working
 from container_images.policies.document import arn
+from container_images.policies.invalid_input import parse_json
 from container_images.policies.repository_policy import repository_policy as repository_policy_of
 from container_images.stack.would_deny import EVENTS, denied
 
@@ -41,6 +39,38 @@ def _repository_arn(text: str) -> str:
             f"{text!r} is no repository's ARN: write arn:aws:ecr:REGION:ACCOUNT:repository/NAME"
         )
     return text
+
+
+def repository_policy_in(text: str) -> dict[str, Any]:
+    """A repository policy, or what `aws ecr get-repository-policy` prints.
+
+    Raises InvalidInputError with all errors in it.
+    """
+    document = _unwrapped(text, "aws ecr get-repository-policy", "policyText")
+    parse(document)
+    whole: dict[str, Any] = document if isinstance(document, dict) else json.loads(document)
+    return whole
+
+
+def service_control_policy_in(text: str) -> Policy:
+    """A service control policy, or what `aws organizations describe-policy` prints.
+
+    A file stands for one level of the organization. AWS wants an Allow at each: a policy that only
+    denies has AWS's own FullAWSAccess beside it. Raises InvalidInputError with all errors in it.
+    https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
+    """
+    policy = parse(_unwrapped(text, "aws organizations describe-policy", "Policy", "Content"))
+    if any(statement.allows for statement in policy.statements):
+        return policy
+    return policy_of((*EVERYTHING.statements, *policy.statements))
+
+
+def _unwrapped(text: str, command: str, *keys: str) -> Any:
+    """The document in a file: what stands under these keys, where a command prints it so."""
+    written = inner = parse_json(text, "policy", f"print it with {command}")
+    for key in keys:
+        inner = inner.get(key) if isinstance(inner, dict) else None
+    return written if inner is None else inner
 
 
 @click.command("who-can")
@@ -109,7 +139,7 @@ def who_can_command(
             "--repository-arn goes with --repository-policy and --authorization-details"
         )
     levels = tuple(read(file, service_control_policy_in) for file in scp)
-    accounts = [read(file, read_account) for file in authorization_details]
+    accounts = [read(file, account_of) for file in authorization_details]
     results = read_each(
         references, "Reading the policies", lambda each: given or _subject_of(targets, each)
     )
@@ -120,7 +150,7 @@ def who_can_command(
             accounts = [account_of(details)]
     with working("Looking for privilege-escalation paths") as counted:
         findings = who_can.findings(merged(accounts), results.values, levels, counted)
-        proofs = {subject.arn: who_can.proofs(subject) for subject in results.values}
+        proofs = {subject.arn: _proofs(subject) for subject in results.values}
     if as_json:
         by_arn = {name: each for each in findings for name in each.repositories}
         objects = results.to_json(
@@ -145,6 +175,16 @@ def who_can_command(
         raise RefusedError(
             f"{len(others)} besides those of --only could move a tag: {', '.join(others)}"
         )
+
+
+def _proofs(repository: Subject) -> list[Proof]:
+    """What holds of everybody, whether listed or not: nobody but those whom the policy exempts."""
+    access = repository.access
+    claims = [Claim.MOVED, Claim.ADMINISTERED, Claim.BOTH]
+    # A claim about roles of which there are none says nothing.
+    claims += [Claim.PUSHED] if access["pipeline_roles"] else []
+    claims += [Claim.LOCKED_OUT] if access["administrator_roles"] else []
+    return prove([repository], claims)
 
 
 def _subject_of(targets: Targets, reference: Reference) -> Subject:

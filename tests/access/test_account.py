@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from container_images.access.account import account_of, merged, read_account
+from container_images.access.account import account_of, merged
 from container_images.access.evaluation import Request
 from container_images.policies.invalid_input import InvalidInputError
 from tests.access.accounts import (
@@ -82,4 +82,4 @@ def test_what_is_missing_or_wrong_is_refused_all_at_once(listing: Any, rules: li
 
 def test_a_file_is_json() -> None:
     with pytest.raises(InvalidInputError, match=COMMAND):
-        read_account("Roles:")
+        account_of("Roles:")

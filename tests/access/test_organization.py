@@ -7,7 +7,8 @@ import pytest
 
 from container_images.access.claims import ANYTHING, Claim, Subject, alike, prove
 from container_images.access.evaluation import Principal, Request, decide
-from container_images.access.policy import EVERYTHING, service_control_policy_in
+from container_images.access.policy import EVERYTHING
+from container_images.cli.access import service_control_policy_in
 from container_images.policies.ecr_actions import Effect, actions
 from tests.access.accounts import ACCOUNT, IAM
 from tests.builds import access

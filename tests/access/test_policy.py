@@ -11,9 +11,8 @@ from container_images.access.policy import (
     EVERYTHING,
     Policy,
     parse,
-    repository_policy_in,
-    service_control_policy_in,
 )
+from container_images.cli.access import repository_policy_in, service_control_policy_in
 from container_images.policies.invalid_input import InvalidInputError
 from tests.access.accounts import ACCOUNT, GUARD, PIPELINE, allow, deny, is_allowed, policy
 
