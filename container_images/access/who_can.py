@@ -282,7 +282,7 @@ def _told_apart(repository: Subject, patterns: Collection[str]) -> Any:
 def _evaluated(
     repository: Subject, steps: Steps, network: Network, outsiders: Sequence[Principal]
 ) -> Findings:
-    found = {
+    searches = {
         ability: shortest_paths(network, tuple(map(repository.request, CALLS[ability][0])))
         for ability in ABILITIES
     }
@@ -291,7 +291,7 @@ def _evaluated(
     known = listed.union(steps.principals)
     rows: dict[str, dict[str, Path | None]] = {}
     for principal in (*steps.principals.values(), *outsiders):
-        paths = {ability: found[ability].get(principal) for ability in ABILITIES}
+        paths = {ability: searches[ability].get(principal) for ability in ABILITIES}
         if ":role/aws-service-role/" in principal.arn:
             # Only its service assumes it, and does with it what it is for.
             own = {name: path for name, path in paths.items() if path and not path.calls[1:]}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from container_images.access.account import account_of, merged
+from container_images.access.account import account_of
 from container_images.access.evaluation import Request
 from container_images.policies.invalid_input import InvalidInputError
 from tests.access.accounts import (
@@ -43,12 +43,6 @@ def test_an_empty_trust_policy_lets_nobody_in() -> None:
 def test_a_boundary_whose_text_is_not_listed_limits_nothing() -> None:
     [identity] = account_of(details(role("x", boundary=f"{IAM}policy/boundary"))).identities
     assert (identity.boundary_arn, identity.boundary) == (f"{IAM}policy/boundary", None)
-
-
-def test_listings_of_several_accounts_are_one() -> None:
-    names = [f"{IAM}role/x", "arn:aws:iam::444455556666:role/x"]
-    listings = [account_of(details(role(name))) for name in names]
-    assert [identity.arn for identity in merged(listings).identities] == names
 
 
 @pytest.mark.parametrize(
