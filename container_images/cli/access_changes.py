@@ -14,7 +14,7 @@ from container_images.cli.targets import json_option
 from container_images.cli.terminal import print_json, print_paragraph, print_table
 from container_images.policies.document import to_json
 from container_images.policies.invalid_input import printable
-from container_images.stack.declared import DeclaredStack, declared
+from container_images.stack.declared import DeclaredStack, declared, stacks_in
 
 
 @click.command("access")
@@ -56,9 +56,8 @@ def access_command(
 
 def _stacks_in(directory: Path, only: str | None, label: str = "") -> dict[str, DeclaredStack]:
     """The stacks of a directory by name, or the one of this name. Raises RefusedError."""
-    files = sorted(directory.glob("Pulumi.*.yaml"))
-    names = [file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files]
-    return {name: declared(name, directory, label) for name in names if only in (None, name)}
+    names = [name for name in stacks_in(directory) if only in (None, name)]
+    return {name: declared(name, directory, label) for name in names}
 
 
 def _stacks_at(base: str, only: str | None) -> dict[str, DeclaredStack]:

@@ -24,9 +24,15 @@ from container_images.cli.targets import (
 from container_images.cli.terminal import Cell, note, print_json, print_table, working
 from container_images.stack.adopt import Adoption, adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.differences import describe, differences
 from container_images.stack.registry import pull_through_rules, registry_warnings
-from container_images.stack.state import State, intended, live, repository_names
+from container_images.stack.state import (
+    State,
+    describe,
+    differences,
+    intended,
+    live,
+    repository_names,
+)
 
 
 @click.command("adopt")
@@ -108,7 +114,7 @@ def _cache_prefixes(aws: Aws) -> list[str]:
     try:
         return [rule["ecrRepositoryPrefix"] for rule in pull_through_rules(aws.ecr())]
     except (ClientError, BotoCoreError) as error:
-        note(f"pull-through caches are recognized by name alone: {explain(error)}")
+        note(f"pull-through caches are not recognized: {explain(error)}")
         return []
 
 

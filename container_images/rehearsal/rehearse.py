@@ -21,8 +21,7 @@ from container_images.rehearsal.program import Resource, Update, run
 from container_images.rehearsal.year import history, outcome
 from container_images.settings import StackSettings
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.differences import describe, differences
-from container_images.stack.state import State, every, intended
+from container_images.stack.state import State, describe, differences, every, intended
 
 Act = dict[str, Any]
 """What was done: `act`, whether it came out as ADR040 asks (`ok`), a `detail`, and `by` whose

@@ -16,9 +16,8 @@ from container_images.lifecycle.simulation import Simulation
 from container_images.policies.ecr_actions import LAMBDA_PULL
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.differences import AWS_TAGS, REPLACING, describe, differences
 from container_images.stack.registry import is_cached
-from container_images.stack.state import State, intended
+from container_images.stack.state import AWS_TAGS, REPLACING, State, describe, differences, intended
 
 Adoption = dict[str, Any]
 """What becomes of a repository when a stack adopts it: `entry`, `blocks`, `warnings`, `loses` and
@@ -33,14 +32,27 @@ def adoption(
 ) -> Adoption:
     """What adopting a repository means, for a stack where one is given.
 
-    The stack's own entry for it counts, if there is one, or else the entry that is proposed.
-    `cache_prefixes` are those of the registry's pull-through cache rules.
+    The stack's own entry for it counts, if there is one, or else the entry that is proposed: what
+    differs from the defaults and from the stack's settings. `cache_prefixes` are those of the
+    registry's pull-through cache rules.
     """
     own = stack.settings.repositories.get(live.name) if stack else None
+    default_tags = stack.default_tags if stack else {}
     repository = guarded(live.arn, json.loads(live.policy or '{"Statement": []}'))
     lambdas = lambda_accounts(repository)
     pull = repository.account in lambdas and not (stack and stack.settings.lambda_pull)
-    entry = None if own else _entry(live, stack, lambda_pull=pull)
+    tags = {
+        key: value
+        for key, value in sorted(live.tags.items())
+        if key not in default_tags and not key.startswith(AWS_TAGS)
+    }
+    entry = {
+        "import": True,
+        **({"kmsKey": live.kms_key} if live.kms_key else {}),
+        **({} if live.scan_on_push else {"scanOnPush": False}),
+        **({"lambdaPull": True} if pull else {}),
+        **({"tags": tags} if tags else {}),
+    }
     warnings = [*_warnings(live, repository, lambdas, cache_prefixes)]
     if stack and own and not own.import_existing:
         warnings.append(
@@ -69,28 +81,11 @@ def adoption(
     changes = [change for change in differing if change["setting"] not in REPLACING]
     return {
         "repository": live.name,
-        "entry": entry,
+        "entry": None if own else entry,
         "changes": changes if stack else None,
         "loses": [f"{each['setting']} {part}" for each in differing for part in each["undeclared"]],
         "blocks": blocks,
         "warnings": warnings,
-    }
-
-
-def _entry(live: State, stack: DeclaredStack | None, *, lambda_pull: bool) -> dict[str, Any]:
-    """The repository's entry: what differs from the defaults and from the stack's settings."""
-    default_tags = stack.default_tags if stack else {}
-    tags = {
-        key: value
-        for key, value in sorted(live.tags.items())
-        if key not in default_tags and not key.startswith(AWS_TAGS)
-    }
-    return {
-        "import": True,
-        **({"kmsKey": live.kms_key} if live.kms_key else {}),
-        **({} if live.scan_on_push else {"scanOnPush": False}),
-        **({"lambdaPull": True} if lambda_pull else {}),
-        **({"tags": tags} if tags else {}),
     }
 
 
@@ -115,12 +110,6 @@ def _json(value: Any) -> str:
     return text.replace("\u2028", r"\u2028").replace("\u2029", r"\u2029")
 
 
-_CONSOLE_PREFIXES: Final = (
-    *("docker-hub", "ecr-public", "quay", "kubernetes"),
-    *("github", "gitlab", "azure", "chainguard"),
-)
-"""The prefixes that AWS's console and documentation give to pull-through cache rules."""
-
 _LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
 
 
@@ -134,9 +123,8 @@ def lambda_accounts(repository: Subject) -> list[str]:
     granted = Policy(tuple(each for each in statements if _LAMBDA in each.principals))
     functions = granted.compared("aws:sourcearn")
     named = " ".join([*functions, *granted.compared("aws:sourceaccount")])
-    lets_pull = set[str]()
+    place, lets_pull = repository.access, set[str]()
     for account in (repository.account, *re.findall(r"\b\d{12}\b", named)):
-        place = repository.access
         any_function = f"arn:{place['partition']}:lambda:{place['region']}:{account}:function:*"
         for function in ("*", *functions):
             source = within(function, any_function) or any_function
@@ -159,12 +147,11 @@ def _warnings(
             f"the CloudFormation stack {owner} manages it too, and may set it back; take it out "
             "there first, with DeletionPolicy: Retain"
         )
-    prefixes = [*cache_prefixes, *_CONSOLE_PREFIXES]
-    if prefix := next((prefix for prefix in prefixes if is_cached(live.name, prefix)), None):
+    if prefix := next((each for each in cache_prefixes if is_cached(live.name, each)), None):
         yield (
-            f"it looks like a repository of the pull-through cache {prefix}: pulls would no longer "
-            "update it, since the guard lets only the pipeline roles put images; leave it out, or "
-            "copy the image to a repository of the stack"
+            f"it is a repository of the pull-through cache {prefix}: pulls would no longer update "
+            "it, since the guard lets only the pipeline roles put images; leave it out, or copy "
+            "the image to a repository of the stack"
         )
     own, policy, by_lambda = repository.account, repository.policy, "LambdaECRImageRetrievalPolicy"
     others = [account for account in lambdas if account != own]

@@ -63,10 +63,9 @@ class DeclaredStack:
 
     def changed(self, **changes: Any) -> "DeclaredStack":
         """The stack with other values under some of its keys. None takes a key away."""
-        texts = {f"{self.project}:{key}": _text(value) for key, value in changes.items()}
-        absent = {f"{self.project}:{key}" for key, value in changes.items() if value is None}
-        config = {**self.config, **texts}
-        return replace(self, config={key: config[key] for key in config if key not in absent})
+        values = {**self.config, **{f"{self.project}:{key}": changes[key] for key in changes}}
+        texts = {key: _text(value) for key, value in values.items() if value is not None}
+        return replace(self, config=texts)
 
     def located(self, references: Sequence[Reference]) -> list[Reference]:
         """These repositories in the stack's account and Region; without any, all of the stack's.
@@ -93,6 +92,12 @@ class DeclaredStack:
             )
 
 
+def stacks_in(directory: Path) -> list[str]:
+    """The names of the stacks that have a file in a project's directory."""
+    files = [path.name for path in directory.glob("Pulumi.*.yaml") if path.is_file()]
+    return sorted(name.removeprefix("Pulumi.").removesuffix(".yaml") for name in files)
+
+
 _KEYS: Final = ("config", "encryptedkey", "encryptionsalt", "environment", "secretsprovider")
 """https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/"""
 
@@ -105,26 +110,22 @@ def declared(name: str, directory: Path | None = None, label: str = "") -> Decla
     """
     try:
         return _read(directory or Path.cwd(), name)
-    except InvalidInputError as invalid:
-        reason = explain(invalid)
-    except RefusedError as error:
-        reason = str(error)
-    raise RefusedError(f"{label}Pulumi.{name}.yaml: {reason}")
+    except (InvalidInputError, RefusedError) as error:
+        reason = explain(error) if isinstance(error, InvalidInputError) else error
+        raise RefusedError(f"{label}Pulumi.{name}.yaml: {reason}") from None
 
 
 def _read(directory: Path, name: str) -> DeclaredStack:
-    above = (each for each in (directory, *directory.parents) if (each / "Pulumi.yaml").is_file())
-    if not (directory_of_project := next(above, None)):
+    above = [each for each in (directory, *directory.parents) if (each / "Pulumi.yaml").is_file()]
+    if not above:
         reason = f"there is no Pulumi.yaml in {directory} or above it"
         raise RefusedError(f"{reason}; start in the project's directory")
-    directory = directory_of_project
-    files = [path for path in directory.glob("Pulumi.*.yaml") if path.is_file()]
-    names = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in files)
+    directory, names = above[0], stacks_in(above[0])
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
-        known = f"the stacks are {', '.join(names)}" if names else "there is none yet"
         fix = f"did you mean {near[0]}?" if near else f"copy one to Pulumi.{name}.yaml"
-        raise RefusedError(f"there is no such stack: {known}; {fix}")
+        known = ", ".join(names) or "none yet"
+        raise RefusedError(f"there is no such stack: the stacks are {known}; {fix}")
     project = _mapping(directory / "Pulumi.yaml")
     contents = _mapping(directory / f"Pulumi.{name}.yaml")
     if "environment" in contents:

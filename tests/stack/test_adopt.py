@@ -44,7 +44,7 @@ def to_service(service: str, condition: Any = None, **elements: Any) -> dict[str
     return statement | ({"Condition": condition} if condition else {}) | elements
 
 
-CACHED = "it looks like a repository of the pull-through cache"
+CACHED = "it is a repository of the pull-through cache"
 WROTE = f"Lambda wrote statement {BY_LAMBDA} itself; lambdaPull replaces it"
 LOST = "repository policy statement"
 CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = [
@@ -62,7 +62,6 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = [
         {"blocks": "encryption: KMS_DSSE -> KMS; no update changes it"},
     ),
     ({"name": "Old"}, {}, {"blocks": "repositories"}),
-    ({"name": "quay/x"}, {}, {"warnings": f"{CACHED} quay"}),
     ({"name": "mirror/x"}, {}, {"warnings": f"{CACHED} mirror"}),
     ({"scan_on_push": False}, {"scanOnPush": False}, {}),
     ({"tags": OWNED}, {"tags": {"Owner": "a team"}}, {"warnings": "the CloudFormation stack x "}),
@@ -225,11 +224,14 @@ def test_a_whole_registry_is_filtered_by_name(ecr: ECRClient, answers: dict[Any,
     repositories = json.loads(done.stdout)["repositories"]
     assert [each["repository"] for each in repositories] == [OLD, "old-two"]
     assert repositories[0]["changes"] is None
-    answers["DescribePullThroughCacheRules"] = "AccessDeniedException"
+    operation = "DescribePullThroughCacheRules"
+    answers[operation] = {"pullThroughCacheRules": [{"ecrRepositoryPrefix": "quay"}]}
     done = run("adopt", "--all", "--stack", "prod")
     assert done.stdout.count("import: true") == 3
     assert "a repository of the pull-through cache quay" in done.stdout
-    assert "pull-through caches are recognized by name alone: no permission" in done.stderr
+    answers[operation] = "AccessDeniedException"
+    done = run("adopt", "--all", "--stack", "prod")
+    assert "pull-through caches are not recognized: no permission" in done.stderr
     assert "no repository matches nobodys-*" in refused("adopt", "--all", "--filter", "nobodys-*")
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.differences import describe, differences
-from container_images.stack.state import intended
+from container_images.stack.state import describe, differences, intended
 from tests.stack.conftest import BARE, NAME, policy
 
 OTHER = "444455556666"
