@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -121,7 +121,7 @@ def images_command(
     ):
         if contradiction:
             raise click.UsageError(sentence)
-    used = _in_use(in_use, [each.region for each in named], profile)
+    used = _in_use(in_use, {each.region: None for each in named}, profile)
     rules_of_file = read(policy, read_policy) if policy else ()
 
     def report(reference: Reference) -> dict[str, Any]:
@@ -159,25 +159,23 @@ def images_command(
 
 
 def _in_use(
-    sources: Sequence[str], regions: Sequence[str | None], profiles: Sequence[str]
+    sources: Sequence[str], regions: Iterable[str | None], profiles: Sequence[str]
 ) -> InUse:
     """What runs, by the files and, if that is one of the sources, live.
 
     In the caller's account and in those of the profiles; in the Regions of the repositories, or in
     that of a profile that has one of its own.
     """
-    in_use, read_already = InUse(), set[tuple[str, str | None]]()
+    in_use = InUse()
     for file in sources:
         if file != "live":
             in_use.images |= {image: set() for image in read(Path(file), read_in_use)}
     for profile, region in product((None, *profiles), regions if "live" in sources else ()):
         with refused(f"profile {profile}" if profile else ""):
             aws = Aws(region, profile)
-            place = aws.caller[0], aws.region
-            if place not in read_already:
-                read_already.add(place)
-                with working(f"Reading what runs in {' '.join(filter(None, place))}") as counted:
-                    add_running(in_use, aws, counted)
+            place = " in ".join(filter(None, (aws.caller[0], aws.region)))
+            with working(f"Reading what runs in account {place}") as counted:
+                add_running(in_use, aws, counted)
     return in_use
 
 
@@ -205,22 +203,18 @@ def _to_json(verdict: Verdict, convention: TagConvention) -> dict[str, Any]:
 
 def _folded(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """In their order; but what is attached to an image, or untagged in an index, follows it."""
-    places = {verdict.image.digest: place for place, verdict in enumerate(verdicts)}
-    parents: dict[str, str] = {}
-    for image in (verdict.image for verdict in verdicts):
-        if (subject := subject_of(image)) in places:
-            parents[image.digest] = subject
-        for child in image.children or ():
-            if child in places and not verdicts[places[child]].image.tags:
-                parents.setdefault(child, image.digest)
+    images = [verdict.image for verdict in verdicts]
+    places: dict[str | None, int] = {image.digest: place for place, image in enumerate(images)}
+    indexes = {child: image.digest for image in images for child in image.children or ()}
 
-    def path(verdict: Verdict) -> list[int]:
-        digests = [verdict.image.digest]
-        while (parent := parents.get(digests[0], digests[0])) not in digests:
-            digests.insert(0, parent)
-        return [places[digest] for digest in digests]
+    def key(verdict: Verdict) -> tuple[int, bool, int]:
+        image = verdict.image
+        index = None if image.tags else indexes.get(image.digest)
+        parents = (subject_of(image), index, image.digest)
+        parent = next(parent for parent in parents if parent in places)
+        return places[parent], parent != image.digest, places[image.digest]
 
-    return sorted(verdicts, key=path)
+    return sorted(verdicts, key=key)
 
 
 def _totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -229,16 +223,16 @@ def _totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     Images share layers, so that at most this many bytes are freed. An index counts for nothing:
     its size, as ECR gives it, is that of its largest image.
     """
-    images, attached, sizes = (Counter[str]() for _ in range(3))
-    for verdict in verdicts:
-        number = attached if subject_of(verdict.image) else images
-        number[verdict.action] += 1
-        sizes[verdict.action] += 0 if verdict.image.is_index else verdict.image.size
     actions = ("keep", "expire", "archive")
+    counts, sizes = Counter[tuple[bool, str]](), Counter[str]()
+    for verdict in verdicts:
+        counts[bool(subject_of(verdict.image)), verdict.action] += 1
+        sizes[verdict.action] += 0 if verdict.image.is_index else verdict.image.size
+    images, attached = ({each: counts[kind, each] for each in actions} for kind in (False, True))
     return {
-        "images": images.total(),
-        **{action: images[action] for action in actions},
-        "attachments": {action: attached[action] for action in actions},
+        "images": sum(images.values()),
+        **images,
+        "attachments": attached,
         "bytes": sizes.total(),
         "bytesFreed": sizes["expire"],
         "bytesArchived": sizes["archive"],
@@ -247,30 +241,30 @@ def _totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 def _print(listing: Mapping[str, Any]) -> None:
     """The totals, the warnings, and the images. On a terminal digests and commits are brief."""
-    totals = listing["totals"]
+    totals, attached = listing["totals"], listing["totals"]["attachments"]
     text = f"{totals['expire']:,} of {totals['images']:,} images expire"
     if totals["archive"]:
         text += f", {totals['archive']:,} are archived"
-    if attached := sum(totals["attachments"].values()):
-        lost = attached - totals["attachments"]["keep"]
-        text += f", {lost:,} of {attached:,} signatures and attestations are not kept"
+    if number := sum(attached.values()):
+        lost = number - attached["keep"]
+        text += f", {lost:,} of {number:,} signatures and attestations are not kept"
     text += f"; at most {decimal(totals['bytesFreed'])} of {decimal(totals['bytes'])} are freed"
     print_paragraph(f"{listing['repository']}: {text}")
     for warning in listing["warnings"]:
         print_paragraph(f"warning: {brief(warning['text'])}")
     shown = brief if sys.stdout.isatty() else str
-    rows = [
-        (
-            shown(image["digest"]),
-            shown("\n".join(image["tags"]) or "-"),
-            *((image[key] or "-").partition("T")[0] for key in ("builtAt", "pushedAt")),
-            decimal(image["size"]),
-            (image["lastPulledAt"] or "-").partition("T")[0],
-            image["action"],
-            shown(image["why"]),
+    rows = []
+    for image in listing["images"]:
+        times = (image["builtAt"], image["pushedAt"], image["lastPulledAt"])
+        built, pushed, pulled = ((time or "-").partition("T")[0] for time in times)
+        rows.append(
+            (
+                shown(image["digest"]),
+                shown("\n".join(image["tags"]) or "-"),
+                *(built, pushed, decimal(image["size"]), pulled, image["action"]),
+                shown(image["why"]),
+            )
         )
-        for image in listing["images"]
-    ]
     if rows:
         headings = ("image", "tags", "built", "pushed", "size", "pulled", "action", "why")
         print()  # noqa: T201 an empty line

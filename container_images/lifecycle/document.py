@@ -62,19 +62,13 @@ def rules_in(document: Any) -> tuple[Rule, ...]:
     """
     rules = document.get("rules") if isinstance(document, dict) else None
     if not isinstance(rules, list) or not rules:
-        says = "a lifecycle policy is an object with rules"
-        raise InvalidInputError([_problem((), document, says)])
-    problems = [
-        _problem(("rules", position, *where), value, says)
-        for position, rule in enumerate(rules)
-        for where, value, says in _errors_in(rule)
-    ]
-    if problems:
+        raise InvalidInputError([_problem("a lifecycle policy is an object with rules", document)])
+    if problems := [each for place, rule in enumerate(rules) for each in _errors_in(place, rule)]:
         raise InvalidInputError(problems)
     return tuple(sorted(map(_read, rules), key=lambda rule: rule.priority))
 
 
-def _problem(where: tuple[str | int, ...], value: Any, says: str) -> Problem:
+def _problem(says: str, value: Any, *where: str | int) -> Problem:
     fix = "correct the policy, or do without the simulation"
     return Problem(where=where, value=value, rule=says, fix=fix)
 
@@ -113,29 +107,29 @@ _WORDS: Final[Mapping[str, Mapping[str, tuple[object, ...]]]] = {
 }
 
 
-def _errors_in(rule: Any) -> Iterator[tuple[tuple[str, ...], Any, str]]:
-    """Where something is, what it is, and what it must be."""
+def _errors_in(position: int, rule: Any) -> Iterator[Problem]:
+    place = ("rules", position)
     if not isinstance(rule, dict) or not all(isinstance(rule.get(part), dict) for part in _WORDS):
-        yield (), rule, "a rule is an object with rulePriority, selection and action"
+        yield _problem("a rule is an object with rulePriority, selection and action", rule, *place)
         return
     known = {"countNumber", *_LISTS}.union(*_WORDS.values())
     for part, words in _WORDS.items():
         for key in (key for key in rule[part] if key not in known):
-            yield (part, key), rule[part][key], "this key is not known here"
+            yield _problem("this key is not known here", rule[part][key], *place, part, key)
         for key, allowed in words.items():
             if (value := rule[part].get(key, ABSENT)) not in allowed:
                 texts = (word for word in allowed if isinstance(word, str))
-                yield (part, key), value, f"this is {' or '.join(texts)}"
+                yield _problem(f"this is {' or '.join(texts)}", value, *place, part, key)
     selection = rule["selection"]
-    for where, parent in ((("rulePriority",), rule), (("selection", "countNumber"), selection)):
+    for parent, where in ((rule, ["rulePriority"]), (selection, ["selection", "countNumber"])):
         value = parent.get(where[-1], ABSENT)
         if type(value) is not int or value < 1:  # in Python, True is an int too
-            yield where, value, "this is a whole number from 1"
+            yield _problem("this is a whole number from 1", value, *place, *where)
     lists = [selection[key] for key in _LISTS if key in selection]
-    entries = [
-        text for each in lists for text in (each if isinstance(each, list) and each else [0])
-    ]
-    are_texts = all(isinstance(text, str) and text for text in entries)
+    are_texts = all(
+        isinstance(each, list) and each and all(isinstance(text, str) and text for text in each)
+        for each in lists
+    )
     if len(lists) != (selection.get("tagStatus") == "tagged") or not are_texts:
         says = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
-        yield ("selection",), selection, says
+        yield _problem(says, selection, *place, "selection")

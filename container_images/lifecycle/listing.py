@@ -1,7 +1,7 @@
 """Pure: the images of a repository, and the file of them that the AWS CLI prints."""
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -67,42 +67,38 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
         rule = "the file of images is an object with imageDetails"
         raise InvalidInputError([Problem(where=(), value=written, rule=rule, fix=fix)])
-    problems = [
-        Problem(where=(key,), value=token, rule="the listing is not whole", fix=fix)
+    errors: list[tuple[tuple[str | int, ...], Any, str]] = [
+        ((key,), whole[key], "the listing is not whole")
         for key in ("nextToken", "NextToken")
-        if (token := whole.get(key))
+        if whole.get(key)
     ]
     images: dict[str, Image] = {}
     for position, detail in enumerate(details):
+        reason = "its digest or a tag is none, or it stands there twice"
         try:
-            image = _image(detail, images)
-            images[image.digest] = image
+            image, tags = image_of({"imagePushedAt": None, **detail}), detail.get("imageTags") or []
+            are_tags = isinstance(tags, list) and all(map(TAG.fullmatch, tags))
+            if "sha256:" in image.digest and are_tags and image.digest not in images:
+                images[image.digest] = image
+                continue
         except (KeyError, TypeError, ValueError) as error:
-            where, rule = ("imageDetails", position), f"this is no image of its own ({error})"
-            problems.append(Problem(where=where, value=detail, rule=rule, fix=fix))
+            reason = str(error)
+        where = ("imageDetails", position)
+        errors.append((where, detail, f"this is no image of its own ({reason})"))
     named = repository or Reference(name="")
-    owners = {}
-    for key, owner in (("repositoryName", named.name), ("registryId", named.registry_id)):
-        names = {owner or "", *(str(detail.get(key) or "") for detail in details)} - {""}
-        owners[key] = "".join(names)
+    owner = {"repositoryName": named.name, "registryId": named.registry_id}
+    for key, name in owner.items():
+        names = {name or "", *(str(detail.get(key) or "") for detail in details)} - {""}
+        owner[key] = "".join(names)
         if len(names) > 1:
-            rule = "these are not the images of one repository"
-            problems.append(Problem(where=(key,), value=sorted(names), rule=rule, fix=fix))
-    if problems:
-        raise InvalidInputError(problems)
-    name, registry_id = owners.values()
-    reference = Reference(name=name, registry_id=registry_id, region=named.region)
+            errors.append(((key,), sorted(names), "these are not the images of one repository"))
+    if errors:
+        raise InvalidInputError(
+            [Problem(where=where, value=value, rule=rule, fix=fix) for where, value, rule in errors]
+        )
+    name, registry_id = owner.values()
+    reference = Reference(name=name or "", registry_id=registry_id, region=named.region)
     return RepositoryImages(images=[*images.values()], reference=reference)
-
-
-def _image(detail: Mapping[str, Any], others: Container[str]) -> Image:
-    """The image of an ImageDetail. Raises an error for anything else, and for one of others."""
-    image = image_of({"imagePushedAt": None, **detail})
-    are_tags = isinstance(detail.get("imageTags") or [], list)
-    are_tags = are_tags and all(map(TAG.fullmatch, image.tags))
-    if "sha256:" not in image.digest or not are_tags or image.digest in others:
-        raise ValueError("its digest or a tag is none, or it stands there twice")
-    return image
 
 
 def read_in_use(text: str) -> list[str]:
@@ -117,6 +113,8 @@ def read_in_use(text: str) -> list[str]:
         written = parse_json(text, "list of images in use", fix)
     in_use: list[str] = []
     problems: list[Problem] = []
+    if not written:
+        problems.append(Problem(where=(), rule="no image in use is named in it", fix=fix))
     for image in written:
         try:
             reference_of(image if isinstance(image, str) else "null")
@@ -126,8 +124,6 @@ def read_in_use(text: str) -> list[str]:
         except InvalidReferenceError as error:
             rule = f"images in use are digests and image references ({error})"
             problems.append(Problem(where=(), value=image, rule=rule, fix=fix))
-    if not written:
-        problems.append(Problem(where=(), rule="no image in use is named in it", fix=fix))
     if problems:
         raise InvalidInputError(problems)
     return in_use

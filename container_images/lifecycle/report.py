@@ -139,24 +139,20 @@ def _about_use(
 ) -> Iterator[dict[str, Any]]:
     for reason in in_use.unknown.values():
         yield _warning("in-use-unknown", f"it is not known what else is in use: {reason}")
-    references = {image: reference_of(image) for image in sorted(in_use.images)}
-    # Without tag and digest, it is the tag that Docker takes. A tag may look like a repository.
-    names = {reference.image or "latest" for reference in references.values()}.union(references)
-    named = {verdict.image.digest: verdict for verdict in verdicts}
-    for verdict in verdicts:
-        if not names.isdisjoint(verdict.image.tags):
-            named |= dict.fromkeys(verdict.image.tags, verdict)
-    for image, reference in references.items():
-        # What either does not say of the repository is no difference.
+    named = {tag: verdict for verdict in verdicts for tag in verdict.image.tags}
+    named |= {verdict.image.digest: verdict for verdict in verdicts}
+    for image, users in sorted(in_use.images.items()):
+        reference = reference_of(image)
+        # What either does not say of the repository is no difference. A tag may look like one.
         parts = zip(_PARTS(here), _PARTS(reference), strict=True)
         if image not in named and any(ours and its and ours != its for ours, its in parts):
             continue
+        # Without tag and digest, it is the tag that Docker takes.
         use = named.get(image) or named.get(reference.image or "latest")
-        user, *others = sorted(in_use.images[image]) or [""]
+        user, *others = sorted(users) or [""]
         by = (f" by {user}" if user else "") + (f" and {len(others):,} more" if others else "")
         if use is None and reference.name and reference.name == here.name:
-            text = f"{image} is in use{by}, but there is no such image"
-            yield _warning("in-use-missing", text)
+            yield _warning("in-use-missing", f"{image} is in use{by}, but there is no such image")
         if use is not None and use.action != "keep":
             text = f"{image} is in use{by}, and {_expiry(use)} it"
             yield _warning("in-use-going", text, use.decided_by, use.image.digest)

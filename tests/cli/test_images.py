@@ -353,9 +353,9 @@ def test_what_runs_in_the_accounts_of_profiles_and_in_files(
     build(ecr, "a")
     options = ("--in-use", str(tmp_path / "pods"), "--in-use", "live", "--fail-on-loss")
     listing = only(NAME, *options, "--profile", "review", "--profile", "again", status=1)
-    assert regions == [REGION, "us-east-1"]
+    assert regions == [REGION, "us-east-1", "us-east-1"]
     run("images", ARN, ARN.replace(REGION, "eu-west-1"), *options)
-    assert regions[2:] == [REGION, "eu-west-1"]
+    assert regions[3:] == [REGION, "eu-west-1"]
     used = [kind for kind in kinds(listing) if "in-use" in kind]
     assert used == ["in-use-unknown", "in-use-missing", "in-use-missing"]
     error = refused("images", NAME, "--in-use", "live", "--profile", "no_such_profile")
