@@ -1,6 +1,7 @@
 """The commands that read CloudTrail: history, and rollback, which goes by it."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -9,29 +10,11 @@ from typing import Any, Final
 
 import click
 
-from container_images.aws import reference
+from container_images.aws import reference, trail
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
-from container_images.aws.trail import (
-    ARCHIVE,
-    DAYS,
-    DELETE,
-    EXPIRE,
-    PUT,
-    earliest,
-    lookup,
-    records_of,
-    refuse_other_account,
-)
-from container_images.cli.tags import (
-    caller_and_reason,
-    move_options,
-    move_text,
-    print_result,
-    tag_option,
-    target_of,
-)
+from container_images.cli import tags
 from container_images.cli.targets import (
     Targets,
     json_option,
@@ -47,8 +30,8 @@ from container_images.tags.rollback import Puts, rollback
 
 
 @click.command("rollback")
-@move_options
-@tag_option
+@tags.move_options
+@tags.tag_option
 @click.option("--to", type=reference.image, help="The image to go to: a tag or a digest.")
 def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None:
     """Move a tag back to the image that it was on before.
@@ -57,7 +40,7 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
     the tag is skipped. If CloudTrail cannot be read, the image with the next older unique tag of
     the same stage is taken. Run the command again to go back one further.
     """
-    target = target_of(options)
+    target = tags.target_of(options)
     tag = tag or target.default_tag
     target.refuse_immovable("--tag", tag)
     aws, repository = target.open(target.references[0])
@@ -65,13 +48,14 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
     def read_puts() -> Puts:
         with refused():
             _, arn, roles = _pipeline_of(target, target.references[0])
-            return records_of([arn], lookup(aws.cloudtrail(), (PUT,), earliest()))[arn], roles
+            events = trail.lookup(aws.cloudtrail(), (trail.PUT,), trail.earliest())
+            return trail.records_of([arn], events)[arn], roles
 
     with working("Reading CloudTrail"):
-        facts = caller_and_reason(aws, options)
+        facts = tags.caller_and_reason(aws, options)
         moved = rollback(repository, tag, read_puts, note, to=to, dry_run=options["dry_run"])
-    lines = move_text(repository, moved), f"basis: {moved['basis']}"
-    print_result(options, moved | facts, *lines)
+    lines = tags.move_text(repository, moved), f"basis: {moved['basis']}"
+    tags.print_result(options, moved | facts, *lines)
 
 
 @click.command("history")
@@ -83,7 +67,7 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
     metavar="TIME",
     default="7d",
     help="A date or a time (2026-01-31, 2026-01-31T12:00:00Z), or how long ago (36h, 7d), at most "
-    f"{DAYS}d. Default: 7d.",
+    f"{trail.DAYS}d. Default: 7d.",
 )
 @click.option("--fail-on-unexpected", is_flag=True, help="Exit 1 if there is an unexpected event.")
 @json_option
@@ -119,7 +103,7 @@ def history_command(
     with working("Reading CloudTrail"):
         cloudtrail = targets.session(targets.references[0].region).cloudtrail()
         by_arn = {value[0]: value for value in results.values}  # one may be named twice
-        records = records_of([*by_arn], lookup(cloudtrail, EVENTS, start))
+        records = trail.records_of([*by_arn], trail.lookup(cloudtrail, EVENTS, start))
     events: list[TagEvent] = []
     for arn, repository, movable, roles in by_arn.values():
         digest_of = cache(partial(_digest_of, repository))
@@ -127,7 +111,7 @@ def history_command(
     names = {
         event.json["to"]: event.json["tag"]
         for event in events
-        if event.unique and event.json["event"] == PUT and not event.json["error"]
+        if event.unique and event.json["event"] == trail.PUT and not event.json["error"]
     }
     # A pipeline role of one repository alone may have tried another.
     everywhere = frozenset.intersection(*(roles for *_, roles in results.values))
@@ -139,9 +123,15 @@ def history_command(
     )
     unexpected = sum(event.json["expected"] is False for event in events)
     if as_json:
-        objects = results.to_json(lambda value: _to_json(value[1].name, start, events))
-        if any(event.repository is None for event in events):
-            objects.append(_to_json(None, start, events))
+        listed: dict[str | None, Any] = defaultdict(list)
+        for event in events:
+            listed[event.repository].append(event.json)
+
+        def object_of(name: str | None) -> dict[str, Any]:
+            return {"repository": name, "since": iso(start), "events": listed[name]}
+
+        objects = results.to_json(lambda value: object_of(value[1].name))
+        objects += [object_of(None)] if None in listed else []
         print_json({"repositories": objects})
     else:
         count = "1 event" if len(events) == 1 else f"{len(events) or 'no'} events"
@@ -164,10 +154,10 @@ def since_of(text: str, now: datetime) -> datetime:
         else:
             start = datetime.fromisoformat(text)
             start = start.astimezone(UTC) if start.tzinfo else start.replace(tzinfo=UTC)
-    if start is None or not earliest(now) <= start < now:
+    if start is None or not trail.earliest(now) <= start < now:
         raise click.UsageError(
-            f"--since {text} is not in the {DAYS} days that CloudTrail keeps: write a date such as "
-            "2026-01-31, a time such as 2026-01-31T12:00:00Z, or a span such as 36h or 7d"
+            f"--since {text} is not in the {trail.DAYS} days that CloudTrail keeps: write a date "
+            "such as 2026-01-31, a time such as 2026-01-31T12:00:00Z, or a span such as 36h or 7d"
         )
     return start
 
@@ -195,7 +185,7 @@ def _pipeline_of(targets: Targets, named: Reference) -> tuple[Repository, str, f
     aws, repository = targets.open(named)
     account, _ = aws.caller
     holder = named.registry_id or account
-    refuse_other_account(account, holder)
+    trail.refuse_other_account(account, holder)
     if stack := targets.stack:
         roles = frozenset(stack.settings.pipeline_roles_in(stack.account))
     else:
@@ -215,11 +205,6 @@ MOST_ROWS: Final = 100
 """A row has at most some 400 characters, and GitHub takes 65,536 in an issue."""
 
 
-def _to_json(repository: str | None, since: datetime, events: Sequence[TagEvent]) -> dict[str, Any]:
-    own = [event.json for event in events if event.repository == repository]
-    return {"repository": repository, "since": iso(since), "events": own}
-
-
 def _print(events: Sequence[TagEvent], names: Mapping[str, str], listed_tag: str | None) -> None:
     """The events, as a table. `names` are tags of images, by digest.
 
@@ -232,9 +217,8 @@ def _print(events: Sequence[TagEvent], names: Mapping[str, str], listed_tag: str
     ]
     if listed:
         columns = ("time", "repository, tag", "who", "what")
-        print_table(
-            columns, (_row(event, names) for event in listed[:MOST_ROWS]), folds=columns[1:]
-        )
+        rows = (_row(event, names) for event in listed[:MOST_ROWS])
+        print_table(columns, rows, folds=columns[1:])
     if len(listed) > MOST_ROWS:
         click.echo(f"more events, not listed: {len(listed) - MOST_ROWS}; --json has all")
     if others := len(events) - len(listed):
@@ -247,12 +231,17 @@ def _row(event: TagEvent, names: Mapping[str, str]) -> Sequence[Cell]:
     def short(digest: str | None) -> str:
         return brief(names.get(digest, digest)) if digest else "?"
 
-    json, is_put = event.json, event.json["event"] == PUT
+    json, is_put = event.json, event.json["event"] == trail.PUT
+    who = "the lifecycle policy" if json["event"] == trail.EXPIRE else json["principal"]
     # The last part of the name, and below it the session's.
-    who = (json["principal"] or "unknown").rpartition("/")[2]
-    who = "the lifecycle policy" if json["event"] == EXPIRE else who
-    mark = {False: "! ", None: "? ", True: ""}[json["expected"]]
-    verbs = {PUT: "", DELETE: "deleted", EXPIRE: "expired", ARCHIVE: "archived or restored"}
+    name = (who or "unknown").rpartition("/")[2]
+    mark, style = {False: ("! ", "bold red"), None: ("? ", ""), True: ("", "")}[json["expected"]]
+    verbs = {
+        trail.PUT: "",
+        trail.DELETE: "deleted",
+        trail.EXPIRE: "expired",
+        trail.ARCHIVE: "archived or restored",
+    }
     what = [
         f"refused: {json['error']}" if json["error"] else "",
         verbs.get(json["event"], json["event"]),
@@ -263,9 +252,6 @@ def _row(event: TagEvent, names: Mapping[str, str]) -> Sequence[Cell]:
     return (
         json["time"],
         f"{event.repository or '?'}\n{json['tag'] or '?'}",
-        (
-            "\n".join(filter(None, [f"{mark}{who}", json["session"]])),
-            "bold red" if json["expected"] is False else "",
-        ),
+        (f"{mark}{name}\n{json['session'] or ''}".rstrip(), style),
         "\n".join(filter(None, what)),
     )

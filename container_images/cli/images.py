@@ -17,6 +17,7 @@ from container_images.aws.image import moment
 from container_images.aws.in_use import InUse, add_running
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
+from container_images.cli import terminal
 from container_images.cli.targets import (
     file_option,
     json_option,
@@ -26,15 +27,6 @@ from container_images.cli.targets import (
     repository_of,
     stack_option,
     targets_of,
-)
-from container_images.cli.terminal import (
-    brief,
-    iso,
-    note,
-    print_json,
-    print_paragraph,
-    print_table,
-    working,
 )
 from container_images.lifecycle.document import read_policy, rules_in
 from container_images.lifecycle.listing import read_images, read_in_use, subject_of
@@ -135,7 +127,7 @@ def images_command(
                 rules = rules_in(targets.stack.settings.lifecycle_policy(repository.name))
             rules = rules or live_rules(repository)
             images = live_images(repository, rules, datetime.now(UTC))
-            tags = tags or live_movable_tags(repository, note, rules)
+            tags = tags or live_movable_tags(repository, terminal.note, rules)
         verdicts, warnings = examine(rules, images, now or datetime.now(UTC), used, tags)
         shown = _folded([each for each in verdicts if each.action != "keep" or not expiring])
         return {
@@ -148,7 +140,7 @@ def images_command(
     references = [Reference(name=str(listing))] if listing else named
     results = read_each(references, "Reading the images", report)
     if as_json:
-        print_json({"repositories": results.to_json(dict)})
+        terminal.print_json({"repositories": results.to_json(dict)})
     else:
         for value in results.values:
             _print(value)
@@ -174,7 +166,7 @@ def _in_use(
         with refused(f"profile {profile}" if profile else ""):
             aws = Aws(region, profile)
             place = " in ".join(filter(None, (aws.caller[0], aws.region)))
-            with working(f"Reading what runs in account {place}") as counted:
+            with terminal.working(f"Reading what runs in account {place}") as counted:
                 add_running(in_use, aws, counted)
     return in_use
 
@@ -190,9 +182,9 @@ def _to_json(verdict: Verdict, convention: TagConvention) -> dict[str, Any]:
         "digest": image.digest,
         "tags": list(image.tags),
         "subject": subject_of(image),
-        "builtAt": iso(built_at) if built_at else None,
-        "pushedAt": iso(image.pushed_at),
-        "lastPulledAt": iso(image.pulled_at) if image.pulled_at else None,
+        "builtAt": terminal.iso(built_at) if built_at else None,
+        "pushedAt": terminal.iso(image.pushed_at),
+        "lastPulledAt": terminal.iso(image.pulled_at) if image.pulled_at else None,
         "size": image.size,
         "action": verdict.action,
         "rule": verdict.rule,
@@ -249,10 +241,10 @@ def _print(listing: Mapping[str, Any]) -> None:
         lost = number - attached["keep"]
         text += f", {lost:,} of {number:,} signatures and attestations are not kept"
     text += f"; at most {decimal(totals['bytesFreed'])} of {decimal(totals['bytes'])} are freed"
-    print_paragraph(f"{listing['repository']}: {text}")
+    terminal.print_paragraph(f"{listing['repository']}: {text}")
     for warning in listing["warnings"]:
-        print_paragraph(f"warning: {brief(warning['text'])}")
-    shown = brief if sys.stdout.isatty() else str
+        terminal.print_paragraph(f"warning: {terminal.brief(warning['text'])}")
+    shown = terminal.brief if sys.stdout.isatty() else str
     rows = []
     for image in listing["images"]:
         times = (image["builtAt"], image["pushedAt"], image["lastPulledAt"])
@@ -268,4 +260,5 @@ def _print(listing: Mapping[str, Any]) -> None:
     if rows:
         headings = ("image", "tags", "built", "pushed", "size", "pulled", "action", "why")
         print()  # noqa: T201 an empty line
-        print_table(headings, rows, folds=("why",), spare=("built", "size", "pulled", "pushed"))
+        spare = ("built", "size", "pulled", "pushed")
+        terminal.print_table(headings, rows, folds=("why",), spare=spare)

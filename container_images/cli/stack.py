@@ -3,12 +3,10 @@
 import fnmatch
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.access.claims import alike, prove
 from container_images.aws.errors import RefusedError, explain
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
@@ -25,14 +23,7 @@ from container_images.cli.terminal import Cell, note, print_json, print_table, w
 from container_images.stack.adopt import Adoption, adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
 from container_images.stack.registry import pull_through_rules, registry_warnings
-from container_images.stack.state import (
-    State,
-    describe,
-    differences,
-    intended,
-    live,
-    repository_names,
-)
+from container_images.stack.state import describe, live, repository_names, verification
 
 
 @click.command("adopt")
@@ -87,14 +78,13 @@ def adopt_command(
 
 def _matching(targets: Targets, pattern: str) -> Sequence[Reference]:
     """The registry's repositories of these names. Raises RefusedError where there are none."""
-    place = targets.stack.account if targets.stack else None
+    aws = targets.session(targets.stack.account.region if targets.stack else None)
     with working("Reading the registry"):
-        aws = targets.session(place.region if place else None)
         names = fnmatch.filter(repository_names(aws.ecr()), pattern)
     if not names:
         raise RefusedError(f"no repository matches {pattern}; --all alone takes every one")
-    registry = place.id if place else None
-    return [Reference(name=name, registry_id=registry, region=aws.region) for name in names]
+    references = [Reference(name=name) for name in names]
+    return targets.stack.located(references) if targets.stack else references
 
 
 def _open(targets: Targets, reference: Reference) -> tuple[Aws, Repository]:
@@ -155,36 +145,24 @@ def verify_command(*, repositories: Sequence[Reference], stack: str | None, as_j
     with working("Reading the registry"):
         warnings = [*registry_warnings(targets.session(declared.account.region), declared)]
     rows: list[tuple[str, Cell, str]] = []
+    sound = []
     for reference, verified in results.of:
         if isinstance(verified, RefusedError):
             failures = [("FAILED", str(verified))]
         else:
             failures = [("DOES NOT HOLD", proof["failure"]) for proof in verified["proofs"]]
             failures += [("DIFFERS", describe(each)) for each in verified["differences"]]
-        rows += ((reference.name, (what, "bold red"), text) for what, text in failures if text)
+        failures = [(what, text) for what, text in failures if text]
+        rows += ((reference.name, (what, "bold red"), text) for what, text in failures)
+        if not failures:
+            sound.append((reference.name, ("ok", "green"), "as declared; all claims hold"))
     failed = list(dict.fromkeys(name for name, _, _ in rows))
     if as_json:
         report = {"stack": stack, "ok": not failed, "repositories": results.to_json(dict)}
         print_json({**report, "warnings": warnings})
     else:
         rows += (("the registry", ("warning", "yellow"), warning) for warning in warnings)
-        for reference, _ in results.of:
-            if reference.name not in failed:
-                rows.append((reference.name, ("ok", "green"), "as declared; all claims hold"))
-        print_table(("repository", "result", "detail"), rows, folds=("detail",))
+        print_table(("repository", "result", "detail"), [*rows, *sound], folds=("detail",))
     if failed:
         reason = f"verify failed for {', '.join(failed)}"
         raise RefusedError(f"{reason}; pulumi up --stack {stack} corrects what differs")
-
-
-def verification(state: State, stack: DeclaredStack) -> dict[str, Any]:
-    """What is true of one of the stack's repositories in AWS."""
-    access = stack.settings.access(state.name, stack.account)
-    proofs = prove(alike([(state.arn, state.policy, access)]))
-    differing = differences(state, intended(stack, state.name))
-    return {
-        "repository": state.name,
-        "ok": all(proof.proved for proof in proofs) and not differing,
-        "proofs": [{**proof.to_json(), "failure": proof.failure} for proof in proofs],
-        "differences": differing,
-    }

@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
+from container_images.aws.image import Image
 from container_images.aws.in_use import InUse
 from container_images.aws.reference import Reference
 from container_images.lifecycle.document import Rule
@@ -20,6 +21,7 @@ Warnings = list[dict[str, Any]]
 sentence with the fix where there is one; `rule`, the priority of the rule, and `digests`, those of
 the images that it is about."""
 
+_Report = Iterator[dict[str, Any]]
 _PARTS: Final = attrgetter("name", "registry_id", "region")
 _LOSSES: Final = {"in-use-going", "in-use-unknown", "movable-tag-going", "signature-going"}
 
@@ -41,19 +43,18 @@ def examine(
     Without rules, there is no policy.
     """
     simulation = Simulation(rules, repository.images, now)
-    lost = [verdict for verdict in simulation.verdicts if verdict.action != "keep"]
     warnings = [
         *_about_use(simulation.verdicts, repository.reference, in_use or InUse()),
         *_about_movable_tags(simulation, movable_tags),
-        *_about_belongings(simulation.verdicts, lost, repository.unread),
+        *_about_belongings(simulation.verdicts, repository.unread),
         *_about_rules(simulation),
     ]
     return simulation.verdicts, sorted(warnings, key=lambda each: each["warning"] not in _LOSSES)
 
 
-def _warning(kind: str, text: str, rule: Rule | None = None, *digests: str) -> dict[str, Any]:
-    priority = rule.priority if rule else None
-    return {"warning": kind, "text": text, "rule": priority, "digests": list(digests)}
+def _warning(kind: str, text: str, rule: Rule | None = None, *images: Image) -> dict[str, Any]:
+    digests = [image.digest for image in images]
+    return {"warning": kind, "text": text, "rule": rule and rule.priority, "digests": digests}
 
 
 def _expiry(verdict: Verdict) -> str:
@@ -101,9 +102,7 @@ def taker_of(tag: str, rules: Iterable[Rule]) -> Rule | None:
     return None
 
 
-def _about_movable_tags(
-    simulation: Simulation, movable_tags: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+def _about_movable_tags(simulation: Simulation, movable_tags: Sequence[str]) -> _Report:
     for tag in (tag for tag in movable_tags if ANY not in tag):
         if unshielded := taker_of(tag, simulation.rules):
             text = (
@@ -122,21 +121,19 @@ def _about_movable_tags(
         bare = replace(image, tags=tuple(tag for tag in image.tags if tag not in movable))
         if verdict.action != "keep":
             text = f"{names} is on an image that {_expiry(verdict)}"
-            yield _warning("movable-tag-going", text, verdict.decided_by, image.digest)
+            yield _warning("movable-tag-going", text, verdict.decided_by, image)
         elif image.digest not in listed and (rule := simulation.taker(bare, place)):
             text = (
                 f"{rule} would {rule.action} the image that {names} names as soon as the tag "
                 "moves on; then no rollback to it is possible"
             )
-            yield _warning("kept-by-movable-tag-alone", text, rule, image.digest)
+            yield _warning("kept-by-movable-tag-alone", text, rule, image)
 
 
 # --- Other warnings -------------------------------------------------------------------------------
 
 
-def _about_use(
-    verdicts: Sequence[Verdict], here: Reference, in_use: InUse
-) -> Iterator[dict[str, Any]]:
+def _about_use(verdicts: Sequence[Verdict], here: Reference, in_use: InUse) -> _Report:
     for reason in in_use.unknown.values():
         yield _warning("in-use-unknown", f"it is not known what else is in use: {reason}")
     named = {tag: verdict for verdict in verdicts for tag in verdict.image.tags}
@@ -155,39 +152,38 @@ def _about_use(
             yield _warning("in-use-missing", f"{image} is in use{by}, but there is no such image")
         if use is not None and use.action != "keep":
             text = f"{image} is in use{by}, and {_expiry(use)} it"
-            yield _warning("in-use-going", text, use.decided_by, use.image.digest)
+            yield _warning("in-use-going", text, use.decided_by, use.image)
 
 
-def _about_belongings(
-    verdicts: Sequence[Verdict], lost: Sequence[Verdict], unread: str
-) -> Iterator[dict[str, Any]]:
+def _about_belongings(verdicts: Sequence[Verdict], unread: str) -> _Report:
     """Of each image that stays and would lose a signature, an attestation or an SBOM.
 
     And of indexes, where it is not known what they list.
     """
+    lost = [verdict for verdict in verdicts if verdict.action != "keep"]
     attached = defaultdict[str | None, list[Verdict]](list)
     for verdict in lost:
         attached[subject_of(verdict.image)].append(verdict)
     for image in (verdict.image for verdict in verdicts if verdict.action == "keep"):
         if going := attached.get(image.digest):
-            name = " ".join((image.digest, *image.tags))
-            parts = [
+            parts = ", ".join(
                 f"{(*each.image.tags, each.image.digest)[0]} ({_expiry(each)} it)" for each in going
-            ]
-            text = f"{name} stays, and would lose what is attached to it: {', '.join(parts)}"
-            digests = (each.image.digest for each in going)
-            yield _warning("signature-going", text, going[0].decided_by, image.digest, *digests)
-    images = (verdict.image for verdict in verdicts)
+            )
+            name = " ".join((image.digest, *image.tags))
+            text = f"{name} stays, and would lose what is attached to it: {parts}"
+            gone = (each.image for each in going)
+            yield _warning("signature-going", text, going[0].decided_by, image, *gone)
+    images = [verdict.image for verdict in verdicts]
     unknown = sum(each.is_index and each.children is None and not each.archived for each in images)
     if unknown and lost:
         text = (
             f"it is not known what {unknown:,} of the indexes list: of the {len(lost):,} images "
             f"shown as going, those that an index lists stay{f' ({unread})' if unread else ''}"
         )
-        yield _warning("children-unknown", text, None, *(each.image.digest for each in lost))
+        yield _warning("children-unknown", text, None, *(each.image for each in lost))
 
 
-def _about_rules(simulation: Simulation) -> Iterator[dict[str, Any]]:
+def _about_rules(simulation: Simulation) -> _Report:
     """Of rules that do nothing, and of images that no rule ever takes."""
     rules, verdicts = simulation.rules, simulation.verdicts
     deciding = {verdict.decided_by.priority for verdict in verdicts if verdict.decided_by}
@@ -208,7 +204,7 @@ def _about_rules(simulation: Simulation) -> Iterator[dict[str, Any]]:
     for noun, is_attached in (("tagged images", False), ("attachments", True)):
         if stay := [image for image in unmatched if bool(subject_of(image)) is is_attached]:
             text = f"no rule matches {len(stay):,} of the {noun}, such as {stay[0].tags[0]}"
-            yield _warning(growth, text, None, *(image.digest for image in stay))
+            yield _warning(growth, text, None, *stay)
     archiving = [rule for rule in rules if rule.action == "archive"]
     if archiving and not any(rule.archived for rule in rules):
         text = f"{archiving[0]} archives images, and no rule expires archived images"

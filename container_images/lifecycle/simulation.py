@@ -68,13 +68,10 @@ class Simulation:
         self._classes: dict[bool, list[int]] = {False: [], True: []}
         for place, image in enumerate(self.images):
             self._classes[image.archived].append(place)
-        self.verdicts = self._verdicts()
-
-    def _verdicts(self) -> list[Verdict]:
         deciding: dict[int, Rule] = {}
         taking: dict[int, Rule] = {}
         undecided = {**self._classes}
-        for rule in self.rules:
+        for rule in rules:
             if places := self._select(rule, undecided[rule.archived]):
                 is_due = self._due(rule)
                 due = (place for place in places if is_due(place, self.images[place]))
@@ -84,7 +81,7 @@ class Simulation:
                 rest = [place for place in undecided[rule.archived] if place not in decided]
                 undecided[rule.archived] = rest
         holding, following = _join(self.images, taking)
-        return [
+        self.verdicts = [
             Verdict(
                 image,
                 taken.action if (taken := taking.get(place)) else "keep",

@@ -95,19 +95,15 @@ def to_yaml(adoptions: Iterable[Adoption]) -> str:
     for adopted in adoptions:
         if adopted["entry"] and not adopted["blocks"]:
             name = adopted["repository"]
-            lines.append(f"{name if _PLAIN.fullmatch(name) else json.dumps(name)}:\n")
-            lines += (f"  {key}: {_json(value)}\n" for key, value in adopted["entry"].items())
+            # Text to every reader of YAML: its words are shorter, and no number begins so.
+            is_plain = re.fullmatch(r"[a-z][a-z0-9/_-]{5,}", name)
+            lines.append(f"{name if is_plain else json.dumps(name)}:\n")
+            for key, value in adopted["entry"].items():
+                text = json.dumps(value, ensure_ascii=False)
+                # To some readers of YAML, these two characters end a line.
+                text = text.replace("\u2028", r"\u2028").replace("\u2029", r"\u2029")
+                lines.append(f"  {key}: {text}\n")
     return "".join(lines)
-
-
-_PLAIN: Final = re.compile(r"[a-z][a-z0-9/_-]{5,}")
-"""Text to every reader of YAML: its words are shorter, and its numbers begin with no letter."""
-
-
-def _json(value: Any) -> str:
-    """JSON that every reader of YAML reads: to some of them, these two characters end a line."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text.replace("\u2028", r"\u2028").replace("\u2029", r"\u2029")
 
 
 _LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from container_images.access.claims import alike, prove
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.policies.document import arn, listed, statements_in, to_json
@@ -192,3 +193,16 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(part) for key, part in value.items()}
     return sorted({json.dumps(part) for part in listed(value)})
+
+
+def verification(state: State, stack: DeclaredStack) -> dict[str, Any]:
+    """What is true of one of the stack's repositories in AWS."""
+    access = stack.settings.access(state.name, stack.account)
+    proofs = prove(alike([(state.arn, state.policy, access)]))
+    differing = differences(state, intended(stack, state.name))
+    return {
+        "repository": state.name,
+        "ok": all(proof.proved for proof in proofs) and not differing,
+        "proofs": [{**proof.to_json(), "failure": proof.failure} for proof in proofs],
+        "differences": differing,
+    }

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from container_images.cli.stack import verification
 from container_images.stack.declared import DeclaredStack
-from container_images.stack.state import intended
+from container_images.stack.state import intended, verification
 from tests.builds import ECRClient
 from tests.cli.test_cli import refused, run
 from tests.stack.conftest import NAME, create
