@@ -6,8 +6,9 @@ and what it does not know: it would select other images than ECR.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
@@ -58,78 +59,68 @@ def read_policy(text: str) -> tuple[Rule, ...]:
 def rules_in(document: Any) -> tuple[Rule, ...]:
     """The rules of a parsed document, in the order in which they decide.
 
-    Raises InvalidInputError with everything that the simulation cannot read.
+    Raises InvalidInputError with every rule that the simulation cannot read.
     """
-    rules = document.get("rules") if isinstance(document, dict) else None
-    if not isinstance(rules, list) or not rules:
-        raise InvalidInputError([_problem("a lifecycle policy is an object with rules", document)])
-    if problems := [each for place, rule in enumerate(rules) for each in _errors_in(place, rule)]:
-        raise InvalidInputError(problems)
-    return tuple(sorted(map(_read, rules), key=lambda rule: rule.priority))
-
-
-def _problem(says: str, value: Any, *where: str | int) -> Problem:
+    written = document.get("rules") if isinstance(document, dict) else None
     fix = "correct the policy, or do without the simulation"
-    return Problem(where=where, value=value, rule=says, fix=fix)
+    if not isinstance(written, list) or not written:
+        says = "a lifecycle policy is an object with rules"
+        raise InvalidInputError([Problem(where=(), value=document, rule=says, fix=fix)])
+    rules = [_read(rule) for rule in written]
+    says = "AWS documents no such rule, or the simulation does not know it"
+    if problems := [
+        Problem(where=("rules", position), value=written[position], rule=says, fix=fix)
+        for position, rule in enumerate(rules)
+        if rule is None
+    ]:
+        raise InvalidInputError(problems)
+    return tuple(sorted(filter(None, rules), key=attrgetter("priority")))
 
 
-def _read(written: Mapping[str, Any]) -> Rule:
-    selection = written["selection"]
-    patterns = [tuple(pattern.split("*")) for pattern in selection.get("tagPatternList", [])]
-    prefixes = [(prefix, "") for prefix in selection.get("tagPrefixList", [])]
-    return Rule(
-        priority=written["rulePriority"],
-        tag_status=selection["tagStatus"],
-        tags=(*patterns, *prefixes),
-        archived=selection.get("storageClass") == "archive",
-        count_type=selection["countType"],
-        number=selection["countNumber"],
-        action="expire" if written["action"]["type"] == "expire" else "archive",
-    )
-
-
-# --- What cannot be read --------------------------------------------------------------------------
-
-_LISTS: Final = ("tagPatternList", "tagPrefixList")
-_WORDS: Final[Mapping[str, Mapping[str, tuple[object, ...]]]] = {
-    "selection": {
-        "tagStatus": ("tagged", "untagged", "any"),
-        "storageClass": ("standard", "archive", ABSENT),
-        "countType": (
-            "imageCountMoreThan",
-            "sinceImagePushed",
-            "sinceImagePulled",
-            "sinceImageTransitioned",
-        ),
-        "countUnit": ("days", ABSENT),
-    },
-    "action": {"type": ("expire", "transition"), "targetStorageClass": ("archive", ABSENT)},
+_VALUES: Final[Mapping[str, tuple[object, ...]]] = {
+    "tagStatus": ("tagged", "untagged", "any"),
+    "storageClass": ("standard", "archive", ABSENT),
+    "countType": (
+        *("imageCountMoreThan", "sinceImagePushed"),
+        *("sinceImagePulled", "sinceImageTransitioned"),
+    ),
+    "countUnit": ("days", ABSENT),
+    "type": ("expire", "transition"),
+    "targetStorageClass": ("archive", ABSENT),
 }
 
 
-def _errors_in(position: int, rule: Any) -> Iterator[Problem]:
-    place = ("rules", position)
-    if not isinstance(rule, dict) or not all(isinstance(rule.get(part), dict) for part in _WORDS):
-        yield _problem("a rule is an object with rulePriority, selection and action", rule, *place)
-        return
-    known = {"countNumber", *_LISTS}.union(*_WORDS.values())
-    for part, words in _WORDS.items():
-        for key in (key for key in rule[part] if key not in known):
-            yield _problem("this key is not known here", rule[part][key], *place, part, key)
-        for key, allowed in words.items():
-            if (value := rule[part].get(key, ABSENT)) not in allowed:
-                texts = (word for word in allowed if isinstance(word, str))
-                yield _problem(f"this is {' or '.join(texts)}", value, *place, part, key)
-    selection = rule["selection"]
-    for parent, where in ((rule, ["rulePriority"]), (selection, ["selection", "countNumber"])):
-        value = parent.get(where[-1], ABSENT)
-        if type(value) is not int or value < 1:  # in Python, True is an int too
-            yield _problem("this is a whole number from 1", value, *place, *where)
-    lists = [selection[key] for key in _LISTS if key in selection]
-    are_texts = all(
-        isinstance(each, list) and each and all(isinstance(text, str) and text for text in each)
-        for each in lists
+def _read(written: Any) -> Rule | None:
+    """The rule, unless it has other keys or values than the simulation knows."""
+    match written:
+        case {
+            "rulePriority": priority,
+            "selection": {"countNumber": number, **selection},
+            "action": {**action},
+        }:
+            keys: dict[Any, Any] = {**selection, **action}
+        case _:
+            return None
+    lists = {key: keys.pop(key) for key in ("tagPatternList", "tagPrefixList") if key in keys}
+    is_known = (
+        all(keys.get(key, ABSENT) in values for key, values in _VALUES.items())
+        and keys.keys() <= _VALUES.keys()
+        # In Python, True is an int too.
+        and all(type(count) is int and count > 0 for count in (priority, number))
+        and len(lists) == (keys["tagStatus"] == "tagged")
+        and all(isinstance(each, list) and each for each in lists.values())
+        and all(isinstance(text, str) and text for each in lists.values() for text in each)
     )
-    if len(lists) != (selection.get("tagStatus") == "tagged") or not are_texts:
-        says = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
-        yield _problem(says, selection, *place, "selection")
+    if not is_known:
+        return None
+    patterns = [tuple(pattern.split("*")) for pattern in lists.get("tagPatternList", ())]
+    prefixes = [(prefix, "") for prefix in lists.get("tagPrefixList", ())]
+    return Rule(
+        priority=priority,
+        tag_status=keys["tagStatus"],
+        tags=(*patterns, *prefixes),
+        archived=keys.get("storageClass") == "archive",
+        count_type=keys["countType"],
+        number=number,
+        action="expire" if keys["type"] == "expire" else "archive",
+    )

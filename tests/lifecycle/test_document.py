@@ -45,41 +45,41 @@ def problems(document: Any) -> list[tuple[str, str]]:
     return [(key_at(problem.where), problem.rule) for problem in refused.value.problems]
 
 
-NUMBER = "this is a whole number from 1"
+UNKNOWN = "AWS documents no such rule, or the simulation does not know it"
 
 
 @pytest.mark.parametrize(
-    ("where", "values", "error"),
+    ("where", "values"),
     [
-        ("", [3, {}, {"selection": []}], "a rule is an object with rulePriority, selection and"),
-        (".rulePriority", [0, "1", True, 1.0], NUMBER),
-        (".selection.countNumber", [0, "5", None], NUMBER),
-        (".selection.tagStatus", ["TAGGED", None], "this is tagged or untagged or any"),
-        (".selection.countType", ["sinceImageUsed"], "this is imageCountMoreThan or sinceImagePu"),
-        (".selection.countUnit", ["hours"], "this is days"),
-        (".selection.storageClass", [None], "this is standard or archive"),
-        (".action.type", ["delete"], "this is expire or transition"),
-        (".action.targetStorageClass", ["glacier"], "this is archive"),
+        ("", [3, {}, {"selection": []}]),
+        ("rulePriority", [0, "1", True, 1.0]),
+        ("selection.countNumber", [0, "5", None]),
+        ("selection.tagStatus", ["TAGGED", None]),
+        ("selection.countType", ["sinceImageUsed"]),
+        ("selection.countUnit", ["hours"]),
+        ("selection.storageClass", [None]),
+        ("selection.tagPatternList", [["a"]]),
+        ("action", [3]),
+        ("action.type", ["delete"]),
+        ("action.targetStorageClass", ["glacier"]),
         # What AWS may add one day: it would select fewer images than are simulated.
-        (".selection.minimumAge", [3], "this key is not known here"),
-        (".action.notify", [[]], "this key is not known here"),
+        ("selection.minimumAge", [3]),
+        ("action.notify", [[]]),
     ],
 )
-def test_a_value_that_cannot_be_read(where: str, values: list[Any], error: str) -> None:
+def test_a_value_that_cannot_be_read(where: str, values: list[Any]) -> None:
     for value in values:
         written: Any = rule(1, ANY | count(1))
         *parts, key = where.split(".")
         if where:
-            (written[parts[1]] if parts[1:] else written)[key] = value
-        [(key, problem)] = problems({"rules": [written if where else value]})
-        assert key == f"rules[0]{where}"
-        assert problem.startswith(error)
+            (written[parts[0]] if parts else written)[key] = value
+        document = {"rules": [written if where else value]}
+        assert problems(document) == [("rules[0]", UNKNOWN)]
 
 
 @pytest.mark.parametrize(
     "selection",
     [
-        ANY | {"tagPatternList": ["a"]},
         UNTAGGED | {"tagPrefixList": ["a"]},
         {"tagStatus": "tagged"},
         prefixed("a") | tagged("a"),
@@ -87,8 +87,7 @@ def test_a_value_that_cannot_be_read(where: str, values: list[Any], error: str) 
     ],
 )
 def test_tags_that_cannot_be_read(selection: dict[str, Any]) -> None:
-    lists = "tagged has one list, tagPatternList or tagPrefixList, of text; others have none"
-    assert problems({"rules": [rule(1, selection | count(1))]}) == [("rules[0].selection", lists)]
+    assert problems({"rules": [rule(1, selection | count(1))]}) == [("rules[0]", UNKNOWN)]
 
 
 def test_what_is_no_policy_and_all_errors_at_once() -> None:
@@ -96,7 +95,7 @@ def test_what_is_no_policy_and_all_errors_at_once() -> None:
     for document in documents:
         assert problems(document) == [("", "a lifecycle policy is an object with rules")]
     rules = [3, rule(1, ANY | count(0), {"type": "?"}), rule(2, ANY | count(1) | {"x": 1})]
-    assert len(problems({"rules": rules})) == 4
+    assert len(problems({"rules": rules})) == 3
 
 
 def test_the_policy_by_itself_or_as_the_cli_prints_it() -> None:
