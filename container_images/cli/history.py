@@ -1,7 +1,6 @@
 """The commands that read CloudTrail: history, and rollback, which goes by it."""
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -123,15 +122,14 @@ def history_command(
     )
     unexpected = sum(event.json["expected"] is False for event in events)
     if as_json:
-        listed: dict[str | None, Any] = defaultdict(list)
-        for event in events:
-            listed[event.repository].append(event.json)
 
         def object_of(name: str | None) -> dict[str, Any]:
-            return {"repository": name, "since": iso(start), "events": listed[name]}
+            own = [event.json for event in events if event.repository == name]
+            return {"repository": name, "since": iso(start), "events": own}
 
         objects = results.to_json(lambda value: object_of(value[1].name))
-        objects += [object_of(None)] if None in listed else []
+        unnamed_events = object_of(None)
+        objects += [unnamed_events] if unnamed_events["events"] else []
         print_json({"repositories": objects})
     else:
         count = "1 event" if len(events) == 1 else f"{len(events) or 'no'} events"

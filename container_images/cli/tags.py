@@ -208,6 +208,5 @@ def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_
     if as_json:
         print_json({"repositories": results.to_json(dict)})
     else:
-        for resolved in results.values:
-            print_text(resolved["reference"])
+        print_text("\n".join(resolved["reference"] for resolved in results.values))
     results.refuse_unread()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any, Final
 
 from container_images.access.claims import Subject, guarded
@@ -119,15 +120,15 @@ def lambda_accounts(repository: Subject) -> list[str]:
     granted = Policy(tuple(each for each in statements if _LAMBDA in each.principals))
     functions = granted.compared("aws:sourcearn")
     named = " ".join([*functions, *granted.compared("aws:sourceaccount")])
+    accounts = {repository.account, *re.findall(r"\b\d{12}\b", named)}
     place, lets_pull = repository.access, set[str]()
-    for account in (repository.account, *re.findall(r"\b\d{12}\b", named)):
+    for account, function in product(accounts, ("*", *functions)):
         any_function = f"arn:{place['partition']}:lambda:{place['region']}:{account}:function:*"
-        for function in ("*", *functions):
-            source = within(function, any_function) or any_function
-            context = (("aws:sourceaccount", account), ("aws:sourcearn", source))
-            caller = Principal(arn="", account="", named=_LAMBDA, context=context)
-            if not replace(repository, policy=granted).denial(caller, LAMBDA_PULL):
-                lets_pull.add(account)
+        source = within(function, any_function) or any_function
+        context = (("aws:sourceaccount", account), ("aws:sourcearn", source))
+        caller = Principal(arn="", account="", named=_LAMBDA, context=context)
+        if not replace(repository, policy=granted).denial(caller, LAMBDA_PULL):
+            lets_pull.add(account)
     return sorted(lets_pull)
 
 

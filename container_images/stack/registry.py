@@ -58,8 +58,7 @@ def _of_policy(ecr: "ECRClient") -> Iterator[str]:
         policy = json.loads(ecr.get_registry_policy()["policyText"])
     except ecr.exceptions.RegistryPolicyNotFoundException:
         return
-    for statement in statements_in(policy, "Allow"):
-        text = json.dumps(statement)
+    for text in map(json.dumps, statements_in(policy, "Allow")):
         yield f"the registry policy allows this, whatever the repository policies say: {text}"
 
 

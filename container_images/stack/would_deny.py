@@ -32,8 +32,7 @@ def denied(
     for arn, records in records_of([*subjects], events).items():
         for record in records:
             if arn and record.event in EVENTS and not record.error:
-                principal = record.principal or "unknown"
-                calls[principal, f"ecr:{record.event}", arn].append(record)
+                calls[record.principal or "unknown", f"ecr:{record.event}", arn].append(record)
     refused: list[dict[str, Any]] = []
     for (principal, action, arn), made in sorted(calls.items()):
         subject = subjects[arn]
