@@ -6,7 +6,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core.base_backend import BackendDict
 from moto.server import ThreadedMotoServer
@@ -77,8 +76,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[Any, Any]:
         answer = prepared.get((operation, client.meta.region_name), prepared.get(operation))
         answer = answer(request) if callable(answer) else answer
         if isinstance(answer, str):
-            error = {"Error": {"Code": answer, "Message": "not\n  authorized"}}
-            raise ClientError(error, operation)  # type: ignore[arg-type]
+            error: Any = client.exceptions.from_code(answer)
+            raise error({"Error": {"Code": answer, "Message": "not\n  authorized"}}, operation)
         return make_api_call(client, operation, request) if answer is None else answer
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from container_images.settings import StackSettings
@@ -76,17 +75,3 @@ def test_the_cli_would_start_the_program_for(file: Path) -> None:
             assert all(isinstance(element, item) for element in value), key
     of_documentation = {"111122223333", "444455556666", "123456789012", "777788889999"}
     assert set(re.findall(r"\b\d{12}\b", text)) <= {*of_documentation, "999999999999"}
-
-
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
-def test_direct_dependencies_are_pinned_as_in_the_constraints(name: str) -> None:
-    constraints = requirements(ROOT / "constraints.txt")
-    for package, specifier in requirements(ROOT / name).items():
-        assert re.fullmatch(r"==[^,*]+", specifier), package
-        assert constraints[package] == specifier
-
-
-def requirements(path: Path) -> dict[str, str]:
-    lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
-    parsed = [Requirement(line) for line in lines if line and not line.startswith("-")]
-    return {re.sub(r"[-_.]+", "-", each.name).lower(): str(each.specifier) for each in parsed}

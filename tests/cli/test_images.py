@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
 from moto import mock_aws
 
 from container_images.aws.in_use import InUse
@@ -265,20 +264,16 @@ def test_a_terminal_has_short_lines(
 # --- Live -----------------------------------------------------------------------------------------
 
 
-def test_without_a_policy_or_the_permission_to_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = boto3.client("ecr")
-    monkeypatch.setattr(Aws, "ecr", lambda _: client)
-    with Stubber(client) as stub:
-        stub.add_client_error("get_lifecycle_policy", "LifecyclePolicyNotFoundException")
-        stub.add_response("describe_images", {"imageDetails": [OLDER]})
-        stub.add_client_error("describe_repositories", "AccessDeniedException")
-        result = run("images", NAME, "--fail-on-loss")
-        assert result.exit_code == 0
-        assert result.stdout.rstrip().endswith("no rule matches it")
-        assert "the movable tags are taken to be latest: no permission" in result.stderr
-        for _ in range(2):
-            stub.add_client_error("get_lifecycle_policy", "AccessDeniedException")
-        assert "no permission for GetLifecyclePolicy" in refused("images", NAME)
+def test_without_a_policy_or_the_permission_to_read_it(answers: dict[Any, Any]) -> None:
+    answers["GetLifecyclePolicy"] = "LifecyclePolicyNotFoundException"
+    answers["DescribeImages"] = {"imageDetails": [OLDER]}
+    answers["DescribeRepositories"] = "AccessDeniedException"
+    result = run("images", NAME, "--fail-on-loss")
+    assert result.exit_code == 0
+    assert result.stdout.rstrip().endswith("no rule matches it")
+    assert "the movable tags are taken to be latest: no permission" in result.stderr
+    answers["GetLifecyclePolicy"] = "AccessDeniedException"
+    assert "no permission for GetLifecyclePolicy" in refused("images", NAME)
 
 
 def test_the_images_of_several_repositories(ecr: ECRClient) -> None:

@@ -246,36 +246,21 @@ def test_the_comment(tmp_path: Path, there: str, call: str) -> None:
     assert "What an update would change" not in (tmp_path / "comment.md").read_text()
 
 
-ISSUE = {"TITLE": "The registry drifted", "LABEL": "registry-drift-prod"}
-
-
-@pytest.mark.parametrize(
-    ("there", "call"),
-    [
-        ("", "issue create --title The registry drifted --label registry-drift-prod"),
-        ("5\n", "issue edit 5"),
-    ],
-    ids=["the first", "updated"],
-)
-def test_the_issue(tmp_path: Path, there: str, call: str) -> None:
-    (tmp_path / "who-can.txt").write_text("role/intruder could move a tag\n``````\n")
-    (tmp_path / "history.txt").write_text("! intruder\n")
-    last_call = last_step("drift.yml", "issue", tmp_path, there, **ISSUE)
-    assert last_call == f"{call} --body-file issue.md"
-    issue = (tmp_path / "issue.md").read_text()
-    assert re.findall(r"^### ([\w-]+)$", issue, re.MULTILINE) == ["history", "who-can"]
-    assert issue.count("``````") == 4, "nothing closes a block before its end"
-
-
 @pytest.mark.parametrize("padding", ["x" * 90_000, "é" * 90_000, "`" * 90_000, "\n" * 90_000])
 def test_the_issue_keeps_what_comes_first(tmp_path: Path, padding: str) -> None:
     """Anybody whose denied calls are recorded can make it long."""
     for name in ("drift", "who-can", "history"):
-        (tmp_path / f"{name}.txt").write_text(f"! {name} decides\x1b[2K{HIDDEN}\n{padding}\n")
-    last_step("drift.yml", "issue", tmp_path, **ISSUE)
+        text = f"! {name} decides\x1b[2K{HIDDEN}\n``````\n{padding}\n"
+        (tmp_path / f"{name}.txt").write_text(text)
+    labels = {"TITLE": "It drifted", "LABEL": "drift"}
+    for there, call in (("", "create --title It drifted --label drift"), ("5\n", "edit 5")):
+        last_call = last_step("drift.yml", "issue", tmp_path, there, **labels)
+        assert last_call == f"issue {call} --body-file issue.md"
     issue = (tmp_path / "issue.md").read_bytes().decode(errors="replace")
     assert len(issue) < MOST_CHARACTERS
     assert not {"\x1b", *HIDDEN} & {*issue}
+    assert re.findall(r"^### ([\w-]+)$", issue, re.MULTILINE) == ["history", "who-can", "drift"]
     for name in ("drift", "who-can", "history"):
         assert f"! {name} decides" in issue
+    assert issue.count("``````") == 6, "nothing closes a block before its end"
     assert issue.count("Cut after 18,000 bytes") == (0 if padding[0] == "`" else 3)

@@ -172,34 +172,6 @@ def test_a_verdict_names_what_takes_what_shields_and_what_holds() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("pattern", "matching", "others"),
-    [
-        ("prod", "prod", "prod1 a-prod"),
-        ("prod*", "prod production-team1", "a-prod"),
-        ("prod-*", "prod- prod-1 prod-2", "prod prod. proe prp a z"),
-        ("*prod*", "repo-production", "prd"),
-        ("*prod", "repo-prod", "repo-production"),
-        ("a*b*c", "abc", "acb"),
-        ("a*a", "aa", "a"),
-        ("*ab*ab*", "abab", "aba"),
-        ("*ab*b", "abb", "ab"),
-        ("a.c*", "a.c", "abc"),
-        ("**", "anything", ""),
-        ("*+*", "", "a"),
-    ],
-)
-def test_wildcards(pattern: str, matching: str, others: str) -> None:
-    listed = [image(tag, tag, days=9) for tag in f"{matching} {others}".split()]
-    assert {*outcome(policy(tagged(pattern) | older(1)), listed)} == {*matching.split()}
-
-
-def test_four_wildcards_do_not_keep_the_search_busy() -> None:
-    """With backtracking this takes millions of steps, and seconds for a hundred images."""
-    listed = [image(str(number), f"{'a' * 120}b{number}", days=9) for number in range(1000)]
-    assert outcome(policy(tagged("a*a*a*a*a") | older(1)), listed) == {}
-
-
 def test_time_without_a_pull() -> None:
     """By how many days ago an image was activated, and was pulled."""
     document = archiving(ANY | older(30, "sinceImagePulled"))

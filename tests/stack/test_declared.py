@@ -1,6 +1,5 @@
 """The stack files, as the Pulumi CLI reads them."""
 
-import json
 import re
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def test_values_are_text_or_json_and_defaults_are_filled_in(project: Path) -> No
 config:
   aws:region: eu-west-2
   container-images:lambdaPull: true
-  container-images:repositories: {app: , other: {scanOnPush: false}}
+  container-images:repositories: {b0: , b1: &a {tags: {}}, b2: {<<: *a}}
 """
     assert stack(project, config) == DeclaredStack(
         directory=project,
@@ -52,7 +51,7 @@ config:
             "container-images:lambdaPull": "true",
             "container-images:pipelineRole": '{"arn": "arn:aws:iam::111122223333:role/push"}',
             "container-images:tagMutability": "MUTABLE",
-            "container-images:repositories": '{"app": null, "other": {"scanOnPush": false}}',
+            "container-images:repositories": '{"b0": null, "b1": {"tags": {}}, "b2": {"tags": {}}}',
         },
     )
 
@@ -122,18 +121,6 @@ def test_scalars_are_those_of_yaml_1_2(project: Path, written: str, handed_over:
     """An account id without quotes is a number, whatever its digits, and so is refused later."""
     config = stack(project, f"config: {{{REGION}, other:x: {written}}}").config
     assert config["other:x"] == handed_over
-
-
-def test_anchors_and_merges_are_understood(project: Path) -> None:
-    config = """
-config:
-  aws:region: eu-west-2
-  container-images:repositories:
-    app: &shared {scanOnPush: false}
-    other: {<<: *shared, lambdaPull: true}
-"""
-    repositories = json.loads(stack(project, config).config["container-images:repositories"])
-    assert repositories["other"] == {"scanOnPush": False, "lambdaPull": True}
 
 
 def test_the_providers_settings(project: Path) -> None:

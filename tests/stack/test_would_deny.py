@@ -95,12 +95,7 @@ def test_each_repository_has_its_own_policy() -> None:
     ("caller", "principal"),
     [
         ({"type": "IAMUser", "arn": MARY, "sessionContext": {}}, MARY),
-        ({"type": "Root", "arn": f"{IAM}root", "accountId": ACCOUNT}, f"{IAM}root"),
         ({"type": "AWSService", "invokedBy": "inspector.amazonaws.com"}, "inspector.amazonaws.com"),
-        (
-            {"type": "AWSAccount", "principalId": "AROA:ci", "accountId": "777788889999"},
-            "777788889999",
-        ),
         (None, "unknown"),
     ],
 )
