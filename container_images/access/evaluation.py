@@ -32,7 +32,7 @@ from container_images.access.policy import (
     is_pattern,
     overlap,
 )
-from container_images.policies.patterns import ANY
+from container_images.policies.document import ANY
 
 Context = tuple[str, str | None]
 """A condition key, in lower case, and its value in a request. None: the key is absent."""

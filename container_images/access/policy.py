@@ -9,9 +9,8 @@ from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from container_images.policies.document import listed
+from container_images.policies.document import ANY, expression, iam_glob, listed
 from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
-from container_images.policies.patterns import ANY, expression, iam_glob
 
 ASSUME_ROLE: Final = "sts:AssumeRole"
 

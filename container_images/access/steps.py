@@ -29,8 +29,8 @@ from container_images.access.policy import (
     policy_of,
     within,
 )
+from container_images.policies.document import ANY
 from container_images.policies.forms import SUBJECT
-from container_images.policies.patterns import ANY
 
 TABLE: Final[dict[str, Any]] = tomllib.loads(
     Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")

@@ -23,7 +23,7 @@ from container_images.access.policy import (
     overlap,
 )
 from container_images.access.steps import Need, Step, Steps, is_harmless
-from container_images.policies.patterns import ANY, iam_glob
+from container_images.policies.document import ANY, iam_glob
 
 
 class Path(NamedTuple):

@@ -13,7 +13,7 @@ from container_images.aws.reference import Reference
 from container_images.lifecycle.document import Rule
 from container_images.lifecycle.listing import RepositoryImages, reference_of, subject_of
 from container_images.lifecycle.simulation import Simulation, Verdict
-from container_images.policies.patterns import ANY, compiled
+from container_images.policies.document import ANY, compiled
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
 Warnings = list[dict[str, Any]]

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 
 from container_images.aws.image import Image
 from container_images.lifecycle.document import Action, Rule
-from container_images.policies.patterns import compiled
+from container_images.policies.document import compiled
 
 
 class Verdict(NamedTuple):

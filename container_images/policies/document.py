@@ -1,10 +1,18 @@
-"""Pure: what all IAM policy documents share: ARNs, form and text, and how they are read."""
+"""Pure: what all IAM policy documents share: ARNs, form and text, wildcards, and how they are read.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+"""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from fnmatch import translate
+from functools import cache
+from typing import Any, Final
 
-from container_images.policies.patterns import iam_glob
+ANY: Final = "*"
+"""Any number of characters, of which there may be none. In a tag pattern of ECR's it is the only
+wildcard; IAM has `?` too."""
 
 
 def arn(place: Mapping[str, Any], service: str, resource: str, region: str = "") -> str:
@@ -56,6 +64,29 @@ def statements_in(document: Any, effect: str | None = None) -> list[dict[str, An
     statements = listed(document.get("Statement")) if isinstance(document, dict) else []
     dicts = (statement for statement in statements if isinstance(statement, dict))
     return [each for each in dicts if effect in (None, each.get("Effect"))]
+
+
+def tag_glob(pattern: str, tag: str) -> bool:
+    """Whether the whole tag matches a pattern, in which `*` is the only wildcard."""
+    return compiled(tuple(pattern.split(ANY))).fullmatch(tag) is not None
+
+
+def iam_glob(pattern: str, text: str) -> bool:
+    """Whether the whole text fits a pattern of IAM's, in which `?` is any one character too."""
+    return expression(pattern).fullmatch(text) is not None
+
+
+@cache
+def expression(pattern: str) -> re.Pattern[str]:
+    """A pattern of IAM's as a regular expression, which never backtracks over a `*`."""
+    return re.compile(translate(pattern.replace("[", "[[]")))
+
+
+@cache
+def compiled(pieces: tuple[str, ...]) -> re.Pattern[str]:
+    """What matches the pieces of text in their order, with anything in between."""
+    literal = (re.sub(r"[*?[]", r"[\g<0>]", piece) for piece in pieces)
+    return re.compile(translate(ANY.join(literal)))
 
 
 def names_action(written: Any, action: str) -> bool:

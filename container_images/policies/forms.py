@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from container_images.policies.document import listed
+from container_images.policies.document import ANY, listed, tag_glob
 from container_images.policies.invalid_input import InvalidInputError, Problem, camel
-from container_images.policies.patterns import ANY, tag_glob
 from container_images.policies.repository_policy import Access
 from container_images.policies.trust_policy import Trust
 

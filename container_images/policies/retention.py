@@ -8,9 +8,9 @@ from typing import Any, Final, NotRequired
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from container_images.policies.document import ANY
 from container_images.policies.forms import TAG_PATTERN
 from container_images.policies.invalid_input import InvalidInputError, Problem, camel
-from container_images.policies.patterns import ANY
 
 MAX_RULES: Final = 50
 MAX_PATTERN_WILDCARDS: Final = 4

@@ -16,8 +16,8 @@ from itertools import product
 from math import inf
 from typing import Any, Final, NamedTuple
 
+from container_images.policies.document import tag_glob
 from container_images.policies.invalid_input import InvalidInputError, Problem
-from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import TAG
 
 _NUMERIC: Final = r"(?:0|[1-9][0-9]*)"

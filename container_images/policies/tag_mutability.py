@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
-from container_images.policies.patterns import tag_glob
+from container_images.policies.document import tag_glob
 
 TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"]
 """The settings of this stack. ECR's fourth, IMMUTABLE, lets no tag move at all: ADR040 rules it

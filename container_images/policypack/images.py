@@ -10,8 +10,8 @@ from typing import Any, Final
 from pulumi_policy import ResourceValidationArgs
 from pulumi_policy.proxy import UnknownValueError
 
+from container_images.policies.document import tag_glob
 from container_images.policies.invalid_input import Problem
-from container_images.policies.patterns import tag_glob
 from container_images.policies.tag_mutability import TAG
 from container_images.policypack.guard import Config, Findings
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from container_images.aws.image import Image
 from container_images.lifecycle.document import Rule
 from container_images.lifecycle.simulation import Simulation
-from container_images.policies.patterns import compiled
+from container_images.policies.document import compiled
 from container_images.policies.tag_convention import Stage, TagConvention
 
 DAYS: Final = 365

@@ -20,8 +20,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from container_images.policies import forms
+from container_images.policies.document import ANY
 from container_images.policies.event_patterns import Audit
-from container_images.policies.patterns import ANY
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.retention import MAX_RULES, lifecycle_policy
 from container_images.policies.tag_convention import ADR040, TagConvention

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 
 from container_images.aws.trail import ARCHIVE, DELETE, EXPIRE, PUT, Record
+from container_images.policies.document import tag_glob
 from container_images.policies.ecr_actions import Effect, actions
-from container_images.policies.patterns import tag_glob
 
 _ACTIONS: Final = actions(Effect.MOVE_TAG, Effect.DELETE_IMAGE, Effect.REPLICATE)
 EVENTS: Final = (*(action.removeprefix("ecr:") for action in _ACTIONS), EXPIRE)

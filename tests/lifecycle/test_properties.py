@@ -15,7 +15,7 @@ from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.listing import RepositoryImages, subject_of
 from container_images.lifecycle.report import examine, losses, movable_tags_of, taker_of
 from container_images.lifecycle.simulation import Simulation
-from container_images.policies.patterns import tag_glob
+from container_images.policies.document import tag_glob
 from container_images.policies.retention import RetentionRule, lifecycle_policy
 from tests.lifecycle.documents import (
     NOW,

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import jmespath  # type: ignore[import-untyped]
 
-from container_images.policies.document import listed
-from container_images.policies.patterns import tag_glob
+from container_images.policies.document import listed, tag_glob
 
 Path = tuple[str, ...]
 _Leaf = tuple[Path, Any, Mapping[Path, int]]

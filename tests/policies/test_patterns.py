@@ -3,8 +3,8 @@
 import botocore.session
 import pytest
 
+from container_images.policies.document import compiled, iam_glob, tag_glob
 from container_images.policies.forms import TAG_PATTERN
-from container_images.policies.patterns import compiled, iam_glob, tag_glob
 from container_images.policies.tag_mutability import (
     MAX_EXCLUSION_FILTERS,
     TAG_MUTABILITIES,
