@@ -1,5 +1,6 @@
 """ImageRepository: an ECR repository with its lifecycle policy and its repository policy."""
 
+import inspect
 import json
 from functools import cache
 from typing import NotRequired, TypedDict
@@ -10,6 +11,7 @@ import pulumi_aws as aws
 from container_images.policies import retention
 from container_images.policies.document import to_json
 from container_images.policies.forms import refuse_access
+from container_images.policies.invalid_input import camel
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.tag_mutability import exclusion_filters
 
@@ -69,13 +71,13 @@ class ImageRepository(pulumi.ComponentResource):
     ) -> None:
         """Register the repository and its policies.
 
-        Raises InvalidInputError for a principal or a tag that is not exact, and where AWS would
-        refuse a policy, or read it otherwise than meant; ValueError for a tag mutability that the
-        stack does not have.
+        Raises InvalidInputError for a principal or a tag that is not exact, for a tag mutability
+        that the stack does not have, and where AWS would refuse a policy, or read it otherwise than
+        meant.
         """
         movable, immutable = args["movable_tags"], args.get("immutable_tags", [])
-        inputs = [args["access"], movable, immutable, args.get("retention", [])]
-        guard, lifecycle_policy = _policies(json.dumps(inputs))
+        guarded = args["access"], args["tag_mutability"], movable, immutable
+        guard, lifecycle_policy = _policies(json.dumps([*guarded, args.get("retention", [])]))
         filters = exclusion_filters(args["tag_mutability"], movable, immutable)
         kms_key = args.get("kms_key")
 
@@ -121,19 +123,14 @@ class ImageRepository(pulumi.ComponentResource):
         self.repository_url = repository.repository_url
         self.repository_arn = repository.arn
         self.tag_mutability = repository.image_tag_mutability
-        self.register_outputs(
-            {
-                "repositoryUrl": self.repository_url,
-                "repositoryArn": self.repository_arn,
-                "tagMutability": self.tag_mutability,
-            }
-        )
+        outputs = inspect.get_annotations(ImageRepository)
+        self.register_outputs({camel(output): getattr(self, output) for output in outputs})
 
 
 @cache
 def _policies(inputs: str) -> tuple[str, str]:
     """Repository policy and lifecycle policy, made once for all repositories of equal inputs."""
-    access, movable_tags, immutable_tags, rules = json.loads(inputs)
-    refuse_access(access, movable_tags, immutable_tags)
+    access, tag_mutability, movable_tags, immutable_tags, rules = json.loads(inputs)
+    refuse_access(access, tag_mutability, movable_tags, immutable_tags)
     lifecycle_policy = retention.lifecycle_policy(movable_tags, rules)
     return to_json(repository_policy(access)), to_json(lifecycle_policy)

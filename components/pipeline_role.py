@@ -6,7 +6,8 @@ import pulumi
 import pulumi_aws as aws
 
 from container_images.policies.document import to_json
-from container_images.policies.forms import refuse_trust
+from container_images.policies.forms import mismatches
+from container_images.policies.invalid_input import refuse
 from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 
 
@@ -41,7 +42,7 @@ class PipelineRole(pulumi.ComponentResource):
 
         Raises InvalidInputError for a principal that is not exact.
         """
-        refuse_trust(args["trust"])
+        refuse(mismatches({"trust": args["trust"]}))
         trust = to_json(trust_policy(args["trust"]))
         super().__init__("container-images:index:PipelineRole", name, {}, opts)
         role = aws.iam.Role(

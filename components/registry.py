@@ -3,7 +3,17 @@
 import inspect
 from collections.abc import Iterator, Mapping
 from types import GenericAlias
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NotRequired, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NotRequired,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import pulumi
 import pulumi_aws as aws
@@ -13,7 +23,7 @@ from pydantic import BaseModel
 
 from container_images import settings
 from container_images.policies.event_patterns import AUDIT_NAME
-from container_images.policies.invalid_input import InvalidInputError, Problem, camel
+from container_images.policies.invalid_input import InvalidInputError, Problem, camel, refuse
 from container_images.settings.model import Account, StackSettings
 
 from .image_repository import ImageRepository, ImageRepositoryArgs
@@ -100,16 +110,12 @@ class Registry(pulumi.ComponentResource):
         behind = pulumi.ResourceOptions(parent=self, depends_on=role)
         repositories = {}  # in no comprehension: the SDK spends time on each call on the stack
         for key in stack.repositories:
-            of_repository = _repository_args(stack, key, account)
+            shared = {"access": stack.access(key, account), "movable_tags": stack.movable_tags}
+            of_repository = cast("ImageRepositoryArgs", dict(stack.repositories[key]) | shared)
             repositories[key] = ImageRepository(key, of_repository, behind)
         if stack.audit.enabled:
-            of_audit: TagAuditArgs = {
-                "audit": stack.audit_of(account),
-                "email": stack.audit.email,
-                "kms_key": stack.audit.kms_key,
-                "permissions_boundary": stack.audit.permissions_boundary,
-            }
-            TagAudit(AUDIT_NAME, of_audit, child)
+            of_audit = {**dict(stack.audit), "audit": stack.audit_of(account)}
+            TagAudit(AUDIT_NAME, cast("TagAuditArgs", of_audit), child)
 
         self.repository_urls, self.repository_arns, self.tag_mutability = (
             pulumi.Output.all(**{key: getattr(each, name) for key, each in repositories.items()})
@@ -186,27 +192,11 @@ def _refuse_lock_out(registry: Registry, caller: str, administrator_roles: list[
     pulumi.log.warn(f"{message} An update would fail here.", registry)
 
 
-def _repository_args(stack: StackSettings, name: str, account: Account) -> ImageRepositoryArgs:
-    repository = stack.repositories[name]
-    return {
-        "access": stack.access(name, account),
-        "tag_mutability": repository.tag_mutability,
-        "movable_tags": stack.movable_tags,
-        "immutable_tags": repository.immutable_tags,
-        "retention": repository.retention,
-        "scan_on_push": repository.scan_on_push,
-        "import_existing": repository.import_existing,
-        "tags": dict(sorted(repository.tags.items())),
-        "kms_key": repository.kms_key,
-    }
-
-
 def refuse_outputs(args: Mapping[str, Any]) -> None:
     """Raise InvalidInputError, which names them, for Outputs where plain values are needed."""
     rule = "must be a plain value, no Output: policies are made of it, and previews show them whole"
     fix = "write the value itself, or take it from the configuration"
-    if problems := [Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(args)]:
-        raise InvalidInputError(problems)
+    refuse(Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(args))
 
 
 def _outputs_in(value: Any, *where: str | int) -> Iterator[tuple[str | int, ...]]:

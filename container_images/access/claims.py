@@ -30,9 +30,8 @@ from container_images.access.policy import (
 )
 from container_images.policies.document import ANY
 from container_images.policies.ecr_actions import ACTIONS
-from container_images.policies.exemptions import exempted_roles
 from container_images.policies.invalid_input import InvalidInputError
-from container_images.policies.repository_policy import Access, lambda_functions
+from container_images.policies.repository_policy import Access, exempted_roles, lambda_functions
 
 # What the claims are about is written out here, and not taken from policies/ecr_actions.py: the
 # policies are made from that, and would be held against themselves.

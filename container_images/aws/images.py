@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from container_images.aws.errors import RefusedError
 from container_images.aws.image import INDEX_MEDIA_TYPES, Image, image_of
 from container_images.aws.reference import Reference, is_digest
-from container_images.policies.exemptions import exempted_roles
+from container_images.policies.repository_policy import exempted_roles
 from container_images.policies.tag_convention import ADR040, TagConvention
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Repository:
     def named(self, digest: str, tags: Iterable[str]) -> str:
         """An image of it, for a message: its digest and its unique tag."""
         tag = self.convention.unique_tag(tags)
-        return f"{digest} ({tag})" if tag else digest
+        return f"{digest} ({tag.text})" if tag else digest
 
     def image(self, name: str) -> Image | None:
         """The image of this tag or digest, if there is one. One call."""

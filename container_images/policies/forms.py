@@ -5,13 +5,12 @@ policies are made of, whoever calls it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from container_images.policies.document import ANY, listed, tag_glob
-from container_images.policies.invalid_input import InvalidInputError, Problem, camel
-from container_images.policies.repository_policy import Access
-from container_images.policies.trust_policy import Trust
+from container_images.policies.invalid_input import Problem, camel, refuse
+from container_images.policies.tag_mutability import TAG_MUTABILITIES
 
 
 class Form(NamedTuple):
@@ -74,19 +73,25 @@ _FORMS: Final = {
     "pull_organization": ORGANIZATION_ID,
     "region": REGION,
     "partition": Form(PARTITION, "must be a partition, such as aws"),
+    "tag_mutability": Form(
+        "|".join(TAG_MUTABILITIES), f"must be one of {', '.join(TAG_MUTABILITIES)}"
+    ),
 }
 """What an input of a component has to be, or each element of it."""
 
 
 def refuse_access(
-    access: Access, movable_tags: Sequence[str], immutable_tags: Sequence[str]
+    access: Mapping[str, Any],
+    tag_mutability: str,
+    movable_tags: Sequence[str],
+    immutable_tags: Sequence[str],
 ) -> None:
-    """Raise InvalidInputError for what a repository's policies cannot be made of.
+    """Raise InvalidInputError for what a repository and its policies cannot be made of.
 
     A wildcard in a Deny's list of roles would exempt whoever matches it.
     """
-    inputs = {"access": access, "movable_tags": movable_tags, "immutable_tags": immutable_tags}
-    _refuse(_mismatches(inputs))
+    tags = {"movable_tags": movable_tags, "immutable_tags": immutable_tags}
+    refuse(mismatches({"access": access, "tag_mutability": tag_mutability, **tags}))
     own = f"arn:{access['partition']}:iam::{access['account_id']}:"
     # Within an account a role's name is unique, whatever its path.
     pushing = {arn.rpartition("/")[2] for arn in access["pipeline_roles"] if arn.startswith(own)}
@@ -103,28 +108,19 @@ def refuse_access(
         (("movableTags",), everything, "would let every tag move", "leave it out"),
         (("immutableTags",), overlaps, "match a movable tag", "narrow the pattern"),
     ]
-    _refuse(
+    refuse(
         Problem(where=key, value=values, rule=rule, fix=fix)
         for key, values, rule, fix in checks
         if values
     )
 
 
-def refuse_trust(trust: Trust) -> None:
-    """Raise InvalidInputError for what a trust policy cannot be made of."""
-    _refuse(_mismatches({"trust": trust}))
-
-
-def _refuse(problems: Iterable[Problem]) -> None:
-    if listed_problems := list(problems):
-        raise InvalidInputError(listed_problems)
-
-
-def _mismatches(inputs: Mapping[str, Any], *around: str) -> Iterator[Problem]:
+def mismatches(inputs: Mapping[str, Any], *around: str) -> Iterator[Problem]:
+    """Each input, or each element of it, that has not the form of its name."""
     for key, value in inputs.items():
         where = (*around, camel(key))
         if isinstance(value, Mapping):
-            yield from _mismatches(value, *where)
+            yield from mismatches(value, *where)
         if not value and key in {"pipeline_roles", "administrator_roles"}:
             rule = "must have at least one role: without one, the guard would exempt nobody"
             yield Problem(where=where, value=[], rule=rule, fix="write the ARN of a role")

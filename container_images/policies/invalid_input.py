@@ -37,6 +37,12 @@ class InvalidInputError(ValueError):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise InvalidInputError with the problems, if there are any."""
+    if refused := list(problems):
+        raise InvalidInputError(refused)
+
+
 def parse_json(text: str, what: str, fix: str) -> Any:
     """The parsed JSON. Raises InvalidInputError, with the fix, for other text."""
     try:

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from container_images.policies.document import ANY
 from container_images.policies.forms import TAG_PATTERN
-from container_images.policies.invalid_input import InvalidInputError, Problem, camel
+from container_images.policies.invalid_input import Problem, camel, refuse
 
 MAX_RULES: Final = 50
 MAX_PATTERN_WILDCARDS: Final = 4
@@ -77,8 +77,7 @@ def lifecycle_policy(
 
     Raises InvalidInputError where AWS would refuse the document, or read it otherwise than meant.
     """
-    if problems := list(problems_in(movable_tags, rules)):
-        raise InvalidInputError(problems)
+    refuse(problems_in(movable_tags, rules))
     protective = [
         _part({"tags": tag, "keep_newest": 1}) | {"description": f"Keep the image that {tag} names"}
         for tag in movable_tags

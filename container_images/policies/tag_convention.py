@@ -17,7 +17,7 @@ from math import inf
 from typing import Any, Final, NamedTuple
 
 from container_images.policies.document import tag_glob
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import Problem, refuse
 from container_images.policies.tag_mutability import TAG
 
 _NUMERIC: Final = r"(?:0|[1-9][0-9]*)"
@@ -103,10 +103,6 @@ class UniqueTag:
     parts: Mapping[str, Any]
     """What the placeholders of its template stand for, by name."""
 
-    def __str__(self) -> str:
-        """The tag itself."""
-        return self.text
-
     @property
     def time(self) -> datetime | None:
         """When it was given. A date counts as its first second."""
@@ -141,8 +137,7 @@ class TagConvention:
 
     def __init__(self, data: Sequence[Mapping[str, Any]]) -> None:
         """Raises InvalidInputError with everything that is wrong with the stages."""
-        if problems := list(problems_in(data)):
-            raise InvalidInputError(problems)
+        refuse(problems_in(data))
         self.data = list(data)
         """As the setting `tagConvention` and a file have it."""
         self.stages = {each["stage"]: Stage(each["stage"], each["tag"]) for each in data}
@@ -220,13 +215,13 @@ class TagConvention:
             )
             if own and others:
                 same_day = own[0] == others[0] and inf in {own[1], others[1]}
-                return None if same_day else ("convention", _compared(own, others))
+                return None if same_day else ("convention", (own > others) - (own < others))
         for stage in reversed(self.stages):
             one, two = (next((tag for tag in of if tag.stage == stage), None) for of in images)
             if not one or not two or one.ordered_by != "semver":
                 continue
             if one.text == two.text or one.version != two.version:
-                return "semver", _compared(one.version, two.version)
+                return "semver", (one.version > two.version) - (one.version < two.version)
         return None
 
     def write(self, stage: str, tags: Iterable[str], now: datetime) -> str:
@@ -246,10 +241,6 @@ class TagConvention:
                 raise ValueError(f"no tag of the image tells the {{{name}}} of {template.template}")
             [values[name]] = known
         return template.write(values)
-
-
-def _compared(value: Any, other: Any) -> int:
-    return int(value > other) - int(value < other)
 
 
 # --- What is wrong with a convention --------------------------------------------------------------

@@ -34,18 +34,10 @@ MAX_FILTER_WILDCARDS: Final = 2
 def exclusion_filters(
     tag_mutability: str, movable_tags: Sequence[str], immutable_tags: Sequence[str]
 ) -> list[str]:
-    """The patterns that are excluded from the repository's general rule.
-
-    Raises ValueError for a tag mutability that the stack does not have.
-    """
-    filters = {
-        "MUTABLE": (),
-        "MUTABLE_WITH_EXCLUSION": immutable_tags,
-        "IMMUTABLE_WITH_EXCLUSION": movable_tags,
-    }
-    if tag_mutability not in filters:
-        raise ValueError(f"{tag_mutability!r} is not one of {', '.join(filters)}")
-    return list(filters[tag_mutability])
+    """The patterns that are excluded from the repository's general rule."""
+    if tag_mutability == "MUTABLE":
+        return []
+    return list(movable_tags if tag_mutability.startswith("IMMUTABLE") else immutable_tags)
 
 
 def is_immutable(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:

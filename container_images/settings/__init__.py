@@ -13,13 +13,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import AliasPath, TypeAdapter
+from pydantic_core import PydanticUndefined
 
 from container_images.policies import forms
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, refuse
 from container_images.policies.tag_convention import TagConvention
 from container_images.settings import values
-from container_images.settings.errors import check, value_at
+from container_images.settings.errors import check
 from container_images.settings.model import (
     Account,
     ProviderSettings,
@@ -47,13 +48,12 @@ def parse(configuration: Mapping[str, Any], project: str) -> StackSettings:
     settings, valid, problems = check(_STACK, written)
     settings = (settings or partial_settings(valid)).with_inheritance()
     _, _, of_provider = check(_PROVIDER, configuration)
-    shared = (
-        Problem(where=where, value=value_at(where, written), rule=rule, fix=fix)
-        for where, rule, fix in violations(settings, account)
-    )
-    misspelt = _misspelt_namespaces(configuration, project)
-    if problems := [*of_provider, *misspelt, *problems, *shared]:
-        raise InvalidInputError(problems)
+    problems = [*of_provider, *_misspelt_namespaces(configuration, project), *problems]
+    for where, rule, fix in violations(settings, account):
+        value = AliasPath(str(where[0]), *where[1:]).search_dict_for_path(written)
+        value = ABSENT if value is PydanticUndefined else value
+        problems.append(Problem(where=where, value=value, rule=rule, fix=fix))
+    refuse(problems)
     # Where AWS refuses a policy for its length, the repository is left without its guard. All have
     # the same lists, and at most a statement more.
     longest = max(settings.repositories.items(), key=lambda item: item[1].lambda_pull)
@@ -114,8 +114,7 @@ def convention_in(written: Any) -> TagConvention:
     Raises InvalidInputError with all errors.
     """
     stages, _, problems = check(_STAGES, written)
-    if problems:
-        raise InvalidInputError(problems)
+    refuse(problems)
     return TagConvention(stages)
 
 

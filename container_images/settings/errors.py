@@ -5,19 +5,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import cache
 from typing import Any, Final
 
-from pydantic import AliasPath, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from container_images.policies.invalid_input import ABSENT, Problem
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
-
-_OF_TYPE: Final = {"boolean": True, "integer": 20, "string": "prod-*"}
-"""Examples for what has none of its own."""
 
 
 def check(adapter: TypeAdapter[Any], written: Any) -> tuple[Any, Any, list[Problem]]:
@@ -36,18 +32,8 @@ def check(adapter: TypeAdapter[Any], written: Any) -> tuple[Any, Any, list[Probl
     for error in errors:
         if error["loc"][-1:] not in {(), ("[key]",)}:  # what is under such a key may be valid
             _invalidate(valid, error)
-    return None, valid, [_problem(error, _schema(adapter)) for error in errors]
-
-
-@cache
-def _schema(adapter: TypeAdapter[Any]) -> Schema:
-    return adapter.json_schema()
-
-
-def value_at(where: Path, written: Any) -> Any:
-    """The value that is written in a place."""
-    value = AliasPath(str(where[0]), *where[1:]).search_dict_for_path(written)
-    return ABSENT if value is PydanticUndefined else value
+    schema = adapter.json_schema()
+    return None, valid, [_problem(error, schema) for error in errors]
 
 
 def _invalidate(valid: Any, error: ErrorDetails) -> None:
@@ -159,4 +145,5 @@ def _example(node: Schema, within: Any) -> Any:
     if "examples" in node:
         return node["examples"][0]
     items = node.get("items", {}).get("examples")
-    return items or within or _OF_TYPE.get(node.get("type", ""))
+    of_type = {"boolean": True, "integer": 20, "string": "prod-*"}
+    return items or within or of_type.get(node.get("type", ""))

@@ -256,7 +256,7 @@ def _age(repository: Repository, image: Image, by: str) -> str:
     if by == "pushed":
         return f"pushed {image.pushed_at:%Y-%m-%d %H:%M:%S} UTC"
     built = repository.convention.built_at(image.tags)
-    tag = str(repository.convention.unique_tag(image.tags))
+    tag = repository.convention.unique_tags(image.tags)[0].text
     return f"{tag}, built {built:%Y-%m-%d %H:%M:%S} UTC" if built else tag
 
 

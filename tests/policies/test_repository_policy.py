@@ -12,13 +12,14 @@ import pytest
 
 from container_images.policies.document import to_json
 from container_images.policies.ecr_actions import ACTIONS, Effect, actions
-from container_images.policies.exemptions import exempted_roles, exemptions
-from container_images.policies.forms import refuse_trust
-from container_images.policies.invalid_input import InvalidInputError
+from container_images.policies.forms import mismatches
+from container_images.policies.invalid_input import InvalidInputError, refuse
 from container_images.policies.repository_policy import (
     MAX_REPOSITORY_POLICY,
     Access,
     denies,
+    exempted_roles,
+    exemptions,
     repository_policy,
 )
 from container_images.policies.trust_policy import Oidc, Trust
@@ -128,7 +129,7 @@ def test_subjects_of_any_provider_name_an_environment_a_branch_or_a_tag(
     oidc: Oidc = {"provider": provider, "audience": "sts.amazonaws.com", "subjects": [subject]}
     refused = pytest.raises(InvalidInputError, match=re.escape(error)) if error else nullcontext()
     with refused:
-        refuse_trust({**NOBODY, "oidc": oidc})
+        refuse(mismatches({"trust": {**NOBODY, "oidc": oidc}}))
 
 
 # --- Whom the Denies of any repository policy exempt ----------------------------------------------

@@ -132,8 +132,8 @@ def test_the_unique_tag_is_of_the_furthest_stage_and_the_newest_of_it() -> None:
     steps = "prod- -10", "prod- -9", "stg- -8", "merged- -9", "dev- -99", "pr-7- -999"
     newest_first = [step.replace(" ", SHA) for step in steps]
     tags = ["latest", *sorted(newest_first)]
-    assert str(ADR040.unique_tag(tags)) == newest_first[0]
-    assert [str(tag) for tag in ADR040.unique_tags(tags)] == newest_first
+    assert ADR040.unique_tags(tags)[0].text == newest_first[0]
+    assert [tag.text for tag in ADR040.unique_tags(tags)] == newest_first
 
 
 def test_an_image_was_built_at_the_earliest_time_in_its_tags() -> None:
@@ -200,7 +200,7 @@ def test_versions_are_ordered_as_semver_has_them() -> None:
     # https://semver.org/#spec-item-11 has these in this order.
     ends = ["-alpha", "-alpha.1", "-alpha.beta", "-beta", "-beta.2", "-beta.11", "-rc.1", ""]
     tags = [*(f"v1.0.0{end}" for end in ends), "v2.0.0", "v2.1.0", "v2.1.1", "v2.10.0"]
-    assert [str(tag) for tag in SEMVER.unique_tags(tags)] == tags[::-1]
+    assert [tag.text for tag in SEMVER.unique_tags(tags)] == tags[::-1]
     for older, newer in itertools.combinations(tags, 2):
         assert SEMVER.order([older], [newer]) == ("semver", -1)
 
