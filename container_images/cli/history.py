@@ -14,14 +14,7 @@ from container_images.aws.errors import RefusedError, refused
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.cli import tags
-from container_images.cli.targets import (
-    Targets,
-    json_option,
-    read_each,
-    repositories_argument,
-    stack_option,
-    targets_of,
-)
+from container_images.cli import targets as about
 from container_images.cli.terminal import Cell, brief, iso, note, print_json, print_table, working
 from container_images.lifecycle.live import live_movable_tags
 from container_images.tags.history import EVENTS, TagEvent, newest_first, tag_events
@@ -58,8 +51,8 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
 
 
 @click.command("history")
-@repositories_argument
-@stack_option
+@about.repositories_argument
+@about.stack_option
 @click.option("--tag", type=reference.tag, help="List only events of this tag, or without one.")
 @click.option(
     "--since",
@@ -69,7 +62,7 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
     f"{trail.DAYS}d. Default: 7d.",
 )
 @click.option("--fail-on-unexpected", is_flag=True, help="Exit 1 if there is an unexpected event.")
-@json_option
+@about.json_option
 def history_command(
     *,
     repositories: Sequence[Reference],
@@ -87,7 +80,7 @@ def history_command(
     names the pipeline roles and the movable tags; without --stack, the policies of each repository
     do. CloudTrail shows events up to 15 minutes late.
     """
-    targets = targets_of(repositories, stack)
+    targets = about.targets_of(repositories, stack)
     start = since_of(since, datetime.now(UTC))
     title = ", ".join(map(str, targets.references))
     if targets.stack and len(targets.references) > 1:
@@ -98,7 +91,9 @@ def history_command(
             f"the repositories are in several Regions ({', '.join(sorted(map(str, regions)))}): "
             "run the command once for each Region"
         )
-    results = read_each(targets.references, "Reading the policies", partial(_expected, targets))
+    results = about.read_each(
+        targets.references, "Reading the policies", partial(_expected, targets)
+    )
     with working("Reading CloudTrail"):
         cloudtrail = targets.session(targets.references[0].region).cloudtrail()
         by_arn = {value[0]: value for value in results.values}  # one may be named twice
@@ -161,7 +156,7 @@ def since_of(text: str, now: datetime) -> datetime:
 
 
 def _expected(
-    targets: Targets, named: Reference
+    targets: about.Targets, named: Reference
 ) -> tuple[str, Repository, Sequence[str], frozenset[str]]:
     """A repository, and what is expected in it: its movable tags, and its pipeline roles."""
     repository, arn, roles = _pipeline_of(targets, named)
@@ -175,7 +170,9 @@ def _expected(
     return arn, repository, live_movable_tags(repository, note), roles
 
 
-def _pipeline_of(targets: Targets, named: Reference) -> tuple[Repository, str, frozenset[str]]:
+def _pipeline_of(
+    targets: about.Targets, named: Reference
+) -> tuple[Repository, str, frozenset[str]]:
     """A repository, its ARN, and its pipeline roles: the stack's, or those its guard exempts.
 
     Raises RefusedError for a repository of another account than the caller's.

@@ -17,17 +17,8 @@ from container_images.aws.image import moment
 from container_images.aws.in_use import InUse, add_running
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
+from container_images.cli import targets as about
 from container_images.cli import terminal
-from container_images.cli.targets import (
-    file_option,
-    json_option,
-    read,
-    read_each,
-    repositories_argument,
-    repository_of,
-    stack_option,
-    targets_of,
-)
 from container_images.lifecycle.document import read_policy, rules_in
 from container_images.lifecycle.listing import read_images, read_in_use, subject_of
 from container_images.lifecycle.live import live_images, live_movable_tags, live_rules
@@ -37,9 +28,9 @@ from container_images.policies.tag_convention import TagConvention
 
 
 @click.command("images")
-@repositories_argument
-@stack_option
-@file_option("--policy", help="Simulate this lifecycle policy. Default: the live one.")
+@about.repositories_argument
+@about.stack_option
+@about.file_option("--policy", help="Simulate this lifecycle policy. Default: the live one.")
 @click.option("--planned", is_flag=True, help="Simulate the policy of the settings. With --stack.")
 @click.option(
     "--in-use",
@@ -70,14 +61,19 @@ from container_images.policies.tag_convention import TagConvention
     help="Exit 1 if the image of a movable tag, an image in use, or what is attached to an image "
     "that is kept, would not be kept.",
 )
-@file_option("--from", "listing", help="Offline: the images, as aws ecr describe-images has them.")
+@about.file_option(
+    "--from", "listing", help="Offline: the images, as aws ecr describe-images has them."
+)
 @click.option(
-    "--repository-arn", type=repository_of, metavar="ARN", help="With --from: their repository."
+    "--repository-arn",
+    type=about.repository_of,
+    metavar="ARN",
+    help="With --from: their repository.",
 )
 @click.option(
     "--now", type=moment, metavar="ISO", help="With --from: the time to simulate. Default: now."
 )
-@json_option
+@about.json_option
 def images_command(
     *,
     repositories: Sequence[Reference],
@@ -100,7 +96,7 @@ def images_command(
     "built" is the earliest time in an image's unique tags. ECR counts the reading of an index as a
     pull; it is read only if something would expire. A narrow terminal shows fewer columns.
     """
-    targets = targets_of(repositories, stack)
+    targets = about.targets_of(repositories, stack)
     named, is_live = targets.references, "live" in in_use
     for contradiction, sentence in (
         (named and listing, "--from has the images: leave REPOSITORY and --stack out"),
@@ -114,12 +110,12 @@ def images_command(
         if contradiction:
             raise click.UsageError(sentence)
     used = _in_use(in_use, {each.region: None for each in named}, profile)
-    rules_of_file = read(policy, read_policy) if policy else ()
+    rules_of_file = about.read(policy, read_policy) if policy else ()
 
     def report(reference: Reference) -> dict[str, Any]:
         rules, tags = rules_of_file, movable_tag or targets.movable_tags
         if listing:
-            images = read(listing, lambda text: read_images(text, repository_arn))
+            images = about.read(listing, lambda text: read_images(text, repository_arn))
             tags = tags or movable_tags_of(rules)
         else:
             _, repository = targets.open(reference)
@@ -138,7 +134,7 @@ def images_command(
         }
 
     references = [Reference(name=str(listing))] if listing else named
-    results = read_each(references, "Reading the images", report)
+    results = about.read_each(references, "Reading the images", report)
     if as_json:
         terminal.print_json({"repositories": results.to_json(dict)})
     else:
@@ -161,7 +157,7 @@ def _in_use(
     in_use = InUse()
     for file in sources:
         if file != "live":
-            in_use.images |= {image: set() for image in read(Path(file), read_in_use)}
+            in_use.images |= {image: set() for image in about.read(Path(file), read_in_use)}
     for profile, region in product((None, *profiles), regions if "live" in sources else ()):
         with refused(f"profile {profile}" if profile else ""):
             aws = Aws(region, profile)

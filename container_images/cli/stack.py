@@ -11,14 +11,7 @@ from container_images.aws.errors import RefusedError, explain
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli.targets import (
-    Targets,
-    json_option,
-    read_each,
-    repositories_argument,
-    stack_option,
-    targets_of,
-)
+from container_images.cli import targets as about
 from container_images.cli.terminal import Cell, note, print_json, print_table, working
 from container_images.stack.adopt import Adoption, adoption, to_yaml
 from container_images.stack.declared import DeclaredStack
@@ -27,8 +20,8 @@ from container_images.stack.state import describe, live, repository_names, verif
 
 
 @click.command("adopt")
-@repositories_argument
-@stack_option
+@about.repositories_argument
+@about.stack_option
 @click.option(
     "--all", "everything", is_flag=True, help="All repositories of the account and Region."
 )
@@ -38,7 +31,7 @@ from container_images.stack.state import describe, live, repository_names, verif
     metavar="PATTERN",
     help="With --all: only names that match, such as 'forms-*'.",
 )
-@json_option
+@about.json_option
 def adopt_command(
     *,
     repositories: Sequence[Reference],
@@ -52,7 +45,7 @@ def adopt_command(
     With --stack also what its first update would change. Nothing is changed now. Exit 1 if a
     repository cannot be adopted: its entry is left out.
     """
-    targets = targets_of(repositories, stack, undeclared=True)
+    targets = about.targets_of(repositories, stack, undeclared=True)
     if (everything and repositories) or not (everything or targets.references):
         raise click.UsageError("give either REPOSITORY, one or more, or --all")
     if pattern is not None and not everything:
@@ -64,7 +57,7 @@ def adopt_command(
         return adoption(live(repository), targets.stack, images, _cache_prefixes(aws))
 
     references = _matching(targets, pattern or "*") if everything else targets.references
-    results = read_each(references, "Reading the repositories", read)
+    results = about.read_each(references, "Reading the repositories", read)
     if as_json:
         objects = results.to_json(dict)
         print_json({"stack": stack, "yaml": to_yaml(results.values), "repositories": objects})
@@ -76,7 +69,7 @@ def adopt_command(
     results.refuse_unread()
 
 
-def _matching(targets: Targets, pattern: str) -> Sequence[Reference]:
+def _matching(targets: about.Targets, pattern: str) -> Sequence[Reference]:
     """The registry's repositories of these names. Raises RefusedError where there are none."""
     aws = targets.session(targets.stack.account.region if targets.stack else None)
     with working("Reading the registry"):
@@ -87,7 +80,7 @@ def _matching(targets: Targets, pattern: str) -> Sequence[Reference]:
     return targets.stack.located(references) if targets.stack else references
 
 
-def _open(targets: Targets, reference: Reference) -> tuple[Aws, Repository]:
+def _open(targets: about.Targets, reference: Reference) -> tuple[Aws, Repository]:
     """A repository of the caller's account: ECR answers most of this to no other."""
     aws, repository = targets.open(reference)
     account, caller = aws.caller
@@ -124,20 +117,20 @@ def _print_adoptions(adoptions: Sequence[Adoption], stack: DeclaredStack | None)
 
 
 @click.command("verify")
-@repositories_argument
-@stack_option
-@json_option
+@about.repositories_argument
+@about.stack_option
+@about.json_option
 def verify_command(*, repositories: Sequence[Reference], stack: str | None, as_json: bool) -> None:
     """Check a stack's guard in AWS, and compare AWS with its file.
 
     Without REPOSITORY, all repositories of the stack. Exit 1 if a claim does not hold or something
     is not as declared.
     """
-    targets = targets_of(repositories, stack)
+    targets = about.targets_of(repositories, stack)
     declared = targets.stack
     if declared is None:
         raise click.UsageError("give --stack: verify compares AWS with its file")
-    results = read_each(
+    results = about.read_each(
         targets.references,
         "Reading the repositories",
         lambda reference: verification(live(_open(targets, reference)[1]), declared),

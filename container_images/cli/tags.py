@@ -9,16 +9,7 @@ from container_images.aws import reference
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
-from container_images.cli.targets import (
-    Targets,
-    convention_option,
-    images_argument,
-    json_option,
-    read_each,
-    repository_argument,
-    stack_option,
-    targets_of,
-)
+from container_images.cli import targets as about
 from container_images.cli.terminal import note, print_json, print_text, working
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.tags.moves import move, promote, resolve
@@ -27,12 +18,12 @@ from container_images.tags.moves import move, promote, resolve
 def move_options(command: Callable[..., None]) -> Callable[..., None]:
     """REPOSITORY and the options of each command that moves tags."""
     for option in (
-        json_option,
+        about.json_option,
         click.option("--reason", help="The reason, for the JSON."),
         click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing."),
-        convention_option,
-        stack_option,
-        repository_argument,
+        about.convention_option,
+        about.stack_option,
+        about.repository_argument,
     ):
         command = option(command)
     return command
@@ -48,10 +39,10 @@ _source_argument: Final = click.argument(
 )
 
 
-def target_of(options: dict[str, Any]) -> Targets:
+def target_of(options: dict[str, Any]) -> about.Targets:
     """The repository, and what its tags mean."""
     references = [options["repository"]]
-    return targets_of(references, options["stack"], options["convention"], writes=True)
+    return about.targets_of(references, options["stack"], options["convention"], writes=True)
 
 
 def caller_and_reason(aws: Aws, options: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +160,7 @@ def promote_command(
 
 
 def _refuse_promotion(
-    target: Targets, stage: str | None, tag: str | None, movable: Sequence[str]
+    target: about.Targets, stage: str | None, tag: str | None, movable: Sequence[str]
 ) -> None:
     """Raise UsageError for tags that do not go together; note a tag outside of the convention."""
     if (stage is None) is (tag is None):
@@ -189,9 +180,9 @@ def _refuse_promotion(
 
 
 @click.command("resolve")
-@images_argument
-@stack_option
-@json_option
+@about.images_argument
+@about.stack_option
+@about.json_option
 def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_json: bool) -> None:
     """Print the image that a tag is on, by its digest.
 
@@ -199,8 +190,8 @@ def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_
     reference can be pulled, and never changes. It takes only the permission to pull, also from
     another account.
     """
-    targets = targets_of(repositories, stack)
-    results = read_each(
+    targets = about.targets_of(repositories, stack)
+    results = about.read_each(
         targets.references,
         "Resolving",
         lambda named: resolve(targets.open(named)[1], named.image or targets.default_tag, note),

@@ -47,9 +47,6 @@ def subject_of(image: Image) -> str | None:
     return f"sha256:{tags[0][1]}" if tags[0] and all(tags) else None
 
 
-# --- From files -----------------------------------------------------------------------------------
-
-
 def read_images(text: str, repository: Reference | None = None) -> RepositoryImages:
     """The images that `aws ecr describe-images` prints, in either version of the AWS CLI.
 

@@ -61,9 +61,6 @@ def _expiry(verdict: Verdict) -> str:
     return f"{verdict.decided_by} would {verdict.action}"
 
 
-# --- Movable tags ---------------------------------------------------------------------------------
-
-
 def movable_tags_of(
     rules: Iterable[Rule], tag_mutability: str = "", exclusion_filters: Iterable[str] = ()
 ) -> tuple[str, ...]:
@@ -128,9 +125,6 @@ def _about_movable_tags(simulation: Simulation, movable_tags: Sequence[str]) -> 
                 "moves on; then no rollback to it is possible"
             )
             yield _warning("kept-by-movable-tag-alone", text, rule, image)
-
-
-# --- Other warnings -------------------------------------------------------------------------------
 
 
 def _about_use(verdicts: Sequence[Verdict], here: Reference, in_use: InUse) -> _Report:

@@ -92,8 +92,6 @@ def every(ecr: "ECRClient") -> Iterator[State]:
         yield live(Repository(ecr, Reference(name=name)))
 
 
-# --- What differs ---------------------------------------------------------------------------------
-
 AWS_TAGS: Final = "aws:"
 """Begins the keys of the resource tags that AWS's own services set: nobody else can."""
 
