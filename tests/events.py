@@ -38,21 +38,15 @@ def event(name: str, hour: int, **parts: Any) -> dict[str, Any]:
 
 
 def put(hour: int, letter: str, tag: str = "latest", **parts: Any) -> dict[str, Any]:
-    digest = DIGESTS[letter]
-    return event(
-        "PutImage",
-        hour,
-        **{
-            "requestParameters": {
-                "repositoryName": NAME,
-                "registryId": ACCOUNT,
-                "imageTag": tag,
-                "imageManifest": "{}",
-            },
-            "responseElements": {"image": {"imageId": {"imageDigest": digest, "imageTag": tag}}},
-            **parts,
-        },
-    )
+    request = {
+        "repositoryName": NAME,
+        "registryId": ACCOUNT,
+        "imageTag": tag,
+        "imageManifest": "{}",
+    }
+    image = {"imageId": {"imageDigest": DIGESTS[letter], "imageTag": tag}}
+    whole = {"requestParameters": request, "responseElements": {"image": image}}
+    return event("PutImage", hour, **whole | parts)
 
 
 def expiry(hour: int, letter: str, *tags: str) -> dict[str, Any]:

@@ -276,16 +276,6 @@ def test_without_a_policy_or_the_permission_to_read_it(answers: dict[Any, Any]) 
     assert "no permission for GetLifecyclePolicy" in refused("images", NAME)
 
 
-def test_the_images_of_several_repositories(ecr: ECRClient) -> None:
-    ecr.create_repository(repositoryName="empty")
-    digest = build(ecr, "a", "latest")
-    result = run("images", ARN, "empty", "--json")
-    first, second = json.loads(result.stdout)["repositories"]
-    assert actions(first) == {digest: "keep"}
-    assert second["images"] == []
-    assert run("images", "empty").stdout.startswith("empty: 0 of 0 images expire")
-
-
 def test_a_staying_index_keeps_the_tagged_images_that_it_lists(ecr: ECRClient) -> None:
     for number in (1, 2):
         part = push(ecr, f'{{"n": "{number}"}}', f"1.{number}.0-arm64")

@@ -13,16 +13,7 @@ from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.live import expiry_of, live_images, live_movable_tags
-from tests.lifecycle.documents import (
-    ANY,
-    INDEX,
-    LATEST,
-    NOW,
-    days_ago,
-    older,
-    policy,
-    tagged,
-)
+from tests.lifecycle.documents import ANY, INDEX, LATEST, NOW, days_ago, older, policy, tagged
 
 PLACE = {"repositoryName": "forms-admin-deploy", "registryId": "111122223333"}
 TAKE_ALL = rules_in(policy(ANY | older(7)))

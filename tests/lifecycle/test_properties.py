@@ -17,10 +17,7 @@ from container_images.lifecycle.report import examine, losses, movable_tags_of, 
 from container_images.lifecycle.simulation import Simulation
 from container_images.policies.document import tag_glob
 from container_images.policies.retention import RetentionRule, lifecycle_policy
-from tests.lifecycle.documents import (
-    NOW,
-    verdicts,
-)
+from tests.lifecycle.documents import NOW, verdicts
 from tests.lifecycle.strategies import (
     HISTORIES,
     HISTORIES_WITHOUT_REFERRERS,
@@ -263,16 +260,6 @@ def test_what_is_in_use_and_would_go_is_in_the_warnings(
         going = [warning for warning in warnings if warning["warning"] == "in-use-going"]
         assert {digest for warning in going for digest in warning["digests"]} == lost
         assert bool(losses(warnings)) >= bool(lost or unknown)
-
-
-@given(policies(), HISTORIES_WITHOUT_REFERRERS)
-def test_what_is_called_shielded_is_never_taken(
-    document: dict[str, Any], listed: list[Image]
-) -> None:
-    shielded = {tag for tag in TAGS if taker_of(tag, rules_in(document)) is None}
-    for verdict in verdicts(document, listed).values():
-        stays = verdict.action == "keep" or verdict.image.archived
-        assert stays or not shielded & {*verdict.image.tags}
 
 
 @given(policies(), HISTORIES_WITHOUT_REFERRERS, st.lists(st.sampled_from(TAGS), unique=True))

@@ -77,6 +77,10 @@ EXAMPLES: list[Case] = [
         "2:1 4:2",
     ),
 ]
+PULLED = [
+    image(name, days=90, activated_at=days_ago(activated), pulled_at=days_ago(pulled))
+    for name, activated, pulled in (("1", 29, 60), ("2", 60, 29), ("3", 40, 60))
+]
 RESTORED = image("1", days=90, activated_at=days_ago(2))
 ANY_ORDER = {"rules": [rule(20, tagged("b") | older(1)), rule(3, tagged("a*") | count(1))]}
 RULES: list[Case] = [
@@ -97,6 +101,7 @@ RULES: list[Case] = [
     # Age and order count from the last activation.
     ("restored", policy(UNTAGGED | older(3)), [RESTORED, image("2", days=4)], "2:1"),
     ("restored", policy(UNTAGGED | count(1)), [RESTORED, image("2", days=4)], "2:1"),
+    ("restored since", archiving(ANY | older(30, "sinceImagePulled")), PULLED, "3:1"),
     # The archive is apart: in counts, in shields, and in when its time begins.
     ("archive", policy(ANY | count(1)), [archived("1", days=9), image("2", days=1000)], ""),
     ("", policy(tagged("a") | count(1), EXPIRE_ARCHIVED), [archived("1", "a", days=91)], "1:2"),
@@ -170,19 +175,6 @@ def test_a_verdict_names_what_takes_what_shields_and_what_holds() -> None:
         "taken": ("archive", 30, None, None),
         "free": ("keep", None, None, None),
     }
-
-
-def test_time_without_a_pull() -> None:
-    """By how many days ago an image was activated, and was pulled."""
-    document = archiving(ANY | older(30, "sinceImagePulled"))
-    for action, cases in {
-        "keep": [(None, 29), (29, None), (29, 60), (60, 29)],
-        "archive": [(None, None), (None, 31), (31, None), (40, 60)],
-    }.items():
-        for activated, pulled in cases:
-            times = {"activated_at": activated, "pulled_at": pulled}
-            ago = {key: days_ago(days) for key, days in times.items() if days}
-            assert verdicts(document, [image("1", days=90, **ago)])["1"].action == action
 
 
 def test_a_referrer_is_archived_with_its_subject_once() -> None:
