@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from container_images.aws import reference as references
 from container_images.aws.image import Image, image_of
-from container_images.aws.reference import (
-    InvalidReferenceError,
-    OtherRegistryError,
-    Reference,
-    parse,
-)
-from container_images.aws.reference import image as tag_or_digest
+from container_images.aws.reference import InvalidReferenceError, OtherRegistryError, Reference
 from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
 from container_images.policies.tag_mutability import TAG
 
@@ -136,9 +131,9 @@ def reference_of(image: str) -> Reference:
     if name == "null":  # what is printed of a field that is not there
         raise InvalidReferenceError("this is no text")
     if name.startswith("sha256:"):
-        return Reference(name="", image=tag_or_digest(name))
+        return Reference(name="", image=references.image(name))
     try:
-        return parse(name)
+        return references.parse(name)
     except InvalidReferenceError:
         if TAG.fullmatch(name):
             return Reference(name="", image=name)

@@ -15,17 +15,10 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from container_images import settings as configuration
 from container_images.aws.errors import RefusedError
 from container_images.aws.reference import Reference
 from container_images.policies.invalid_input import InvalidInputError, Problem
-from container_images.settings import (
-    Account,
-    StackSettings,
-    account_in,
-    decoded,
-    explain,
-    parse,
-)
 from container_images.settings.errors import suggested
 
 
@@ -43,17 +36,17 @@ class DeclaredStack:
     @cached_property
     def values(self) -> dict[str, Any]:
         """The configuration as plain values."""
-        return decoded(self.config)
+        return configuration.decoded(self.config)
 
     @cached_property
-    def settings(self) -> StackSettings:
+    def settings(self) -> configuration.StackSettings:
         """What the configuration says. Raises InvalidInputError with all errors."""
-        return parse(self.values, self.project)
+        return configuration.parse(self.values, self.project)
 
     @cached_property
-    def account(self) -> Account:
+    def account(self) -> configuration.Account:
         """Where the stack is, as far as its own file tells."""
-        return account_in(self.values, self.project)
+        return configuration.account_in(self.values, self.project)
 
     @cached_property
     def default_tags(self) -> dict[str, str]:
@@ -111,7 +104,7 @@ def declared(name: str, directory: Path | None = None, label: str = "") -> Decla
     try:
         return _read(directory or Path.cwd(), name)
     except (InvalidInputError, RefusedError) as error:
-        reason = explain(error) if isinstance(error, InvalidInputError) else error
+        reason = configuration.explain(error) if isinstance(error, InvalidInputError) else error
         raise RefusedError(f"{label}Pulumi.{name}.yaml: {reason}") from None
 
 
