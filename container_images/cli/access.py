@@ -1,7 +1,7 @@
 """The commands about who may do what: who-can, would-deny."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,14 @@ from container_images.cli.targets import (
     stack_option,
     targets_of,
 )
-from container_images.cli.terminal import iso, print_json, print_paragraph, print_table, working
+from container_images.cli.terminal import (
+    iso,
+    print_json,
+    print_paragraph,
+    print_section,
+    print_table,
+    working,
+)
 from container_images.policies.document import arn
 from container_images.policies.invalid_input import parse_json
 from container_images.policies.repository_policy import repository_policy as repository_policy_of
@@ -46,7 +53,7 @@ def repository_policy_in(text: str) -> dict[str, Any]:
 
     Raises InvalidInputError with all errors in it.
     """
-    document = _unwrapped(text, "aws ecr get-repository-policy", "policyText")
+    document = _unwrapped(text, "aws ecr get-repository-policy")
     parse(document)
     whole: dict[str, Any] = document if isinstance(document, dict) else json.loads(document)
     return whole
@@ -59,18 +66,18 @@ def service_control_policy_in(text: str) -> Policy:
     denies has AWS's own FullAWSAccess beside it. Raises InvalidInputError with all errors in it.
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
     """
-    policy = parse(_unwrapped(text, "aws organizations describe-policy", "Policy", "Content"))
+    policy = parse(_unwrapped(text, "aws organizations describe-policy"))
     if any(statement.allows for statement in policy.statements):
         return policy
     return policy_of((*EVERYTHING.statements, *policy.statements))
 
 
-def _unwrapped(text: str, command: str, *keys: str) -> Any:
-    """The document in a file: what stands under these keys, where a command prints it so."""
-    written = inner = parse_json(text, "policy", f"print it with {command}")
-    for key in keys:
-        inner = inner.get(key) if isinstance(inner, dict) else None
-    return written if inner is None else inner
+def _unwrapped(text: str, command: str) -> Any:
+    """The document in a file, as such or as the command prints it."""
+    document = parse_json(text, "policy", f"print it with {command}")
+    for key in ("policyText", "Policy", "Content"):
+        document = document.get(key, document) if isinstance(document, dict) else document
+    return document
 
 
 @click.command("who-can")
@@ -127,22 +134,23 @@ def who_can_command(
     policies are those that the stack's settings make.
     """
     targets = targets_of(repositories, stack)
-    references = targets.references
-    if bool(references) is bool(repository_arn):
-        raise click.UsageError("give REPOSITORY, --stack or --repository-arn")
-    given = None
-    if repository_arn and repository_policy and authorization_details:
-        given = guarded(repository_arn, read(repository_policy, repository_policy_in))
-        references = [repository_of(repository_arn)]
-    elif repository_arn or repository_policy:
+    offline = (repository_arn, repository_policy, authorization_details)
+    if any(offline[:2]) and not all(offline):
         raise click.UsageError(
             "--repository-arn goes with --repository-policy and --authorization-details"
         )
+    if bool(targets.references) is bool(repository_arn):
+        raise click.UsageError("give REPOSITORY, --stack or --repository-arn")
+    references = targets.references or [repository_of(repository_arn or "")]
     levels = tuple(read(file, service_control_policy_in) for file in scp)
     accounts = [read(file, account_of) for file in authorization_details]
-    results = read_each(
-        references, "Reading the policies", lambda each: given or _subject_of(targets, each)
-    )
+
+    def subject(reference: Reference) -> Subject:
+        if repository_arn and repository_policy:
+            return guarded(repository_arn, read(repository_policy, repository_policy_in))
+        return _subject_of(targets, reference)
+
+    results = read_each(references, "Reading the policies", subject)
     if not accounts:
         about = "the account's authorization details"
         with working("Reading the account's roles and users"), refused(about):
@@ -150,21 +158,20 @@ def who_can_command(
             accounts = [account_of(details)]
     with working("Looking for privilege-escalation paths") as counted:
         findings = who_can.findings(merged(accounts), results.values, levels, counted)
-        proofs = {subject.arn: _proofs(subject) for subject in results.values}
     if as_json:
         by_arn = {name: each for each in findings for name in each.repositories}
-        objects = results.to_json(
-            lambda subject: _to_json(subject.arn, by_arn[subject.arn], proofs[subject.arn])
-        )
+        objects = results.to_json(lambda subject: _to_json(subject, by_arn[subject.arn]))
         print_json({"repositories": objects})
     else:
-        for subject in results.values:
-            if not subject.policy.statements:
-                print_paragraph(
-                    f"{_name(subject.arn)} has no repository policy: whoever has the IAM "
-                    "permission can do all of this."
-                )
-        _print_findings(findings, proofs)
+        subjects = {each.arn: each for each in results.values}
+        for each in findings:  # once for repositories that are alike
+            _print_findings(subjects[each.repositories[0]], each)
+        print_section("Not modelled", (("-", text) for text in NOT_MODELLED))
+        click.echo()
+        print_paragraph(
+            "Next: take the permission for the first call of each path from whoever should not "
+            "have it, and run this again with --only ARN for each principal who should."
+        )
     results.refuse_unread()
     if only and not all(each.is_home for each in findings):
         raise RefusedError(
@@ -210,77 +217,49 @@ NOT_MODELLED: Final = (
 )
 """What could add an ability or take one away, and is not looked at."""
 
-_MOST_NAMES: Final = 3
 
-
-def _to_json(arn: str, findings: who_can.Findings, proofs: Sequence[Proof]) -> dict[str, Any]:
+def _to_json(subject: Subject, findings: who_can.Findings) -> dict[str, Any]:
     def path_json(path: who_can.Path | None) -> dict[str, Any]:
         steps = [call._asdict() for call in path.calls] if path else []
         for step in steps[-1:]:
-            step["resource"] = arn
+            step["resource"] = subject.arn
         return {"can": bool(path), "steps": steps, "assuming": [*path.assuming] if path else []}
 
     return {
-        "repository": arn,
+        "repository": subject.arn,
         "principals": [
             {"principal": principal, **{name: path_json(path) for name, path in paths.items()}}
             for principal, paths in findings.principals.items()
         ],
-        "proofs": [proof.to_json() for proof in proofs],
+        "proofs": [proof.to_json() for proof in _proofs(subject)],
         "missing": findings.missing,
         "notModelled": NOT_MODELLED,
     }
 
 
-def _print_findings(
-    findings: Sequence[who_can.Findings], proofs: Mapping[str, Sequence[Proof]]
-) -> None:
-    """Who could do what, how, and what is not known. Once for repositories that are alike."""
-    for each in findings:
-        _print_paths(each)
-        _print_lines(
-            "Claims about the roles that the policy exempts, over every principal",
-            (
-                f"FALSE    {proof.failure}" if proof.failure else f"proved   {proof.claim}"
-                for proof in proofs[each.repositories[0]]
-            ),
+def _print_findings(subject: Subject, findings: who_can.Findings) -> None:
+    """Who could do what, how, and what is not known."""
+    repositories = _names(map(_name, findings.repositories))
+    if not subject.policy.statements:
+        print_paragraph(
+            f"{repositories} has no repository policy: whoever has the IAM permission can do all "
+            "of this."
         )
-    _print_lines("Not modelled", (f"- {text}" for text in NOT_MODELLED))
-    click.echo()
-    print_paragraph(
-        "Next: take the permission for the first call of each path from whoever should not have "
-        "it, and run this again with --only ARN for each principal who should."
-    )
-
-
-def _print_lines(heading: str, lines: Iterable[str]) -> None:
-    click.echo()
-    for line in (heading, *lines):
-        print_paragraph(line)
-
-
-def _print_paths(findings: who_can.Findings) -> None:
-    account = account_in(findings.repositories[0])
+    account = subject.account
+    # Those that differ in nothing but the name share a row, and their paths.
     rows: dict[tuple[tuple[str, ...], ...], list[str]] = {}
-    paths: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for principal, by_ability in findings.principals.items():
-        name = _short(principal, account)
-        calls = tuple(tuple(_lines(path, principal, account)) for path in by_ability.values())
-        rows.setdefault(calls, []).append(name)
-        for ability, lines in zip(by_ability, calls, strict=True):
-            if len(lines) > 1:
-                paths.setdefault((ABILITIES[ability], lines), []).append(name)
+    for principal, paths in findings.principals.items():
+        calls = tuple(tuple(_calls(path, principal, account)) for path in paths.values())
+        rows.setdefault(calls, []).append(_short(principal, account))
     unable = len(rows.pop(((), (), ()), []))
-    repositories = _names([_name(each) for each in findings.repositories])
     print_paragraph(f"Who could do what to {repositories} of account {account}")
+    headings = ("principal", *(ABILITIES[ability] for ability in who_can.ABILITIES))
     if rows:
-        cells = [
-            (name, *map(_length, calls))
+        lengths = {0: "-", 1: "itself"}
+        cells = (
+            (_names(names), *(lengths.get(len(path), f"in {len(path)}") for path in calls))
             for calls, names in rows.items()
-            # Many that differ in nothing but the name share a row.
-            for name in (names if len(names) <= _MOST_NAMES else [_names(names)])
-        ]
-        headings = ("principal", *(ABILITIES[ability] for ability in who_can.ABILITIES))
+        )
         print_table(headings, cells, folds=["principal"])
     if unable:
         print_paragraph(f"Roles and users that could do none of it: {unable:,}")
@@ -290,26 +269,35 @@ def _print_paths(findings: who_can.Findings) -> None:
         )
     for missing in findings.missing:
         print_paragraph(f"Named in the policy, but does not exist: {_short(missing, account)}")
-    for (ability, lines), names in paths.items():
-        _print_lines(f"{_names(names)} could {ability}:", lines)
+    for calls, names in rows.items():
+        for ability, path in zip(headings[1:], calls, strict=True):
+            if len(path) > 1:
+                print_section(f"{_names(names)} could {ability}:", enumerate(path, start=1))
+    print_section(
+        "Claims about the roles that the policy exempts, over every principal",
+        (
+            ("FAILED", proof.failure) if proof.failure else ("holds", proof.claim)
+            for proof in _proofs(subject)
+        ),
+    )
 
 
-def _lines(path: who_can.Path | None, beginner: str, account: str) -> Iterator[str]:
+def _calls(path: who_can.Path | None, beginner: str, account: str) -> Iterator[str]:
     """The calls, each with its caller where that is another than before."""
-    for number, call in enumerate(path.calls if path else (), start=1):
+    for call in path.calls if path else ():
         caller = "" if call.principal == beginner else f"as {_short(call.principal, account)}, "
         beginner = call.principal
-        yield f"    {number} {caller}{call.action} on {_short(call.resource, account)}"
+        yield f"{caller}{call.action} on {_short(call.resource, account)}"
 
 
-def _length(lines: Sequence[str]) -> str:
-    return {0: "-", 1: "itself"}.get(len(lines), f"in {len(lines)}")
+_MOST_NAMES: Final = 3
 
 
-def _names(names: Sequence[str]) -> str:
-    if len(names) > _MOST_NAMES:
-        return f"{names[0]} and {len(names) - 1:,} others"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+def _names(names: Iterable[str]) -> str:
+    *others, last = dict.fromkeys(names)
+    if len(others) >= _MOST_NAMES:
+        return f"{others[0]} and {len(others):,} others"
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _name(repository_arn: str) -> str:
@@ -349,19 +337,33 @@ def would_deny_command(
 
 
 def _print_denied(
-    stack: str, arns: Collection[str], since: datetime, calls: Sequence[Mapping[str, Any]]
+    stack: str, arns: Sequence[str], since: datetime, calls: Sequence[Mapping[str, Any]]
 ) -> None:
     """What has been done that the guard will deny, a line for each principal and action."""
-    principals = {call["principal"] for call in calls}
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for call in calls:
+        groups.setdefault((call["principal"], call["action"]), []).append(call)
     print_paragraph(
-        f"{_repositories(arns)} of {stack}, back to {iso(since)}: "
-        f"{len(principals) or 'nobody'} would be denied"
+        f"{_names(map(_name, arns))} of {stack}, back to {iso(since)}: "
+        f"{len({principal for principal, _ in groups}) or 'nobody'} would be denied"
     )
     if not calls:
         print_paragraph(f"It is safe to go on: pulumi up --stack {stack}.")
     else:
         columns = ("principal", "what", "repository", "times", "last")
-        print_table(columns, _denied_rows(calls), folds=columns[:3])
+        rows = [
+            (
+                _short(principal, account_in(arns[0])),
+                action.removeprefix("ecr:"),
+                _names(_name(call["repository"]) for call in group),
+                f"{sum(call['times'] for call in group):5,}",
+                max(call["last"] for call in group)[:10],
+            )
+            for (principal, action), group in sorted(
+                groups.items(), key=lambda item: -sum(call["times"] for call in item[1])
+            )
+        ]
+        print_table(columns, rows, folds=columns[:3])
         click.echo()
         print_paragraph(
             f"Next: in Pulumi.{stack}.yaml, add the roles that may push to "
@@ -369,7 +371,7 @@ def _print_denied(
             "administratorRoles; or give a cache or a signing tool a repository of its own, or let "
             f"the pipeline do its work. Run this again, then pulumi up --stack {stack}."
         )
-    if any(":role/" not in principal for principal in principals):
+    if any(":role/" not in principal for principal, _ in groups):
         print_paragraph(
             "Only roles can be named: users, the root and services would have to use one."
         )
@@ -377,23 +379,3 @@ def _print_denied(
         f"CloudTrail has no events that are older than {DAYS} days, of other Regions, or of the "
         "last minutes."
     )
-
-
-def _denied_rows(calls: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for call in calls:
-        groups.setdefault((call["principal"], call["action"]), []).append(call)
-    for group in sorted(groups.values(), key=lambda group: -sum(call["times"] for call in group)):
-        own = f"{account_in(group[0]['repository'])}:"
-        yield (
-            # Without "arn:aws:iam::" and the account that holds the repository, for the room.
-            group[0]["principal"].split(":", maxsplit=4)[-1].removeprefix(own),
-            group[0]["action"].removeprefix("ecr:"),
-            _repositories([call["repository"] for call in group]),
-            f"{sum(call['times'] for call in group):5,}",
-            max(call["last"] for call in group)[:10],
-        )
-
-
-def _repositories(arns: Collection[str]) -> str:
-    return _name(next(iter(arns))) if len(arns) == 1 else f"{len(arns)} repositories"

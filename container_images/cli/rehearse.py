@@ -3,9 +3,8 @@
 In text what decides comes first. Markdown is for pull requests.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -13,7 +12,13 @@ import click
 from container_images.access.claims import ABILITIES, cells
 from container_images.aws.errors import RefusedError
 from container_images.cli.targets import json_option
-from container_images.cli.terminal import print_json, print_table, working
+from container_images.cli.terminal import (
+    print_json,
+    print_paragraph,
+    print_section,
+    print_table,
+    working,
+)
 from container_images.policies.invalid_input import printable
 
 _HOW_THEY_COUNT: Final = (
@@ -55,45 +60,33 @@ def rehearse_command(*, stack: str, as_json: bool, as_markdown: bool, verbose: b
     except RefusedError as error:
         if as_json:
             raise click.UsageError(str(error)) from None
-        lines = map(printable, str(error).split("\n"))  # an error a line
-        click.echo("\n".join(lines), err=True)
+        for line in str(error).split("\n"):  # an error a line
+            click.echo(printable(line), err=True)
         raise click.exceptions.Exit(2) from None
     if as_json:
         print_json(rehearsal)
     elif as_markdown:
-        click.echo(markdown(rehearsal, failures))
+        print_markdown(rehearsal, failures)
     else:
         print_rehearsal(rehearsal, failures, verbose=verbose)
     raise click.exceptions.Exit(bool(failures))
 
 
-def _judgements(rehearsal: dict[str, Any], failures: Sequence[str]) -> list[tuple[str, str]]:
-    """What decides: a mark and a text each."""
-    return [
-        *(("FAILED", failure) for failure in failures),
-        *(("warning", warning) for warning in rehearsal["warnings"]),
-        *(("holds", proof["claim"]) for proof in rehearsal["proofs"] if proof["proved"]),
-    ]
-
-
 def print_rehearsal(rehearsal: dict[str, Any], failures: Sequence[str], *, verbose: bool) -> None:
     """On standard output: the verdict, what failed, the evidence, and what comes next."""
     stack, seconds = rehearsal["stack"], rehearsal["seconds"]["total"]
-    does = (
-        "does not do what ADR040 asks" if failures else f"does what ADR040 asks ({seconds:.1f} s)"
-    )
-    judgements = _judgements(rehearsal, failures)
-    _print(("FAILED" if failures else "ok", f"the stack {stack} {does}"))
-    _print(*(line for line in judgements if line[0] != "holds"))
-    if rehearsal["access"]:
-        _print(heading="Who can do what, in any repository")
-        # Without "arn:aws:iam::", which is the same in every line and takes the room.
-        rows = [(row["principal"].split(":", 4)[-1], *cells(row)) for row in rehearsal["access"]]
-        print_table(("principal", *ABILITIES.values()), rows, folds=("principal",))
-        claims = [line for line in judgements if line[0] == "holds"]
-        _print(*claims, heading="Claims over every principal, in every repository")
-    _print(*_workflow(rehearsal["acts"], verbose=verbose), heading="ADR040's workflow")
-    _print(*_declared(rehearsal["resources"], verbose=verbose))
+    mark, verb = ("FAILED", "does not do") if failures else ("ok", "does")
+    print_paragraph(f"the stack {stack} {verb} what ADR040 asks ({seconds:.1f} s)", mark)
+    _print_evidence(rehearsal, failures)
+    acts = [act for act in rehearsal["acts"] if act["ok"]]
+    detailed = [act for act in acts if verbose or act["act"] == "year"]
+    names = [act["act"] for act in acts if act not in detailed]
+    texts = [", ".join(names)] if names else []
+    for act in detailed:
+        by = " (simulated)" if act["by"] == "simulated" else ""
+        texts.append(f"{act['act']}: {act['detail']}{by}")
+    print_section("ADR040's workflow", (("ok", text) for text in texts))
+    _print_resources(rehearsal["resources"], verbose=verbose)
     if verbose:
         click.echo(f"\n{_HOW_THEY_COUNT}\n{_SIMULATED}")
     if not failures:
@@ -101,51 +94,41 @@ def print_rehearsal(rehearsal: dict[str, Any], failures: Sequence[str], *, verbo
         click.echo(f"\nNext: with an AWS account, pulumi preview --stack {stack}{more}.")
 
 
-def _workflow(acts: Sequence[Any], *, verbose: bool) -> Iterator[tuple[str, str]]:
-    if not verbose:
-        names = [act["act"] for act in acts if act["ok"] and act["act"] != "year"]
-        yield "ok", ", ".join(names) or "nothing"
-    for act in acts:
-        if act["ok"] and (verbose or act["act"] == "year"):
-            by = " (simulated)" if act["by"] == "simulated" else ""
-            yield "ok", f"{act['act']}: {act['detail']}{by}"
-
-
-def _declared(resources: Sequence[Any], *, verbose: bool) -> Iterator[tuple[str, str]]:
+def _print_resources(resources: Sequence[Any], *, verbose: bool) -> None:
     types = Counter(each["type"] for each in resources if each["type"].startswith("aws:"))
     kinds = (f"{number} {kind.rpartition(':')[2]}" for kind, number in types.items())
-    yield "declared", ", ".join(kinds) or "nothing"
+    print_paragraph(", ".join(kinds) or "nothing", "declared")
     for resource in resources if verbose else ():
         marks = [resource["type"].rpartition(":")[2]]
         marks += ["protected"] * resource["protect"] + ["retained"] * resource["retainOnDelete"]
-        yield "", f"{'  ' * bool(resource['parent'])}{resource['name']}  {', '.join(marks)}"
+        indent = "  " if resource["parent"] else ""
+        print_paragraph(f"{indent}{resource['name']}  {', '.join(marks)}", " ")
 
 
-def _print(*lines: tuple[str, str], heading: str = "") -> None:
-    if heading:
-        click.echo(f"\n{click.style(heading, bold=True)}")
-    for mark, text in lines:
-        color = {"FAILED": "red", "warning": "yellow"}.get(mark, "green")
-        styled = click.style(f"{mark:9}", fg=color, bold=mark == "FAILED")
-        click.echo(f"{styled}{printable(text)}")
+def _print_evidence(rehearsal: dict[str, Any], failures: Sequence[str]) -> None:
+    for failure in failures:
+        print_paragraph(failure, "FAILED")
+    for warning in rehearsal["warnings"]:
+        print_paragraph(warning, "warning")
+    if rehearsal["access"]:
+        print_section("Who can do what, in any repository", ())
+        # Without "arn:aws:iam::", which is the same in every line and takes the room.
+        rows = [(row["principal"].split(":", 4)[-1], *cells(row)) for row in rehearsal["access"]]
+        print_table(("principal", *ABILITIES.values()), rows, folds=("principal",))
+        claims = [proof["claim"] for proof in rehearsal["proofs"] if proof["proved"]]
+        print_section(
+            "Claims over every principal, in every repository", (("holds", each) for each in claims)
+        )
 
 
-def markdown(rehearsal: dict[str, Any], failures: Sequence[str]) -> str:
-    """A comment on a pull request: what failed, warnings, claims, and who can do what."""
-    judgements, access = _judgements(rehearsal, failures), rehearsal["access"]
-    lines = [
-        f"## Who can do what in the stack {_literal(rehearsal['stack'])}\n",
-        *(f"- **{mark}** {_literal(text)}" for mark, text in judgements),
-    ]
-    if access:
-        table = [["principal", *ABILITIES.values()], ["---"] * (1 + len(ABILITIES))]
-        # As code, in which GitHub sees no names of people.
-        table += [[f"<code>{_literal(row['principal'])}</code>", *cells(row)] for row in access]
-        lines += ["", *(f"| {' | '.join(row)} |" for row in table), f"\n{_HOW_THEY_COUNT}"]
-    return "\n".join(lines)
+def print_markdown(rehearsal: dict[str, Any], failures: Sequence[str]) -> None:
+    """For a pull request: what failed, warnings, claims, and who can do what.
+
+    As code, in which GitHub sees no marks, and no names of people.
+    """
+    click.echo(f"## Who can do what in the stack {rehearsal['stack']}\n\n{_FENCE}text")
+    _print_evidence(rehearsal, failures)
+    click.echo(f"{_FENCE}\n\n{_HOW_THEY_COUNT}")
 
 
-def _literal(text: str) -> str:
-    """On one line, printable, with whatever Markdown would interpret as a character reference."""
-    line = printable(" ".join(text.split()))
-    return re.sub(r"[^\w ,.:;/()'=-]|_", lambda match: f"&#{ord(match[0])};", line)
+_FENCE: Final = "~" * 10

@@ -10,7 +10,7 @@ from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.cli import targets as about
-from container_images.cli.terminal import note, print_json, print_text, working
+from container_images.cli.terminal import note, print_json, print_paragraph, working
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.tags.moves import move, promote, resolve
 
@@ -66,7 +66,8 @@ def print_result(options: dict[str, Any], result: dict[str, Any], *lines: str) -
     if options["as_json"]:
         print_json(result)
     else:
-        print_text("\n".join(lines))
+        for line in lines:
+            print_paragraph(line)
 
 
 @click.command("move")
@@ -199,5 +200,6 @@ def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_
     if as_json:
         print_json({"repositories": results.to_json(dict)})
     else:
-        print_text("\n".join(resolved["reference"] for resolved in results.values))
+        for resolved in results.values:
+            print_paragraph(resolved["reference"])
     results.refuse_unread()

@@ -154,7 +154,7 @@ def targets_of(
 class Results(Generic[_Value]):
     """What a command read of each repository, in their order: a value, or why there is none."""
 
-    of: Sequence[tuple[Reference, _Value | RefusedError]]
+    of: list[tuple[Reference, _Value | RefusedError]]
 
     @property
     def values(self) -> Sequence[_Value]:
@@ -172,9 +172,11 @@ class Results(Generic[_Value]):
 
     def refuse_unread(self) -> None:
         """Raise RefusedError with the reasons if any could not be read. To be called at the end."""
-        errors = [(named, value) for named, value in self.of if isinstance(value, RefusedError)]
-        if errors:
-            raise RefusedError(" | ".join(f"{named.name}: {error}" for named, error in errors))
+        reasons = [
+            f"{named.name}: {value}" for named, value in self.of if isinstance(value, RefusedError)
+        ]
+        if reasons:
+            raise RefusedError(" | ".join(reasons))
 
 
 def read_each(
@@ -187,19 +189,17 @@ def read_each(
     """
     if not references:
         raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
-    results: list[tuple[Reference, _Value | RefusedError]] = []
+    results = Results[_Value]([])
     with working(work) as counted:
         for named in counted(references):
             try:
                 with refused():
-                    results.append((named, reader(named)))
+                    results.of.append((named, reader(named)))
             except RefusedError as error:
-                if len(references) == 1 or error.code in _SILENCE:
+                silence = error.code in {"ConnectTimeoutError", "ReadTimeoutError"}
+                if silence or len(references) == 1:
                     raise
-                results.append((named, error))
-    if not Results(results).values:
-        Results(results).refuse_unread()
-    return Results(results)
-
-
-_SILENCE: Final = ("ConnectTimeoutError", "ReadTimeoutError")
+                results.of.append((named, error))
+    if not results.values:
+        results.refuse_unread()
+    return results

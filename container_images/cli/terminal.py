@@ -116,11 +116,6 @@ def print_json(result: Mapping[str, Any]) -> None:
     click.echo(json.dumps(result, indent=2))
 
 
-def print_text(text: str) -> None:
-    """Lines on standard output."""
-    click.echo("\n".join(map(printable, text.split("\n"))))
-
-
 def note(text: str) -> None:
     """A note on standard error; with --json, when the command ends."""
     context = click.get_current_context(silent=True)
@@ -135,12 +130,30 @@ def say(text: str) -> None:
     click.echo(printable(" ".join(text.split())), err=True)
 
 
-def print_paragraph(text: str) -> None:
-    """A sentence or more on standard output: on a terminal within its width, else on one line."""
-    text = printable(text)
+def print_paragraph(text: str, mark: object = "") -> None:
+    """A sentence or more on standard output, behind a mark such as FAILED, if there is one.
+
+    On a terminal within its width, else on one line.
+    """
+    start = f"{mark:<9}" if mark else ""
+    line = f"{start}{printable(text)}"
     if sys.stdout.isatty():
-        text = fill(text, get_terminal_size().columns, break_on_hyphens=False)
-    click.echo(text)
+        line = fill(
+            line,
+            get_terminal_size().columns,
+            subsequent_indent=" " * len(start),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    color = {"FAILED": "red", "warning": "yellow", "holds": "green", "ok": "green"}.get(str(mark))
+    click.echo(click.style(start, fg=color, bold=mark == "FAILED") + line[len(start) :])
+
+
+def print_section(heading: str, lines: Iterable[tuple[object, str]]) -> None:
+    """A heading, and lines with a mark each."""
+    click.echo(f"\n{click.style(printable(heading), bold=True)}")
+    for mark, text in lines:
+        print_paragraph(text, mark)
 
 
 def brief(text: str) -> str:
