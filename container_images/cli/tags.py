@@ -10,7 +10,8 @@ from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.cli import targets as about
-from container_images.cli.terminal import note, print_json, print_paragraph, working
+from container_images.cli.terminal import note, print_json, working
+from container_images.policies.invalid_input import printable
 from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.tags.moves import move, promote, resolve
 
@@ -67,7 +68,7 @@ def print_result(options: dict[str, Any], result: dict[str, Any], *lines: str) -
         print_json(result)
     else:
         for line in lines:
-            print_paragraph(line)
+            click.echo(printable(line))
 
 
 @click.command("move")
@@ -201,5 +202,5 @@ def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_
         print_json({"repositories": results.to_json(dict)})
     else:
         for resolved in results.values:
-            print_paragraph(resolved["reference"])
+            click.echo(printable(resolved["reference"]))
     results.refuse_unread()
