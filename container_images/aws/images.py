@@ -27,9 +27,6 @@ https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-manifest-formats.ht
 _ANY_STATUS: "Final[DescribeImagesFilterTypeDef]" = {"imageStatus": "ANY"}
 """Without this filter, archived images are not described."""
 
-_DNS_SUFFIXES: Final = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
-"""Of the partitions whose hosts end otherwise than in amazonaws.com."""
-
 
 class NoSuchImageError(RefusedError):
     """The image that was named is not there."""
@@ -161,7 +158,8 @@ class Repository:
     def uri(self, registry_id: str) -> str:
         """Where its images are pulled from."""
         meta = self.client.meta
-        suffix = _DNS_SUFFIXES.get(meta.partition, "amazonaws.com")
+        suffixes = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
+        suffix = suffixes.get(meta.partition, "amazonaws.com")
         return f"{registry_id}.dkr.ecr.{meta.region_name}.{suffix}/{self.name}"
 
     def policy(self) -> str | None:

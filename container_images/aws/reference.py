@@ -11,12 +11,12 @@ _NAME: Final = rf"(?P<name>{_WORD}(?:/{_WORD})*)"
 """https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html"""
 
 _ARN: Final = re.compile(
-    rf"arn:[a-z-]+:ecr:(?P<region>[a-z0-9-]+):(?P<registry>[0-9]{{12}}):repository/{_NAME}"
+    rf"arn:[a-z-]+:ecr:(?P<region>[a-z0-9-]+):(?P<registry_id>[0-9]{{12}}):repository/{_NAME}"
 )
 
 _NAME_OR_URI: Final = re.compile(
     # Also the FIPS endpoints, and the ones that know IPv6, dkr-ecr.REGION.on.aws.
-    r"(?:(?P<registry>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/)?"
+    r"(?:(?P<registry_id>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.[a-z0-9.-]+/)?"
     rf"{_NAME}(?::(?P<tag>[^/:@]*))?(?:@(?P<digest>sha256:.*))?"
 )
 
@@ -60,7 +60,7 @@ def parse(text: str) -> Reference:
     Raises InvalidReferenceError for anything else.
     """
     if arn := _ARN.fullmatch(text):
-        return Reference(name=arn["name"], registry_id=arn["registry"], region=arn["region"])
+        return Reference(**arn.groupdict())
     if other := _OTHER_REGISTRY.fullmatch(text):
         raise OtherRegistryError(
             f"{text!r} is an image of {other[1]}, and not of a private ECR repository; if a "
@@ -72,13 +72,10 @@ def parse(text: str) -> Reference:
             f"{text!r} is not a repository: give its name, its ARN, or its URI, such as "
             "111122223333.dkr.ecr.eu-west-2.amazonaws.com/NAME"
         )
-    named = match["tag"] if match["digest"] is None else match["digest"]
-    return Reference(
-        name=match["name"],
-        registry_id=match["registry"],
-        region=match["region"],
-        image=None if named is None else image(named),
-    )
+    parts = match.groupdict()
+    tagged, digest = parts.pop("tag"), parts.pop("digest")
+    named = tagged if digest is None else digest
+    return Reference(**parts, image=None if named is None else image(named))
 
 
 def image(text: str) -> str:

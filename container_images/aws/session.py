@@ -81,16 +81,6 @@ class Aws:
         identity = self.client("sts").get_caller_identity()
         return identity["Account"], identity["Arn"]
 
-    def enabled_regions(self) -> list[str]:
-        """The Regions that the account has enabled."""
-        return [region["RegionName"] for region in self.client("ec2").describe_regions()["Regions"]]
-
-    def authorization_details(self) -> dict[str, Any]:
-        """The account's roles, users, groups and policies, all pages of them in one."""
-        pages = self.client("iam").get_paginator("get_account_authorization_details").paginate()
-        details: dict[str, Any] = pages.build_full_result()
-        return details
-
 
 def _name_region(**event: Any) -> None:
     """Add the Region in which ECR has no such repository. ECR names the account alone."""

@@ -154,8 +154,9 @@ def who_can_command(
     if not accounts:
         about = "the account's authorization details"
         with working("Reading the account's roles and users"), refused(about):
-            details = targets.session(references[0].region).authorization_details()
-            accounts = [account_of(details)]
+            iam = targets.session(references[0].region).client("iam")
+            pages = iam.get_paginator("get_account_authorization_details").paginate()
+            accounts = [account_of(pages.build_full_result())]
     with working("Looking for privilege-escalation paths") as counted:
         findings = who_can.findings(merged(accounts), results.values, levels, counted)
     if as_json:

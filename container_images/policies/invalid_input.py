@@ -57,14 +57,11 @@ def camel(name: str) -> str:
     return re.sub("_([a-z])", lambda letter: letter[1].upper(), name)
 
 
-_PLAIN_KEY: Final = re.compile(r"[\w:/-]+")
-
-
 def key_at(where: Iterable[str | int]) -> str:
     """A path in the syntax of `pulumi config set --path`."""
     key = ""
     for step in where:
-        if isinstance(step, int) or not _PLAIN_KEY.fullmatch(step):
+        if isinstance(step, int) or not re.fullmatch(r"[\w:/-]+", step):
             key += f"[{json.dumps(step, ensure_ascii=False)}]"
         else:
             key += f".{step}" if key else step

@@ -16,8 +16,6 @@ MAX_RULES: Final = 50
 MAX_PATTERN_WILDCARDS: Final = 4
 MAX_IMAGES: Final = 100_000
 """Images that one repository can hold: to keep more than that never expires anything."""
-MIN_DAYS_IN_ARCHIVE: Final = 90
-"""ECR keeps an archived image for so long, and charges for it."""
 
 
 class RetentionRule(TypedDict):
@@ -147,7 +145,8 @@ def _errors_in(
     if rule.keys() != {kind, key} or rule[kind] is False:
         yield "", f"a rule has exactly one of {_SHAPES}", "write {tags: prod-*, keepNewest: 20}"
         return
-    least = MIN_DAYS_IN_ARCHIVE if kind == "archived" else 1
+    # ECR keeps an archived image for so long, and charges for it.
+    least = 90 if kind == "archived" else 1
     # In Python True is an int, too.
     if type(rule[key]) is not int or not least <= rule[key] <= MAX_IMAGES:
         yield key, f"the number is between {least} and {MAX_IMAGES:,}", "write such a number"

@@ -15,12 +15,6 @@ out."""
 
 TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
 
-OVERWRITABLE_TAGS: Final = {
-    "MUTABLE": "Tags",
-    "MUTABLE_WITH_EXCLUSION": "Tags that no immutableTags pattern matches, such as scratch,",
-}
-"""What a push can put on another image, besides the movable tags."""
-
 TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 """A tag, as the OCI distribution specification and Docker's client write it."""
 

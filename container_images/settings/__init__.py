@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from pydantic import AliasPath, TypeAdapter
 from pydantic_core import PydanticUndefined
@@ -32,10 +32,6 @@ from container_images.settings.rules import violations
 
 __all__ = ["Account", "StackSettings"]
 
-_STACK: Final = TypeAdapter(StackSettings)
-_PROVIDER: Final = TypeAdapter(ProviderSettings)
-_STAGES: Final = TypeAdapter(values.Stages, config=Settings.model_config)
-
 
 def parse(configuration: Mapping[str, Any], project: str) -> StackSettings:
     """The settings that a stack's configuration says: plain values, whose keys have namespaces.
@@ -45,9 +41,9 @@ def parse(configuration: Mapping[str, Any], project: str) -> StackSettings:
     prefix, account = f"{project}:", account_in(configuration, project)
     own = [key for key in configuration if key.startswith(prefix)]
     written = {key.removeprefix(prefix): configuration[key] for key in own}
-    settings, valid, problems = check(_STACK, written)
+    settings, valid, problems = check(TypeAdapter(StackSettings), written)
     settings = (settings or partial_settings(valid)).with_inheritance()
-    _, _, of_provider = check(_PROVIDER, configuration)
+    _, _, of_provider = check(TypeAdapter(ProviderSettings), configuration)
     problems = [*of_provider, *_misspelt_namespaces(configuration, project), *problems]
     for where, rule, fix in violations(settings, account):
         value = AliasPath(str(where[0]), *where[1:]).search_dict_for_path(written)
@@ -113,7 +109,7 @@ def convention_in(written: Any) -> TagConvention:
 
     Raises InvalidInputError with all errors.
     """
-    stages, _, problems = check(_STAGES, written)
+    stages, _, problems = check(TypeAdapter(values.Stages, config=Settings.model_config), written)
     refuse(problems)
     return TagConvention(stages)
 

@@ -25,7 +25,6 @@ from container_images.policies.event_patterns import Audit
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.retention import MAX_RULES, lifecycle_policy
 from container_images.policies.tag_convention import ADR040, TagConvention
-from container_images.policies.tag_mutability import OVERWRITABLE_TAGS
 from container_images.policies.trust_policy import Oidc, Trust
 from container_images.settings import values
 
@@ -98,9 +97,8 @@ class PipelineRoleSettings(Settings):
             rule = "the pipeline role either exists or is created"
             raise values.broken(rule, "write the arn of the one, or the name of the other")
         trusted = [name for name in type(self).model_fields if name.startswith("trusted")]
-        if self.name and not any(
-            getattr(self, name) for name in self.model_fields_set & {*trusted}
-        ):
+        own = [getattr(self, name) for name in trusted if name in self.model_fields_set]
+        if self.name and not any(own):
             rule = "somebody must be able to assume the role that the stack creates"
             raise values.broken(rule, f"write one of {', '.join(map(to_camel, trusted))}")
         return self
@@ -285,8 +283,10 @@ class StackSettings(Settings):
         """Which tags may be overwritten in the repositories of a tag mutability, if any may be."""
         of = self.repositories.items()
         names = ", ".join(name for name, each in of if each.tag_mutability == tag_mutability)
-        if not names or not (tags := OVERWRITABLE_TAGS.get(tag_mutability)):
+        if not names or tag_mutability == "IMMUTABLE_WITH_EXCLUSION":
             return None
+        unmatched = " that no immutableTags pattern matches, such as scratch,"
+        tags = "Tags" if tag_mutability == "MUTABLE" else f"Tags{unmatched}"
         where = shorten(names, 60, placeholder=" and others")
         rule = "with IMMUTABLE_WITH_EXCLUSION only the movableTags could be"
         return f"{tags} can be overwritten in {where}: {rule}."
@@ -308,9 +308,6 @@ def partial_settings(valid: Mapping[str, Any]) -> StackSettings:
     return StackSettings.model_construct(**parts)
 
 
-_DefaultTags = Annotated[dict[str, Any], Field(examples=[{"Team": "forms"}])]
-
-
 class ProviderSettings(Settings):
     """What the stack file says to the AWS provider, as far as the settings depend on it."""
 
@@ -321,5 +318,5 @@ class ProviderSettings(Settings):
     region: Annotated[str, values.text(*forms.REGION, "eu-west-2")] = ""
     allowed_account_ids: list[values.AccountId] = []
     default_tags: Annotated[
-        dict[str, _DefaultTags], Field(examples=[{"tags": {"Team": "forms"}}])
+        dict[str, dict[str, Any]], Field(examples=[{"tags": {"Team": "forms"}}])
     ] = {}

@@ -4,7 +4,6 @@ They also hold for settings of which a part is invalid: that part is None.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from container_images.policies import retention
 from container_images.policies.document import ANY, tag_glob
@@ -21,13 +20,17 @@ Violations = Iterator[tuple[Path, str, str]]
 
 def violations(settings: StackSettings, account: Account) -> Violations:
     """Every rule that what is valid on its own breaks together."""
-    return chain(
-        _principals(settings, account),
-        _audit(settings, account),
-        _mutability(settings),
-        _convention(settings),
-        _retention(settings),
-    )
+    yield from _principals(settings, account)
+    if settings.audit.enabled and account.partition not in IAM_REGIONS:
+        rule = f"in {account.partition} it is not known in which Region IAM's events arrive"
+        yield ("audit",), rule, f"leave audit out; known are {', '.join(sorted(IAM_REGIONS))}"
+    yield from _mutability(settings)
+    yield from _convention(settings)
+    # Each list makes a lifecycle policy that AWS takes and that means what it says.
+    movable = [tag for _, tag in _items(settings.movable_tags)]
+    for where, level in _levels(settings, "retention"):
+        for problem in retention.problems_in(movable, level.retention or ()):
+            yield (*where, "retention", *problem.where), problem.rule, problem.fix
 
 
 def _principals(settings: StackSettings, account: Account) -> Violations:
@@ -44,7 +47,10 @@ def _principals(settings: StackSettings, account: Account) -> Violations:
     existing: list[tuple[Path, str]] = [(("pipelineRole", "arn"), role.arn)] if role.arn else []
     pipeline = {_identity(arn): where for where, arn in (*others, *existing)}
     if role.name:
-        pipeline[_identity(role.arn_in(account))] = ("pipelineRole", "name")
+        created = _identity(role.arn_in(account))
+        pipeline[created] = ("pipelineRole", "name")
+        rule, fix = "that is the role that the stack creates", "name a role that may assume it"
+        yield from ((where, rule, fix) for where, arn in trusted if _identity(arn) == created)
     for where, arn in administrators:
         fix = "take it out of one of the two"
         if same := pipeline.get(_identity(arn)):
@@ -76,13 +82,6 @@ def _identity(arn: str) -> tuple[str, str, str]:
     """Partition, account and name."""
     _, partition, _, _, account, resource = arn.split(":", 5)
     return partition, account, resource.rpartition("/")[2]
-
-
-def _audit(settings: StackSettings, account: Account) -> Violations:
-    """An audit is where it is known how IAM's events arrive."""
-    if settings.audit.enabled and account.partition not in IAM_REGIONS:
-        rule = f"in {account.partition} it is not known in which Region IAM's events arrive"
-        yield ("audit",), rule, f"leave audit out; known are {', '.join(sorted(IAM_REGIONS))}"
 
 
 def _mutability(settings: StackSettings) -> Violations:
@@ -153,14 +152,6 @@ def _convention(settings: StackSettings) -> Violations:
                 rule = f"{filters} do not match all of its tags: {examples[0]}"
                 fix = "write a pattern that does, or tagMutability: IMMUTABLE_WITH_EXCLUSION"
                 yield ("tagConvention", position, "tag"), rule, fix
-
-
-def _retention(settings: StackSettings) -> Violations:
-    """Each list of rules makes a lifecycle policy that AWS takes and that means what it says."""
-    movable = [tag for _, tag in _items(settings.movable_tags)]
-    for where, level in _levels(settings, "retention"):
-        for problem in retention.problems_in(movable, level.retention or ()):
-            yield (*where, "retention", *problem.where), problem.rule, problem.fix
 
 
 def _levels(

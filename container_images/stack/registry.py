@@ -26,7 +26,8 @@ def registry_warnings(aws: Aws, stack: DeclaredStack) -> Iterator[str]:
     account, names, ecr = stack.account, [*stack.settings.repositories], aws.ecr()
     regions, unread = {account.region}, defaultdict[str, list[str]](list)
     try:  # another Region's rules may have this one as their destination
-        regions.update(aws.enabled_regions())
+        enabled = aws.client("ec2").describe_regions()["Regions"]
+        regions.update(region["RegionName"] for region in enabled)
     except (ClientError, BotoCoreError) as error:
         unread[explain(error)].append("replication of other Regions")
     checks = {

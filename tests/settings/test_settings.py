@@ -212,6 +212,11 @@ WRONG_TOGETHER = [
         "could be a stranger's",
     ),
     (role(trustedRoles=[f"{ROLE}/deploy"]), ROLE_0, "lets this administrator assume"),
+    (
+        role(name="push", trustedRoles=[f"{ROLE}/push"]),
+        TRUSTED_0,
+        "the role that the stack creates",
+    ),
     (role(trustedRoles=[f"{FOREIGN}/ci"]), "pipelineRole.trustedRoles[0]", "could be a stranger's"),
     ({"pipelineRole": {"arn": f"{FOREIGN}/push"}}, "pipelineRole.arn", "own account, 11112222"),
     ({"pipelineRole": {"arn": "arn:aws-cn:iam::111122223333:role/x"}}, "pipelineRole.arn", "own"),
