@@ -10,8 +10,8 @@ import pulumi_aws as aws
 
 from container_images.policies import retention
 from container_images.policies.document import to_json
-from container_images.policies.forms import refuse_access
-from container_images.policies.invalid_input import camel
+from container_images.policies.forms import contradictions, mismatches
+from container_images.policies.invalid_input import camel, refuse
 from container_images.policies.repository_policy import Access, repository_policy
 from container_images.policies.tag_mutability import exclusion_filters
 
@@ -75,10 +75,14 @@ class ImageRepository(pulumi.ComponentResource):
         that the stack does not have, and where AWS would refuse a policy, or read it otherwise than
         meant.
         """
-        movable, immutable = args["movable_tags"], args.get("immutable_tags", [])
-        guarded = args["access"], args["tag_mutability"], movable, immutable
-        guard, lifecycle_policy = _policies(json.dumps([*guarded, args.get("retention", [])]))
-        filters = exclusion_filters(args["tag_mutability"], movable, immutable)
+        inputs = {
+            "access": args["access"],
+            "tag_mutability": args["tag_mutability"],
+            "movable_tags": args["movable_tags"],
+            "immutable_tags": args.get("immutable_tags", []),
+            "retention": args.get("retention", []),
+        }
+        guard, lifecycle_policy, filters = _policies(json.dumps(inputs))
         kms_key = args.get("kms_key")
 
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
@@ -128,9 +132,12 @@ class ImageRepository(pulumi.ComponentResource):
 
 
 @cache
-def _policies(inputs: str) -> tuple[str, str]:
-    """Repository policy and lifecycle policy, made once for all repositories of equal inputs."""
-    access, tag_mutability, movable_tags, immutable_tags, rules = json.loads(inputs)
-    refuse_access(access, tag_mutability, movable_tags, immutable_tags)
-    lifecycle_policy = retention.lifecycle_policy(movable_tags, rules)
-    return to_json(repository_policy(access)), to_json(lifecycle_policy)
+def _policies(text: str) -> tuple[str, str, list[str]]:
+    """Both policies and the exclusion filters, made once for all repositories of equal inputs."""
+    inputs = json.loads(text)
+    refuse(mismatches(inputs))
+    refuse(contradictions(inputs))
+    access, mode, movable, immutable, rules = inputs.values()
+    lifecycle_policy = retention.lifecycle_policy(movable, rules)
+    filters = exclusion_filters(mode, movable, immutable)
+    return to_json(repository_policy(access)), to_json(lifecycle_policy), filters

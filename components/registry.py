@@ -100,12 +100,9 @@ class Registry(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         role = None
         if (created := stack.pipeline_role).name:
-            of_role: PipelineRoleArgs = {
-                "trust": created.trust(account),
-                "path": created.path,
-                "permissions_boundary": created.permissions_boundary,
-            }
-            role = PipelineRole(created.name, of_role, child)
+            of_role = created.model_dump(include={"path", "permissions_boundary"})
+            of_role["trust"] = created.trust(account)
+            role = PipelineRole(created.name, cast("PipelineRoleArgs", of_role), child)
         # AWS takes no repository policy whose principals do not exist.
         behind = pulumi.ResourceOptions(parent=self, depends_on=role)
         repositories = {}  # in no comprehension: the SDK spends time on each call on the stack

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from types_boto3_cloudtrail import CloudTrailClient
     from types_boto3_ecr import ECRClient
 
-CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 8
 """Botocore makes three attempts, or AWS_MAX_ATTEMPTS: nobody should wait for minutes."""
 
@@ -48,7 +47,7 @@ class Aws:
 
         try:
             config = Config(
-                connect_timeout=CONNECT_SECONDS,
+                connect_timeout=5,
                 read_timeout=READ_SECONDS,
                 # Of throttling and 5xx it slows down for what comes after.
                 retries={"mode": "adaptive"},

@@ -134,8 +134,6 @@ def _spread(
     return ((f"{kind}-{number}", pattern_of(some)) for number, some in enumerate(chunks, start=1))
 
 
-# --- Alerts ---------------------------------------------------------------------------------------
-
 _REQUEST: Final = "requestParameters"
 _DETAILS: Final = "serviceEventDetails"
 _IMAGE: Final = f"{_DETAILS}.lifecycleEventImageActions[*].lifecycleEventImage"
@@ -192,8 +190,6 @@ def _alert(kind: str) -> tuple[str, dict[str, Any]]:
         text = text.replace(f"<{field}>", f"<{name}>")
     return event, {"input_paths": paths, "input_template": f'"{text}"'}
 
-
-# --- Patterns -------------------------------------------------------------------------------------
 
 _ABSENT: Final = {"exists": False}
 

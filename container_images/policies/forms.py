@@ -5,11 +5,11 @@ policies are made of, whoever calls it.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from container_images.policies.document import ANY, listed, tag_glob
-from container_images.policies.invalid_input import Problem, camel, refuse
+from container_images.policies.invalid_input import Problem, camel
 from container_images.policies.tag_mutability import TAG_MUTABILITIES
 
 
@@ -80,27 +80,20 @@ _FORMS: Final = {
 """What an input of a component has to be, or each element of it."""
 
 
-def refuse_access(
-    access: Mapping[str, Any],
-    tag_mutability: str,
-    movable_tags: Sequence[str],
-    immutable_tags: Sequence[str],
-) -> None:
-    """Raise InvalidInputError for what a repository and its policies cannot be made of.
-
-    A wildcard in a Deny's list of roles would exempt whoever matches it.
-    """
-    tags = {"movable_tags": movable_tags, "immutable_tags": immutable_tags}
-    refuse(mismatches({"access": access, "tag_mutability": tag_mutability, **tags}))
+def contradictions(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """What an image repository's inputs, each of which has its form, say against each other."""
+    access, movable, immutable = (
+        inputs[key] for key in ("access", "movable_tags", "immutable_tags")
+    )
     own = f"arn:{access['partition']}:iam::{access['account_id']}:"
     # Within an account a role's name is unique, whatever its path.
     pushing = {arn.rpartition("/")[2] for arn in access["pipeline_roles"] if arn.startswith(own)}
     administrators = access["administrator_roles"]
     both = [arn for arn in administrators if arn.rpartition("/")[2] in pushing]
     foreign = [arn for arn in administrators if not arn.startswith(own)]
-    exact = [tag for tag in movable_tags if ANY not in tag]
-    overlaps = [each for each in immutable_tags if any(tag_glob(each, tag) for tag in exact)]
-    everything = [tag for tag in movable_tags if not tag.strip(ANY)]
+    exact = [tag for tag in movable if ANY not in tag]
+    overlaps = [each for each in immutable if any(tag_glob(each, tag) for tag in exact)]
+    everything = [tag for tag in movable if not tag.strip(ANY)]
     where, one_of_them = ("access", "administratorRoles"), "take it out of one of the two"
     checks: list[tuple[tuple[str, ...], list[str], str, str]] = [
         (where, both, "no role both moves tags and administers", one_of_them),
@@ -108,15 +101,16 @@ def refuse_access(
         (("movableTags",), everything, "would let every tag move", "leave it out"),
         (("immutableTags",), overlaps, "match a movable tag", "narrow the pattern"),
     ]
-    refuse(
-        Problem(where=key, value=values, rule=rule, fix=fix)
-        for key, values, rule, fix in checks
-        if values
-    )
+    for key, values, rule, fix in checks:
+        if values:
+            yield Problem(where=key, value=values, rule=rule, fix=fix)
 
 
 def mismatches(inputs: Mapping[str, Any], *around: str) -> Iterator[Problem]:
-    """Each input, or each element of it, that has not the form of its name."""
+    """Each input, or each element of it, that has not the form of its name.
+
+    A wildcard in a Deny's list of roles would exempt whoever matches it.
+    """
     for key, value in inputs.items():
         where = (*around, camel(key))
         if isinstance(value, Mapping):

@@ -243,9 +243,6 @@ class TagConvention:
         return template.write(values)
 
 
-# --- What is wrong with a convention --------------------------------------------------------------
-
-
 def problems_in(data: Sequence[Mapping[str, Any] | None]) -> Iterator[Problem]:
     """All errors of a convention, each under the stage's position.
 
