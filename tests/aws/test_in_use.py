@@ -156,6 +156,9 @@ def test_what_may_not_be_read_is_not_called_unused(canned: dict[Any, Any], opera
     canned[operation] = "AccessDeniedException"
     [reason] = running().unknown.values()
     assert reason.startswith(f"account {ACCOUNT} in {REGION}: no permission for ")
+    canned[operation] = "ServerException"
+    with pytest.raises(ClientError, match="ServerException"):
+        running()
 
 
 def test_what_is_gone_meanwhile_runs_nothing(canned: dict[Any, Any]) -> None:
@@ -165,9 +168,3 @@ def test_what_is_gone_meanwhile_runs_nothing(canned: dict[Any, Any]) -> None:
     assert running() == InUse()
     failures[0]["reason"] = "ACCESS"
     assert [*running().unknown] == [f"describe_services in account {ACCOUNT} in {REGION}"]
-
-
-def test_another_failure_is_raised(canned: dict[Any, Any]) -> None:
-    canned["ListClusters"] = "ServerException"
-    with pytest.raises(ClientError, match="ServerException"):
-        running()

@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -148,16 +150,13 @@ def test_resolve_says_the_image_and_its_build(
 def test_resolve_gives_the_reference_of_an_image_of_unknown_build(ecr: ECRClient) -> None:
     digest = push(ecr, '{"mediaType": "x"}', "latest", "v1")
     build(ecr, "a", "next", tag("prod", "b"))
-    for name, why in (
-        ("latest", "the image has latest, v1, and"),
-        ("next", "the image's tags dis"),
-    ):
+    for name, why in (("latest", "image has latest, v1, and"), ("next", "image's tags dis")):
         result = run("resolve", f"{NAME}:{name}", "--json")
         [resolved] = json.loads(result.stdout)["repositories"]
         assert [resolved[key] for key in ("commit", "uniqueTag", "builtAt")] == [None, None, None]
-        unknown = f"note: commit, unique tag and build time of {name} are unknown: {why}"
-        assert result.stderr.startswith(unknown)
-        assert result.stderr.count("\n") == 1
+        [note] = result.stderr.splitlines()
+        unknown = f"note: commit, unique tag and build time of {name} are unknown: the {why}"
+        assert note.startswith(unknown)
     assert run("resolve", NAME).stdout == f"{URI}@{digest}\n"
 
 
@@ -296,3 +295,60 @@ def test_help_says_what_each_command_is_for_and_takes() -> None:
         assert (result.exit_code, "--json" in result.stdout) == (0, True)
         assert "<" not in result.stdout  # no type beside a metavar
         assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+# --- In a process of its own, as the pipeline runs it ---------------------------------------------
+
+INTERRUPT = """
+import os, runpy, signal, sys
+
+signal.signal(signal.SIGINT, signal.{before})  # as a shell starts it
+os.isatty = lambda _: {terminal}
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["container-images", "resolve", "forms", "{option}"]
+runpy.run_module("container_images", run_name="__main__")
+"""
+SHELL = {"before": "default_int_handler", "terminal": False, "module": "click", "option": "--stack"}
+LINE = "interrupted\n"
+OBJECT = '{"error": "interrupted", "kind": "interrupted", "code": null}\n'
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "printed"),
+    [
+        ({}, 130, LINE),  # as the loading of the first module begins
+        ({"module": "botocore.session", "option": "--json"}, 130, OBJECT),  # within a command
+        # The progress bar gives way, and the cursor is back.
+        ({"terminal": True}, 130, f"\r\x1b[K\x1b[?25h{LINE}"),
+        ({"before": "SIG_IGN"}, 2, "Error: Option"),  # a job in the background goes on
+    ],
+)
+def test_an_interrupt_is_one_line_or_object_however_early_it_comes(
+    changes: dict[str, object], status: int, printed: str
+) -> None:
+    program = INTERRUPT.format(**SHELL | changes)
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stdout) == (status, b"")
+    assert result.stderr.startswith(printed.encode())
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "container_images", "resolve", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    error = "the output cannot be read or written: No space left on device\n"
+    assert (result.returncode, result.stderr) == (1, error)

@@ -1,12 +1,15 @@
 """A release: one version everywhere, what its workflow builds, and what that does at a team's."""
 
+import io
 import json
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -156,3 +159,56 @@ def test_a_team_rehearses_the_template(dist: Path, tmp_path: Path) -> None:
     with embedded_aws(starter) as aws:
         resources = program.run(starter, aws).resources
     assert registered == [(each.type, each.name, each.inputs) for each in resources]
+
+
+# --- What an upgrade may change: .ci/changes.py, which .ci/engine runs ----------------------------
+
+SCRIPT = str(ROOT / ".ci" / "changes.py")
+TYPE = "aws:ecr/repository:Repository"
+APP = f"{TYPE} app"
+
+
+def step(op: str, new: int = 1, type_: str = TYPE) -> dict[str, Any]:
+    urn = f"urn:pulumi:local::p::container-images:index:ImageRepository${type_}::app"
+    return {"op": op, "urn": urn, "oldState": {"inputs": 1}, "newState": {"inputs": new}}
+
+
+def test_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [SCRIPT, str(tmp_path / "0.1.0.json")])
+    for change, announced, printed in (
+        (step("update"), "", ""),  # of what the provider computes
+        (step("update", 2, "pulumi:providers:aws"), "", ""),
+        (step("update", 2), "", f"unexpected: update {APP}\n"),
+        (step("update", 2), f"update {APP}\n", ""),
+        (step("same"), f"update {APP}\n", f"missing: update {APP}\n"),
+    ):
+        (tmp_path / "0.1.0.changes").write_text(announced)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"steps": [change]})))
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(SCRIPT, run_name="__main__")
+        assert (capsys.readouterr().out, ended.value.code) == (printed, bool(printed))
+
+
+def test_a_state_belongs_to_a_release() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    for state in (ROOT / "tests" / "upgrade").glob("*.json"):
+        assert f"\n## {state.stem}\n" in changelog
+
+
+# --- What installs the requirements: uv gets what pip is configured with --------------------------
+
+uv_environment = runpy.run_path(str(ROOT / ".ci" / "set_up.py"))["uv_environment"]
+
+
+def test_uv_takes_the_options_of_pip() -> None:
+    several = r"global.extra-index-url='\nhttps://a\nhttps://b'" + "\n:env:.find-links='/a /b'"
+    b = "install.index-url='https://b'"
+    for listing, expected in (
+        ("freeze.index-url='https://a'\nglobal.quiet='1'", {}),
+        (f"{b}\nglobal.index-url='https://a'", {"UV_DEFAULT_INDEX": "https://b"}),
+        (f":env:.index-url='https://c'\n{b}", {"UV_DEFAULT_INDEX": "https://c"}),
+        (several, {"UV_INDEX": "https://a https://b", "UV_FIND_LINKS": "/a,/b"}),
+    ):
+        assert uv_environment(listing) == {"UV_INDEX_STRATEGY": "unsafe-best-match", **expected}

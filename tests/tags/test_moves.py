@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from botocore.stub import Stubber
 from moto.backends import get_backend
 
 from container_images.aws.errors import RefusedError
@@ -229,11 +228,12 @@ def test_to_resolve_the_permission_to_pull_is_enough(ecr: ECRClient) -> None:
 
 
 @pytest.mark.parametrize("use", [resolve, move, promote])
-def test_an_archived_image_is_refused(client: ECRClient, use: Callable[..., object]) -> None:
+def test_an_archived_image_is_refused(
+    ecr: ECRClient, answers: dict[str, object], use: Callable[..., object]
+) -> None:
     tags = ["latest", tag("prod", "a")]
     detail = {"imageDigest": f"sha256:{'0' * 64}", "imageTags": tags, "imageStatus": "ARCHIVED"}
+    answers["DescribeImages"] = {"imageDetails": [detail]}
     arguments = {resolve: tags[:1], move: tags[::-1], promote: [tags[0], "stg"]}[use]
-    with Stubber(client) as stub:
-        stub.add_response("describe_images", {"imageDetails": [detail]})
-        with pytest.raises(RefusedError, match="is archived and cannot be pulled; restore it"):
-            use(on(client), *arguments)
+    with pytest.raises(RefusedError, match="is archived and cannot be pulled; restore it"):
+        use(on(ecr), *arguments)
