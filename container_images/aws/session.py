@@ -2,9 +2,10 @@
 
 import os
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, HTTPClientError
 
 from container_images.aws.errors import RefusedError, code_of
 
@@ -33,6 +34,7 @@ class Aws:
 
         self._core = botocore.session.Session(profile=profile)
         self._core.register("after-call.ecr", _name_region)
+        self._core.register("before-parse", _refuse_web_page)
         if profile:
             region = self._core.get_scoped_config().get("region") or region
         region = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
@@ -86,3 +88,14 @@ def _name_region(**event: Any) -> None:
     error = event["parsed"].get("Error", {})
     if error.get("Code") == "RepositoryNotFoundException":
         error["Message"] += f" in {event['context']['client_region']}"
+
+
+def _refuse_web_page(**event: Any) -> None:
+    """Raise HTTPClientError for a success that is no answer of AWS, such as a proxy's login page.
+
+    botocore takes it for an empty answer. AWS answers an object of JSON, or XML that is named so.
+    """
+    answer, xml = event["response_dict"], f"<{event['operation_model'].name}Response"
+    is_of_aws = answer["body"].lstrip().startswith(b"{") or xml.encode() in answer["body"]
+    if answer["status_code"] < HTTPStatus.MULTIPLE_CHOICES and not is_of_aws:
+        raise HTTPClientError(error="the answer is not from AWS, maybe from a proxy")

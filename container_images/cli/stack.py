@@ -56,7 +56,8 @@ def adopt_command(
         images = [*repository.images()] if stack else []
         return adoption(live(repository), targets.stack, images, _cache_prefixes(aws))
 
-    references = _matching(targets, pattern or "*") if everything else targets.references
+    pattern = "*" if pattern is None else pattern
+    references = _matching(targets, pattern) if everything else targets.references
     results = about.read_each(references, "Reading the repositories", read)
     if as_json:
         objects = results.to_json(dict)

@@ -171,7 +171,7 @@ def _refuse_promotion(
         raise click.UsageError(f"--stage {stage} is not one of {', '.join(stages)}")
     for name in movable:
         target.refuse_immovable("--move", name)
-    if tag in (target.movable_tags or DEFAULT_MOVABLE_TAGS):
+    if tag in (*movable, *(target.movable_tags or DEFAULT_MOVABLE_TAGS)):
         raise click.UsageError(f"--as {tag} is a movable tag: give it with --move")
     if tag is not None and not target.convention.read(tag):
         other = "" if target.stack else "; if the stack has another one, name it with --stack"

@@ -172,11 +172,12 @@ class Results(Generic[_Value]):
 
     def refuse_unread(self) -> None:
         """Raise RefusedError with the reasons if any could not be read. To be called at the end."""
-        reasons = [
-            f"{named.name}: {value}" for named, value in self.of if isinstance(value, RefusedError)
-        ]
-        if reasons:
-            raise RefusedError(" | ".join(reasons))
+        names: dict[str, list[str]] = {}
+        for named, value in self.of:
+            if isinstance(value, RefusedError):
+                names.setdefault(str(value), []).append(named.name)
+        if names:
+            raise RefusedError(" | ".join(f"{', '.join(of)}: {why}" for why, of in names.items()))
 
 
 def read_each(
@@ -184,22 +185,26 @@ def read_each(
 ) -> Results[_Value]:
     """Read each repository, with a sign of the work. Failing to read one does not stop the others.
 
-    Raises UsageError where there is none, and RefusedError where none can be read, or AWS gives no
-    answer at all: to wait for each would take minutes.
+    Where AWS gives no answer at all, they fail likewise: to wait for each would take minutes.
+    Raises UsageError where there is none, and RefusedError where none can be read.
     """
     if not references:
         raise click.UsageError("give REPOSITORY, or --stack for all repositories of a stack")
     results = Results[_Value]([])
+    silence: RefusedError | None = None
     with working(work) as counted:
         for named in counted(references):
             try:
+                if silence:
+                    raise silence
                 with refused():
                     results.of.append((named, reader(named)))
             except RefusedError as error:
-                silence = error.code in {"ConnectTimeoutError", "ReadTimeoutError"}
-                if silence or len(references) == 1:
+                if len(references) == 1:
                     raise
                 results.of.append((named, error))
+                if error.code in {"ConnectTimeoutError", "ReadTimeoutError"}:
+                    silence = error
     if not results.values:
         results.refuse_unread()
     return results

@@ -157,7 +157,8 @@ def _warnings(
     if _LAMBDA in policy.admitted and lambdas != [own]:
         yield (
             "Lambda pulls for functions that are not known to be this account's: see the "
-            f"conditions of what is lost; lambdaPullAccounts: {json.dumps(others)}"
+            "conditions of what is lost"
+            + (f"; lambdaPullAccounts: {json.dumps(others)}" if others else "")
         )
     if f"{SERVICE}codebuild.amazonaws.com" in policy.admitted:
         yield (

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 from click.testing import CliRunner, Result
 
 from container_images.aws import session
@@ -207,6 +211,16 @@ def test_a_silent_endpoint_is_given_up_after_three_attempts(
     assert connections == 2 * 3  # `refused` runs the command twice
 
 
+@pytest.mark.parametrize("command", ["resolve", "history"])  # history asks STS, which answers XML
+def test_a_web_page_is_no_answer_of_aws(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    def answer(_: object, request: AWSPreparedRequest) -> AWSResponse:
+        page = SimpleNamespace(stream=lambda *_, **__: [b"<html>Sign in</html>"])
+        return AWSResponse(request.url, 200, HTTPHeaders(), page)
+
+    monkeypatch.setattr(URLLib3Session, "send", answer)
+    assert "the answer is not from AWS, maybe from a proxy" in refused(command, NAME)
+
+
 NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
 TOKEN = {"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token", "AWS_ROLE_ARN": PIPELINE} | NO_KEYS
 MFA = """role_arn = x\nmfa_serial = y\nsource_profile = z
@@ -274,6 +288,7 @@ def test_a_package_of_an_extra_that_is_not_installed(monkeypatch: pytest.MonkeyP
         (["promote", NAME, "latest"], "give either --stage or --as"),
         (["promote", NAME, "latest", "--stage", "canary"], "not one of pr, dev, merged, stg, prod"),
         (["promote", NAME, "v1", "--as", "latest"], "--as latest is a movable tag"),
+        (["promote", NAME, "v1", "--as", "x", "--move", "x"], "--as x is a movable tag"),
         (["resolve"], "give REPOSITORY, or --stack"),
         (["move", NAME, "a", "--stack", "x", "--convention", "y"], "cannot be used with --stack"),
         (["mov"], "Did you mean 'move'?"),

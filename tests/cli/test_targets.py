@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
+from container_images.aws.image import Image
+from container_images.aws.images import Repository
 from tests.builds import ACCOUNT, NAME, REGION, ECRClient, build, push, sha, tag
 from tests.cli.test_cli import done, refused, run
 from tests.conftest import ROOT
@@ -77,6 +80,23 @@ def test_one_repository_that_cannot_be_read_does_not_stop_the_others(both: ECRCl
     assert " | missing: DescribeImages failed" in error["error"]
     text = run("resolve", NAME, "missing", OTHER)
     assert (text.exit_code, text.stdout.count("\n"), text.stderr.count("\n")) == (1, 1, 1)
+
+
+@pytest.mark.usefixtures("both")
+def test_after_a_silence_nothing_more_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = list[str](), Repository.image_and_place
+
+    def image_and_place(named: Repository, *arguments: str) -> tuple[Image, Image | None]:
+        asked.append(named.name)
+        if len(asked) > 1:
+            raise ReadTimeoutError(endpoint_url="https://x")
+        return answer(named, *arguments)
+
+    monkeypatch.setattr(Repository, "image_and_place", image_and_place)
+    result = run("resolve", OTHER, NAME, "third", "--json")
+    first, *others = json.loads(result.stdout)["repositories"]
+    assert (first["commit"], len(others), asked) == (sha("a"), 2, [OTHER, NAME])
+    assert json.loads(result.stderr)["error"].startswith(f"{NAME}, third: Read timeout")
 
 
 @pytest.mark.usefixtures("both", "stack")

@@ -166,8 +166,8 @@ def test_whose_functions_may_pull(
     remarks = " ".join(adopted["warnings"])
     assert ("lambdaPull" in adopted["entry"]) is (OWN in (accounts or ()))
     others = [account for account in accounts or () if account != OWN]
-    is_remark = accounts not in ([OWN], None)
-    assert (f"lambdaPullAccounts: {json.dumps(others)}" in remarks) is is_remark
+    assert ("not known to be this account's" in remarks) is (accounts not in ([OWN], None))
+    assert (f"lambdaPullAccounts: {json.dumps(others)}" in remarks) is bool(others)
 
 
 # --- The entries ----------------------------------------------------------------------------------
