@@ -118,7 +118,7 @@ from container_images.cli.app import app
 from container_images.rehearsal import year
 
 os.chdir(team)
-year.DAYS = 30
+year.DAYS = 8
 app(["rehearse", "--stack", "prod", "--json"])
 """
 
