@@ -18,12 +18,10 @@ from container_images.aws.trail import DAYS, earliest, lookup, refuse_other_acco
 from container_images.cli.targets import (
     Targets,
     file_option,
-    json_option,
     read,
     read_each,
-    repositories_argument,
+    read_options,
     repository_of,
-    stack_option,
     targets_of,
 )
 from container_images.cli.terminal import (
@@ -81,8 +79,7 @@ def _unwrapped(text: str, command: str) -> Any:
 
 
 @click.command("who-can")
-@repositories_argument
-@stack_option
+@read_options
 @click.option(
     "--repository-arn",
     type=_repository_arn,
@@ -114,7 +111,6 @@ def _unwrapped(text: str, command: str) -> Any:
     multiple=True,
     help="Exit 1 if any other principal could move a tag. May be repeated.",
 )
-@json_option
 def who_can_command(
     *,
     repositories: Sequence[Reference],
@@ -312,9 +308,7 @@ def _short(arn: str, account: str) -> str:
 
 
 @click.command("would-deny")
-@repositories_argument
-@stack_option
-@json_option
+@read_options
 def would_deny_command(
     *, repositories: Sequence[Reference], stack: str | None, as_json: bool
 ) -> None:

@@ -51,8 +51,7 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
 
 
 @click.command("history")
-@about.repositories_argument
-@about.stack_option
+@about.read_options
 @click.option("--tag", type=reference.tag, help="List only events of this tag, or without one.")
 @click.option(
     "--since",
@@ -62,7 +61,6 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
     f"{trail.DAYS}d. Default: 7d.",
 )
 @click.option("--fail-on-unexpected", is_flag=True, help="Exit 1 if there is an unexpected event.")
-@about.json_option
 def history_command(
     *,
     repositories: Sequence[Reference],

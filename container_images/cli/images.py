@@ -28,8 +28,7 @@ from container_images.policies.tag_convention import TagConvention
 
 
 @click.command("images")
-@about.repositories_argument
-@about.stack_option
+@about.read_options
 @about.file_option("--policy", help="Simulate this lifecycle policy. Default: the live one.")
 @click.option("--planned", is_flag=True, help="Simulate the policy of the settings. With --stack.")
 @click.option(
@@ -73,7 +72,6 @@ from container_images.policies.tag_convention import TagConvention
 @click.option(
     "--now", type=moment, metavar="ISO", help="With --from: the time to simulate. Default: now."
 )
-@about.json_option
 def images_command(
     *,
     repositories: Sequence[Reference],

@@ -86,23 +86,17 @@ def print_rehearsal(rehearsal: dict[str, Any], failures: Sequence[str], *, verbo
         by = " (simulated)" if act["by"] == "simulated" else ""
         texts.append(f"{act['act']}: {act['detail']}{by}")
     print_section("ADR040's workflow", (("ok", text) for text in texts))
-    _print_resources(rehearsal["resources"], verbose=verbose)
+    resources = [(each["type"], each["name"]) for each in rehearsal["resources"]]
+    kinds = Counter(kind.rpartition(":")[2] for kind, _ in resources if kind.startswith("aws:"))
+    counts = (f"{number} {kind}" for kind, number in kinds.items())
+    print_paragraph(", ".join(counts) or "nothing", "declared")
+    for kind, name in resources if verbose else ():
+        print_paragraph(f"{kind} {name}", " ")
     if verbose:
         click.echo(f"\n{_HOW_THEY_COUNT}\n{_SIMULATED}")
     if not failures:
         more = "" if verbose else "; --verbose shows each act and resource"
         click.echo(f"\nNext: with an AWS account, pulumi preview --stack {stack}{more}.")
-
-
-def _print_resources(resources: Sequence[Any], *, verbose: bool) -> None:
-    types = Counter(each["type"] for each in resources if each["type"].startswith("aws:"))
-    kinds = (f"{number} {kind.rpartition(':')[2]}" for kind, number in types.items())
-    print_paragraph(", ".join(kinds) or "nothing", "declared")
-    for resource in resources if verbose else ():
-        marks = [resource["type"].rpartition(":")[2]]
-        marks += ["protected"] * resource["protect"] + ["retained"] * resource["retainOnDelete"]
-        indent = "  " if resource["parent"] else ""
-        print_paragraph(f"{indent}{resource['name']}  {', '.join(marks)}", " ")
 
 
 def _print_evidence(rehearsal: dict[str, Any], failures: Sequence[str]) -> None:
@@ -126,9 +120,6 @@ def print_markdown(rehearsal: dict[str, Any], failures: Sequence[str]) -> None:
 
     As code, in which GitHub sees no marks, and no names of people.
     """
-    click.echo(f"## Who can do what in the stack {rehearsal['stack']}\n\n{_FENCE}text")
+    click.echo(f"## Who can do what in the stack {rehearsal['stack']}\n\n~~~~~~~~text")
     _print_evidence(rehearsal, failures)
-    click.echo(f"{_FENCE}\n\n{_HOW_THEY_COUNT}")
-
-
-_FENCE: Final = "~" * 10
+    click.echo(f"~~~~~~~~\n\n{_HOW_THEY_COUNT}")

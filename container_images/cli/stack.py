@@ -20,8 +20,7 @@ from container_images.stack.state import describe, live, repository_names, verif
 
 
 @click.command("adopt")
-@about.repositories_argument
-@about.stack_option
+@about.read_options
 @click.option(
     "--all", "everything", is_flag=True, help="All repositories of the account and Region."
 )
@@ -31,7 +30,6 @@ from container_images.stack.state import describe, live, repository_names, verif
     metavar="PATTERN",
     help="With --all: only names that match, such as 'forms-*'.",
 )
-@about.json_option
 def adopt_command(
     *,
     repositories: Sequence[Reference],
@@ -118,9 +116,7 @@ def _print_adoptions(adoptions: Sequence[Adoption], stack: DeclaredStack | None)
 
 
 @click.command("verify")
-@about.repositories_argument
-@about.stack_option
-@about.json_option
+@about.read_options
 def verify_command(*, repositories: Sequence[Reference], stack: str | None, as_json: bool) -> None:
     """Check a stack's guard in AWS, and compare AWS with its file.
 

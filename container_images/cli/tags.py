@@ -1,6 +1,7 @@
 """The commands move, promote and resolve, and what they share with rollback."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -182,9 +183,9 @@ def _refuse_promotion(
 
 
 @click.command("resolve")
-@about.images_argument
-@about.stack_option
-@about.json_option
+@partial(
+    about.read_options, parse=reference.parse, more=" A name or a URI may end in :TAG or @DIGEST."
+)
 def resolve_command(*, repositories: Sequence[Reference], stack: str | None, as_json: bool) -> None:
     """Print the image that a tag is on, by its digest.
 

@@ -57,14 +57,8 @@ def repository_of(text: str) -> Reference:
 
 
 _HELP: Final = "Name, ARN or URI of the repository. An ARN or a URI also gives account and Region."
-_argument: Final = partial(click.argument, "repositories", metavar="[REPOSITORY]...", nargs=-1)
-
 repository_argument: Final = click.argument(
     "repository", type=repository_of, metavar="REPOSITORY", help=_HELP
-)
-repositories_argument: Final = _argument(type=repository_of, help=_HELP)
-images_argument: Final = _argument(
-    type=reference.parse, help=f"{_HELP} A name or a URI may end in :TAG or @DIGEST."
 )
 stack_option: Final = click.option(
     "--stack",
@@ -77,6 +71,16 @@ convention_option: Final = file_option(
     help="The tag convention, as a YAML or JSON list of {stage: NAME, tag: TEMPLATE}. Default: "
     "the stack's, or that of the file named in TAG_CONVENTION, or ADR040's.",
 )
+
+
+def read_options(
+    command: Callable[..., None], parse: Callable[[str], Reference] = repository_of, more: str = ""
+) -> Callable[..., None]:
+    """[REPOSITORY]… and the options of each command that reads."""
+    argument = click.argument(
+        "repositories", type=parse, metavar="[REPOSITORY]...", nargs=-1, help=_HELP + more
+    )
+    return argument(stack_option(json_option(command)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from keyword import iskeyword
 from types import SimpleNamespace
 from typing import Any, Final, get_args
 from unittest.mock import patch
@@ -68,9 +69,9 @@ class EmbeddedAws(pulumi.runtime.Mocks):
         match kind:
             case "aws:ecr/repository:Repository":
                 tags = {**self._stack.default_tags, **(inputs.get("tags") or {})}
-                encryption = inputs.get("encryptionConfigurations")
                 options = {key: inputs[key] for key in inputs if key.startswith("image")}
-                options |= {"encryptionConfiguration": encryption[0]} if encryption else {}
+                if encryption := inputs.get("encryptionConfigurations"):
+                    options["encryptionConfiguration"] = encryption[0]
                 repository = self.ecr.create_repository(
                     repositoryName=name,
                     tags=[{"Key": key, "Value": value} for key, value in tags.items()],
@@ -131,7 +132,12 @@ def embedded_aws(stack: DeclaredStack) -> Iterator[EmbeddedAws]:
             # Moto refuses names that ECR accepts, such as a--b. The settings check names.
             patch.object(models, "ECR_REPOSITORY_NAME_PATTERN", ".*"),
             patch.object(models, "Image", _Image),
-            patch.object(models, "EcrLifecyclePolicyValidator", _policy_check),
+            # It knows no archive, and refuses a transition: what the simulation reads is taken.
+            patch.object(
+                models,
+                "EcrLifecyclePolicyValidator",
+                lambda text: SimpleNamespace(validate=lambda: read_policy(text)),
+            ),
             mock_aws(),
         ):
             yield EmbeddedAws(stack, session)
@@ -143,14 +149,13 @@ def embedded_aws(stack: DeclaredStack) -> Iterator[EmbeddedAws]:
 def _args_class(kind: str) -> type:
     """Of a type token such as aws:sns/topic:Topic. Raises NotEmbeddedError."""
     package, module, name = kind.split(":")
-    service = module.partition("/")[0] if package == "aws" else ""
-    # A module named like a keyword of Python's ends with an underscore: lambda_.
-    modules = (getattr(pulumi_aws, module, None) for module in (service, f"{service}_"))
+    service = module.partition("/")[0]
+    service += "_" * iskeyword(service)  # lambda_
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of other classes
-        for args_class in (getattr(module, f"{name}Args", None) for module in modules):
-            if isinstance(args_class, type):
-                return args_class
-    raise NotEmbeddedError(f"there is no {kind} in pulumi-aws, and nothing else is rehearsed")
+        args_class = getattr(getattr(pulumi_aws, service, None), f"{name}Args", None)
+    if package != "aws" or not isinstance(args_class, type):
+        raise NotEmbeddedError(f"there is no {kind} in pulumi-aws, and nothing else is rehearsed")
+    return args_class
 
 
 def _check(args_class: type, inputs: Mapping[str, Any], where: str) -> None:
@@ -200,11 +205,6 @@ def _images_to_move(
     if images and is_immutable(tag, repository.image_tag_mutability, filters):
         raise JsonRESTError("ImageTagAlreadyExistsException", f"{tag} exists and is immutable")
     return images
-
-
-def _policy_check(text: str) -> SimpleNamespace:
-    """Takes what the simulation can read: moto knows no archive, and refuses a transition."""
-    return SimpleNamespace(validate=lambda: read_policy(text))
 
 
 class _Image(models.Image):

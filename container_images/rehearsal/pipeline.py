@@ -77,10 +77,11 @@ class Pipeline:
     def refuse_overwriting(self) -> str:
         """A tag of each immutable pattern, first on one build, then on the other."""
         mode = self._declared.tag_mutability
-        tags = self._first.tags[:1] if mode == "IMMUTABLE_WITH_EXCLUSION" else []
-        if mode == "MUTABLE_WITH_EXCLUSION":  # two patterns may have the same sample
-            samples = (each.replace("*", "0") for each in self._declared.exclusion_filters)
-            tags = list(dict.fromkeys(samples))
+        samples = (each.replace("*", "0") for each in self._declared.exclusion_filters)
+        tags = {
+            "MUTABLE_WITH_EXCLUSION": list(dict.fromkeys(samples)),  # two may be the same
+            "IMMUTABLE_WITH_EXCLUSION": self._first.tags[:1],
+        }.get(mode, [])
         self._put(self._first, tags)
         if Put.DONE in self._put(self._second, tags):
             raise RefusedError(f"{self._name}: one of {', '.join(tags)} was overwritten")

@@ -28,15 +28,12 @@ Act = dict[str, Any]
 behaviour that shows: `moto`'s alone, or also one that this project puts in moto's place
 (`simulated`), which is the rule of the exclusion filters, and the lifecycle policy."""
 
-Rehearsal = dict[str, Any]
-"""What happened and what it shows, as the command prints it in JSON."""
 
-
-def rehearse(stack: DeclaredStack) -> tuple[Rehearsal, list[str]]:
+def rehearse(stack: DeclaredStack) -> tuple[dict[str, Any], list[str]]:
     """Run the stack's program on an embedded AWS; then play the workflow and look at the evidence.
 
-    Returns also everything that fails, a sentence each. What the embedded AWS refuses is a failed
-    act. Raises RefusedError for what the program refuses.
+    Returns what the command prints in JSON, and a sentence on everything that fails. What the
+    embedded AWS refuses is a failed act. Raises RefusedError for what the program refuses.
     """
     start = perf_counter()
     update, states, seconds = Update([], {}), list[State](), 0.0

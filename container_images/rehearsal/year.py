@@ -94,13 +94,12 @@ def outcome(
         newest = f"the newest {number} releases" if number > 1 else "the newest release"
         releases = [event.digest for event in events if release.pattern.fullmatch(event.tag)]
         claims[newest] = releases[-number:]
-    broken = []
-    for claim, digests in claims.items():
-        if takers := [taken_by[digest] for digest in digests if digest in taken_by]:
-            broken.append(
-                f"cannot be pulled any more: {claim} ({takers[0]} took it; put the rule that keeps "
-                "releases before this one, or let it keep more)"
-            )
+    broken = [
+        f"cannot be pulled any more: {claim} ({takers[0]} took it; put the rule that keeps "
+        "releases before this one, or let it keep more)"
+        for claim, digests in claims.items()
+        if (takers := [taken_by[digest] for digest in digests if digest in taken_by])
+    ]
     what = "; ".join(broken) or f"can be pulled: {', '.join(claims)}"
     archived = sum(image.archived for image in kept.values())
     where = f", {archived:,} of them in the archive" if archived else ""

@@ -149,7 +149,7 @@ def test_what_decides_comes_first_and_fits_one_screen(prod_rehearsed: Rehearsed)
 def test_the_rest_comes_with_verbose(prod_rehearsed: Rehearsed) -> None:
     brief, verbose = printed(prod_rehearsed), printed(prod_rehearsed, verbose=True)
     detail = "refuse-overwriting: refused for merged-0, stg-0, prod-0, dev-0, pr-0 (simulated)"
-    resource = "  forms-admin-deploy  Repository, protected, retained\n"
+    resource = "         aws:ecr/repository:Repository forms-admin-deploy\n"
     for part in (detail, resource, "the rest is moto's"):
         assert part in verbose
         assert part not in brief
