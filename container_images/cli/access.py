@@ -354,9 +354,7 @@ def _print_denied(
                 f"{sum(call['times'] for call in group):5,}",
                 max(call["last"] for call in group)[:10],
             )
-            for (principal, action), group in sorted(
-                groups.items(), key=lambda item: -sum(call["times"] for call in item[1])
-            )
+            for (principal, action), group in groups.items()
         ]
         print_table(columns, rows, folds=columns[:3])
         click.echo()

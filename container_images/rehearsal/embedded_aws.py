@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from functools import cache
 from keyword import iskeyword
 from types import SimpleNamespace
-from typing import Any, Final, get_args
+from typing import Any, get_args
 from unittest.mock import patch
 
 import boto3
 import pulumi
 import pulumi_aws
-from botocore.exceptions import BotoCoreError, ClientError
 from moto import mock_aws
 from moto.core.exceptions import JsonRESTError
 from moto.ecr import models
@@ -28,21 +27,15 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.aws.errors import RefusedError
 from container_images.lifecycle.document import read_policy
-from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.tag_mutability import is_immutable
 from container_images.stack.declared import DeclaredStack
 
 
-class NotEmbeddedError(Exception):
-    """The program asks for something that AWS, or the embedded AWS, does not have."""
-
-
-REFUSALS: Final = (NotEmbeddedError, InvalidInputError, ClientError, BotoCoreError)
-"""What a program may come up against here."""
-
-
 class EmbeddedAws(pulumi.runtime.Mocks):
-    """The stack's account and Region, in which its first administrator role calls."""
+    """The stack's account and Region, in which its first administrator role calls.
+
+    Raises RefusedError for what AWS does not have, or is not embedded.
+    """
 
     def __init__(self, stack: DeclaredStack, session: boto3.Session) -> None:
         self._stack = stack
@@ -105,7 +98,7 @@ class EmbeddedAws(pulumi.runtime.Mocks):
             "aws:iam/getSessionContext:getSessionContext": {"issuerArn": administrator},
         }
         if args.token not in answers:
-            raise NotEmbeddedError(f"there is no {args.token} in the embedded AWS")
+            raise RefusedError(f"there is no {args.token} in the embedded AWS")
         return answers[args.token], []
 
 
@@ -147,25 +140,25 @@ def embedded_aws(stack: DeclaredStack) -> Iterator[EmbeddedAws]:
 
 
 def _args_class(kind: str) -> type:
-    """Of a type token such as aws:sns/topic:Topic. Raises NotEmbeddedError."""
+    """Of a type token such as aws:sns/topic:Topic. Raises RefusedError."""
     package, module, name = kind.split(":")
     service = module.partition("/")[0]
     service += "_" * iskeyword(service)  # lambda_
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of other classes
         args_class = getattr(getattr(pulumi_aws, service, None), f"{name}Args", None)
     if package != "aws" or not isinstance(args_class, type):
-        raise NotEmbeddedError(f"there is no {kind} in pulumi-aws, and nothing else is rehearsed")
+        raise RefusedError(f"there is no {kind} in pulumi-aws, and nothing else is rehearsed")
     return args_class
 
 
 def _check(args_class: type, inputs: Mapping[str, Any], where: str) -> None:
-    """Raise NotEmbeddedError unless the class takes these inputs, whose names are in camelCase."""
+    """Raise RefusedError unless the class takes these inputs, whose names are in camelCase."""
     types, required = _inputs_of(args_class)
     present = {key: value for key, value in inputs.items() if value is not None}
     if unknown := present.keys() - types.keys():
-        raise NotEmbeddedError(f"{where} has no input {', '.join(sorted(unknown))}")
+        raise RefusedError(f"{where} has no input {', '.join(sorted(unknown))}")
     if missing := required - present.keys():
-        raise NotEmbeddedError(f"{where} requires {', '.join(sorted(missing))}")
+        raise RefusedError(f"{where} requires {', '.join(sorted(missing))}")
     for key, value in present.items():
         for item in value if isinstance(value, list) else [value]:
             if is_input_type(types[key]) and isinstance(item, Mapping):

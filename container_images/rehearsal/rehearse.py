@@ -6,16 +6,15 @@ from time import perf_counter
 from typing import Any
 
 import moto
-from botocore.exceptions import ClientError
 from pulumi import RunError
 
 from container_images.access.claims import alike, prove, table
-from container_images.aws.errors import RefusedError
+from container_images.aws.errors import RefusedError, refused
 from container_images.lifecycle.document import read_policy
 from container_images.policies.document import tag_glob
 from container_images.policies.invalid_input import camel
 from container_images.policies.tag_mutability import TAG_MUTABILITIES
-from container_images.rehearsal.embedded_aws import REFUSALS, EmbeddedAws, embedded_aws
+from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from container_images.rehearsal.pipeline import ACTS, Pipeline
 from container_images.rehearsal.program import Resource, Update, run
 from container_images.rehearsal.year import history, outcome
@@ -39,15 +38,16 @@ def rehearse(stack: DeclaredStack) -> tuple[dict[str, Any], list[str]]:
     update, states, seconds = Update([], {}), list[State](), 0.0
     with embedded_aws(stack) as aws:
         try:
-            began = perf_counter()
-            update = run(stack, aws)
-            seconds = perf_counter() - began
-            states = list(every(aws.ecr))
-            acts = [*perform(aws, states, update.resources, stack), *_years(states, stack)]
+            with refused():
+                began = perf_counter()
+                update = run(stack, aws)
+                seconds = perf_counter() - began
+                states = list(every(aws.ecr))
+                acts = [*perform(aws, states, update.resources, stack), *_years(states, stack)]
         except RunError as error:
             raise RefusedError(f"Pulumi.{stack.name}.yaml: {error}") from None
-        except REFUSALS as error:
-            by = "moto" if isinstance(error, ClientError) else "simulated"
+        except RefusedError as error:
+            by = "moto" if error.code else "simulated"
             acts = [_act("register", by, str(error), ok=False)]
     groups = alike(
         (state.arn, state.policy, stack.settings.access(state.name, stack.account))
@@ -135,8 +135,9 @@ def _played(name: str, by: str, parts: Sequence[Callable[[], str]]) -> Act:
     done, failures = list[str](), list[str]()
     for part in parts:
         try:
-            done.append(part())
-        except (RefusedError, *REFUSALS) as error:
+            with refused():
+                done.append(part())
+        except RefusedError as error:
             failures.append(str(error))
     return _act(name, by, "; ".join(failures or done), ok=not failures)
 
