@@ -15,15 +15,7 @@ from container_images.access.policy import EVERYTHING, Policy, account_in, parse
 from container_images.aws.errors import RefusedError, refused
 from container_images.aws.reference import Reference
 from container_images.aws.trail import DAYS, earliest, lookup, refuse_other_account
-from container_images.cli.targets import (
-    Targets,
-    file_option,
-    read,
-    read_each,
-    read_options,
-    repository_of,
-    targets_of,
-)
+from container_images.cli import targets as about
 from container_images.cli.terminal import (
     iso,
     print_json,
@@ -39,7 +31,7 @@ from container_images.stack.would_deny import EVENTS, denied
 
 
 def _repository_arn(text: str) -> str:
-    if not (text.startswith("arn:") and repository_of(text).registry_id):
+    if not (text.startswith("arn:") and about.repository_of(text).registry_id):
         raise ValueError(
             f"{text!r} is no repository's ARN: write arn:aws:ecr:REGION:ACCOUNT:repository/NAME"
         )
@@ -79,7 +71,7 @@ def _unwrapped(text: str, command: str) -> Any:
 
 
 @click.command("who-can")
-@read_options
+@about.read_options
 @click.option(
     "--repository-arn",
     type=_repository_arn,
@@ -87,18 +79,18 @@ def _unwrapped(text: str, command: str) -> Any:
     help="The repository, to run without AWS: give --repository-policy and "
     "--authorization-details too.",
 )
-@file_option(
+@about.file_option(
     "--repository-policy",
     help="The policy of --repository-arn, as aws ecr get-repository-policy prints it; - is "
     "standard input.",
 )
-@file_option(
+@about.file_option(
     "--authorization-details",
     multiple=True,
     help="The roles and users of the account, as aws iam get-account-authorization-details prints "
     "them. Default: from AWS. May be repeated, for other accounts.",
 )
-@file_option(
+@about.file_option(
     "--scp",
     multiple=True,
     help="A service control policy, attached at one level of the organization above the "
@@ -129,7 +121,7 @@ def who_can_command(
     policies and permissions, creating roles with a listed name. With --stack, the repository
     policies are those that the stack's settings make.
     """
-    targets = targets_of(repositories, stack)
+    targets = about.targets_of(repositories, stack)
     offline = (repository_arn, repository_policy, authorization_details)
     if any(offline[:2]) and not all(offline):
         raise click.UsageError(
@@ -137,19 +129,19 @@ def who_can_command(
         )
     if bool(targets.references) is bool(repository_arn):
         raise click.UsageError("give REPOSITORY, --stack or --repository-arn")
-    references = targets.references or [repository_of(repository_arn or "")]
-    levels = tuple(read(file, service_control_policy_in) for file in scp)
-    accounts = [read(file, account_of) for file in authorization_details]
+    references = targets.references or [about.repository_of(repository_arn or "")]
+    levels = tuple(about.read(file, service_control_policy_in) for file in scp)
+    accounts = [about.read(file, account_of) for file in authorization_details]
 
     def subject(reference: Reference) -> Subject:
         if repository_arn and repository_policy:
-            return guarded(repository_arn, read(repository_policy, repository_policy_in))
+            return guarded(repository_arn, about.read(repository_policy, repository_policy_in))
         return _subject_of(targets, reference)
 
-    results = read_each(references, "Reading the policies", subject)
+    results = about.read_each(references, "Reading the policies", subject)
     if not accounts:
-        about = "the account's authorization details"
-        with working("Reading the account's roles and users"), refused(about):
+        what = "the account's authorization details"
+        with working("Reading the account's roles and users"), refused(what):
             iam = targets.session(references[0].region).client("iam")
             pages = iam.get_paginator("get_account_authorization_details").paginate()
             accounts = [account_of(pages.build_full_result())]
@@ -191,7 +183,7 @@ def _proofs(repository: Subject) -> list[Proof]:
     return prove([repository], claims)
 
 
-def _subject_of(targets: Targets, reference: Reference) -> Subject:
+def _subject_of(targets: about.Targets, reference: Reference) -> Subject:
     """A repository with the policy that the stack's settings make, or else with that in AWS."""
     if targets.stack:
         access = targets.stack.settings.access(reference.name, targets.stack.account)
@@ -308,7 +300,7 @@ def _short(arn: str, account: str) -> str:
 
 
 @click.command("would-deny")
-@read_options
+@about.read_options
 def would_deny_command(
     *, repositories: Sequence[Reference], stack: str | None, as_json: bool
 ) -> None:
@@ -316,7 +308,7 @@ def would_deny_command(
 
     The calls are those of the last 90 days in CloudTrail.
     """
-    targets = targets_of(repositories, stack)
+    targets = about.targets_of(repositories, stack)
     if targets.stack is None:
         raise click.UsageError("give --stack: the guard is the one that its settings make")
     subjects = [_subject_of(targets, reference) for reference in targets.references]
