@@ -43,14 +43,13 @@ class PipelineRole(pulumi.ComponentResource):
         Raises InvalidInputError for a principal that is not exact.
         """
         refuse(mismatches({"trust": args["trust"]}))
-        trust = to_json(trust_policy(args["trust"]))
         super().__init__("container-images:index:PipelineRole", name, {}, opts)
         role = aws.iam.Role(
             name,
             name=name,
             path=args.get("path", "/"),
             description="Pushes images to ECR and moves their tags",
-            assume_role_policy=trust,
+            assume_role_policy=to_json(trust_policy(args["trust"])),
             permissions_boundary=args.get("permissions_boundary") or None,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -14,7 +14,6 @@ from container_images.policies.tag_convention import ADR040, TagConvention
 
 if TYPE_CHECKING:
     from types_boto3_ecr import ECRClient
-    from types_boto3_ecr.type_defs import DescribeImagesFilterTypeDef
 
 MEDIA_TYPES: Final = (
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -23,9 +22,6 @@ MEDIA_TYPES: Final = (
 )
 """Every kind of manifest that ECR holds: it hands out none that the caller does not accept.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-manifest-formats.html"""
-
-_ANY_STATUS: "Final[DescribeImagesFilterTypeDef]" = {"imageStatus": "ANY"}
-"""Without this filter, archived images are not described."""
 
 
 class NoSuchImageError(RefusedError):
@@ -97,8 +93,9 @@ class Repository:
 
     def images(self) -> Iterator[Image]:
         """All of them, a thousand to a call."""
+        # Without this filter, archived images are not described.
         pages = self.client.get_paginator("describe_images").paginate(
-            **self.location, filter=_ANY_STATUS, PaginationConfig={"PageSize": 1000}
+            **self.location, filter={"imageStatus": "ANY"}, PaginationConfig={"PageSize": 1000}
         )
         for page in pages:
             yield from map(image_of, page["imageDetails"])
@@ -189,7 +186,7 @@ class Repository:
                     {"imageDigest": name} if is_digest(name) else {"imageTag": name}
                     for name in dict.fromkeys(names)
                 ],
-                filter=_ANY_STATUS,
+                filter={"imageStatus": "ANY"},
             )
         except self.client.exceptions.ImageNotFoundException:
             return {}

@@ -82,9 +82,7 @@ _FORMS: Final = {
 
 def contradictions(inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """What an image repository's inputs, each of which has its form, say against each other."""
-    access, movable, immutable = (
-        inputs[key] for key in ("access", "movable_tags", "immutable_tags")
-    )
+    access, movable, immutable = inputs["access"], inputs["movable_tags"], inputs["immutable_tags"]
     own = f"arn:{access['partition']}:iam::{access['account_id']}:"
     # Within an account a role's name is unique, whatever its path.
     pushing = {arn.rpartition("/")[2] for arn in access["pipeline_roles"] if arn.startswith(own)}

@@ -72,9 +72,8 @@ def account_in(configuration: Mapping[str, Any], project: str) -> Account:
     if allowed and account not in allowed:
         account = allowed[0]
     region = str(configuration.get("aws:region"))
-    return Account(
-        partition=partition, id=account, region=region if forms.REGION.fits(region) else ""
-    )
+    region = region if forms.REGION.fits(region) else ""
+    return Account(partition=partition, id=account, region=region)
 
 
 def decoded(configuration: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ What stands below a key describes it in the schema of the plugin.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import shorten
-from typing import Annotated, Any, Final, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from pydantic import (
     AliasChoices,
@@ -145,10 +145,6 @@ class RepositorySettings(Settings):
     """Adopt the repository of this name that exists in AWS. In a stack file: `import`."""
 
 
-INHERITED: Final = ("tag_mutability", "immutable_tags", "retention", "lambda_pull")
-"""The settings of a repository that are the stack's where its entry does not have them."""
-
-
 class AuditSettings(Settings):
     """Who gets an alert of unexpected changes."""
 
@@ -225,10 +221,11 @@ class StackSettings(Settings):
 
         The `model_fields_set` of a repository still has its own keys alone.
         """
+        inherited = ("tag_mutability", "immutable_tags", "retention", "lambda_pull")
         repositories = {}
         for name, entry in sorted(self.repositories.items()):
             own = entry.model_fields_set
-            whole = dict(entry) | {key: getattr(self, key) for key in INHERITED if key not in own}
+            whole = dict(entry) | {key: getattr(self, key) for key in inherited if key not in own}
             repositories[name] = RepositorySettings.model_construct(_fields_set=own, **whole)
         return self.model_copy(update={"repositories": repositories})
 
