@@ -7,7 +7,6 @@ from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
-    Final,
     Literal,
     NotRequired,
     cast,
@@ -84,13 +83,21 @@ class Registry(pulumi.ComponentResource):
         """
         # A plugin has no root resource, and its process serves one update.
         holder: Any = get_root_resource() or Registry
-        if (first := getattr(holder, _FIRST, name)) != name:
+        attribute = "_container_images_registry"
+        if (first := getattr(holder, attribute, name)) != name:
             raise pulumi.RunError(
                 f"the stack has the Registry {first} already, and {name} would be a second one; "
                 f"put the repositories of {name} into {first}"
             )
-        setattr(holder, _FIRST, name)
-        stack = _settings_of(args)
+        setattr(holder, attribute, name)
+        project = pulumi.get_project()
+        try:
+            refuse_outputs(args)
+            # The keys of a stack file, with or without their namespace.
+            values = {key if ":" in key else f"{project}:{key}": args[key] for key in args}
+            stack = settings.parse(values, project)
+        except InvalidInputError as invalid:
+            raise pulumi.RunError(settings.explain(invalid)) from None
         super().__init__("container-images:index:Registry", name, {}, opts)
         caller, account = _whoami(self)
         _refuse_lock_out(self, caller, stack.administrator_roles)
@@ -134,21 +141,6 @@ class Registry(pulumi.ComponentResource):
         # because their names are misspelt, takes the two places where the SDK keeps them: what the
         # language host hands over in PULUMI_CONFIG, and what `set_all_config` has put before it.
         return cls(name, settings.decoded({**get_config_env(), **CONFIG.get()}), opts)
-
-
-_FIRST: Final = "_container_images_registry"
-"""The attribute that has the name of a stack's first Registry."""
-
-
-def _settings_of(args: Mapping[str, Any]) -> StackSettings:
-    """What is said under the keys of a stack file, with or without their namespace."""
-    project = pulumi.get_project()
-    try:
-        refuse_outputs(args)
-        values = {key if ":" in key else f"{project}:{key}": args[key] for key in args}
-        return settings.parse(values, project)
-    except InvalidInputError as invalid:
-        raise pulumi.RunError(settings.explain(invalid)) from None
 
 
 def _whoami(registry: Registry) -> tuple[str, Account]:

@@ -68,6 +68,7 @@ BOTH = "no role both moves tags and administers"
         ({"administrator_roles": ["arn:aws:iam::444455556666:role/a"]}, "own account"),
         ({"account_id": "*"}, "access.accountId[0] = "),
         ({"region": "*"}, "access.region[0] = "),
+        ({"tag_mutability": "IMMUTABLE"}, "must be one of MUTABLE, "),
         ({"movable_tags": ["latest", "*"]}, "would let every tag move"),
         ({"immutable_tags": ["l*"]}, "match a movable tag"),
         ({"movable_tags": ["-la"]}, "movableTags[0] = "),
