@@ -8,7 +8,7 @@ import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.policies.repository_policy import Access
-from container_images.rehearsal.program import Update, run
+from container_images.rehearsal.program import Resource, Update, run
 from container_images.settings import Account
 from container_images.stack.declared import DeclaredStack, declared
 from tests import builds
@@ -34,6 +34,13 @@ def fixture_stack(name: str = "prod") -> DeclaredStack:
 def prod() -> DeclaredStack:
     """A production stack with one of everything."""
     return fixture_stack()
+
+
+def awaited(resource: Resource) -> set[str]:
+    """Names of what a resource has to wait for, beside those that its inputs come from."""
+    dependencies: Any = resource.options.depends_on or []
+    listed = dependencies if isinstance(dependencies, list) else [dependencies]
+    return {each.pulumi_resource_name for each in listed if isinstance(each, pulumi.Resource)}
 
 
 COMPUTED: dict[str, dict[str, str]] = {

@@ -10,7 +10,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.rehearsal.program import Update, execute, run
 from container_images.stack.declared import DeclaredStack
-from tests.cloud import DEPLOYING_ROLE, Cloud
+from tests.cloud import DEPLOYING_ROLE, Cloud, awaited
 
 INVOKES = [
     "aws:index/getCallerIdentity:getCallerIdentity",
@@ -70,7 +70,7 @@ def test_what_is_registered(plain: DeclaredStack, deployed: Update, cloud: Cloud
     resources = run(plain, cloud).resources
     assert len(resources) == len(expected)
     assert {(each.type, each.name, each.parent) for each in resources} == expected
-    waiting = {each.name for each in resources if role in each.depends_on}
+    waiting = {each.name for each in resources if role in awaited(each)}
     assert waiting == {*names, *(f"{name}-policy" for name in names)}
     host = "111122223333.dkr.ecr.eu-west-2.amazonaws.com"
     arn = "arn:aws:ecr:eu-west-2:111122223333:repository"
@@ -107,7 +107,7 @@ def test_keys_boundaries_and_import_reach_the_resources(prod: DeclaredStack, clo
     resources = run(stack, cloud).resources
     by_type = {each.type: each for each in resources}
     repository = by_type["aws:ecr/repository:Repository"]
-    assert repository.import_id == "app"
+    assert repository.options.import_ == "app"
     assert repository.inputs["imageScanningConfiguration"] == {"scanOnPush": False}
     encryption = {"encryptionType": "KMS", "kmsKey": key}
     assert repository.inputs["encryptionConfigurations"] == [encryption]
@@ -122,7 +122,7 @@ def test_no_role_is_registered_where_one_exists(plain: DeclaredStack, cloud: Clo
     assert update.outputs["pipelineRoleArn"] == f"{ROLE}/ci/push"
     assert not any("iam" in each.type for each in update.resources)
     names = plain.settings.repositories.keys()
-    assert all(set(each.depends_on) <= names for each in update.resources)
+    assert all(awaited(each) <= names for each in update.resources)
 
 
 def test_a_preview_shows_every_document_whole(plain: DeclaredStack, cloud: Cloud) -> None:

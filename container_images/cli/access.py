@@ -1,6 +1,5 @@
 """The commands about who may do what: who-can, would-deny."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -43,10 +42,9 @@ def repository_policy_in(text: str) -> dict[str, Any]:
 
     Raises InvalidInputError with all errors in it.
     """
-    document = _unwrapped(text, "aws ecr get-repository-policy")
+    document: dict[str, Any] = _unwrapped(text, "aws ecr get-repository-policy")
     parse(document)
-    whole: dict[str, Any] = document if isinstance(document, dict) else json.loads(document)
-    return whole
+    return document
 
 
 def service_control_policy_in(text: str) -> Policy:
@@ -64,10 +62,11 @@ def service_control_policy_in(text: str) -> Policy:
 
 def _unwrapped(text: str, command: str) -> Any:
     """The document in a file, as such or as the command prints it."""
-    document = parse_json(text, "policy", f"print it with {command}")
+    what = "policy", f"print it with {command}"
+    document = parse_json(text, *what)
     for key in ("policyText", "Policy", "Content"):
         document = document.get(key, document) if isinstance(document, dict) else document
-    return document
+    return parse_json(document, *what) if isinstance(document, str) else document
 
 
 @click.command("who-can")

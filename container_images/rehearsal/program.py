@@ -30,9 +30,8 @@ class Resource:
     """Under Pulumi's names, in camelCase."""
     protect: bool
     retain_on_delete: bool
-    import_id: str
-    depends_on: tuple[str, ...]
-    """Names of what it has to wait for, beside the resources that its inputs come from."""
+    options: pulumi.ResourceOptions
+    """As the program gives them."""
 
 
 class Update(NamedTuple):
@@ -119,17 +118,13 @@ class _Recorder(pulumi.runtime.Mocks):
             own = getattr(options, option)
             return bool(getattr(parent, option, False) if own is None else own)
 
-        awaited: Any = options.depends_on
-        awaited = awaited if isinstance(awaited, list) else [awaited]
-        names = (each.pulumi_resource_name for each in awaited if isinstance(each, pulumi.Resource))
         self.declared[key] = Resource(
             type=args.type_,
             name=args.name,
             parent=parent.name if parent else None,
             protect=inherited("protect"),
             retain_on_delete=inherited("retain_on_delete"),
-            import_id=options.import_ or "",
-            depends_on=tuple(names),
+            options=options,
         )
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:

@@ -55,14 +55,13 @@ def rehearse(stack: DeclaredStack) -> tuple[dict[str, Any], list[str]]:
         if state.name in stack.settings.repositories
     )
     proofs = prove(groups) if groups else []
-    unseen = ("import_id", "depends_on")
     failures = [f"{act['act']}: {act['detail']}" for act in acts if not act["ok"]]
     failures += [proof.failure for proof in proofs if not proof.proved]
     return {
         "stack": stack.name,
         "cloud": {"name": "moto", "version": moto.__version__},
         "resources": [
-            {camel(key): vars(resource)[key] for key in vars(resource) if key not in unseen}
+            {camel(key): value for key, value in vars(resource).items() if key != "options"}
             for resource in update.resources
         ],
         "outputs": update.outputs,

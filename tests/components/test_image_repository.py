@@ -242,13 +242,20 @@ def test_a_repository_and_two_policies_are_registered_and_nothing_else(
     """
     args["import_existing"] = bool(imported)
     assert {
-        (each.type, each.name, each.parent, each.protect, each.retain_on_delete, each.import_id)
+        (
+            each.type,
+            each.name,
+            each.parent,
+            each.protect,
+            each.retain_on_delete,
+            each.options.import_,
+        )
         for each in build(args).values()
     } == {
-        ("container-images:index:ImageRepository", "app", None, False, False, ""),
-        ("aws:ecr/repository:Repository", "app", "app", True, True, imported),
-        ("aws:ecr/lifecyclePolicy:LifecyclePolicy", "app-lifecycle", "app", False, True, ""),
-        ("aws:ecr/repositoryPolicy:RepositoryPolicy", "app-policy", "app", False, True, ""),
+        ("container-images:index:ImageRepository", "app", None, False, False, None),
+        ("aws:ecr/repository:Repository", "app", "app", True, True, imported or None),
+        ("aws:ecr/lifecyclePolicy:LifecyclePolicy", "app-lifecycle", "app", False, True, None),
+        ("aws:ecr/repositoryPolicy:RepositoryPolicy", "app-policy", "app", False, True, None),
     }
 
 

@@ -109,7 +109,7 @@ def test_everything_that_is_registered_with_whatever_can_be_given(
         ("aws:iam/rolePolicy:RolePolicy", "push-login", "push"),
     ]
     for each in update.resources:
-        assert (each.protect, each.retain_on_delete, each.import_id) == (False, False, "")
+        assert (each.protect, each.retain_on_delete, each.options.import_) == (False, False, None)
     _, role, login = update.resources
     assert json.loads(role.inputs.pop("assumeRolePolicy")) == TRUST
     assert role.inputs == {

@@ -5,7 +5,7 @@ import pytest
 
 from container_images.rehearsal.program import execute
 from container_images.stack.declared import DeclaredStack
-from tests.cloud import Cloud
+from tests.cloud import Cloud, awaited
 
 
 def component(name: str, **options: object) -> pulumi.Resource:
@@ -26,14 +26,14 @@ def test_the_options_of_a_resource_are_seen(prod: DeclaredStack, cloud: Cloud) -
 
     resources = execute(program, prod, cloud).resources
     assert [
-        (each.name, each.parent, each.protect, each.retain_on_delete, each.depends_on)
+        (each.name, each.parent, each.protect, each.retain_on_delete, awaited(each))
         for each in resources
     ] == [
-        ("outer", None, True, True, ()),
-        ("middle", "outer", True, True, ()),
-        ("inner", "middle", True, True, ()),
-        ("after", "middle", True, True, ("inner",)),
-        ("other", "middle", False, False, ("after", "inner")),
+        ("outer", None, True, True, set()),
+        ("middle", "outer", True, True, set()),
+        ("inner", "middle", True, True, set()),
+        ("after", "middle", True, True, {"inner"}),
+        ("other", "middle", False, False, {"after", "inner"}),
     ]
 
 

@@ -109,7 +109,7 @@ def test_what_is_not_as_declared_or_could_be_deleted_is_seen(
     """tests/stack has all that may differ."""
     declared = {name: intended(prod, name) for name in prod.settings.repositories}
     name, state = next(iter(declared.items()))
-    kept: Any = {"protect": True, "retain_on_delete": True, "import_id": "", "depends_on": ()}
+    kept: Any = {"protect": True, "retain_on_delete": True, "options": None}
     detail = "all repositories (5) are as the settings say, protected and retained"
     assert (
         detail == module._compare(declared, declared, ()) == prod_rehearsed[0]["acts"][0]["detail"]
