@@ -230,8 +230,8 @@ def _print_findings(subject: Subject, findings: who_can.Findings) -> None:
     repositories = _names(map(_name, findings.repositories))
     if not subject.policy.statements:
         print_paragraph(
-            f"{repositories} has no repository policy: whoever has the IAM permission can do all "
-            "of this."
+            f"No repository policy in {repositories}: whoever has the IAM permission can do all of "
+            "this."
         )
     account = subject.account
     # Those that differ in nothing but the name share a row, and their paths.

@@ -146,7 +146,8 @@ def print_paragraph(text: str, mark: object = "") -> None:
             break_on_hyphens=False,
         )
     color = {"FAILED": "red", "warning": "yellow", "holds": "green", "ok": "green"}.get(str(mark))
-    click.echo(click.style(start, fg=color, bold=mark == "FAILED") + line[len(start) :])
+    styled = click.style(start, fg=color, bold=mark == "FAILED") if start else ""
+    click.echo(styled + line[len(start) :])
 
 
 def print_section(heading: str, lines: Iterable[tuple[object, str]]) -> None:

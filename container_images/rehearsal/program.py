@@ -30,7 +30,7 @@ class Resource:
     """Under Pulumi's names, in camelCase."""
     protect: bool
     retain_on_delete: bool
-    options: pulumi.ResourceOptions
+    options: pulumi.ResourceOptions = field(compare=False)
     """As the program gives them."""
 
 

@@ -92,8 +92,8 @@ def test_the_object(offline: Offline) -> None:
 def test_without_a_policy_that_is_said_first_and_the_claims_are_false(offline: Offline) -> None:
     command = offline(guard=policy())
     first, *lines = run(*command).stdout.splitlines()
-    assert first.startswith("app has no repository policy: whoever has the IAM permission")
-    assert not any("no repository policy" in line for line in lines)
+    assert first.startswith("No repository policy in app: whoever has the IAM permission")
+    assert not any("No repository policy" in line for line in lines)
     proofs = done(*command)["repositories"][0]["proofs"]
     assert [proof["proved"] for proof in proofs] == [False] * 3
     assert {proof["counterexample"]["resource"] for proof in proofs} == {REPOSITORY}
