@@ -10,10 +10,9 @@ import pulumi_aws as aws
 
 from container_images.policies import retention
 from container_images.policies.document import to_json
-from container_images.policies.forms import contradictions, mismatches
+from container_images.policies.forms import contradictions, exclusion_filters, mismatches
 from container_images.policies.invalid_input import camel, refuse
 from container_images.policies.repository_policy import Access, repository_policy
-from container_images.policies.tag_mutability import exclusion_filters
 
 
 class ImageRepositoryArgs(TypedDict):

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from container_images.policies.tag_mutability import TAG
+from container_images.policies.forms import TAG
 
 _WORD: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _NAME: Final = rf"(?P<name>{_WORD}(?:/{_WORD})*)"

@@ -12,8 +12,8 @@ from container_images.aws.reference import Reference
 from container_images.aws.session import Aws
 from container_images.cli import targets as about
 from container_images.cli.terminal import note, print_json, working
+from container_images.policies.forms import DEFAULT_MOVABLE_TAGS
 from container_images.policies.invalid_input import printable
-from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.tags.moves import move, promote, resolve
 
 

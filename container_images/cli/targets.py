@@ -20,8 +20,8 @@ from container_images.aws.images import Repository
 from container_images.aws.reference import InvalidReferenceError, Reference
 from container_images.aws.session import Aws
 from container_images.cli.terminal import working
+from container_images.policies.forms import DEFAULT_MOVABLE_TAGS
 from container_images.policies.tag_convention import ADR040, TagConvention
-from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 
 if TYPE_CHECKING:
     from container_images.stack.declared import DeclaredStack

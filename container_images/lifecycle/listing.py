@@ -9,8 +9,8 @@ from typing import Any, Final
 from container_images.aws import reference as references
 from container_images.aws.image import Image, image_of
 from container_images.aws.reference import InvalidReferenceError, OtherRegistryError, Reference
+from container_images.policies.forms import TAG
 from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
-from container_images.policies.tag_mutability import TAG
 
 
 @dataclass(frozen=True, kw_only=True)

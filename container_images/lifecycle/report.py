@@ -14,7 +14,7 @@ from container_images.lifecycle.document import Rule
 from container_images.lifecycle.listing import RepositoryImages, reference_of, subject_of
 from container_images.lifecycle.simulation import Simulation, Verdict
 from container_images.policies.document import ANY, compiled
-from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
+from container_images.policies.forms import DEFAULT_MOVABLE_TAGS
 
 Warnings = list[dict[str, Any]]
 """Of what in a policy or its outcome its author hardly meant: `warning`, its kind; `text`, a

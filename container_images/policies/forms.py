@@ -1,16 +1,16 @@
-"""Pure: what a value has to be: the form of the whole text, and the rule in words.
+"""Pure: what a value has to be: the form of the whole text, and the rule in words; tags among them.
 
 The settings of a stack and bootstrap hold their values to these; a component holds to them what its
-policies are made of, whoever calls it.
+policies are made of, whoever calls it. Which tags may move:
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from container_images.policies.document import ANY, listed, tag_glob
 from container_images.policies.invalid_input import Problem, camel
-from container_images.policies.tag_mutability import TAG_MUTABILITIES
 
 
 class Form(NamedTuple):
@@ -24,6 +24,21 @@ class Form(NamedTuple):
         """Whether a text has this form."""
         return re.fullmatch(self.pattern, text, re.ASCII) is not None
 
+
+TagMutability = Literal["MUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION"]
+"""The settings of this stack. ECR's fourth, IMMUTABLE, lets no tag move at all: ADR040 rules it
+out."""
+
+TAG_MUTABILITIES: Final[tuple[TagMutability, ...]] = get_args(TagMutability)
+
+TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+"""A tag, as the OCI distribution specification and Docker's client write it."""
+
+DEFAULT_MOVABLE_TAGS: Final = ("latest",)
+"""The tags that the pipeline moves where nothing says which: ADR040's."""
+
+MAX_EXCLUSION_FILTERS: Final = 5
+MAX_FILTER_WILDCARDS: Final = 2
 
 PARTITION: Final = r"aws[a-z-]*"
 PATH: Final = r"([!-#%-)+-.0->@-~]+/)*"
@@ -121,3 +136,18 @@ def mismatches(inputs: Mapping[str, Any], *around: str) -> Iterator[Problem]:
                 fix = "write the exact value; docs/settings.md has what each may be"
                 place: tuple[str | int, ...] = (*where, position)
                 yield Problem(where=place, value=text, rule=_FORMS[key].rule, fix=fix)
+
+
+def exclusion_filters(
+    tag_mutability: str, movable_tags: Sequence[str], immutable_tags: Sequence[str]
+) -> list[str]:
+    """The patterns that are excluded from the repository's general rule."""
+    if tag_mutability == "MUTABLE":
+        return []
+    return list(movable_tags if tag_mutability.startswith("IMMUTABLE") else immutable_tags)
+
+
+def is_immutable(tag: str, tag_mutability: str, filters: Sequence[str]) -> bool:
+    """Whether ECR refuses to put the tag on another image, in a repository so configured."""
+    excluded = any(tag_glob(pattern, tag) for pattern in filters)
+    return excluded != tag_mutability.startswith("IMMUTABLE")

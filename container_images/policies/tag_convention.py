@@ -17,8 +17,8 @@ from math import inf
 from typing import Any, Final, NamedTuple
 
 from container_images.policies.document import tag_glob
+from container_images.policies.forms import TAG
 from container_images.policies.invalid_input import Problem, refuse
-from container_images.policies.tag_mutability import TAG
 
 _NUMERIC: Final = r"(?:0|[1-9][0-9]*)"
 _IDENTIFIER: Final = rf"(?:{_NUMERIC}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"

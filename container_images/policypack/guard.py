@@ -15,9 +15,9 @@ from container_images.lifecycle.document import rules_in
 from container_images.lifecycle.report import taker_of
 from container_images.policies.document import names_action, plain, statements_in, tag_glob
 from container_images.policies.ecr_actions import Effect, actions
+from container_images.policies.forms import TAG_MUTABILITIES, is_immutable
 from container_images.policies.invalid_input import Problem, parse_json
 from container_images.policies.repository_policy import exemptions
-from container_images.policies.tag_mutability import TAG_MUTABILITIES, is_immutable
 
 REPOSITORY: Final = "aws:ecr/repository:Repository"
 REPOSITORY_POLICY: Final = "aws:ecr/repositoryPolicy:RepositoryPolicy"

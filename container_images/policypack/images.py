@@ -11,8 +11,8 @@ from pulumi_policy import ResourceValidationArgs
 from pulumi_policy.proxy import UnknownValueError
 
 from container_images.policies.document import tag_glob
+from container_images.policies.forms import TAG
 from container_images.policies.invalid_input import Problem
-from container_images.policies.tag_mutability import TAG
 from container_images.policypack.guard import Config, Findings
 
 IMAGES: Final[Mapping[str, Sequence[str]]] = tomllib.loads(

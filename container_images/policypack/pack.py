@@ -19,8 +19,8 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
+from container_images.policies.forms import DEFAULT_MOVABLE_TAGS
 from container_images.policies.invalid_input import InvalidInputError, Problem, printable
-from container_images.policies.tag_mutability import DEFAULT_MOVABLE_TAGS
 from container_images.policypack import guard, images
 
 NAME: Final = "container-images"

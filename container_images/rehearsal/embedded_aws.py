@@ -27,7 +27,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs
 
 from container_images.aws.errors import RefusedError
 from container_images.lifecycle.document import read_policy
-from container_images.policies.tag_mutability import is_immutable
+from container_images.policies.forms import is_immutable
 from container_images.stack.declared import DeclaredStack
 
 

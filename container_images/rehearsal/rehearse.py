@@ -12,8 +12,8 @@ from container_images.access.claims import alike, prove, table
 from container_images.aws.errors import RefusedError, refused
 from container_images.lifecycle.document import read_policy
 from container_images.policies.document import tag_glob
+from container_images.policies.forms import TAG_MUTABILITIES
 from container_images.policies.invalid_input import camel
-from container_images.policies.tag_mutability import TAG_MUTABILITIES
 from container_images.rehearsal.embedded_aws import EmbeddedAws, embedded_aws
 from container_images.rehearsal.pipeline import ACTS, Pipeline
 from container_images.rehearsal.program import Resource, Update, run

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from container_images.policies import retention
 from container_images.policies.document import ANY, tag_glob
 from container_images.policies.event_patterns import IAM_REGIONS
+from container_images.policies.forms import MAX_EXCLUSION_FILTERS
 from container_images.policies.invalid_input import key_at
 from container_images.policies.tag_convention import ADR040, Stage, problems_in
-from container_images.policies.tag_mutability import MAX_EXCLUSION_FILTERS
 from container_images.settings.errors import Path
 from container_images.settings.model import Account, RepositorySettings, StackSettings
 

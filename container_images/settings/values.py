@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from container_images.policies import forms
-from container_images.policies import tag_mutability as mutability
 from container_images.policies.retention import RetentionRule
 
 
@@ -28,7 +27,7 @@ def text(pattern: str, rule: str, example: str) -> Any:
 
 def _tag_pattern(example: str) -> Any:
     """A tag or a pattern, with no more wildcards than ECR takes in an exclusion filter."""
-    most = mutability.MAX_FILTER_WILDCARDS
+    most = forms.MAX_FILTER_WILDCARDS
     few = rf"(?!(.*\*){{{most + 1}}})"
     rule = f"{forms.TAG_PATTERN.rule}, with at most {most} *"
     return text(few + forms.TAG_PATTERN.pattern, rule, example)
@@ -76,9 +75,9 @@ EmailAddress = Annotated[
 MovableTag = Annotated[str, _tag_pattern("latest")]
 ImmutableTags = Annotated[
     list[Annotated[str, _tag_pattern("prod-*")]],
-    Field(max_length=mutability.MAX_EXCLUSION_FILTERS),
+    Field(max_length=forms.MAX_EXCLUSION_FILTERS),
 ]
-Mutability = Annotated[mutability.TagMutability, Field(examples=["MUTABLE_WITH_EXCLUSION"])]
+Mutability = Annotated[forms.TagMutability, Field(examples=["MUTABLE_WITH_EXCLUSION"])]
 TagValue = Annotated[str, text(r"[\s\S]*", "must be text", "forms")]
 
 Retention = list[Annotated[RetentionRule, Field(examples=[{"tags": "prod-*", "keepNewest": 20}])]]

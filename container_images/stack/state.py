@@ -14,7 +14,7 @@ from container_images.access.claims import alike, prove
 from container_images.aws.images import Repository
 from container_images.aws.reference import Reference
 from container_images.policies.document import arn, listed, statements_in, to_json
-from container_images.policies.tag_mutability import exclusion_filters
+from container_images.policies.forms import exclusion_filters
 from container_images.stack.declared import DeclaredStack
 
 if TYPE_CHECKING:

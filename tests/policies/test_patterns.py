@@ -4,10 +4,10 @@ import botocore.session
 import pytest
 
 from container_images.policies.document import compiled, iam_glob, tag_glob
-from container_images.policies.forms import TAG_PATTERN
-from container_images.policies.tag_mutability import (
+from container_images.policies.forms import (
     MAX_EXCLUSION_FILTERS,
     TAG_MUTABILITIES,
+    TAG_PATTERN,
     is_immutable,
 )
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from container_images.policies.forms import TAG
 from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.tag_convention import (
     ADR040,
@@ -17,7 +18,6 @@ from container_images.policies.tag_convention import (
     UniqueTag,
     problems_in,
 )
-from container_images.policies.tag_mutability import TAG
 
 SHA = "3f9c2a1b9c0d4e5f60718293a4b5c6d7e8f90a1b"
 OTHER = "0123456789abcdef0123456789abcdef01234567"
