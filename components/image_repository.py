@@ -14,6 +14,8 @@ from container_images.policies.forms import contradictions, exclusion_filters, m
 from container_images.policies.invalid_input import camel, refuse
 from container_images.policies.repository_policy import Access, repository_policy
 
+from . import refuse_outputs
+
 
 class ImageRepositoryArgs(TypedDict):
     """The settings of an image repository.
@@ -70,10 +72,11 @@ class ImageRepository(pulumi.ComponentResource):
     ) -> None:
         """Register the repository and its policies.
 
-        Raises InvalidInputError for a principal or a tag that is not exact, for a tag mutability
-        that the stack does not have, and where AWS would refuse a policy, or read it otherwise than
-        meant.
+        Raises InvalidInputError for an Output where a plain value is needed, for a principal or a
+        tag that is not exact, for a tag mutability that the stack does not have, and where AWS
+        would refuse a policy, or read it otherwise than meant.
         """
+        kms_key, is_imported = args.get("kms_key"), args.get("import_existing")
         inputs = {
             "access": args["access"],
             "tag_mutability": args["tag_mutability"],
@@ -81,8 +84,12 @@ class ImageRepository(pulumi.ComponentResource):
             "immutable_tags": args.get("immutable_tags", []),
             "retention": args.get("retention", []),
         }
-        guard, lifecycle_policy, filters = _policies(json.dumps(inputs))
-        kms_key = args.get("kms_key")
+        try:
+            text, _ = json.dumps(inputs), json.dumps([kms_key, is_imported])
+        except TypeError:
+            refuse_outputs({**inputs, "kms_key": kms_key, "import_existing": is_imported})
+            raise
+        guard, lifecycle_policy, filters = _policies(text)
 
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
         repository = aws.ecr.Repository(
@@ -107,7 +114,7 @@ class ImageRepository(pulumi.ComponentResource):
                 # it would block every replacement.
                 protect=True,
                 retain_on_delete=True,
-                import_=name if args.get("import_existing") else None,
+                import_=name if is_imported else None,
             ),
         )
         aws.ecr.LifecyclePolicy(

@@ -10,6 +10,8 @@ from container_images.policies.forms import mismatches
 from container_images.policies.invalid_input import refuse
 from container_images.policies.trust_policy import Trust, pipeline_role_policy, trust_policy
 
+from . import refuse_outputs
+
 
 class PipelineRoleArgs(TypedDict):
     """The settings of a pipeline role.
@@ -40,8 +42,9 @@ class PipelineRole(pulumi.ComponentResource):
     ) -> None:
         """Register the role and its policy.
 
-        Raises InvalidInputError for a principal that is not exact.
+        Raises InvalidInputError for an Output, and for a principal that is not exact.
         """
+        refuse_outputs(args)
         refuse(mismatches({"trust": args["trust"]}))
         super().__init__("container-images:index:PipelineRole", name, {}, opts)
         role = aws.iam.Role(

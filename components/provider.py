@@ -10,7 +10,7 @@ from pulumi.provider.server import ComponentInitError
 from container_images.policies.document import plain
 from container_images.policies.invalid_input import InvalidInputError
 
-from .registry import refuse_outputs
+from . import refuse_outputs
 
 
 class Provider(ComponentProvider):

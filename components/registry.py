@@ -1,7 +1,6 @@
 """Registry: a team's whole registry in one component, whose inputs are the settings of a stack."""
 
 import inspect
-from collections.abc import Iterator, Mapping
 from types import GenericAlias
 from typing import (
     TYPE_CHECKING,
@@ -22,9 +21,10 @@ from pydantic import BaseModel
 
 from container_images import settings
 from container_images.policies.event_patterns import AUDIT_NAME
-from container_images.policies.invalid_input import InvalidInputError, Problem, camel, refuse
+from container_images.policies.invalid_input import InvalidInputError, camel
 from container_images.settings.model import Account, StackSettings
 
+from . import refuse_outputs
 from .image_repository import ImageRepository, ImageRepositoryArgs
 from .pipeline_role import PipelineRole, PipelineRoleArgs
 from .tag_audit import TagAudit, TagAuditArgs
@@ -52,6 +52,8 @@ def _schema_type(kind: Any) -> Any:
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     RegistryArgs = Mapping[str, Any]
 else:
     RegistryArgs = _schema_type(StackSettings)
@@ -179,18 +181,3 @@ def _refuse_lock_out(registry: Registry, caller: str, administrator_roles: list[
     if not pulumi.runtime.is_dry_run():
         raise pulumi.RunError(message)
     pulumi.log.warn(f"{message} An update would fail here.", registry)
-
-
-def refuse_outputs(args: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError, which names them, for Outputs where plain values are needed."""
-    rule = "must be a plain value, no Output: policies are made of it, and previews show them whole"
-    fix = "write the value itself, or take it from the configuration"
-    refuse(Problem(where=where, rule=rule, fix=fix) for where in _outputs_in(args))
-
-
-def _outputs_in(value: Any, *where: str | int) -> Iterator[tuple[str | int, ...]]:
-    if isinstance(value, pulumi.Output):
-        yield where
-    elif isinstance(value, dict | list | tuple):
-        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _outputs_in(item, *where, step)

@@ -96,6 +96,11 @@ def _problems_in(delivery: Delivery) -> Iterator[Problem]:
             fix = f"give github{kind}Subjects or codeBuild{kind}Projects"
             rule = f"nobody may assume the {kind.lower()} role"
             yield Problem(where=(), rule=rule, fix=fix)
+    roles = (delivery.preview_role, delivery.deploy_role, delivery.pipeline_role)
+    names = [role.rpartition("/")[2].lower() for role in roles if role]
+    if len({*names}) < len(names):
+        rule, fix = "two roles have one name, whatever their paths", "give each a name of its own"
+        yield Problem(where=(), value=names, rule=rule, fix=fix)
     for name in sorted(trusted["Preview"] & trusted["Deploy"]):
         rule = "may assume both roles, and a job that previews a pull request must not deploy"
         yield Problem(where=(), value=name, rule=rule, fix="trust it for one of the two")

@@ -42,7 +42,7 @@ class Delivery(Settings):
     github_provider: bool = True
     audit: bool = True
     repository_keys: list[values.KmsKeyArn] = Field(default=[])
-    state_bucket: str
+    state_bucket: str = Field(examples=["example-org-registry-state"])
     artifact_bucket: str = ""
     artifact_key: values.KmsKeyArn = ""
 

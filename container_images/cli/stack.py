@@ -96,7 +96,7 @@ def _cache_prefixes(aws: Aws) -> list[str]:
     try:
         return [rule["ecrRepositoryPrefix"] for rule in pull_through_rules(aws.ecr())]
     except (ClientError, BotoCoreError) as error:
-        note(f"pull-through caches are not recognized: {explain(error)}")
+        note(f"pull-through caches are recognized by name alone: {explain(error)}")
         return []
 
 

@@ -62,7 +62,7 @@ def rules_in(document: Any) -> tuple[Rule, ...]:
     Raises InvalidInputError with every rule that the simulation cannot read.
     """
     written = document.get("rules") if isinstance(document, dict) else None
-    fix = "correct the policy, or do without the simulation"
+    fix = "correct the policy"
     if not isinstance(written, list) or not written:
         says = "a lifecycle policy is an object with rules"
         raise InvalidInputError([Problem(where=(), value=document, rule=says, fix=fix)])
@@ -74,7 +74,11 @@ def rules_in(document: Any) -> tuple[Rule, ...]:
         if rule is None
     ]:
         raise InvalidInputError(problems)
-    return tuple(sorted(filter(None, rules), key=attrgetter("priority")))
+    read = sorted(filter(None, rules), key=attrgetter("priority"))
+    if len({rule.priority for rule in read}) < len(read):
+        says = "several rules have one rulePriority"
+        raise InvalidInputError([Problem(where=("rules",), value=written, rule=says, fix=fix)])
+    return tuple(read)
 
 
 _VALUES: Final[Mapping[str, tuple[object, ...]]] = {
@@ -105,6 +109,7 @@ def _read(written: Any) -> Rule | None:
     is_known = (
         all(keys.get(key, ABSENT) in values for key, values in _VALUES.items())
         and keys.keys() <= _VALUES.keys()
+        and action.keys() == keys.keys() & {"type", "targetStorageClass"}
         # In Python, True is an int too.
         and all(type(count) is int and count > 0 for count in (priority, number))
         and len(lists) == (keys["tagStatus"] == "tagged")

@@ -98,7 +98,7 @@ def _rules_that_take_releases(settings: StackSettings) -> Iterator[str]:
 
 
 def _names(names: Iterable[str]) -> str:
-    return shorten(", ".join(names), 60, placeholder=" and others")
+    return shorten(", ".join(names), 60, placeholder=" and others", break_on_hyphens=False)
 
 
 # --- ADR040's workflow ----------------------------------------------------------------------------
@@ -156,8 +156,8 @@ def _compare(
             raise RefusedError(f"{name} is not as declared: {text}")
     for resource in resources:
         is_repository = resource.type == "aws:ecr/repository:Repository"
-        retained = resource.retain_on_delete and (resource.protect or not is_repository)
-        if resource.type.startswith("aws:ecr/") and not retained:
+        is_kept = resource.retain_on_delete and resource.protect is is_repository
+        if resource.type.startswith("aws:ecr/") and not is_kept:
             raise RefusedError(f"{resource.name} ({resource.type}) is not protected and retained")
     return f"all repositories ({len(declared)}) are as the settings say, protected and retained"
 

@@ -284,7 +284,7 @@ class StackSettings(Settings):
             return None
         unmatched = " that no immutableTags pattern matches, such as scratch,"
         tags = "Tags" if tag_mutability == "MUTABLE" else f"Tags{unmatched}"
-        where = shorten(names, 60, placeholder=" and others")
+        where = shorten(names, 60, placeholder=" and others", break_on_hyphens=False)
         rule = "with IMMUTABLE_WITH_EXCLUSION only the movableTags could be"
         return f"{tags} can be overwritten in {where}: {rule}."
 

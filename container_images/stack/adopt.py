@@ -132,6 +132,16 @@ def lambda_accounts(repository: Subject) -> list[str]:
     return sorted(lets_pull)
 
 
+_CONSOLE_PREFIXES: Final = (
+    *("docker-hub", "ecr-public", "quay", "kubernetes"),
+    *("github", "gitlab", "azure", "chainguard"),
+)
+"""The prefixes that AWS's console and documentation give to pull-through cache rules."""
+_DELETED: Final = re.compile(r"A(ROA|IDA)[A-Z0-9]{16,}")
+"""The unique id that IAM shows in place of a deleted role's or user's ARN.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
+
+
 def _warnings(
     live: State, repository: Subject, lambdas: Sequence[str], cache_prefixes: Iterable[str]
 ) -> Iterator[str]:
@@ -144,11 +154,12 @@ def _warnings(
             f"the CloudFormation stack {owner} manages it too, and may set it back; take it out "
             "there first, with DeletionPolicy: Retain"
         )
-    if prefix := next((each for each in cache_prefixes if is_cached(live.name, each)), None):
+    prefixes = [*cache_prefixes, *_CONSOLE_PREFIXES]
+    if prefix := next((each for each in prefixes if is_cached(live.name, each)), None):
         yield (
-            f"it is a repository of the pull-through cache {prefix}: pulls would no longer update "
-            "it, since the guard lets only the pipeline roles put images; leave it out, or copy "
-            "the image to a repository of the stack"
+            f"it looks like a repository of the pull-through cache {prefix}: pulls would no longer "
+            "update it, since the guard lets only the pipeline roles put images; leave it out, or "
+            "copy the image to a repository of the stack"
         )
     own, policy, by_lambda = repository.account, repository.policy, "LambdaECRImageRetrievalPolicy"
     others = [account for account in lambdas if account != own]
@@ -160,6 +171,8 @@ def _warnings(
             "conditions of what is lost"
             + (f"; lambdaPullAccounts: {json.dumps(others)}" if others else "")
         )
+    if deleted := sorted(filter(_DELETED.fullmatch, policy.admitted)):
+        yield f"the policy names roles or users that have been deleted: {', '.join(deleted)}"
     if f"{SERVICE}codebuild.amazonaws.com" in policy.admitted:
         yield (
             "CodeBuild pulls by its own credentials, which no setting grants; let the projects use "

@@ -117,8 +117,8 @@ def _read(directory: Path, name: str) -> DeclaredStack:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         fix = f"did you mean {near[0]}?" if near else f"copy one to Pulumi.{name}.yaml"
-        known = ", ".join(names) or "none yet"
-        raise RefusedError(f"there is no such stack: the stacks are {known}; {fix}")
+        known = f"the stacks are {', '.join(names)}" if names else "there is none yet"
+        raise RefusedError(f"there is no such stack: {known}; {fix}")
     project = _mapping(directory / "Pulumi.yaml")
     contents = _mapping(directory / f"Pulumi.{name}.yaml")
     if "environment" in contents:

@@ -205,6 +205,7 @@ def refusal(**changes: Any) -> list[str]:
         ({"githubDeploySubjects": []}, "nobody may assume the deploy role; give githubDeploySub"),
         ({"codeBuildDeployProjects": [PROJECT[:-3] + "*"]}, "must be the exact ARN of one CodeB"),
         ({"githubPreviewSubjects": SETTINGS["githubDeploySubjects"]}, "may assume both roles"),
+        ({"previewRole": "/x/Registry-Deploy"}, "two roles have one name, whatever their paths"),
         ({"repositoryKeys": ["alias/x"]}, "must be the ARN of a KMS key, never of an alias"),
     ],
 )

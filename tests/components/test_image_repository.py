@@ -1,6 +1,7 @@
 """What ImageRepository registers, word for word, and what it leaves out."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pulumi
 import pytest
 
 from components.image_repository import ImageRepository, ImageRepositoryArgs
+from container_images.policies.invalid_input import InvalidInputError
 from container_images.policies.repository_policy import Access
 from container_images.rehearsal.program import Resource, execute
 from container_images.stack.declared import DeclaredStack
@@ -307,3 +309,18 @@ def test_with_immutable_tags_the_movable_ones_are_excluded(
     ]
     # A pattern of movable tags has no protective rule.
     assert policy(resources[LIFECYCLE_POLICY]) == RETENTION
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"movable_tags": [pulumi.Output.from_input("latest")]}, "movable_tags[0]"),
+        ({"kms_key": pulumi.Output.from_input("x")}, "kms_key"),
+        ({"import_existing": pulumi.Output.from_input(0)}, "import_existing"),
+    ],
+)
+def test_an_output_where_a_plain_value_is_needed_is_refused_by_its_name(
+    args: ImageRepositoryArgs, changes: Any, place: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=re.escape(f"{place}: must be a plain value")):
+        ImageRepository("app", {**args, **changes})

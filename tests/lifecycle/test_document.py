@@ -65,6 +65,7 @@ UNKNOWN = "AWS documents no such rule, or the simulation does not know it"
         # What AWS may add one day: it would select fewer images than are simulated.
         ("selection.minimumAge", [3]),
         ("action.notify", [[]]),
+        ("action.tagStatus", ["untagged"]),
     ],
 )
 def test_a_value_that_cannot_be_read(where: str, values: list[Any]) -> None:
@@ -96,6 +97,8 @@ def test_what_is_no_policy_and_all_errors_at_once() -> None:
         assert problems(document) == [("", "a lifecycle policy is an object with rules")]
     rules = [3, rule(1, ANY | count(0), {"type": "?"}), rule(2, ANY | count(1) | {"x": 1})]
     assert len(problems({"rules": rules})) == 3
+    twins = [rule(1, tagged("latest") | count(1)), rule(1, UNTAGGED | count(1))]
+    assert problems({"rules": twins}) == [("rules", "several rules have one rulePriority")]
 
 
 def test_the_policy_by_itself_or_as_the_cli_prints_it() -> None:

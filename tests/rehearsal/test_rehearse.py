@@ -120,9 +120,11 @@ def test_what_is_not_as_declared_or_could_be_deleted_is_seen(
         with pytest.raises(RefusedError, match="and should be"):
             module._compare(other, live, ())
     for kind in ("Repository", "LifecyclePolicy", "RepositoryPolicy"):
-        for option in ("protect", "retain_on_delete")[kind != "Repository" :]:
+        for option in ("protect", "retain_on_delete"):
             token = f"aws:ecr/{kind[0].lower()}{kind[1:]}:{kind}"
-            resource = Resource(type=token, name="app", parent=None, **{**kept, option: False})
+            options = {**kept, "protect": kind == "Repository"}
+            options[option] = not options[option]
+            resource = Resource(type=token, name="app", parent=None, **options)
             with pytest.raises(RefusedError, match=r"app .* is not protected and retained"):
                 module._compare(declared, declared, [resource])
 

@@ -44,7 +44,7 @@ def to_service(service: str, condition: Any = None, **elements: Any) -> dict[str
     return statement | ({"Condition": condition} if condition else {}) | elements
 
 
-CACHED = "it is a repository of the pull-through cache"
+CACHED = "it looks like a repository of the pull-through cache"
 WROTE = f"Lambda wrote statement {BY_LAMBDA} itself; lambdaPull replaces it"
 LOST = "repository policy statement"
 CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = [
@@ -63,6 +63,12 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = [
     ),
     ({"name": "Old"}, {}, {"blocks": "repositories"}),
     ({"name": "mirror/x"}, {}, {"warnings": f"{CACHED} mirror"}),
+    ({"name": "docker-hub/library/x"}, {}, {"warnings": f"{CACHED} docker-hub"}),
+    (
+        {"policy": policy(to_service("ecs", Principal={"AWS": "AROAEXAMPLEEXAMPLEEX1"}))},
+        {},
+        {"warnings": "the policy names roles or users that have been deleted: AROA", "loses": LOST},
+    ),
     ({"scan_on_push": False}, {"scanOnPush": False}, {}),
     ({"tags": OWNED}, {"tags": {"Owner": "a team"}}, {"warnings": "the CloudFormation stack x "}),
     (
@@ -231,7 +237,7 @@ def test_a_whole_registry_is_filtered_by_name(ecr: ECRClient, answers: dict[Any,
     assert "a repository of the pull-through cache quay" in done.stdout
     answers[operation] = "AccessDeniedException"
     done = run("adopt", "--all", "--stack", "prod")
-    assert "pull-through caches are not recognized: no permission" in done.stderr
+    assert "pull-through caches are recognized by name alone: no permission" in done.stderr
     assert "no repository matches nobodys-*" in refused("adopt", "--all", "--filter", "nobodys-*")
 
 
