@@ -119,7 +119,7 @@ class Registry(pulumi.ComponentResource):
             shared = {"access": stack.access(key, account), "movable_tags": stack.movable_tags}
             of_repository = cast("ImageRepositoryArgs", dict(stack.repositories[key]) | shared)
             repositories[key] = ImageRepository(key, of_repository, behind)
-        if stack.audit.enabled:
+        if stack.audit.model_fields_set:
             of_audit = {**dict(stack.audit), "audit": stack.audit_of(account)}
             TagAudit(AUDIT_NAME, cast("TagAuditArgs", of_audit), child)
 

@@ -54,11 +54,6 @@ class Record:
     taken: frozenset[str] = frozenset()
     """Digests of the images that it took away, or archived, with all their tags."""
 
-    @property
-    def failure(self) -> str:
-        """The error, without `Exception` at its end. Empty where there was none."""
-        return (self.error or "").removesuffix("Exception")
-
 
 def earliest(now: datetime | None = None) -> datetime:
     """How far back CloudTrail can be asked."""

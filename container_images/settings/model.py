@@ -156,11 +156,6 @@ class AuditSettings(Settings):
     """ARN of the permissions boundary of the role that takes events to another Region. Default:
     none."""
 
-    @property
-    def enabled(self) -> bool:
-        """Whether there is an audit: any of its keys is written."""
-        return bool(self.model_fields_set)
-
 
 _Repository = Annotated[
     RepositorySettings,

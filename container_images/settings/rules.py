@@ -21,7 +21,7 @@ Violations = Iterator[tuple[Path, str, str]]
 def violations(settings: StackSettings, account: Account) -> Violations:
     """Every rule that what is valid on its own breaks together."""
     yield from _principals(settings, account)
-    if settings.audit.enabled and account.partition not in IAM_REGIONS:
+    if settings.audit.model_fields_set and account.partition not in IAM_REGIONS:
         rule = f"in {account.partition} it is not known in which Region IAM's events arrive"
         yield ("audit",), rule, f"leave audit out; known are {', '.join(sorted(IAM_REGIONS))}"
     yield from _mutability(settings)

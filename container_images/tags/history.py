@@ -122,7 +122,7 @@ def _error_in(
         return "not by a pipeline role"
     if record.event in {DELETE, ARCHIVE}:
         return "a pipeline role neither deletes nor archives images"
-    denied = record.failure in {"AccessDenied", "NotAuthorized"}
+    denied = (record.error or "").startswith(("AccessDenied", "NotAuthorized"))
     return "a pipeline role was denied its work" if denied else None
 
 
@@ -130,7 +130,8 @@ def _overwrite(
     record: Record, tag: str, last: dict[str, str], digest_of: Callable[[str], str | None]
 ) -> str | None:
     """Why the put of a unique tag is unexpected, or may be."""
-    exists = record.failure == "ImageTagAlreadyExists"  # even on the image that has it already
+    # Even on the image that has it already.
+    exists = (record.error or "").startswith("ImageTagAlreadyExists")
     if record.error and not exists:
         return None
     place = last.get(tag) or (digest_of(tag) if exists else None)

@@ -67,7 +67,7 @@ def test_the_least_has_every_default() -> None:
     assert parsed.tag_mutability == "MUTABLE"
     assert parsed.movable_tags == ["latest"]
     assert parsed.convention.data == ADR040.data
-    assert not parsed.audit.enabled
+    assert not parsed.audit.model_fields_set
     assert parsed.repositories["app"].model_dump(by_alias=True) == {
         "tagMutability": "MUTABLE",
         "immutableTags": [],
@@ -125,7 +125,7 @@ def test_is_valid(changes: dict[str, Any]) -> None:
 
 
 def test_what_the_audit_watches(account: Account) -> None:
-    assert parse(VALID | {"audit": {"email": []}}).audit.enabled
+    assert parse(VALID | {"audit": {"email": []}}).audit.model_fields_set
     created = parse(VALID | role(path="/ci/images/")).audit_of(account)
     assert created["access"]["pipeline_roles"] == [f"{ROLE}/ci/images/push"]
     assert created["created_role"] == f"{ROLE}/ci/images/push"
