@@ -17,14 +17,11 @@ from pathlib import Path
 from typing import Final
 
 UV_VARIABLES: Final = {
-    "index-url": ("UV_DEFAULT_INDEX", " "),
-    "extra-index-url": ("UV_INDEX", " "),
-    "find-links": ("UV_FIND_LINKS", ","),
-    "no-index": ("UV_NO_INDEX", " "),
-    "cert": ("SSL_CERT_FILE", " "),
-    "proxy": ("ALL_PROXY", " "),
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "cert": "SSL_CERT_FILE",
+    "proxy": "ALL_PROXY",
 }
-"""For each of pip's options: uv's variable, and what separates several values in it."""
 
 
 def uv_environment(listing: str) -> dict[str, str]:
@@ -35,8 +32,7 @@ def uv_environment(listing: str) -> dict[str, str]:
     for section in ("global", "install", ":env:"):
         for option, value in re.findall(rf"^{section}\.([\w-]+)=(.*)$", listing, re.MULTILINE):
             if option in UV_VARIABLES:
-                variable, separator = UV_VARIABLES[option]
-                environment[variable] = separator.join(str(ast.literal_eval(value)).split())
+                environment[UV_VARIABLES[option]] = " ".join(ast.literal_eval(value).split())
     return environment
 
 

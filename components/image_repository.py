@@ -76,21 +76,13 @@ class ImageRepository(pulumi.ComponentResource):
         tag that is not exact, for a tag mutability that the stack does not have, and where AWS
         would refuse a policy, or read it otherwise than meant.
         """
-        kms_key, is_imported = args.get("kms_key"), args.get("import_existing")
-        inputs = {
-            "access": args["access"],
-            "tag_mutability": args["tag_mutability"],
-            "movable_tags": args["movable_tags"],
-            "immutable_tags": args.get("immutable_tags", []),
-            "retention": args.get("retention", []),
-        }
+        plain = {key: value for key, value in args.items() if key not in {"scan_on_push", "tags"}}
         try:
-            text, _ = json.dumps(inputs), json.dumps([kms_key, is_imported])
+            guard, lifecycle_policy, filters = _policies(json.dumps(plain))
         except TypeError:
-            refuse_outputs({**inputs, "kms_key": kms_key, "import_existing": is_imported})
+            refuse_outputs(plain)
             raise
-        guard, lifecycle_policy, filters = _policies(text)
-
+        kms_key = args.get("kms_key")
         super().__init__("container-images:index:ImageRepository", name, {}, opts)
         repository = aws.ecr.Repository(
             name,
@@ -114,7 +106,7 @@ class ImageRepository(pulumi.ComponentResource):
                 # it would block every replacement.
                 protect=True,
                 retain_on_delete=True,
-                import_=name if is_imported else None,
+                import_=name if args.get("import_existing") else None,
             ),
         )
         aws.ecr.LifecyclePolicy(
@@ -140,10 +132,10 @@ class ImageRepository(pulumi.ComponentResource):
 @cache
 def _policies(text: str) -> tuple[str, str, list[str]]:
     """Both policies and the exclusion filters, made once for all repositories of equal inputs."""
-    inputs = json.loads(text)
+    inputs = {"immutable_tags": [], "retention": [], **json.loads(text)}
     refuse(mismatches(inputs))
     refuse(contradictions(inputs))
-    access, mode, movable, immutable, rules = inputs.values()
-    lifecycle_policy = retention.lifecycle_policy(movable, rules)
-    filters = exclusion_filters(mode, movable, immutable)
-    return to_json(repository_policy(access)), to_json(lifecycle_policy), filters
+    movable = inputs["movable_tags"]
+    lifecycle_policy = retention.lifecycle_policy(movable, inputs["retention"])
+    filters = exclusion_filters(inputs["tag_mutability"], movable, inputs["immutable_tags"])
+    return to_json(repository_policy(inputs["access"])), to_json(lifecycle_policy), filters

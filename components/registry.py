@@ -2,16 +2,7 @@
 
 import inspect
 from types import GenericAlias
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,
-    cast,
-    get_args,
-    get_origin,
-)
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, cast, get_args, get_origin
 
 import pulumi
 import pulumi_aws as aws

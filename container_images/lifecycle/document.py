@@ -6,7 +6,7 @@ and what it does not know: it would select other images than ECR.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, Literal
@@ -81,12 +81,11 @@ def rules_in(document: Any) -> tuple[Rule, ...]:
     return tuple(read)
 
 
-_VALUES: Final[Mapping[str, tuple[object, ...]]] = {
+_VALUES: Final[Mapping[str, Sequence[object]]] = {
     "tagStatus": ("tagged", "untagged", "any"),
     "storageClass": ("standard", "archive", ABSENT),
     "countType": (
-        *("imageCountMoreThan", "sinceImagePushed"),
-        *("sinceImagePulled", "sinceImageTransitioned"),
+        ["imageCountMoreThan", "sinceImagePushed", "sinceImagePulled", "sinceImageTransitioned"]
     ),
     "countUnit": ("days", ABSENT),
     "type": ("expire", "transition"),

@@ -105,10 +105,7 @@ def _names(names: Iterable[str]) -> str:
 
 
 def perform(
-    aws: EmbeddedAws,
-    states: Sequence[State],
-    resources: Sequence[Resource],
-    stack: DeclaredStack,
+    aws: EmbeddedAws, states: Sequence[State], resources: Sequence[Resource], stack: DeclaredStack
 ) -> Iterator[Act]:
     """Play each act. They follow the settings, not what the program has made of them.
 

@@ -74,8 +74,7 @@ EmailAddress = Annotated[
 ]
 MovableTag = Annotated[str, _tag_pattern("latest")]
 ImmutableTags = Annotated[
-    list[Annotated[str, _tag_pattern("prod-*")]],
-    Field(max_length=forms.MAX_EXCLUSION_FILTERS),
+    list[Annotated[str, _tag_pattern("prod-*")]], Field(max_length=forms.MAX_EXCLUSION_FILTERS)
 ]
 Mutability = Annotated[forms.TagMutability, Field(examples=["MUTABLE_WITH_EXCLUSION"])]
 TagValue = Annotated[str, text(r"[\s\S]*", "must be text", "forms")]

@@ -132,10 +132,16 @@ def lambda_accounts(repository: Subject) -> list[str]:
     return sorted(lets_pull)
 
 
-_CONSOLE_PREFIXES: Final = (
-    *("docker-hub", "ecr-public", "quay", "kubernetes"),
-    *("github", "gitlab", "azure", "chainguard"),
-)
+_CONSOLE_PREFIXES: Final = [
+    "docker-hub",
+    "ecr-public",
+    "quay",
+    "kubernetes",
+    "github",
+    "gitlab",
+    "azure",
+    "chainguard",
+]
 """The prefixes that AWS's console and documentation give to pull-through cache rules."""
 _DELETED: Final = re.compile(r"A(ROA|IDA)[A-Z0-9]{16,}")
 """The unique id that IAM shows in place of a deleted role's or user's ARN.

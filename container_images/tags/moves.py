@@ -4,7 +4,7 @@ ECR has no compare-and-swap: the last one to put a tag wins. So each put is read
 move that lost a race fails. The pipeline has to let one job at a time move tags.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import sleep
@@ -12,13 +12,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from container_images.aws.errors import (
-    DENIED_BY_RESOURCE,
-    RefusedError,
-    code_of,
-    explain,
-    refused,
-)
+from container_images.aws.errors import DENIED_BY_RESOURCE, RefusedError, code_of, explain, refused
 from container_images.aws.image import NEVER, Image
 from container_images.aws.images import Put, Repository
 from container_images.aws.reference import is_digest
@@ -181,7 +175,11 @@ def _put(
         put = repository.put(manifest, tag)
     except ClientError as error:
         if DENIED_BY_RESOURCE in str(error):
-            raise RefusedError(explain(error) + _exempted(repository), code_of(error)) from None
+            roles: Collection[str] = ()
+            with suppress(ClientError, BotoCoreError):
+                roles = repository.pipeline_roles()
+            exempted = f" ({', '.join(sorted(roles))})" if roles else ""
+            raise RefusedError(explain(error) + exempted, code_of(error)) from None
         raise
     holder = repository.image(tag)
     # A read right after a put may still show what was there before it.
@@ -208,14 +206,6 @@ def _put(
         why = f"somebody else has moved it meanwhile; see who it was (history), {again}"
     place = _on(repository, holder)
     raise RefusedError(f"{tag} of {repository} is {place}, not on {digest}: {why}")
-
-
-def _exempted(repository: Repository) -> str:
-    """The roles that the guard exempts, for a message, where its policy can be read."""
-    with suppress(ClientError, BotoCoreError):
-        if roles := repository.pipeline_roles():
-            return f" ({', '.join(sorted(roles))})"
-    return ""
 
 
 def _refuse_older(repository: Repository, image: Image, tag: str, current: Image) -> str:
