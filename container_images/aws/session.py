@@ -10,7 +10,6 @@ from botocore.exceptions import BotoCoreError, HTTPClientError
 from container_images.aws.errors import RefusedError, code_of
 
 if TYPE_CHECKING:
-    from types_boto3_cloudtrail import CloudTrailClient
     from types_boto3_ecr import ECRClient
 
 READ_SECONDS: Final = 8
@@ -71,10 +70,6 @@ class Aws:
     def ecr(self, region: str | None = None) -> "ECRClient":
         """A client of ECR, in this Region or another."""
         return cast("ECRClient", self.client("ecr", region))
-
-    def cloudtrail(self) -> "CloudTrailClient":
-        """A client of CloudTrail."""
-        return cast("CloudTrailClient", self.client("cloudtrail"))
 
     @cached_property
     def caller(self) -> tuple[str, str]:

@@ -119,8 +119,6 @@ WITHOUT_RESOURCE: Final = frozenset({"sns:GetSubscriptionAttributes", "sns:Unsub
 """The calls that a policy can allow for all resources only.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html"""
 
-# --- The documents --------------------------------------------------------------------------------
-
 
 def preview_policy(delivery: Delivery, state_key: str) -> dict[str, Any]:
     """What the preview role may do: read what the stack manages, its state, and the account's IAM.

@@ -154,7 +154,7 @@ def who_can_command(
         subjects = {each.arn: each for each in results.values}
         for each in findings:  # once for repositories that are alike
             _print_findings(subjects[each.repositories[0]], each)
-        print_section("Not modelled", (("-", text) for text in NOT_MODELLED))
+        print_section("Not modelled", [("-", NOT_MODELLED)])
         click.echo()
         print_paragraph(
             "Next: take the permission for the first call of each path from whoever should not "
@@ -197,11 +197,9 @@ def _subject_of(targets: about.Targets, reference: Reference) -> Subject:
 
 
 NOT_MODELLED: Final = (
-    (
-        "whoever can change what is built or run where it is kept: code in CodeCommit, objects in "
-        "S3, images in ECR, the revisions of a pipeline, the workflow of a trusted repository"
-    ),
-    "the account's root, and what else docs/access.md lists",
+    "whoever can change what is built or run where it is kept: code in CodeCommit, objects in S3, "
+    "images in ECR, revisions of a pipeline, the workflow of a trusted repository; the account's "
+    "root; what else docs/access.md lists"
 )
 """What could add an ability or take one away, and is not looked at."""
 
@@ -221,7 +219,7 @@ def _to_json(subject: Subject, findings: who_can.Findings) -> dict[str, Any]:
         ],
         "proofs": [proof.to_json() for proof in _proofs(subject)],
         "missing": findings.missing,
-        "notModelled": NOT_MODELLED,
+        "notModelled": [NOT_MODELLED],
     }
 
 
@@ -278,12 +276,9 @@ def _calls(path: who_can.Path | None, beginner: str, account: str) -> Iterator[s
         yield f"{caller}{call.action} on {_short(call.resource, account)}"
 
 
-_MOST_NAMES: Final = 3
-
-
 def _names(names: Iterable[str]) -> str:
     *others, last = dict.fromkeys(names)
-    if len(others) >= _MOST_NAMES:
+    if others[2:]:  # more than three in all
         return f"{others[0]} and {len(others):,} others"
     return f"{', '.join(others)} and {last}" if others else last
 
@@ -315,7 +310,7 @@ def would_deny_command(
     with working("Reading CloudTrail") as counted:
         aws = targets.session(targets.stack.account.region)
         refuse_other_account(aws.caller[0], targets.stack.account.id)
-        calls = denied(subjects, lookup(aws.cloudtrail(), counted(EVENTS), since))
+        calls = denied(subjects, lookup(aws.client("cloudtrail"), counted(EVENTS), since))
     if as_json:
         print_json({"since": iso(since), "repositories": arns, "denied": calls})
     else:

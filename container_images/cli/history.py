@@ -40,7 +40,7 @@ def rollback_command(*, tag: str | None, to: str | None, **options: Any) -> None
     def read_puts() -> Puts:
         with refused():
             _, arn, roles = _pipeline_of(target, target.references[0])
-            events = trail.lookup(aws.cloudtrail(), (trail.PUT,), trail.earliest())
+            events = trail.lookup(aws.client("cloudtrail"), (trail.PUT,), trail.earliest())
             return trail.records_of([arn], events)[arn], roles
 
     with working("Reading CloudTrail"):
@@ -93,7 +93,7 @@ def history_command(
         targets.references, "Reading the policies", partial(_expected, targets)
     )
     with working("Reading CloudTrail"):
-        cloudtrail = targets.session(targets.references[0].region).cloudtrail()
+        cloudtrail = targets.session(targets.references[0].region).client("cloudtrail")
         by_arn = {value[0]: value for value in results.values}  # one may be named twice
         records = trail.records_of([*by_arn], trail.lookup(cloudtrail, EVENTS, start))
     events: list[TagEvent] = []

@@ -109,8 +109,6 @@ def _in_repository_policy(props: Mapping[str, Any], _: Config) -> Iterator[Probl
         yield Problem(where=(), value=both, rule=rule, fix="make two roles of it")
 
 
-# --- Repositories without their policies ----------------------------------------------------------
-
 _MISSING: Final = {
     REPOSITORY_POLICY: "every principal with ECR permissions in the account may move its tags",
     LIFECYCLE_POLICY: "nothing keeps movable tags, and nothing expires old images",
@@ -147,8 +145,6 @@ def _belongs(policy: PolicyResource, repository: PolicyResource) -> bool:
     names = {policy.props.get("repository"), repository.props.get("name")}
     return len(names) == len(providers) == 1 and len(regions) <= 1
 
-
-# --- What goes round the guard --------------------------------------------------------------------
 
 WAYS_ROUND: Final = {
     "AccountSetting": "it changes rules of the registry, such as what its policy can deny",

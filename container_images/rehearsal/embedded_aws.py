@@ -2,6 +2,9 @@
 
 Of every other type of resource the inputs are checked, and nothing is created. An unknown type, an
 unknown input and an unknown invoke are errors.
+
+Moto's parts that are put right below may move with any release: `patch` then raises AttributeError,
+and the tests say which name is gone. Tried with 5.2.5.
 """
 
 import inspect
@@ -136,9 +139,6 @@ def embedded_aws(stack: DeclaredStack) -> Iterator[EmbeddedAws]:
             yield EmbeddedAws(stack, session)
 
 
-# --- Inputs: the `…Args` classes of the SDK say which a type has, and which it requires ----------
-
-
 def _args_class(kind: str) -> type:
     """Of a type token such as aws:sns/topic:Topic. Raises RefusedError."""
     package, module, name = kind.split(":")
@@ -176,11 +176,6 @@ def _inputs_of(args_class: type) -> tuple[dict[str, type], set[str]]:
     names = input_type_py_to_pulumi_names(args_class)
     parameters = inspect.signature(args_class).parameters.values()
     return types, {names[each.name] for each in parameters if each.default is each.empty}
-
-
-# --- Moto put right where it differs from ECR and would falsify the rehearsal ---------------------
-# Its own parts may move with any release: `patch` then raises AttributeError, and the tests say
-# which name is gone. Tried with 5.2.5.
 
 
 def _images_to_move(

@@ -101,9 +101,6 @@ def _names(names: Iterable[str]) -> str:
     return shorten(", ".join(names), 60, placeholder=" and others", break_on_hyphens=False)
 
 
-# --- ADR040's workflow ----------------------------------------------------------------------------
-
-
 def perform(
     aws: EmbeddedAws, states: Sequence[State], resources: Sequence[Resource], stack: DeclaredStack
 ) -> Iterator[Act]:

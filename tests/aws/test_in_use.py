@@ -87,8 +87,6 @@ def test_what_services_families_and_functions_run_by_few_calls(
     assert steps == [services, services // 2, functions]
 
 
-# --- Canned answers -------------------------------------------------------------------------------
-
 SERVICE = {"serviceArn": "web", "taskDefinition": "web:1", "deployments": []}
 FUNCTION = {"FunctionArn": "api", "PackageType": "Image"}
 ANSWERS: dict[str, dict[str, Any]] = {

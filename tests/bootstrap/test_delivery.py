@@ -188,9 +188,6 @@ def test_the_program_finds_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sys.path[0] == str(ROOT)
 
 
-# --- What is refused ------------------------------------------------------------------------------
-
-
 def refusal(**changes: Any) -> list[str]:
     with pytest.raises(pulumi.RunError) as refused:
         declared(**changes)

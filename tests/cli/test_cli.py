@@ -312,8 +312,6 @@ def test_help_says_what_each_command_is_for_and_takes() -> None:
         assert max(map(len, result.stdout.splitlines())) <= 80
 
 
-# --- In a process of its own, as the pipeline runs it ---------------------------------------------
-
 INTERRUPT = """
 import os, runpy, signal, sys
 

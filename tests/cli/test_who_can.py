@@ -86,7 +86,7 @@ def test_the_object(offline: Offline) -> None:
     assert proofs == [(True, None)] * 5
     assert repository["repository"] == REPOSITORY
     assert repository["missing"] == []
-    assert repository["notModelled"] == list(cli.NOT_MODELLED)
+    assert repository["notModelled"] == [cli.NOT_MODELLED]
 
 
 def test_without_a_policy_that_is_said_first_and_the_claims_are_false(offline: Offline) -> None:

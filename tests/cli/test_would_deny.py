@@ -36,13 +36,13 @@ def trail(monkeypatch: pytest.MonkeyPatch, lookups: Callable[..., None]) -> Trai
 
     def holds(*events: Document) -> list[str]:
         lookups(*events)
-        client, regions = Aws("us-east-1").cloudtrail(), list[str]()
+        client, regions = Aws("us-east-1").client("cloudtrail"), list[str]()
 
-        def cloudtrail(aws: Aws) -> object:
-            regions.append(str(aws.region))
+        def client_of(aws: Aws, service: str) -> object:
+            regions.append(f"{service} in {aws.region}")
             return client
 
-        monkeypatch.setattr(Aws, "cloudtrail", cloudtrail)
+        monkeypatch.setattr(Aws, "client", client_of)
         return regions
 
     monkeypatch.chdir(FIXTURES)
@@ -72,7 +72,7 @@ def test_the_calls_are_listed_by_repository(monkeypatch: pytest.MonkeyPatch, tra
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     regions = trail(*ninety_days())
     answer = done(*COMMAND)
-    assert regions == [REGION]
+    assert regions == [f"cloudtrail in {REGION}"]
     assert answer["since"] == "2026-08-25T08:01:23Z"
     assert len(answer["repositories"]) == 5
     rows = [

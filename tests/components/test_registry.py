@@ -41,9 +41,6 @@ def test_from_config_reads_the_namespace_of_the_project(prod: DeclaredStack, clo
     assert [each.type for each in resources].count("aws:ecr/repository:Repository") == 5
 
 
-# --- What the components refuse, before they register anything -----------------------------------
-
-
 def repository_args(access: Mapping[str, Any], **changes: Any) -> ImageRepositoryArgs:
     """The least that it takes, with changes of it and of its access."""
     of_access = {key: changes.pop(key) for key in changes.keys() & Access.__annotations__.keys()}

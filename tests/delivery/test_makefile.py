@@ -60,9 +60,6 @@ def test_the_local_stack_stays_on_this_machine() -> None:
         assert name not in elsewhere
 
 
-# --- make new -------------------------------------------------------------------------------------
-
-
 def test_a_new_stack_is_the_starter_and_one_that_exists_is_left_alone(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Pulumi.starter.yaml", tmp_path)
     assert make("new", "STACK=mine", folder=tmp_path).returncode == 0

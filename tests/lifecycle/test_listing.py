@@ -129,8 +129,6 @@ def test_the_images_of_another_repository_are_refused_and_all_errors_are_in_one(
     assert len(errors(listed(bad, DETAIL, DETAIL, nextToken="eyJ"))) == 3
 
 
-# --- In use ---------------------------------------------------------------------------------------
-
 DIGEST = f"sha256:{'1' * 64}"
 URI = "111122223333.dkr.ecr.eu-west-2.amazonaws.com/team/repo"
 

@@ -116,9 +116,6 @@ def test_why_the_indexes_are_not_read(there: Repository, aws: Stubber) -> None:
         live_images(there, TAKE_ALL, NOW)
 
 
-# --- One image ------------------------------------------------------------------------------------
-
-
 def test_what_an_index_lists_is_read_only_where_it_may_save_the_image(
     there: Repository, aws: Stubber
 ) -> None:

@@ -157,8 +157,6 @@ def test_an_alert_says_who_did_what_when_from_where_and_what_next(
     assert f"docs/runbook.md#an-alert-came ({kind_of(alert)})" in sent
 
 
-# --- The evaluator --------------------------------------------------------------------------------
-
 FOLDER = Path(__file__).parent
 TABLE: dict[str, Any] = json.loads((FOLDER / "event_ruler.json").read_text())
 CLASSPATH = os.environ.get("EVENT_RULER_CLASSPATH", "")

@@ -132,8 +132,6 @@ def test_subjects_of_any_provider_name_an_environment_a_branch_or_a_tag(
         refuse(mismatches({"trust": {**NOBODY, "oidc": oidc}}))
 
 
-# --- Whom the Denies of any repository policy exempt ----------------------------------------------
-
 PUT = "ecr:PutImage"
 ROLE, OTHER = (f"arn:aws:iam::111122223333:role/{name}" for name in ("ci/push", "other"))
 

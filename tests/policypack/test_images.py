@@ -125,8 +125,6 @@ def test_every_place_of_an_image_is_looked_at_and_no_other() -> None:
     assert judge("pinned-image", "aws:s3/bucket:Bucket", {"imageUri": "nginx"}) == GOOD
 
 
-# --- What pulumi-aws has --------------------------------------------------------------------------
-
 SDK = Path(pulumi_aws.__file__).parent
 _NAMES = r"(?:\w+_)?image(?:_uri|_identifier)?|container_uri"
 _GETTER = re.compile(

@@ -84,8 +84,6 @@ def test_a_permission_that_is_missing_is_named(answers: dict[str, str]) -> None:
         assert "no permission for ListTagsForResource" in reason
 
 
-# --- What differs from what the stack declares ----------------------------------------------------
-
 OTHER = "444455556666"
 FINAL = "; no update changes it: correct kmsKey, or leave it out"
 STATEMENTS = (
