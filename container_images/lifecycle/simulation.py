@@ -17,8 +17,8 @@ Where the documentation is silent, this is what is assumed here:
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
-from operator import attrgetter
+from itertools import compress, islice, repeat
+from operator import attrgetter, contains
 from typing import Literal, NamedTuple
 
 from container_images.aws.image import Image
@@ -124,7 +124,8 @@ class Simulation:
             pieces[0] = f"\n{pieces[0]}"
             pieces[-1] += "\n"
             longest = max(pieces, key=len)
-            places = [place for place in places if longest in texts[place]]
+            matching = map(contains, map(texts.__getitem__, places), repeat(longest))
+            places = [*compress(places, matching)]
             pieces.remove(longest)
             if "".join(pieces).strip("\n"):  # otherwise the longest piece is all that must be there
                 matches = compiled(entry).fullmatch
