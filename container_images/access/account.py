@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from container_images.access.evaluation import Principal
 from container_images.access.policy import NO_POLICY, Policy, account_in, parse
-from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
+from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json, refuse
 
 _COMMAND: Final = "aws iam get-account-authorization-details"
 _PRINT: Final = f"print them with {_COMMAND} --output json"
@@ -96,9 +96,7 @@ def account_of(details: Any) -> Listing:
     except (AttributeError, KeyError, TypeError) as error:
         rule = f"this is not what {_COMMAND} prints ({type(error).__name__}: {error})"
         raise InvalidInputError([Problem(where=(), rule=rule, fix=_PRINT)]) from None
-    if missing:
-        problems = [Problem(where=(), rule=rule, fix=_WHOLE) for rule in sorted(missing)]
-        raise InvalidInputError(problems)
+    refuse(Problem(where=(), rule=rule, fix=_WHOLE) for rule in sorted(missing))
     return Listing(identities, managed)
 
 

@@ -16,9 +16,9 @@ from container_images.access.evaluation import Call, Principal, Request, decide
 from container_images.access.policy import (
     COLONS_IN_ARN,
     EVERYTHING,
+    LAMBDA,
     NO_POLICY,
     PRINCIPAL_ARN,
-    SERVICE,
     UNREAD,
     USER_NAME,
     Policy,
@@ -180,7 +180,7 @@ class Subject:
         functions = lambda_functions(self.access)
         sources = [None, ANY, *functions, *self.policy.compared(_SOURCE)] if functions else []
         for caller in self._callers():
-            of_lambda = sources if caller.named == _LAMBDA else []
+            of_lambda = sources if caller.named == LAMBDA else []
             keys = [[(_ORGANIZATION, each) for each in members], [(_SOURCE, s) for s in of_lambda]]
             for context in product(*filter(None, keys)):
                 yield replace(caller, context=context) if context else caller
@@ -201,7 +201,7 @@ class Subject:
             yield self.caller(f"{iam}root")
             # Whoever is of the account without an ARN of IAM's, such as a federated user.
             yield self.caller(iam.replace(":iam:", ":sts:") + ANY)
-        for name in sorted({"", _LAMBDA, *names}):
+        for name in sorted({"", LAMBDA, *names}):
             if not name.startswith("arn:") and not name.isdigit():
                 yield Principal(arn="", account="", named=name)
 
@@ -333,7 +333,7 @@ def _breaches(claim: Claim, repository: Subject) -> Iterator[Call | None]:
             yield from (
                 denial(caller, PULL)
                 for caller in outsiders
-                if ":iam:" in caller.arn or caller.named == _LAMBDA
+                if ":iam:" in caller.arn or caller.named == LAMBDA
                 if repository.may_pull(caller)
             )
 
@@ -341,7 +341,6 @@ def _breaches(claim: Claim, repository: Subject) -> Iterator[Call | None]:
 _MORE_THAN_PULL: Final = [action for action in ANYTHING if action not in MAY_PULL]
 _ORGANIZATION: Final = "aws:principalorgid"
 _SOURCE: Final = "aws:sourcearn"
-_LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
 
 Row = dict[str, Any]
 """What a `principal` can do, by ABILITIES, in any of the repositories."""

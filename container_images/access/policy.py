@@ -10,13 +10,14 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from container_images.policies.document import ANY, expression, iam_glob, listed
-from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
+from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json, refuse
 
 ASSUME_ROLE: Final = "sts:AssumeRole"
 
 SERVICE: Final = "service:"
 FEDERATED: Final = "federated:"
 """Before the names in a Principal element that are not names of AWS's own principals."""
+LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
 
 PRINCIPAL_ARN: Final = "aws:principalarn"
 USER_NAME: Final = "aws:username"
@@ -220,8 +221,7 @@ def parse(document: Any) -> Policy:
             statements += _statements(position + 1, raw)
         except (AttributeError, KeyError, TypeError, ValueError):
             wrong.append(Problem(where=("Statement", position), value=raw, rule=_RULE, fix=_FIX))
-    if wrong:
-        raise InvalidInputError(wrong)
+    refuse(wrong)
     return policy_of(tuple(statements))
 
 

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, Literal
 
-from container_images.policies.invalid_input import ABSENT, InvalidInputError, Problem, parse_json
+from container_images.policies.invalid_input import (
+    ABSENT,
+    InvalidInputError,
+    Problem,
+    parse_json,
+    refuse,
+)
 
 Action = Literal["expire", "archive"]
 """What a rule does. AWS's word for the second is `transition`, and `archive` is its only target."""
@@ -68,12 +74,11 @@ def rules_in(document: Any) -> tuple[Rule, ...]:
         raise InvalidInputError([Problem(where=(), value=document, rule=says, fix=fix)])
     rules = [_read(rule) for rule in written]
     says = "AWS documents no such rule, or the simulation does not know it"
-    if problems := [
+    refuse(
         Problem(where=("rules", position), value=written[position], rule=says, fix=fix)
         for position, rule in enumerate(rules)
         if rule is None
-    ]:
-        raise InvalidInputError(problems)
+    )
     read = sorted(filter(None, rules), key=attrgetter("priority"))
     if len({rule.priority for rule in read}) < len(read):
         says = "several rules have one rulePriority"

@@ -10,7 +10,7 @@ from container_images.aws import reference as references
 from container_images.aws.image import Image, image_of
 from container_images.aws.reference import InvalidReferenceError, OtherRegistryError, Reference
 from container_images.policies.forms import TAG
-from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json
+from container_images.policies.invalid_input import InvalidInputError, Problem, parse_json, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +84,7 @@ def read_images(text: str, repository: Reference | None = None) -> RepositoryIma
         owner[key] = "".join(names)
         if len(names) > 1:
             errors.append(((key,), sorted(names), "these are not the images of one repository"))
-    if errors:
-        raise InvalidInputError(
-            [Problem(where=where, value=value, rule=rule, fix=fix) for where, value, rule in errors]
-        )
+    refuse(Problem(where=where, value=value, rule=rule, fix=fix) for where, value, rule in errors)
     name, registry_id = owner.values()
     reference = Reference(name=name or "", registry_id=registry_id, region=named.region)
     return RepositoryImages(images=[*images.values()], reference=reference)
@@ -116,8 +113,7 @@ def read_in_use(text: str) -> list[str]:
         except InvalidReferenceError as error:
             rule = f"images in use are digests and image references ({error})"
             problems.append(Problem(where=(), value=image, rule=rule, fix=fix))
-    if problems:
-        raise InvalidInputError(problems)
+    refuse(problems)
     return in_use
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from container_images.access.claims import Subject, guarded
 from container_images.access.evaluation import Principal
-from container_images.access.policy import SERVICE, Policy, within
+from container_images.access.policy import LAMBDA, SERVICE, Policy, within
 from container_images.aws.image import Image
 from container_images.lifecycle.document import read_policy
 from container_images.lifecycle.simulation import Simulation
@@ -107,9 +107,6 @@ def to_yaml(adoptions: Iterable[Adoption]) -> str:
     return "".join(lines)
 
 
-_LAMBDA: Final = f"{SERVICE}lambda.amazonaws.com"
-
-
 def lambda_accounts(repository: Subject) -> list[str]:
     """Ids of the accounts whose Lambda functions the grants of a repository policy let pull.
 
@@ -117,7 +114,7 @@ def lambda_accounts(repository: Subject) -> list[str]:
     https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
     """
     statements = (each for each in repository.policy.statements if each.allows)
-    granted = Policy(tuple(each for each in statements if _LAMBDA in each.principals))
+    granted = Policy(tuple(each for each in statements if LAMBDA in each.principals))
     functions = granted.compared("aws:sourcearn")
     named = " ".join([*functions, *granted.compared("aws:sourceaccount")])
     accounts = {repository.account, *re.findall(r"\b\d{12}\b", named)}
@@ -126,7 +123,7 @@ def lambda_accounts(repository: Subject) -> list[str]:
         any_function = f"arn:{place['partition']}:lambda:{place['region']}:{account}:function:*"
         source = within(function, any_function) or any_function
         context = (("aws:sourceaccount", account), ("aws:sourcearn", source))
-        caller = Principal(arn="", account="", named=_LAMBDA, context=context)
+        caller = Principal(arn="", account="", named=LAMBDA, context=context)
         if not replace(repository, policy=granted).denial(caller, LAMBDA_PULL):
             lets_pull.add(account)
     return sorted(lets_pull)
@@ -171,7 +168,7 @@ def _warnings(
     others = [account for account in lambdas if account != own]
     if own in lambdas and by_lambda in {each.label for each in policy.statements}:
         yield f"Lambda wrote statement {by_lambda} itself; lambdaPull replaces it"
-    if _LAMBDA in policy.admitted and lambdas != [own]:
+    if LAMBDA in policy.admitted and lambdas != [own]:
         yield (
             "Lambda pulls for functions that are not known to be this account's: see the "
             "conditions of what is lost"

@@ -18,7 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from container_images import settings as configuration
 from container_images.aws.errors import RefusedError
 from container_images.aws.reference import Reference
-from container_images.policies.invalid_input import InvalidInputError, Problem
+from container_images.policies.invalid_input import InvalidInputError, Problem, refuse
 from container_images.settings.errors import suggested
 
 
@@ -152,8 +152,7 @@ def _read(directory: Path, name: str) -> DeclaredStack:
         _ = stack.settings  # read once, for its errors
     except InvalidInputError as invalid:
         problems += invalid.problems
-    if problems:
-        raise InvalidInputError(problems)
+    refuse(problems)
     return stack
 
 
